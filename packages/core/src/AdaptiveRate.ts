@@ -1,0 +1,102 @@
+/**
+ * A start rate that follows response times: it halves when responses take over 5 s on average, and doubles when they
+ * take under 1 s.
+ *
+ * {@link next} is the whole rule, as a pure function. {@link controller} applies it to a running uploader: every 5 s,
+ * over the attempts that ended since, and only where some did.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Controller } from "./Limits.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The rate to start from, in uploads per second. */
+  readonly base: number
+  /** The lowest rate. Defaults to a sixteenth of `base`. */
+  readonly floor?: number | undefined
+  /** The highest rate. Defaults to 16 × `base`. */
+  readonly ceiling?: number | undefined
+  /** The mean response time over which the rate halves. Defaults to 5 seconds. */
+  readonly slow?: Duration.DurationInput | undefined
+  /** The mean response time under which the rate doubles. Defaults to 1 second. */
+  readonly fast?: Duration.DurationInput | undefined
+  /** How often the rate is looked at. Defaults to 5 seconds. */
+  readonly interval?: Duration.DurationInput | undefined
+}
+
+/**
+ * The rate after responses that took `meanMillis` on average.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { AdaptiveRate } from "@sluice/core"
+ *
+ * const options = { base: 10 }
+ * assert.strictEqual(AdaptiveRate.next(options, 10, 6_000), 5)
+ * assert.strictEqual(AdaptiveRate.next(options, 10, 400), 20)
+ * assert.strictEqual(AdaptiveRate.next(options, 10, 3_000), 10)
+ * ```
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const next = (options: Options, uploadsPerSecond: number, meanMillis: number): number => {
+  if (meanMillis > Duration.toMillis(options.slow ?? defaults.slow)) {
+    return Math.max(options.floor ?? options.base / defaults.range, uploadsPerSecond / 2)
+  }
+  if (meanMillis < Duration.toMillis(options.fast ?? defaults.fast)) {
+    return Math.min(options.ceiling ?? options.base * defaults.range, uploadsPerSecond * 2)
+  }
+  return uploadsPerSecond
+}
+
+/**
+ * Applies {@link next} to an uploader's rate while it runs.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const controller = (options: Options): Controller => ({
+  name: "adaptiveRate",
+  start: (limits) =>
+    Effect.gen(function*() {
+      let ended = 0
+      let totalMillis = 0
+      const adjust = Effect.suspend(() => {
+        if (ended === 0) return Effect.void
+        const mean = totalMillis / ended
+        ended = 0
+        totalMillis = 0
+        return limits.rate.setRate(next(options, limits.rate.uploadsPerSecond, mean))
+      })
+      yield* Effect.sleep(options.interval ?? defaults.interval).pipe(
+        Effect.zipRight(adjust),
+        Effect.forever,
+        Effect.forkScoped
+      )
+      return ({ durationMillis }) => {
+        ended += 1
+        totalMillis += durationMillis
+      }
+    })
+})
+
+/**
+ * The options' defaults; `range` is how many times `base` the ceiling is, and the floor a part of it.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  slow: "5 seconds",
+  fast: "1 second",
+  interval: "5 seconds",
+  range: 16
+} as const

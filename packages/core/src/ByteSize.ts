@@ -1,0 +1,96 @@
+/**
+ * Byte sizes: numbers of bytes, or text with a unit, such as `"8 MiB"`.
+ *
+ * Binary units (`KiB`, `MiB`, `GiB`, `TiB`) are powers of 1,024 and decimal units (`kB`, `MB`, `GB`, `TB`) powers of
+ * 1,000. A bare letter (`K`, `M`, `G`, `T`) is binary, as rclone and the coreutils read it. Everything that takes a
+ * size decodes it once, at its edge, and works in bytes from there on.
+ *
+ * @since 0.1.0
+ */
+import * as Option from "effect/Option"
+
+/**
+ * A size as people write it: bytes as a number, or text with a unit.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ByteSizeInput = number | string
+
+const factors: Record<string, number> = {
+  "": 1,
+  b: 1,
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+  t: 1024 ** 4,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+  tib: 1024 ** 4,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12
+}
+
+/**
+ * Reads a size in bytes; `None` when the text is not one, is negative or is not a whole number of bytes that a
+ * JavaScript number can hold.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { ByteSize } from "@sluice/core"
+ * import { Option } from "effect"
+ *
+ * assert.deepStrictEqual(ByteSize.parse("8 MiB"), Option.some(8388608))
+ * assert.deepStrictEqual(ByteSize.parse("1.5kB"), Option.some(1500))
+ * assert.deepStrictEqual(ByteSize.parse("ten"), Option.none())
+ * ```
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const parse = (input: ByteSizeInput): Option.Option<number> => {
+  if (typeof input === "number") {
+    return Number.isSafeInteger(input) && input >= 0 ? Option.some(input) : Option.none()
+  }
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(input)
+  const factor = match === null ? undefined : factors[match[2]!.toLowerCase()]
+  if (match === null || factor === undefined) return Option.none()
+  const bytes = Math.round(Number(match[1]) * factor)
+  return Number.isSafeInteger(bytes) ? Option.some(bytes) : Option.none()
+}
+
+/**
+ * Reads a size in bytes, and throws a `RangeError` when the input is not one: for sizes that the program's own text
+ * spells out. Use {@link parse} for what a user typed.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decode = (input: ByteSizeInput): number =>
+  Option.getOrThrowWith(
+    parse(input),
+    () => new RangeError(`Not a size: ${JSON.stringify(input)}. Give bytes, or a number with a unit, such as "8 MiB".`)
+  )
+
+const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+
+/**
+ * Writes a number of bytes for people, in binary units with at most one decimal: `1.5 MiB`.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const format = (bytes: number): string => {
+  let value = bytes
+  let unit = 0
+  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  const digits = unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)
+  return `${digits} ${units[unit]}`
+}

@@ -1,0 +1,214 @@
+/**
+ * Byte sources: where an upload's bytes come from.
+ *
+ * A source is re-openable: it can be read from any offset, as often as asked, because retries, parallel parts and
+ * resume all read it again. The exception is {@link fromStream} over a stream that runs only once, such as standard
+ * input: it says so in `reopenable`, and an upload of it is not tried again once its first byte was taken.
+ *
+ * A source on a disk has a fingerprint, which changes when the file does; sources in memory have none.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { SourceUnreadable } from "./UploadError.js"
+import type { SourceError } from "./UploadError.js"
+
+/**
+ * A range of a source: `length` bytes from `offset`; to the end where `length` is absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Range {
+  readonly offset: number
+  readonly length?: number | undefined
+}
+
+/**
+ * Something that bytes can be read from, as often as asked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ByteSource {
+  /** The size in bytes; `undefined` when nobody knows before the end. */
+  readonly size: number | undefined
+  /** Whether the source can be read more than once. */
+  readonly reopenable: boolean
+  /** The bytes of a range, in blocks of any size. A range past the end gives what there is. */
+  readonly read: (range: Range) => Stream.Stream<Uint8Array, SourceError>
+  /** The bytes of a range as one array: for ranges that are known to be small. */
+  readonly bytes: (range: Range) => Effect.Effect<Uint8Array, SourceError>
+  /** Changes whenever the content may have changed; `undefined` where the content cannot change. */
+  readonly fingerprint: Effect.Effect<string, SourceError> | undefined
+}
+
+/**
+ * Bytes in memory. They are not copied: do not write to the array while the upload runs.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromBytes = (bytes: Uint8Array): ByteSource => {
+  const slice = ({ length, offset }: Range) =>
+    offset === 0 && (length === undefined || length >= bytes.length)
+      ? bytes
+      : bytes.subarray(offset, length === undefined ? undefined : offset + length)
+  return {
+    size: bytes.length,
+    reopenable: true,
+    read: (range) => Stream.sync(() => slice(range)),
+    bytes: (range) => Effect.sync(() => slice(range)),
+    fingerprint: undefined
+  }
+}
+
+/**
+ * Text, as UTF-8.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromText = (text: string): ByteSource => fromBytes(new TextEncoder().encode(text))
+
+/**
+ * A `Blob` or a browser's `File`, read piece by piece.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromBlob = (blob: Blob): ByteSource => {
+  const slice = ({ length, offset }: Range) => blob.slice(offset, length === undefined ? blob.size : offset + length)
+  const unreadable = (cause: unknown) =>
+    new SourceUnreadable({ reason: "Failed", detail: "The blob could not be read.", cause })
+  return {
+    size: blob.size,
+    reopenable: true,
+    read: (range) => Stream.fromReadableStream(() => slice(range).stream(), unreadable),
+    bytes: (range) =>
+      Effect.map(
+        Effect.tryPromise({ try: () => slice(range).arrayBuffer(), catch: unreadable }),
+        (buffer) => new Uint8Array(buffer)
+      ),
+    fingerprint: undefined
+  }
+}
+
+/**
+ * A source of `size` bytes that are computed when they are read: `fill(offset, length)` gives the bytes of one block
+ * of at most 256 KiB, always the same for the same arguments. Without `fill` the bytes are zeros.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { ByteSource } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * const source = ByteSource.generate(3, (offset, length) => Uint8Array.from({ length }, (_, i) => offset + i))
+ *
+ * assert.deepStrictEqual(
+ *   Effect.runSync(source.bytes({ offset: 1 })),
+ *   Uint8Array.of(1, 2)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const generate = (
+  size: number,
+  fill: (offset: number, length: number) => Uint8Array = zeros
+): ByteSource => {
+  const extent = ({ length, offset }: Range) => Math.max(0, Math.min(length ?? size, size - offset))
+  return {
+    size,
+    reopenable: true,
+    read: (range) => {
+      const end = range.offset + extent(range)
+      return Stream.unfold(range.offset, (offset) => {
+        if (offset >= end) return nothingMore
+        const length = Math.min(generatedBlock, end - offset)
+        return someBlock(fill(offset, length), offset + length)
+      })
+    },
+    bytes: (range) => Effect.sync(() => fill(range.offset, extent(range))),
+    fingerprint: undefined
+  }
+}
+
+/**
+ * A source over a stream that can be run once only. Its first read takes the stream; another fails with
+ * `SourceUnreadable`, reason `Consumed`, and so does a read that does not start at the first byte.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromStream = <E>(
+  stream: Stream.Stream<Uint8Array, E>,
+  options: { readonly size?: number | undefined } = {}
+): ByteSource => {
+  let consumed = false
+  const blocks = Stream.mapError(stream, (cause) =>
+    new SourceUnreadable({ reason: "Failed", detail: "The stream failed before its end.", cause }))
+  const read = ({ length, offset }: Range): Stream.Stream<Uint8Array, SourceError> =>
+    Stream.suspend(() => {
+      if (consumed || offset > 0) {
+        return Stream.fail(
+          new SourceUnreadable({
+            reason: "Consumed",
+            detail: "The stream can be read only once, from its start."
+          })
+        )
+      }
+      consumed = true
+      return length === undefined ? blocks : takeBytes(blocks, length)
+    })
+  return {
+    size: options.size,
+    reopenable: false,
+    read,
+    bytes: (range) => Effect.map(Stream.runCollect(read(range)), (chunk) => concat(Array.from(chunk))),
+    fingerprint: undefined
+  }
+}
+
+/**
+ * Joins blocks into one array.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const concat = (blocks: ReadonlyArray<Uint8Array>): Uint8Array => {
+  if (blocks.length === 1) return blocks[0]!
+  const joined = new Uint8Array(blocks.reduce((total, block) => total + block.length, 0))
+  let offset = 0
+  for (const block of blocks) {
+    joined.set(block, offset)
+    offset += block.length
+  }
+  return joined
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const generatedBlock = 256 * 1024
+
+const zeroBlock = new Uint8Array(generatedBlock)
+
+const zeros = (_offset: number, length: number): Uint8Array =>
+  length <= generatedBlock ? zeroBlock.subarray(0, length) : new Uint8Array(length)
+
+const nothingMore = Option.none<readonly [Uint8Array, number]>()
+
+const someBlock = (block: Uint8Array, next: number) => Option.some([block, next] as const)
+
+const takeBytes = <E>(blocks: Stream.Stream<Uint8Array, E>, length: number): Stream.Stream<Uint8Array, E> =>
+  blocks.pipe(
+    Stream.mapAccum(0, (taken, block) => [taken + block.length, [taken, block] as const]),
+    Stream.takeUntil(([taken, block]) => taken + block.length >= length),
+    Stream.map(([taken, block]) => block.subarray(0, length - taken))
+  )

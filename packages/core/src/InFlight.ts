@@ -1,0 +1,144 @@
+/**
+ * A budget of permits that are taken in the order of asking, by weight, and whose size can change while it is in use.
+ *
+ * It bounds uploads, requests or bytes in flight. `Effect.Semaphore` wakes whichever waiter fits, so that small takes
+ * starve a large one; here a large take waits at the head of the line and gets its turn. A take larger than the whole
+ * budget is let through alone.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface InFlight {
+  /** How many permits there are; may be `Infinity`. */
+  readonly limit: number
+  /** How many are taken. */
+  readonly taken: number
+  /** How many takes are waiting. */
+  readonly waiting: number
+  /** Takes `permits` now and answers `true`, or answers `false`. */
+  readonly unsafeTake: (permits: number) => boolean
+  /** Gives `permits` back and wakes those who can go on. */
+  readonly unsafeRelease: (permits: number) => void
+  /**
+   * Waits in line for `permits`, and calls `granted` in the very instant in which they are given. From then on they are
+   * the caller's to give back, even where an interruption arrives before the fiber runs again; interrupted before that,
+   * it leaves the line and holds nothing. Where a scope of use can be written down, use `withPermits`.
+   */
+  readonly take: (permits: number, granted: () => void) => Effect.Effect<void>
+  /** Runs an effect while holding `permits`. */
+  readonly withPermits: (permits: number) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Changes the number of permits. Those that are out stay out until they are given back. */
+  readonly resize: (limit: number) => Effect.Effect<void>
+}
+
+/**
+ * A budget of `limit` permits.
+ *
+ * @example
+ * ```ts
+ * import { InFlight } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const budget = InFlight.make(2)
+ *   const work = budget.withPermits(1)(Effect.sleep("10 millis"))
+ *   yield* Effect.all([work, work, work], { concurrency: "unbounded" })
+ * })
+ * Effect.runFork(program)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (limit: number): InFlight => new Budget(limit)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+interface Waiter {
+  readonly permits: number
+  readonly grant: () => void
+}
+
+class Budget implements InFlight {
+  limit: number
+  taken = 0
+  private readonly line = new Set<Waiter>()
+
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  get waiting(): number {
+    return this.line.size
+  }
+
+  private fits(permits: number): boolean {
+    return this.taken + permits <= this.limit || (this.taken === 0 && this.limit > 0)
+  }
+
+  unsafeTake(permits: number): boolean {
+    if (this.line.size > 0 || !this.fits(permits)) return false
+    this.taken += permits
+    return true
+  }
+
+  unsafeRelease(permits: number): void {
+    this.taken -= permits
+    this.wake()
+  }
+
+  private wake(): void {
+    for (const waiter of this.line) {
+      if (!this.fits(waiter.permits)) return
+      this.line.delete(waiter)
+      this.taken += waiter.permits
+      waiter.grant()
+    }
+  }
+
+  take(permits: number, granted: () => void): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.unsafeTake(permits)) {
+        granted()
+        return resume(Effect.void)
+      }
+      const waiter: Waiter = {
+        permits,
+        grant: () => {
+          granted()
+          resume(Effect.void)
+        }
+      }
+      this.line.add(waiter)
+      return Effect.sync(() => {
+        if (this.line.delete(waiter)) this.wake()
+      })
+    })
+  }
+
+  withPermits(permits: number): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> {
+    return (effect) =>
+      Effect.suspend(() => {
+        let held = false
+        return Effect.zipRight(this.take(permits, () => held = true), effect).pipe(
+          Effect.ensuring(Effect.sync(() => {
+            if (held) this.unsafeRelease(permits)
+          }))
+        )
+      })
+  }
+
+  resize(limit: number): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.limit = limit
+      this.wake()
+    })
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The three knobs of an uploader, live: uploads in flight, starts per second, bytes per second.
+ *
+ * A {@link Controller} is a program that turns the knobs while uploads run, from what it observes of them. Adaptive
+ * strategies plug in here.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Bandwidth from "./Bandwidth.js"
+import * as InFlight from "./InFlight.js"
+import * as RateLimit from "./RateLimit.js"
+
+/**
+ * Where the knobs stand. `Infinity` means no limit.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  /** Uploads in flight; at least 1. */
+  readonly concurrency: number
+  /** Starts of attempts per second; more than 0. */
+  readonly uploadsPerSecond: number
+  /** Bytes per second, all uploads together; more than 0. */
+  readonly bytesPerSecond: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** Where the knobs stand now. */
+  readonly current: Effect.Effect<Settings>
+  /** Changes some knobs. More room is used at once; less room is reached as attempts in flight end. */
+  readonly set: (settings: Partial<Settings>) => Effect.Effect<void>
+  /** The budget of uploads in flight. */
+  readonly inFlight: InFlight.InFlight
+  /** The limit on starts. */
+  readonly rate: RateLimit.RateLimit
+  /** The limit on bytes. */
+  readonly bandwidth: Bandwidth.Bandwidth
+}
+
+/**
+ * What a controller learns of one attempt that has ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Observation {
+  readonly outcome: "Succeeded" | "Throttled" | "Failed"
+  /** From the start of the attempt to the destination's answer. */
+  readonly durationMillis: number
+  /** Bytes that the destination acknowledged. */
+  readonly bytes: number
+  /** Attempts that were in flight when it ended, itself included. */
+  readonly inFlight: number
+}
+
+/**
+ * A program that turns the knobs. `start` runs once for an uploader, in its scope, and answers with what to call after
+ * each attempt; that call must not block.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Controller {
+  readonly name: string
+  readonly start: (limits: Limits) => Effect.Effect<(observation: Observation) => void, never, Scope.Scope>
+}
+
+/**
+ * Knobs that start where `settings` say. `changed` is called after each change.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (settings: Settings, changed: () => void = () => {}): Limits => {
+  const inFlight = InFlight.make(settings.concurrency)
+  const rate = RateLimit.make(settings.uploadsPerSecond)
+  const bandwidth = Bandwidth.make(settings.bytesPerSecond)
+  return {
+    inFlight,
+    rate,
+    bandwidth,
+    current: Effect.sync(() => ({
+      concurrency: inFlight.limit,
+      uploadsPerSecond: rate.uploadsPerSecond,
+      bytesPerSecond: bandwidth.bytesPerSecond
+    })),
+    set: (changes) =>
+      Effect.all([
+        changes.concurrency === undefined ? Effect.void : inFlight.resize(Math.max(1, changes.concurrency)),
+        changes.uploadsPerSecond === undefined ? Effect.void : rate.setRate(changes.uploadsPerSecond),
+        changes.bytesPerSecond === undefined ? Effect.void : bandwidth.setRate(changes.bytesPerSecond),
+        Effect.sync(changed)
+      ], { discard: true })
+  }
+}

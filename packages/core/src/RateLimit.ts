@@ -1,0 +1,56 @@
+/**
+ * Starts per second: how often an upload attempt may begin.
+ *
+ * Starts are spaced evenly, from the first one on, and come in the order of asking. In any window of a whole number of
+ * milliseconds there are never more starts than rate × window, rounded up; and there is no burst at the beginning, nor
+ * after a pause. (`effect/RateLimiter` lets a whole window go at once, rounds a token's time up to whole milliseconds,
+ * so that 900 a second become 500, and cannot change its rate.) Timers that fire late, as real ones do, are made up for
+ * by at most 20 ms of starts.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import { Pacer } from "./internal/pacer.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RateLimit {
+  /** Starts per second; `Infinity` when there is no limit. */
+  readonly uploadsPerSecond: number
+  /** Takes a start now and answers `true`, or answers `false`. `now` is the clock's time in milliseconds. */
+  readonly unsafeTake: (now: number) => boolean
+  /** Waits in line for the next start. */
+  readonly take: Effect.Effect<void>
+  /** Changes the rate. Whoever waits is reckoned anew, at the new rate. */
+  readonly setRate: (uploadsPerSecond: number) => Effect.Effect<void>
+}
+
+/**
+ * A limit of `uploadsPerSecond` starts; `Infinity` for none.
+ *
+ * @example
+ * ```ts
+ * import { RateLimit } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * const limit = RateLimit.make(50)
+ * const ping = Effect.zipRight(limit.take, Effect.log("at most 50 of these a second"))
+ * Effect.runFork(ping)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (uploadsPerSecond: number): RateLimit => {
+  const pacer = new Pacer({ rate: uploadsPerSecond, burst: () => 1, startsFull: true })
+  return {
+    get uploadsPerSecond() {
+      return pacer.rate
+    },
+    unsafeTake: (now) => pacer.unsafeTake(now, 1),
+    take: pacer.take(1),
+    setRate: (rate) => pacer.setRate(rate)
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * When a failed attempt is tried again: a `Schedule` over typed errors, and a budget that all retries share.
+ *
+ * The default waits `base × 2ⁿ` with full jitter (a random part of it), 100 ms to begin with and 1 s when the
+ * destination throttles, at most 20 s, in at most 5 attempts. A `Retry-After` is waited for exactly, up to 60 s.
+ * Errors that the same request would meet again are not tried again.
+ *
+ * The budget keeps a dead destination from being hammered: it holds 500 tokens, a retry takes 5, an upload that
+ * succeeds at once gives 1 back, and one that succeeds after retries gives back what its last retry took. When it is
+ * empty, failures are final at once.
+ *
+ * A file that used up its attempts gets a second round of them at the end of the run.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import { isRetryable } from "./UploadError.js"
+import type { UploadError } from "./UploadError.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetryPolicy {
+  /** How many attempts a round has, the first included; at least 1. */
+  readonly attempts: number
+  /** Whether and after what delay a failure is tried again. Its first `attempts - 1` decisions are asked for. */
+  readonly schedule: Schedule.Schedule<unknown, UploadError>
+  /** The budget, or `undefined` for none. */
+  readonly budget: BudgetOptions | undefined
+  /** Whether files that failed retryably get a second round at the end of the run. */
+  readonly secondRound: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface BudgetOptions {
+  /** Tokens at the start, and at most. */
+  readonly tokens: number
+  /** Tokens that a retry takes. */
+  readonly retryCost: number
+  /** Tokens that a success at the first attempt gives back. */
+  readonly successRefund: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How many attempts, the first included. Defaults to 5. */
+  readonly attempts?: number | undefined
+  /** The first backoff, which then doubles. Defaults to 100 ms. */
+  readonly base?: Duration.DurationInput | undefined
+  /** The first backoff when the destination throttles. Defaults to 1 second. */
+  readonly throttledBase?: Duration.DurationInput | undefined
+  /** The longest backoff. Defaults to 20 seconds. */
+  readonly cap?: Duration.DurationInput | undefined
+  /** `full`: a random part of the backoff, from 0 to all of it. `none`: all of it. Defaults to `full`. */
+  readonly jitter?: "full" | "none" | undefined
+  /** The longest `Retry-After` that is honoured. Defaults to 60 seconds. */
+  readonly retryAfterCap?: Duration.DurationInput | undefined
+  /** The budget; `false` for none. Defaults to 500 tokens, 5 a retry, 1 back a success. */
+  readonly budget?: BudgetOptions | false | undefined
+  /** Whether failed files get a second round at the end. Defaults to `true`. */
+  readonly secondRound?: boolean | undefined
+}
+
+/**
+ * The options' defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  attempts: 5,
+  base: "100 millis",
+  throttledBase: "1 second",
+  cap: "20 seconds",
+  jitter: "full",
+  retryAfterCap: "60 seconds",
+  budget: { tokens: 500, retryCost: 5, successRefund: 1 },
+  secondRound: true
+} as const
+
+/**
+ * Exponential backoff as described above.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "@sluice/core"
+ *
+ * const patient = RetryPolicy.make({ attempts: 10, base: "250 millis", cap: "1 minute" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): RetryPolicy => {
+  const base = Duration.toMillis(options.base ?? defaults.base)
+  const throttledBase = Duration.toMillis(options.throttledBase ?? defaults.throttledBase)
+  const cap = Duration.toMillis(options.cap ?? defaults.cap)
+  const retryAfterCap = Duration.toMillis(options.retryAfterCap ?? defaults.retryAfterCap)
+  const jitter = options.jitter ?? defaults.jitter
+  const attempts = Math.max(1, options.attempts ?? defaults.attempts)
+  const delay = (doublings: number, error: UploadError): Effect.Effect<number> => {
+    if (error._tag === "Throttled" && error.retryAfterMillis !== undefined && error.retryAfterMillis >= 0) {
+      return Effect.succeed(Math.min(error.retryAfterMillis, retryAfterCap))
+    }
+    const backoff = Math.min(cap, (error._tag === "Throttled" ? throttledBase : base) * 2 ** doublings)
+    return jitter === "none"
+      ? Effect.succeed(Math.round(backoff))
+      : Effect.map(Random.next, (part) => Math.round(part * backoff))
+  }
+  return {
+    attempts,
+    schedule: Schedule.exponential(1).pipe(
+      Schedule.intersect(Schedule.identity<UploadError>()),
+      Schedule.modifyDelayEffect(([power, error]) =>
+        Effect.map(delay(Math.log2(Duration.toMillis(power)), error), Duration.millis)
+      ),
+      Schedule.whileInput(isRetryable)
+    ),
+    budget: options.budget === false ? undefined : options.budget ?? defaults.budget,
+    secondRound: options.secondRound ?? defaults.secondRound
+  }
+}
+
+/**
+ * No retries: the first failure is final.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const none: RetryPolicy = {
+  attempts: 1,
+  schedule: Schedule.stop,
+  budget: undefined,
+  secondRound: false
+}
+
+/**
+ * A retry budget in use.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Budget {
+  /** Tokens left. */
+  readonly tokens: number
+  /** Takes the price of a retry and answers `true`, or answers `false`. */
+  readonly unsafeTake: () => boolean
+  /** Gives back what a success after `retries` retries gives back. */
+  readonly unsafeRefund: (retries: number) => void
+}
+
+/**
+ * The budget of a policy, full.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeBudget = (policy: RetryPolicy): Budget => {
+  const { budget } = policy
+  if (budget === undefined) return { tokens: Infinity, unsafeTake: () => true, unsafeRefund: () => {} }
+  let tokens = budget.tokens
+  return {
+    get tokens() {
+      return tokens
+    },
+    unsafeTake: () => {
+      if (tokens < budget.retryCost) return false
+      tokens -= budget.retryCost
+      return true
+    },
+    unsafeRefund: (retries) => {
+      tokens = Math.min(budget.tokens, tokens + (retries === 0 ? budget.successRefund : budget.retryCost))
+    }
+  }
+}
+
+/**
+ * One upload's way through its policy's schedule: `next` answers with the milliseconds to wait before the next attempt,
+ * or with `None` when the failure is final.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Driver {
+  readonly next: (now: number, error: UploadError) => Effect.Effect<Option.Option<number>>
+}
+
+/**
+ * A way through a policy's schedule, from its start.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeDriver = (policy: RetryPolicy): Driver => {
+  let state: unknown = policy.schedule.initial
+  let attempt = 1
+  return {
+    next: (now, error) => {
+      if (attempt >= policy.attempts) return Effect.succeedNone
+      attempt += 1
+      return Effect.map(policy.schedule.step(now, error, state), ([nextState, , decision]) => {
+        state = nextState
+        return ScheduleDecision.isDone(decision)
+          ? Option.none()
+          : Option.some(Math.max(0, ScheduleIntervals.start(decision.intervals) - now))
+      })
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Strategies: how many uploads at once, and how fast. A strategy is a value, and strategies stack: of each limit the
+ * tightest holds.
+ *
+ * | strategy | uploads in flight | starts per second | bytes per second |
+ * |---|---|---|---|
+ * | {@link unlimited} | all | | |
+ * | {@link workerPool} | `workers` | | |
+ * | {@link rateLimited} | all | `uploadsPerSecond` | |
+ * | {@link adaptiveRate} | all | follows response times | |
+ * | {@link bandwidth} | all | | `bytesPerSecond` |
+ *
+ * An upload in flight costs a fiber: about 7 KiB of memory with its timer, and what its destination holds. Under
+ * {@link unlimited} a hundred thousand files are so many fibers. Files that are open at once are bounded apart from
+ * that, by the file source and by the destination: see `FilesNode` and `LocalDirectory`.
+ *
+ * @since 0.1.0
+ */
+import * as AdaptiveRate from "./AdaptiveRate.js"
+import * as ByteSize from "./ByteSize.js"
+import type { Controller, Settings } from "./Limits.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Strategy extends Settings {
+  /** What it is called in reports and pictures. */
+  readonly name: string
+  /** Programs that turn the knobs while uploads run. */
+  readonly controllers: ReadonlyArray<Controller>
+}
+
+/**
+ * Everything at once: each file starts as soon as it is listed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const unlimited: Strategy = {
+  name: "unlimited",
+  concurrency: Infinity,
+  uploadsPerSecond: Infinity,
+  bytesPerSecond: Infinity,
+  controllers: []
+}
+
+/**
+ * At most `workers` uploads in flight, at least 1.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const workerPool = (options: { readonly workers: number }): Strategy => ({
+  ...unlimited,
+  name: "workerPool",
+  concurrency: Math.max(1, Math.floor(options.workers))
+})
+
+/**
+ * At most `uploadsPerSecond` starts a second, evenly spaced; fractions are fine. The number in flight is not bounded:
+ * stack it on a {@link workerPool} for that.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const rateLimited = (options: { readonly uploadsPerSecond: number }): Strategy => ({
+  ...unlimited,
+  name: "rateLimited",
+  uploadsPerSecond: options.uploadsPerSecond
+})
+
+/**
+ * A start rate that halves when responses take over 5 s on average, and doubles when they take under 1 s.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
+  ...unlimited,
+  name: "adaptiveRate",
+  uploadsPerSecond: options.base,
+  controllers: [AdaptiveRate.controller(options)]
+})
+
+/**
+ * At most `bytesPerSecond`, all uploads together.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bandwidth = (options: { readonly bytesPerSecond: ByteSize.ByteSizeInput }): Strategy => ({
+  ...unlimited,
+  name: "bandwidth",
+  bytesPerSecond: options.bytesPerSecond === Infinity ? Infinity : ByteSize.decode(options.bytesPerSecond)
+})
+
+/**
+ * All of these at once: of each limit the tightest holds, and every controller runs.
+ *
+ * @example
+ * ```ts
+ * import { Strategy } from "@sluice/core"
+ *
+ * const gentle = Strategy.stack(
+ *   Strategy.workerPool({ workers: 8 }),
+ *   Strategy.rateLimited({ uploadsPerSecond: 50 }),
+ *   Strategy.bandwidth({ bytesPerSecond: "10 MiB" })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const stack = (...strategies: ReadonlyArray<Strategy>): Strategy => ({
+  name: strategies.map((strategy) => strategy.name).join("+"),
+  concurrency: Math.min(...strategies.map((strategy) => strategy.concurrency)),
+  uploadsPerSecond: Math.min(...strategies.map((strategy) => strategy.uploadsPerSecond)),
+  bytesPerSecond: Math.min(...strategies.map((strategy) => strategy.bytesPerSecond)),
+  controllers: strategies.flatMap((strategy) => strategy.controllers)
+})
+
+/**
+ * How many workers suit a machine: four for each CPU, since uploads wait far more than they reckon, and no more than
+ * half of the files that the process may open, since an upload may hold one file and one connection.
+ *
+ * @since 0.1.0
+ * @category sizing
+ */
+export const optimalWorkerCount = (machine: { readonly cpus: number; readonly openFiles: number }): number =>
+  Math.max(1, Math.min(machine.cpus * 4, Math.floor((machine.openFiles - reservedFiles) / 2)))
+
+/** Files that a process has open whatever it does: its streams, its event loop, its libraries. */
+const reservedFiles = 32

@@ -1,0 +1,371 @@
+/**
+ * One file on its way: attempts, backoff between them, and the outcome.
+ *
+ * An attempt begins with a permit of the in-flight budget and a start of the rate limit, both taken by whoever calls;
+ * the permit is given back before a backoff and taken again, with another start, after it. So nothing that sleeps
+ * holds a permit.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as ByteSize from "./ByteSize.js"
+import * as ByteSource from "./ByteSource.js"
+import type * as Destination from "./Destination.js"
+import * as Body from "./internal/body.js"
+import type * as Limits from "./Limits.js"
+import * as ObjectKey from "./ObjectKey.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import { IntegrityMismatch, isRetryable, Rejected } from "./UploadError.js"
+import type { UploadError } from "./UploadError.js"
+import type { UploadFile } from "./UploadFile.js"
+
+/**
+ * What all uploads of one uploader share.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Context {
+  readonly destination: Destination.Destination["Type"]
+  readonly limits: Limits.Limits
+  readonly retry: RetryPolicy.RetryPolicy
+  readonly budget: RetryPolicy.Budget
+  readonly observe: (observation: Limits.Observation) => void
+  /** The runs that are under way. */
+  readonly runs: Set<{ readonly limitsChanged: () => void }>
+}
+
+/**
+ * Who is told of an upload's steps. The calls that answer with an effect are waited for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Observer {
+  readonly clock: Clock.Clock
+  readonly attemptStarted: (upload: Upload) => Effect.Effect<void>
+  readonly sent: (upload: Upload, bytes: number) => void
+  readonly attemptEnded: (upload: Upload, outcome: Limits.Observation["outcome"]) => void
+  readonly backoff: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
+  readonly backoffEnded: () => void
+}
+
+/**
+ * How an upload ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome =
+  | { readonly _tag: "Stored"; readonly etag: string | undefined }
+  | { readonly _tag: "Failed"; readonly error: UploadError; readonly again: boolean }
+
+/**
+ * One file's upload, from its first attempt to its last: its state, for those who watch it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Upload implements Body.Owner {
+  /** @since 0.1.0 */
+  readonly file: UploadFile
+  /** @since 0.1.0 */
+  readonly observer: Observer
+  /**
+   * The attempt under way or last made, from 1; 0 before the first.
+   *
+   * @since 0.1.0
+   */
+  attempt = 0
+  /**
+   * The attempt after which the present round of attempts began.
+   *
+   * @since 0.1.0
+   */
+  roundStart = 0
+  /**
+   * When the first attempt started, in milliseconds on the clock.
+   *
+   * @since 0.1.0
+   */
+  startedAt = 0
+  /**
+   * When the present attempt started.
+   *
+   * @since 0.1.0
+   */
+  attemptStartedAt = 0
+  /**
+   * When the present attempt last moved bytes.
+   *
+   * @since 0.1.0
+   */
+  lastByteAt = 0
+  /**
+   * Bytes that the present attempt has handed to the destination.
+   *
+   * @since 0.1.0
+   */
+  sent = 0
+  /**
+   * Whether a permit of the in-flight budget is this upload's to give back.
+   *
+   * @since 0.1.0
+   */
+  holdsPermit = false
+  /**
+   * The fiber that runs it.
+   *
+   * @since 0.1.0
+   */
+  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  /**
+   * Why the round before this one failed.
+   *
+   * @since 0.1.0
+   */
+  lastError: UploadError | undefined = undefined
+  /** @internal */
+  source: ByteSource.ByteSource
+  /** @internal */
+  fingerprint: string | undefined
+  /** @internal */
+  state: "Idle" | "Attempt" | "Backoff" = "Idle"
+  /** @internal */
+  opened = false
+  /** @internal */
+  sourceError: UploadError | undefined = undefined
+  /** @internal */
+  driver: RetryPolicy.Driver | undefined = undefined
+
+  constructor(file: UploadFile, observer: Observer) {
+    this.file = file
+    this.observer = observer
+    this.source = file.source
+    this.fingerprint = file.fingerprint
+  }
+
+  /**
+   * How many bytes there are to send; `undefined` when nobody knows before the end.
+   *
+   * @since 0.1.0
+   */
+  get size(): number | undefined {
+    return this.file.size ?? this.source.size
+  }
+
+  /** @internal */
+  onOpen(): void {
+    this.opened = true
+  }
+
+  /** @internal */
+  onSent(bytes: number): void {
+    this.observer.sent(this, bytes)
+  }
+
+  /** @internal */
+  onSourceError(error: UploadError): void {
+    this.sourceError = error
+  }
+}
+
+/**
+ * Runs attempts until the file is stored or has failed for good. The caller has taken a permit and a start for it;
+ * afterwards the permit is given back.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const run = (context: Context, upload: Upload): Effect.Effect<Outcome> =>
+  Effect.suspend(() => {
+    const { observer } = upload
+    const now = observer.clock.unsafeCurrentTimeMillis()
+    if (upload.attempt === 0) upload.startedAt = now
+    upload.attempt += 1
+    upload.attemptStartedAt = now
+    upload.lastByteAt = now
+    upload.sent = 0
+    upload.sourceError = undefined
+    upload.state = "Attempt"
+    const announced = observer.attemptStarted(upload)
+    const put = attempt(context, upload)
+    return Effect.matchCauseEffect(announced === Effect.void ? put : Effect.zipRight(announced, put), {
+      onSuccess: (stored) => {
+        const { size } = upload.file
+        if (size !== undefined && upload.sent !== size) {
+          return failed(context, upload, endedBeforeAllWasSent(size, upload.sent))
+        }
+        endAttempt(context, upload, "Succeeded")
+        context.budget.unsafeRefund(upload.attempt - 1)
+        return Effect.succeed<Outcome>({ _tag: "Stored", etag: stored.etag })
+      },
+      onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
+    })
+  })
+
+/**
+ * Goes on after a failed attempt: waits and tries again, or fails for good.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const failed = (context: Context, upload: Upload, error: UploadError): Effect.Effect<Outcome> =>
+  Effect.gen(function*() {
+    const { observer } = upload
+    endAttempt(context, upload, error._tag === "Throttled" ? "Throttled" : "Failed")
+    const now = observer.clock.unsafeCurrentTimeMillis()
+    const readable = upload.source.reopenable || !upload.opened
+    upload.driver ??= RetryPolicy.makeDriver(context.retry)
+    const delay = readable ? yield* upload.driver.next(now, error) : Option.none()
+    if (Option.isNone(delay) || !context.budget.unsafeTake()) {
+      return {
+        _tag: "Failed",
+        error,
+        again: readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
+      }
+    }
+    upload.state = "Backoff"
+    yield* observer.backoff(upload, delay.value, error)
+    yield* observer.clock.sleep(Duration.millis(delay.value))
+    yield* context.limits.inFlight.take(1, () => upload.holdsPermit = true)
+    yield* context.limits.rate.take
+    endBackoff(upload)
+    return yield* run(context, upload)
+  })
+
+/**
+ * Leaves an upload where it stands, after an interruption: ends its attempt or its backoff and gives its permit back.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const abandon = (context: Context, upload: Upload): void => {
+  endAttempt(context, upload, "Failed")
+  endBackoff(upload)
+}
+
+/**
+ * Begins another round of attempts for a file whose round failed with `lastError`.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const nextRound = (upload: Upload, lastError: UploadError): Upload => {
+  upload.roundStart = upload.attempt
+  upload.lastError = lastError
+  upload.driver = undefined
+  return upload
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
+const maxBuffered = 8 * 1024 * 1024
+
+const endAttempt = (context: Context, upload: Upload, outcome: Limits.Observation["outcome"]): void => {
+  const inFlight = context.limits.inFlight.taken
+  if (upload.state === "Attempt") {
+    upload.state = "Idle"
+    upload.observer.attemptEnded(upload, outcome)
+    context.observe({
+      outcome,
+      durationMillis: upload.observer.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
+      bytes: outcome === "Succeeded" ? upload.sent : 0,
+      inFlight
+    })
+  }
+  if (upload.holdsPermit) {
+    upload.holdsPermit = false
+    context.limits.inFlight.unsafeRelease(1)
+  }
+}
+
+const endBackoff = (upload: Upload): void => {
+  if (upload.state !== "Backoff") return
+  upload.state = "Idle"
+  upload.observer.backoffEnded()
+}
+
+const errorOf = (upload: Upload, cause: Cause.Cause<UploadError>): UploadError =>
+  upload.sourceError ??
+    Option.getOrElse(Cause.failureOption(cause), () =>
+      new Rejected({
+        reason: "Unexpected",
+        detail: `The destination's driver failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`,
+        cause: Cause.squash(cause)
+      }))
+
+const attempt = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { file, source } = upload
+  const problem = ObjectKey.problem(file.key)
+  if (problem !== undefined) {
+    return Effect.fail(
+      new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
+    )
+  }
+  const { capabilities } = context.destination
+  if (file.size !== undefined && file.size > capabilities.maxPutSize) return Effect.fail(tooLarge(capabilities))
+  if (source.fingerprint !== undefined && upload.fingerprint === undefined) {
+    return Effect.flatMap(source.fingerprint, (fingerprint) => {
+      upload.fingerprint = fingerprint
+      return put(context, upload)
+    })
+  }
+  return upload.size === undefined && !capabilities.unknownSize
+    ? Effect.flatMap(buffer(upload), () => put(context, upload))
+    : put(context, upload)
+}
+
+const put = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> =>
+  context.destination.put({
+    key: upload.file.key,
+    body: new Body.UploadBody(upload, context.limits.bandwidth),
+    contentType: upload.file.contentType,
+    metadata: upload.file.metadata,
+    modifiedAt: upload.file.modifiedAt
+  })
+
+const endedBeforeAllWasSent = (size: number, sent: number) =>
+  new IntegrityMismatch({
+    reason: "Size",
+    detail: `The destination called the object stored after ${sent} of ${size} bytes.`
+  })
+
+const tooLarge = (capabilities: Destination.Capabilities) =>
+  new Rejected({
+    reason: "TooLarge",
+    detail: `The destination takes at most ${ByteSize.format(capabilities.maxPutSize)} in one request.`
+  })
+
+/** Reads a source of unknown size into memory, once, so that its size is known and it can be sent again. */
+const buffer = (upload: Upload): Effect.Effect<void, UploadError> =>
+  Effect.suspend(() => {
+    upload.opened = true
+    let total = 0
+    return upload.source.read({ offset: 0 }).pipe(
+      Stream.mapEffect((block) => {
+        total += block.length
+        return total <= maxBuffered ? Effect.succeed(block) : Effect.fail(
+          new Rejected({
+            reason: "Unsupported",
+            detail: `The destination must know the size beforehand, and the source gives more than ${
+              ByteSize.format(maxBuffered)
+            } without saying how much.`
+          })
+        )
+      }),
+      Stream.runCollect,
+      Effect.map((blocks) => {
+        upload.source = ByteSource.fromBytes(ByteSource.concat(Array.from(blocks)))
+      })
+    )
+  })

@@ -1,0 +1,248 @@
+/**
+ * What can go wrong with one upload: one class for each thing that a caller can do about it.
+ *
+ * | class | what to do |
+ * |---|---|
+ * | {@link Transient} | try again after a backoff |
+ * | {@link Throttled} | try again, later and slower; `retryAfterMillis` when the server says when |
+ * | {@link IntegrityMismatch} | send it again: what arrived is not what was sent |
+ * | {@link AuthExpired} | get new credentials |
+ * | {@link Conflict} | somebody else wrote there: decide who wins |
+ * | {@link Rejected} | change the request or the destination's settings: the same again fails again |
+ * | {@link SourceChanged} | upload again when the source is quiet |
+ * | {@link SourceUnreadable} | mend the source |
+ *
+ * Interruption is not an error. No error carries a secret: addresses in messages are without their query.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+const context = {
+  /** What happened, for people; no secrets. */
+  detail: Schema.String,
+  /** The failure underneath, where there is one. */
+  cause: Schema.optional(Schema.Defect)
+}
+
+/**
+ * A failure that may pass: a connection that broke, an attempt on which no bytes moved, a server that is unwell.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Transient extends Schema.TaggedError<Transient>("@sluice/core/UploadError/Transient")("Transient", {
+  reason: Schema.Literal("Connection", "Stalled", "Unavailable"),
+  ...context
+}) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The destination asks for fewer requests.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Throttled extends Schema.TaggedError<Throttled>("@sluice/core/UploadError/Throttled")("Throttled", {
+  /** How long the destination asks to wait, in milliseconds, where it says so. */
+  retryAfterMillis: Schema.optional(Schema.Number),
+  ...context
+}) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * What the destination stored is not what was sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class IntegrityMismatch
+  extends Schema.TaggedError<IntegrityMismatch>("@sluice/core/UploadError/IntegrityMismatch")(
+    "IntegrityMismatch",
+    { reason: Schema.Literal("Size", "Checksum"), ...context }
+  )
+{
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The credentials were good once and are not any more.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AuthExpired extends Schema.TaggedError<AuthExpired>("@sluice/core/UploadError/AuthExpired")(
+  "AuthExpired",
+  context
+) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The object is in a state that the request did not expect.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Conflict extends Schema.TaggedError<Conflict>("@sluice/core/UploadError/Conflict")("Conflict", context) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The destination will not take this upload, however often it is asked.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Rejected extends Schema.TaggedError<Rejected>("@sluice/core/UploadError/Rejected")("Rejected", {
+  reason: Schema.Literal(
+    "Unauthorized",
+    "Forbidden",
+    "NotFound",
+    "NoSpace",
+    "TooLarge",
+    "InvalidKey",
+    "Redirected",
+    "Unsupported",
+    "Unexpected"
+  ),
+  ...context
+}) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The source is not what it was when the upload was planned.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SourceChanged extends Schema.TaggedError<SourceChanged>("@sluice/core/UploadError/SourceChanged")(
+  "SourceChanged",
+  { reason: Schema.Literal("EndedEarly", "Grew", "Modified"), ...context }
+) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The source cannot be read.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SourceUnreadable extends Schema.TaggedError<SourceUnreadable>("@sluice/core/UploadError/SourceUnreadable")(
+  "SourceUnreadable",
+  { reason: Schema.Literal("NotFound", "Forbidden", "Consumed", "Failed"), ...context }
+) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * Every way in which reading a source can fail.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const SourceError = Schema.Union(SourceChanged, SourceUnreadable)
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type SourceError = typeof SourceError.Type
+
+/**
+ * Every way in which one upload can fail.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadError = Schema.Union(
+  Transient,
+  Throttled,
+  IntegrityMismatch,
+  AuthExpired,
+  Conflict,
+  Rejected,
+  SourceChanged,
+  SourceUnreadable
+)
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type UploadError = typeof UploadError.Type
+
+/**
+ * Whether the same request may succeed later: a transient failure, a throttled request, or damage on the way.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRetryable = (error: UploadError): boolean =>
+  error._tag === "Transient" || error._tag === "Throttled" || error._tag === "IntegrityMismatch"
+
+/**
+ * Whether the failure is the source's own, so that no other file is concerned.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSourceError = (error: UploadError): error is SourceError =>
+  error._tag === "SourceChanged" || error._tag === "SourceUnreadable"
+
+/**
+ * An error as events and reports carry it: what it is called, and what it says.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Summary = Schema.Struct({
+  _tag: Schema.String,
+  reason: Schema.optional(Schema.String),
+  message: Schema.String
+})
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type Summary = typeof Summary.Type
+
+/**
+ * Sums an error up for events and reports; the cause underneath is left out.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const summarize = (error: UploadError): Summary =>
+  "reason" in error
+    ? { _tag: error._tag, reason: error.reason, message: error.message }
+    : { _tag: error._tag, message: error.message }

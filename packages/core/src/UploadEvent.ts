@@ -1,0 +1,157 @@
+/**
+ * What a run says while it goes: plain values, described by schemas and versioned, that can be written as JSON as
+ * they are.
+ *
+ * A file's story is `UploadStarted` (once for each attempt), `UploadRetrying` between attempts, `UploadDeferred` when
+ * it will be tried once more at the end of the run, and `UploadFinished` exactly once. Times are milliseconds since
+ * the epoch, on the run's clock. A later version may add events and fields; it will not change what these mean
+ * without another `version`.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import * as UploadError from "./UploadError.js"
+import type { UploadResult } from "./UploadResult.js"
+
+/**
+ * The version that every event and report carries.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const version = 1
+
+const common = { version: Schema.Literal(version), at: Schema.Number }
+
+/**
+ * An attempt has started.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadStarted = Schema.TaggedStruct("UploadStarted", {
+  ...common,
+  key: Schema.String,
+  size: Schema.optional(Schema.Number),
+  /** From 1. */
+  attempt: Schema.Number
+})
+
+/**
+ * An attempt has failed and another follows after `delayMillis`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadRetrying = Schema.TaggedStruct("UploadRetrying", {
+  ...common,
+  key: Schema.String,
+  /** The attempt that failed, from 1. */
+  attempt: Schema.Number,
+  /** How many attempts there may be. */
+  attempts: Schema.Number,
+  delayMillis: Schema.Number,
+  error: UploadError.Summary
+})
+
+/**
+ * The file has failed for now, and will be tried once more at the end of the run.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadDeferred = Schema.TaggedStruct("UploadDeferred", {
+  ...common,
+  key: Schema.String,
+  attempts: Schema.Number,
+  error: UploadError.Summary
+})
+
+/**
+ * The file has its result.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadFinished = Schema.TaggedStruct("UploadFinished", {
+  ...common,
+  key: Schema.String,
+  outcome: Schema.Literal("Uploaded", "Skipped", "Failed", "Interrupted"),
+  attempts: Schema.Number,
+  /** What the destination stored: 0 unless uploaded. */
+  bytes: Schema.Number,
+  durationMillis: Schema.Number,
+  /** Why a file was skipped. */
+  reason: Schema.optional(Schema.String),
+  error: Schema.optional(UploadError.Summary)
+})
+
+/**
+ * The list has ended: the totals are final.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ListingFinished = Schema.TaggedStruct("ListingFinished", {
+  ...common,
+  files: Schema.Number,
+  bytes: Schema.Number
+})
+
+/**
+ * The run takes files, takes none for now, or takes none any more.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const RunChanged = Schema.TaggedStruct("RunChanged", {
+  ...common,
+  state: Schema.Literal("Running", "Paused", "Draining", "Interrupting")
+})
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadEvent = Schema.Union(
+  UploadStarted,
+  UploadRetrying,
+  UploadDeferred,
+  UploadFinished,
+  ListingFinished,
+  RunChanged
+)
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type UploadEvent = typeof UploadEvent.Type
+
+/**
+ * The event of a file that has its result.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const finished = (at: number, result: UploadResult): typeof UploadFinished.Type => {
+  const event = {
+    _tag: "UploadFinished",
+    version,
+    at,
+    key: result.file.key,
+    outcome: result._tag,
+    attempts: result._tag === "Skipped" ? 0 : result.attempts,
+    bytes: result._tag === "Uploaded" ? result.bytes : 0,
+    durationMillis: result._tag === "Skipped" ? 0 : Duration.toMillis(result.duration)
+  } as const
+  switch (result._tag) {
+    case "Skipped":
+      return { ...event, reason: result.reason }
+    case "Failed":
+      return { ...event, error: UploadError.summarize(result.error) }
+    default:
+      return event
+  }
+}

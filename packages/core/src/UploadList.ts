@@ -1,0 +1,46 @@
+/**
+ * Lists of files to upload.
+ *
+ * A list may be an array, which is counted at once; any other iterable, which is pulled one by one as uploads start; or
+ * an async iterable or a `Stream`, which is read a bounded way ahead. A list of any length costs constant memory,
+ * unless it is an array.
+ *
+ * @since 0.1.0
+ */
+import type * as Stream from "effect/Stream"
+import type { UploadFile } from "./UploadFile.js"
+import type { Failed, Skipped } from "./UploadResult.js"
+
+/**
+ * What a list holds: files, and results that whoever listed them knows already, such as a link that is not followed
+ * or a directory that cannot be read. Such results are counted and reported with the others.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Item = UploadFile | Skipped | Failed
+
+/**
+ * A list of files.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type UploadList<E = never, R = never> = Iterable<Item> | AsyncIterable<Item> | Stream.Stream<Item, E, R>
+
+/**
+ * Whether an item is a file, and not a result already.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isFile = (item: Item): item is UploadFile => "source" in item
+
+/**
+ * The sum of the known sizes.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const knownBytes = (items: ReadonlyArray<Item>): number =>
+  items.reduce((total, item) => isFile(item) ? total + (item.size ?? 0) : total, 0)

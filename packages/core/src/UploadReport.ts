@@ -1,0 +1,122 @@
+/**
+ * What a run did, told at its end: counts, bytes, time, and the first failures by name.
+ *
+ * The report is a plain value with a schema and a version; the CLI prints it as the last line of `--json`. Its size
+ * does not grow with the list: it names at most {@link failuresListed} failures.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Progress from "./Progress.js"
+import * as UploadError from "./UploadError.js"
+import { version } from "./UploadEvent.js"
+
+/**
+ * How many failures a report names.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const failuresListed = 100
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Failure = Schema.Struct({
+  key: Schema.String,
+  attempts: Schema.Number,
+  error: UploadError.Summary
+})
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type Failure = typeof Failure.Type
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadReport = Schema.TaggedStruct("Report", {
+  version: Schema.Literal(version),
+  /** How the run came to its end: by itself, after `drain`, or by interruption. */
+  ended: Schema.Literal("Completed", "Drained", "Interrupted"),
+  files: Schema.Struct({
+    /** All files found. */
+    total: Schema.Number,
+    uploaded: Schema.Number,
+    skipped: Schema.Number,
+    failed: Schema.Number,
+    interrupted: Schema.Number,
+    /** Found, and not begun when the run was drained or interrupted. */
+    notStarted: Schema.Number
+  }),
+  bytes: Schema.Struct({
+    /** Known sizes of all files found. */
+    total: Schema.Number,
+    /** What the destination has acknowledged. */
+    uploaded: Schema.Number
+  }),
+  attempts: Schema.Number,
+  retries: Schema.Number,
+  peakInFlight: Schema.Number,
+  durationMillis: Schema.Number,
+  /** Bytes uploaded over the whole duration. */
+  throughputBytesPerSecond: Schema.Number,
+  /** The first failures. `files.failed` counts them all. */
+  failures: Schema.Array(Failure)
+})
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type UploadReport = typeof UploadReport.Type
+
+/**
+ * The report of a run whose progress stood still at `endedAt`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  progress: Progress.Progress,
+  options: {
+    readonly ended: UploadReport["ended"]
+    readonly endedAt: number
+    readonly failures: ReadonlyArray<Failure>
+  }
+): UploadReport => {
+  const durationMillis = options.endedAt - progress.startedAt
+  return {
+    _tag: "Report",
+    version,
+    ended: options.ended,
+    files: {
+      total: progress.filesFound,
+      uploaded: progress.filesUploaded,
+      skipped: progress.filesSkipped,
+      failed: progress.filesFailed,
+      interrupted: progress.filesInterrupted,
+      notStarted: progress.filesFound - Progress.filesFinished(progress)
+    },
+    bytes: { total: progress.bytesFound, uploaded: progress.bytesUploaded },
+    attempts: progress.attempts,
+    retries: progress.retries,
+    peakInFlight: progress.peakInFlight,
+    durationMillis,
+    throughputBytesPerSecond: durationMillis > 0 ? (progress.bytesUploaded * 1000) / durationMillis : 0,
+    failures: options.failures
+  }
+}
+
+/**
+ * Whether every file that was found is at the destination, or was left out on purpose.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isComplete = (report: UploadReport): boolean =>
+  report.ended !== "Interrupted" && report.files.uploaded + report.files.skipped === report.files.total

@@ -1,0 +1,106 @@
+/**
+ * What became of one file. One file's failure is data: it never fails the batch.
+ *
+ * Every file that a run takes from its list ends as exactly one of {@link Uploaded}, {@link Skipped}, {@link Failed}
+ * and {@link Interrupted}.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type { UploadError } from "./UploadError.js"
+import type { UploadFile } from "./UploadFile.js"
+
+/**
+ * The destination has the whole file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Uploaded {
+  readonly _tag: "Uploaded"
+  readonly file: UploadFile
+  /** How often it was tried, from 1. */
+  readonly attempts: number
+  /** How many bytes the destination stored. */
+  readonly bytes: number
+  /** From the start of the first attempt to the end of the last. */
+  readonly duration: Duration.Duration
+  /** The destination's tag for the content, where it gives one. */
+  readonly etag: string | undefined
+}
+
+/**
+ * Nothing was sent, on purpose.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Skipped {
+  readonly _tag: "Skipped"
+  readonly file: Pick<UploadFile, "key" | "size">
+  /** Why, for people. */
+  readonly reason: string
+}
+
+/**
+ * The destination does not have the file, and the engine will not try again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Failed {
+  readonly _tag: "Failed"
+  readonly file: Pick<UploadFile, "key" | "size">
+  /** How often it was tried; 0 when it could not even be listed, or its key was refused. */
+  readonly attempts: number
+  readonly error: UploadError
+  readonly duration: Duration.Duration
+}
+
+/**
+ * The run was interrupted while the file was on its way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Interrupted {
+  readonly _tag: "Interrupted"
+  readonly file: UploadFile
+  readonly attempts: number
+  readonly duration: Duration.Duration
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type UploadResult = Uploaded | Skipped | Failed | Interrupted
+
+/**
+ * Whether the destination has the file.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUploaded = (result: UploadResult): result is Uploaded => result._tag === "Uploaded"
+
+/**
+ * Whether the file failed.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isFailed = (result: UploadResult): result is Failed => result._tag === "Failed"
+
+/**
+ * A result for something that a listing saw and left out, such as a link that is not followed. A list may hold it
+ * among its files, so that the report counts it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const skipped = (key: string, reason: string): Skipped => ({
+  _tag: "Skipped",
+  file: { key, size: undefined },
+  reason
+})

@@ -1,0 +1,187 @@
+/**
+ * A batch on its way: its results, progress and events while it goes, its report at the end, and the ways to steer it.
+ *
+ * Files are pulled from a lazy list by fibers that take turns as leader: the leader pulls one file, waits in line for a
+ * permit and a start, hands the lead to the next fiber and uploads its file. So at most one file waits ahead of the
+ * limits, the list is pulled no faster than uploads start, and runs that share an uploader take turns.
+ *
+ * A run is scoped: closing its scope interrupts all that it started, and waits until nothing is left running.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Bandwidth from "./Bandwidth.js"
+import { Engine } from "./internal/engine.js"
+import * as FileList from "./internal/fileList.js"
+import type * as Limits from "./Limits.js"
+import type * as Progress from "./Progress.js"
+import type * as Upload from "./Upload.js"
+import type { UploadEvent } from "./UploadEvent.js"
+import type { UploadList } from "./UploadList.js"
+import type { UploadReport } from "./UploadReport.js"
+import type { UploadResult } from "./UploadResult.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Runs for every event, in order for each file, and is waited for: a slow one slows the run. */
+  readonly onEvent?: ((event: UploadEvent) => Effect.Effect<void>) | undefined
+  /** Runs for every result, and is waited for. */
+  readonly onResult?: ((result: UploadResult) => Effect.Effect<void>) | undefined
+  /** Whether the run waits for `resume` before its first file, so that readers can be there first. Defaults to `false`. */
+  readonly paused?: boolean | undefined
+  /** How many files a stream or async iterable is read ahead, so that totals are known early. Defaults to 10,000. */
+  readonly lookahead?: number | undefined
+  /** How often `progress` looks. Defaults to 100 milliseconds. */
+  readonly progressInterval?: Duration.DurationInput | undefined
+  /** An attempt on which no bytes move for this long fails, and may be tried again. Defaults to 30 seconds. */
+  readonly stallTimeout?: Duration.DurationInput | undefined
+  /** How many failed files are kept for a second round at the end of the run. Defaults to 10,000. */
+  readonly failuresKept?: number | undefined
+}
+
+/**
+ * The options' defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  paused: false,
+  lookahead: 10_000,
+  progressInterval: "100 millis",
+  stallTimeout: "30 seconds",
+  failuresKept: 10_000
+} as const
+
+/**
+ * An attempt that is in flight at this moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transfer {
+  readonly key: string
+  readonly size: number | undefined
+  /** Bytes handed to the destination. */
+  readonly sent: number
+  readonly attempt: number
+  /** When the attempt started, in milliseconds since the epoch. */
+  readonly startedAt: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface UploadRun<E = never> {
+  /** Every result from the moment the stream runs, to the end of the run. A slow reader slows the run. */
+  readonly results: Stream.Stream<UploadResult>
+  /** Every event from the moment the stream runs, to the end of the run. A slow reader slows the run. */
+  readonly events: Stream.Stream<UploadEvent>
+  /** How far the run has come, looked at again and again; ends with the final value. */
+  readonly progress: Stream.Stream<Progress.Progress>
+  /** How far the run has come. */
+  readonly currentProgress: Effect.Effect<Progress.Progress>
+  /** Bytes per second handed to the destination, over the last seconds and overall. */
+  readonly throughput: Effect.Effect<Bandwidth.Throughput>
+  /** The attempts in flight at this moment. */
+  readonly inFlight: Effect.Effect<ReadonlyArray<Transfer>>
+  /** The uploader's knobs, live. */
+  readonly limits: Limits.Limits
+  /** Starts no more files; what is in flight goes on, retries included. */
+  readonly pause: Effect.Effect<void>
+  /** Starts files again. */
+  readonly resume: Effect.Effect<void>
+  /** Takes no more files; what has been started goes on to its end. */
+  readonly drain: Effect.Effect<void>
+  /** Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. */
+  readonly interrupt: Effect.Effect<void>
+  /** Waits for the end. Fails only where the list itself failed, when all files before that have their results. */
+  readonly report: Effect.Effect<UploadReport, E>
+}
+
+/**
+ * Starts a run over a list of files. Programs call `Uploader.start`, which brings the context.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E = never, R = never>(
+  context: Upload.Context,
+  files: UploadList<E, R>,
+  options: Options = {}
+): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime<never>()
+    const engine = new Engine({
+      context,
+      fork: (worker) => Runtime.runFork(runtime)(Effect.interruptible(worker), { immediate: false }),
+      clock: yield* Effect.clock,
+      labels: yield* FiberRef.get(FiberRef.currentMetricLabels),
+      onEvent: options.onEvent,
+      onResult: options.onResult,
+      paused: options.paused ?? defaults.paused,
+      stallMillis: Duration.toMillis(options.stallTimeout ?? defaults.stallTimeout),
+      failuresKept: options.failuresKept ?? defaults.failuresKept
+    })
+    const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, engine)
+    const report = yield* Deferred.make<UploadReport, E>()
+    const main = yield* Effect.forkDaemon(Effect.intoDeferred(engine.runToEnd(list), report))
+    const interrupt = Effect.zipRight(engine.interrupt, Effect.asVoid(Fiber.await(main)))
+    context.runs.add(engine)
+    yield* Effect.addFinalizer(() => Effect.zipRight(interrupt, Effect.sync(() => context.runs.delete(engine))))
+    return {
+      results: engine.results.stream,
+      events: engine.events.stream,
+      progress: sampled(
+        () => engine.tally.snapshot(),
+        Duration.decode(options.progressInterval ?? defaults.progressInterval),
+        Effect.exit(Deferred.await(report))
+      ),
+      currentProgress: Effect.sync(() => engine.tally.snapshot()),
+      throughput: engine.throughput,
+      inFlight: Effect.sync(() => Array.from(engine.transfers, transferOf)),
+      limits: context.limits,
+      pause: engine.change("Paused"),
+      resume: engine.change("Running"),
+      drain: engine.change("Draining"),
+      interrupt,
+      report: Deferred.await(report)
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const transferOf = (upload: Upload.Upload): Transfer => ({
+  key: upload.file.key,
+  size: upload.file.size,
+  sent: upload.sent,
+  attempt: upload.attempt,
+  startedAt: upload.attemptStartedAt
+})
+
+/** What `look` sees at the beats of `interval` and at the end. */
+const sampled = <A>(
+  look: () => A,
+  interval: Duration.Duration,
+  end: Effect.Effect<unknown>
+): Stream.Stream<A> => {
+  const beat = Effect.raceFirst(Effect.as(Effect.sleep(interval), false), Effect.as(end, true))
+  return Stream.unfoldEffect(false, (ended) =>
+    ended
+      ? Effect.succeedNone
+      : Effect.map(beat, (endsNow) => Option.some([look(), endsNow] as const)))
+}

@@ -1,0 +1,161 @@
+/**
+ * The service that uploads: one destination, one strategy, one retry policy.
+ *
+ * All uploads of an uploader, in however many runs, share its limits, its bandwidth and its retry budget. So an
+ * application makes one uploader for each destination and composes it freely: `Effect.forEach` over
+ * `uploader.upload` cannot exceed what the strategy allows.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { Destination } from "./Destination.js"
+import * as Limits from "./Limits.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import * as Strategy from "./Strategy.js"
+import type * as Upload from "./Upload.js"
+import type { UploadError } from "./UploadError.js"
+import type { UploadFile } from "./UploadFile.js"
+import type { UploadList } from "./UploadList.js"
+import type { UploadReport } from "./UploadReport.js"
+import type { Uploaded, UploadResult } from "./UploadResult.js"
+import * as UploadRun from "./UploadRun.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How many at once, and how fast. Defaults to a worker pool of 16. */
+  readonly strategy?: Strategy.Strategy | undefined
+  /** When failed attempts are tried again. Defaults to `RetryPolicy.make()`. */
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+}
+
+/**
+ * The options' defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults: { readonly strategy: Strategy.Strategy; readonly retry: RetryPolicy.RetryPolicy } = {
+  strategy: Strategy.workerPool({ workers: 16 }),
+  retry: RetryPolicy.make()
+}
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
+  /** Uploads one file, with the uploader's limits and retries. */
+  readonly upload: (file: UploadFile) => Effect.Effect<Uploaded, UploadError>
+  /**
+   * Uploads all files of a list and reports. A file's failure is in the report, not in the error channel, which is the
+   * list's own. Interrupting the effect interrupts everything it started.
+   */
+  readonly uploadAll: <E = never, R = never>(
+    files: UploadList<E, R>,
+    options?: UploadRun.Options
+  ) => Effect.Effect<UploadReport, E, R>
+  /** Starts uploading a list and gives the run, to watch and to steer. */
+  readonly start: <E = never, R = never>(
+    files: UploadList<E, R>,
+    options?: UploadRun.Options
+  ) => Effect.Effect<UploadRun.UploadRun<E>, never, R | Scope.Scope>
+  /** The knobs of this uploader, live. */
+  readonly limits: Limits.Limits
+}>() {}
+
+/**
+ * Makes an uploader for the destination in the context. Its strategy's controllers run in the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], never, Destination | Scope.Scope> =>
+  Effect.gen(function*() {
+    const destination = yield* Destination
+    const strategy = options.strategy ?? defaults.strategy
+    const retry = options.retry ?? defaults.retry
+    const runs: Upload.Context["runs"] = new Set()
+    const limits = Limits.make(strategy, () => {
+      for (const run of runs) run.limitsChanged()
+    })
+    const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
+    const context: Upload.Context = {
+      runs,
+      destination,
+      limits,
+      retry,
+      budget: RetryPolicy.makeBudget(retry),
+      observe: (observation) => {
+        for (const observe of observers) observe(observation)
+      }
+    }
+    const uploadAll: Uploader["Type"]["uploadAll"] = Effect.fn("Uploader.uploadAll")(
+      function*<E, R>(files: UploadList<E, R>, runOptions?: UploadRun.Options) {
+        const run = yield* UploadRun.make(context, files, runOptions)
+        return yield* run.report
+      },
+      Effect.scoped
+    )
+    return Uploader.of({
+      limits,
+      uploadAll,
+      start: (files, runOptions) => UploadRun.make(context, files, runOptions),
+      upload: Effect.fn("Uploader.upload")(function*(file: UploadFile) {
+        let result: UploadResult | undefined = undefined
+        yield* uploadAll([file], {
+          onResult: (only) =>
+            Effect.sync(() => {
+              result = only
+            })
+        })
+        return yield* outcome(result)
+      })
+    })
+  })
+
+/**
+ * An uploader for the destination in the context.
+ *
+ * @example
+ * ```ts
+ * import { Destination, Simulated, Strategy, UploadFile, Uploader } from "@sluice/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const uploader = yield* Uploader.Uploader
+ *   const report = yield* uploader.uploadAll([
+ *     UploadFile.fromText("a.txt", "first"),
+ *     UploadFile.fromText("b.txt", "second")
+ *   ])
+ *   return report.files.uploaded
+ * })
+ *
+ * const UploaderLayer = Uploader.layer({ strategy: Strategy.workerPool({ workers: 8 }) })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Destination> =>
+  Layer.scoped(Uploader, make(options))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const outcome = (result: UploadResult | undefined): Effect.Effect<Uploaded, UploadError> => {
+  switch (result?._tag) {
+    case "Uploaded":
+      return Effect.succeed(result)
+    case "Failed":
+      return Effect.fail(result.error)
+    default:
+      return Effect.interrupt
+  }
+}

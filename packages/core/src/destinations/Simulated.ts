@@ -1,0 +1,232 @@
+/**
+ * A simulated network: latency, bandwidth, failures and throttling to order, all on `Clock` and `Random`.
+ *
+ * A put takes `requestLatency`, then the time of its bytes: `latencyPerByte` for each, no faster than
+ * `bytesPerSecond` on its connection and, together with all other connections, than `sharedBytesPerSecond`. It fails
+ * with the probability `failureRate`, at a random point of its bytes. With `maxInFlight`, what is above that is
+ * throttled. With a seed and a virtual clock the same uploads have the same history, whatever the time of day.
+ *
+ * Bytes are read from the source, checked by the engine and thrown away, or kept where `keep` asks for it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as Bandwidth from "../Bandwidth.js"
+import * as ByteSize from "../ByteSize.js"
+import * as ByteSource from "../ByteSource.js"
+import { Destination } from "../Destination.js"
+import type { Body, PutRequest } from "../Destination.js"
+import { Throttled, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** What a request costs before its first byte. Defaults to nothing. */
+  readonly requestLatency?: Duration.DurationInput | undefined
+  /** What each byte costs. Defaults to nothing. */
+  readonly latencyPerByte?: Duration.DurationInput | undefined
+  /** Bytes per second of one connection. Defaults to no limit. */
+  readonly bytesPerSecond?: ByteSize.ByteSizeInput | undefined
+  /** Bytes per second of all connections together. Defaults to no limit. */
+  readonly sharedBytesPerSecond?: ByteSize.ByteSizeInput | undefined
+  /** The part of attempts that fail, from 0 to 1. Defaults to 0. */
+  readonly failureRate?: number | undefined
+  /** Requests in flight above this are throttled. Defaults to no limit. */
+  readonly maxInFlight?: number | undefined
+  /** What a throttled request is told to wait. Defaults to nothing said. */
+  readonly retryAfter?: Duration.DurationInput | undefined
+  /** Makes failures the same in every run. Without it they follow the `Random` of the context. */
+  readonly seed?: number | string | undefined
+  /** Keeps the stored objects in memory, to be looked at with {@link Network}. Defaults to `false`. */
+  readonly keep?: boolean | undefined
+}
+
+/**
+ * Named networks: `slow` takes 1 ms a byte; `flaky` fails 5 % of attempts and `broken` 30 %.
+ *
+ * @since 0.1.0
+ * @category presets
+ */
+export const presets = {
+  slow: { latencyPerByte: "1 millis" },
+  flaky: { requestLatency: "20 millis", failureRate: 0.05 },
+  broken: { requestLatency: "20 millis", failureRate: 0.3 }
+} as const satisfies Record<string, Options>
+
+/**
+ * What can be seen of a simulated network from outside.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Network extends Context.Tag("@sluice/core/destinations/Simulated/Network")<Network, {
+  /** The objects stored, by key; empty unless `keep` is set. */
+  readonly objects: ReadonlyMap<string, StoredObject>
+  /** Requests in flight at this moment. */
+  readonly inFlight: Effect.Effect<number>
+  /** The most requests that were ever in flight at once. */
+  readonly peakInFlight: Effect.Effect<number>
+}>() {}
+
+/**
+ * An object as the simulated network keeps it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredObject {
+  readonly bytes: Uint8Array
+  readonly contentType: string | undefined
+  readonly metadata: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * A simulated network as a destination, and what can be seen of it from outside.
+ *
+ * @example
+ * ```ts
+ * import { Simulated } from "@sluice/core/destinations/Simulated"
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options = {}): Layer.Layer<Destination | Network> =>
+  Layer.effectContext(
+    Effect.map(make(options), ({ destination, network }) =>
+      Context.make(Destination, destination).pipe(Context.add(Network, network)))
+  )
+
+/**
+ * Makes a simulated network.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<{ readonly destination: Destination["Type"]; readonly network: Network["Type"] }> =>
+  Effect.sync(() => {
+    const requestMillis = Duration.toMillis(options.requestLatency ?? 0)
+    const perByteMillis = Duration.toMillis(options.latencyPerByte ?? 0) +
+      (options.bytesPerSecond === undefined ? 0 : 1000 / ByteSize.decode(options.bytesPerSecond))
+    const shared = options.sharedBytesPerSecond === undefined
+      ? undefined
+      : Bandwidth.make(ByteSize.decode(options.sharedBytesPerSecond))
+    const failureRate = options.failureRate ?? 0
+    const maxInFlight = options.maxInFlight ?? Infinity
+    const random = options.seed === undefined ? undefined : Random.make(options.seed)
+    const objects = new Map<string, StoredObject>()
+    let inFlight = 0
+    let peakInFlight = 0
+
+    /** One connection: what its bytes cost is slept in whole milliseconds, the rest is carried over. */
+    const connect = () => {
+      let owed = 0
+      return (bytes: number): Effect.Effect<void> => {
+        owed += bytes * perByteMillis
+        const millis = Math.floor(owed)
+        owed -= millis
+        return shared === undefined ? sleep(millis) : Effect.zipRight(shared.take(bytes), sleep(millis))
+      }
+    }
+
+    // Blocks take no more than a second, so that a slow network still moves bytes.
+    const blockSize = perByteMillis === 0
+      ? defaultBlockSize
+      : Math.max(1, Math.min(defaultBlockSize, Math.floor(longestBlockMillis / perByteMillis)))
+
+    /** Sends the body, or as much of it as comes before the failure, and answers with what came through. */
+    const send = (body: Body, failsAfter: number): Effect.Effect<Uint8Array, UploadError> => {
+      const transmit = connect()
+      if (failsAfter === Infinity && body.inOnePiece && body.size! * perByteMillis <= longestPutMillis) {
+        return Effect.tap(body.bytes, (bytes) => transmit(bytes.length))
+      }
+      let sent = 0
+      const blocks: Array<Uint8Array> = []
+      return Stream.runForEach(body.stream({ blockSize }), (block) => {
+        if (sent + block.length > failsAfter || failsAfter === 0) {
+          return Effect.zipRight(transmit(failsAfter - sent), Effect.fail(brokenConnection(failsAfter)))
+        }
+        sent += block.length
+        if (options.keep === true) blocks.push(block.slice())
+        return transmit(block.length)
+      }).pipe(
+        Effect.zipRight(
+          Effect.suspend(() => sent < failsAfter ? Effect.void : Effect.fail(brokenConnection(failsAfter)))
+        ),
+        Effect.map(() => ByteSource.concat(blocks))
+      )
+    }
+
+    const failurePoint = (body: Body): Effect.Effect<number> => {
+      if (failureRate === 0) return noFailure
+      const draw = Effect.map(Random.next, (chance) =>
+        chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (body.size ?? 1)))
+      return random === undefined ? draw : Effect.withRandom(draw, random)
+    }
+
+    const request = ({ body, contentType, key, metadata }: PutRequest) =>
+      Effect.gen(function*() {
+        yield* sleep(requestMillis)
+        const bytes = yield* send(body, yield* failurePoint(body))
+        if (options.keep === true) objects.set(key, { bytes, contentType, metadata })
+        return {}
+      })
+
+    const throttled = new Throttled({
+      detail: `The simulated network takes ${maxInFlight} requests at once.`,
+      ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
+    })
+
+    const put = (putRequest: PutRequest) =>
+      Effect.suspend(() => {
+        if (inFlight >= maxInFlight) return Effect.fail(throttled)
+        inFlight += 1
+        peakInFlight = Math.max(peakInFlight, inFlight)
+        return Effect.ensuring(
+          request(putRequest),
+          Effect.sync(() => {
+            inFlight -= 1
+          })
+        )
+      })
+
+    return {
+      destination: Destination.of({
+        name: "sim:",
+        capabilities: { maxPutSize: Infinity, unknownSize: true },
+        put
+      }),
+      network: Network.of({
+        objects,
+        inFlight: Effect.sync(() => inFlight),
+        peakInFlight: Effect.sync(() => peakInFlight)
+      })
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const defaultBlockSize = 64 * 1024
+
+const longestBlockMillis = 1_000
+
+const longestPutMillis = 10_000
+
+const noFailure = Effect.succeed(Infinity)
+
+const sleep = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
+
+const brokenConnection = (bytes: number) =>
+  new Transient({ reason: "Connection", detail: `The simulated network broke the connection after ${bytes} bytes.` })

@@ -1,0 +1,161 @@
+/**
+ * The body of one attempt: the source's bytes, counted, paced and checked on their way to the destination.
+ *
+ * The last block is held back until the source has ended where it should and its fingerprint is what it was, so that a
+ * destination never completes an object from a source that was cut short, grew or changed.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type * as Bandwidth from "../Bandwidth.js"
+import type * as ByteSource from "../ByteSource.js"
+import type * as Destination from "../Destination.js"
+import { SourceChanged } from "../UploadError.js"
+import type { SourceError } from "../UploadError.js"
+
+/** Bodies up to this size are read in one piece where nothing speaks against it. */
+const onePiece = 1024 * 1024
+
+const defaultBlockSize = 256 * 1024
+
+/** Whose bytes these are, and who is told of what happens to them. */
+export interface Owner {
+  readonly source: ByteSource.ByteSource
+  readonly size: number | undefined
+  /** What the source's fingerprint has to be at the end, where it has one. */
+  readonly fingerprint: string | undefined
+  /** The source is about to be read. */
+  readonly onOpen: () => void
+  /** Bytes are handed to the destination. */
+  readonly onSent: (bytes: number) => void
+  /** The source failed: this, not what the destination makes of it, is the reason. */
+  readonly onSourceError: (error: SourceError) => void
+}
+
+export class UploadBody implements Destination.Body {
+  private readonly owner: Owner
+  private readonly bandwidth: Bandwidth.Bandwidth
+
+  constructor(owner: Owner, bandwidth: Bandwidth.Bandwidth) {
+    this.owner = owner
+    this.bandwidth = bandwidth
+  }
+
+  get size(): number | undefined {
+    return this.owner.size
+  }
+
+  get inOnePiece(): boolean {
+    const { bandwidth, size } = this
+    return size !== undefined && size <= onePiece && (bandwidth.bytesPerSecond === Infinity || size <= bandwidth.unit)
+  }
+
+  get bytes(): Effect.Effect<Uint8Array, SourceError> {
+    return Effect.suspend(() => {
+      this.owner.onOpen()
+      return Effect.flatMap(this.owner.source.bytes(wholeSource), (block) => {
+        const problem = wrongSize(this.size, block.length)
+        if (problem !== undefined) return Effect.fail(problem)
+        const { unchanged } = this
+        return unchanged === undefined ? this.handOut(block) : Effect.zipRight(unchanged, this.handOut(block))
+      })
+    }).pipe(Effect.tapError((error) => this.noteSourceError(error)))
+  }
+
+  stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
+    Uint8Array,
+    SourceError
+  > {
+    const { bandwidth, owner } = this
+    const sliceSize = () => bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, bandwidth.unit)
+    return Stream.suspend(() => {
+      owner.onOpen()
+      return heldBack(slices(owner.source.read(wholeSource), sliceSize), owner.size, this.unchanged ?? Effect.void)
+    }).pipe(
+      Stream.mapEffect((block) => this.handOut(block)),
+      Stream.tapError((error) => this.noteSourceError(error))
+    )
+  }
+
+  private noteSourceError(error: SourceError): Effect.Effect<void> {
+    return Effect.sync(() => this.owner.onSourceError(error))
+  }
+
+  /** Checks that the source is still what it was; nothing where it cannot change. */
+  private get unchanged(): Effect.Effect<unknown, SourceError> | undefined {
+    const { fingerprint, source } = this.owner
+    return source.fingerprint === undefined || fingerprint === undefined
+      ? undefined
+      : Effect.filterOrFail(
+        source.fingerprint,
+        (now) => now === fingerprint,
+        () => new SourceChanged({ reason: "Modified", detail: "The file was modified while it was uploaded." })
+      )
+  }
+
+  private handOut(block: Uint8Array): Effect.Effect<Uint8Array> {
+    const sent = Effect.sync(() => {
+      this.owner.onSent(block.length)
+      return block
+    })
+    return this.bandwidth.bytesPerSecond === Infinity
+      ? sent
+      : Effect.zipRight(this.bandwidth.take(block.length), sent)
+  }
+}
+
+const wholeSource: ByteSource.Range = { offset: 0 }
+
+const wrongSize = (size: number | undefined, bytes: number): SourceChanged | undefined =>
+  size === undefined || bytes === size
+    ? undefined
+    : bytes < size
+    ? new SourceChanged({
+      reason: "EndedEarly",
+      detail: `The source ended after ${bytes} bytes; it was listed with ${size}.`
+    })
+    : new SourceChanged({ reason: "Grew", detail: `The source has more than the ${size} bytes it was listed with.` })
+
+/** Cuts blocks to a size that may change while the stream runs. */
+const slices = <E>(
+  blocks: Stream.Stream<Uint8Array, E>,
+  sliceSize: () => number
+): Stream.Stream<Uint8Array, E> =>
+  Stream.flatMap(blocks, (block) =>
+    block.length <= sliceSize()
+      ? Stream.succeed(block)
+      : Stream.unfold(0, (offset) =>
+        offset >= block.length
+          ? Option.none()
+          : Option.map(Option.some(Math.min(sliceSize(), block.length - offset)), (length) =>
+            [block.subarray(offset, offset + length), offset + length] as const)))
+
+/** Lets each block through when the next one has come, and the last one when `atEnd` has succeeded. */
+const heldBack = (
+  blocks: Stream.Stream<Uint8Array, SourceError>,
+  size: number | undefined,
+  atEnd: Effect.Effect<unknown, SourceError>
+): Stream.Stream<Uint8Array, SourceError> => {
+  let read = 0
+  let held: Uint8Array | undefined
+  const swap = (block: Uint8Array | undefined): Option.Option<Uint8Array> => {
+    const previous = held
+    held = block
+    return Option.fromNullable(previous)
+  }
+  const passing = Stream.mapEffect(
+    Stream.filter(blocks, (block) => block.length > 0),
+    (block) => {
+      read += block.length
+      return size !== undefined && read > size ? Effect.fail(wrongSize(size, read)!) : Effect.succeed(swap(block))
+    }
+  )
+  const last = Effect.suspend(() => {
+    const problem = wrongSize(size, read)
+    return problem === undefined ? Effect.as(atEnd, undefined) : Effect.fail(problem)
+  })
+  return Stream.concat(
+    passing,
+    Stream.fromEffect(Effect.map(last, swap))
+  ).pipe(Stream.filterMap((block) => block))
+}

@@ -1,0 +1,58 @@
+/**
+ * Tells every reader everything, and waits for slow ones. Without readers, publishing costs nothing.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Stream from "effect/Stream"
+
+const capacity = 256
+
+export class Broadcast<A> {
+  private readonly pubsub = Effect.runSync(PubSub.bounded<Option.Option<A>>(capacity))
+  private readers = 0
+  private ended = false
+
+  get listening(): boolean {
+    return this.readers > 0
+  }
+
+  /** Waits until every reader has room. */
+  publish(value: A): Effect.Effect<unknown> {
+    return this.readers > 0 ? this.pubsub.publish(Option.some(value)) : Effect.void
+  }
+
+  /** Never waits: a reader that has no room misses the value. */
+  unsafePublish(value: A): void {
+    if (this.readers > 0) this.pubsub.unsafeOffer(Option.some(value))
+  }
+
+  /** Ends every reader's stream, after what was published. */
+  end: Effect.Effect<void> = Effect.suspend(() => {
+    this.ended = true
+    return this.readers > 0 ? Effect.asVoid(this.pubsub.publish(Option.none())) : Effect.void
+  })
+
+  stream: Stream.Stream<A> = Stream.suspend(() => {
+    if (this.ended) return Stream.empty
+    return Stream.unwrapScoped(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          this.readers += 1
+        }),
+        () =>
+          Effect.sync(() => {
+            this.readers -= 1
+          })
+      ).pipe(
+        Effect.zipRight(PubSub.subscribe(this.pubsub)),
+        Effect.map((subscription) =>
+          Stream.fromQueue(subscription).pipe(
+            Stream.takeWhile(Option.isSome),
+            Stream.map((value) => value.value)
+          )
+        )
+      )
+    )
+  })
+}

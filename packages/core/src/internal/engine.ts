@@ -1,0 +1,535 @@
+/**
+ * The machine of a run: workers that lead by turns, and what they tell.
+ *
+ * The leader pulls one file, takes a permit and a start for it, hands the lead on and uploads. A worker that ends its
+ * file stands by for the lead again. Nothing here knows how a file gets uploaded: that is `Upload`.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as MetricLabel from "effect/MetricLabel"
+import * as Bandwidth from "../Bandwidth.js"
+import * as InFlight from "../InFlight.js"
+import type * as Limits from "../Limits.js"
+import * as Upload from "../Upload.js"
+import { summarize, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as UploadEvent from "../UploadEvent.js"
+import * as UploadList from "../UploadList.js"
+import * as UploadMetrics from "../UploadMetrics.js"
+import * as UploadReport from "../UploadReport.js"
+import type { UploadResult } from "../UploadResult.js"
+import { Broadcast } from "./broadcast.js"
+import * as FileList from "./fileList.js"
+import * as Recorder from "./recorder.js"
+import { Tally } from "./tally.js"
+
+export interface EngineOptions {
+  readonly context: Upload.Context
+  readonly clock: Clock.Clock
+  /** Forks a worker. */
+  readonly fork: (worker: Effect.Effect<void>) => void
+  readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
+  readonly onEvent: ((event: UploadEvent.UploadEvent) => Effect.Effect<void>) | undefined
+  readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
+  readonly paused: boolean
+  readonly stallMillis: number
+  /** How many failed files are kept for a second round. */
+  readonly failuresKept: number
+}
+
+type State = (typeof UploadEvent.RunChanged.Type)["state"]
+
+type List = Pick<FileList.FileList<UploadList.Item | Upload.Upload, unknown>, "pull" | "unsafePull">
+
+/** How many workers may stand by for the lead; more than that end. */
+const maxStandby = 64
+
+/** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
+const minBackoffs = 64
+
+/** What one worker holds at this moment. */
+interface Worker {
+  standingBy: boolean
+  leading: boolean
+  /** The upload under way, or the file that was pulled for the next. */
+  upload: Upload.Upload | undefined
+  /** A result that came from the list and has not been told yet. */
+  decided?: UploadResult | undefined
+}
+
+const emptyList: List = { unsafePull: () => FileList.end, pull: Effect.succeed(FileList.end) }
+
+export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item> {
+  readonly clock: Clock.Clock
+  readonly results = new Broadcast<UploadResult>()
+  readonly events = new Broadcast<UploadEvent.UploadEvent>()
+  readonly transfers = new Set<Upload.Upload>()
+  readonly tally: Tally
+  private readonly options: EngineOptions
+  private readonly context: Upload.Context
+  private readonly monitor: Bandwidth.Monitor
+  private readonly record: Recorder.Record
+  private readonly lead = InFlight.make(1)
+  private readonly gate = Effect.unsafeMakeLatch(true)
+  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private readonly deferred: Array<{ readonly upload: Upload.Upload; readonly error: UploadError }> = []
+  private readonly failures: Array<UploadReport.Failure> = []
+  private list: List = emptyList
+  private state: State
+  private gateOpen = true
+  private alive = 0
+  private standby = 0
+  private backoffs = 0
+  private idle = Deferred.unsafeMake<void>(FiberId.none)
+  private defect: Exit.Exit<never> | undefined = undefined
+
+  constructor(options: EngineOptions) {
+    const now = options.clock.unsafeCurrentTimeMillis()
+    this.options = options
+    this.context = options.context
+    this.clock = options.clock
+    this.tally = new Tally(now)
+    this.monitor = Bandwidth.makeMonitor(now)
+    this.record = Recorder.make(options.labels)
+    this.state = options.paused ? "Paused" : "Running"
+    this.moveGate()
+  }
+
+  // ---------------------------------------------------------------------------
+  // the run
+  // ---------------------------------------------------------------------------
+
+  runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport.UploadReport, E> {
+    return Effect.gen(this, function*() {
+      const watch = yield* Effect.forkDaemon(this.watchForStalls)
+      yield* this.runRound(list)
+      if (!this.stopping && this.tally.filesUploaded > 0) {
+        yield* this.runRound(this.secondRound())
+      }
+      for (const { error, upload } of this.deferred) yield* this.finishFailed(upload, error)
+      yield* Fiber.interrupt(watch)
+      yield* Effect.zipRight(this.events.end, this.results.end)
+      if (this.defect !== undefined) return yield* this.defect
+      yield* list.exit()
+      return UploadReport.make(this.tally, {
+        ended: this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed",
+        endedAt: this.now,
+        failures: this.failures
+      })
+    })
+  }
+
+  private runRound(list: List): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.list = list
+      this.idle = Deferred.unsafeMake<void>(FiberId.none)
+      this.fork()
+      return Deferred.await(this.idle)
+    })
+  }
+
+  /** The files that failed in the first round, each of which gets another round of attempts. */
+  private secondRound(): List {
+    const unsafePull = () => {
+      const failed = this.deferred.shift()
+      return failed === undefined ? FileList.end : Upload.nextRound(failed.upload, failed.error)
+    }
+    return { unsafePull, pull: Effect.sync(unsafePull) }
+  }
+
+  change(state: State): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (state === this.state || this.stopping && state !== "Interrupting") return Effect.void
+      this.state = state
+      this.moveGate()
+      return this.emit({ _tag: "RunChanged", version: UploadEvent.version, at: this.now, state })
+    })
+  }
+
+  /** The uploader's limits may have grown. */
+  limitsChanged(): void {
+    this.moveGate()
+    this.callLeader()
+  }
+
+  /** Interrupts all workers, and returns when they have ended. */
+  readonly interrupt: Effect.Effect<void> = Effect.suspend(() =>
+    this.alive === 0
+      ? Effect.void
+      : Effect.zipRight(this.change("Interrupting"), Effect.suspend(() => Fiber.interruptAll(this.fibers)))
+  )
+
+  get throughput(): Effect.Effect<Bandwidth.Throughput> {
+    return Effect.tap(this.monitor.throughput, ({ current }) => {
+      this.record(UploadMetrics.throughput, current)
+    })
+  }
+
+  private get now(): number {
+    return this.clock.unsafeCurrentTimeMillis()
+  }
+
+  private get stopping(): boolean {
+    return this.state === "Draining" || this.state === "Interrupting"
+  }
+
+  /** The gate is shut while the run is paused, and while too many uploads wait in a backoff. */
+  private moveGate(): void {
+    const open = this.stopping ||
+      (this.state !== "Paused" && this.backoffs < Math.max(minBackoffs, this.context.limits.inFlight.limit))
+    if (open === this.gateOpen) return
+    this.gateOpen = open
+    if (open) this.gate.unsafeOpen()
+    else this.gate.unsafeClose()
+  }
+
+  // ---------------------------------------------------------------------------
+  // workers
+  // ---------------------------------------------------------------------------
+
+  /** Starts a worker: one that stands by for the lead, or one that first goes on with an upload. */
+  private fork(upload?: Upload.Upload, goOn?: Effect.Effect<Upload.Outcome>): void {
+    const worker: Worker = { standingBy: upload === undefined, leading: false, upload }
+    this.alive += 1
+    if (worker.standingBy) this.standby += 1
+    // All workers fork from one runtime: a chain of forks would carry the fiber refs of every generation along.
+    this.options.fork(Effect.withFiberRuntime<void>((fiber) => {
+      this.fibers.add(fiber)
+      return Effect.onExit(this.work(worker, fiber, goOn), (exit) => this.workerEnded(worker, fiber, exit))
+    }))
+  }
+
+  /** Sees to it that somebody stands by, for when there may be room for more. */
+  private callLeader(): void {
+    if (this.standby === 0 && this.alive > 0 && !this.stopping) this.fork()
+  }
+
+  private work(
+    worker: Worker,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    goOn: Effect.Effect<Upload.Outcome> | undefined
+  ): Effect.Effect<void> {
+    const leads = () => {
+      worker.leading = true
+      if (worker.standingBy) this.standby -= 1
+      worker.standingBy = false
+    }
+    return Effect.gen(this, function*() {
+      if (goOn !== undefined && worker.upload !== undefined) {
+        worker.upload.fiber = fiber
+        yield* this.settle(worker, worker.upload, yield* goOn)
+      }
+      while (!this.stopping) {
+        if (this.lead.unsafeTake(1)) {
+          leads()
+        } else {
+          if (!worker.standingBy) {
+            if (this.standby >= maxStandby) return
+            worker.standingBy = true
+            this.standby += 1
+          }
+          yield* this.lead.take(1, leads)
+        }
+        const upload = this.unsafeNext(worker) ?? (yield* this.next(worker))
+        if (upload === undefined) return
+        upload.fiber = fiber
+        if (this.hasRoom) this.callLeader()
+        this.handOver(worker)
+        yield* this.settle(worker, upload, yield* Upload.run(this.context, upload))
+      }
+    })
+  }
+
+  /** Whether somebody should stand by: where a permit is left, and where other runs take turns with this one. */
+  private get hasRoom(): boolean {
+    const { inFlight } = this.context.limits
+    return inFlight.taken < inFlight.limit || this.context.runs.size > 1
+  }
+
+  /** The next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
+  private unsafeNext(worker: Worker): Upload.Upload | undefined {
+    const { inFlight, rate } = this.context.limits
+    if (!this.gateOpen) return undefined
+    const item = this.list.unsafePull()
+    if (item === FileList.pending || item === FileList.end) return undefined
+    if (!(item instanceof Upload.Upload) && !UploadList.isFile(item)) {
+      worker.decided = item
+      return undefined
+    }
+    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(item, this)
+    worker.upload = upload
+    if (!inFlight.unsafeTake(1)) return undefined
+    upload.holdsPermit = true
+    return rate.unsafeTake(this.now) ? upload : undefined
+  }
+
+  /** Pulls the next file and waits until it may start. Nothing when there is none, or none is wanted any more. */
+  private next(worker: Worker): Effect.Effect<Upload.Upload | undefined> {
+    const { inFlight, rate } = this.context.limits
+    return Effect.gen(this, function*() {
+      if (worker.decided !== undefined) {
+        const { decided } = worker
+        worker.decided = undefined
+        yield* this.finish(decided)
+      }
+      while (worker.upload === undefined) {
+        if (!this.gateOpen) yield* this.gate.await
+        if (this.stopping) return undefined
+        const ready = this.list.unsafePull()
+        const item = ready === FileList.pending ? yield* this.list.pull : ready
+        if (item === FileList.end) return undefined
+        if (item instanceof Upload.Upload) worker.upload = item
+        else if (UploadList.isFile(item)) worker.upload = new Upload.Upload(item, this)
+        else yield* this.finish(item)
+      }
+      const { upload } = worker
+      while (true) {
+        if (!upload.holdsPermit) yield* inFlight.take(1, () => upload.holdsPermit = true)
+        if (!rate.unsafeTake(this.now)) yield* rate.take
+        if (this.gateOpen && !this.stopping) return upload
+        this.drop(upload)
+        yield* this.gate.await
+        if (this.stopping) {
+          worker.upload = undefined
+          return undefined
+        }
+      }
+    })
+  }
+
+  /** Puts an upload that was about to start back to where it was. */
+  private drop(upload: Upload.Upload): void {
+    Upload.abandon(this.context, upload)
+    if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
+  }
+
+  private handOver(worker: Worker): void {
+    if (!worker.leading) return
+    worker.leading = false
+    this.lead.unsafeRelease(1)
+  }
+
+  private workerEnded(
+    worker: Worker,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    exit: Exit.Exit<void>
+  ): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.fibers.delete(fiber)
+      if (worker.standingBy) this.standby -= 1
+      this.handOver(worker)
+      const ended = Exit.isSuccess(exit) ? Effect.void : this.workerCut(worker, exit)
+      return Effect.zipRight(
+        ended,
+        Effect.suspend(() => {
+          this.alive -= 1
+          return this.alive === 0 ? Effect.asVoid(Deferred.succeed(this.idle, undefined)) : Effect.void
+        })
+      )
+    })
+  }
+
+  /** A worker was interrupted, by the end of the run or by the watch for stalls, or died of a defect. */
+  private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<unknown> {
+    const { upload } = worker
+    if (!Cause.isInterruptedOnly(exit.cause)) {
+      this.defect ??= Exit.failCause(exit.cause)
+      if (upload !== undefined) Upload.abandon(this.context, upload)
+      return Effect.forkDaemon(this.interrupt)
+    }
+    if (this.state === "Interrupting") {
+      if (upload === undefined) return Effect.void
+      const started = upload.attempt > upload.roundStart
+      this.drop(upload)
+      return started ? this.finishInterrupted(upload) : Effect.void
+    }
+    if (upload === undefined) this.fork()
+    else this.fork(upload, Upload.failed(this.context, upload, this.stalled()))
+    return Effect.void
+  }
+
+  private stalled(): Transient {
+    return new Transient({
+      reason: "Stalled",
+      detail: `No bytes moved for ${Duration.format(Duration.millis(this.options.stallMillis))}.`
+    })
+  }
+
+  /** Interrupts attempts on which nothing moves. It sleeps until the first instant at which one can be overdue. */
+  private readonly watchForStalls: Effect.Effect<void> = Effect.suspend(() => {
+    const { stallMillis } = this.options
+    if (stallMillis === Infinity) return Effect.void
+    let wait = stallMillis
+    for (const upload of this.transfers) {
+      const left = upload.lastByteAt + stallMillis - this.now
+      if (left <= 0) upload.fiber?.unsafeInterruptAsFork(FiberId.none)
+      else if (left < wait) wait = left
+    }
+    return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watchForStalls)
+  })
+
+  // ---------------------------------------------------------------------------
+  // results
+  // ---------------------------------------------------------------------------
+
+  private settle(worker: Worker, upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      worker.upload = undefined
+      if (outcome._tag === "Stored") {
+        return this.finish({
+          _tag: "Uploaded",
+          file: upload.file,
+          attempts: upload.attempt,
+          bytes: upload.sent,
+          duration: Duration.millis(this.now - upload.startedAt),
+          etag: outcome.etag
+        })
+      }
+      const { error } = outcome
+      if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
+        return this.finishFailed(upload, error)
+      }
+      this.deferred.push({ upload, error })
+      return this.emit({
+        _tag: "UploadDeferred",
+        version: UploadEvent.version,
+        at: this.now,
+        key: upload.file.key,
+        attempts: upload.attempt,
+        error: summarize(error)
+      })
+    })
+  }
+
+  private finishFailed(upload: Upload.Upload, error: UploadError): Effect.Effect<void> {
+    return this.finish({
+      _tag: "Failed",
+      file: upload.file,
+      attempts: upload.attempt,
+      error,
+      duration: Duration.millis(this.now - upload.startedAt)
+    })
+  }
+
+  private finishInterrupted(upload: Upload.Upload): Effect.Effect<void> {
+    return this.finish({
+      _tag: "Interrupted",
+      file: upload.file,
+      attempts: upload.attempt,
+      duration: Duration.millis(this.now - upload.startedAt)
+    })
+  }
+
+  private finish(result: UploadResult): Effect.Effect<void> {
+    this.tally.finished(result._tag)
+    this.record(UploadMetrics.uploads[result._tag], 1)
+    if (result._tag === "Uploaded") this.record(UploadMetrics.uploadedBytes, result.bytes)
+    if (result._tag !== "Skipped") this.record(UploadMetrics.duration, Duration.toSeconds(result.duration))
+    if (result._tag === "Failed" && this.failures.length < UploadReport.failuresListed) {
+      this.failures.push({ key: result.file.key, attempts: result.attempts, error: summarize(result.error) })
+    }
+    const { onResult } = this.options
+    if (onResult === undefined && !this.results.listening && !this.heard) return Effect.void
+    return Effect.zipRight(
+      this.emit(UploadEvent.finished(this.now, result)),
+      Effect.zipRight(onResult === undefined ? Effect.void : onResult(result), this.tell(this.results, result))
+    )
+  }
+
+  private get heard(): boolean {
+    return this.options.onEvent !== undefined || this.events.listening
+  }
+
+  private emit(event: UploadEvent.UploadEvent): Effect.Effect<void> {
+    if (!this.heard) return Effect.void
+    const { onEvent } = this.options
+    return Effect.zipRight(onEvent === undefined ? Effect.void : onEvent(event), this.tell(this.events, event))
+  }
+
+  /** Waits for slow readers, but not once the run is interrupted: a reader may be the one who interrupts. */
+  private tell<A>(broadcast: Broadcast<A>, value: A): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.state !== "Interrupting") return broadcast.publish(value)
+      broadcast.unsafePublish(value)
+      return Effect.void
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // what uploads and lists tell
+  // ---------------------------------------------------------------------------
+
+  attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
+    this.transfers.add(upload)
+    this.tally.attemptStarted(upload.attempt)
+    this.record(UploadMetrics.inFlight, this.tally.inFlight)
+    return this.heard
+      ? this.emit({
+        _tag: "UploadStarted",
+        version: UploadEvent.version,
+        at: this.now,
+        key: upload.file.key,
+        size: upload.file.size,
+        attempt: upload.attempt
+      })
+      : Effect.void
+  }
+
+  sent(upload: Upload.Upload, bytes: number): void {
+    upload.sent += bytes
+    upload.lastByteAt = this.now
+    this.tally.sent(bytes, upload.file.size !== undefined)
+    this.monitor.unsafeRecord(upload.lastByteAt, bytes)
+    this.record(UploadMetrics.sentBytes, bytes)
+  }
+
+  attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
+    this.transfers.delete(upload)
+    this.tally.attemptEnded(upload.sent, outcome === "Succeeded", upload.file.size !== undefined)
+    this.record(UploadMetrics.inFlight, this.tally.inFlight)
+  }
+
+  backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
+    this.backoffs += 1
+    this.moveGate()
+    this.callLeader()
+    this.record(UploadMetrics.retries(error._tag), 1)
+    return this.emit({
+      _tag: "UploadRetrying",
+      version: UploadEvent.version,
+      at: this.now,
+      key: upload.file.key,
+      attempt: upload.attempt,
+      attempts: upload.roundStart + this.context.retry.attempts,
+      delayMillis,
+      error: summarize(error)
+    })
+  }
+
+  backoffEnded(): void {
+    this.backoffs -= 1
+    this.moveGate()
+  }
+
+  found(items: ReadonlyArray<UploadList.Item>): void {
+    this.tally.found(items.length, UploadList.knownBytes(items))
+  }
+
+  listed(): Effect.Effect<void> {
+    this.tally.listing = false
+    const { bytesFound, filesFound } = this.tally
+    return this.emit({
+      _tag: "ListingFinished",
+      version: UploadEvent.version,
+      at: this.now,
+      files: filesFound,
+      bytes: bytesFound
+    })
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * A lazy list of files behind one puller.
+ *
+ * Arrays are counted at once. Other iterables are pulled one by one. Streams and async iterables are read by a fiber of
+ * their own, a bounded way ahead, so that totals are known early and memory stays flat.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+/** The list has ended. */
+export const end: unique symbol = Symbol.for("@sluice/core/internal/fileList/end")
+
+/** Nothing is there yet: use `pull`. */
+export const pending: unique symbol = Symbol.for("@sluice/core/internal/fileList/pending")
+
+export interface FileList<A, E> {
+  readonly unsafePull: () => A | typeof end | typeof pending
+  /** Waits for the next item. Only one fiber may pull at a time. */
+  readonly pull: Effect.Effect<A | typeof end>
+  /** How the list ended, once it has: its failure is told here. */
+  readonly exit: () => Exit.Exit<void, E>
+}
+
+export interface Counter<A> {
+  readonly found: (items: ReadonlyArray<A>) => void
+  readonly listed: () => Effect.Effect<void>
+}
+
+export type Source<A, E, R> = Iterable<A> | AsyncIterable<A> | Stream.Stream<A, E, R>
+
+export const make = <A, E, R>(
+  source: Source<A, E, R>,
+  lookahead: number,
+  counter: Counter<A>
+): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> => {
+  if (Array.isArray(source)) return fromArray(source as ReadonlyArray<A>, counter)
+  if (Symbol.iterator in source) return Effect.sync(() => fromIterable(source, counter))
+  return fromStream(
+    Stream.StreamTypeId in source
+      ? source
+      : Stream.orDie(Stream.fromAsyncIterable(source, (cause) => cause)),
+    lookahead,
+    counter
+  )
+}
+
+const succeeded = Exit.void
+
+const fromArray = <A>(items: ReadonlyArray<A>, counter: Counter<A>): Effect.Effect<FileList<A, never>> =>
+  Effect.suspend(() => {
+    let next = 0
+    counter.found(items)
+    const unsafePull = () => next < items.length ? items[next++]! : end
+    return Effect.as(counter.listed(), { unsafePull, pull: Effect.sync(unsafePull), exit: () => succeeded })
+  })
+
+const fromIterable = <A>(items: Iterable<A>, counter: Counter<A>): FileList<A, never> => {
+  const iterator = items[Symbol.iterator]()
+  let exit: Exit.Exit<void> | undefined = undefined
+  let told = false
+  return {
+    unsafePull: () => {
+      if (exit !== undefined) return told ? end : pending
+      try {
+        const result = iterator.next()
+        if (result.done !== true) {
+          counter.found([result.value])
+          return result.value
+        }
+        exit = succeeded
+      } catch (defect) {
+        exit = Exit.die(defect)
+      }
+      return pending
+    },
+    pull: Effect.suspend(() => {
+      told = true
+      return Effect.as(counter.listed(), end)
+    }),
+    exit: () => exit ?? succeeded
+  }
+}
+
+const fromStream = <A, E, R>(
+  stream: Stream.Stream<A, E, R>,
+  lookahead: number,
+  counter: Counter<A>
+): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.bounded<A | typeof end>(lookahead)
+    let exit: Exit.Exit<void, E> = succeeded
+    let buffered: ReadonlyArray<A | typeof end> = []
+    let next = 0
+    yield* Stream.runForEachChunk(stream, (chunk) => {
+      const items = Array.from(chunk)
+      counter.found(items)
+      return Queue.offerAll(queue, items)
+    }).pipe(
+      Effect.onExit((result) => {
+        exit = Exit.isFailure(result) && Cause.isInterruptedOnly(result.cause) ? succeeded : result
+        return Effect.zipRight(counter.listed(), Effect.forkDaemon(Queue.offer(queue, end)))
+      }),
+      Effect.forkScoped
+    )
+    const unsafePull = () => {
+      if (next >= buffered.length) return pending
+      const item = buffered[next]!
+      if (item !== end) next += 1
+      return item
+    }
+    return {
+      unsafePull,
+      pull: Effect.map(Queue.takeBetween(queue, 1, batch), (items) => {
+        buffered = Array.from(items)
+        next = 0
+        return unsafePull() as A | typeof end
+      }),
+      exit: () => exit
+    }
+  })
+
+const batch = 1024

@@ -1,0 +1,73 @@
+/**
+ * A run's counts while it goes: written in place, several times a file, and read as immutable `Progress` values.
+ */
+import type * as Progress from "../Progress.js"
+import type { UploadResult } from "../UploadResult.js"
+
+export class Tally implements Progress.Progress {
+  readonly startedAt: number
+  listing = true
+  filesFound = 0
+  filesUploaded = 0
+  filesSkipped = 0
+  filesFailed = 0
+  filesInterrupted = 0
+  inFlight = 0
+  peakInFlight = 0
+  bytesFound = 0
+  bytesUploaded = 0
+  bytesInFlight = 0
+  attempts = 0
+  retries = 0
+
+  constructor(startedAt: number) {
+    this.startedAt = startedAt
+  }
+
+  snapshot(): Progress.Progress {
+    return { ...this }
+  }
+
+  found(files: number, bytes: number): void {
+    this.filesFound += files
+    this.bytesFound += bytes
+  }
+
+  attemptStarted(attempt: number): void {
+    this.inFlight += 1
+    if (this.inFlight > this.peakInFlight) this.peakInFlight = this.inFlight
+    this.attempts += 1
+    if (attempt > 1) this.retries += 1
+  }
+
+  /** Bytes of a file of unknown size are found when they are sent. */
+  sent(bytes: number, sizeKnown: boolean): void {
+    this.bytesInFlight += bytes
+    if (!sizeKnown) this.bytesFound += bytes
+  }
+
+  /** What an attempt sent is acknowledged, or is taken back. */
+  attemptEnded(bytesSent: number, acknowledged: boolean, sizeKnown: boolean): void {
+    this.inFlight -= 1
+    this.bytesInFlight -= bytesSent
+    if (acknowledged) this.bytesUploaded += bytesSent
+    else if (!sizeKnown) this.bytesFound -= bytesSent
+  }
+
+  finished(outcome: UploadResult["_tag"]): void {
+    switch (outcome) {
+      case "Uploaded":
+        this.filesUploaded += 1
+        break
+      case "Skipped":
+        this.filesSkipped += 1
+        break
+      case "Failed":
+        this.filesFailed += 1
+        break
+      case "Interrupted":
+        this.filesInterrupted += 1
+        break
+    }
+  }
+}

@@ -1,0 +1,8 @@
+import { defineProject } from "vitest/config"
+
+// Sources, not builds: "@sluice/core" resolves to packages/core/src by the "@sluice/source" condition of its exports.
+export default defineProject({
+  resolve: { conditions: ["@sluice/source"] },
+  ssr: { resolve: { conditions: ["@sluice/source"] } },
+  test: { name: "examples", include: ["test/**/*.test.ts"] }
+})
