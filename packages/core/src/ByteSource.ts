@@ -120,23 +120,7 @@ export const fromBlob = (blob: Blob): ByteSource => {
 export const generate = (
   size: number,
   fill: (offset: number, length: number) => Uint8Array = zeros
-): ByteSource => {
-  const extent = ({ length, offset }: Range) => Math.max(0, Math.min(length ?? size, size - offset))
-  return {
-    size,
-    reopenable: true,
-    read: (range) => {
-      const end = range.offset + extent(range)
-      return Stream.unfold(range.offset, (offset) => {
-        if (offset >= end) return nothingMore
-        const length = Math.min(generatedBlock, end - offset)
-        return someBlock(fill(offset, length), offset + length)
-      })
-    },
-    bytes: (range) => Effect.sync(() => fill(range.offset, extent(range))),
-    fingerprint: undefined
-  }
-}
+): ByteSource => new Generated(size, fill)
 
 /**
  * A source over a stream that can be run once only. Its first read takes the stream; another fails with
@@ -201,6 +185,41 @@ const zeroBlock = new Uint8Array(generatedBlock)
 
 const zeros = (_offset: number, length: number): Uint8Array =>
   length <= generatedBlock ? zeroBlock.subarray(0, length) : new Uint8Array(length)
+
+class Generated implements ByteSource {
+  readonly size: number
+  readonly fill: (offset: number, length: number) => Uint8Array
+
+  constructor(size: number, fill: (offset: number, length: number) => Uint8Array) {
+    this.size = size
+    this.fill = fill
+  }
+
+  get reopenable(): true {
+    return true
+  }
+
+  get fingerprint(): undefined {
+    return undefined
+  }
+
+  private end({ length, offset }: Range): number {
+    return length === undefined ? this.size : Math.min(this.size, offset + length)
+  }
+
+  bytes(range: Range): Effect.Effect<Uint8Array> {
+    return Effect.sync(() => this.fill(range.offset, Math.max(0, this.end(range) - range.offset)))
+  }
+
+  read(range: Range): Stream.Stream<Uint8Array> {
+    const end = this.end(range)
+    return Stream.unfold(range.offset, (offset) => {
+      if (offset >= end) return nothingMore
+      const length = Math.min(generatedBlock, end - offset)
+      return someBlock(this.fill(offset, length), offset + length)
+    })
+  }
+}
 
 const nothingMore = Option.none<readonly [Uint8Array, number]>()
 

@@ -11,7 +11,6 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ByteSize from "./ByteSize.js"
@@ -54,6 +53,7 @@ export interface Observer {
   readonly attemptEnded: (upload: Upload, outcome: Limits.Observation["outcome"]) => void
   readonly backoff: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   readonly backoffEnded: () => void
+  readonly settled: (upload: Upload, outcome: Outcome) => Effect.Effect<void>
 }
 
 /**
@@ -76,7 +76,7 @@ export class Upload implements Body.Owner {
   /** @since 0.1.0 */
   readonly file: UploadFile
   /** @since 0.1.0 */
-  readonly observer: Observer
+  observer: Observer
   /**
    * The attempt under way or last made, from 1; 0 before the first.
    *
@@ -120,12 +120,6 @@ export class Upload implements Body.Owner {
    */
   holdsPermit = false
   /**
-   * The fiber that runs it.
-   *
-   * @since 0.1.0
-   */
-  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
-  /**
    * Why the round before this one failed.
    *
    * @since 0.1.0
@@ -136,7 +130,7 @@ export class Upload implements Body.Owner {
   /** @internal */
   fingerprint: string | undefined
   /** @internal */
-  state: "Idle" | "Attempt" | "Backoff" = "Idle"
+  state: "Idle" | "Attempt" | "Backoff" | "Settled" = "Idle"
   /** @internal */
   opened = false
   /** @internal */
@@ -177,38 +171,30 @@ export class Upload implements Body.Owner {
 }
 
 /**
- * Runs attempts until the file is stored or has failed for good. The caller has taken a permit and a start for it;
- * afterwards the permit is given back.
+ * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
+ * taken a permit and a start for it; afterwards the permit is given back.
  *
  * @since 0.1.0
  * @category execution
  */
-export const run = (context: Context, upload: Upload): Effect.Effect<Outcome> =>
-  Effect.suspend(() => {
-    const { observer } = upload
-    const now = observer.clock.unsafeCurrentTimeMillis()
-    if (upload.attempt === 0) upload.startedAt = now
-    upload.attempt += 1
-    upload.attemptStartedAt = now
-    upload.lastByteAt = now
-    upload.sent = 0
-    upload.sourceError = undefined
-    upload.state = "Attempt"
-    const announced = observer.attemptStarted(upload)
-    const put = attempt(context, upload)
-    return Effect.matchCauseEffect(announced === Effect.void ? put : Effect.zipRight(announced, put), {
-      onSuccess: (stored) => {
-        const { size } = upload.file
-        if (size !== undefined && upload.sent !== size) {
-          return failed(context, upload, endedBeforeAllWasSent(size, upload.sent))
-        }
-        endAttempt(context, upload, "Succeeded")
-        context.budget.unsafeRefund(upload.attempt - 1)
-        return Effect.succeed<Outcome>({ _tag: "Stored", etag: stored.etag })
-      },
-      onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
-    })
+export const run = (context: Context, upload: Upload): Effect.Effect<void> => {
+  const { observer } = upload
+  const now = observer.clock.unsafeCurrentTimeMillis()
+  if (upload.attempt === 0) upload.startedAt = now
+  upload.attempt += 1
+  upload.attemptStartedAt = now
+  upload.lastByteAt = now
+  upload.sent = 0
+  upload.sourceError = undefined
+  upload.state = "Attempt"
+  const announced = observer.attemptStarted(upload)
+  // Suspended, so that what an attempt is made of is not held while it waits.
+  const attempted = Effect.suspend(() => attempt(context, upload))
+  return Effect.matchCauseEffect(announced === Effect.void ? attempted : Effect.zipRight(announced, attempted), {
+    onSuccess: (stored) => succeeded(context, upload, stored),
+    onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
   })
+}
 
 /**
  * Goes on after a failed attempt: waits and tries again, or fails for good.
@@ -216,7 +202,7 @@ export const run = (context: Context, upload: Upload): Effect.Effect<Outcome> =>
  * @since 0.1.0
  * @category execution
  */
-export const failed = (context: Context, upload: Upload, error: UploadError): Effect.Effect<Outcome> =>
+export const failed = (context: Context, upload: Upload, error: UploadError): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { observer } = upload
     endAttempt(context, upload, error._tag === "Throttled" ? "Throttled" : "Failed")
@@ -225,11 +211,8 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
     const delay = readable ? yield* upload.driver.next(now, error) : Option.none()
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
-      return {
-        _tag: "Failed",
-        error,
-        again: readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
-      }
+      const again = readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
+      return yield* observer.settled(upload, { _tag: "Failed", error, again })
     }
     upload.state = "Backoff"
     yield* observer.backoff(upload, delay.value, error)
@@ -237,7 +220,7 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
     yield* context.limits.inFlight.take(1, () => upload.holdsPermit = true)
     yield* context.limits.rate.take
     endBackoff(upload)
-    return yield* run(context, upload)
+    yield* run(context, upload)
   })
 
 /**
@@ -270,6 +253,16 @@ export const nextRound = (upload: Upload, lastError: UploadError): Upload => {
 
 /** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
 const maxBuffered = 8 * 1024 * 1024
+
+const succeeded = (context: Context, upload: Upload, stored: Destination.Stored): Effect.Effect<void> => {
+  const { size } = upload.file
+  if (size !== undefined && upload.sent !== size) {
+    return failed(context, upload, endedBeforeAllWasSent(size, upload.sent))
+  }
+  endAttempt(context, upload, "Succeeded")
+  context.budget.unsafeRefund(upload.attempt - 1)
+  return upload.observer.settled(upload, { _tag: "Stored", etag: stored.etag })
+}
 
 const endAttempt = (context: Context, upload: Upload, outcome: Limits.Observation["outcome"]): void => {
   const inFlight = context.limits.inFlight.taken

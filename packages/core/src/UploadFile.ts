@@ -49,12 +49,8 @@ export type Details = Pick<UploadFile, "contentType" | "fingerprint" | "metadata
  * @since 0.1.0
  * @category constructors
  */
-export const make = (key: string, source: ByteSource.ByteSource, details?: Details): UploadFile => ({
-  key,
-  size: source.size,
-  source,
-  ...details
-})
+export const make = (key: string, source: ByteSource.ByteSource, details?: Details): UploadFile =>
+  details === undefined ? { key, size: source.size, source } : { key, size: source.size, source, ...details }
 
 /**
  * A file of bytes in memory.

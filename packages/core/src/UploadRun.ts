@@ -16,6 +16,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
@@ -123,10 +124,10 @@ export const make = <E = never, R = never>(
   options: Options = {}
 ): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const runtime = yield* Effect.runtime<never>()
+    const runtime = yield* workerRuntime
     const engine = new Engine({
       context,
-      fork: (worker) => Runtime.runFork(runtime)(Effect.interruptible(worker), { immediate: false }),
+      fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       clock: yield* Effect.clock,
       labels: yield* FiberRef.get(FiberRef.currentMetricLabels),
       onEvent: options.onEvent,
@@ -151,7 +152,7 @@ export const make = <E = never, R = never>(
       ),
       currentProgress: Effect.sync(() => engine.tally.snapshot()),
       throughput: engine.throughput,
-      inFlight: Effect.sync(() => Array.from(engine.transfers, transferOf)),
+      inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
       limits: context.limits,
       pause: engine.change("Paused"),
       resume: engine.change("Running"),
@@ -164,6 +165,22 @@ export const make = <E = never, R = never>(
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/**
+ * The runtime that all workers of a run fork from. It forgets which fiber a task is of, so that they share one queue of
+ * tasks: the default scheduler keeps a queue for each fiber, which costs more than a worker needs of everything else.
+ */
+const workerRuntime: Effect.Effect<Runtime.Runtime<never>> = Effect.flatMap(
+  FiberRef.get(FiberRef.currentScheduler),
+  (scheduler) =>
+    Effect.map(
+      Effect.withScheduler(Effect.runtime<never>(), {
+        shouldYield: (fiber) => scheduler.shouldYield(fiber),
+        scheduleTask: (task, priority) => scheduler.scheduleTask(task, priority)
+      }),
+      Runtime.enableRuntimeFlag(RuntimeFlags.Interruption)
+    )
+)
 
 const transferOf = (upload: Upload.Upload): Transfer => ({
   key: upload.file.key,

@@ -6,7 +6,7 @@
  * with the probability `failureRate`, at a random point of its bytes. With `maxInFlight`, what is above that is
  * throttled. With a seed and a virtual clock the same uploads have the same history, whatever the time of day.
  *
- * Bytes are read from the source, checked by the engine and thrown away, or kept where `keep` asks for it.
+ * Bytes are read from the source, checked by the engine and thrown away, or kept where `observe` asks for it.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ import * as Bandwidth from "../Bandwidth.js"
 import * as ByteSize from "../ByteSize.js"
 import * as ByteSource from "../ByteSource.js"
 import { Destination } from "../Destination.js"
-import type { Body, PutRequest } from "../Destination.js"
+import type { Body, PutRequest, Stored } from "../Destination.js"
 import { Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -45,8 +45,8 @@ export interface Options {
   readonly retryAfter?: Duration.DurationInput | undefined
   /** Makes failures the same in every run. Without it they follow the `Random` of the context. */
   readonly seed?: number | string | undefined
-  /** Keeps the stored objects in memory, to be looked at with {@link Network}. Defaults to `false`. */
-  readonly keep?: boolean | undefined
+  /** Keeps the stored objects in memory and counts requests, for {@link Network}. Defaults to `false`. */
+  readonly observe?: boolean | undefined
 }
 
 /**
@@ -62,13 +62,13 @@ export const presets = {
 } as const satisfies Record<string, Options>
 
 /**
- * What can be seen of a simulated network from outside.
+ * What can be seen of a simulated network from outside, where `observe` is set.
  *
  * @since 0.1.0
  * @category models
  */
 export class Network extends Context.Tag("@sluice/core/destinations/Simulated/Network")<Network, {
-  /** The objects stored, by key; empty unless `keep` is set. */
+  /** The objects stored, by key. */
   readonly objects: ReadonlyMap<string, StoredObject>
   /** Requests in flight at this moment. */
   readonly inFlight: Effect.Effect<number>
@@ -123,6 +123,7 @@ export const make = (
       : Bandwidth.make(ByteSize.decode(options.sharedBytesPerSecond))
     const failureRate = options.failureRate ?? 0
     const maxInFlight = options.maxInFlight ?? Infinity
+    const observe = options.observe ?? false
     const random = options.seed === undefined ? undefined : Random.make(options.seed)
     const objects = new Map<string, StoredObject>()
     let inFlight = 0
@@ -144,11 +145,18 @@ export const make = (
       ? defaultBlockSize
       : Math.max(1, Math.min(defaultBlockSize, Math.floor(longestBlockMillis / perByteMillis)))
 
-    /** Sends the body, or as much of it as comes before the failure, and answers with what came through. */
-    const send = (body: Body, failsAfter: number): Effect.Effect<Uint8Array, UploadError> => {
+    /** Sends the body, or as much of it as comes before the failure, and has what came through stored. */
+    const send = (
+      body: Body,
+      failsAfter: number,
+      store: (bytes: Uint8Array) => Stored
+    ): Effect.Effect<Stored, UploadError> => {
       const transmit = connect()
       if (failsAfter === Infinity && body.inOnePiece && body.size! * perByteMillis <= longestPutMillis) {
-        return Effect.tap(body.bytes, (bytes) => transmit(bytes.length))
+        return Effect.flatMap(body.bytes, (bytes) => {
+          const sent = transmit(bytes.length)
+          return observe ? Effect.map(sent, () => store(bytes.slice())) : Effect.as(sent, stored)
+        })
       }
       let sent = 0
       const blocks: Array<Uint8Array> = []
@@ -157,13 +165,13 @@ export const make = (
           return Effect.zipRight(transmit(failsAfter - sent), Effect.fail(brokenConnection(failsAfter)))
         }
         sent += block.length
-        if (options.keep === true) blocks.push(block.slice())
+        if (observe) blocks.push(block.slice())
         return transmit(block.length)
       }).pipe(
         Effect.zipRight(
           Effect.suspend(() => sent < failsAfter ? Effect.void : Effect.fail(brokenConnection(failsAfter)))
         ),
-        Effect.map(() => ByteSource.concat(blocks))
+        Effect.map(() => store(ByteSource.concat(blocks)))
       )
     }
 
@@ -174,20 +182,24 @@ export const make = (
       return random === undefined ? draw : Effect.withRandom(draw, random)
     }
 
-    const request = ({ body, contentType, key, metadata }: PutRequest) =>
-      Effect.gen(function*() {
-        yield* sleep(requestMillis)
-        const bytes = yield* send(body, yield* failurePoint(body))
-        if (options.keep === true) objects.set(key, { bytes, contentType, metadata })
-        return {}
-      })
+    // Little waits on the stack here: under `unlimited`, a hundred thousand uploads in flight each hold all of it.
+    const request = ({ body, contentType, key, metadata }: PutRequest): Effect.Effect<Stored, UploadError> => {
+      const store = (bytes: Uint8Array): Stored => {
+        objects.set(key, { bytes, contentType, metadata })
+        return stored
+      }
+      const done = failureRate === 0
+        ? send(body, Infinity, observe ? store : ignore)
+        : Effect.flatMap(failurePoint(body), (failsAfter) => send(body, failsAfter, observe ? store : ignore))
+      return requestMillis === 0 ? done : Effect.zipRight(sleep(requestMillis), done)
+    }
 
     const throttled = new Throttled({
       detail: `The simulated network takes ${maxInFlight} requests at once.`,
       ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
     })
 
-    const put = (putRequest: PutRequest) =>
+    const counted = (putRequest: PutRequest) =>
       Effect.suspend(() => {
         if (inFlight >= maxInFlight) return Effect.fail(throttled)
         inFlight += 1
@@ -204,7 +216,7 @@ export const make = (
       destination: Destination.of({
         name: "sim:",
         capabilities: { maxPutSize: Infinity, unknownSize: true },
-        put
+        put: observe || maxInFlight < Infinity ? counted : request
       }),
       network: Network.of({
         objects,
@@ -223,6 +235,10 @@ const defaultBlockSize = 64 * 1024
 const longestBlockMillis = 1_000
 
 const longestPutMillis = 10_000
+
+const stored: Stored = {}
+
+const ignore = (): Stored => stored
 
 const noFailure = Effect.succeed(Infinity)
 

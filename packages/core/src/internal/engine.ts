@@ -20,6 +20,7 @@ import * as Upload from "../Upload.js"
 import { summarize, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as UploadEvent from "../UploadEvent.js"
+import type { UploadFile } from "../UploadFile.js"
 import * as UploadList from "../UploadList.js"
 import * as UploadMetrics from "../UploadMetrics.js"
 import * as UploadReport from "../UploadReport.js"
@@ -33,7 +34,7 @@ export interface EngineOptions {
   readonly context: Upload.Context
   readonly clock: Clock.Clock
   /** Forks a worker. */
-  readonly fork: (worker: Effect.Effect<void>) => void
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   readonly onEvent: ((event: UploadEvent.UploadEvent) => Effect.Effect<void>) | undefined
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
@@ -53,23 +54,71 @@ const maxStandby = 64
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
 
-/** What one worker holds at this moment. */
-interface Worker {
-  standingBy: boolean
-  leading: boolean
+/** One worker: what it holds at this moment, and what it tells of its uploads. */
+class Worker implements Upload.Observer {
+  readonly engine: Engine
+  standingBy = false
+  leading = false
+  /** Whether `upload` has its permit and its start. */
+  ready = false
   /** The upload under way, or the file that was pulled for the next. */
-  upload: Upload.Upload | undefined
+  upload: Upload.Upload | undefined = undefined
   /** A result that came from the list and has not been told yet. */
-  decided?: UploadResult | undefined
+  decided: UploadResult | undefined = undefined
+  fiber: Fiber.RuntimeFiber<void> | undefined = undefined
+
+  constructor(engine: Engine) {
+    this.engine = engine
+  }
+
+  get clock(): Clock.Clock {
+    return this.engine.clock
+  }
+
+  take(item: UploadFile | Upload.Upload): Upload.Upload {
+    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(item, this)
+    upload.observer = this
+    this.upload = upload
+    return upload
+  }
+
+  attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
+    return this.engine.attemptStarted(upload)
+  }
+
+  sent(upload: Upload.Upload, bytes: number): void {
+    this.engine.sent(upload, bytes)
+  }
+
+  attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
+    this.engine.attemptEnded(upload, outcome)
+  }
+
+  backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
+    return this.engine.backoff(upload, delayMillis, error)
+  }
+
+  backoffEnded(): void {
+    this.engine.backoffEnded()
+  }
+
+  settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+    upload.state = "Settled"
+    const told = this.engine.tellOutcome(upload, outcome)
+    const onwards = this.engine.steps(this)
+    return told === Effect.void ? onwards : Effect.zipRight(told, onwards)
+  }
 }
+
+const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
+  item instanceof Upload.Upload || UploadList.isFile(item)
 
 const emptyList: List = { unsafePull: () => FileList.end, pull: Effect.succeed(FileList.end) }
 
-export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item> {
+export class Engine implements FileList.Counter<UploadList.Item> {
   readonly clock: Clock.Clock
   readonly results = new Broadcast<UploadResult>()
   readonly events = new Broadcast<UploadEvent.UploadEvent>()
-  readonly transfers = new Set<Upload.Upload>()
   readonly tally: Tally
   private readonly options: EngineOptions
   private readonly context: Upload.Context
@@ -77,13 +126,12 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
   private readonly record: Recorder.Record
   private readonly lead = InFlight.make(1)
   private readonly gate = Effect.unsafeMakeLatch(true)
-  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private readonly workers = new Set<Worker>()
   private readonly deferred: Array<{ readonly upload: Upload.Upload; readonly error: UploadError }> = []
   private readonly failures: Array<UploadReport.Failure> = []
   private list: List = emptyList
   private state: State
   private gateOpen = true
-  private alive = 0
   private standby = 0
   private backoffs = 0
   private idle = Deferred.unsafeMake<void>(FiberId.none)
@@ -158,11 +206,19 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
     this.callLeader()
   }
 
+  /** The attempts in flight at this moment. */
+  get transfers(): ReadonlyArray<Upload.Upload> {
+    return Array.from(this.workers).flatMap(({ upload }) => upload?.state === "Attempt" ? [upload] : [])
+  }
+
   /** Interrupts all workers, and returns when they have ended. */
   readonly interrupt: Effect.Effect<void> = Effect.suspend(() =>
-    this.alive === 0
+    this.workers.size === 0
       ? Effect.void
-      : Effect.zipRight(this.change("Interrupting"), Effect.suspend(() => Fiber.interruptAll(this.fibers)))
+      : Effect.zipRight(
+        this.change("Interrupting"),
+        Effect.suspend(() => Fiber.interruptAll(Array.from(this.workers, (worker) => worker.fiber!)))
+      )
   )
 
   get throughput(): Effect.Effect<Bandwidth.Throughput> {
@@ -194,56 +250,63 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
   // ---------------------------------------------------------------------------
 
   /** Starts a worker: one that stands by for the lead, or one that first goes on with an upload. */
-  private fork(upload?: Upload.Upload, goOn?: Effect.Effect<Upload.Outcome>): void {
-    const worker: Worker = { standingBy: upload === undefined, leading: false, upload }
-    this.alive += 1
+  private fork(upload?: Upload.Upload, goOn?: Effect.Effect<void>): void {
+    const worker = new Worker(this)
+    if (upload === undefined) worker.standingBy = true
+    else worker.take(upload)
     if (worker.standingBy) this.standby += 1
+    this.workers.add(worker)
     // All workers fork from one runtime: a chain of forks would carry the fiber refs of every generation along.
-    this.options.fork(Effect.withFiberRuntime<void>((fiber) => {
-      this.fibers.add(fiber)
-      return Effect.onExit(this.work(worker, fiber, goOn), (exit) => this.workerEnded(worker, fiber, exit))
-    }))
+    worker.fiber = this.options.fork(goOn ?? this.steps(worker))
+    worker.fiber.addObserver((exit) => this.workerEnded(worker, exit))
   }
 
   /** Sees to it that somebody stands by, for when there may be room for more. */
   private callLeader(): void {
-    if (this.standby === 0 && this.alive > 0 && !this.stopping) this.fork()
+    if (this.standby === 0 && this.workers.size > 0 && !this.stopping) this.fork()
   }
 
-  private work(
-    worker: Worker,
-    fiber: Fiber.RuntimeFiber<unknown, unknown>,
-    goOn: Effect.Effect<Upload.Outcome> | undefined
-  ): Effect.Effect<void> {
-    const leads = () => {
-      worker.leading = true
-      if (worker.standingBy) this.standby -= 1
-      worker.standingBy = false
+  steps(worker: Worker): Effect.Effect<void> {
+    return Effect.suspend(() => this.step(worker))
+  }
+
+  /**
+   * What a worker does next: get the lead, get a file ready, or upload it. Each step goes on to the next itself, and
+   * `settled` goes on after an upload; there is no loop around them and no generator in the common case, since an
+   * upload in flight holds all that waits on its stack: under `unlimited`, a hundred thousand times.
+   */
+  private step(worker: Worker): Effect.Effect<void> {
+    if (worker.ready && worker.upload !== undefined) return this.begin(worker, worker.upload)
+    worker.upload = undefined
+    if (this.stopping) return Effect.void
+    if (!worker.leading) {
+      if (!this.lead.unsafeTake(1)) return this.standBy(worker)
+      this.leads(worker)
     }
-    return Effect.gen(this, function*() {
-      if (goOn !== undefined && worker.upload !== undefined) {
-        worker.upload.fiber = fiber
-        yield* this.settle(worker, worker.upload, yield* goOn)
-      }
-      while (!this.stopping) {
-        if (this.lead.unsafeTake(1)) {
-          leads()
-        } else {
-          if (!worker.standingBy) {
-            if (this.standby >= maxStandby) return
-            worker.standingBy = true
-            this.standby += 1
-          }
-          yield* this.lead.take(1, leads)
-        }
-        const upload = this.unsafeNext(worker) ?? (yield* this.next(worker))
-        if (upload === undefined) return
-        upload.fiber = fiber
-        if (this.hasRoom) this.callLeader()
-        this.handOver(worker)
-        yield* this.settle(worker, upload, yield* Upload.run(this.context, upload))
-      }
-    })
+    worker.ready = this.unsafeNext(worker)
+    return worker.ready && worker.upload !== undefined ? this.begin(worker, worker.upload) : this.next(worker)
+  }
+
+  private begin(worker: Worker, upload: Upload.Upload): Effect.Effect<void> {
+    worker.ready = false
+    if (this.hasRoom) this.callLeader()
+    this.handOver(worker)
+    return Upload.run(this.context, upload)
+  }
+
+  private leads(worker: Worker): void {
+    worker.leading = true
+    if (worker.standingBy) this.standby -= 1
+    worker.standingBy = false
+  }
+
+  private standBy(worker: Worker): Effect.Effect<void> {
+    if (!worker.standingBy) {
+      if (this.standby >= maxStandby) return Effect.void
+      worker.standingBy = true
+      this.standby += 1
+    }
+    return Effect.flatMap(this.lead.take(1, () => this.leads(worker)), () => this.step(worker))
   }
 
   /** Whether somebody should stand by: where a permit is left, and where other runs take turns with this one. */
@@ -252,25 +315,24 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
     return inFlight.taken < inFlight.limit || this.context.runs.size > 1
   }
 
-  /** The next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
-  private unsafeNext(worker: Worker): Upload.Upload | undefined {
+  /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
+  private unsafeNext(worker: Worker): boolean {
     const { inFlight, rate } = this.context.limits
-    if (!this.gateOpen) return undefined
+    if (!this.gateOpen) return false
     const item = this.list.unsafePull()
-    if (item === FileList.pending || item === FileList.end) return undefined
-    if (!(item instanceof Upload.Upload) && !UploadList.isFile(item)) {
+    if (item === FileList.pending || item === FileList.end) return false
+    if (!isUpload(item)) {
       worker.decided = item
-      return undefined
+      return false
     }
-    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(item, this)
-    worker.upload = upload
-    if (!inFlight.unsafeTake(1)) return undefined
+    const upload = worker.take(item)
+    if (!inFlight.unsafeTake(1)) return false
     upload.holdsPermit = true
-    return rate.unsafeTake(this.now) ? upload : undefined
+    return rate.unsafeTake(this.now)
   }
 
-  /** Pulls the next file and waits until it may start. Nothing when there is none, or none is wanted any more. */
-  private next(worker: Worker): Effect.Effect<Upload.Upload | undefined> {
+  /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left, or none is wanted. */
+  private next(worker: Worker): Effect.Effect<void> {
     const { inFlight, rate } = this.context.limits
     return Effect.gen(this, function*() {
       if (worker.decided !== undefined) {
@@ -280,27 +342,26 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
       }
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
-        if (this.stopping) return undefined
-        const ready = this.list.unsafePull()
+        const ready = this.stopping ? FileList.end : this.list.unsafePull()
         const item = ready === FileList.pending ? yield* this.list.pull : ready
-        if (item === FileList.end) return undefined
-        if (item instanceof Upload.Upload) worker.upload = item
-        else if (UploadList.isFile(item)) worker.upload = new Upload.Upload(item, this)
+        if (item === FileList.end) return Effect.void
+        if (isUpload(item)) worker.take(item)
         else yield* this.finish(item)
       }
       const { upload } = worker
-      while (true) {
+      while (!worker.ready) {
         if (!upload.holdsPermit) yield* inFlight.take(1, () => upload.holdsPermit = true)
-        if (!rate.unsafeTake(this.now)) yield* rate.take
-        if (this.gateOpen && !this.stopping) return upload
-        this.drop(upload)
-        yield* this.gate.await
-        if (this.stopping) {
-          worker.upload = undefined
-          return undefined
+        yield* rate.take
+        if (this.gateOpen && !this.stopping) {
+          worker.ready = true
+        } else {
+          this.drop(upload)
+          yield* this.gate.await
+          if (this.stopping) return Effect.void
         }
       }
-    })
+      return this.begin(worker, upload)
+    }).pipe(Effect.flatten)
   }
 
   /** Puts an upload that was about to start back to where it was. */
@@ -315,43 +376,37 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
     this.lead.unsafeRelease(1)
   }
 
-  private workerEnded(
-    worker: Worker,
-    fiber: Fiber.RuntimeFiber<unknown, unknown>,
-    exit: Exit.Exit<void>
-  ): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.fibers.delete(fiber)
-      if (worker.standingBy) this.standby -= 1
-      this.handOver(worker)
-      const ended = Exit.isSuccess(exit) ? Effect.void : this.workerCut(worker, exit)
-      return Effect.zipRight(
-        ended,
-        Effect.suspend(() => {
-          this.alive -= 1
-          return this.alive === 0 ? Effect.asVoid(Deferred.succeed(this.idle, undefined)) : Effect.void
-        })
-      )
-    })
+  private workerEnded(worker: Worker, exit: Exit.Exit<void>): void {
+    if (worker.standingBy) this.standby -= 1
+    this.handOver(worker)
+    if (Exit.isSuccess(exit)) this.left(worker)
+    else this.options.fork(Effect.map(this.workerCut(worker, exit), () => this.left(worker)))
+  }
+
+  /** A worker has left; the last one ends the round. */
+  private left(worker: Worker): void {
+    this.workers.delete(worker)
+    if (this.workers.size === 0) Deferred.unsafeDone(this.idle, Exit.void)
   }
 
   /** A worker was interrupted, by the end of the run or by the watch for stalls, or died of a defect. */
   private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<unknown> {
-    const { upload } = worker
+    const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
     if (!Cause.isInterruptedOnly(exit.cause)) {
       this.defect ??= Exit.failCause(exit.cause)
       if (upload !== undefined) Upload.abandon(this.context, upload)
-      return Effect.forkDaemon(this.interrupt)
+      return Effect.sync(() => this.options.fork(this.interrupt))
     }
     if (this.state === "Interrupting") {
       if (upload === undefined) return Effect.void
-      const started = upload.attempt > upload.roundStart
+      const started = upload.attempt > upload.roundStart && !worker.ready
       this.drop(upload)
       return started ? this.finishInterrupted(upload) : Effect.void
     }
-    if (upload === undefined) this.fork()
-    else this.fork(upload, Upload.failed(this.context, upload, this.stalled()))
-    return Effect.void
+    return Effect.sync(() => {
+      if (upload === undefined) this.fork()
+      else this.fork(upload, Upload.failed(this.context, upload, this.stalled()))
+    })
   }
 
   private stalled(): Transient {
@@ -366,9 +421,10 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
     const { stallMillis } = this.options
     if (stallMillis === Infinity) return Effect.void
     let wait = stallMillis
-    for (const upload of this.transfers) {
+    for (const { fiber, upload } of this.workers) {
+      if (upload?.state !== "Attempt") continue
       const left = upload.lastByteAt + stallMillis - this.now
-      if (left <= 0) upload.fiber?.unsafeInterruptAsFork(FiberId.none)
+      if (left <= 0) fiber?.unsafeInterruptAsFork(FiberId.none)
       else if (left < wait) wait = left
     }
     return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watchForStalls)
@@ -378,32 +434,29 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
   // results
   // ---------------------------------------------------------------------------
 
-  private settle(worker: Worker, upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      worker.upload = undefined
-      if (outcome._tag === "Stored") {
-        return this.finish({
-          _tag: "Uploaded",
-          file: upload.file,
-          attempts: upload.attempt,
-          bytes: upload.sent,
-          duration: Duration.millis(this.now - upload.startedAt),
-          etag: outcome.etag
-        })
-      }
-      const { error } = outcome
-      if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
-        return this.finishFailed(upload, error)
-      }
-      this.deferred.push({ upload, error })
-      return this.emit({
-        _tag: "UploadDeferred",
-        version: UploadEvent.version,
-        at: this.now,
-        key: upload.file.key,
+  tellOutcome(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+    if (outcome._tag === "Stored") {
+      return this.finish({
+        _tag: "Uploaded",
+        file: upload.file,
         attempts: upload.attempt,
-        error: summarize(error)
+        bytes: upload.sent,
+        duration: Duration.millis(this.now - upload.startedAt),
+        etag: outcome.etag
       })
+    }
+    const { error } = outcome
+    if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
+      return this.finishFailed(upload, error)
+    }
+    this.deferred.push({ upload, error })
+    return this.emit({
+      _tag: "UploadDeferred",
+      version: UploadEvent.version,
+      at: this.now,
+      key: upload.file.key,
+      attempts: upload.attempt,
+      error: summarize(error)
     })
   }
 
@@ -466,7 +519,6 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
   // ---------------------------------------------------------------------------
 
   attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
-    this.transfers.add(upload)
     this.tally.attemptStarted(upload.attempt)
     this.record(UploadMetrics.inFlight, this.tally.inFlight)
     return this.heard
@@ -490,7 +542,6 @@ export class Engine implements Upload.Observer, FileList.Counter<UploadList.Item
   }
 
   attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
-    this.transfers.delete(upload)
     this.tally.attemptEnded(upload.sent, outcome === "Succeeded", upload.file.size !== undefined)
     this.record(UploadMetrics.inFlight, this.tally.inFlight)
   }
