@@ -7,11 +7,11 @@
  * @since 0.1.0
  */
 
-const hostile = /^$|^[/]|^[A-Za-z]:|\0|[/]{2}|[/]$|(?:^|[/])\.{1,2}(?:[/]|$)/
+const hostile = /^$|^[/]|^[A-Za-z]:|\0|[/]{2}|[/]$|(?:^|[/])\.{1,2}(?:[/]|$)|\p{Surrogate}/u
 
 /**
  * Why a key is refused, in words for people; `undefined` when it is a good key. Refused are the empty key, an
- * absolute path, a drive letter, NUL, an empty segment, and the segments `.` and `..`.
+ * absolute path, a drive letter, NUL, an empty segment, the segments `.` and `..`, and text that is not well-formed.
  *
  * @example
  * ```ts
@@ -31,6 +31,7 @@ export const problem = (key: string): string | undefined => {
   if (key.includes("\0")) return "has a NUL character"
   if (key.startsWith("/")) return "is an absolute path"
   if (/^[A-Za-z]:/.test(key)) return "starts with a drive letter"
+  if (/\p{Surrogate}/u.test(key)) return "is not well-formed Unicode"
   const segments = key.split("/")
   if (segments.includes("..")) return "has a \"..\" segment"
   if (segments.includes(".")) return "has a \".\" segment"

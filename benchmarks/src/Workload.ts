@@ -1,0 +1,71 @@
+/**
+ * What all contestants do: take files from a lazy list and hand each one's bytes to a destination that is done at the
+ * next microtask. The same work is here once as a promise, once as an effect and once as a `Destination`.
+ */
+import * as ByteSource from "@sluice/core/ByteSource"
+import * as Destination from "@sluice/core/Destination"
+import * as UploadFile from "@sluice/core/UploadFile"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** How many uploads are in flight, wherever there is a bound. */
+export const concurrency = 64
+
+const fileSize = 100
+
+const zeros = new Uint8Array(fileSize)
+
+/** A million of these are never in memory together: each is made when it is asked for. */
+export function* files(count: number): Generator<UploadFile.UploadFile> {
+  for (let i = 0; i < count; i++) yield UploadFile.make(`file-${i}`, ByteSource.generate(fileSize, block))
+}
+
+/** The same list as an async iterable. */
+export async function* filesAsync(count: number): AsyncGenerator<UploadFile.UploadFile> {
+  yield* files(count)
+}
+
+/** The sizes of a list in which every size from 100 to 1,100 bytes comes equally often. */
+export function* sizes(count: number): Generator<number> {
+  for (let i = 0; i < count; i++) yield 100 + (i * 7919) % 1001
+}
+
+const block = (_offset: number, length: number): Uint8Array => zeros.subarray(0, length)
+
+/** How many bytes arrived in this process; what has not arrived was not uploaded. */
+export let bytesStored = 0
+
+/** Whether that many files have arrived whole. */
+export const isStored = (count: number): boolean => bytesStored === count * fileSize
+
+const store = (bytes: Uint8Array): void => {
+  bytesStored += bytes.length
+}
+
+/** Uploads a file as a program without Effect does. */
+export const putPromise = (file: UploadFile.UploadFile): Promise<void> =>
+  new Promise((resolve) => {
+    store(block(0, file.size!))
+    queueMicrotask(resolve)
+  })
+
+/** Uploads a file as an effect. */
+export const putEffect = (file: UploadFile.UploadFile): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    store(block(0, file.size!))
+    queueMicrotask(() => resume(Effect.void))
+  })
+
+/** A destination that is done at the next microtask after it has read the body. */
+export const instant: Layer.Layer<Destination.Destination> = Layer.succeed(Destination.Destination, {
+  name: "instant",
+  capabilities: { maxPutSize: Infinity, unknownSize: true },
+  put: ({ body }) =>
+    Effect.flatMap(body.bytes, (bytes) =>
+      Effect.async((resume) => {
+        store(bytes)
+        queueMicrotask(() => resume(stored))
+      }))
+})
+
+const stored = Effect.succeed<Destination.Stored>({})

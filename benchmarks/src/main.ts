@@ -1,0 +1,98 @@
+/**
+ * The benchmarks' command line: `npm run bench -- [engine] [unlimited] [list] [--quick] [--check] [--json FILE]`.
+ *
+ * With `--measure CONTEST CONTESTANT FILES` it is the process that does one measurement, and prints it.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as process from "node:process"
+import { parseArgs } from "node:util"
+import * as Contest from "./Contest.js"
+import * as Engine from "./contests/Engine.js"
+import * as List from "./contests/List.js"
+import * as Unlimited from "./contests/Unlimited.js"
+import * as Measurement from "./Measurement.js"
+import * as Table from "./Table.js"
+
+const contests = [Engine.contest, Unlimited.contest, List.contest]
+
+const usage = `Usage: npm run bench -- [CONTEST ...] [--quick] [--check] [--json FILE]
+
+Contests: ${contests.map(({ name, title }) => `\n  ${name.padEnd(10)} ${title}`).join("")}
+
+  --quick      one round of each
+  --check      exit with 1 when a promise is not kept
+  --json FILE  write every figure of every round to FILE`
+
+class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
+
+const parse = (args: ReadonlyArray<string>) =>
+  Effect.try({
+    try: () =>
+      parseArgs({
+        // `pnpm bench -- engine` passes the dashes on.
+        args: args.filter((arg) => arg !== "--"),
+        allowPositionals: true,
+        options: {
+          quick: { type: "boolean", default: false },
+          check: { type: "boolean", default: false },
+          json: { type: "string" },
+          help: { type: "boolean", default: false },
+          measure: { type: "boolean", default: false }
+        }
+      }),
+    catch: (error) => new UsageError({ message: String(error) })
+  })
+
+const find = (name: string) =>
+  Effect.fromNullable(contests.find((contest) => contest.name === name)).pipe(
+    Effect.mapError(() => new UsageError({ message: `There is no contest ${JSON.stringify(name)}.` }))
+  )
+
+const measure = (contestName: string, contestantName: string, files: number) =>
+  Effect.gen(function*() {
+    const contest = yield* find(contestName)
+    const contestant = yield* Effect.fromNullable(contest.contestants.find(({ name }) => name === contestantName))
+    console.log(JSON.stringify(yield* Measurement.here(contestant.upload(files), files)))
+  })
+
+const onStart = (what: string): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`)
+}
+
+const program = Effect.gen(function*() {
+  const { positionals, values } = yield* parse(process.argv.slice(2))
+  if (values.help) return console.log(usage)
+  if (values.measure) return yield* measure(positionals[0]!, positionals[1]!, Number(positionals[2]))
+  const chosen = yield* Effect.forEach(positionals, find)
+  const date = new Date()
+  console.log(Table.header(date))
+  const outcomes: Array<Contest.Outcome> = []
+  for (const contest of chosen.length === 0 ? contests : chosen) {
+    const outcome = yield* Contest.run(contest, { quick: values.quick, onStart })
+    onStart("")
+    console.log(Table.render(contest, outcome))
+    outcomes.push(outcome)
+  }
+  if (values.json !== undefined) {
+    const machine = { node: process.version, ...Table.machine(), date }
+    fs.writeFileSync(values.json, `${JSON.stringify({ machine, outcomes }, null, 2)}\n`)
+  }
+  const isKept = outcomes.every(({ promises }) => promises.every(({ kept }) => kept))
+  if (values.check && !isKept) process.exitCode = 1
+})
+
+await Effect.runPromise(program.pipe(
+  Effect.catchTag("UsageError", ({ message }) =>
+    Effect.sync(() => {
+      console.error(`${message}\n\n${usage}`)
+      process.exitCode = 2
+    })),
+  Effect.catchAll((error) =>
+    Effect.sync(() => {
+      console.error(error.message)
+      process.exitCode = 1
+    })
+  )
+))

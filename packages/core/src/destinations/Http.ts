@@ -1,0 +1,222 @@
+/**
+ * An HTTP server that takes files by `PUT`, through the `HttpClient` in the context.
+ *
+ * One request a file, with a true `Content-Length` and never chunked: a body of unknown size is held in memory first, up
+ * to 8 MiB. Redirects are refused, since following one would hand the credentials to whoever it names; take care that
+ * the client does not follow them itself. Requests are not traced: an address may be a secret.
+ *
+ * Of the platform's clients, `NodeHttpClient.layerUndici` over a dispatcher with as many connections as uploads in
+ * flight does well. `NodeHttpClient.layer` opens a connection for every request, and `FetchHttpClient` drops the
+ * `Content-Length` of streams.
+ *
+ * @since 0.1.0
+ */
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { Destination } from "../Destination.js"
+import type { Body, PutRequest, Stored } from "../Destination.js"
+import { Conflict, Rejected, Throttled, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+
+/**
+ * Who is asking: see {@link bearer} and {@link basic}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Credentials = Redacted.Redacted<string>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * Where files go: an address that the key is appended to, or a template with `{key}` in it, such as
+   * `https://example.org/files/{key}?overwrite=true`. The key's segments are percent-encoded.
+   */
+  readonly url: string
+  /** Headers for every request. */
+  readonly headers?: Headers.Input | undefined
+  /** What the `Authorization` header says. */
+  readonly credentials?: Credentials | undefined
+  /** The method. Defaults to `PUT`. */
+  readonly method?: "PUT" | "POST" | undefined
+}
+
+/**
+ * Credentials of a bearer token.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bearer = (token: Redacted.Redacted<string>): Credentials =>
+  Redacted.make(`Bearer ${Redacted.value(token)}`)
+
+/**
+ * Credentials of a user name and a password.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const basic = (user: string, password: Redacted.Redacted<string>): Credentials =>
+  Redacted.make(`Basic ${Encoding.encodeBase64(`${user}:${Redacted.value(password)}`)}`)
+
+/**
+ * An HTTP server as a destination.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Destination, never, HttpClient.HttpClient> =>
+  Layer.effect(Destination, make(options))
+
+/**
+ * Makes a destination of an HTTP server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Destination["Type"], never, HttpClient.HttpClient> =>
+  Effect.map(HttpClient.HttpClient, (httpClient) => {
+    const client = HttpClient.withTracerDisabledWhen(httpClient, () => true)
+    const name = renderUrl(options.url)
+    const headers = Headers.fromInput({
+      ...options.headers,
+      ...(options.credentials !== undefined && { authorization: Redacted.value(options.credentials) })
+    })
+    const put = ({ body, contentType, key }: PutRequest): Effect.Effect<Stored, UploadError> =>
+      Effect.gen(function*() {
+        const request = HttpClientRequest.make(options.method ?? "PUT")(urlOf(options.url, key), {
+          headers,
+          body: yield* bodyOf(body, contentType ?? "application/octet-stream")
+        })
+        const response = yield* Effect.mapError(client.execute(request), (error) => requestFailed(name, error))
+        if (response.status >= 200 && response.status < 300) return { etag: response.headers["etag"] }
+        return yield* refused(name, response)
+      }).pipe(Effect.scoped)
+    return Destination.of({ name, capabilities: { maxPutSize: Infinity, unknownSize: false }, put })
+  })
+
+/**
+ * Writes an address for people: without user, password, query and fragment, where secrets may be.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const renderUrl = (url: string): string =>
+  url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Blocks are small enough that a slow link still moves one within the stall time. */
+const blockSize = 64 * 1024
+
+/** How much of an answer's text is shown, in bytes. */
+const excerptSize = 512
+
+const urlOf = (template: string, key: string): string => {
+  const encoded = key.split("/").map(encodeURIComponent).join("/")
+  if (template.includes("{key}")) return template.replaceAll("{key}", () => encoded)
+  const [, base = "", rest = ""] = /^([^?#]*)(.*)$/s.exec(template) ?? []
+  return `${base.endsWith("/") ? base : `${base}/`}${encoded}${rest}`
+}
+
+const bodyOf = (body: Body, contentType: string): Effect.Effect<HttpBody.HttpBody, UploadError> =>
+  body.inOnePiece
+    ? Effect.map(body.bytes, (bytes) => HttpBody.uint8Array(bytes, contentType))
+    : Effect.succeed(HttpBody.stream(body.stream({ blockSize }), contentType, body.size))
+
+const codeOf = (error: unknown): string | undefined =>
+  Predicate.hasProperty(error, "code") && typeof error.code === "string"
+    ? error.code
+    : Predicate.hasProperty(error, "cause")
+    ? codeOf(error.cause)
+    : undefined
+
+const requestFailed = (name: string, error: HttpClientError.HttpClientError): UploadError => {
+  // The error holds the whole request, secrets included: only its cause is kept.
+  const cause = error.cause
+  const code = codeOf(cause)
+  const said = code ?? (cause instanceof Error ? cause.message : error.reason)
+  if (error.reason === "InvalidUrl") {
+    return new Rejected({ reason: "Unsupported", detail: `${name} is not a valid address.` })
+  }
+  if (code !== undefined && /CERT|TLS|SSL|SELF_SIGNED|ISSUER/.test(code)) {
+    return new Rejected({ reason: "Forbidden", detail: `${name} cannot be trusted (${code}).`, cause })
+  }
+  return new Transient({ reason: "Connection", detail: `The connection to ${name} failed (${said}).`, cause })
+}
+
+/** The first part of what the server says, on one line and without control characters. */
+const excerpt = (response: HttpClientResponse): Effect.Effect<string> =>
+  response.stream.pipe(
+    Stream.mapConcatChunk((block) => Chunk.fromIterable(block)),
+    Stream.take(excerptSize),
+    Stream.runCollect,
+    Effect.map((bytes) =>
+      new TextDecoder().decode(Uint8Array.from(bytes)).replace(/<[^>]*>/g, " ").replace(/[\p{Cc}\s]+/gu, " ").trim()
+    ),
+    Effect.timeoutTo({ duration: "1 second", onSuccess: (text) => text, onTimeout: () => "" }),
+    Effect.orElseSucceed(() => "")
+  )
+
+const refused = (name: string, response: HttpClientResponse): Effect.Effect<never, UploadError> =>
+  Effect.gen(function*() {
+    const said = yield* excerpt(response)
+    const now = yield* Clock.currentTimeMillis
+    return yield* Effect.fail(
+      statusError(name, response.status, said, retryAfterMillis(response.headers["retry-after"], now))
+    )
+  })
+
+const statusError = (
+  name: string,
+  status: number,
+  said: string,
+  retryAfter: number | undefined
+): UploadError => {
+  const detail = `${name} answered ${status}${said === "" ? "" : `: ${said}`}`
+  if (status === 429 || (status === 503 && retryAfter !== undefined)) {
+    return new Throttled({ detail, ...(retryAfter !== undefined && { retryAfterMillis: retryAfter }) })
+  }
+  if (status === 408 || status === 425 || status === 499 || (status >= 500 && status !== 501 && status !== 507)) {
+    return new Transient({ reason: "Unavailable", detail })
+  }
+  if (status === 409 || status === 412 || status === 423) return new Conflict({ detail })
+  if (status >= 300 && status < 400) {
+    return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed)` })
+  }
+  return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
+}
+
+const rejections: Readonly<Record<number, Rejected["reason"]>> = {
+  401: "Unauthorized",
+  402: "Forbidden",
+  403: "Forbidden",
+  404: "NotFound",
+  410: "NotFound",
+  413: "TooLarge",
+  507: "NoSpace"
+}
+
+/** `Retry-After`: seconds, or a date. Nonsense and more than a day are ignored. */
+const retryAfterMillis = (header: string | undefined, now: number): number | undefined => {
+  if (header === undefined) return undefined
+  const millis = /^\s*\d+(\.\d+)?\s*$/.test(header) ? Math.ceil(Number(header) * 1000) : Date.parse(header) - now
+  return millis >= 0 && millis <= 86_400_000 ? millis : undefined
+}

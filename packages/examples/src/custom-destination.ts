@@ -1,0 +1,63 @@
+/**
+ * Storage of your own: a destination is a name, what it can do, and one verb. This one keeps each content once, under
+ * its hash, as git does. Limits, retries, progress and source checks come from the engine.
+ */
+import { Destination, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { Console, Context, Effect, Layer, Stream } from "effect"
+import { createHash } from "node:crypto"
+import { runMain } from "./run.js"
+
+export class Store extends Context.Tag("examples/Store")<Store, {
+  readonly contents: Map<string, number>
+  readonly names: Map<string, string>
+}>() {}
+
+// `put` must be atomic: nothing is visible under the key before the last byte was taken. Taking the bytes from `body`,
+// never from the source, is what lets the engine count, pace and check them.
+const make = Effect.gen(function*() {
+  const store = yield* Store
+  return Destination.Destination.of({
+    name: "store:",
+    capabilities: { maxPutSize: 1024 * 1024, unknownSize: true },
+    put: ({ body, key }) =>
+      Effect.gen(function*() {
+        // Failures are UploadErrors: their class tells the engine whether to try again, and this one says no.
+        if (key.endsWith(".exe")) {
+          return yield* new UploadError.Rejected({ reason: "Forbidden", detail: "No programs, please." })
+        }
+        const hash = createHash("sha256")
+        let size = 0
+        yield* Stream.runForEach(body.stream(), (block) =>
+          Effect.sync(() => {
+            hash.update(block)
+            size += block.length
+          }))
+        const etag = hash.digest("hex")
+        store.contents.set(etag, size)
+        store.names.set(key, etag)
+        return { etag }
+      })
+  })
+})
+
+const layer: Layer.Layer<Destination.Destination, never, Store> = Layer.effect(Destination.Destination, make)
+
+export const program = Effect.gen(function*() {
+  const uploader = yield* Uploader.Uploader
+  const store = yield* Store
+  const report = yield* uploader.uploadAll([
+    UploadFile.fromText("a/hello.txt", "hello"),
+    UploadFile.fromText("b/hello-again.txt", "hello"),
+    UploadFile.fromText("b/bye.txt", "bye"),
+    UploadFile.fromText("b/bye.exe", "MZ")
+  ])
+  for (const [key, etag] of store.names) yield* Console.log(`${etag.slice(0, 8)}  ${key}`)
+  for (const { error, key } of report.failures) yield* Console.log(`refused   ${key}: ${error.message}`)
+  yield* Console.log(`${store.names.size} names, ${store.contents.size} contents`)
+  return { report, store }
+}).pipe(
+  Effect.provide(Uploader.layer().pipe(Layer.provide(layer))),
+  Effect.provideServiceEffect(Store, Effect.sync(() => ({ contents: new Map(), names: new Map() })))
+)
+
+runMain(import.meta.url, program)

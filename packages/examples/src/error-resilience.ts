@@ -1,0 +1,54 @@
+/**
+ * Some files cannot be uploaded, and the others do not suffer for it: failures are data, sorted by what to do about
+ * them.
+ */
+import { ByteSource, Uploader, UploadFile } from "@sluice/core"
+import type { UploadError, UploadResult } from "@sluice/core"
+import * as Simulated from "@sluice/core/destinations/Simulated"
+import { Console, Effect, Layer, Match, Stream } from "effect"
+import { runMain } from "./run.js"
+
+const files = [
+  UploadFile.fromText("notes/monday.txt", "all is well"),
+  UploadFile.fromText("../../etc/passwd", "this key would leave the destination"),
+  UploadFile.make("notes/tuesday.txt", ByteSource.fromStream(Stream.fail("the disk is on fire"), { size: 10 })),
+  // It was listed with 100 bytes, and has been cut since.
+  { ...UploadFile.fromText("notes/wednesday.txt", "short"), size: 100 },
+  UploadFile.fromText("notes/thursday.txt", "all is well again")
+]
+
+// Errors are few, one for each thing that can be done about them; the compiler checks that none is forgotten.
+const advice = Match.type<UploadError.UploadError>().pipe(
+  Match.tags({
+    Transient: () => "try again later",
+    Throttled: () => "try again later, and slower",
+    IntegrityMismatch: () => "send it again",
+    AuthExpired: () => "log in again",
+    Conflict: () => "decide who wins",
+    Rejected: ({ reason }) => reason === "InvalidKey" ? "rename the file" : "change the destination's settings",
+    SourceChanged: () => "upload it when nobody writes to it",
+    SourceUnreadable: () => "mend the source"
+  }),
+  Match.exhaustive
+)
+
+export const program = Effect.gen(function*() {
+  const uploader = yield* Uploader.Uploader
+  const failed: Array<UploadResult.Failed> = []
+  const report = yield* uploader.uploadAll(files, {
+    // Every file has exactly one result, told as soon as it is known.
+    onResult: (result) => Effect.sync(() => result._tag === "Failed" && failed.push(result))
+  })
+  yield* Console.log(`${report.files.uploaded} of ${report.files.total} files uploaded`)
+  for (const { error, file } of failed) yield* Console.log(`${file.key}: ${error.message} -> ${advice(error)}`)
+
+  // One file alone fails as an effect does, and its error is caught by name.
+  const fallback = yield* uploader.upload(UploadFile.fromText("/absolute", "")).pipe(
+    Effect.map(() => "uploaded"),
+    Effect.catchTag("Rejected", (error) => Effect.succeed(`rejected as ${error.reason}`))
+  )
+  yield* Console.log(`/absolute: ${fallback}`)
+  return { report, failed }
+}).pipe(Effect.provide(Uploader.layer().pipe(Layer.provide(Simulated.layer()))))
+
+runMain(import.meta.url, program)

@@ -1,0 +1,47 @@
+/**
+ * A list that is never held: 100,000 files come out of a generator one by one, as uploads start. A million or a billion
+ * of them would need the same memory.
+ */
+import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
+import * as Simulated from "@sluice/core/destinations/Simulated"
+import { Console, Effect, Layer, Stream } from "effect"
+import { runMain } from "./run.js"
+
+export const total = 100_000
+
+// Any iterable is a list, and so are async iterables and Streams: rows of a table, lines of a manifest, pages of a
+// listing. An array is one as well, but it is there all at once.
+const readings = (pulled: { count: number }) =>
+  (function*() {
+    for (let i = 0; i < total; i++) {
+      pulled.count += 1
+      yield UploadFile.make(`readings/${i}.json`, ByteSource.generate(256))
+    }
+  })()
+
+export const program = Effect.gen(function*() {
+  const uploader = yield* Uploader.Uploader
+  const pulled = { count: 0 }
+  let mostAhead = 0
+  let finished = 0
+  const run = yield* uploader.start(readings(pulled), { paused: true })
+  // Results are a stream, so that nobody has to collect 100,000 of them either.
+  const counting = yield* Effect.fork(Stream.runForEach(run.results, () =>
+    Effect.sync(() => {
+      finished += 1
+      mostAhead = Math.max(mostAhead, pulled.count - finished)
+    })))
+  yield* run.resume
+  const report = yield* run.report
+  yield* counting.await
+  yield* Console.log(`${report.files.uploaded} files uploaded, ${finished} results read`)
+  yield* Console.log(`the list was never more than ${mostAhead} files ahead of the results`)
+  return { report, finished, mostAhead }
+}).pipe(
+  Effect.scoped,
+  Effect.provide(
+    Uploader.layer({ strategy: Strategy.workerPool({ workers: 64 }) }).pipe(Layer.provide(Simulated.layer()))
+  )
+)
+
+runMain(import.meta.url, program)

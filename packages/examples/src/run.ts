@@ -1,0 +1,13 @@
+import { NodeRuntime } from "@effect/platform-node"
+import type { Effect } from "effect"
+import { realpathSync } from "node:fs"
+import { pathToFileURL } from "node:url"
+
+/**
+ * Runs a program when its file is the one that was started, and leaves it alone when a test imports it:
+ * `runMain(import.meta.url, program)`. Ctrl-C interrupts the program, which then cleans up.
+ */
+export const runMain = <A, E>(url: string, program: Effect.Effect<A, E>): void => {
+  const started = process.argv[1]
+  if (started !== undefined && url === pathToFileURL(realpathSync(started)).href) NodeRuntime.runMain(program)
+}
