@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as ChildProcess from "node:child_process"
 import * as fs from "node:fs"
-import * as process from "node:process"
 
 export const Measurement = Schema.Struct({
   /** Time that went by, in microseconds a file. */

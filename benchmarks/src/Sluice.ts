@@ -7,12 +7,12 @@ import * as Strategy from "@sluice/core/Strategy"
 import * as Uploader from "@sluice/core/Uploader"
 import type { UploadList } from "@sluice/core/UploadList"
 import * as UploadMetrics from "@sluice/core/UploadMetrics"
-import * as assert from "node:assert"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Stream from "effect/Stream"
+import * as assert from "node:assert"
 import { concurrency } from "./Workload.js"
 
 /** Uploads a list, and dies unless the report says that all of it was uploaded. */

@@ -2,23 +2,35 @@
  * Figures as tables for people.
  */
 import * as os from "node:os"
-import * as process from "node:process"
 import type { Contest, Figures, Outcome } from "./Contest.js"
 
-/** The machine, and how far to trust it. */
-export const header = (date: Date): string => {
-  const cpus = os.cpus()
-  return [
-    `Node ${process.version}, ${cpus.length} × ${cpus[0]?.model.trim() ?? "unknown CPU"}, ${
-      (os.totalmem() / 1e9).toFixed(0)
-    } GB, ${process.platform} ${process.arch}, ${date.toISOString().slice(0, 10)}`,
-    "Medians over rounds, each measurement in its own process, modules loaded and nothing warmed up. Machines are noisy:",
-    "ratios within one table count more than times, and CPU time is steadier than wall time. MB are 1,000,000 bytes.",
-    ...(os.loadavg()[0]! > cpus.length / 2
-      ? [`Something else is running here (load ${os.loadavg()[0]!.toFixed(1)}): wall times are too long.`]
-      : [])
-  ].join("\n")
+export interface Machine {
+  readonly node: string
+  readonly platform: string
+  readonly cpus: number
+  readonly cpu: string
+  readonly memoryBytes: number
+  /** Processes that wanted a CPU over the last minute. */
+  readonly load: number
 }
+
+export const machine = (): Machine => ({
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+  cpus: os.availableParallelism(),
+  cpu: os.cpus()[0]?.model.trim() ?? "unknown",
+  memoryBytes: os.totalmem(),
+  load: os.loadavg()[0]!
+})
+
+/** The machine, and how far to trust it. */
+export const header = ({ cpu, cpus, load, memoryBytes, node, platform }: Machine, date: Date): string =>
+  `Node ${node}, ${cpus} CPUs (${cpu}), ${(memoryBytes / 1e9).toFixed(0)} GB, ${platform}, load ${load.toFixed(1)}, ${
+    date.toISOString().slice(0, 10)
+  }
+
+Medians over rounds. Each measurement is a process of its own: modules loaded, nothing warmed up. Machines are noisy:
+ratios within a table count more than times, and CPU time is steadier than wall time. 1 MB is 1,000,000 bytes.`
 
 /** One table for each list of a contest, then its promises. */
 export const render = (contest: Contest, outcome: Outcome): string => {
@@ -26,7 +38,8 @@ export const render = (contest: Contest, outcome: Outcome): string => {
   return [
     `\n== ${contest.name}: ${contest.title}`,
     ...lists.filter((figures) => figures.length > 0).map(list),
-    [...outcome.promises].map(({ kept, measured, promise }) => `${kept ? "PASS" : "FAIL"}  ${promise}: ${measured}`)
+    outcome.promises
+      .map(({ kept, measured, promise }) => `${kept ? "PASS" : "FAIL"}  ${promise}: ${measured}`)
       .join("\n")
   ].join("\n\n")
 }
@@ -37,11 +50,12 @@ export const render = (contest: Contest, outcome: Outcome): string => {
 
 const list = (figures: ReadonlyArray<Figures>): string => {
   const first = figures[0]!
-  const rounds = first.rounds.length
-  const title = `${first.files.toLocaleString("en")} files, ${rounds} ${rounds === 1 ? "round" : "rounds"}`
+  const rounds = first.rounds.length === 1 ? "1 round" : `${first.rounds.length} rounds`
+  const title = `${first.files.toLocaleString("en")} files, ${rounds}`
   const ratio = (of: (one: Figures) => number) => (one: Figures) => `${(of(one) / of(first)).toFixed(2)} ×`
   const columns: ReadonlyArray<readonly [title: string, cell: (one: Figures) => string]> = [
-    [title, (one) => one.contestant],
+    [title, ({ contestant }) => contestant],
+    ["seconds", (one) => (one.wallMicros * one.files / 1e6).toFixed(2)],
     ["µs wall", (one) => one.wallMicros.toFixed(2)],
     ["µs CPU", (one) => one.cpuMicros.toFixed(2)],
     ["peak MB", (one) => (one.peakBytes / 1e6).toFixed(0)],

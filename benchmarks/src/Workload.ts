@@ -7,6 +7,8 @@ import * as Destination from "@sluice/core/Destination"
 import * as UploadFile from "@sluice/core/UploadFile"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as assert from "node:assert"
+import type * as Contest from "./Contest.js"
 
 /** How many uploads are in flight, wherever there is a bound. */
 export const concurrency = 64
@@ -32,15 +34,18 @@ export function* sizes(count: number): Generator<number> {
 
 const block = (_offset: number, length: number): Uint8Array => zeros.subarray(0, length)
 
-/** How many bytes arrived in this process; what has not arrived was not uploaded. */
-export let bytesStored = 0
-
-/** Whether that many files have arrived whole. */
-export const isStored = (count: number): boolean => bytesStored === count * fileSize
+let bytesStored = 0
 
 const store = (bytes: Uint8Array): void => {
   bytesStored += bytes.length
 }
+
+/** A contestant that dies unless every byte of its list is stored when it says it is done. */
+export const everythingStored = (contestant: Contest.Contestant): Contest.Contestant => ({
+  ...contestant,
+  upload: (count) =>
+    Effect.tap(contestant.upload(count), () => Effect.sync(() => assert.strictEqual(bytesStored, count * fileSize)))
+})
 
 /** Uploads a file as a program without Effect does. */
 export const putPromise = (file: UploadFile.UploadFile): Promise<void> =>

@@ -6,7 +6,6 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import * as process from "node:process"
 import { parseArgs } from "node:util"
 import * as Contest from "./Contest.js"
 import * as Engine from "./contests/Engine.js"
@@ -67,7 +66,8 @@ const program = Effect.gen(function*() {
   if (values.measure) return yield* measure(positionals[0]!, positionals[1]!, Number(positionals[2]))
   const chosen = yield* Effect.forEach(positionals, find)
   const date = new Date()
-  console.log(Table.header(date))
+  const machine = Table.machine()
+  console.log(Table.header(machine, date))
   const outcomes: Array<Contest.Outcome> = []
   for (const contest of chosen.length === 0 ? contests : chosen) {
     const outcome = yield* Contest.run(contest, { quick: values.quick, onStart })
@@ -76,8 +76,7 @@ const program = Effect.gen(function*() {
     outcomes.push(outcome)
   }
   if (values.json !== undefined) {
-    const machine = { node: process.version, ...Table.machine(), date }
-    fs.writeFileSync(values.json, `${JSON.stringify({ machine, outcomes }, null, 2)}\n`)
+    fs.writeFileSync(values.json, `${JSON.stringify({ date, machine, outcomes }, null, 2)}\n`)
   }
   const isKept = outcomes.every(({ promises }) => promises.every(({ kept }) => kept))
   if (values.check && !isKept) process.exitCode = 1

@@ -2,8 +2,8 @@
  * `unlimited`: a hundred thousand uploads in flight at once, of 100 to 1,100 bytes at 1 ms a byte, against fibers that
  * do nothing but sleep as long.
  */
-import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as ByteSource from "@sluice/core/ByteSource"
+import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Strategy from "@sluice/core/Strategy"
 import * as UploadFile from "@sluice/core/UploadFile"
 import * as Effect from "effect/Effect"

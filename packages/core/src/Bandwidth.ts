@@ -130,5 +130,4 @@ const slotMillis = 100
 
 const slotCount = 50
 
-const unitOf = (bytesPerSecond: number): number =>
-  Math.round(Math.min(256 * 1024, Math.max(1024, bytesPerSecond / 50)))
+const unitOf = (bytesPerSecond: number): number => Math.round(Math.min(256 * 1024, Math.max(1024, bytesPerSecond / 50)))

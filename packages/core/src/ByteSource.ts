@@ -134,8 +134,10 @@ export const fromStream = <E>(
   options: { readonly size?: number | undefined } = {}
 ): ByteSource => {
   let consumed = false
-  const blocks = Stream.mapError(stream, (cause) =>
-    new SourceUnreadable({ reason: "Failed", detail: "The stream failed before its end.", cause }))
+  const blocks = Stream.mapError(
+    stream,
+    (cause) => new SourceUnreadable({ reason: "Failed", detail: "The stream failed before its end.", cause })
+  )
   const read = ({ length, offset }: Range): Stream.Stream<Uint8Array, SourceError> =>
     Stream.suspend(() => {
       if (consumed || offset > 0) {

@@ -73,6 +73,28 @@ export interface Stored {
 }
 
 /**
+ * Storage that takes objects.
+ *
+ * @example
+ * ```ts
+ * import { Destination, UploadError } from "@sluice/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const shelf = new Map<string, Uint8Array>()
+ *
+ * const ShelfLayer = Layer.succeed(Destination.Destination, {
+ *   name: "shelf",
+ *   capabilities: { maxPutSize: 1_000_000, unknownSize: false },
+ *   put: ({ body, key }) =>
+ *     shelf.has(key)
+ *       ? Effect.fail(new UploadError.Conflict({ detail: `${key} is there already.` }))
+ *       : Effect.map(body.bytes, (bytes) => {
+ *         shelf.set(key, bytes)
+ *         return {}
+ *       })
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category tags
  */

@@ -188,8 +188,7 @@ class FileSource implements ByteSource.ByteSource {
     const buffer = Buffer.allocUnsafeSlow(length)
     const fill = (filled: number): Effect.Effect<Uint8Array, SourceUnreadable> =>
       Effect.flatMap(
-        call<number>(this.path, (done) =>
-          fs.read(descriptor, buffer, filled, length - filled, offset + filled, done)),
+        call<number>(this.path, (done) => fs.read(descriptor, buffer, filled, length - filled, offset + filled, done)),
         (read) =>
           read === 0 || filled + read >= enough
             ? Effect.succeed(buffer.subarray(0, filled + read))
@@ -275,7 +274,9 @@ class Walk {
       if (key === undefined) return Effect.fail(Option.none())
       return Effect.as(this.enter(key), Chunk.empty<UploadList.Item>()).pipe(
         Effect.catchAll((error) =>
-          key === "" ? Effect.fail(Option.some(error)) : Effect.succeed(Chunk.of<UploadList.Item>(failed(`${key}/`, error)))
+          key === ""
+            ? Effect.fail(Option.some(error))
+            : Effect.succeed(Chunk.of<UploadList.Item>(failed(`${key}/`, error)))
         )
       )
     }
@@ -326,7 +327,9 @@ class Walk {
   private lookThrough(key: string): Effect.Effect<UploadList.Item | string | undefined, SourceUnreadable> {
     if (this.options.followSymlinks !== true) {
       return Effect.succeed(
-        this.wants(key, "file") ? UploadResult.skipped(key, "It is a symbolic link, and links are not followed.") : undefined
+        this.wants(key, "file")
+          ? UploadResult.skipped(key, "It is a symbolic link, and links are not followed.")
+          : undefined
       )
     }
     const linkPath = this.pathOf(key)

@@ -212,7 +212,7 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
     const delay = readable ? yield* upload.driver.next(now, error) : Option.none()
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
       const again = readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
-      return yield* observer.settled(upload, { _tag: "Failed", error, again })
+      return observer.settled(upload, { _tag: "Failed", error, again })
     }
     upload.state = "Backoff"
     yield* observer.backoff(upload, delay.value, error)
@@ -220,8 +220,9 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
     yield* context.limits.inFlight.take(1, () => upload.holdsPermit = true)
     yield* context.limits.rate.take
     endBackoff(upload)
-    yield* run(context, upload)
-  })
+    return run(context, upload)
+    // What follows goes on from here, not inside: this frame is not to wait on the stack for it.
+  }).pipe(Effect.flatten)
 
 /**
  * Leaves an upload where it stands, after an interruption: ends its attempt or its backoff and gives its permit back.

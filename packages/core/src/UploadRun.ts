@@ -20,6 +20,7 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
+import { Account } from "./internal/account.js"
 import { Engine } from "./internal/engine.js"
 import * as FileList from "./internal/fileList.js"
 import type * as Limits from "./Limits.js"
@@ -82,6 +83,28 @@ export interface Transfer {
 }
 
 /**
+ * A batch on its way.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { Progress, Uploader, UploadFile } from "@sluice/core"
+ * import * as Simulated from "@sluice/core/destinations/Simulated"
+ * import { Console, Effect, Layer, Stream } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const uploader = yield* Uploader.Uploader
+ *   const run = yield* uploader.start([UploadFile.fromText("a.txt", "first")])
+ *   yield* Stream.runForEach(run.progress, (progress) => Console.log(Progress.fraction(progress)))
+ *   const report = yield* run.report
+ *   assert.strictEqual(report.files.failed, 0)
+ * })
+ *
+ * const UploaderLayer = Layer.provide(Uploader.layer(), Simulated.layer())
+ *
+ * Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(UploaderLayer)))
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -125,33 +148,38 @@ export const make = <E = never, R = never>(
 ): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
     const runtime = yield* workerRuntime
-    const engine = new Engine({
-      context,
-      fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
-      clock: yield* Effect.clock,
+    const clock = yield* Effect.clock
+    const account = new Account({
+      clock,
       labels: yield* FiberRef.get(FiberRef.currentMetricLabels),
       onEvent: options.onEvent,
-      onResult: options.onResult,
+      onResult: options.onResult
+    })
+    const engine = new Engine({
+      context,
+      clock,
+      account,
+      fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       paused: options.paused ?? defaults.paused,
       stallMillis: Duration.toMillis(options.stallTimeout ?? defaults.stallTimeout),
       failuresKept: options.failuresKept ?? defaults.failuresKept
     })
-    const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, engine)
+    const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, account)
     const report = yield* Deferred.make<UploadReport, E>()
     const main = yield* Effect.forkDaemon(Effect.intoDeferred(engine.runToEnd(list), report))
     const interrupt = Effect.zipRight(engine.interrupt, Effect.asVoid(Fiber.await(main)))
     context.runs.add(engine)
     yield* Effect.addFinalizer(() => Effect.zipRight(interrupt, Effect.sync(() => context.runs.delete(engine))))
     return {
-      results: engine.results.stream,
-      events: engine.events.stream,
+      results: account.results.stream,
+      events: account.events.stream,
       progress: sampled(
-        () => engine.tally.snapshot(),
+        () => account.tally.snapshot(),
         Duration.decode(options.progressInterval ?? defaults.progressInterval),
         Effect.exit(Deferred.await(report))
       ),
-      currentProgress: Effect.sync(() => engine.tally.snapshot()),
-      throughput: engine.throughput,
+      currentProgress: Effect.sync(() => account.tally.snapshot()),
+      throughput: account.throughput,
       inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
       limits: context.limits,
       pause: engine.change("Paused"),

@@ -124,7 +124,9 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
  *
  * @example
  * ```ts
- * import { Destination, Simulated, Strategy, UploadFile, Uploader } from "@sluice/core"
+ * import * as assert from "node:assert"
+ * import { Strategy, Uploader, UploadFile } from "@sluice/core"
+ * import * as Simulated from "@sluice/core/destinations/Simulated"
  * import { Effect, Layer } from "effect"
  *
  * const program = Effect.gen(function*() {
@@ -133,10 +135,14 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
  *     UploadFile.fromText("a.txt", "first"),
  *     UploadFile.fromText("b.txt", "second")
  *   ])
- *   return report.files.uploaded
+ *   assert.strictEqual(report.files.uploaded, 2)
  * })
  *
- * const UploaderLayer = Uploader.layer({ strategy: Strategy.workerPool({ workers: 8 }) })
+ * const UploaderLayer = Uploader.layer({ strategy: Strategy.workerPool({ workers: 8 }) }).pipe(
+ *   Layer.provide(Simulated.layer())
+ * )
+ *
+ * Effect.runPromise(Effect.provide(program, UploaderLayer))
  * ```
  *
  * @since 0.1.0

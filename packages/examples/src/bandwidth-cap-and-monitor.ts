@@ -7,7 +7,7 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
-const backups = Array.from({ length: 12 }, (_, i) => UploadFile.make(`backup/${i}.tar`, ByteSource.generate(256 * 1024)))
+const backups = Array.from({ length: 64 }, (_, i) => UploadFile.make(`backup/${i}.tar`, ByteSource.generate(64 * 1024)))
 
 // Four at a time, and together no more than 512 KiB a second: the rest of the office wants to use the line too.
 const strategy = Strategy.stack(
@@ -19,8 +19,9 @@ export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   const run = yield* uploader.start(backups)
   const look = Effect.gen(function*() {
-    const { bytesUploaded } = yield* run.currentProgress
+    // `current` is the mean over the last 5 seconds, `overall` since the start of the run.
     const { current } = yield* run.throughput
+    const { bytesUploaded } = yield* run.currentProgress
     yield* Console.log(`${ByteSize.format(bytesUploaded)} uploaded, ${ByteSize.format(current)}/s`)
     return current
   })

@@ -4,7 +4,7 @@
  */
 import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
-import { Console, Effect, Layer, Stream } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
 export const total = 100_000
@@ -22,23 +22,20 @@ const readings = (pulled: { count: number }) =>
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   const pulled = { count: 0 }
-  let mostAhead = 0
   let finished = 0
-  const run = yield* uploader.start(readings(pulled), { paused: true })
-  // Results are a stream, so that nobody has to collect 100,000 of them either.
-  const counting = yield* Effect.fork(Stream.runForEach(run.results, () =>
-    Effect.sync(() => {
-      finished += 1
-      mostAhead = Math.max(mostAhead, pulled.count - finished)
-    })))
-  yield* run.resume
-  const report = yield* run.report
-  yield* counting.await
-  yield* Console.log(`${report.files.uploaded} files uploaded, ${finished} results read`)
+  let mostAhead = 0
+  const report = yield* uploader.uploadAll(readings(pulled), {
+    // Results are told one by one, so that nobody has to hold 100,000 of them either. The run waits for `onResult`.
+    onResult: () =>
+      Effect.sync(() => {
+        finished += 1
+        mostAhead = Math.max(mostAhead, pulled.count - finished)
+      })
+  })
+  yield* Console.log(`${report.files.uploaded} of ${report.files.total} files uploaded`)
   yield* Console.log(`the list was never more than ${mostAhead} files ahead of the results`)
-  return { report, finished, mostAhead }
+  return { report, mostAhead }
 }).pipe(
-  Effect.scoped,
   Effect.provide(
     Uploader.layer({ strategy: Strategy.workerPool({ workers: 64 }) }).pipe(Layer.provide(Simulated.layer()))
   )

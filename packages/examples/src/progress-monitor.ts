@@ -1,5 +1,5 @@
 /**
- * A progress line while files go up: bar, percent, speed and what is in flight.
+ * A progress line while files go up: bar, percent, files, speed and time left.
  */
 import { ByteSize, ByteSource, Progress, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -8,7 +8,19 @@ import { runMain } from "./run.js"
 
 const songs = Array.from({ length: 60 }, (_, i) => UploadFile.make(`songs/${i}.flac`, ByteSource.generate(100 + 10 * i)))
 
-const bar = (fraction: number) => "#".repeat(Math.round(fraction * 20)).padEnd(20, ".")
+// Rounded down: 100 % is for when all is done.
+const draw = (progress: Progress.Progress, bytesPerSecond: number) => {
+  const fraction = Progress.fraction(progress)
+  const left = progress.bytesFound - progress.bytesUploaded - progress.bytesInFlight
+  return [
+    `[${"#".repeat(Math.floor(fraction * 20)).padEnd(20, ".")}]`,
+    `${Math.floor(fraction * 100)} %`,
+    `${Progress.filesFinished(progress)}/${progress.filesFound} files`,
+    `${ByteSize.format(bytesPerSecond)}/s`,
+    `${progress.inFlight} in flight`,
+    `${bytesPerSecond > 0 ? Math.ceil(left / bytesPerSecond) : "?"} s left`
+  ].join("  ")
+}
 
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
@@ -16,14 +28,7 @@ export const program = Effect.gen(function*() {
   const run = yield* uploader.start(songs, { progressInterval: "500 millis" })
   // `progress` looks at the run twice a second, however many files it moves, and ends with the run.
   yield* Stream.runForEach(run.progress, (progress) =>
-    Effect.flatMap(run.throughput, ({ current }) => {
-      const fraction = Progress.fraction(progress)
-      return Console.log(
-        `[${bar(fraction)}] ${(fraction * 100).toFixed(0).padStart(3)} %  ` +
-          `${Progress.filesFinished(progress)}/${progress.filesFound} files  ` +
-          `${ByteSize.format(current)}/s  ${progress.inFlight} in flight`
-      )
-    }))
+    Effect.flatMap(run.throughput, ({ current }) => Console.log(draw(progress, current))))
   return yield* run.report
 }).pipe(
   // A run lives in a scope: leaving it, also by Ctrl-C, interrupts what is still on its way.

@@ -19,13 +19,15 @@ const NetworkLayer = Simulated.layer({ latencyPerByte: "1 millis", observe: true
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   const network = yield* Simulated.Network
-  const reports = yield* Effect.all({
-    photos: uploader.uploadAll(files("photos")),
-    videos: uploader.uploadAll(files("videos"))
-  }, { concurrency: "unbounded" })
+  const reports = yield* Effect.forEach(
+    ["photos", "videos"],
+    (directory) => uploader.uploadAll(files(directory)),
+    { concurrency: "unbounded" }
+  )
   const peak = yield* network.peakInFlight
-  yield* Console.log(`photos: ${reports.photos.files.uploaded} files in ${reports.photos.durationMillis} ms`)
-  yield* Console.log(`videos: ${reports.videos.files.uploaded} files in ${reports.videos.durationMillis} ms`)
+  for (const { durationMillis, files } of reports) {
+    yield* Console.log(`${files.uploaded} files in ${durationMillis} ms`)
+  }
   yield* Console.log(`never more than ${peak} requests in flight, both together`)
   return { reports, peak }
 }).pipe(

@@ -77,6 +77,22 @@ export const basic = (user: string, password: Redacted.Redacted<string>): Creden
 /**
  * An HTTP server as a destination.
  *
+ * @example
+ * ```ts
+ * import { NodeHttpClient } from "@effect/platform-node"
+ * import { Uploader } from "@sluice/core"
+ * import * as Http from "@sluice/core/destinations/Http"
+ * import { Layer, Redacted } from "effect"
+ *
+ * const ArtifactUploader = Uploader.layer().pipe(
+ *   Layer.provide(Http.layer({
+ *     url: "https://ci.example.org/artifacts/{key}",
+ *     credentials: Http.bearer(Redacted.make("token"))
+ *   })),
+ *   Layer.provide(NodeHttpClient.layerUndici)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -53,6 +53,19 @@ export const defaults = { fsync: false, maxOpenFiles: 128 } as const
 /**
  * A local directory as a destination. Fails with `Rejected` where the directory cannot be made or written to.
  *
+ * @example
+ * ```ts
+ * import { NodeContext } from "@effect/platform-node"
+ * import { Uploader } from "@sluice/core"
+ * import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
+ * import { Layer } from "effect"
+ *
+ * const BackupUploader = Uploader.layer().pipe(
+ *   Layer.provide(LocalDirectory.layer({ root: "/backup/photos", fsync: true })),
+ *   Layer.provide(NodeContext.layer)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -194,7 +207,10 @@ const errorOf = (filePath: string) => (error: PlatformError): UploadError => {
     case "ENOTDIR":
     case "EEXIST":
     case "ENOTEMPTY":
-      return new Conflict({ detail: `A file and a directory want the same name at ${filePath} (${said}).`, cause: error })
+      return new Conflict({
+        detail: `A file and a directory want the same name at ${filePath} (${said}).`,
+        cause: error
+      })
     default:
       return new Transient({ reason: "Unavailable", detail: `${filePath} cannot be written (${said}).`, cause: error })
   }

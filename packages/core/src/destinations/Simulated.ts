@@ -93,7 +93,13 @@ export interface StoredObject {
  *
  * @example
  * ```ts
- * import { Simulated } from "@sluice/core/destinations/Simulated"
+ * import { Uploader } from "@sluice/core"
+ * import * as Simulated from "@sluice/core/destinations/Simulated"
+ * import { Layer } from "effect"
+ *
+ * const FlakyUploader = Uploader.layer().pipe(
+ *   Layer.provide(Simulated.layer({ ...Simulated.presets.flaky, seed: 1 }))
+ * )
  * ```
  *
  * @since 0.1.0
@@ -177,8 +183,10 @@ export const make = (
 
     const failurePoint = (body: Body): Effect.Effect<number> => {
       if (failureRate === 0) return noFailure
-      const draw = Effect.map(Random.next, (chance) =>
-        chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (body.size ?? 1)))
+      const draw = Effect.map(
+        Random.next,
+        (chance) => chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (body.size ?? 1))
+      )
       return random === undefined ? draw : Effect.withRandom(draw, random)
     }
 

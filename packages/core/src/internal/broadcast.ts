@@ -28,9 +28,15 @@ export class Broadcast<A> {
   }
 
   /** Ends every reader's stream, after what was published. */
-  end: Effect.Effect<void> = Effect.suspend(() => {
+  end: Effect.Effect<unknown> = Effect.suspend(() => {
     this.ended = true
-    return this.readers > 0 ? Effect.asVoid(this.pubsub.publish(Option.none())) : Effect.void
+    return this.readers > 0 ? this.pubsub.publish(Option.none()) : Effect.void
+  })
+
+  /** Ends every reader's stream without waiting: one that has no room misses what it has not read. */
+  unsafeEnd: Effect.Effect<void> = Effect.suspend(() => {
+    this.ended = true
+    return this.readers === 0 || this.pubsub.unsafeOffer(Option.none()) ? Effect.void : this.pubsub.shutdown
   })
 
   stream: Stream.Stream<A> = Stream.suspend(() => {

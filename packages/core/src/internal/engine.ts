@@ -12,39 +12,32 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import type * as MetricLabel from "effect/MetricLabel"
-import * as Bandwidth from "../Bandwidth.js"
 import * as InFlight from "../InFlight.js"
 import type * as Limits from "../Limits.js"
 import * as Upload from "../Upload.js"
-import { summarize, Transient } from "../UploadError.js"
+import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as UploadEvent from "../UploadEvent.js"
+import type { RunChanged } from "../UploadEvent.js"
 import type { UploadFile } from "../UploadFile.js"
 import * as UploadList from "../UploadList.js"
-import * as UploadMetrics from "../UploadMetrics.js"
-import * as UploadReport from "../UploadReport.js"
+import type { UploadReport } from "../UploadReport.js"
 import type { UploadResult } from "../UploadResult.js"
-import { Broadcast } from "./broadcast.js"
+import type { Account } from "./account.js"
 import * as FileList from "./fileList.js"
-import * as Recorder from "./recorder.js"
-import { Tally } from "./tally.js"
 
 export interface EngineOptions {
   readonly context: Upload.Context
   readonly clock: Clock.Clock
+  readonly account: Account
   /** Forks a worker. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
-  readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
-  readonly onEvent: ((event: UploadEvent.UploadEvent) => Effect.Effect<void>) | undefined
-  readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
   readonly paused: boolean
   readonly stallMillis: number
   /** How many failed files are kept for a second round. */
   readonly failuresKept: number
 }
 
-type State = (typeof UploadEvent.RunChanged.Type)["state"]
+type State = (typeof RunChanged.Type)["state"]
 
 type List = Pick<FileList.FileList<UploadList.Item | Upload.Upload, unknown>, "pull" | "unsafePull">
 
@@ -72,7 +65,7 @@ class Worker implements Upload.Observer {
   }
 
   get clock(): Clock.Clock {
-    return this.engine.clock
+    return this.engine.options.clock
   }
 
   take(item: UploadFile | Upload.Upload): Upload.Upload {
@@ -83,15 +76,15 @@ class Worker implements Upload.Observer {
   }
 
   attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
-    return this.engine.attemptStarted(upload)
+    return this.engine.account.attemptStarted(upload)
   }
 
   sent(upload: Upload.Upload, bytes: number): void {
-    this.engine.sent(upload, bytes)
+    this.engine.account.sent(upload, bytes)
   }
 
   attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
-    this.engine.attemptEnded(upload, outcome)
+    this.engine.account.attemptEnded(upload, outcome === "Succeeded")
   }
 
   backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
@@ -104,7 +97,7 @@ class Worker implements Upload.Observer {
 
   settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
     upload.state = "Settled"
-    const told = this.engine.tellOutcome(upload, outcome)
+    const told = this.engine.settle(upload, outcome)
     const onwards = this.engine.steps(this)
     return told === Effect.void ? onwards : Effect.zipRight(told, onwards)
   }
@@ -115,22 +108,17 @@ const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | U
 
 const emptyList: List = { unsafePull: () => FileList.end, pull: Effect.succeed(FileList.end) }
 
-export class Engine implements FileList.Counter<UploadList.Item> {
-  readonly clock: Clock.Clock
-  readonly results = new Broadcast<UploadResult>()
-  readonly events = new Broadcast<UploadEvent.UploadEvent>()
-  readonly tally: Tally
-  private readonly options: EngineOptions
+export class Engine {
+  readonly options: EngineOptions
+  readonly account: Account
   private readonly context: Upload.Context
-  private readonly monitor: Bandwidth.Monitor
-  private readonly record: Recorder.Record
   private readonly lead = InFlight.make(1)
   private readonly gate = Effect.unsafeMakeLatch(true)
   private readonly workers = new Set<Worker>()
   private readonly deferred: Array<{ readonly upload: Upload.Upload; readonly error: UploadError }> = []
-  private readonly failures: Array<UploadReport.Failure> = []
   private list: List = emptyList
   private state: State
+  private ended = false
   private gateOpen = true
   private standby = 0
   private backoffs = 0
@@ -138,13 +126,9 @@ export class Engine implements FileList.Counter<UploadList.Item> {
   private defect: Exit.Exit<never> | undefined = undefined
 
   constructor(options: EngineOptions) {
-    const now = options.clock.unsafeCurrentTimeMillis()
     this.options = options
+    this.account = options.account
     this.context = options.context
-    this.clock = options.clock
-    this.tally = new Tally(now)
-    this.monitor = Bandwidth.makeMonitor(now)
-    this.record = Recorder.make(options.labels)
     this.state = options.paused ? "Paused" : "Running"
     this.moveGate()
   }
@@ -153,23 +137,20 @@ export class Engine implements FileList.Counter<UploadList.Item> {
   // the run
   // ---------------------------------------------------------------------------
 
-  runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport.UploadReport, E> {
+  runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
       const watch = yield* Effect.forkDaemon(this.watchForStalls)
       yield* this.runRound(list)
-      if (!this.stopping && this.tally.filesUploaded > 0) {
-        yield* this.runRound(this.secondRound())
-      }
-      for (const { error, upload } of this.deferred) yield* this.finishFailed(upload, error)
+      if (!this.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound())
+      for (const { error, upload } of this.deferred) yield* this.account.failed(upload, error)
       yield* Fiber.interrupt(watch)
-      yield* Effect.zipRight(this.events.end, this.results.end)
+      this.ended = true
+      yield* this.account.close
       if (this.defect !== undefined) return yield* this.defect
       yield* list.exit()
-      return UploadReport.make(this.tally, {
-        ended: this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed",
-        endedAt: this.now,
-        failures: this.failures
-      })
+      return this.account.report(
+        this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed"
+      )
     })
   }
 
@@ -191,14 +172,24 @@ export class Engine implements FileList.Counter<UploadList.Item> {
     return { unsafePull, pull: Effect.sync(unsafePull) }
   }
 
-  change(state: State): Effect.Effect<void> {
+  change(state: "Running" | "Paused" | "Draining"): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (state === this.state || this.stopping && state !== "Interrupting") return Effect.void
+      if (state === this.state || this.stopping || this.ended) return Effect.void
       this.state = state
       this.moveGate()
-      return this.emit({ _tag: "RunChanged", version: UploadEvent.version, at: this.now, state })
+      return this.account.changed(state)
     })
   }
+
+  /** Interrupts all workers at once; the run then comes to its end. */
+  readonly interrupt: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.ended || this.state === "Interrupting") return Effect.void
+    this.state = "Interrupting"
+    this.account.hasty = true
+    this.moveGate()
+    for (const { fiber } of this.workers) fiber?.unsafeInterruptAsFork(FiberId.none)
+    return this.account.changed("Interrupting")
+  })
 
   /** The uploader's limits may have grown. */
   limitsChanged(): void {
@@ -211,24 +202,8 @@ export class Engine implements FileList.Counter<UploadList.Item> {
     return Array.from(this.workers).flatMap(({ upload }) => upload?.state === "Attempt" ? [upload] : [])
   }
 
-  /** Interrupts all workers, and returns when they have ended. */
-  readonly interrupt: Effect.Effect<void> = Effect.suspend(() =>
-    this.workers.size === 0
-      ? Effect.void
-      : Effect.zipRight(
-        this.change("Interrupting"),
-        Effect.suspend(() => Fiber.interruptAll(Array.from(this.workers, (worker) => worker.fiber!)))
-      )
-  )
-
-  get throughput(): Effect.Effect<Bandwidth.Throughput> {
-    return Effect.tap(this.monitor.throughput, ({ current }) => {
-      this.record(UploadMetrics.throughput, current)
-    })
-  }
-
   private get now(): number {
-    return this.clock.unsafeCurrentTimeMillis()
+    return this.options.clock.unsafeCurrentTimeMillis()
   }
 
   private get stopping(): boolean {
@@ -338,7 +313,7 @@ export class Engine implements FileList.Counter<UploadList.Item> {
       if (worker.decided !== undefined) {
         const { decided } = worker
         worker.decided = undefined
-        yield* this.finish(decided)
+        yield* this.account.finished(decided)
       }
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
@@ -346,7 +321,7 @@ export class Engine implements FileList.Counter<UploadList.Item> {
         const item = ready === FileList.pending ? yield* this.list.pull : ready
         if (item === FileList.end) return Effect.void
         if (isUpload(item)) worker.take(item)
-        else yield* this.finish(item)
+        else yield* this.account.finished(item)
       }
       const { upload } = worker
       while (!worker.ready) {
@@ -355,18 +330,20 @@ export class Engine implements FileList.Counter<UploadList.Item> {
         if (this.gateOpen && !this.stopping) {
           worker.ready = true
         } else {
-          this.drop(upload)
+          Upload.abandon(this.context, upload)
           yield* this.gate.await
-          if (this.stopping) return Effect.void
+          if (this.stopping) {
+            this.putBack(upload)
+            return Effect.void
+          }
         }
       }
       return this.begin(worker, upload)
     }).pipe(Effect.flatten)
   }
 
-  /** Puts an upload that was about to start back to where it was. */
-  private drop(upload: Upload.Upload): void {
-    Upload.abandon(this.context, upload)
+  /** A file that was not begun: if it has failed before, that failure is its result. */
+  private putBack(upload: Upload.Upload): void {
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
   }
 
@@ -399,9 +376,10 @@ export class Engine implements FileList.Counter<UploadList.Item> {
     }
     if (this.state === "Interrupting") {
       if (upload === undefined) return Effect.void
-      const started = upload.attempt > upload.roundStart && !worker.ready
-      this.drop(upload)
-      return started ? this.finishInterrupted(upload) : Effect.void
+      Upload.abandon(this.context, upload)
+      if (upload.attempt > upload.roundStart) return this.account.interrupted(upload)
+      this.putBack(upload)
+      return Effect.void
     }
     return Effect.sync(() => {
       if (upload === undefined) this.fork()
@@ -427,140 +405,18 @@ export class Engine implements FileList.Counter<UploadList.Item> {
       if (left <= 0) fiber?.unsafeInterruptAsFork(FiberId.none)
       else if (left < wait) wait = left
     }
-    return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watchForStalls)
+    return Effect.zipRight(this.options.clock.sleep(Duration.millis(wait)), this.watchForStalls)
   })
 
   // ---------------------------------------------------------------------------
-  // results
+  // what uploads tell
   // ---------------------------------------------------------------------------
-
-  tellOutcome(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
-    if (outcome._tag === "Stored") {
-      return this.finish({
-        _tag: "Uploaded",
-        file: upload.file,
-        attempts: upload.attempt,
-        bytes: upload.sent,
-        duration: Duration.millis(this.now - upload.startedAt),
-        etag: outcome.etag
-      })
-    }
-    const { error } = outcome
-    if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
-      return this.finishFailed(upload, error)
-    }
-    this.deferred.push({ upload, error })
-    return this.emit({
-      _tag: "UploadDeferred",
-      version: UploadEvent.version,
-      at: this.now,
-      key: upload.file.key,
-      attempts: upload.attempt,
-      error: summarize(error)
-    })
-  }
-
-  private finishFailed(upload: Upload.Upload, error: UploadError): Effect.Effect<void> {
-    return this.finish({
-      _tag: "Failed",
-      file: upload.file,
-      attempts: upload.attempt,
-      error,
-      duration: Duration.millis(this.now - upload.startedAt)
-    })
-  }
-
-  private finishInterrupted(upload: Upload.Upload): Effect.Effect<void> {
-    return this.finish({
-      _tag: "Interrupted",
-      file: upload.file,
-      attempts: upload.attempt,
-      duration: Duration.millis(this.now - upload.startedAt)
-    })
-  }
-
-  private finish(result: UploadResult): Effect.Effect<void> {
-    this.tally.finished(result._tag)
-    this.record(UploadMetrics.uploads[result._tag], 1)
-    if (result._tag === "Uploaded") this.record(UploadMetrics.uploadedBytes, result.bytes)
-    if (result._tag !== "Skipped") this.record(UploadMetrics.duration, Duration.toSeconds(result.duration))
-    if (result._tag === "Failed" && this.failures.length < UploadReport.failuresListed) {
-      this.failures.push({ key: result.file.key, attempts: result.attempts, error: summarize(result.error) })
-    }
-    const { onResult } = this.options
-    if (onResult === undefined && !this.results.listening && !this.heard) return Effect.void
-    return Effect.zipRight(
-      this.emit(UploadEvent.finished(this.now, result)),
-      Effect.zipRight(onResult === undefined ? Effect.void : onResult(result), this.tell(this.results, result))
-    )
-  }
-
-  private get heard(): boolean {
-    return this.options.onEvent !== undefined || this.events.listening
-  }
-
-  private emit(event: UploadEvent.UploadEvent): Effect.Effect<void> {
-    if (!this.heard) return Effect.void
-    const { onEvent } = this.options
-    return Effect.zipRight(onEvent === undefined ? Effect.void : onEvent(event), this.tell(this.events, event))
-  }
-
-  /** Waits for slow readers, but not once the run is interrupted: a reader may be the one who interrupts. */
-  private tell<A>(broadcast: Broadcast<A>, value: A): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.state !== "Interrupting") return broadcast.publish(value)
-      broadcast.unsafePublish(value)
-      return Effect.void
-    })
-  }
-
-  // ---------------------------------------------------------------------------
-  // what uploads and lists tell
-  // ---------------------------------------------------------------------------
-
-  attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
-    this.tally.attemptStarted(upload.attempt)
-    this.record(UploadMetrics.inFlight, this.tally.inFlight)
-    return this.heard
-      ? this.emit({
-        _tag: "UploadStarted",
-        version: UploadEvent.version,
-        at: this.now,
-        key: upload.file.key,
-        size: upload.file.size,
-        attempt: upload.attempt
-      })
-      : Effect.void
-  }
-
-  sent(upload: Upload.Upload, bytes: number): void {
-    upload.sent += bytes
-    upload.lastByteAt = this.now
-    this.tally.sent(bytes, upload.file.size !== undefined)
-    this.monitor.unsafeRecord(upload.lastByteAt, bytes)
-    this.record(UploadMetrics.sentBytes, bytes)
-  }
-
-  attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
-    this.tally.attemptEnded(upload.sent, outcome === "Succeeded", upload.file.size !== undefined)
-    this.record(UploadMetrics.inFlight, this.tally.inFlight)
-  }
 
   backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
     this.backoffs += 1
     this.moveGate()
     this.callLeader()
-    this.record(UploadMetrics.retries(error._tag), 1)
-    return this.emit({
-      _tag: "UploadRetrying",
-      version: UploadEvent.version,
-      at: this.now,
-      key: upload.file.key,
-      attempt: upload.attempt,
-      attempts: upload.roundStart + this.context.retry.attempts,
-      delayMillis,
-      error: summarize(error)
-    })
+    return this.account.retrying(upload, upload.roundStart + this.context.retry.attempts, delayMillis, error)
   }
 
   backoffEnded(): void {
@@ -568,19 +424,12 @@ export class Engine implements FileList.Counter<UploadList.Item> {
     this.moveGate()
   }
 
-  found(items: ReadonlyArray<UploadList.Item>): void {
-    this.tally.found(items.length, UploadList.knownBytes(items))
-  }
-
-  listed(): Effect.Effect<void> {
-    this.tally.listing = false
-    const { bytesFound, filesFound } = this.tally
-    return this.emit({
-      _tag: "ListingFinished",
-      version: UploadEvent.version,
-      at: this.now,
-      files: filesFound,
-      bytes: bytesFound
-    })
+  settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+    if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.etag)
+    if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
+      return this.account.failed(upload, outcome.error)
+    }
+    this.deferred.push({ upload, error: outcome.error })
+    return this.account.deferred(upload, outcome.error)
   }
 }

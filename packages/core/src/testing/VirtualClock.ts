@@ -51,7 +51,14 @@ export interface Outcome<A> {
  * @example
  * ```ts
  * import * as assert from "node:assert"
- * import { VirtualClock } from "@sluice/core/testing/VirtualClock"
+ * import * as VirtualClock from "@sluice/core/testing/VirtualClock"
+ * import { Effect } from "effect"
+ *
+ * const anHour = VirtualClock.run(Effect.as(Effect.sleep("1 hour"), "done"))
+ *
+ * Effect.runPromise(anHour).then((outcome) => {
+ *   assert.deepStrictEqual(outcome, { value: "done", millis: 3_600_000 })
+ * })
  * ```
  *
  * @since 0.1.0
@@ -67,8 +74,7 @@ export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Outc
       })
       time.onIdle = () => resume(Effect.die(new Deadlock({ millis: time.now })))
       return Fiber.interrupt(fiber)
-    })
-  )
+    }))
 
 // -----------------------------------------------------------------------------
 // internal

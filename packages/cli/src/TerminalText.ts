@@ -1,0 +1,69 @@
+/**
+ * Text for terminals: names made harmless, measured and cut to columns.
+ *
+ * File names may hold anything but NUL and `/`: escape sequences, line feeds, marks that turn the writing around. A
+ * terminal would obey them, so {@link printable} shows them as signs instead. Widths are those of East Asian wide
+ * characters and emoji: two columns each; a grapheme is never cut in two.
+ */
+
+/** The text with control characters and marks of direction as visible signs. */
+export const printable = (text: string): string => hidden.test(text) ? text.replace(hiddenEverywhere, signOf) : text
+
+/** How many columns a printable text takes. */
+export const width = (text: string): number => {
+  if (ascii.test(text)) return text.length
+  let columns = 0
+  for (const { segment } of graphemes.segment(text)) columns += graphemeWidth(segment)
+  return columns
+}
+
+/** The beginning of a printable text, in at most `columns`. */
+export const cutEnd = (text: string, columns: number): string => {
+  if (width(text) <= columns) return text
+  return columns < 1 ? "" : `${take(Array.from(graphemes.segment(text), ({ segment }) => segment), columns - 1).join("")}…`
+}
+
+/** The end of a printable text, in at most `columns`: for paths, whose end says most. */
+export const cutStart = (text: string, columns: number): string => {
+  if (width(text) <= columns) return text
+  if (columns < 1) return ""
+  const backwards = Array.from(graphemes.segment(text), ({ segment }) => segment).reverse()
+  return `…${take(backwards, columns - 1).reverse().join("")}`
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+// Controls, halves of surrogate pairs, line separators, and marks of direction.
+const hidden = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u
+
+const hiddenEverywhere = new RegExp(hidden, "gu")
+
+const signOf = (character: string): string => {
+  const code = character.charCodeAt(0)
+  if (code < 0x20) return String.fromCharCode(0x2400 + code)
+  return code === 0x7f ? "\u2421" : "\ufffd"
+}
+
+const ascii = /^[\x20-\x7e]*$/
+
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" })
+
+const wide =
+  /\p{Emoji_Presentation}|\ufe0f|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]/u
+
+const zero = /^[\p{Mn}\p{Me}\p{Cf}]+$/u
+
+const graphemeWidth = (grapheme: string): number => wide.test(grapheme) ? 2 : zero.test(grapheme) ? 0 : 1
+
+const take = (segments: ReadonlyArray<string>, columns: number): Array<string> => {
+  let left = columns
+  const taken: Array<string> = []
+  for (const segment of segments) {
+    left -= graphemeWidth(segment)
+    if (left < 0) break
+    taken.push(segment)
+  }
+  return taken
+}
