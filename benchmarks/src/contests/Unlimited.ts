@@ -59,5 +59,5 @@ const network = Simulated.layer({ latencyPerByte: "1 millis" })
 
 function* files(count: number): Generator<UploadFile.UploadFile> {
   let i = 0
-  for (const size of sizes(count)) yield UploadFile.make(`file-${i++}`, ByteSource.generate(size))
+  for (const size of sizes(count)) yield UploadFile.make(`file-${(i++).toString(36)}`, ByteSource.generate(size))
 }

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import { Line } from "./internal/line.js"
 
 /**
  * @since 0.1.0
@@ -69,7 +70,7 @@ interface Waiter {
 class Budget implements InFlight {
   limit: number
   taken = 0
-  private readonly line = new Set<Waiter>()
+  private readonly line = new Line<Waiter>()
 
   constructor(limit: number) {
     this.limit = limit
@@ -95,11 +96,10 @@ class Budget implements InFlight {
   }
 
   private wake(): void {
-    for (const waiter of this.line) {
-      if (!this.fits(waiter.permits)) return
-      this.line.delete(waiter)
-      this.taken += waiter.permits
-      waiter.grant()
+    for (let { first } = this.line; first !== undefined && this.fits(first.value.permits); first = this.line.first) {
+      this.line.leave(first)
+      this.taken += first.value.permits
+      first.value.grant()
     }
   }
 
@@ -109,16 +109,15 @@ class Budget implements InFlight {
         granted()
         return resume(Effect.void)
       }
-      const waiter: Waiter = {
+      const place = this.line.join({
         permits,
         grant: () => {
           granted()
           resume(Effect.void)
         }
-      }
-      this.line.add(waiter)
+      })
       return Effect.sync(() => {
-        if (this.line.delete(waiter)) this.wake()
+        if (this.line.leave(place)) this.wake()
       })
     })
   }

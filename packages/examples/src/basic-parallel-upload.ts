@@ -7,8 +7,10 @@ import { Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
 // An UploadFile describes bytes and holds none: they are read when the file's turn comes, and again for a retry.
-const photos = Array.from({ length: 40 }, (_, i) =>
-  UploadFile.make(`photos/${i}.jpg`, ByteSource.generate(100 + 20 * i), { contentType: "image/jpeg" }))
+const photos = Array.from(
+  { length: 40 },
+  (_, i) => UploadFile.make(`photos/${i}.jpg`, ByteSource.generate(100 + 20 * i), { contentType: "image/jpeg" })
+)
 
 // The layer decides where the files go: here to a network in memory that takes 1 ms for each byte. The program below
 // stays as it is when this line names a directory or a server instead.

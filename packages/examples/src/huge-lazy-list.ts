@@ -7,11 +7,9 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
-export const total = 100_000
-
 // Any iterable is a list, and so are async iterables and Streams: rows of a table, lines of a manifest, pages of a
 // listing. An array is one as well, but it is there all at once.
-const readings = (pulled: { count: number }) =>
+const readings = (total: number, pulled: { count: number }) =>
   (function*() {
     for (let i = 0; i < total; i++) {
       pulled.count += 1
@@ -19,26 +17,31 @@ const readings = (pulled: { count: number }) =>
     }
   })()
 
-export const program = Effect.gen(function*() {
-  const uploader = yield* Uploader.Uploader
-  const pulled = { count: 0 }
-  let finished = 0
-  let mostAhead = 0
-  const report = yield* uploader.uploadAll(readings(pulled), {
-    // Results are told one by one, so that nobody has to hold 100,000 of them either. The run waits for `onResult`.
-    onResult: () =>
-      Effect.sync(() => {
-        finished += 1
-        mostAhead = Math.max(mostAhead, pulled.count - finished)
-      })
-  })
-  yield* Console.log(`${report.files.uploaded} of ${report.files.total} files uploaded`)
-  yield* Console.log(`the list was never more than ${mostAhead} files ahead of the results`)
-  return { report, mostAhead }
-}).pipe(
-  Effect.provide(
-    Uploader.layer({ strategy: Strategy.workerPool({ workers: 64 }) }).pipe(Layer.provide(Simulated.layer()))
+export const upload = (total: number) =>
+  Effect.gen(function*() {
+    const uploader = yield* Uploader.Uploader
+    const pulled = { count: 0 }
+    let finished = 0
+    let mostAhead = 0
+    const report = yield* uploader.uploadAll(readings(total, pulled), {
+      // Results are told one by one, so that nobody has to hold 100,000 of them either. The run waits for `onResult`.
+      onResult: () =>
+        Effect.sync(() => {
+          finished += 1
+          mostAhead = Math.max(mostAhead, pulled.count - finished)
+        })
+    })
+    yield* Console.log(`${report.files.uploaded} of ${report.files.total} files uploaded`)
+    yield* Console.log(`the list was never more than ${mostAhead} files ahead of the results`)
+    return { report, mostAhead }
+  }).pipe(
+    Effect.provide(
+      Uploader.layer({ strategy: Strategy.workerPool({ workers: 64 }) }).pipe(
+        Layer.provide(Simulated.layer({ requestLatency: "1 millis" }))
+      )
+    )
   )
-)
+
+export const program = upload(100_000)
 
 runMain(import.meta.url, program)

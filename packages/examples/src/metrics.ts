@@ -6,7 +6,10 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Layer, Metric } from "effect"
 import { runMain } from "./run.js"
 
-const files = Array.from({ length: 30 }, (_, i) => UploadFile.make(`reports/${i}.csv`, ByteSource.generate(100 + 10 * i)))
+const files = Array.from(
+  { length: 30 },
+  (_, i) => UploadFile.make(`reports/${i}.csv`, ByteSource.generate(100 + 10 * i))
+)
 
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader

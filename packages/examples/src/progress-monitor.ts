@@ -6,7 +6,10 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Layer, Stream } from "effect"
 import { runMain } from "./run.js"
 
-const songs = Array.from({ length: 60 }, (_, i) => UploadFile.make(`songs/${i}.flac`, ByteSource.generate(100 + 10 * i)))
+const songs = Array.from(
+  { length: 60 },
+  (_, i) => UploadFile.make(`songs/${i}.flac`, ByteSource.generate(100 + 10 * i))
+)
 
 // Rounded down: 100 % is for when all is done.
 const draw = (progress: Progress.Progress, bytesPerSecond: number) => {
@@ -27,8 +30,10 @@ export const program = Effect.gen(function*() {
   // `start` answers at once, with a run to watch and to steer; `uploadAll` is `start` and then `report`.
   const run = yield* uploader.start(songs, { progressInterval: "500 millis" })
   // `progress` looks at the run twice a second, however many files it moves, and ends with the run.
-  yield* Stream.runForEach(run.progress, (progress) =>
-    Effect.flatMap(run.throughput, ({ current }) => Console.log(draw(progress, current))))
+  yield* Stream.runForEach(
+    run.progress,
+    (progress) => Effect.flatMap(run.throughput, ({ current }) => Console.log(draw(progress, current)))
+  )
   return yield* run.report
 }).pipe(
   // A run lives in a scope: leaving it, also by Ctrl-C, interrupts what is still on its way.

@@ -26,8 +26,10 @@ export const program = Effect.gen(function*() {
       })
   })
   const firstStart = starts[0] ?? 0
-  const perSecond = Array.makeBy(3, (second) =>
-    starts.filter((at) => Math.floor((at - firstStart) / 1000) === second).length)
+  const perSecond = Array.makeBy(
+    3,
+    (second) => starts.filter((at) => Math.floor((at - firstStart) / 1000) === second).length
+  )
   yield* Console.log(`starts in each second: ${perSecond.join(", ")}`)
   yield* Console.log(`${report.files.uploaded} files in ${report.durationMillis} ms, ${report.peakInFlight} at once`)
   return { perSecond, report }

@@ -9,7 +9,8 @@ import * as Stream from "effect/Stream"
 const capacity = 256
 
 export class Broadcast<A> {
-  private readonly pubsub = Effect.runSync(PubSub.bounded<Option.Option<A>>(capacity))
+  /** Made for the first reader: most runs have none. */
+  private pubsub: PubSub.PubSub<Option.Option<A>> | undefined = undefined
   private readers = 0
   private ended = false
 
@@ -19,46 +20,43 @@ export class Broadcast<A> {
 
   /** Waits until every reader has room. */
   publish(value: A): Effect.Effect<unknown> {
-    return this.readers > 0 ? this.pubsub.publish(Option.some(value)) : Effect.void
+    return this.pubsub === undefined ? Effect.void : this.pubsub.publish(Option.some(value))
   }
 
   /** Never waits: a reader that has no room misses the value. */
   unsafePublish(value: A): void {
-    if (this.readers > 0) this.pubsub.unsafeOffer(Option.some(value))
+    this.pubsub?.unsafeOffer(Option.some(value))
   }
 
   /** Ends every reader's stream, after what was published. */
   end: Effect.Effect<unknown> = Effect.suspend(() => {
     this.ended = true
-    return this.readers > 0 ? this.pubsub.publish(Option.none()) : Effect.void
+    return this.pubsub === undefined ? Effect.void : this.pubsub.publish(Option.none())
   })
 
   /** Ends every reader's stream without waiting: one that has no room misses what it has not read. */
   unsafeEnd: Effect.Effect<void> = Effect.suspend(() => {
     this.ended = true
-    return this.readers === 0 || this.pubsub.unsafeOffer(Option.none()) ? Effect.void : this.pubsub.shutdown
+    return this.pubsub === undefined || this.pubsub.unsafeOffer(Option.none()) ? Effect.void : this.pubsub.shutdown
   })
 
   stream: Stream.Stream<A> = Stream.suspend(() => {
     if (this.ended) return Stream.empty
     return Stream.unwrapScoped(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          this.readers += 1
-        }),
-        () =>
+      Effect.gen(this, function*() {
+        this.pubsub ??= yield* PubSub.bounded<Option.Option<A>>(capacity)
+        const subscription = yield* PubSub.subscribe(this.pubsub)
+        this.readers += 1
+        yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             this.readers -= 1
           })
-      ).pipe(
-        Effect.zipRight(PubSub.subscribe(this.pubsub)),
-        Effect.map((subscription) =>
-          Stream.fromQueue(subscription).pipe(
-            Stream.takeWhile(Option.isSome),
-            Stream.map((value) => value.value)
-          )
         )
-      )
+        return Stream.fromQueue(subscription).pipe(
+          Stream.takeWhile(Option.isSome),
+          Stream.map((value) => value.value)
+        )
+      })
     )
   })
 }

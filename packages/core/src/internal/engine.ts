@@ -39,7 +39,7 @@ export interface EngineOptions {
 
 type State = (typeof RunChanged.Type)["state"]
 
-type List = Pick<FileList.FileList<UploadList.Item | Upload.Upload, unknown>, "pull" | "unsafePull">
+type List = Pick<FileList.FileList<UploadList.Item | Upload.Upload, unknown>, "mayHaveMore" | "pull" | "unsafePull">
 
 /** How many workers may stand by for the lead; more than that end. */
 const maxStandby = 64
@@ -106,7 +106,11 @@ class Worker implements Upload.Observer {
 const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
   item instanceof Upload.Upload || UploadList.isFile(item)
 
-const emptyList: List = { unsafePull: () => FileList.end, pull: Effect.succeed(FileList.end) }
+const emptyList: List = {
+  unsafePull: () => FileList.end,
+  mayHaveMore: () => false,
+  pull: Effect.succeed(FileList.end)
+}
 
 export class Engine {
   readonly options: EngineOptions
@@ -169,7 +173,7 @@ export class Engine {
       const failed = this.deferred.shift()
       return failed === undefined ? FileList.end : Upload.nextRound(failed.upload, failed.error)
     }
-    return { unsafePull, pull: Effect.sync(unsafePull) }
+    return { unsafePull, mayHaveMore: () => this.deferred.length > 0, pull: Effect.sync(unsafePull) }
   }
 
   change(state: "Running" | "Paused" | "Draining"): Effect.Effect<void> {
@@ -238,7 +242,7 @@ export class Engine {
 
   /** Sees to it that somebody stands by, for when there may be room for more. */
   private callLeader(): void {
-    if (this.standby === 0 && this.workers.size > 0 && !this.stopping) this.fork()
+    if (this.standby === 0 && this.workers.size > 0 && this.list.mayHaveMore() && !this.stopping) this.fork()
   }
 
   steps(worker: Worker): Effect.Effect<void> {

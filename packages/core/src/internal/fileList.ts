@@ -19,6 +19,8 @@ export const pending: unique symbol = Symbol.for("@sluice/core/internal/fileList
 
 export interface FileList<A, E> {
   readonly unsafePull: () => A | typeof end | typeof pending
+  /** Whether there may be another item. */
+  readonly mayHaveMore: () => boolean
   /** Waits for the next item. Only one fiber may pull at a time. */
   readonly pull: Effect.Effect<A | typeof end>
   /** How the list ended, once it has: its failure is told here. */
@@ -55,7 +57,12 @@ const fromArray = <A>(items: ReadonlyArray<A>, counter: Counter<A>): Effect.Effe
     let next = 0
     counter.found(items)
     const unsafePull = () => next < items.length ? items[next++]! : end
-    return Effect.as(counter.listed(), { unsafePull, pull: Effect.sync(unsafePull), exit: () => succeeded })
+    return Effect.as(counter.listed(), {
+      unsafePull,
+      mayHaveMore: () => next < items.length,
+      pull: Effect.sync(unsafePull),
+      exit: () => succeeded
+    })
   })
 
 const fromIterable = <A>(items: Iterable<A>, counter: Counter<A>): FileList<A, never> => {
@@ -77,6 +84,7 @@ const fromIterable = <A>(items: Iterable<A>, counter: Counter<A>): FileList<A, n
       }
       return pending
     },
+    mayHaveMore: () => exit === undefined,
     pull: Effect.suspend(() => {
       told = true
       return Effect.as(counter.listed(), end)
@@ -114,6 +122,7 @@ const fromStream = <A, E, R>(
     }
     return {
       unsafePull,
+      mayHaveMore: () => buffered[next] !== end,
       pull: Effect.map(Queue.takeBetween(queue, 1, batch), (items) => {
         buffered = Array.from(items)
         next = 0

@@ -1,0 +1,42 @@
+/**
+ * The ways in which a command ends badly, and the exit code of each.
+ *
+ * | reason | exit code | when |
+ * |---|---|---|
+ * | `SomeFailed` | 1 | some files failed |
+ * | `Usage` | 2 | a flag or an argument is wrong |
+ * | `SourceNotFound` | 3 | what should be uploaded is not there |
+ * | `DestinationUnusable` | 4 | the destination refused or was out of reach before anything was stored |
+ * | `Interrupted` | 130 | by Ctrl-C or SIGTERM |
+ */
+import * as Schema from "effect/Schema"
+
+const Reason = Schema.Literal("SomeFailed", "Usage", "SourceNotFound", "DestinationUnusable", "Interrupted")
+
+export class CliError extends Schema.TaggedError<CliError>("@sluice/cli/CliError")("CliError", {
+  reason: Reason,
+  /** What to tell the user; absent where the report has said it already. */
+  detail: Schema.optional(Schema.String)
+}) {
+  override get message(): string {
+    return this.detail ?? this.reason
+  }
+
+  get exitCode(): number {
+    return exitCodes[this.reason]
+  }
+}
+
+export const usage = (detail: string): CliError => new CliError({ reason: "Usage", detail })
+
+export const sourceNotFound = (detail: string): CliError => new CliError({ reason: "SourceNotFound", detail })
+
+export const destinationUnusable = (detail: string): CliError => new CliError({ reason: "DestinationUnusable", detail })
+
+const exitCodes: Record<typeof Reason.Type, number> = {
+  SomeFailed: 1,
+  Usage: 2,
+  SourceNotFound: 3,
+  DestinationUnusable: 4,
+  Interrupted: 130
+}

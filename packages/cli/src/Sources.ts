@@ -1,0 +1,148 @@
+/**
+ * What the arguments name, as one lazy list of files with their keys.
+ *
+ * A directory's keys are relative to it, a file's key is its base name. Whatever can be told at once is told before
+ * anything is sent: sources that are not there, and keys that two sources share ({@link SharedKeys}). What turns up
+ * while the list goes by, such as a directory that cannot be read, is an item of the list and fails alone.
+ */
+import * as FilesNode from "@sluice/core/FilesNode"
+import type { UploadError } from "@sluice/core/UploadError"
+import type { UploadFile } from "@sluice/core/UploadFile"
+import * as UploadList from "@sluice/core/UploadList"
+import type { Failed, UploadResult } from "@sluice/core/UploadResult"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import * as CliError from "./CliError.js"
+import type { Filter } from "./Filter.js"
+import * as SharedKeys from "./SharedKeys.js"
+
+/** A list of files, and where they are. */
+export interface Sources {
+  readonly items: UploadList.UploadList
+  readonly locations: Locations
+}
+
+export interface Options {
+  readonly filter: Filter
+  readonly followSymlinks: boolean
+}
+
+/** The files and directories that paths name. */
+export const fromPaths = (
+  paths: ReadonlyArray<string>,
+  options: Options
+): Effect.Effect<Sources, CliError.CliError> =>
+  Effect.gen(function*() {
+    const looked = yield* Effect.forEach(paths, look, { concurrency: 16 })
+    const sources = looked.filter((source) => isDirectory(source) || options.filter.wantsFile(source.file.key))
+    yield* SharedKeys.check(
+      sources.map((source) => isDirectory(source) ? source : { ...source, key: source.file.key }),
+      options
+    )
+    const locations = new Locations()
+    if (!sources.some(isDirectory)) {
+      return {
+        items: sources.flatMap((source) => isDirectory(source) ? [] : [locations.note(source.file, source.path)]),
+        locations
+      }
+    }
+    const streams = sources.map((source) =>
+      isDirectory(source)
+        ? walk(source.path, options, locations)
+        : Stream.sync(() => locations.note(source.file, source.path))
+    )
+    return { items: Stream.concatAll(Chunk.unsafeFromArray(streams)), locations }
+  })
+
+/** Everything in a directory, each key with `prefix` before it. */
+export const walk = (
+  root: string,
+  options: Options,
+  locations: Locations,
+  prefix: string = ""
+): Stream.Stream<UploadList.Item> =>
+  FilesNode.directory(root, {
+    filter: (key, kind) => options.filter.wants(prefix + key, kind),
+    followSymlinks: options.followSymlinks
+  }).pipe(
+    Stream.mapChunks(Chunk.map((item) => locations.note(withPrefix(prefix, item), path.resolve(root, keyOf(item))))),
+    Stream.catchAll((error) => Stream.sync(() => locations.note(failedItem(prefix, error), path.resolve(root))))
+  )
+
+/** An item that failed before it could be uploaded. */
+export const failedItem = (key: string, error: UploadError): Failed => ({
+  _tag: "Failed",
+  file: { key, size: undefined },
+  attempts: 0,
+  error,
+  duration: Duration.zero
+})
+
+/**
+ * Where the items of a list are on the disk, so that those that fail can be listed in a manifest. An item is forgotten
+ * with its file.
+ */
+export class Locations {
+  private readonly paths = new WeakMap<object, string>()
+
+  note<A extends UploadList.Item>(item: A, absolutePath: string): A {
+    this.paths.set(subjectOf(item), absolutePath)
+    return item
+  }
+
+  /** The absolute path of what a result is about. */
+  of(result: UploadResult): string | undefined {
+    return this.paths.get(result.file)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Source = DirectorySource | FileSource
+
+interface DirectorySource {
+  readonly path: string
+}
+
+interface FileSource {
+  readonly path: string
+  readonly file: UploadFile
+}
+
+const isDirectory = (source: Source): source is DirectorySource => !("file" in source)
+
+const look = (source: string): Effect.Effect<Source, CliError.CliError> => {
+  const absolute = path.resolve(source)
+  return Effect.tryPromise({
+    try: async () => {
+      const stat = await fs.stat(absolute)
+      await fs.access(absolute, stat.isDirectory() ? fs.constants.R_OK | fs.constants.X_OK : fs.constants.R_OK)
+      return stat.isDirectory()
+    },
+    catch: (cause) => CliError.sourceNotFound(`The source ${source} ${CliError.whyUnreadable(cause)}.`)
+  }).pipe(
+    Effect.flatMap((isDirectory): Effect.Effect<Source, CliError.CliError> =>
+      isDirectory ? Effect.succeed({ path: absolute }) : Effect.mapBoth(FilesNode.file(absolute), {
+        onSuccess: (file) => ({ path: absolute, file }),
+        onFailure: (error) => CliError.sourceNotFound(`The source cannot be uploaded: ${error.message}`)
+      })
+    )
+  )
+}
+
+const subjectOf = (item: UploadList.Item) => UploadList.isFile(item) ? item : item.file
+
+const keyOf = (item: UploadList.Item): string => subjectOf(item).key
+
+const withPrefix = (prefix: string, item: UploadList.Item): UploadList.Item => {
+  if (prefix === "") return item
+  return UploadList.isFile(item)
+    ? { ...item, key: prefix + item.key }
+    : { ...item, file: { ...item.file, key: prefix + item.file.key } }
+}

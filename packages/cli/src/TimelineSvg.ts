@@ -1,0 +1,277 @@
+/**
+ * A picture of timelines, as SVG: a panel for each strategy on one time axis, a bar for each attempt, and a line for the
+ * number in flight.
+ *
+ * The picture has the colours of light or dark paper, as its reader prefers. Its size is bounded: lanes thinner than a
+ * line are left out evenly, and bars too short to tell apart are drawn as one.
+ */
+import * as Timeline from "./Timeline.js"
+
+export interface Panel {
+  readonly title: string
+  /** What the title leaves open. */
+  readonly subtitle: string
+  /** What came of it, such as makespan and peak. */
+  readonly summary: string
+  /** Since the start of the run, in milliseconds. */
+  readonly makespanMillis: number
+  readonly attempts: ReadonlyArray<Timeline.Attempt>
+}
+
+export interface Picture {
+  readonly title: string
+  readonly subtitle: string
+  readonly panels: ReadonlyArray<Panel>
+}
+
+/** Draws the picture. */
+export const render = ({ panels, subtitle, title }: Picture): string => {
+  const end = Math.max(1, ...panels.map((panel) => panel.makespanMillis))
+  const x = (millis: number) => margin + (millis / end) * plotWidth
+  let top = headerHeight
+  const drawn = panels.map((panel) => {
+    const place = layOut(panel, top)
+    top = place.bottom + panelGap
+    return drawPanel(panel, place, x)
+  })
+  const plotBottom = top - panelGap
+  const height = plotBottom + footerHeight
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
+    "role=\"img\" aria-labelledby=\"title desc\">",
+    `<title id="title">${escape(title)}</title>`,
+    `<desc id="desc">${escape([subtitle, ...panels.map((panel) => `${panel.title}: ${panel.summary}`)].join(". "))}</desc>`,
+    `<style>${style}</style>`,
+    `<rect class="paper" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>`,
+    text(margin, 34, "h1", title),
+    text(margin, 54, "muted", subtitle),
+    legend(panels),
+    ...axis(end, x, headerHeight - 22, plotBottom),
+    ...drawn.flat(),
+    "</svg>",
+    ""
+  ].join("\n")
+}
+
+/**
+ * Instants to write at a time axis that ends at `endMillis`: at most `most` of them, round for people, from 0 on.
+ */
+export const ticks = (endMillis: number, most: number = 10): ReadonlyArray<number> => {
+  const step = tickSteps(endMillis).find((step) => endMillis / step <= most) ?? endMillis
+  return Array.from({ length: Math.floor(endMillis / step) + 1 }, (_, i) => i * step)
+}
+
+/** An instant at the time axis: `250 ms`, `2.5 s`, `3 min`, `2 h`. */
+export const tickLabel = (millis: number): string => {
+  if (millis === 0) return "0"
+  if (millis < 1_000) return `${round(millis, 3)} ms`
+  if (millis < 120_000) return `${round(millis / 1_000, 1)} s`
+  return millis < 7_200_000 ? `${round(millis / 60_000, 1)} min` : `${round(millis / 3_600_000, 1)} h`
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const width = 960
+const margin = 28
+const plotWidth = width - 2 * margin
+const headerHeight = 104
+const footerHeight = 44
+const panelGap = 26
+const headingHeight = 22
+const tallest = 150
+const thickestLane = 8
+const thinnestLane = 0.75
+
+/** Where a panel goes: its heading, its lanes from `base` upwards, each `lane` high, one in `every` drawn. */
+interface Place {
+  readonly top: number
+  readonly base: number
+  readonly bottom: number
+  readonly lanes: ReadonlyArray<ReadonlyArray<Timeline.Attempt>>
+  readonly every: number
+  readonly lane: number
+}
+
+const layOut = ({ attempts }: Panel, top: number): Place => {
+  const lanes = Timeline.lanes(attempts)
+  const every = Math.max(1, Math.ceil(lanes.length / (tallest / thinnestLane)))
+  const count = Math.ceil(lanes.length / every)
+  const lane = Math.min(thickestLane, tallest / Math.max(1, count))
+  const base = round(top + headingHeight + Math.max(lane * count, 24), 1)
+  return { top, base, bottom: base, lanes, every, lane }
+}
+
+const drawPanel = (panel: Panel, place: Place, x: (millis: number) => number): ReadonlyArray<string> => {
+  const { base, every, lane, lanes, top } = place
+  const paths = new Map<Kind, string>()
+  for (let i = 0; i < lanes.length; i += every) {
+    const y = base - (i / every + 0.5) * lane
+    for (const [kind, path] of bars(lanes[i]!, x, y)) paths.set(kind, (paths.get(kind) ?? "") + path)
+  }
+  const left = every > 1 ? ` · one lane in ${every} is drawn` : ""
+  const finish = round(x(panel.makespanMillis), 1)
+  return [
+    `<text class="body" x="${margin}" y="${top + 10}"><tspan class="h2">${escape(panel.title)}</tspan>` +
+    `<tspan class="muted" dx="8">${escape(panel.subtitle + left)}</tspan></text>`,
+    text(width - margin, top + 10, "body end", panel.summary),
+    ...[...paths].map(([kind, path]) => `<path class="${kind}" stroke-width="${thickness(lane)}" d="${path}"/>`),
+    inFlight(panel.attempts, x, (count) => base - (count / every) * lane),
+    `<path class="base" d="M${margin} ${base}H${width - margin}"/>`,
+    `<path class="finish" d="M${finish} ${round(top + headingHeight - 4, 1)}V${base}"/>`
+  ]
+}
+
+const kinds = ["stored", "again", "failed", "cut"] as const
+
+type Kind = (typeof kinds)[number]
+
+const legendTexts: Record<Kind, string> = {
+  stored: "stored",
+  again: "stored by a retry",
+  failed: "failed attempt",
+  cut: "interrupted"
+}
+
+const kindOf = ({ attempt, outcome }: Timeline.Attempt): Kind =>
+  outcome === "Failed" ? "failed" : outcome === "Interrupted" ? "cut" : attempt > 1 ? "again" : "stored"
+
+/** The bars of one lane, a path for each kind. Bars that leave no visible gap between them become one. */
+const bars = (lane: ReadonlyArray<Timeline.Attempt>, x: (millis: number) => number, y: number): Map<Kind, string> => {
+  const paths = new Map<Kind, string>()
+  let open: { readonly kind: Kind; readonly from: number; to: number } | undefined = undefined
+  const close = () => {
+    if (open === undefined) return
+    const length = round(Math.max(open.to - open.from, shortestBar), 1)
+    paths.set(open.kind, `${paths.get(open.kind) ?? ""}M${round(open.from, 1)} ${round(y, 2)}h${length}`)
+  }
+  for (const attempt of lane) {
+    const kind = kindOf(attempt)
+    const from = x(attempt.startedAt)
+    const length = x(attempt.endedAt) - from
+    // Bars of a lane often follow each other at once: a gap tells them apart.
+    const to = from + length - Math.min(1, length / 4)
+    if (open?.kind === kind && from - open.to < narrowestGap) {
+      open.to = to
+    } else {
+      close()
+      open = { kind, from, to }
+    }
+  }
+  close()
+  return paths
+}
+
+const shortestBar = 0.6
+
+const narrowestGap = 0.4
+
+const thickness = (lane: number): number => round(lane >= 3 ? lane - 1.2 : lane >= 1.5 ? lane * 0.75 : lane, 2)
+
+/** The line of the number in flight. What happens within half a pixel is drawn as its highest and its last level. */
+const inFlight = (
+  attempts: ReadonlyArray<Timeline.Attempt>,
+  x: (millis: number) => number,
+  y: (count: number) => number
+): string => {
+  let path = ""
+  let column = Number.NaN
+  let highest = 0
+  let last = 0
+  const draw = () => {
+    if (Number.isNaN(column)) return
+    path += path === "" ? `M${column} ${round(y(0), 1)}` : `H${column}`
+    if (highest > last) path += `V${round(y(highest), 1)}`
+    path += `V${round(y(last), 1)}`
+  }
+  for (const { at, count } of Timeline.levels(attempts)) {
+    const here = Math.round(x(at) * 2) / 2
+    if (here !== column) {
+      draw()
+      column = here
+      highest = count
+    }
+    highest = Math.max(highest, count)
+    last = count
+  }
+  draw()
+  return `<path class="halo" d="${path}"/><path class="level" d="${path}"/>`
+}
+
+const axis = (
+  end: number,
+  x: (millis: number) => number,
+  top: number,
+  bottom: number
+): ReadonlyArray<string> => {
+  const instants = ticks(end)
+  const grid = instants.map((at) => `M${round(x(at), 1)} ${top + 14}V${bottom + 6}`).join("")
+  return [
+    `<path class="grid" d="${grid}"/>`,
+    ...instants.map((at) => text(round(x(at), 1), bottom + 22, at === 0 ? "tick" : "tick middle", tickLabel(at)))
+  ]
+}
+
+const legend = (panels: ReadonlyArray<Panel>): string => {
+  const shown = kinds.filter((kind) =>
+    kind === "stored" || panels.some(({ attempts }) => attempts.some((attempt) => kindOf(attempt) === kind))
+  )
+  const entries: Array<readonly [className: string, label: string]> = [
+    ...shown.map((kind) => [kind, legendTexts[kind]] as const),
+    ["level", "number in flight"]
+  ]
+  let right = width - margin
+  return entries
+    .toReversed()
+    .map(([className, label]) => {
+      const labelWidth = label.length * 6.4
+      right -= labelWidth
+      const at = right
+      right -= 42
+      return `<path class="${className}" stroke-width="${className === "level" ? 1.5 : 6}" d="M${round(at - 22, 1)} 30h16"/>` +
+        text(round(at, 1), 34, "tick", label)
+    })
+    .join("")
+}
+
+const text = (x: number, y: number, className: string, content: string): string =>
+  `<text class="${className}" x="${x}" y="${y}">${escape(content)}</text>`
+
+/** Text for an element: no markup, and no characters that XML has not. */
+const escape = (content: string): string =>
+  content
+    // oxlint-disable-next-line no-control-regex
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu, "\ufffd")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits))
+
+const tickSteps = (endMillis: number): ReadonlyArray<number> => {
+  const second = 1_000
+  const minute = 60 * second
+  const hour = 60 * minute
+  const [unit, steps] = endMillis <= minute
+    ? [1, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]]
+    : endMillis <= hour
+    ? [second, [10, 20, 30, 60, 120, 300, 600]]
+    : [minute, [10, 30, 60, 120, 240, 480, 1_440]]
+  const days = Array.from({ length: 12 }, (_, i) => 2 ** i * 24 * hour)
+  return [...steps.map((step) => step * unit), ...days]
+}
+
+const style = [
+  "text{font:12px ui-sans-serif,system-ui,-apple-system,\"Segoe UI\",Helvetica,Arial,sans-serif;fill:#1f2328}",
+  ".h1{font-size:17px;font-weight:600}.h2{font-size:13px;font-weight:600}",
+  ".muted,.tick{fill:#59636e}.tick{font-size:11px}.middle{text-anchor:middle}.end{text-anchor:end}",
+  "path{fill:none}.paper{fill:#fff;stroke:#d1d9e0}.grid{stroke:#e4e8ec}.base{stroke:#b7bfc8}",
+  ".stored{stroke:#6cb2f5}.again{stroke:#e0a030}.failed{stroke:#d1242f}.cut{stroke:#9aa4ae}",
+  ".level{stroke:#1f2328;stroke-width:1.4;stroke-linejoin:round}.halo{stroke:#fff;stroke-width:3.4;stroke-opacity:.7}",
+  ".finish{stroke:#59636e;stroke-dasharray:2 2}",
+  "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.muted,.tick{fill:#9198a1}",
+  ".paper{fill:#0d1117;stroke:#3d444d}.grid{stroke:#21262d}.base{stroke:#3d444d}",
+  ".stored{stroke:#2f6fbf}.again{stroke:#d29922}.failed{stroke:#f85149}.cut{stroke:#656c76}",
+  ".level{stroke:#f0f6fc}.halo{stroke:#0d1117}.finish{stroke:#9198a1}}"
+].join("")

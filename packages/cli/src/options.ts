@@ -1,0 +1,171 @@
+/**
+ * The flags of uploads, decoded as they are read: a wrong value names its flag, itself, and what the flag takes.
+ */
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as ByteSize from "@sluice/core/ByteSize"
+import * as RetryPolicy from "@sluice/core/RetryPolicy"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+
+/** A decoder of one flag's text. */
+export type Decode<A> = (text: string) => Option.Option<A>
+
+/** Starts per second: `50/s`, `3000/m`, `0.5/s`; a bare number is per second. */
+export const decodeRate: Decode<number> = (text) => {
+  const [, digits, unit = "s"] = /^(\d+(?:\.\d+)?|\.\d+)(?:\/(s|m|min|h))?$/i.exec(text.replaceAll(" ", "")) ?? []
+  const rate = Number(digits) / (secondsOf[unit.toLowerCase()] ?? 1)
+  return rate > 0 && Number.isFinite(rate) ? Option.some(rate) : Option.none()
+}
+
+/** Bytes per second: `10MiB/s`, `500k`. */
+export const decodeBandwidth: Decode<number> = (text) =>
+  Option.filter(ByteSize.parse(text.replace(/\s*\/\s*s$/i, "")), (bytesPerSecond) => bytesPerSecond > 0)
+
+/** Milliseconds: `100ms`, `2s`, `1.5m`; `0` needs no unit. */
+export const decodeDuration: Decode<number> = (text) => {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|min|h)$/i.exec(text.trim()) ?? []
+  if (digits === undefined || unit === undefined) return /^0+$/.test(text.trim()) ? Option.some(0) : Option.none()
+  return Option.some(Number(digits) * (unit.toLowerCase() === "ms" ? 1 : 1000 * (secondsOf[unit.toLowerCase()] ?? 1)))
+}
+
+/** A whole number from `least`. */
+export const decodeCount = (least: number): Decode<number> => (text) =>
+  /^\d+$/.test(text) && Number(text) >= least && Number.isSafeInteger(Number(text))
+    ? Option.some(Number(text))
+    : Option.none()
+
+/** A whole number from 1, or `auto`. */
+export const decodeConcurrency: Decode<number | "auto"> = (text) =>
+  text === "auto" ? Option.some("auto") : decodeCount(1)(text)
+
+/** What is wrong with the value of a flag. */
+export const wrongValue = (flag: string, text: string, takes: string): string =>
+  `${flag}: ${JSON.stringify(text)} is not right. It takes ${takes}.`
+
+const decoded = <A>(name: string, placeholder: string, decode: Decode<A>, takes: string) =>
+  Options.text(name).pipe(
+    Options.withPseudoName(placeholder),
+    Options.mapEffect((text) =>
+      Either.fromOption(
+        decode(text),
+        () => ValidationError.invalidValue(HelpDoc.p(wrongValue(`--${name}`, text, takes)))
+      )
+    ),
+    Options.optional
+  )
+
+const filePath = (name: string) => Options.text(name).pipe(Options.withPseudoName("FILE"), Options.optional)
+
+const strategies = ["unlimited", "pool", "rate"] as const
+
+const strategy = decoded(
+  "strategy",
+  strategies.join("|"),
+  (text) => Option.fromNullable(strategies.find((name) => name === text)),
+  "one of unlimited, pool and rate"
+).pipe(
+  Options.withDescription(
+    "How many uploads at once. pool: as many as --concurrency says. rate: as --rate says, however many that is. " +
+      "unlimited: all at once. --rate and --bandwidth go with each. Defaults to pool."
+  )
+)
+
+const concurrency = decoded("concurrency", "N|auto", decodeConcurrency, "a whole number from 1, or auto").pipe(
+  Options.withDescription("Uploads in flight, at most. Defaults to auto: four for each CPU.")
+)
+
+const rate = decoded("rate", "50/s", decodeRate, "starts a second, minute or hour, such as 50/s, 3000/m or 0.5/s").pipe(
+  Options.withDescription("Starts of uploads a second, at most, retries included.")
+)
+
+const bandwidth = decoded(
+  "bandwidth",
+  "10MiB/s",
+  decodeBandwidth,
+  "bytes a second with a unit, such as 10MiB/s, 500kB/s or 2M"
+).pipe(Options.withDescription("Bytes a second, at most, all uploads together."))
+
+const retries = decoded("retries", "N", decodeCount(0), "a whole number from 0").pipe(
+  Options.withDescription(
+    `How often a failed file is tried again, and as often once more at the end; 0 for never. Defaults to ${
+      RetryPolicy.defaults.attempts - 1
+    }.`
+  )
+)
+
+const retryDelay = decoded("retry-delay", "100ms", decodeDuration, "a time with a unit, such as 100ms or 2s").pipe(
+  Options.withDescription("The longest wait before the first retry; it doubles with each. Defaults to 100ms.")
+)
+
+const include = Options.text("include").pipe(
+  Options.withPseudoName("GLOB"),
+  Options.withDescription(
+    "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. May be given again."
+  ),
+  Options.repeated
+)
+
+const exclude = Options.text("exclude").pipe(
+  Options.withPseudoName("GLOB"),
+  Options.withDescription("Leaves out what matches, and does not look into directories that do. May be given again."),
+  Options.repeated
+)
+
+const filesFrom = filePath("files-from").pipe(
+  Options.withDescription(
+    "Uploads what this file lists, a path a line, relative to the source directory or, without a source, to this one; " +
+      "or what --failed has written, which needs no source. \"-\" reads standard input."
+  )
+)
+
+const followSymlinks = Options.boolean("follow-symlinks").pipe(
+  Options.withDescription("Uploads what symbolic links point to, inside the source. Without it they are skipped.")
+)
+
+const dryRun = Options.boolean("dry-run").pipe(
+  Options.withDescription("Prints the key and size of what would be uploaded, and uploads nothing.")
+)
+
+const json = Options.boolean("json").pipe(
+  Options.withDescription("Prints events as lines of JSON on standard output; the last line is the report.")
+)
+
+const quiet = Options.boolean("quiet").pipe(Options.withDescription("Prints failures only: nothing when all is well."))
+
+const report = filePath("report").pipe(Options.withDescription("Writes the report as JSON to this file."))
+
+const failed = filePath("failed").pipe(
+  Options.withDescription("Lists failed and interrupted files in this file, for --files-from.")
+)
+
+const fsync = Options.boolean("fsync").pipe(
+  Options.withDescription("Forces each file to the disk before it counts as uploaded, in local destinations.")
+)
+
+/** The flags of `sluice upload`. */
+export const upload = {
+  strategy,
+  concurrency,
+  rate,
+  bandwidth,
+  retries,
+  retryDelay,
+  include,
+  exclude,
+  filesFrom,
+  followSymlinks,
+  dryRun,
+  json,
+  quiet,
+  report,
+  failed,
+  fsync
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const secondsOf: Record<string, number> = { s: 1, m: 60, min: 60, h: 3_600 }

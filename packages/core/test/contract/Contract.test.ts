@@ -1,0 +1,67 @@
+import { NodeContext, NodeHttpClient } from "@effect/platform-node"
+import * as Http from "@sluice/core/destinations/Http"
+import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
+import * as Simulated from "@sluice/core/destinations/Simulated"
+import { Effect, Layer } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { destinationContract } from "./DestinationContract.js"
+import * as PutServer from "./PutServer.js"
+import * as TemporaryDirectory from "./TemporaryDirectory.js"
+
+const localDirectory = (options: Partial<LocalDirectory.Options>) =>
+  Layer.unwrapEffect(Effect.map(TemporaryDirectory.TemporaryDirectory, (temporary) =>
+    LocalDirectory.layer({ root: path.join(temporary, "root"), ...options }))).pipe(
+    Layer.provide(NodeContext.layer),
+    Layer.provideMerge(TemporaryDirectory.layer)
+  )
+
+const rootOf = Effect.map(TemporaryDirectory.TemporaryDirectory, (temporary) => path.join(temporary, "root"))
+
+for (const fsync of [false, true]) {
+  destinationContract({
+    name: fsync ? "LocalDirectory with fsync" : "LocalDirectory",
+    layer: localDirectory({ fsync }),
+    readBack: (key) =>
+      Effect.map(rootOf, (root) => {
+        const file = path.join(root, key)
+        return fs.existsSync(file) ? fs.readFileSync(file) : undefined
+      }),
+    // All of the temporary directory, so that what is written beside the root is seen too.
+    list: Effect.map(TemporaryDirectory.TemporaryDirectory, (temporary) =>
+      TemporaryDirectory.filesBelow(temporary).map((file) => path.posix.relative("root", file))),
+    details: (key) =>
+      Effect.map(rootOf, (root) => ({ modifiedAt: Number(fs.statSync(path.join(root, key), { bigint: true }).mtimeMs) })),
+    keeps: ["modifiedAt"],
+    maxOpenFiles: LocalDirectory.defaults.maxOpenFiles
+  })
+}
+
+destinationContract({
+  name: "Http",
+  layer: Layer.unwrapEffect(Effect.map(PutServer.PutServer, ({ url }) => Http.layer({ url: `${url}/files/` }))).pipe(
+    Layer.provide(NodeHttpClient.layerUndici),
+    Layer.provideMerge(PutServer.layer)
+  ),
+  readBack: (key) => Effect.map(PutServer.PutServer, ({ objects }) => objects.get(key)?.bytes),
+  // A request that goes on is what a temporary file is to a directory: the server has to see it end.
+  list: Effect.flatMap(PutServer.PutServer, ({ idle, objects }) => Effect.map(idle, () => [...objects.keys()])),
+  details: (key) =>
+    Effect.map(PutServer.PutServer, ({ objects }) => ({ contentType: objects.get(key)?.headers["content-type"] })),
+  keeps: ["contentType"],
+  maxOpenFiles: 0
+})
+
+destinationContract({
+  name: "Simulated",
+  layer: Simulated.layer({ observe: true }),
+  readBack: (key) => Effect.map(Simulated.Network, ({ objects }) => objects.get(key)?.bytes),
+  list: Effect.flatMap(Simulated.Network, ({ inFlight, objects }) =>
+    Effect.map(inFlight, (requests) => [
+      ...objects.keys(),
+      ...Array.from({ length: requests }, (_, i) => `request in flight ${i}`)
+    ])),
+  details: (key) => Effect.map(Simulated.Network, ({ objects }) => objects.get(key) ?? {}),
+  keeps: ["contentType", "metadata"],
+  maxOpenFiles: 0
+})
