@@ -9,6 +9,7 @@
  * | `DestinationUnusable` | 4 | the destination refused or was out of reach before anything was stored |
  * | `Interrupted` | 130 | by Ctrl-C or SIGTERM |
  */
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 const Reason = Schema.Literal("SomeFailed", "Usage", "SourceNotFound", "DestinationUnusable", "Interrupted")
@@ -32,6 +33,24 @@ export const usage = (detail: string): CliError => new CliError({ reason: "Usage
 export const sourceNotFound = (detail: string): CliError => new CliError({ reason: "SourceNotFound", detail })
 
 export const destinationUnusable = (detail: string): CliError => new CliError({ reason: "DestinationUnusable", detail })
+
+/** Why something on the disk could not be had, for after its name: `is not there`. */
+export const whyUnreadable = (cause: unknown): string => {
+  const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined
+  switch (code) {
+    case "ENOENT":
+      return "is not there"
+    case "EACCES":
+    case "EPERM":
+      return "may not be read"
+    case "ENOTDIR":
+      return "lies below something that is not a directory"
+    case "EISDIR":
+      return "is a directory"
+    default:
+      return `cannot be read (${code ?? cause})`
+  }
+}
 
 const exitCodes: Record<typeof Reason.Type, number> = {
   SomeFailed: 1,

@@ -2,8 +2,8 @@
  * Keys that two sources share: the destination could hold only one of the files.
  *
  * They are looked for before anything is sent, and without holding the keys of whole trees. Keys of files are known at
- * once. Two directories can share keys only below directories that both have, so only those are read, one at a time;
- * a single source is not read at all.
+ * once, and each is looked up in each directory. Two directories can share keys only below directories that both have,
+ * so only those are read, one at a time. A single source is not read at all.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -17,84 +17,91 @@ export interface Source {
   readonly key?: string | undefined
 }
 
-/** Fails with a usage error that names the first key found twice. */
-export const check = (
-  sources: ReadonlyArray<Source>,
-  options: { readonly filter: Filter; readonly followSymlinks: boolean }
-): Effect.Effect<void, CliError.CliError> => {
-  const directories = sources.filter(({ key }) => key === undefined).map((source) => source.path)
-  const files = sources.flatMap((source) => source.key === undefined ? [] : [{ path: source.path, key: source.key }])
-  const seen = new Map<string, string>()
-  for (const file of files) {
-    const other = seen.get(file.key)
-    if (other !== undefined) return shared(file.key, other, file.path)
-    seen.set(file.key, file.path)
-  }
-  const readTop = Effect.forEach(directories, (directory) => read(directory, options.followSymlinks))
-
-  const compare = (prefix: string, roots: ReadonlyArray<string>): Effect.Effect<void, CliError.CliError> =>
-    Effect.gen(function*() {
-      const entries = new Map<string, { files: Array<string>; directories: Array<string> }>()
-      for (const root of roots) {
-        for (const { isDirectory, name } of yield* read(path.join(root, prefix), options.followSymlinks)) {
-          const entry = entries.get(name) ?? { files: [], directories: [] }
-          ;(isDirectory ? entry.directories : entry.files).push(root)
-          entries.set(name, entry)
-        }
-      }
-      for (const [name, entry] of entries) {
-        const key = `${prefix}${name}`
-        const [one, other] = entry.files
-        if (one !== undefined && other !== undefined && options.filter.wants(key, "file")) {
-          return yield* shared(key, path.join(one, key), path.join(other, key))
-        }
-      }
-      for (const [name, entry] of entries) {
-        const key = `${prefix}${name}`
-        if (entry.directories.length > 1 && options.filter.wants(key, "directory")) {
-          yield* compare(`${key}/`, entry.directories)
-        }
-      }
-    })
-
-  return Effect.gen(function*() {
-    if (directories.length > 0 && files.length > 0) {
-      for (const [at, entries] of (yield* readTop).entries()) {
-        for (const { isDirectory, name } of entries) {
-          const file = isDirectory ? undefined : seen.get(name)
-          if (file !== undefined) return yield* shared(name, path.join(directories[at] ?? "", name), file)
-        }
-      }
-    }
-    if (directories.length > 1) yield* compare("", directories)
-  })
+export interface Options {
+  readonly filter: Filter
+  readonly followSymlinks: boolean
 }
+
+/** Fails with a usage error that names the first key found twice. */
+export const check = (sources: ReadonlyArray<Source>, options: Options): Effect.Effect<void, CliError.CliError> =>
+  Effect.gen(function*() {
+    const directories = sources.flatMap((source) => source.key === undefined ? [source.path] : [])
+    const files = new Map<string, string>()
+    for (const { key, path } of sources) {
+      if (key === undefined) continue
+      const other = files.get(key)
+      if (other !== undefined) return yield* shared(key, other, path)
+      files.set(key, path)
+    }
+    for (const directory of directories) {
+      yield* Effect.forEach(files, ([key, file]) => {
+        const entry = path.join(directory, key)
+        return Effect.flatMap(kindOf(entry, options), (kind) =>
+          kind === "file" ? shared(key, file, entry) : Effect.void)
+      }, { concurrency: 16, discard: true })
+    }
+    if (directories.length > 1) yield* compare("", directories, options)
+  })
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-interface Entry {
-  readonly name: string
-  readonly isDirectory: boolean
-}
+type Kind = "file" | "directory"
 
-/** The files and directories in a directory. One that cannot be read shares nothing. */
-const read = (directory: string, followSymlinks: boolean): Effect.Effect<ReadonlyArray<Entry>> =>
+/** Looks for keys below `prefix` that more than one of the directories has. */
+const compare = (
+  prefix: string,
+  roots: ReadonlyArray<string>,
+  options: Options
+): Effect.Effect<void, CliError.CliError> =>
+  Effect.gen(function*() {
+    const found: Record<Kind, Map<string, Array<string>>> = { file: new Map(), directory: new Map() }
+    for (const root of roots) {
+      for (const { kind, name } of yield* read(path.join(root, prefix), options)) {
+        const holders = found[kind].get(name)
+        if (holders === undefined) found[kind].set(name, [root])
+        else holders.push(root)
+      }
+    }
+    for (const [name, [one, other]] of found.file) {
+      const key = prefix + name
+      if (one !== undefined && other !== undefined && options.filter.wants(key, "file")) {
+        return yield* shared(key, path.join(one, key), path.join(other, key))
+      }
+    }
+    for (const [name, holders] of found.directory) {
+      const key = prefix + name
+      if (holders.length > 1 && options.filter.wants(key, "directory")) {
+        yield* compare(`${key}/`, holders, options)
+      }
+    }
+  })
+
+/** What lies in a directory. One that cannot be read shares nothing. */
+const read = (
+  directory: string,
+  options: Options
+): Effect.Effect<ReadonlyArray<{ readonly name: string; readonly kind: Kind }>> =>
   Effect.tryPromise(() => fs.readdir(directory, { withFileTypes: true })).pipe(
     Effect.flatMap(Effect.forEach((entry) =>
-      entry.isSymbolicLink() && followSymlinks
-        ? Effect.tryPromise(async () => {
-          const stat = await fs.stat(path.join(directory, entry.name))
-          return [{ name: entry.name, isDirectory: stat.isDirectory() }]
-        }).pipe(Effect.orElseSucceed(() => []))
-        : Effect.succeed(
-          entry.isFile() || entry.isDirectory() ? [{ name: entry.name, isDirectory: entry.isDirectory() }] : []
-        )
+      Effect.map(
+        entry.isSymbolicLink() ? kindOf(path.join(directory, entry.name), options) : Effect.succeed(kindIn(entry)),
+        (kind) => kind === undefined ? [] : [{ name: entry.name, kind }]
+      )
     )),
     Effect.map((entries) => entries.flat()),
     Effect.orElseSucceed(() => [])
   )
+
+const kindOf = (entry: string, options: Options): Effect.Effect<Kind | undefined> =>
+  Effect.tryPromise(() => options.followSymlinks ? fs.stat(entry) : fs.lstat(entry)).pipe(
+    Effect.map(kindIn),
+    Effect.orElseSucceed(() => undefined)
+  )
+
+const kindIn = (entry: { readonly isFile: () => boolean; readonly isDirectory: () => boolean }): Kind | undefined =>
+  entry.isFile() ? "file" : entry.isDirectory() ? "directory" : undefined
 
 const shared = (key: string, one: string, other: string): Effect.Effect<never, CliError.CliError> =>
   CliError.usage(

@@ -43,7 +43,11 @@ export const makeRecorder = (): Recorder => {
         ended(event.key, event.at, "Failed")
         break
       case "UploadFinished":
-        ended(event.key, event.at, event.outcome === "Uploaded" || event.outcome === "Skipped" ? "Stored" : event.outcome)
+        ended(
+          event.key,
+          event.at,
+          event.outcome === "Uploaded" || event.outcome === "Skipped" ? "Stored" : event.outcome
+        )
         break
     }
   }

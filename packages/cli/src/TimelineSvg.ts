@@ -40,7 +40,9 @@ export const render = ({ panels, subtitle, title }: Picture): string => {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
     "role=\"img\" aria-labelledby=\"title desc\">",
     `<title id="title">${escape(title)}</title>`,
-    `<desc id="desc">${escape([subtitle, ...panels.map((panel) => `${panel.title}: ${panel.summary}`)].join(". "))}</desc>`,
+    `<desc id="desc">${
+      escape([subtitle, ...panels.map((panel) => `${panel.title}: ${panel.summary}`)].join(". "))
+    }</desc>`,
     `<style>${style}</style>`,
     `<rect class="paper" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>`,
     text(margin, 34, "h1", title),
@@ -229,7 +231,9 @@ const legend = (panels: ReadonlyArray<Panel>): string => {
       right -= labelWidth
       const at = right
       right -= 42
-      return `<path class="${className}" stroke-width="${className === "level" ? 1.5 : 6}" d="M${round(at - 22, 1)} 30h16"/>` +
+      return `<path class="${className}" stroke-width="${className === "level" ? 1.5 : 6}" d="M${
+        round(at - 22, 1)
+      } 30h16"/>` +
         text(round(at, 1), 34, "tick", label)
     })
     .join("")

@@ -13,7 +13,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
-import type * as Limits from "../Limits.js"
 import * as Upload from "../Upload.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -21,9 +20,10 @@ import type { RunChanged } from "../UploadEvent.js"
 import type { UploadFile } from "../UploadFile.js"
 import * as UploadList from "../UploadList.js"
 import type { UploadReport } from "../UploadReport.js"
-import type { UploadResult } from "../UploadResult.js"
 import type { Account } from "./account.js"
 import * as FileList from "./fileList.js"
+import { Worker } from "./worker.js"
+import type { Crew } from "./worker.js"
 
 export interface EngineOptions {
   readonly context: Upload.Context
@@ -47,62 +47,6 @@ const maxStandby = 64
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
 
-/** One worker: what it holds at this moment, and what it tells of its uploads. */
-class Worker implements Upload.Observer {
-  readonly engine: Engine
-  standingBy = false
-  leading = false
-  /** Whether `upload` has its permit and its start. */
-  ready = false
-  /** The upload under way, or the file that was pulled for the next. */
-  upload: Upload.Upload | undefined = undefined
-  /** A result that came from the list and has not been told yet. */
-  decided: UploadResult | undefined = undefined
-  fiber: Fiber.RuntimeFiber<void> | undefined = undefined
-
-  constructor(engine: Engine) {
-    this.engine = engine
-  }
-
-  get clock(): Clock.Clock {
-    return this.engine.options.clock
-  }
-
-  take(item: UploadFile | Upload.Upload): Upload.Upload {
-    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(item, this)
-    upload.observer = this
-    this.upload = upload
-    return upload
-  }
-
-  attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
-    return this.engine.account.attemptStarted(upload)
-  }
-
-  sent(upload: Upload.Upload, bytes: number): void {
-    this.engine.account.sent(upload, bytes)
-  }
-
-  attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
-    this.engine.account.attemptEnded(upload, outcome === "Succeeded")
-  }
-
-  backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
-    return this.engine.backoff(upload, delayMillis, error)
-  }
-
-  backoffEnded(): void {
-    this.engine.backoffEnded()
-  }
-
-  settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
-    upload.state = "Settled"
-    const told = this.engine.settle(upload, outcome)
-    const onwards = this.engine.steps(this)
-    return told === Effect.void ? onwards : Effect.zipRight(told, onwards)
-  }
-}
-
 const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
   item instanceof Upload.Upload || UploadList.isFile(item)
 
@@ -112,9 +56,10 @@ const emptyList: List = {
   pull: Effect.succeed(FileList.end)
 }
 
-export class Engine {
-  readonly options: EngineOptions
+export class Engine implements Crew {
+  readonly clock: Clock.Clock
   readonly account: Account
+  private readonly options: EngineOptions
   private readonly context: Upload.Context
   private readonly lead = InFlight.make(1)
   private readonly gate = Effect.unsafeMakeLatch(true)
@@ -131,6 +76,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.options = options
+    this.clock = options.clock
     this.account = options.account
     this.context = options.context
     this.state = options.paused ? "Paused" : "Running"
@@ -207,7 +153,7 @@ export class Engine {
   }
 
   private get now(): number {
-    return this.options.clock.unsafeCurrentTimeMillis()
+    return this.clock.unsafeCurrentTimeMillis()
   }
 
   private get stopping(): boolean {
@@ -409,7 +355,7 @@ export class Engine {
       if (left <= 0) fiber?.unsafeInterruptAsFork(FiberId.none)
       else if (left < wait) wait = left
     }
-    return Effect.zipRight(this.options.clock.sleep(Duration.millis(wait)), this.watchForStalls)
+    return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watchForStalls)
   })
 
   // ---------------------------------------------------------------------------

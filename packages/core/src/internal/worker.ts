@@ -1,0 +1,78 @@
+/**
+ * One worker of a run: what it holds at this moment, and what it tells of its uploads.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Limits from "../Limits.js"
+import * as Upload from "../Upload.js"
+import type { UploadError } from "../UploadError.js"
+import type { UploadFile } from "../UploadFile.js"
+import type { UploadResult } from "../UploadResult.js"
+import type { Account } from "./account.js"
+
+/** What a worker tells to the run that it is of. */
+export interface Crew {
+  readonly clock: Clock.Clock
+  readonly account: Account
+  readonly backoff: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
+  readonly backoffEnded: () => void
+  readonly settle: (upload: Upload.Upload, outcome: Upload.Outcome) => Effect.Effect<void>
+  /** What the worker does after an upload. */
+  readonly steps: (worker: Worker) => Effect.Effect<void>
+}
+
+export class Worker implements Upload.Observer {
+  private readonly crew: Crew
+  standingBy = false
+  leading = false
+  /** Whether `upload` has its permit and its start. */
+  ready = false
+  /** The upload under way, or the file that was pulled for the next. */
+  upload: Upload.Upload | undefined = undefined
+  /** A result that came from the list and has not been told yet. */
+  decided: UploadResult | undefined = undefined
+  fiber: Fiber.RuntimeFiber<void> | undefined = undefined
+
+  constructor(crew: Crew) {
+    this.crew = crew
+  }
+
+  get clock(): Clock.Clock {
+    return this.crew.clock
+  }
+
+  take(item: UploadFile | Upload.Upload): Upload.Upload {
+    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(item, this)
+    upload.observer = this
+    this.upload = upload
+    return upload
+  }
+
+  attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
+    return this.crew.account.attemptStarted(upload)
+  }
+
+  sent(upload: Upload.Upload, bytes: number): void {
+    this.crew.account.sent(upload, bytes)
+  }
+
+  attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
+    this.crew.account.attemptEnded(upload, outcome === "Succeeded")
+  }
+
+  backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
+    return this.crew.backoff(upload, delayMillis, error)
+  }
+
+  backoffEnded(): void {
+    this.crew.backoffEnded()
+  }
+
+  settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+    upload.state = "Settled"
+    const told = this.crew.settle(upload, outcome)
+    const onwards = this.crew.steps(this)
+    return told === Effect.void ? onwards : Effect.zipRight(told, onwards)
+  }
+}
