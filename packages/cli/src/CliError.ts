@@ -36,7 +36,7 @@ export const destinationUnusable = (detail: string): CliError => new CliError({ 
 
 /** Why something on the disk could not be had, for after its name: `is not there`. */
 export const whyUnreadable = (cause: unknown): string => {
-  const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined
+  const code = codeOf(cause)
   switch (code) {
     case "ENOENT":
       return "is not there"
@@ -51,6 +51,33 @@ export const whyUnreadable = (cause: unknown): string => {
       return `cannot be read (${code ?? cause})`
   }
 }
+
+/** Why something on the disk could not be written, for after its name: `may not be written`. */
+export const whyNotWritten = (cause: unknown): string => {
+  const code = codeOf(cause)
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return "lies in a directory that is not there"
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return "may not be written"
+    case "EISDIR":
+      return "is a directory"
+    case "ENOSPC":
+    case "EDQUOT":
+      return "cannot be written: no space is left"
+    default:
+      return `cannot be written (${code ?? cause})`
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const codeOf = (cause: unknown): unknown => Predicate.hasProperty(cause, "code") ? cause.code : undefined
 
 const exitCodes: Record<typeof Reason.Type, number> = {
   SomeFailed: 1,

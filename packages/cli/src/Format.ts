@@ -27,8 +27,9 @@ export const bytes = (value: number): string => {
 /** `1.5 MB/s` */
 export const throughput = (bytesPerSecond: number): string => `${bytes(bytesPerSecond)}/s`
 
-/** `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`, `3 d 04 h` */
+/** `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`, `3 d 04 h` */
 export const duration = (millis: number): string => {
+  if (millis < 999.5) return `${Math.round(millis)} ms`
   if (millis < 9_950) return `${(millis / 1000).toFixed(1)} s`
   const seconds = Math.round(millis / 1000)
   if (seconds < 60) return `${seconds} s`

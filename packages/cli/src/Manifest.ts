@@ -5,21 +5,24 @@
  * absolute path and its key: `{"_tag":"Failed","path":"/home/me/a.jpg","key":"a.jpg","error":{…}}`. An entry whose key
  * ends with `/` is a directory that could not be read.
  *
- * A manifest is written as the run goes, beside its own name, and takes its name at the end: a run may read the very
- * manifest that it replaces.
+ * A manifest is written as the run goes, beside its own name, and takes its name at the end: so a run may read the very
+ * manifest that it replaces, and one that is killed leaves the old one as it was.
  */
 import { Summary, summarize } from "@sluice/core/UploadError"
 import type { UploadResult } from "@sluice/core/UploadResult"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as fs from "node:fs"
+import * as fs from "node:fs/promises"
 import * as CliError from "./CliError.js"
 import type { Locations } from "./Sources.js"
 
-const Header = Schema.parseJson(Schema.TaggedStruct("Manifest", { version: Schema.Literal(1) }))
+/** The version that is written, and the only one that is read. */
+export const version = 1
+
+/** The first line of a manifest. */
+export const Header = Schema.TaggedStruct("Manifest", { version: Schema.Number })
 
 /** A file, or a directory, that did not make it. */
 export const Entry = Schema.Struct({
@@ -31,4 +34,92 @@ export const Entry = Schema.Struct({
 
 export type Entry = typeof Entry.Type
 
-const isHeaderLine = Schema.is(Schema.typeSchema(Header))
+/** Reads a line as the first of a manifest. */
+export const parseHeader: (line: string) => Option.Option<typeof Header.Type> = Schema.decodeOption(
+  Schema.parseJson(Header)
+)
+
+/** Reads a line as an entry. */
+export const parseEntry: (line: string) => Option.Option<Entry> = Schema.decodeOption(Schema.parseJson(Entry))
+
+/** A manifest on its way to the disk. */
+export interface Writer {
+  /** Writes a result down, unless it is a good one. */
+  readonly add: (result: UploadResult) => Effect.Effect<void>
+  /** Puts the manifest in its place. */
+  readonly commit: Effect.Effect<void, CliError.CliError>
+}
+
+/** Opens a manifest for writing. Without `commit` nothing is left of it when the scope ends. */
+export const write = (
+  file: string,
+  locations: Locations
+): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const temporary = (yield* isSpecial(file)) ? file : `${file}.${process.pid}.part`
+    const { stream } = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: async () => ({ stream: (await fs.open(temporary, "w")).createWriteStream() }),
+        catch: (cause) => cannotWrite(file, cause)
+      }),
+      ({ stream }) =>
+        Effect.promise(async () => {
+          stream.destroy()
+          if (temporary !== file) await fs.rm(temporary, { force: true })
+        })
+    )
+    const writable = Effect.unsafeMakeLatch(true)
+    let failure: unknown = undefined
+    stream.on("drain", () => writable.unsafeOpen())
+    stream.on("error", (cause) => {
+      failure ??= cause
+      writable.unsafeOpen()
+    })
+    const writeLine = (line: object): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (failure !== undefined || stream.write(`${JSON.stringify(line)}\n`)) return Effect.void
+        writable.unsafeClose()
+        return writable.await
+      })
+    yield* writeLine(Header.make({ version }))
+    return {
+      add: (result) => {
+        const entry = entryOf(result, locations)
+        return entry === undefined ? Effect.void : writeLine(entry)
+      },
+      commit: Effect.tryPromise({
+        try: async () => {
+          await new Promise<void>((resolve, reject) => {
+            stream.on("error", reject).end(resolve)
+            if (failure !== undefined) reject(failure)
+          })
+          if (temporary !== file) await fs.rename(temporary, file)
+        },
+        catch: (cause) => cannotWrite(file, cause)
+      })
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const entryOf = (result: UploadResult, locations: Locations): Entry | undefined => {
+  const path = locations.of(result)
+  if (path === undefined) return undefined
+  switch (result._tag) {
+    case "Failed":
+      return { _tag: "Failed", path, key: result.file.key, error: summarize(result.error) }
+    case "Interrupted":
+      return { _tag: "Interrupted", path, key: result.file.key }
+    default:
+      return undefined
+  }
+}
+
+/** Whether there is something that cannot be replaced by renaming, such as a pipe. */
+const isSpecial = (file: string): Effect.Effect<boolean> =>
+  Effect.orElseSucceed(Effect.tryPromise(async () => !(await fs.stat(file)).isFile()), () => false)
+
+const cannotWrite = (file: string, cause: unknown): CliError.CliError =>
+  CliError.usage(`--failed: ${JSON.stringify(file)} ${CliError.whyNotWritten(cause)}. It takes a file to write to.`)

@@ -22,7 +22,7 @@ import * as SharedKeys from "./SharedKeys.js"
 
 /** A list of files, and where they are. */
 export interface Sources {
-  readonly items: UploadList.UploadList
+  readonly items: ReadonlyArray<UploadList.Item> | Stream.Stream<UploadList.Item>
   readonly locations: Locations
 }
 
@@ -37,25 +37,22 @@ export const fromPaths = (
   options: Options
 ): Effect.Effect<Sources, CliError.CliError> =>
   Effect.gen(function*() {
-    const looked = yield* Effect.forEach(paths, look, { concurrency: 16 })
-    const sources = looked.filter((source) => isDirectory(source) || options.filter.wantsFile(source.file.key))
+    const found = yield* Effect.forEach(paths, look, { concurrency: 16 })
+    const sources = found.filter((source) => isDirectory(source) || options.filter.wantsFile(source.file.key))
     yield* SharedKeys.check(
-      sources.map((source) => isDirectory(source) ? source : { ...source, key: source.file.key }),
+      sources.map((source) => ({ path: source.path, key: isDirectory(source) ? undefined : source.file.key })),
       options
     )
     const locations = new Locations()
-    if (!sources.some(isDirectory)) {
-      return {
-        items: sources.flatMap((source) => isDirectory(source) ? [] : [locations.note(source.file, source.path)]),
-        locations
-      }
-    }
-    const streams = sources.map((source) =>
+    const lists = sources.map((source) =>
       isDirectory(source)
         ? walk(source.path, options, locations)
-        : Stream.sync(() => locations.note(source.file, source.path))
+        : [locations.note(source.file, source.path)]
     )
-    return { items: Stream.concatAll(Chunk.unsafeFromArray(streams)), locations }
+    const items = lists.every(Array.isArray)
+      ? lists.flat()
+      : Stream.flatMap(Stream.fromIterable(lists), (list) => Array.isArray(list) ? Stream.fromIterable(list) : list)
+    return { items, locations }
   })
 
 /** Everything in a directory, each key with `prefix` before it. */
@@ -107,15 +104,17 @@ export class Locations {
 type Source = DirectorySource | FileSource
 
 interface DirectorySource {
+  readonly _tag: "Directory"
   readonly path: string
 }
 
 interface FileSource {
+  readonly _tag: "File"
   readonly path: string
   readonly file: UploadFile
 }
 
-const isDirectory = (source: Source): source is DirectorySource => !("file" in source)
+const isDirectory = (source: Source): source is DirectorySource => source._tag === "Directory"
 
 const look = (source: string): Effect.Effect<Source, CliError.CliError> => {
   const absolute = path.resolve(source)
@@ -128,8 +127,8 @@ const look = (source: string): Effect.Effect<Source, CliError.CliError> => {
     catch: (cause) => CliError.sourceNotFound(`The source ${source} ${CliError.whyUnreadable(cause)}.`)
   }).pipe(
     Effect.flatMap((isDirectory): Effect.Effect<Source, CliError.CliError> =>
-      isDirectory ? Effect.succeed({ path: absolute }) : Effect.mapBoth(FilesNode.file(absolute), {
-        onSuccess: (file) => ({ path: absolute, file }),
+      isDirectory ? Effect.succeed({ _tag: "Directory", path: absolute }) : Effect.mapBoth(FilesNode.file(absolute), {
+        onSuccess: (file) => ({ _tag: "File", path: absolute, file }),
         onFailure: (error) => CliError.sourceNotFound(`The source cannot be uploaded: ${error.message}`)
       })
     )

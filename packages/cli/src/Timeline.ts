@@ -54,7 +54,10 @@ export const makeRecorder = (): Recorder => {
   return { attempts, onEvent: (event) => Effect.sync(() => record(event)) }
 }
 
-/** Attempts in lanes, as few as will do: those of a lane follow each other and never overlap. */
+/**
+ * Attempts in lanes, as few as will do: those of a lane follow each other and never overlap. Each takes the lowest lane
+ * that is free; of those that start together the longest takes the lowest, after those that end at once.
+ */
 export const lanes = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<ReadonlyArray<Attempt>> => {
   const packed: Array<Array<Attempt>> = []
   /** Lanes that nothing is in, the lowest one last. */
@@ -72,7 +75,7 @@ export const lanes = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<ReadonlyA
   const laneOf = new Map<Attempt, number>()
   const byEnd = attempts.filter(lasts).sort((a, b) => a.endedAt - b.endedAt)
   let next = 0
-  for (const attempt of attempts.toSorted((a, b) => a.startedAt - b.startedAt)) {
+  for (const attempt of attempts.toSorted(byStart)) {
     while (next < byEnd.length && byEnd[next]!.endedAt <= attempt.startedAt) release(laneOf.get(byEnd[next++]!)!)
     const lane = free.pop() ?? packed.push([]) - 1
     packed[lane]!.push(attempt)
@@ -106,5 +109,8 @@ export const levels = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<Level> =
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const byStart = (a: Attempt, b: Attempt): number =>
+  a.startedAt - b.startedAt || Number(lasts(a)) - Number(lasts(b)) || b.endedAt - a.endedAt
 
 const lasts = ({ endedAt, startedAt }: Attempt): boolean => endedAt > startedAt

@@ -78,7 +78,7 @@ export const tickLabel = (millis: number): string => {
 const width = 960
 const margin = 28
 const plotWidth = width - 2 * margin
-const headerHeight = 104
+const headerHeight = 88
 const footerHeight = 44
 const panelGap = 26
 const headingHeight = 22
@@ -141,27 +141,22 @@ const kindOf = ({ attempt, outcome }: Timeline.Attempt): Kind =>
 
 /** The bars of one lane, a path for each kind. Bars that leave no visible gap between them become one. */
 const bars = (lane: ReadonlyArray<Timeline.Attempt>, x: (millis: number) => number, y: number): Map<Kind, string> => {
-  const paths = new Map<Kind, string>()
-  let open: { readonly kind: Kind; readonly from: number; to: number } | undefined = undefined
-  const close = () => {
-    if (open === undefined) return
-    const length = round(Math.max(open.to - open.from, shortestBar), 1)
-    paths.set(open.kind, `${paths.get(open.kind) ?? ""}M${round(open.from, 1)} ${round(y, 2)}h${length}`)
-  }
+  const joined: Array<{ readonly kind: Kind; readonly from: number; to: number }> = []
   for (const attempt of lane) {
     const kind = kindOf(attempt)
     const from = x(attempt.startedAt)
     const length = x(attempt.endedAt) - from
     // Bars of a lane often follow each other at once: a gap tells them apart.
     const to = from + length - Math.min(1, length / 4)
-    if (open?.kind === kind && from - open.to < narrowestGap) {
-      open.to = to
-    } else {
-      close()
-      open = { kind, from, to }
-    }
+    const last = joined.at(-1)
+    if (last?.kind === kind && from - last.to < narrowestGap) last.to = to
+    else joined.push({ kind, from, to })
   }
-  close()
+  const paths = new Map<Kind, string>()
+  for (const { from, kind, to } of joined) {
+    const length = round(Math.max(to - from, shortestBar), 1)
+    paths.set(kind, `${paths.get(kind) ?? ""}M${round(from, 1)} ${round(y, 2)}h${length}`)
+  }
   return paths
 }
 
@@ -171,33 +166,19 @@ const narrowestGap = 0.4
 
 const thickness = (lane: number): number => round(lane >= 3 ? lane - 1.2 : lane >= 1.5 ? lane * 0.75 : lane, 2)
 
-/** The line of the number in flight. What happens within half a pixel is drawn as its highest and its last level. */
+/** The line of the number in flight: of each pixel the highest level, which is what a limit is compared with. */
 const inFlight = (
   attempts: ReadonlyArray<Timeline.Attempt>,
   x: (millis: number) => number,
   y: (count: number) => number
 ): string => {
-  let path = ""
-  let column = Number.NaN
-  let highest = 0
-  let last = 0
-  const draw = () => {
-    if (Number.isNaN(column)) return
-    path += path === "" ? `M${column} ${round(y(0), 1)}` : `H${column}`
-    if (highest > last) path += `V${round(y(highest), 1)}`
-    path += `V${round(y(last), 1)}`
-  }
+  const columns = new Map<number, number>()
   for (const { at, count } of Timeline.levels(attempts)) {
-    const here = Math.round(x(at) * 2) / 2
-    if (here !== column) {
-      draw()
-      column = here
-      highest = count
-    }
-    highest = Math.max(highest, count)
-    last = count
+    const column = Math.round(x(at))
+    columns.set(column, Math.max(count, columns.get(column) ?? 0))
   }
-  draw()
+  const steps = Array.from(columns, ([column, count]) => `H${column}V${round(y(count), 1)}`).join("")
+  const path = `M${margin} ${round(y(0), 1)}${steps}V${round(y(0), 1)}`
   return `<path class="halo" d="${path}"/><path class="level" d="${path}"/>`
 }
 

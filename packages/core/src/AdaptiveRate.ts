@@ -74,7 +74,7 @@ export const controller = (options: Options): Controller => ({
         const mean = totalMillis / ended
         ended = 0
         totalMillis = 0
-        return limits.rate.setRate(next(options, limits.rate.uploadsPerSecond, mean))
+        return limits.set({ uploadsPerSecond: next(options, limits.rate.uploadsPerSecond, mean) })
       })
       yield* Effect.sleep(options.interval ?? defaults.interval).pipe(
         Effect.zipRight(adjust),

@@ -44,6 +44,11 @@ export interface Body {
   readonly stream: (options?: { readonly blockSize?: number | undefined }) => Stream.Stream<Uint8Array, UploadError>
   /** All bytes as one array, checked as above. For when `inOnePiece` holds. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
+  /**
+   * Runs an effect during which the attempt is not taken for stalled, although no bytes move: for what is waited for on
+   * this side, such as a turn to have a file or a connection open.
+   */
+  readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /**

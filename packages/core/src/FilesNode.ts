@@ -13,6 +13,7 @@
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -62,8 +63,8 @@ export interface DirectoryOptions {
   /** What to take, by key; a directory that is left out is not looked into. Defaults to everything. */
   readonly filter?: ((key: string, kind: "file" | "directory") => boolean) | undefined
   /**
-   * Whether symbolic links are followed. A link that leads out of the directory, or back to a directory that is being
-   * walked, is skipped all the same. Defaults to `false`.
+   * Whether symbolic links are followed. A link that leads out of the directory, or back to a directory that it is in, is
+   * skipped all the same. What is reached by several names is uploaded under each. Defaults to `false`.
    */
   readonly followSymlinks?: boolean | undefined
 }
@@ -91,11 +92,12 @@ export const directory = (
 ): Stream.Stream<UploadList.Item, SourceUnreadable> =>
   Stream.unwrap(
     Effect.map(
-      call<string>(root, (done) => fs.realpath(root, done)),
-      (realRoot) => {
-        const walk = new Walk(realRoot, options)
-        return Stream.ensuring(Stream.repeatEffectChunkOption(walk.nextBatch), walk.close)
-      }
+      Effect.flatMap(call<string>(root, (done) => fs.realpath(root, done)), (realRoot) =>
+        Effect.map(
+          call<fs.BigIntStats>(realRoot, (done) => fs.stat(realRoot, bigint, done)),
+          (stat) => new Walk(realRoot, stat, options)
+        )),
+      (walk) => Stream.ensuring(Stream.repeatEffectChunkOption(walk.nextBatch), walk.close)
     )
   )
 
@@ -170,7 +172,9 @@ class FileSource implements ByteSource.ByteSource {
   }
 
   private get open(): Effect.Effect<number, SourceUnreadable> {
-    const flags = fs.constants.O_RDONLY | (this.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
+    // Where a pipe has taken the file's place, opening it would wait for a writer for ever.
+    const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
+      (this.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
     return call<number>(this.path, (done) => fs.open(this.path, flags, done))
   }
 
@@ -242,89 +246,127 @@ const holdPermit: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() =>
   )
 })
 
+/** A directory on the way down, with those that it is in. */
+interface Place {
+  readonly key: string
+  readonly identity: string
+  readonly parent: Place | undefined
+}
+
+/** The directory that is open. */
+interface Current {
+  readonly place: Place
+  readonly handle: fs.Dir
+  /** Names with a replacement character that were seen in it. */
+  readonly replaced: Set<string>
+}
+
 /** A walk in progress: the directory that is open, and those still to come. */
 class Walk {
   private readonly root: string
   private readonly options: DirectoryOptions
-  private readonly pending: Array<string> = [""]
-  private readonly walked = new Set<string>()
-  private current: { readonly key: string; readonly handle: fs.Dir } | undefined = undefined
+  private readonly pending: Array<Place>
+  private current: Current | undefined = undefined
 
-  constructor(root: string, options: DirectoryOptions) {
+  constructor(root: string, stat: fs.BigIntStats, options: DirectoryOptions) {
     this.root = root
     this.options = options
+    this.pending = [{ key: "", identity: identityOf(stat), parent: undefined }]
   }
 
   private pathOf(key: string): string {
     return key === "" ? this.root : path.join(this.root, key)
   }
 
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  readonly close: Effect.Effect<void> = Effect.uninterruptible(Effect.suspend(() => {
     const { current } = this
     this.current = undefined
     return current === undefined
       ? Effect.void
-      : Effect.ignore(call<void>(current.key, (done) => current.handle.close((error) => done(error ?? null))))
-  })
+      : Effect.ignore(
+        call<void>(current.place.key, (done) => current.handle.close((error) => done(error ?? null)))
+      )
+  }))
 
   readonly nextBatch: Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> = Effect.suspend(
     () => {
-      if (this.current !== undefined) return Effect.mapError(this.readOn(this.current), Option.some)
-      const key = this.pending.pop()
-      if (key === undefined) return Effect.fail(Option.none())
-      return Effect.as(this.enter(key), Chunk.empty<UploadList.Item>()).pipe(
-        Effect.catchAll((error) =>
-          key === ""
-            ? Effect.fail(Option.some(error))
-            : Effect.succeed(Chunk.of<UploadList.Item>(failed(`${key}/`, error)))
-        )
-      )
+      if (this.current !== undefined) return this.readOn(this.current)
+      const place = this.pending.pop()
+      return place === undefined
+        ? Effect.fail(Option.none())
+        : Effect.catchAll(Effect.as(this.enter(place), Chunk.empty()), (error) => unreadableDirectory(place, error))
     }
   )
 
-  private enter(key: string): Effect.Effect<void, SourceUnreadable> {
-    const directoryPath = this.pathOf(key)
+  private enter(place: Place): Effect.Effect<void, SourceUnreadable> {
+    const directoryPath = this.pathOf(place.key)
     return Effect.map(
       call<fs.Dir>(directoryPath, (done) => fs.opendir(directoryPath, { bufferSize: batchSize }, done)),
       (handle) => {
-        this.current = { key, handle }
+        this.current = { place, handle, replaced: new Set() }
       }
-    )
+    ).pipe(Effect.uninterruptible)
   }
 
   private readOn(
-    current: { readonly key: string; readonly handle: fs.Dir }
-  ): Effect.Effect<Chunk.Chunk<UploadList.Item>, SourceUnreadable> {
+    { handle, place, replaced }: Current
+  ): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> {
     return Effect.gen(this, function*() {
+      const directoryPath = this.pathOf(place.key)
       const names: Array<string> = []
+      let problem: SourceUnreadable | undefined = undefined
       while (names.length < batchSize) {
-        const entry = yield* call<fs.Dirent | null>(current.key, (done) => current.handle.read(done))
-        if (entry === null) {
-          yield* this.close
-          break
+        const entry = yield* Effect.either(call<fs.Dirent | null>(directoryPath, (done) => handle.read(done)))
+        if (Either.isRight(entry) && entry.right !== null) {
+          names.push(entry.right.name)
+          continue
         }
-        names.push(entry.name)
+        if (Either.isLeft(entry)) problem = entry.left
+        yield* this.close
+        break
       }
       names.sort()
-      const keys = names.map((name) => current.key === "" ? name : `${current.key}/${name}`)
-      const items = yield* Effect.forEach(keys, (key) => this.look(key), { concurrency: 16 })
-      this.pending.push(...items.flatMap((item) => typeof item === "string" ? [item] : []).reverse())
-      return Chunk.unsafeFromArray(items.filter((item) => typeof item === "object"))
+      const found = yield* Effect.forEach(names, (name) => this.look(place, name, replaced), { concurrency: 16 })
+      this.pending.push(...found.filter(isPlace).reverse())
+      const items = Chunk.unsafeFromArray(found.filter(isItem))
+      return problem === undefined ? items : Chunk.appendAll(items, yield* unreadableDirectory(place, problem))
     })
   }
 
-  /** What is at a key: an item, the key itself where it is a directory to walk, or nothing where it is left out. */
-  private look(key: string): Effect.Effect<UploadList.Item | string | undefined> {
+  /** What is under a name: an item, a directory to walk, or nothing where it is left out. */
+  private look(
+    parent: Place,
+    name: string,
+    replaced: Set<string>
+  ): Effect.Effect<UploadList.Item | Place | undefined> {
+    const key = parent.key === "" ? name : `${parent.key}/${name}`
     const entryPath = this.pathOf(key)
-    return call<fs.BigIntStats>(entryPath, (done) => fs.lstat(entryPath, bigint, done)).pipe(
+    // Bytes that are not UTF-8 were replaced: the name in hand is not the file's, and may be another's.
+    const odd = name.includes("\ufffd")
+    const twice = odd && replaced.has(name)
+    if (odd) replaced.add(name)
+    return Effect.suspend(() =>
+      twice
+        ? Effect.fail(notUtf8(entryPath))
+        : call<fs.BigIntStats>(entryPath, (done) => fs.lstat(entryPath, bigint, done))
+    ).pipe(
       Effect.flatMap((stat) =>
-        stat.isSymbolicLink() ? this.lookThrough(key) : Effect.succeed(this.classify(key, stat, false))
+        stat.isSymbolicLink() ? this.lookThrough(parent, key) : Effect.succeed(this.classify(parent, key, stat, false))
       ),
-      Effect.catchAll((error) => Effect.succeed(this.wants(key, "file") ? failed(key, error) : undefined))
+      Effect.catchAll((error) =>
+        Effect.succeed(
+          this.wants(key, "file")
+            ? failed(key, odd && error.reason === "NotFound" ? notUtf8(entryPath) : error)
+            : undefined
+        )
+      )
     )
   }
 
-  private lookThrough(key: string): Effect.Effect<UploadList.Item | string | undefined, SourceUnreadable> {
+  private lookThrough(
+    parent: Place,
+    key: string
+  ): Effect.Effect<UploadList.Item | Place | undefined, SourceUnreadable> {
     if (this.options.followSymlinks !== true) {
       return Effect.succeed(
         this.wants(key, "file")
@@ -339,10 +381,7 @@ class Walk {
         return UploadResult.skipped(key, "It is a symbolic link that leads out of the directory.")
       }
       const stat = yield* call<fs.BigIntStats>(target, (done) => fs.stat(target, bigint, done))
-      if (stat.isDirectory() && this.pathOf(key).startsWith(target === this.root ? target : target + path.sep)) {
-        return UploadResult.skipped(key, "It is a symbolic link to a directory that it is in.")
-      }
-      return this.classify(key, stat, true)
+      return this.classify(parent, key, stat, true)
     })
   }
 
@@ -350,22 +389,50 @@ class Walk {
     return this.options.filter?.(key, kind) ?? true
   }
 
-  private classify(key: string, stat: fs.BigIntStats, followed: boolean): UploadList.Item | string | undefined {
-    if (stat.isDirectory()) {
-      if (!this.wants(key, "directory")) return undefined
-      if (this.options.followSymlinks === true) {
-        const identity = `${stat.dev}:${stat.ino}`
-        if (this.walked.has(identity)) return UploadResult.skipped(key, "The directory is uploaded under another name.")
-        this.walked.add(identity)
-      }
-      return key
+  private classify(
+    parent: Place,
+    key: string,
+    stat: fs.BigIntStats,
+    followed: boolean
+  ): UploadList.Item | Place | undefined {
+    if (!stat.isDirectory()) {
+      if (!this.wants(key, "file")) return undefined
+      return stat.isFile()
+        ? fileOf(key, this.pathOf(key), stat, followed)
+        : UploadResult.skipped(key, "It is not a regular file.")
     }
-    if (!this.wants(key, "file")) return undefined
-    return stat.isFile()
-      ? fileOf(key, this.pathOf(key), stat, followed)
-      : UploadResult.skipped(key, "It is not a regular file.")
+    if (!this.wants(key, "directory")) return undefined
+    if (this.options.followSymlinks !== true) return { key, identity: "", parent: undefined }
+    const identity = identityOf(stat)
+    for (let place: Place | undefined = parent; place !== undefined; place = place.parent) {
+      if (place.identity === identity) {
+        return UploadResult.skipped(key, "It is a symbolic link to a directory that it is in.")
+      }
+    }
+    return { key, identity, parent }
   }
 }
+
+const identityOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}`
+
+const isPlace = (found: UploadList.Item | Place | undefined): found is Place =>
+  found !== undefined && "identity" in found
+
+const isItem = (found: UploadList.Item | Place | undefined): found is UploadList.Item =>
+  found !== undefined && !("identity" in found)
+
+const notUtf8 = (filePath: string): SourceUnreadable =>
+  new SourceUnreadable({
+    reason: "Failed",
+    detail: `${filePath} has a name that is not valid UTF-8, and cannot be read by it.`
+  })
+
+/** A directory that cannot be read fails alone, unless it is the root. */
+const unreadableDirectory = (
+  place: Place,
+  error: SourceUnreadable
+): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> =>
+  place.key === "" ? Effect.fail(Option.some(error)) : Effect.succeed(Chunk.of(failed(`${place.key}/`, error)))
 
 const failed = (key: string, error: SourceUnreadable): UploadResult.Failed => ({
   _tag: "Failed",

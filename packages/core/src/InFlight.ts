@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import { Line } from "./internal/line.js"
 
 /**
@@ -31,8 +32,11 @@ export interface InFlight {
    * it leaves the line and holds nothing. Where a scope of use can be written down, use `withPermits`.
    */
   readonly take: (permits: number, granted: () => void) => Effect.Effect<void>
-  /** Runs an effect while holding `permits`. */
-  readonly withPermits: (permits: number) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Runs an effect while holding `permits`. What is waited for beforehand goes through `waiting`, if that is given. */
+  readonly withPermits: (
+    permits: number,
+    waiting?: (turn: Effect.Effect<void>) => Effect.Effect<void>
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Changes the number of permits. Those that are out stay out until they are given back. */
   readonly resize: (limit: number) => Effect.Effect<void>
 }
@@ -122,11 +126,14 @@ class Budget implements InFlight {
     })
   }
 
-  withPermits(permits: number): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> {
+  withPermits(
+    permits: number,
+    waiting: (turn: Effect.Effect<void>) => Effect.Effect<void> = identity
+  ): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> {
     return (effect) =>
       Effect.suspend(() => {
         let held = false
-        return Effect.zipRight(this.take(permits, () => held = true), effect).pipe(
+        return Effect.zipRight(waiting(this.take(permits, () => held = true)), effect).pipe(
           Effect.ensuring(Effect.sync(() => {
             if (held) this.unsafeRelease(permits)
           }))

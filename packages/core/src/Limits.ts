@@ -36,7 +36,7 @@ export interface Limits {
   readonly current: Effect.Effect<Settings>
   /** Changes some knobs. More room is used at once; less room is reached as attempts in flight end. */
   readonly set: (settings: Partial<Settings>) => Effect.Effect<void>
-  /** The budget of uploads in flight. */
+  /** The budget of uploads in flight. Resize it by `set`, which tells the runs. */
   readonly inFlight: InFlight.InFlight
   /** The limit on starts. */
   readonly rate: RateLimit.RateLimit

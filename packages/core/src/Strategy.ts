@@ -114,10 +114,11 @@ export const bandwidth = (options: { readonly bytesPerSecond: ByteSize.ByteSizeI
  */
 export const stack = (...strategies: ReadonlyArray<Strategy>): Strategy => ({
   name: strategies.map((strategy) => strategy.name).join("+"),
-  concurrency: Math.min(...strategies.map((strategy) => strategy.concurrency)),
-  uploadsPerSecond: Math.min(...strategies.map((strategy) => strategy.uploadsPerSecond)),
-  bytesPerSecond: Math.min(...strategies.map((strategy) => strategy.bytesPerSecond)),
-  controllers: strategies.flatMap((strategy) => strategy.controllers)
+  ...tightest(strategies),
+  controllers: strategies.flatMap((strategy) => {
+    const others = tightest(strategies.filter((other) => other !== strategy))
+    return strategy.controllers.map((controller) => within(others, controller))
+  })
 })
 
 /**
@@ -129,6 +130,32 @@ export const stack = (...strategies: ReadonlyArray<Strategy>): Strategy => ({
  */
 export const optimalWorkerCount = (machine: { readonly cpus: number; readonly openFiles: number }): number =>
   Math.max(1, Math.min(machine.cpus * 4, Math.floor((machine.openFiles - reservedFiles) / 2)))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const tightest = (all: ReadonlyArray<Settings>): Settings => ({
+  concurrency: Math.min(...all.map((settings) => settings.concurrency)),
+  uploadsPerSecond: Math.min(...all.map((settings) => settings.uploadsPerSecond)),
+  bytesPerSecond: Math.min(...all.map((settings) => settings.bytesPerSecond))
+})
+
+/** A controller that cannot set a knob looser than the ceilings. */
+const within = (ceilings: Settings, controller: Controller): Controller => ({
+  name: controller.name,
+  start: (limits) =>
+    controller.start({
+      ...limits,
+      set: ({ bytesPerSecond, concurrency, uploadsPerSecond }) =>
+        limits.set({
+          ...(concurrency !== undefined && { concurrency: Math.min(concurrency, ceilings.concurrency) }),
+          ...(uploadsPerSecond !== undefined &&
+            { uploadsPerSecond: Math.min(uploadsPerSecond, ceilings.uploadsPerSecond) }),
+          ...(bytesPerSecond !== undefined && { bytesPerSecond: Math.min(bytesPerSecond, ceilings.bytesPerSecond) })
+        })
+    })
+})
 
 /** Files that a process has open whatever it does: its streams, its event loop, its libraries. */
 const reservedFiles = 32

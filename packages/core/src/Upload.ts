@@ -102,7 +102,7 @@ export class Upload implements Body.Owner {
    */
   attemptStartedAt = 0
   /**
-   * When the present attempt last moved bytes.
+   * When the present attempt last moved bytes, or last ended a wait that is not the destination's fault.
    *
    * @since 0.1.0
    */
@@ -134,6 +134,10 @@ export class Upload implements Body.Owner {
   /** @internal */
   opened = false
   /** @internal */
+  bodyEnded = false
+  /** @internal */
+  waits = 0
+  /** @internal */
   sourceError: UploadError | undefined = undefined
   /** @internal */
   driver: RetryPolicy.Driver | undefined = undefined
@@ -160,6 +164,27 @@ export class Upload implements Body.Owner {
   }
 
   /** @internal */
+  onWait(): void {
+    this.waits += 1
+  }
+
+  /** @internal */
+  onGo(): void {
+    this.waits -= 1
+    this.lastByteAt = this.observer.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** @internal */
+  onRead(): void {
+    this.lastByteAt = this.observer.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** @internal */
+  onEnd(): void {
+    this.bodyEnded = true
+  }
+
+  /** @internal */
   onSent(bytes: number): void {
     this.observer.sent(this, bytes)
   }
@@ -180,17 +205,26 @@ export class Upload implements Body.Owner {
 export const run = (context: Context, upload: Upload): Effect.Effect<void> => {
   const { observer } = upload
   const now = observer.clock.unsafeCurrentTimeMillis()
-  if (upload.attempt === 0) upload.startedAt = now
+  if (upload.attempt === 0) {
+    upload.startedAt = now
+    const error = refusal(context, upload.file)
+    if (error !== undefined) {
+      endAttempt(context, upload, "Failed")
+      return observer.settled(upload, { _tag: "Failed", error, again: false })
+    }
+  }
   upload.attempt += 1
   upload.attemptStartedAt = now
   upload.lastByteAt = now
   upload.sent = 0
+  upload.waits = 0
+  upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
   const announced = observer.attemptStarted(upload)
   // Suspended, so that what an attempt is made of is not held while it waits.
   const attempted = Effect.suspend(() => attempt(context, upload))
-  return Effect.matchCauseEffect(announced === Effect.void ? attempted : Effect.zipRight(announced, attempted), {
+  return Effect.matchCauseEffect(announced === Effect.void ? attempted : afterTelling(upload, announced, attempted), {
     onSuccess: (stored) => succeeded(context, upload, stored),
     onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
   })
@@ -255,10 +289,23 @@ export const nextRound = (upload: Upload, lastError: UploadError): Upload => {
 /** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
 const maxBuffered = 8 * 1024 * 1024
 
+/** Whoever is told of the attempt may be slow: that is no stall. */
+const afterTelling = <A, E>(
+  upload: Upload,
+  told: Effect.Effect<void>,
+  attempted: Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  upload.onWait()
+  return Effect.flatMap(told, () => {
+    upload.onGo()
+    return attempted
+  })
+}
+
 const succeeded = (context: Context, upload: Upload, stored: Destination.Stored): Effect.Effect<void> => {
-  const { size } = upload.file
-  if (size !== undefined && upload.sent !== size) {
-    return failed(context, upload, endedBeforeAllWasSent(size, upload.sent))
+  const { size } = upload
+  if (size === undefined ? !upload.bodyEnded : upload.sent !== size) {
+    return failed(context, upload, answeredEarly(size, upload.sent))
   }
   endAttempt(context, upload, "Succeeded")
   context.budget.unsafeRefund(upload.attempt - 1)
@@ -298,25 +345,33 @@ const errorOf = (upload: Upload, cause: Cause.Cause<UploadError>): UploadError =
         cause: Cause.squash(cause)
       }))
 
-const attempt = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const { file, source } = upload
+/** Why a file is not even tried. */
+const refusal = ({ destination }: Context, file: UploadFile): Rejected | undefined => {
   const problem = ObjectKey.problem(file.key)
-  if (problem !== undefined) {
-    return Effect.fail(
-      new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
-    )
-  }
-  const { capabilities } = context.destination
-  if (file.size !== undefined && file.size > capabilities.maxPutSize) return Effect.fail(tooLarge(capabilities))
-  if (source.fingerprint !== undefined && upload.fingerprint === undefined) {
-    return Effect.flatMap(source.fingerprint, (fingerprint) => {
-      upload.fingerprint = fingerprint
-      return put(context, upload)
+  return problem !== undefined
+    ? new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
+    : file.size !== undefined && file.size > destination.capabilities.maxPutSize
+    ? tooLarge(destination.capabilities)
+    : undefined
+}
+
+const attempt = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { fingerprint } = upload.source
+  return fingerprint === undefined || upload.fingerprint !== undefined
+    ? sizedPut(context, upload)
+    : Effect.flatMap(fingerprint, (now) => {
+      upload.fingerprint = now
+      return sizedPut(context, upload)
     })
-  }
-  return upload.size === undefined && !capabilities.unknownSize
-    ? Effect.flatMap(buffer(upload), () => put(context, upload))
-    : put(context, upload)
+}
+
+const sizedPut = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { capabilities } = context.destination
+  if (upload.size !== undefined || capabilities.unknownSize) return put(context, upload)
+  return Effect.flatMap(
+    buffer(upload),
+    (size) => size > capabilities.maxPutSize ? Effect.fail(tooLarge(capabilities)) : put(context, upload)
+  )
 }
 
 const put = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> =>
@@ -328,10 +383,12 @@ const put = (context: Context, upload: Upload): Effect.Effect<Destination.Stored
     modifiedAt: upload.file.modifiedAt
   })
 
-const endedBeforeAllWasSent = (size: number, sent: number) =>
+const answeredEarly = (size: number | undefined, sent: number) =>
   new IntegrityMismatch({
     reason: "Size",
-    detail: `The destination called the object stored after ${sent} of ${size} bytes.`
+    detail: `The destination called the object stored after ${sent} ${
+      size === undefined ? "bytes" : `of ${size} bytes`
+    }, before its end.`
   })
 
 const tooLarge = (capabilities: Destination.Capabilities) =>
@@ -341,13 +398,14 @@ const tooLarge = (capabilities: Destination.Capabilities) =>
   })
 
 /** Reads a source of unknown size into memory, once, so that its size is known and it can be sent again. */
-const buffer = (upload: Upload): Effect.Effect<void, UploadError> =>
+const buffer = (upload: Upload): Effect.Effect<number, UploadError> =>
   Effect.suspend(() => {
     upload.opened = true
     let total = 0
     return upload.source.read({ offset: 0 }).pipe(
       Stream.mapEffect((block) => {
         total += block.length
+        upload.onRead()
         return total <= maxBuffered ? Effect.succeed(block) : Effect.fail(
           new Rejected({
             reason: "Unsupported",
@@ -360,6 +418,7 @@ const buffer = (upload: Upload): Effect.Effect<void, UploadError> =>
       Stream.runCollect,
       Effect.map((blocks) => {
         upload.source = ByteSource.fromBytes(ByteSource.concat(Array.from(blocks)))
+        return total
       })
     )
   })

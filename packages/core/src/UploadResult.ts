@@ -51,7 +51,7 @@ export interface Skipped {
 export interface Failed {
   readonly _tag: "Failed"
   readonly file: Pick<UploadFile, "key" | "size">
-  /** How often it was tried; 0 when it could not even be listed, or its key was refused. */
+  /** How often it was tried; 0 when it could not even be listed, or was refused for its key or size. */
   readonly attempts: number
   readonly error: UploadError
   readonly duration: Duration.Duration

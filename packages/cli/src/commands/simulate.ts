@@ -145,6 +145,31 @@ export const picture = (scenario: Scenario, outcomes: ReadonlyArray<Outcome>): T
   }))
 })
 
+/** A flag that is decoded as it is read. */
+const flag = <A>(
+  name: string,
+  placeholder: string,
+  decode: Decode<A>,
+  takes: string,
+  byDefault: A
+): Options.Options<A> =>
+  Options.text(name).pipe(
+    Options.withPseudoName(placeholder),
+    Options.mapEffect((text) =>
+      Either.fromOption(
+        decode(text),
+        () => ValidationError.invalidValue(HelpDoc.p(wrongValue(`--${name}`, text, takes)))
+      )
+    ),
+    Options.optional,
+    Options.map(Option.getOrElse(() => byDefault))
+  )
+
+const decodePercentage: Decode<number> = (text) => {
+  const percent = Number(/^(\d+(?:\.\d+)?|\.\d+)\s*%$/.exec(text.trim())?.[1])
+  return percent <= 100 ? Option.some(percent / 100) : Option.none()
+}
+
 /** The command. */
 export const simulate = Command.make(
   "simulate",
@@ -223,30 +248,6 @@ export const simulate = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-const flag = <A>(
-  name: string,
-  placeholder: string,
-  decode: Decode<A>,
-  takes: string,
-  byDefault: A
-): Options.Options<A> =>
-  Options.text(name).pipe(
-    Options.withPseudoName(placeholder),
-    Options.mapEffect((text) =>
-      Either.fromOption(
-        decode(text),
-        () => ValidationError.invalidValue(HelpDoc.p(wrongValue(`--${name}`, text, takes)))
-      )
-    ),
-    Options.optional,
-    Options.map(Option.getOrElse(() => byDefault))
-  )
-
-const decodePercentage: Decode<number> = (text) => {
-  const percent = Number(/^(\d+(?:\.\d+)?|\.\d+)\s*%$/.exec(text.trim())?.[1])
-  return percent <= 100 ? Option.some(percent / 100) : Option.none()
-}
-
 const patterns = ({ baseRate, rate, workers }: Scenario) => [
   { name: "unlimited", detail: "all at once", strategy: Strategy.unlimited },
   { name: "worker pool", detail: Format.counted(workers, "worker"), strategy: Strategy.workerPool({ workers }) },
@@ -262,7 +263,7 @@ const patterns = ({ baseRate, rate, workers }: Scenario) => [
   }
 ]
 
-const perSecond = (rate: number): string => `${Number(rate.toPrecision(3))}`
+const perSecond = (rate: number): string => rate.toLocaleString("en-US", { maximumSignificantDigits: 3 })
 
 const seconds = (millis: number): string =>
   `${(millis / 1_000).toLocaleString("en-US", { minimumFractionDigits: 3, maximumFractionDigits: 3 })} s`
@@ -278,8 +279,7 @@ const describe = ({ failures, latency, maxSize, minSize, seed }: Scenario): stri
   ].join(", ")
 
 const cellsOf = ({ bytes, durationMillis, files, peakInFlight, retries }: UploadReport): ReadonlyArray<string> => {
-  const rate = (amount: number) =>
-    durationMillis === 0 ? "-" : Number(((amount * 1_000) / durationMillis).toPrecision(3)).toLocaleString("en-US")
+  const rate = (amount: number) => durationMillis === 0 ? "-" : rounded((amount * 1_000) / durationMillis)
   return [
     seconds(durationMillis),
     rate(files.uploaded),
@@ -288,6 +288,12 @@ const cellsOf = ({ bytes, durationMillis, files, peakInFlight, retries }: Upload
     Format.count(retries),
     Format.count(files.failed)
   ]
+}
+
+/** `0.041`, `14.7`, `1,234` */
+const rounded = (value: number): string => {
+  const digits = value < 1 ? 3 : value < 100 ? 1 : 0
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
 const jsonOf = (scenario: Scenario, { detail, name, report }: Outcome) => ({

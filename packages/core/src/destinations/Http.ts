@@ -27,6 +27,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { Body, PutRequest, Stored } from "../Destination.js"
+import * as InFlight from "../InFlight.js"
 import { Conflict, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -54,7 +55,17 @@ export interface Options {
   readonly credentials?: Credentials | undefined
   /** The method. Defaults to `PUT`. */
   readonly method?: "PUT" | "POST" | undefined
+  /** How many requests are under way at once, at most; other uploads wait for their turn. Defaults to 256. */
+  readonly maxRequests?: number | undefined
 }
+
+/**
+ * The options' defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { method: "PUT", maxRequests: 256 } as const
 
 /**
  * Credentials of a bearer token.
@@ -109,20 +120,21 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
   Effect.map(HttpClient.HttpClient, (httpClient) => {
     const client = HttpClient.withTracerDisabledWhen(httpClient, () => true)
     const name = renderUrl(options.url)
+    const requests = InFlight.make(options.maxRequests ?? defaults.maxRequests)
     const headers = Headers.fromInput({
       ...options.headers,
       ...(options.credentials !== undefined && { authorization: Redacted.value(options.credentials) })
     })
     const put = ({ body, contentType, key }: PutRequest): Effect.Effect<Stored, UploadError> =>
       Effect.gen(function*() {
-        const request = HttpClientRequest.make(options.method ?? "PUT")(urlOf(options.url, key), {
+        const request = HttpClientRequest.make(options.method ?? defaults.method)(urlOf(options.url, key), {
           headers,
           body: yield* bodyOf(body, contentType ?? "application/octet-stream")
         })
         const response = yield* Effect.mapError(client.execute(request), (error) => requestFailed(name, error))
         if (response.status >= 200 && response.status < 300) return { etag: response.headers["etag"] }
         return yield* refused(name, response)
-      }).pipe(Effect.scoped)
+      }).pipe(Effect.scoped, requests.withPermits(1, (turn) => body.unwatched(turn)))
     return Destination.of({ name, capabilities: { maxPutSize: Infinity, unknownSize: false }, put })
   })
 

@@ -14,7 +14,6 @@ import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -90,48 +89,65 @@ export const make = (
     const root = yield* fs.makeDirectory(options.root, { recursive: true }).pipe(
       Effect.zipRight(fs.access(options.root, { writable: true })),
       Effect.zipRight(fs.realPath(options.root)),
-      Effect.mapError(errorOf(options.root))
+      Effect.mapError(unusable(options.root))
     )
     const inside = root.endsWith(path.sep) ? root : root + path.sep
-    const known = new Set([root])
-
-    /** Makes a directory and sees that it really is inside. What was seen is remembered for a while. */
-    const ensureDirectory = (directory: string): Effect.Effect<void, UploadError> => {
-      if (known.has(directory)) return Effect.void
-      return fs.makeDirectory(directory, { recursive: true }).pipe(
-        Effect.zipRight(fs.realPath(directory)),
-        Effect.mapError(errorOf(directory)),
-        Effect.flatMap((real) => {
-          if (!real.startsWith(inside)) return Effect.fail(leadsOut(directory))
-          if (known.size >= maxKnown) known.clear()
-          known.add(directory)
-          return Effect.void
-        })
-      )
-    }
+    const known = new Set<string>()
 
     const sync = (filePath: string): Effect.Effect<void, PlatformError> =>
       Effect.scoped(Effect.flatMap(fs.open(filePath), (file) => file.sync))
 
+    const make = (directory: string): Effect.Effect<string, PlatformError> =>
+      Effect.catchIf(
+        Effect.as(fs.makeDirectory(directory), directory),
+        (error) => codeOf(error) === "EEXIST",
+        () => fs.realPath(directory)
+      )
+
+    /** Makes a directory where it is missing, and never behind a link that leads out. What was seen is remembered for a while. */
+    const ensureDirectory = (directory: string): Effect.Effect<void, UploadError> => {
+      if (directory === root || known.has(directory)) return Effect.void
+      return Effect.gen(function*() {
+        const there = yield* Effect.mapError(fs.exists(directory), errorOf(directory))
+        if (!there) yield* ensureDirectory(path.dirname(directory))
+        const real = yield* Effect.mapError(there ? fs.realPath(directory) : make(directory), errorOf(directory))
+        if (!(real + path.sep).startsWith(inside)) return yield* Effect.fail(leadsOut(directory))
+        if (fsync) yield* Effect.mapError(sync(path.dirname(directory)), errorOf(directory))
+        if (known.size >= maxKnown) known.clear()
+        known.add(directory)
+      })
+    }
+
+    /** Opens a new file under a temporary name; where somebody else has drawn the same name, another is drawn. */
+    const openTemporary = (directory: string, created: (temporary: string) => void) =>
+      Effect.gen(function*() {
+        const temporary = path.join(directory, `.sluice-${yield* randomName}.part`)
+        const file = yield* fs.open(temporary, { flag: "wx" })
+        created(temporary)
+        return file
+      }).pipe(
+        Effect.retry({ times: 10, while: (error) => codeOf(error) === "EEXIST" }),
+        Effect.mapError(errorOf(directory)),
+        Effect.uninterruptible
+      )
+
     // A write in progress is never cut: its descriptor could be another file's by the time it reaches the disk.
-    const write = (temporary: string, { body }: PutRequest): Effect.Effect<void, UploadError> =>
-      openFiles.withPermits(1)(
-        Effect.scoped(
-          Effect.gen(function*() {
-            const inOnePiece = body.inOnePiece ? yield* body.bytes : undefined
-            const file = yield* Effect.mapError(fs.open(temporary, { flag: "wx" }), errorOf(temporary))
-            const writeBlock = (block: Uint8Array) =>
-              Effect.uninterruptible(Effect.mapError(file.writeAll(block), errorOf(temporary)))
-            if (inOnePiece === undefined) yield* Stream.runForEach(body.stream({ blockSize }), writeBlock)
-            else if (inOnePiece.length > 0) yield* writeBlock(inOnePiece)
-            if (fsync) yield* Effect.uninterruptible(Effect.mapError(file.sync, errorOf(temporary)))
-          })
-        )
+    const write = (directory: string, { body }: PutRequest, created: (temporary: string) => void) =>
+      Effect.scoped(
+        Effect.gen(function*() {
+          const inOnePiece = body.inOnePiece ? yield* body.bytes : undefined
+          const file = yield* openTemporary(directory, created)
+          const writeBlock = (block: Uint8Array) =>
+            Effect.uninterruptible(Effect.mapError(file.writeAll(block), errorOf(directory)))
+          if (inOnePiece === undefined) yield* Stream.runForEach(body.stream({ blockSize }), writeBlock)
+          else if (inOnePiece.length > 0) yield* writeBlock(inOnePiece)
+          if (fsync) yield* Effect.uninterruptible(Effect.mapError(file.sync, errorOf(directory)))
+        })
       )
 
     const commit = (temporary: string, target: string, modifiedAt: number | undefined) =>
       Effect.gen(function*() {
-        if (modifiedAt !== undefined) yield* fs.utimes(temporary, modifiedAt / 1000, modifiedAt / 1000)
+        if (modifiedAt !== undefined) yield* fs.utimes(temporary, timeOf(modifiedAt), timeOf(modifiedAt))
         yield* fs.rename(temporary, target)
         if (fsync) yield* sync(path.dirname(target))
       }).pipe(Effect.mapError(errorOf(target)), Effect.uninterruptible)
@@ -142,16 +158,19 @@ export const make = (
       if (problem !== undefined) return Effect.fail(invalidKey(request.key, problem))
       const target = path.join(root, request.key)
       const directory = path.dirname(target)
-      return Effect.gen(function*() {
-        yield* ensureDirectory(directory)
-        const temporary = path.join(directory, `.sluice-${yield* randomName}.part`)
-        yield* write(temporary, request).pipe(
-          Effect.zipRight(commit(temporary, target, request.modifiedAt)),
-          Effect.onExit((exit) =>
-            Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(temporary, { force: true }))
-          )
+      return Effect.suspend(() => {
+        let temporary = ""
+        return ensureDirectory(directory).pipe(
+          Effect.zipRight(write(directory, request, (created) => temporary = created)),
+          Effect.zipRight(Effect.suspend(() => commit(temporary, target, request.modifiedAt))),
+          Effect.as({}),
+          Effect.onError(() => {
+            // What was seen of the directories may not be so any more.
+            known.clear()
+            return temporary === "" ? Effect.void : Effect.ignore(fs.remove(temporary, { force: true }))
+          }),
+          openFiles.withPermits(1, (turn) => request.body.unwatched(turn))
         )
-        return {}
       })
     }
 
@@ -181,6 +200,12 @@ const invalidKey = (key: string, problem: string) =>
 
 const leadsOut = (directory: string) =>
   new Rejected({ reason: "InvalidKey", detail: `${directory} is a link that leads out of the destination.` })
+
+/**
+ * A time as `utimes` takes it. Numbers are cut to microseconds there, so they get half of one more; numbers before 1970
+ * are taken for the present, dates are not.
+ */
+const timeOf = (millis: number): number | Date => millis < 0 ? new Date(millis) : millis / 1000 + 5e-7
 
 const codeOf = (error: PlatformError): string | undefined => {
   const cause = error._tag === "SystemError" ? error.cause : undefined
@@ -214,4 +239,16 @@ const errorOf = (filePath: string) => (error: PlatformError): UploadError => {
     default:
       return new Transient({ reason: "Unavailable", detail: `${filePath} cannot be written (${said}).`, cause: error })
   }
+}
+
+/** What the same means for the whole destination: whatever it is, no upload can work. */
+const unusable = (root: string) => (error: PlatformError): UploadError => {
+  const problem = errorOf(root)(error)
+  return problem._tag === "Rejected"
+    ? problem
+    : new Rejected({
+      reason: "NotFound",
+      detail: `${root} cannot be used as a directory (${codeOf(error)}).`,
+      cause: error
+    })
 }

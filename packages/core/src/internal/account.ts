@@ -4,6 +4,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
 import * as Bandwidth from "../Bandwidth.js"
@@ -18,6 +19,8 @@ import type { UploadResult } from "../UploadResult.js"
 import { Broadcast } from "./broadcast.js"
 import type * as FileList from "./fileList.js"
 import { Tally } from "./tally.js"
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 export interface AccountOptions {
   readonly clock: Clock.Clock
@@ -175,9 +178,12 @@ export class Account implements FileList.Counter<UploadList.Item> {
     }
     const { onResult } = this.options
     if (onResult === undefined && !this.results.listening && !this.heard) return Effect.void
-    return Effect.zipRight(
-      this.emit(UploadEvent.finished(this.now, result)),
-      Effect.zipRight(onResult === undefined ? Effect.void : onResult(result), this.tell(this.results, result))
+    // Whatever is counted is told, interrupted or not.
+    return Effect.uninterruptibleMask((restore) =>
+      this.emit(UploadEvent.finished(this.now, result), restore).pipe(
+        Effect.zipRight(onResult === undefined ? Effect.void : onResult(result)),
+        Effect.zipRight(this.tell(this.results, result, restore))
+      )
     )
   }
 
@@ -185,15 +191,21 @@ export class Account implements FileList.Counter<UploadList.Item> {
     return this.options.onEvent !== undefined || this.events.listening
   }
 
-  private emit(event: UploadEvent.UploadEvent): Effect.Effect<void> {
+  private emit(event: UploadEvent.UploadEvent, restore: Restore = identity): Effect.Effect<void> {
     const { onEvent } = this.options
-    const told = this.events.listening ? this.tell(this.events, event) : Effect.void
+    const told = this.events.listening ? this.tell(this.events, event, restore) : Effect.void
     return onEvent === undefined ? told : told === Effect.void ? onEvent(event) : Effect.zipRight(onEvent(event), told)
   }
 
-  private tell<A>(broadcast: Broadcast<A>, value: A): Effect.Effect<void> {
+  /** Waits for readers that have no room, unless the fiber is interrupted. */
+  private tell<A>(broadcast: Broadcast<A>, value: A, restore: Restore): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (!this.hasty) return broadcast.publish(value)
+      if (!this.hasty) {
+        return Effect.catchAllCause(
+          restore(broadcast.publish(value)),
+          () => Effect.sync(() => broadcast.unsafePublish(value))
+        )
+      }
       broadcast.unsafePublish(value)
       return Effect.void
     })

@@ -26,8 +26,15 @@ export interface Owner {
   readonly fingerprint: string | undefined
   /** The source is about to be read. */
   readonly onOpen: () => void
+  /** From here to `onGo` no bytes can move, and that is not the destination's fault. */
+  readonly onWait: () => void
+  readonly onGo: () => void
+  /** The source gave bytes. */
+  readonly onRead: () => void
   /** Bytes are handed to the destination. */
   readonly onSent: (bytes: number) => void
+  /** All bytes have been handed to the destination. */
+  readonly onEnd: () => void
   /** The source failed: this, not what the destination makes of it, is the reason. */
   readonly onSourceError: (error: SourceError) => void
 }
@@ -53,11 +60,15 @@ export class UploadBody implements Destination.Body {
   get bytes(): Effect.Effect<Uint8Array, SourceError> {
     return Effect.suspend(() => {
       this.owner.onOpen()
+      this.owner.onWait()
       return Effect.flatMap(this.owner.source.bytes(wholeSource), (block) => {
+        this.owner.onGo()
         const problem = wrongSize(this.size, block.length)
         if (problem !== undefined) return Effect.fail(problem)
         const { unchanged } = this
-        return unchanged === undefined ? this.handOut(block) : Effect.zipRight(unchanged, this.handOut(block))
+        return unchanged === undefined
+          ? this.handOut(block, true)
+          : Effect.zipRight(unchanged, this.handOut(block, true))
       })
     }).pipe(Effect.tapError((error) => this.noteSourceError(error)))
   }
@@ -69,12 +80,31 @@ export class UploadBody implements Destination.Body {
     const { bandwidth, owner } = this
     const sliceSize = () => bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, bandwidth.unit)
     return Stream.suspend(() => {
+      let reading = false
       owner.onOpen()
-      return heldBack(slices(owner.source.read(wholeSource), sliceSize), owner.size, this.unchanged ?? Effect.void)
+      owner.onWait()
+      const blocks = Stream.tap(owner.source.read(wholeSource), () =>
+        Effect.sync(() => {
+          if (reading) owner.onRead()
+          else owner.onGo()
+          reading = true
+        }))
+      const checked = heldBack(slices(blocks, sliceSize), owner.size, this.unchanged ?? Effect.void)
+      return this.unchanged === undefined ? checked : Stream.concat(Stream.execute(this.unchanged), checked)
     }).pipe(
-      Stream.mapEffect((block) => this.handOut(block)),
+      Stream.mapEffect((block) => this.handOut(block, false)),
+      Stream.concat(Stream.execute(Effect.sync(() => owner.onEnd()))),
       Stream.tapError((error) => this.noteSourceError(error))
     )
+  }
+
+  unwatched<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      this.owner.onWait()
+      return Effect.tap(effect, () => {
+        this.owner.onGo()
+      })
+    })
   }
 
   private noteSourceError(error: SourceError): Effect.Effect<void> {
@@ -93,14 +123,15 @@ export class UploadBody implements Destination.Body {
       )
   }
 
-  private handOut(block: Uint8Array): Effect.Effect<Uint8Array> {
+  private handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
     const sent = Effect.sync(() => {
       this.owner.onSent(block.length)
+      if (all) this.owner.onEnd()
       return block
     })
     return this.bandwidth.bytesPerSecond === Infinity
       ? sent
-      : Effect.zipRight(this.bandwidth.take(block.length), sent)
+      : Effect.zipRight(this.unwatched(this.bandwidth.take(block.length)), sent)
   }
 }
 

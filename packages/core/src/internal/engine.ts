@@ -90,17 +90,24 @@ export class Engine implements Crew {
   runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
       const watch = yield* Effect.forkDaemon(this.watchForStalls)
-      yield* this.runRound(list)
-      if (!this.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound())
-      for (const { error, upload } of this.deferred) yield* this.account.failed(upload, error)
-      yield* Fiber.interrupt(watch)
-      this.ended = true
-      yield* this.account.close
-      if (this.defect !== undefined) return yield* this.defect
+      yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
       return this.account.report(
         this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed"
       )
+    }).pipe(Effect.ensuring(Effect.suspend(() => {
+      this.ended = true
+      return this.account.close
+    })))
+  }
+
+  private runRounds(list: FileList.FileList<UploadList.Item, unknown>): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      yield* this.runRound(list)
+      yield* list.close
+      if (!this.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound())
+      for (const { error, upload } of this.deferred) yield* this.account.failed(upload, error)
+      if (this.defect !== undefined) yield* this.defect
     })
   }
 
@@ -306,8 +313,13 @@ export class Engine implements Crew {
   private workerEnded(worker: Worker, exit: Exit.Exit<void>): void {
     if (worker.standingBy) this.standby -= 1
     this.handOver(worker)
-    if (Exit.isSuccess(exit)) this.left(worker)
-    else this.options.fork(Effect.map(this.workerCut(worker, exit), () => this.left(worker)))
+    if (Exit.isSuccess(exit)) return this.left(worker)
+    this.options.fork(
+      this.workerCut(worker, exit).pipe(
+        Effect.catchAllCause((cause) => this.die(cause)),
+        Effect.ensuring(Effect.sync(() => this.left(worker)))
+      )
+    )
   }
 
   /** A worker has left; the last one ends the round. */
@@ -316,24 +328,32 @@ export class Engine implements Crew {
     if (this.workers.size === 0) Deferred.unsafeDone(this.idle, Exit.void)
   }
 
+  /** A defect is the end of the run. */
+  private die(cause: Cause.Cause<never>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.defect ??= Exit.failCause(cause)
+      return Effect.catchAllCause(this.interrupt, () => Effect.void)
+    })
+  }
+
   /** A worker was interrupted, by the end of the run or by the watch for stalls, or died of a defect. */
-  private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<unknown> {
-    const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
-    if (!Cause.isInterruptedOnly(exit.cause)) {
-      this.defect ??= Exit.failCause(exit.cause)
-      if (upload !== undefined) Upload.abandon(this.context, upload)
-      return Effect.sync(() => this.options.fork(this.interrupt))
-    }
-    if (this.state === "Interrupting") {
+  private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
+      if (!Cause.isInterruptedOnly(exit.cause)) {
+        if (upload !== undefined) Upload.abandon(this.context, upload)
+        return this.die(exit.cause)
+      }
+      if (this.state !== "Interrupting") {
+        if (upload === undefined) this.fork()
+        else this.fork(upload, Upload.failed(this.context, upload, this.stalled()))
+        return Effect.void
+      }
       if (upload === undefined) return Effect.void
       Upload.abandon(this.context, upload)
       if (upload.attempt > upload.roundStart) return this.account.interrupted(upload)
       this.putBack(upload)
       return Effect.void
-    }
-    return Effect.sync(() => {
-      if (upload === undefined) this.fork()
-      else this.fork(upload, Upload.failed(this.context, upload, this.stalled()))
     })
   }
 
@@ -350,7 +370,7 @@ export class Engine implements Crew {
     if (stallMillis === Infinity) return Effect.void
     let wait = stallMillis
     for (const { fiber, upload } of this.workers) {
-      if (upload?.state !== "Attempt") continue
+      if (upload?.state !== "Attempt" || upload.waits > 0) continue
       const left = upload.lastByteAt + stallMillis - this.now
       if (left <= 0) fiber?.unsafeInterruptAsFork(FiberId.none)
       else if (left < wait) wait = left

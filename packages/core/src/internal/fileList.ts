@@ -7,6 +7,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -23,6 +24,8 @@ export interface FileList<A, E> {
   readonly mayHaveMore: () => boolean
   /** Waits for the next item. Only one fiber may pull at a time. */
   readonly pull: Effect.Effect<A | typeof end>
+  /** Stops reading, and lets go of what the list holds. */
+  readonly close: Effect.Effect<void>
   /** How the list ended, once it has: its failure is told here. */
   readonly exit: () => Exit.Exit<void, E>
 }
@@ -61,6 +64,7 @@ const fromArray = <A>(items: ReadonlyArray<A>, counter: Counter<A>): Effect.Effe
       unsafePull,
       mayHaveMore: () => next < items.length,
       pull: Effect.sync(unsafePull),
+      close: Effect.void,
       exit: () => succeeded
     })
   })
@@ -89,6 +93,9 @@ const fromIterable = <A>(items: Iterable<A>, counter: Counter<A>): FileList<A, n
       told = true
       return Effect.as(counter.listed(), end)
     }),
+    close: Effect.sync(() => {
+      if (exit === undefined) iterator.return?.()
+    }),
     exit: () => exit ?? succeeded
   }
 }
@@ -99,21 +106,28 @@ const fromStream = <A, E, R>(
   counter: Counter<A>
 ): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const queue = yield* Queue.bounded<A | typeof end>(lookahead)
+    const batch = Math.min(largestBatch, Math.ceil(lookahead / 2))
+    const queue = yield* Queue.bounded<A | typeof end>(Math.max(1, lookahead - batch))
     let exit: Exit.Exit<void, E> = succeeded
     let buffered: ReadonlyArray<A | typeof end> = []
     let next = 0
-    yield* Stream.runForEachChunk(stream, (chunk) => {
+    const ended = (result: Exit.Exit<void, E>): Effect.Effect<void> => {
+      const cut = Exit.isFailure(result) && Cause.isInterruptedOnly(result.cause)
+      exit = cut ? succeeded : result
+      return (cut ? Effect.void : counter.listed()).pipe(
+        Effect.catchAllCause((cause) =>
+          Effect.sync(() => {
+            exit = Exit.failCause(cause)
+          })
+        ),
+        Effect.zipRight(Effect.forkDaemon(Queue.offer(queue, end)))
+      )
+    }
+    const reader = yield* Stream.runForEachChunk(stream, (chunk) => {
       const items = Array.from(chunk)
       counter.found(items)
       return Queue.offerAll(queue, items)
-    }).pipe(
-      Effect.onExit((result) => {
-        exit = Exit.isFailure(result) && Cause.isInterruptedOnly(result.cause) ? succeeded : result
-        return Effect.zipRight(counter.listed(), Effect.forkDaemon(Queue.offer(queue, end)))
-      }),
-      Effect.forkScoped
-    )
+    }).pipe(Effect.onExit(ended), Effect.forkScoped)
     const unsafePull = () => {
       if (next >= buffered.length) return pending
       const item = buffered[next]!
@@ -128,8 +142,9 @@ const fromStream = <A, E, R>(
         next = 0
         return unsafePull() as A | typeof end
       }),
+      close: Effect.asVoid(Fiber.interrupt(reader)),
       exit: () => exit
     }
   })
 
-const batch = 1024
+const largestBatch = 1024

@@ -98,16 +98,18 @@ export class Pacer {
     })
   }
 
-  /** Changes the rate. What is owed at this moment stays owed, at the new rate. */
+  /** Changes the rate. As many units may go at once afterwards as could before, within the new burst. */
   setRate(rate: number): Effect.Effect<void> {
     return Clock.clockWith((clock) =>
       Effect.suspend(() => {
         const now = clock.unsafeCurrentTimeMillis()
+        const { burst } = this.options
         const owed = this.arrival === undefined || this.rate === Infinity
           ? undefined
-          : (Math.max(0, this.arrival - now) * this.rate) / 1000
+          : Math.max(0, this.arrival - now) * this.rate / 1000
+        const credit = owed === undefined ? undefined : Math.max(0, burst(this.rate) - owed)
         this.rate = rate
-        this.arrival = owed === undefined ? undefined : now + this.millis(owed)
+        this.arrival = credit === undefined ? undefined : now + this.millis(Math.max(0, burst(rate) - credit))
         const changed = this.changed
         this.changed = Deferred.unsafeMake<void>(FiberId.none)
         return Effect.asVoid(Deferred.succeed(changed, undefined))

@@ -1,0 +1,158 @@
+/**
+ * What is shown of a run while it goes: a live view on a terminal, a line every few seconds elsewhere, or nothing.
+ *
+ * The live view takes the last lines of the screen and is drawn anew at most ten times a second; what is said meanwhile
+ * goes above it. Each frame is one write. The cursor is hidden while it is drawn, and shown again however the process
+ * ends.
+ */
+import type { UploadEvent } from "@sluice/core/UploadEvent"
+import type { UploadRun } from "@sluice/core/UploadRun"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { Notices } from "./Notices.js"
+import type { Sink } from "./Output.js"
+import * as ProgressView from "./ProgressView.js"
+import * as TerminalText from "./TerminalText.js"
+
+export interface Display {
+  /** Takes note of an event of the run. */
+  readonly note: (event: UploadEvent) => Effect.Effect<void>
+  /** Says something at once. */
+  readonly say: (line: string) => Effect.Effect<void>
+  /** Shows how a run goes, until the scope closes. */
+  readonly show: (run: Shown) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/** What a display sees of a run. */
+export type Shown = Pick<UploadRun<never>, "currentProgress" | "inFlight" | "throughput">
+
+/** Says what it is asked to say, and shows nothing. */
+export const quiet = (sink: Sink): Display => ({
+  note: () => Effect.void,
+  say: (line) => sink.write(`${line}\n`),
+  show: () => Effect.void
+})
+
+/** A line every five seconds. */
+export const plain = (sink: Sink): Display => {
+  const notices = new Notices(sink.style, { retries: false })
+  const stage = new Stage()
+  return {
+    note: (event) => {
+      stage.note(event)
+      const line = notices.lineOf(event)
+      return line === undefined ? Effect.void : sink.write(`${line}\n`)
+    },
+    say: (line) => sink.write(`${line}\n`),
+    show: (run) =>
+      Effect.flatMap(stage.look(run), (moment) => sink.write(`${ProgressView.plainLine(moment)}\n`)).pipe(
+        Effect.schedule(Schedule.spaced("5 seconds")),
+        Effect.delay("5 seconds"),
+        Effect.forkScoped,
+        Effect.asVoid
+      )
+  }
+}
+
+/** The live view. */
+export const live = (sink: Sink): Display => {
+  const notices = new Notices(sink.style, { retries: true })
+  const stage = new Stage()
+  let said: ReadonlyArray<string> = []
+  let drawn: ReadonlyArray<string> = []
+  const draw = (next: ReadonlyArray<string>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const frame = frameOf({ drawn, said, next, columns: sink.size().columns })
+      said = []
+      drawn = next
+      return sink.write(frame)
+    })
+  return {
+    note: (event) =>
+      Effect.sync(() => {
+        stage.note(event)
+        const line = notices.lineOf(event)
+        if (line !== undefined) said = [...said, line]
+      }),
+    say: (line) =>
+      Effect.suspend(() => {
+        said = [...said, line]
+        return draw(drawn)
+      }),
+    show: (run) =>
+      Effect.acquireRelease(
+        Effect.zipRight(Effect.sync(() => process.once("exit", showCursor)), sink.write(hideCursor)),
+        () =>
+          draw([]).pipe(
+            Effect.zipRight(sink.write(cursorBack)),
+            Effect.zipRight(Effect.sync(() => process.off("exit", showCursor)))
+          )
+      ).pipe(
+        Effect.zipRight(
+          Effect.flatMap(stage.look(run), (moment) =>
+            draw(ProgressView.lines(moment, { ...sink.size(), style: sink.style }))).pipe(
+              Effect.repeat(Schedule.spaced("100 millis")),
+              Effect.forkScoped
+            )
+        ),
+        Effect.asVoid
+      )
+  }
+}
+
+/**
+ * The text that turns one frame into the next: up to the first line drawn, what was said in the meantime, the new
+ * lines. A terminal that has become narrower since has wrapped the lines drawn, which is reckoned with.
+ */
+export const frameOf = (options: {
+  readonly drawn: ReadonlyArray<string>
+  readonly said: ReadonlyArray<string>
+  readonly next: ReadonlyArray<string>
+  readonly columns: number
+}): string => {
+  const rows = options.drawn.reduce((sum, line) => sum + rowsOf(line, options.columns), 0)
+  const up = rows > 0 ? `\u001b[${rows}A` : ""
+  // What was said may wrap, so all below is cleared for it; else each line is replaced in its place, without a flicker.
+  const said = options.said.length > 0 ? `${clearBelow}${options.said.join("\n")}\n` : ""
+  return `${up}\r${said}${options.next.map((line) => `${line}${clearLine}\n`).join("")}${clearBelow}`
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Where a run stands, from its events and itself. */
+class Stage {
+  private stopping = false
+
+  note(event: UploadEvent): void {
+    if (event._tag === "RunChanged") this.stopping = event.state === "Draining" || event.state === "Interrupting"
+  }
+
+  look(run: Shown): Effect.Effect<ProgressView.Moment> {
+    return Effect.map(
+      Effect.all([run.currentProgress, run.throughput, run.inFlight, Clock.currentTimeMillis]),
+      ([progress, throughput, transfers, now]) => ({ progress, throughput, transfers, now, stopping: this.stopping })
+    )
+  }
+}
+
+const hideCursor = "\u001b[?25l"
+
+const cursorBack = "\u001b[?25h"
+
+const clearLine = "\u001b[K"
+
+const clearBelow = "\u001b[J"
+
+const showCursor = () => {
+  process.stderr.write(cursorBack)
+}
+
+// oxlint-disable-next-line no-control-regex
+const sequences = /\u001b\[[0-9;]*m/g
+
+const rowsOf = (line: string, columns: number): number =>
+  Math.max(1, Math.ceil(TerminalText.width(line.replace(sequences, "")) / Math.max(1, columns)))

@@ -1,0 +1,128 @@
+/**
+ * What `--files-from` names: a file of plain lines, or a manifest as `--failed` writes it.
+ *
+ * Plain lines are paths relative to a root, and the keys are these paths; a path that leads out of the root fails
+ * alone, and so does a directory. Links are followed, as for sources that are named one by one. A path that comes twice
+ * is uploaded twice. Lists are read as the upload goes, however long they are.
+ */
+import * as FilesNode from "@sluice/core/FilesNode"
+import { Rejected, SourceUnreadable } from "@sluice/core/UploadError"
+import type * as UploadList from "@sluice/core/UploadList"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as CliError from "./CliError.js"
+import * as Manifest from "./Manifest.js"
+import * as Sources from "./Sources.js"
+
+/**
+ * The files that a list names; `-` is standard input. `root` is the source directory, where one was given. Fails with
+ * `SourceNotFound` where the list cannot be read.
+ */
+export const fromFile = (
+  file: string,
+  root: string | undefined,
+  options: Sources.Options
+): Effect.Effect<Sources.Sources, CliError.CliError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const [first, rest] = yield* Stream.peel(linesOf(file), Sink.head<string>())
+    const header = Option.flatMap(first, Manifest.parseHeader)
+    const locations = new Sources.Locations()
+    if (Option.isNone(header)) {
+      const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
+      return { items: findEach(file, lines, findPath(path.resolve(root ?? "."), options, locations)), locations }
+    }
+    if (header.value.version !== Manifest.version) {
+      return yield* CliError.usage(
+        `--files-from: ${JSON.stringify(file)} is a manifest of version ${header.value.version}, and this sluice reads ` +
+          `version ${Manifest.version}.`
+      )
+    }
+    if (root !== undefined) {
+      return yield* CliError.usage(
+        `--files-from: ${JSON.stringify(file)} is a manifest, which says where its files are: give no source with it.`
+      )
+    }
+    return { items: findEach(file, rest, findEntry(file, options, locations)), locations }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** What a line names: a file, a directory with all that is in it, or nothing. */
+interface Found {
+  readonly items: ReadonlyArray<UploadList.Item>
+  readonly tree?: Stream.Stream<UploadList.Item> | undefined
+}
+
+type Find = (line: string) => Effect.Effect<Found>
+
+const nothing: Found = { items: [] }
+
+const linesOf = (file: string): Stream.Stream<string, CliError.CliError> =>
+  Stream.suspend(() =>
+    Stream.fromAsyncIterable(
+      file === "-" ? process.stdin : fs.createReadStream(file),
+      (cause) => CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
+    )
+  ).pipe(Stream.decodeText("utf-8"), Stream.splitLines)
+
+const findEach = (
+  file: string,
+  lines: Stream.Stream<string, CliError.CliError>,
+  find: Find
+): Stream.Stream<UploadList.Item> =>
+  lines.pipe(
+    Stream.chunks,
+    Stream.mapEffect(Effect.forEach(find, { concurrency: 16 })),
+    Stream.flatMap((found) =>
+      Stream.concat(
+        Stream.fromIterable(found.flatMap(({ items }) => items)),
+        Stream.concatAll(Chunk.fromIterable(found.flatMap(({ tree }) => tree ?? [])))
+      )
+    ),
+    Stream.catchAll((error) => Stream.make(Sources.failedItem(file, unreadable(error.message))))
+  )
+
+const findPath = (root: string, options: Sources.Options, locations: Sources.Locations): Find => (line) => {
+  if (line === "") return Effect.succeed(nothing)
+  const absolute = path.resolve(root, line)
+  const relative = path.relative(root, absolute)
+  const key = relative.split(path.sep).join("/")
+  const isOutside = relative === ".." || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative)
+  if (isOutside || key === "") {
+    const detail = isOutside ? `${line} lies outside of ${root}.` : `${line} is the source directory itself.`
+    return Effect.succeed({
+      items: [locations.note(Sources.failedItem(line, new Rejected({ reason: "InvalidKey", detail })), absolute)]
+    })
+  }
+  return options.filter.wantsFile(key) ? findFile(absolute, key, locations) : Effect.succeed(nothing)
+}
+
+const findEntry = (file: string, options: Sources.Options, locations: Sources.Locations): Find => (line) =>
+  Option.match(Manifest.parseEntry(line), {
+    onNone: () =>
+      Effect.succeed(
+        line === ""
+          ? nothing
+          : { items: [Sources.failedItem(file, unreadable(`Not an entry of a manifest: ${line.slice(0, 200)}`))] }
+      ),
+    onSome: ({ key, path }) => {
+      if (key.endsWith("/")) return Effect.succeed({ items: [], tree: Sources.walk(path, options, locations, key) })
+      return options.filter.wantsFile(key) ? findFile(path, key, locations) : Effect.succeed(nothing)
+    }
+  })
+
+const findFile = (absolute: string, key: string, locations: Sources.Locations): Effect.Effect<Found> =>
+  Effect.map(
+    Effect.merge(Effect.mapError(FilesNode.file(absolute, { key }), (error) => Sources.failedItem(key, error))),
+    (item) => ({ items: [locations.note(item, absolute)] })
+  )
+
+const unreadable = (detail: string): SourceUnreadable => new SourceUnreadable({ reason: "Failed", detail })

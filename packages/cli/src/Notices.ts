@@ -1,0 +1,46 @@
+/**
+ * What is worth a line of its own while a run goes: retries and failures, until there are too many of them.
+ */
+import type { UploadEvent } from "@sluice/core/UploadEvent"
+import * as Format from "./Format.js"
+import { failureLine } from "./Report.js"
+import type { Style } from "./Style.js"
+import { printable } from "./TerminalText.js"
+
+/** How many retries, and how many failures, have a line of their own. */
+export const shown = 20
+
+/** Turns events into lines. */
+export class Notices {
+  private readonly style: Style
+  private readonly tellsRetries: boolean
+  private retries = 0
+  private failures = 0
+
+  constructor(style: Style, options: { readonly retries: boolean }) {
+    this.style = style
+    this.tellsRetries = options.retries
+  }
+
+  /** The line for an event, where it has one. */
+  lineOf(event: UploadEvent): string | undefined {
+    if (event._tag === "UploadRetrying" && this.tellsRetries && this.retries <= shown) {
+      this.retries += 1
+      return this.style.yellow(
+        this.retries > shown
+          ? "Further retries are counted only."
+          : `Retrying ${printable(event.key)} in ${Format.duration(event.delayMillis)}, attempt ${event.attempt + 1} of ` +
+            `${event.attempts}: ${printable(event.error.message)}`
+      )
+    }
+    if (event._tag === "UploadFinished" && event.outcome === "Failed" && this.failures <= shown) {
+      this.failures += 1
+      return this.style.red(
+        this.failures > shown
+          ? "Further failures are counted only."
+          : `Failed ${failureLine(event.key, event.error?.message ?? "", event.attempts)}`
+      )
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * How a run looks while it goes: pure functions from its state to lines of text.
+ *
+ * On a terminal there are a bar, a line of numbers, and a line for each of the largest uploads in flight. No line is
+ * wider than the terminal: of the numbers the last ones give way, of keys the beginning. Elsewhere there is one plain
+ * line now and then.
+ */
+import type { Throughput } from "@sluice/core/Bandwidth"
+import * as Progress from "@sluice/core/Progress"
+import type { Transfer } from "@sluice/core/UploadRun"
+import * as Format from "./Format.js"
+import type { Paint, Style } from "./Style.js"
+import * as TerminalText from "./TerminalText.js"
+
+/** How many uploads in flight have a line of their own. */
+export const transfersShown = 5
+
+/** A run at one moment. */
+export interface Moment {
+  readonly progress: Progress.Progress
+  readonly throughput: Throughput
+  readonly transfers: ReadonlyArray<Transfer>
+  /** Whether no more files are started. */
+  readonly stopping: boolean
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+export interface Screen {
+  readonly columns: number
+  readonly rows: number
+  readonly style: Style
+}
+
+/** The live view, line by line. */
+export const lines = (moment: Moment, screen: Screen): ReadonlyArray<string> => {
+  // Text in the last column makes some terminals wrap.
+  const columns = screen.columns - 1
+  const transfers = largest(moment.transfers, Math.max(0, Math.min(transfersShown, screen.rows - 3)))
+  return [
+    bar(moment, columns, screen.style),
+    fit(facts(moment, screen.style), columns),
+    ...transfers.map((transfer) => transferLine(transfer, columns, screen.style))
+  ]
+}
+
+/** The same on one line, for logs. */
+export const plainLine = (moment: Moment): string => {
+  const left = timeLeft(moment)
+  return [
+    Format.percent(Progress.fraction(moment.progress)),
+    ...facts(moment, undefined).map(({ text }) => text),
+    ...(left === undefined ? [] : [left])
+  ].join(" · ")
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** The largest transfers, largest first. There may be a hundred thousand, ten times a second: they are not sorted. */
+const largest = (transfers: ReadonlyArray<Transfer>, most: number): ReadonlyArray<Transfer> => {
+  const found: Array<Transfer> = []
+  for (const transfer of transfers) {
+    const at = found.findIndex((other) => sizeOf(other) < sizeOf(transfer))
+    if (at >= 0) found.splice(at, 0, transfer)
+    else if (found.length < most) found.push(transfer)
+    if (found.length > most) found.pop()
+  }
+  return found
+}
+
+const sizeOf = (transfer: Transfer): number => transfer.size ?? transfer.sent
+
+interface Fact {
+  readonly text: string
+  readonly paint?: Paint | undefined
+}
+
+const bar = (moment: Moment, columns: number, style: Style): string => {
+  const fraction = Progress.fraction(moment.progress)
+  const percent = Format.percent(fraction).padStart(4)
+  const after = timeLeft(moment) ?? ""
+  const room = Math.min(maxBar, columns - percent.length - after.length - 3)
+  if (room < minBar) return TerminalText.cutEnd(after === "" ? percent : `${percent}  ${after}`, columns)
+  const filled = Math.floor(fraction * room)
+  return `${style.bold(percent)} ${style.cyan("━".repeat(filled))}${style.dim("─".repeat(room - filled))}  ${after}`.trimEnd()
+}
+
+const maxBar = 60
+
+const minBar = 8
+
+/** How long it will take from here, where that can be told. */
+const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | undefined => {
+  if (progress.listing) return "still listing"
+  if (stopping) return undefined
+  const bytesLeft = progress.bytesFound - progress.bytesUploaded - progress.bytesInFlight
+  if (throughput.current <= 0 || now - progress.startedAt < 1_000) return undefined
+  return `${Format.duration((bytesLeft * 1000) / throughput.current)} left`
+}
+
+const facts = ({ progress, stopping, throughput }: Moment, style: Style | undefined): ReadonlyArray<Fact> => {
+  const finished = Progress.filesFinished(progress)
+  const sent = progress.bytesUploaded + progress.bytesInFlight
+  return [
+    { text: `${Format.count(finished)} of ${Format.counted(progress.filesFound, "file")}` },
+    { text: `${Format.bytes(sent)} of ${Format.bytes(progress.bytesFound)}` },
+    { text: Format.throughput(throughput.current) },
+    ...(progress.filesFailed > 0
+      ? [{ text: `${Format.count(progress.filesFailed)} failed`, paint: style?.red }]
+      : []),
+    { text: stopping ? `finishing ${Format.count(progress.inFlight)}` : `${Format.count(progress.inFlight)} in flight` },
+    ...(progress.retries > 0
+      ? [{
+        text: progress.retries === 1 ? "1 retry" : `${Format.count(progress.retries)} retries`,
+        paint: style?.yellow
+      }]
+      : []),
+    ...(progress.filesSkipped > 0 ? [{ text: `${Format.count(progress.filesSkipped)} skipped` }] : [])
+  ]
+}
+
+/** As many facts as there is room for, the first ones first. */
+const fit = (all: ReadonlyArray<Fact>, columns: number): string => {
+  let line = ""
+  let left = columns
+  for (const { paint, text } of all) {
+    const separator = line === "" ? "" : " · "
+    left -= separator.length + TerminalText.width(text)
+    if (left < 0) return line === "" ? TerminalText.cutEnd(text, columns) : line
+    line += separator + (paint === undefined ? text : paint(text))
+  }
+  return line
+}
+
+const transferLine = (transfer: Transfer, columns: number, style: Style): string => {
+  const numbers = transfer.size === undefined || transfer.size === 0
+    ? `      ${Format.bytes(transfer.sent).padStart(8)}`
+    : `${Format.percent(transfer.sent / transfer.size).padStart(6)}${`of ${Format.bytes(transfer.size)}`.padStart(12)}`
+  const again = transfer.attempt > 1 ? ` (attempt ${transfer.attempt})` : ""
+  const room = columns - numbers.length - 2 - again.length
+  const key = TerminalText.printable(transfer.key)
+  return room < minKey
+    ? style.dim(TerminalText.cutStart(key, columns))
+    : style.dim(`${numbers}  ${TerminalText.cutStart(key, room)}${again}`)
+}
+
+const minKey = 12

@@ -1,0 +1,118 @@
+/**
+ * The end of a run, told to people: what was uploaded, what failed and why, where the rest stands; and the exit code.
+ */
+import * as UploadError from "@sluice/core/UploadError"
+import type { UploadReport } from "@sluice/core/UploadReport"
+import type { UploadResult } from "@sluice/core/UploadResult"
+import { CliError } from "./CliError.js"
+import * as Format from "./Format.js"
+import type { Style } from "./Style.js"
+import { printable } from "./TerminalText.js"
+
+/** How many failures the summary names. */
+export const failuresShown = 20
+
+/** What the results tell beyond the report. */
+export interface Findings {
+  /** How many failures were the destination's own, and say nothing of the file. */
+  readonly destinationFailures: number
+  /** How many files were skipped, by why; those of rare reasons together. */
+  readonly skipped: ReadonlyMap<string, number>
+}
+
+/** Gathers findings from results, in bounded memory. */
+export class Tally implements Findings {
+  readonly skipped = new Map<string, number>()
+  destinationFailures = 0
+
+  add(result: UploadResult): void {
+    if (result._tag === "Failed" && isDestinations(result.error)) this.destinationFailures += 1
+    if (result._tag === "Skipped") {
+      const reason = this.skipped.has(result.reason) || this.skipped.size < 5 ? result.reason : "Other reasons."
+      this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1)
+    }
+  }
+}
+
+/** How the command ends, other than well. */
+export const failureOf = (report: UploadReport, findings: Findings): CliError | undefined => {
+  const { failed, interrupted, uploaded } = report.files
+  if (report.ended !== "Completed") return new CliError({ reason: "Interrupted" })
+  if (failed + interrupted === 0) return undefined
+  return new CliError({
+    reason: uploaded === 0 && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"
+  })
+}
+
+/** The summary, line by line. `manifest` is the file that lists what failed, where one is written. */
+export const summary = (
+  report: UploadReport,
+  findings: Findings,
+  options: { readonly style: Style; readonly manifest?: string | undefined }
+): ReadonlyArray<string> => {
+  const { style } = options
+  const { failed, interrupted, notStarted, skipped, total, uploaded } = report.files
+  const facts = [
+    `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
+    Format.throughput(report.throughputBytesPerSecond),
+    report.retries === 1 ? "1 retry" : `${Format.count(report.retries)} retries`
+  ].join(", ")
+  const files = uploaded === total ? Format.counted(total, "file") : `${Format.count(uploaded)} of ${Format.counted(total, "file")}`
+  const lines = [total === 0 ? "Nothing to upload: no files were found." : `${style.bold(`Uploaded ${files}`)}, ${facts}.`]
+  if (skipped > 0) {
+    lines.push(`Skipped ${Format.counted(skipped, "file")}:`)
+    for (const [reason, count] of findings.skipped) lines.push(`  ${Format.count(count)}: ${printable(reason)}`)
+  }
+  if (failed > 0) lines.push(...failureLines(report, style))
+  if (interrupted > 0) lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way: nothing of them is there.`)
+  if (report.ended !== "Completed") {
+    const found = `${Format.counted(notStarted, "file")} found and not started`
+    lines.push(
+      `Stopped early: ${found}, and whatever was not found yet. Run the same command again to upload the rest.`
+    )
+  }
+  if (failed + interrupted > 0) {
+    lines.push(
+      options.manifest === undefined
+        ? "With --failed FILE, failed and interrupted files are listed for another run with --files-from FILE."
+        : `Failed and interrupted files are listed in ${printable(options.manifest)}: upload them with --files-from.`
+    )
+  }
+  return lines
+}
+
+/** `photos/a.jpg: The connection broke. (5 attempts)` */
+export const failureLine = (key: string, message: string, attempts: number): string =>
+  `${printable(key)}: ${printable(message)}${attempts > 1 ? ` (${attempts} attempts)` : ""}`
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** The first failures with their causes; a cause that they all share is told once. */
+const failureLines = (report: UploadReport, style: Style): ReadonlyArray<string> => {
+  const shown = report.failures.slice(0, failuresShown)
+  const more = report.files.failed - shown.length
+  const causes = new Set(report.failures.map(({ error }) => error.message))
+  const [cause = ""] = causes
+  const isShared = causes.size === 1 && shown.length > 1
+  return [
+    style.red(`Failed ${Format.counted(report.files.failed, "file")}${isShared ? `: ${printable(cause)}` : ":"}`),
+    ...shown.map(({ attempts, error, key }) => `  ${isShared ? printable(key) : failureLine(key, error.message, attempts)}`),
+    ...(more > 0 ? [`  and ${Format.count(more)} more.`] : [])
+  ]
+}
+
+/** Whether a failure tells of the destination as a whole, and not of one file or its key. */
+const isDestinations = (error: UploadError.UploadError): boolean => {
+  switch (error._tag) {
+    case "Transient":
+    case "Throttled":
+    case "AuthExpired":
+      return true
+    case "Rejected":
+      return error.reason !== "InvalidKey" && error.reason !== "TooLarge"
+    default:
+      return false
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What `sluice upload` was asked to do: its flags and arguments taken together, and checked against each other.
+ */
+import type * as Command from "@effect/cli/Command"
+import * as RetryPolicy from "@sluice/core/RetryPolicy"
+import * as Strategy from "@sluice/core/Strategy"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Filter from "./Filter.js"
+import * as layers from "./layers.js"
+import type * as options from "./options.js"
+
+/** The flags as they were decoded, one by one. */
+export type Flags = Command.Command.ParseConfig<typeof options.upload>
+
+export interface UploadRequest {
+  /** Files and directories; none where a list says what to upload. */
+  readonly sources: ReadonlyArray<string>
+  readonly filesFrom: string | undefined
+  readonly target: layers.Target
+  readonly filter: Filter.Filter
+  readonly strategy: Strategy.Strategy
+  readonly retry: RetryPolicy.RetryPolicy
+  /** How many connections an HTTP destination may have. */
+  readonly connections: number
+}
+
+/** How many connections there are at most, where uploads in flight have no limit. */
+export const maxConnections = 256
+
+/** Takes flags and arguments together. `workers` is what `auto` stands for. */
+export const make = (
+  paths: ReadonlyArray<string>,
+  flags: Flags,
+  workers: number
+): Either.Either<UploadRequest, string> =>
+  Either.gen(function*() {
+    const filesFrom = Option.getOrUndefined(flags.filesFrom)
+    const destination = paths.at(-1)
+    const sources = paths.slice(0, -1)
+    if (destination === undefined) return yield* Either.left("The source and the destination are missing.")
+    if (filesFrom === undefined && sources.length === 0) {
+      return yield* Either.left(`The destination is missing: there is only ${JSON.stringify(destination)}.`)
+    }
+    if (filesFrom !== undefined && sources.length > 1) {
+      return yield* Either.left("--files-from goes with one source, a directory, or with none.")
+    }
+    if (sources.includes("")) return yield* Either.left("A source is empty. It is a file or a directory.")
+    const strategy = yield* strategyOf(flags, workers)
+    return {
+      sources,
+      filesFrom,
+      target: yield* layers.parseTarget(destination),
+      filter: yield* Filter.make(flags),
+      strategy,
+      retry: retryOf(flags),
+      connections: Number.isFinite(strategy.concurrency) ? strategy.concurrency : maxConnections
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strategy, string> => {
+  const name = Option.getOrElse(flags.strategy, () => "pool")
+  if (name === "unlimited" && Option.isSome(flags.concurrency)) {
+    return Either.left("--strategy unlimited and --concurrency contradict each other. Use --strategy pool.")
+  }
+  if (name === "rate" && Option.isNone(flags.rate)) {
+    return Either.left("--strategy rate needs to know the rate: add --rate, such as --rate 50/s.")
+  }
+  const concurrency = Option.orElse(flags.concurrency, () => Option.liftPredicate(name, (it) => it === "pool"))
+  return Either.right(Strategy.stack(
+    Strategy.unlimited,
+    ...Option.toArray(concurrency).map((count) =>
+      Strategy.workerPool({ workers: typeof count === "number" ? count : workers })
+    ),
+    ...Option.toArray(flags.rate).map((uploadsPerSecond) => Strategy.rateLimited({ uploadsPerSecond })),
+    ...Option.toArray(flags.bandwidth).map((bytesPerSecond) => Strategy.bandwidth({ bytesPerSecond }))
+  ))
+}
+
+const retryOf = (flags: Flags): RetryPolicy.RetryPolicy => {
+  const retries = Option.getOrElse(flags.retries, () => RetryPolicy.defaults.attempts - 1)
+  return retries === 0 ? RetryPolicy.none : RetryPolicy.make({
+    attempts: retries + 1,
+    base: Option.getOrUndefined(flags.retryDelay)
+  })
+}

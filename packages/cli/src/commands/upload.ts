@@ -1,0 +1,132 @@
+/**
+ * `sluice upload <source>... <destination>`: files and directories, in parallel, with progress, and a report at the end.
+ */
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as MachineNode from "@sluice/core/MachineNode"
+import * as Strategy from "@sluice/core/Strategy"
+import * as Uploader from "@sluice/core/Uploader"
+import type { UploadEvent } from "@sluice/core/UploadEvent"
+import type { UploadReport } from "@sluice/core/UploadReport"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as fs from "node:fs/promises"
+import * as CliError from "../CliError.js"
+import * as Display from "../Display.js"
+import * as DryRun from "../DryRun.js"
+import * as layers from "../layers.js"
+import * as ListedSources from "../ListedSources.js"
+import * as Manifest from "../Manifest.js"
+import * as options from "../options.js"
+import { Output } from "../Output.js"
+import * as Report from "../Report.js"
+import * as Signals from "../Signals.js"
+import * as Sources from "../Sources.js"
+import * as UploadLoop from "../UploadLoop.js"
+import * as UploadRequest from "../UploadRequest.js"
+
+const paths = Args.text({ name: "source" }).pipe(
+  Args.withDescription(
+    "Files and directories to upload, and last the destination: a directory, an http(s) address or sim:. " +
+      "Keys are paths relative to a directory, and the base names of files."
+  ),
+  Args.repeated
+)
+
+export const upload = Command.make("upload", { paths, ...options.upload }, ({ paths, ...flags }) =>
+  Effect.gen(function*() {
+    const machine = yield* MachineNode.machine
+    const request = yield* Effect.mapError(
+      UploadRequest.make(paths, flags, Strategy.optimalWorkerCount(machine)),
+      CliError.usage
+    )
+    const sources = yield* find(request, flags.followSymlinks)
+    if (request.target._tag === "Local" && request.filesFrom === undefined) {
+      yield* UploadLoop.check(request.sources, request.target.root, request.filter)
+    }
+    if (flags.dryRun) return yield* DryRun.print(sources, flags)
+    const report = Option.getOrUndefined(flags.report)
+    if (report !== undefined) yield* tryToWrite(report)
+    yield* transfer(sources, { ...flags, report, failed: Option.getOrUndefined(flags.failed) }).pipe(
+      Effect.provide(
+        Uploader.layer({ strategy: request.strategy, retry: request.retry }).pipe(
+          Layer.provide(layers.layer(request.target, { fsync: flags.fsync, connections: request.connections }))
+        )
+      )
+    )
+  }).pipe(Effect.scoped)).pipe(
+    Command.withDescription("Uploads files and directories in parallel.")
+  )
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => {
+  const settings = { filter: request.filter, followSymlinks }
+  return request.filesFrom === undefined
+    ? Sources.fromPaths(request.sources, settings)
+    : ListedSources.fromFile(request.filesFrom, request.sources[0], settings)
+}
+
+/** Uploads, shows how it goes, and tells the end. */
+const transfer = (sources: Sources.Sources, flags: {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly report: string | undefined
+  readonly failed: string | undefined
+}) =>
+  Effect.gen(function*() {
+    const { stderr, stdout } = yield* Output
+    const uploader = yield* Uploader.Uploader
+    const display = flags.quiet ? Display.quiet(stderr) : stderr.isTerminal ? Display.live(stderr) : Display.plain(stderr)
+    const manifest = flags.failed === undefined ? undefined : yield* Manifest.write(flags.failed, sources.locations)
+    const findings = new Report.Tally()
+    const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)
+    const received = yield* Signals.listen
+    const run = yield* uploader.start(sources.items, {
+      onEvent: flags.json
+        ? (event) => Effect.zipRight(printEvent(event), display.note(event))
+        : flags.quiet
+        ? undefined
+        : display.note,
+      onResult: (result) => {
+        findings.add(result)
+        return manifest === undefined ? Effect.void : manifest.add(result)
+      }
+    })
+    yield* Effect.forkScoped(Signals.steer(received, { run, say: display.say, leave }))
+    const report = yield* Effect.scoped(Effect.zipRight(display.show(run), run.report))
+
+    const unwritten = yield* Effect.partition([
+      manifest?.commit ?? Effect.void,
+      flags.report === undefined ? Effect.void : writeReport(flags.report, report)
+    ], (write) => write).pipe(Effect.map(([errors]) => errors))
+    const failure = Report.failureOf(report, findings) ??
+      (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
+    if (!flags.quiet || failure !== undefined) {
+      const lines = Report.summary(report, findings, { style: stderr.style, manifest: flags.failed })
+      yield* stderr.write(`${[...lines, ...unwritten.map((error) => error.message)].join("\n")}\n`)
+    }
+    if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
+    if (failure !== undefined) return yield* failure
+  }).pipe(Effect.scoped)
+
+const leave = Effect.sync(() => process.exit(130))
+
+/** Finds out before the upload whether the report can be written after it. What is there is left as it is. */
+const tryToWrite = (file: string): Effect.Effect<void, CliError.CliError> =>
+  Effect.tryPromise({
+    try: async () => (await fs.open(file, "a")).close(),
+    catch: (cause) => cannotWriteReport(file, cause)
+  })
+
+const writeReport = (file: string, report: UploadReport): Effect.Effect<void, CliError.CliError> =>
+  Effect.tryPromise({
+    try: () => fs.writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`),
+    catch: (cause) => cannotWriteReport(file, cause)
+  })
+
+const cannotWriteReport = (file: string, cause: unknown): CliError.CliError =>
+  CliError.usage(`--report: ${JSON.stringify(file)} ${CliError.whyNotWritten(cause)}. It takes a file to write to.`)

@@ -1,0 +1,56 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Strategy } from "@sluice/core"
+import * as MachineNode from "@sluice/core/MachineNode"
+import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
+import * as os from "node:os"
+import { patched } from "./contract/PatchedFs.js"
+
+describe("MachineNode", () => {
+  /** The machine where the system tells these limits. */
+  const openFilesWith = (limits: () => string) =>
+    Effect.scoped(Effect.zipRight(
+      patched("readFileSync", (real) => (name, ...rest) => name === "/proc/self/limits" ? limits() : real(name, ...rest)),
+      Effect.map(MachineNode.machine, ({ openFiles }) => openFiles)
+    ))
+
+  it.live("counts the CPUs that the process may use", () =>
+    Effect.gen(function*() {
+      const { cpus } = yield* MachineNode.machine
+      assert.strictEqual(cpus, os.availableParallelism())
+      assert.isAtLeast(cpus, 1)
+    }))
+
+  it.live.skipIf(process.platform !== "linux")("tells the soft limit of open files on Linux", () =>
+    Effect.gen(function*() {
+      const { openFiles } = yield* MachineNode.machine
+      const told = execFileSync("sh", ["-c", "ulimit -Sn"], { encoding: "utf8" }).trim()
+      assert.strictEqual(openFiles, told === "unlimited" ? Infinity : Number(told))
+    }))
+
+  it.live("reads the soft limit, not the hard one", () =>
+    Effect.gen(function*() {
+      const line = (soft: string) =>
+        `Limit                     Soft Limit           Hard Limit           Units\n` +
+        `Max open files            ${soft.padEnd(20)} 524288               files\n` +
+        `Max locked memory         65536                65536                bytes\n`
+      assert.strictEqual(yield* openFilesWith(() => line("256")), 256)
+      assert.strictEqual(yield* openFilesWith(() => line("unlimited")), Infinity)
+    }))
+
+  it.live("takes 1,024 where nobody tells", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* openFilesWith(() => "nothing of the kind"), 1024)
+      const missing = () => {
+        throw new Error("ENOENT")
+      }
+      assert.strictEqual(yield* openFilesWith(missing), 1024)
+    }))
+
+  it.live("is what a number of workers can be reckoned from", () =>
+    Effect.gen(function*() {
+      const workers = Strategy.optimalWorkerCount(yield* MachineNode.machine)
+      assert.isAtLeast(workers, 1)
+      assert.isAtMost(workers, os.availableParallelism() * 4)
+    }))
+})

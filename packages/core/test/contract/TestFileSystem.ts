@@ -1,0 +1,42 @@
+/**
+ * The real file system, with some of its calls replaced: to fail, to wait, or to tell that they were made.
+ */
+import { NodeFileSystem, NodePath } from "@effect/platform-node"
+import { FileSystem, Path } from "@effect/platform"
+import { SystemError } from "@effect/platform/Error"
+import { Effect, Layer } from "effect"
+
+/** The real file system with the calls that `change` gives in place of its own. */
+export const layer = (
+  change: (real: FileSystem.FileSystem) => Partial<FileSystem.FileSystem>
+): Layer.Layer<FileSystem.FileSystem | Path.Path> =>
+  Layer.merge(
+    Layer.effect(
+      FileSystem.FileSystem,
+      Effect.map(FileSystem.FileSystem, (real): FileSystem.FileSystem => ({ ...real, ...change(real) }))
+    ).pipe(Layer.provide(NodeFileSystem.layer)),
+    NodePath.layer
+  )
+
+/** The same, where only what is done to open files differs. */
+export const layerFile = (
+  change: (file: FileSystem.File, path: string) => Partial<FileSystem.File>
+): Layer.Layer<FileSystem.FileSystem | Path.Path> =>
+  layer((real) => ({
+    open: (path, options) => Effect.map(real.open(path, options), (file) => fileWith(file, change(file, path)))
+  }))
+
+/** An open file with some of its calls replaced. */
+export const fileWith = (file: FileSystem.File, change: Partial<FileSystem.File>): FileSystem.File =>
+  Object.create(file, Object.getOwnPropertyDescriptors(change)) as FileSystem.File
+
+/** What the platform says where the system answers with an error of this code, such as `ENOSPC`. */
+export const systemError = (code: string): SystemError =>
+  new SystemError({
+    reason: "Unknown",
+    module: "FileSystem",
+    method: "test",
+    pathOrDescriptor: 0,
+    description: code,
+    cause: Object.assign(new Error(`${code}: made for the test`), { code })
+  })
