@@ -77,8 +77,8 @@ export const run = (
   })
 
 /** A promise that a figure is at most so much. */
-export const atMost = (promise: string, measured: number, limit: number, unit = ""): Promised => ({
+export const atMost = (promise: string, measured: number, limit: number, unit: "MB" | "µs" | "×"): Promised => ({
   promise,
-  measured: `${measured.toFixed(unit === "MB" ? 0 : 2)} ${unit}`.trimEnd(),
+  measured: `${unit === "MB" ? Math.round(measured) : measured.toFixed(2)} ${unit}`,
   kept: measured <= limit
 })

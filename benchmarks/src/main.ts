@@ -41,7 +41,7 @@ const parse = (args: ReadonlyArray<string>) =>
           measure: { type: "boolean", default: false }
         }
       }),
-    catch: (error) => new UsageError({ message: String(error) })
+    catch: (error) => new UsageError({ message: (error as Error).message.split(". ", 1)[0]! })
   })
 
 const find = (name: string) =>

@@ -26,8 +26,15 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
     const { stderr, stdout } = yield* Output
     const request = yield* Either.mapLeft(Argv.normalize(args, flags), CliError.usage)
     if (request._tag === "Help") {
-      const topic = request.command === "upload" ? uploadHelp : request.command === "simulate" ? simulateHelp : sluiceHelp
-      const lines = Help.render(topic, { columns: stdout.isTerminal ? stdout.size().columns : 100, style: stdout.style })
+      const topic = request.command === "upload"
+        ? uploadHelp
+        : request.command === "simulate"
+        ? simulateHelp
+        : sluiceHelp
+      const lines = Help.render(topic, {
+        columns: stdout.isTerminal ? stdout.size().columns : 100,
+        style: stdout.style
+      })
       return yield* writeLines(stdout, lines)
     }
     // What @effect/cli finds wrong with a value it prints itself, with empty lines around it.

@@ -35,21 +35,16 @@ export const quiet = (sink: Sink): Display => ({
   show: () => Effect.void
 })
 
-/** A line every five seconds. */
+/** A line every five seconds: what fails is counted, and told at the end. */
 export const plain = (sink: Sink): Display => {
-  const notices = new Notices(sink.style, { retries: false })
   const stage = new Stage()
   return {
-    note: (event) => {
-      stage.note(event)
-      const line = notices.lineOf(event)
-      return line === undefined ? Effect.void : sink.write(`${line}\n`)
-    },
+    note: (event) => Effect.sync(() => stage.note(event)),
     say: (line) => sink.write(`${line}\n`),
     show: (run) =>
       Effect.flatMap(stage.look(run), (moment) => sink.write(`${ProgressView.plainLine(moment)}\n`)).pipe(
-        Effect.schedule(Schedule.spaced("5 seconds")),
         Effect.delay("5 seconds"),
+        Effect.forever,
         Effect.forkScoped,
         Effect.asVoid
       )
@@ -58,7 +53,7 @@ export const plain = (sink: Sink): Display => {
 
 /** The live view. */
 export const live = (sink: Sink): Display => {
-  const notices = new Notices(sink.style, { retries: true })
+  const notices = new Notices(sink.style)
   const stage = new Stage()
   let said: ReadonlyArray<string> = []
   let drawn: ReadonlyArray<string> = []

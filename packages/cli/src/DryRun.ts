@@ -40,7 +40,9 @@ export const print = (
       findings.add(item)
       if (item._tag === "Skipped") {
         counts.skipped += 1
-        return options.json ? [JSON.stringify({ _tag: "Skipped", version, key: item.file.key, reason: item.reason })] : []
+        return options.json
+          ? [JSON.stringify({ _tag: "Skipped", version, key: item.file.key, reason: item.reason })]
+          : []
       }
       counts.failed += 1
       const { error, file: { key } } = item

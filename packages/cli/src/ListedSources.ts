@@ -5,6 +5,7 @@
  * alone, and so does a directory. Links are followed, as for sources that are named one by one. A path that comes twice
  * is uploaded twice. Lists are read as the upload goes, however long they are.
  */
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as FilesNode from "@sluice/core/FilesNode"
 import { Rejected, SourceUnreadable } from "@sluice/core/UploadError"
 import type * as UploadList from "@sluice/core/UploadList"
@@ -39,7 +40,9 @@ export const fromFile = (
     }
     if (header.value.version !== Manifest.version) {
       return yield* CliError.usage(
-        `--files-from: ${JSON.stringify(file)} is a manifest of version ${header.value.version}, and this sluice reads ` +
+        `--files-from: ${
+          JSON.stringify(file)
+        } is a manifest of version ${header.value.version}, and this sluice reads ` +
           `version ${Manifest.version}.`
       )
     }
@@ -67,8 +70,8 @@ const nothing: Found = { items: [] }
 
 const linesOf = (file: string): Stream.Stream<string, CliError.CliError> =>
   Stream.suspend(() =>
-    Stream.fromAsyncIterable(
-      file === "-" ? process.stdin : fs.createReadStream(file),
+    NodeStream.fromReadable<CliError.CliError, Uint8Array>(
+      () => file === "-" ? process.stdin : fs.createReadStream(file),
       (cause) => CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
     )
   ).pipe(Stream.decodeText("utf-8"), Stream.splitLines)
@@ -114,7 +117,9 @@ const findEntry = (file: string, options: Sources.Options, locations: Sources.Lo
           : { items: [Sources.failedItem(file, unreadable(`Not an entry of a manifest: ${line.slice(0, 200)}`))] }
       ),
     onSome: ({ key, path }) => {
-      if (key.endsWith("/")) return Effect.succeed({ items: [], tree: Sources.walk(path, options, locations, key) })
+      if (key.endsWith("/")) {
+        return Effect.succeed({ items: [], tree: Sources.walk(path, options, locations, key === "./" ? "" : key) })
+      }
       return options.filter.wantsFile(key) ? findFile(path, key, locations) : Effect.succeed(nothing)
     }
   })

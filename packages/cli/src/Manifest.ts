@@ -1,5 +1,5 @@
 /**
- * Manifests: the files of a run that failed or were interrupted, so that another run can take up just these.
+ * Manifests: the files that a run left undone, so that another run can take up just these.
  *
  * A manifest is lines of JSON. The first is `{"_tag":"Manifest","version":1}`; each other one names a file by its
  * absolute path and its key: `{"_tag":"Failed","path":"/home/me/a.jpg","key":"a.jpg","error":{…}}`. An entry whose key
@@ -8,7 +8,9 @@
  * A manifest is written as the run goes, beside its own name, and takes its name at the end: so a run may read the very
  * manifest that it replaces, and one that is killed leaves the old one as it was.
  */
-import { Summary, summarize } from "@sluice/core/UploadError"
+import { summarize, Summary } from "@sluice/core/UploadError"
+import type { UploadFile } from "@sluice/core/UploadFile"
+import * as UploadList from "@sluice/core/UploadList"
 import type { UploadResult } from "@sluice/core/UploadResult"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
@@ -24,9 +26,9 @@ export const version = 1
 /** The first line of a manifest. */
 export const Header = Schema.TaggedStruct("Manifest", { version: Schema.Number })
 
-/** A file, or a directory, that did not make it. */
+/** A file, or a directory, that is not at the destination. */
 export const Entry = Schema.Struct({
-  _tag: Schema.Literal("Failed", "Interrupted"),
+  _tag: Schema.Literal("Failed", "Interrupted", "NotStarted"),
   path: Schema.String,
   key: Schema.String,
   error: Schema.optional(Summary)
@@ -46,6 +48,8 @@ export const parseEntry: (line: string) => Option.Option<Entry> = Schema.decodeO
 export interface Writer {
   /** Writes a result down, unless it is a good one. */
   readonly add: (result: UploadResult) => Effect.Effect<void>
+  /** Writes an item down that was not begun. */
+  readonly addNotStarted: (item: UploadList.Item) => Effect.Effect<void>
   /** Puts the manifest in its place. */
   readonly commit: Effect.Effect<void, CliError.CliError>
 }
@@ -82,11 +86,13 @@ export const write = (
         return writable.await
       })
     yield* writeLine(Header.make({ version }))
+    const add = (result: UploadResult | NotStarted) => {
+      const entry = entryOf(result, locations)
+      return entry === undefined ? Effect.void : writeLine(entry)
+    }
     return {
-      add: (result) => {
-        const entry = entryOf(result, locations)
-        return entry === undefined ? Effect.void : writeLine(entry)
-      },
+      add,
+      addNotStarted: (item) => add(UploadList.isFile(item) ? { _tag: "NotStarted", file: item } : item),
       commit: Effect.tryPromise({
         try: async () => {
           await new Promise<void>((resolve, reject) => {
@@ -104,14 +110,20 @@ export const write = (
 // internal
 // -----------------------------------------------------------------------------
 
-const entryOf = (result: UploadResult, locations: Locations): Entry | undefined => {
-  const path = locations.of(result)
+interface NotStarted {
+  readonly _tag: "NotStarted"
+  readonly file: UploadFile
+}
+
+const entryOf = (result: UploadResult | NotStarted, locations: Locations): Entry | undefined => {
+  const path = locations.of(result.file)
   if (path === undefined) return undefined
   switch (result._tag) {
     case "Failed":
       return { _tag: "Failed", path, key: result.file.key, error: summarize(result.error) }
     case "Interrupted":
-      return { _tag: "Interrupted", path, key: result.file.key }
+    case "NotStarted":
+      return { _tag: result._tag, path, key: result.file.key }
     default:
       return undefined
   }

@@ -13,23 +13,23 @@ export const shown = 20
 /** Turns events into lines. */
 export class Notices {
   private readonly style: Style
-  private readonly tellsRetries: boolean
   private retries = 0
   private failures = 0
 
-  constructor(style: Style, options: { readonly retries: boolean }) {
+  constructor(style: Style) {
     this.style = style
-    this.tellsRetries = options.retries
   }
 
   /** The line for an event, where it has one. */
   lineOf(event: UploadEvent): string | undefined {
-    if (event._tag === "UploadRetrying" && this.tellsRetries && this.retries <= shown) {
+    if (event._tag === "UploadRetrying" && this.retries <= shown) {
       this.retries += 1
       return this.style.yellow(
         this.retries > shown
           ? "Further retries are counted only."
-          : `Retrying ${printable(event.key)} in ${Format.duration(event.delayMillis)}, attempt ${event.attempt + 1} of ` +
+          : `Retrying ${printable(event.key)} in ${Format.duration(event.delayMillis)}, attempt ${
+            event.attempt + 1
+          } of ` +
             `${event.attempts}: ${printable(event.error.message)}`
       )
     }

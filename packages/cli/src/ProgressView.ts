@@ -84,7 +84,8 @@ const bar = (moment: Moment, columns: number, style: Style): string => {
   const room = Math.min(maxBar, columns - percent.length - after.length - 3)
   if (room < minBar) return TerminalText.cutEnd(after === "" ? percent : `${percent}  ${after}`, columns)
   const filled = Math.floor(fraction * room)
-  return `${style.bold(percent)} ${style.cyan("━".repeat(filled))}${style.dim("─".repeat(room - filled))}  ${after}`.trimEnd()
+  return `${style.bold(percent)} ${style.cyan("━".repeat(filled))}${style.dim("─".repeat(room - filled))}  ${after}`
+    .trimEnd()
 }
 
 const maxBar = 60
@@ -110,7 +111,9 @@ const facts = ({ progress, stopping, throughput }: Moment, style: Style | undefi
     ...(progress.filesFailed > 0
       ? [{ text: `${Format.count(progress.filesFailed)} failed`, paint: style?.red }]
       : []),
-    { text: stopping ? `finishing ${Format.count(progress.inFlight)}` : `${Format.count(progress.inFlight)} in flight` },
+    {
+      text: stopping ? `finishing ${Format.count(progress.inFlight)}` : `${Format.count(progress.inFlight)} in flight`
+    },
     ...(progress.retries > 0
       ? [{
         text: progress.retries === 1 ? "1 retry" : `${Format.count(progress.retries)} retries`,
@@ -136,12 +139,12 @@ const fit = (all: ReadonlyArray<Fact>, columns: number): string => {
 
 const transferLine = (transfer: Transfer, columns: number, style: Style): string => {
   const numbers = transfer.size === undefined || transfer.size === 0
-    ? `      ${Format.bytes(transfer.sent).padStart(8)}`
+    ? Format.bytes(transfer.sent).padStart(18)
     : `${Format.percent(transfer.sent / transfer.size).padStart(6)}${`of ${Format.bytes(transfer.size)}`.padStart(12)}`
   const again = transfer.attempt > 1 ? ` (attempt ${transfer.attempt})` : ""
   const room = columns - numbers.length - 2 - again.length
   const key = TerminalText.printable(transfer.key)
-  return room < minKey
+  return room < Math.min(minKey, TerminalText.width(key))
     ? style.dim(TerminalText.cutStart(key, columns))
     : style.dim(`${numbers}  ${TerminalText.cutStart(key, room)}${again}`)
 }

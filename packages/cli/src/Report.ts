@@ -1,7 +1,7 @@
 /**
  * The end of a run, told to people: what was uploaded, what failed and why, where the rest stands; and the exit code.
  */
-import * as UploadError from "@sluice/core/UploadError"
+import type { UploadError } from "@sluice/core/UploadError"
 import type { UploadReport } from "@sluice/core/UploadReport"
 import type { UploadResult } from "@sluice/core/UploadResult"
 import { CliError } from "./CliError.js"
@@ -44,38 +44,49 @@ export const failureOf = (report: UploadReport, findings: Findings): CliError | 
   })
 }
 
-/** The summary, line by line. `manifest` is the file that lists what failed, where one is written. */
-export const summary = (
-  report: UploadReport,
-  findings: Findings,
-  options: { readonly style: Style; readonly manifest?: string | undefined }
-): ReadonlyArray<string> => {
-  const { style } = options
-  const { failed, interrupted, notStarted, skipped, total, uploaded } = report.files
+/** What the summary says beyond the report. */
+export interface Context {
+  readonly style: Style
+  /** How many files were not started. */
+  readonly notStarted: number
+  /** Whether these are all: whether the list was read to its end. */
+  readonly listed: boolean
+  /** The file that lists what was left undone, where one is written. */
+  readonly manifest: string | undefined
+}
+
+/** The summary, line by line. */
+export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
+  const { listed, manifest, notStarted, style } = options
+  const { failed, interrupted, skipped, total, uploaded } = report.files
   const facts = [
     `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
     Format.throughput(report.throughputBytesPerSecond),
     report.retries === 1 ? "1 retry" : `${Format.count(report.retries)} retries`
   ].join(", ")
-  const files = uploaded === total ? Format.counted(total, "file") : `${Format.count(uploaded)} of ${Format.counted(total, "file")}`
-  const lines = [total === 0 ? "Nothing to upload: no files were found." : `${style.bold(`Uploaded ${files}`)}, ${facts}.`]
+  const files = uploaded === total
+    ? Format.counted(total, "file")
+    : `${Format.count(uploaded)} of ${Format.counted(total, "file")}`
+  const lines = [
+    total === 0 ? "Nothing to upload: no files were found." : `${style.bold(`Uploaded ${files}`)}, ${facts}.`
+  ]
   if (skipped > 0) {
     lines.push(`Skipped ${Format.counted(skipped, "file")}:`)
     for (const [reason, count] of findings.skipped) lines.push(`  ${Format.count(count)}: ${printable(reason)}`)
   }
   if (failed > 0) lines.push(...failureLines(report, style))
-  if (interrupted > 0) lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way: nothing of them is there.`)
-  if (report.ended !== "Completed") {
-    const found = `${Format.counted(notStarted, "file")} found and not started`
-    lines.push(
-      `Stopped early: ${found}, and whatever was not found yet. Run the same command again to upload the rest.`
-    )
+  if (interrupted > 0) {
+    lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way: nothing of them is at the destination.`)
   }
-  if (failed + interrupted > 0) {
+  if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)
+  if (!listed) lines.push("The list was not read to its end: there may be more that was not started.")
+  if (failed + interrupted + notStarted > 0 || !listed) {
     lines.push(
-      options.manifest === undefined
-        ? "With --failed FILE, failed and interrupted files are listed for another run with --files-from FILE."
-        : `Failed and interrupted files are listed in ${printable(options.manifest)}: upload them with --files-from.`
+      manifest === undefined
+        ? "With --failed FILE, what is left undone is listed for another run with --files-from FILE."
+        : `${listed ? "What is left undone is" : "Some of what is left undone is"} listed in ${
+          printable(manifest)
+        }: upload it with --files-from ${printable(manifest)}.`
     )
   }
   return lines
@@ -98,13 +109,15 @@ const failureLines = (report: UploadReport, style: Style): ReadonlyArray<string>
   const isShared = causes.size === 1 && shown.length > 1
   return [
     style.red(`Failed ${Format.counted(report.files.failed, "file")}${isShared ? `: ${printable(cause)}` : ":"}`),
-    ...shown.map(({ attempts, error, key }) => `  ${isShared ? printable(key) : failureLine(key, error.message, attempts)}`),
+    ...shown.map(({ attempts, error, key }) =>
+      `  ${isShared ? printable(key) : failureLine(key, error.message, attempts)}`
+    ),
     ...(more > 0 ? [`  and ${Format.count(more)} more.`] : [])
   ]
 }
 
 /** Whether a failure tells of the destination as a whole, and not of one file or its key. */
-const isDestinations = (error: UploadError.UploadError): boolean => {
+const isDestinations = (error: UploadError): boolean => {
   switch (error._tag) {
     case "Transient":
     case "Throttled":

@@ -36,8 +36,10 @@ export const check = (sources: ReadonlyArray<Source>, options: Options): Effect.
     for (const directory of directories) {
       yield* Effect.forEach(files, ([key, file]) => {
         const entry = path.join(directory, key)
-        return Effect.flatMap(kindOf(entry, options), (kind) =>
-          kind === "file" ? shared(key, file, entry) : Effect.void)
+        return Effect.flatMap(
+          kindOf(entry, options),
+          (kind) => kind === "file" ? shared(key, file, entry) : Effect.void
+        )
       }, { concurrency: 16, discard: true })
     }
     if (directories.length > 1) yield* compare("", directories, options)

@@ -24,7 +24,9 @@ export const listen: Effect.Effect<Queue.Dequeue<Signal>, never, Scope.Scope> = 
 
 /** How a run can be steered, and who is told. */
 export interface Steered {
-  readonly run: Pick<UploadRun<never>, "drain" | "interrupt" | "currentProgress">
+  readonly run: Pick<UploadRun<never>, "drain" | "currentProgress">
+  /** Interrupts everything. */
+  readonly stop: Effect.Effect<void>
   readonly say: (line: string) => Effect.Effect<void>
   /** Leaves without waiting for anything. */
   readonly leave: Effect.Effect<void>
@@ -33,7 +35,7 @@ export interface Steered {
 /** Steers a run by signals, until it is interrupted. */
 export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const { leave, run, say } = steered
+    const { leave, run, say, stop } = steered
     const first = yield* received.take
     if (first === "SIGINT") {
       const { inFlight } = yield* run.currentProgress
@@ -41,12 +43,14 @@ export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect
       yield* say(
         inFlight === 0
           ? "Stopping: nothing more is started; press Ctrl-C again to stop at once."
-          : `Stopping: finishing ${inFlight} upload${inFlight === 1 ? "" : "s"} in flight; press Ctrl-C again to stop at once.`
+          : `Stopping: finishing ${inFlight} upload${
+            inFlight === 1 ? "" : "s"
+          } in flight; press Ctrl-C again to stop at once.`
       )
       yield* received.take
     }
     yield* say("Stopping at once.")
-    yield* Effect.forkDaemon(run.interrupt)
+    yield* Effect.forkDaemon(stop)
     yield* received.take
     yield* leave
   })

@@ -18,11 +18,12 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
 import type { Filter } from "./Filter.js"
+import type { Items } from "./Remainder.js"
 import * as SharedKeys from "./SharedKeys.js"
 
 /** A list of files, and where they are. */
 export interface Sources {
-  readonly items: ReadonlyArray<UploadList.Item> | Stream.Stream<UploadList.Item>
+  readonly items: Items
   readonly locations: Locations
 }
 
@@ -67,7 +68,9 @@ export const walk = (
     followSymlinks: options.followSymlinks
   }).pipe(
     Stream.mapChunks(Chunk.map((item) => locations.note(withPrefix(prefix, item), path.resolve(root, keyOf(item))))),
-    Stream.catchAll((error) => Stream.sync(() => locations.note(failedItem(prefix, error), path.resolve(root))))
+    Stream.catchAll((error) =>
+      Stream.sync(() => locations.note(failedItem(prefix === "" ? "./" : prefix, error), path.resolve(root)))
+    )
   )
 
 /** An item that failed before it could be uploaded. */
@@ -91,9 +94,9 @@ export class Locations {
     return item
   }
 
-  /** The absolute path of what a result is about. */
-  of(result: UploadResult): string | undefined {
-    return this.paths.get(result.file)
+  /** The absolute path of what an item or a result is about. */
+  of(file: UploadResult["file"]): string | undefined {
+    return this.paths.get(file)
   }
 }
 

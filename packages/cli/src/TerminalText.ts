@@ -20,7 +20,9 @@ export const width = (text: string): number => {
 /** The beginning of a printable text, in at most `columns`. */
 export const cutEnd = (text: string, columns: number): string => {
   if (width(text) <= columns) return text
-  return columns < 1 ? "" : `${take(Array.from(graphemes.segment(text), ({ segment }) => segment), columns - 1).join("")}…`
+  return columns < 1
+    ? ""
+    : `${take(Array.from(graphemes.segment(text), ({ segment }) => segment), columns - 1).join("")}…`
 }
 
 /** The end of a printable text, in at most `columns`: for paths, whose end says most. */

@@ -17,20 +17,23 @@ export const check = (
   Effect.gen(function*() {
     const target = yield* realPath(root)
     yield* Effect.forEach(sources, (source) =>
-      Effect.flatMap(Effect.promise(() => examine(source)), ({ isDirectory, real }) => {
-        if (!isDirectory) {
-          return real === path.join(target, path.basename(source))
-            ? CliError.usage(`${source} and its destination are the same file.`)
-            : Effect.void
+      Effect.flatMap(
+        Effect.promise(() => examine(source)),
+        ({ isDirectory, real }) => {
+          if (!isDirectory) {
+            return real === path.join(target, path.basename(source))
+              ? CliError.usage(`${source} and its destination are the same file.`)
+              : Effect.void
+          }
+          const inside = path.relative(real, target)
+          if (inside === "") return CliError.usage(`${source} and the destination are the same directory.`)
+          if (inside === ".." || inside.startsWith(`..${path.sep}`) || path.isAbsolute(inside)) return Effect.void
+          return isLeftOut(inside.split(path.sep), filter) ? Effect.void : CliError.usage(
+            `The destination ${root} lies inside the source ${source}, which would upload it into itself. ` +
+              `Leave it out with --exclude "/${inside.split(path.sep).join("/")}", or choose another.`
+          )
         }
-        const inside = path.relative(real, target)
-        if (inside === "") return CliError.usage(`${source} and the destination are the same directory.`)
-        if (inside === ".." || inside.startsWith(`..${path.sep}`) || path.isAbsolute(inside)) return Effect.void
-        return isLeftOut(inside.split(path.sep), filter) ? Effect.void : CliError.usage(
-          `The destination ${root} lies inside the source ${source}, which would upload it into itself. ` +
-            `Leave it out with --exclude "/${inside.split(path.sep).join("/")}", or choose another.`
-        )
-      }), { concurrency: 16, discard: true })
+      ), { concurrency: 16, discard: true })
   })
 
 // -----------------------------------------------------------------------------

@@ -139,7 +139,10 @@ const parseNetwork = (text: string): Either.Either<Simulated.Options, string> =>
   }
   return Array.from(new URLSearchParams(query.replaceAll("+", "%2B"))).reduce<Either.Either<Simulated.Options, string>>(
     (network, [name, value]) =>
-      Either.flatMap(network, (settings) => Either.map(parseParameter(name, value), (more) => ({ ...settings, ...more }))),
+      Either.flatMap(
+        network,
+        (settings) => Either.map(parseParameter(name, value), (more) => ({ ...settings, ...more }))
+      ),
     Either.right({ ...found?.[1] })
   )
 }

@@ -137,7 +137,9 @@ const quiet = Options.boolean("quiet").pipe(Options.withDescription("Prints fail
 const report = filePath("report").pipe(Options.withDescription("Writes the report as JSON to this file."))
 
 const failed = filePath("failed").pipe(
-  Options.withDescription("Lists failed and interrupted files in this file, for --files-from.")
+  Options.withDescription(
+    "Lists in this file what is left undone: files that failed, were interrupted or not started, for --files-from."
+  )
 )
 
 const fsync = Options.boolean("fsync").pipe(

@@ -3,7 +3,9 @@
  * take under 1 s.
  *
  * {@link next} is the whole rule, as a pure function. {@link controller} applies it to a running uploader: every 5 s,
- * over the attempts that ended since, and only where some did.
+ * over the attempts that succeeded since, and only where some did. Where the destination throttled any, the rate halves
+ * whatever the others took: a refusal is quick, but no reason to go faster. The rule knows nothing of what the
+ * destination could take: above that it halves, down to the floor, until the uploads that are under way have ended.
  *
  * @since 0.1.0
  */
@@ -67,13 +69,15 @@ export const controller = (options: Options): Controller => ({
   name: "adaptiveRate",
   start: (limits) =>
     Effect.gen(function*() {
-      let ended = 0
+      let succeeded = 0
       let totalMillis = 0
+      let throttled = false
       const adjust = Effect.suspend(() => {
-        if (ended === 0) return Effect.void
-        const mean = totalMillis / ended
-        ended = 0
+        if (succeeded === 0 && !throttled) return Effect.void
+        const mean = throttled ? Infinity : totalMillis / succeeded
+        succeeded = 0
         totalMillis = 0
+        throttled = false
         return limits.set({ uploadsPerSecond: next(options, limits.rate.uploadsPerSecond, mean) })
       })
       yield* Effect.sleep(options.interval ?? defaults.interval).pipe(
@@ -81,8 +85,10 @@ export const controller = (options: Options): Controller => ({
         Effect.forever,
         Effect.forkScoped
       )
-      return ({ durationMillis }) => {
-        ended += 1
+      return ({ durationMillis, outcome }) => {
+        if (outcome === "Throttled") throttled = true
+        if (outcome !== "Succeeded") return
+        succeeded += 1
         totalMillis += durationMillis
       }
     })

@@ -9,6 +9,7 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import { Pacer } from "./internal/pacer.js"
 
@@ -19,8 +20,8 @@ import { Pacer } from "./internal/pacer.js"
 export interface RateLimit {
   /** Starts per second; `Infinity` when there is no limit. */
   readonly uploadsPerSecond: number
-  /** Takes a start now and answers `true`, or answers `false`. `now` is the clock's time in milliseconds. */
-  readonly unsafeTake: (now: number) => boolean
+  /** Takes a start now and answers `true`, or answers `false`. */
+  readonly unsafeTake: (clock: Clock.Clock) => boolean
   /** Waits in line for the next start. */
   readonly take: Effect.Effect<void>
   /** Changes the rate. Whoever waits is reckoned anew, at the new rate. */
@@ -49,7 +50,7 @@ export const make = (uploadsPerSecond: number): RateLimit => {
     get uploadsPerSecond() {
       return pacer.rate
     },
-    unsafeTake: (now) => pacer.unsafeTake(now, 1),
+    unsafeTake: (clock) => pacer.unsafeTake(clock, 1),
     take: pacer.take(1),
     setRate: (rate) => pacer.setRate(rate)
   }

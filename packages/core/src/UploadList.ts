@@ -29,6 +29,30 @@ export type Item = UploadFile | Skipped | Failed
 export type UploadList<E = never, R = never> = Iterable<Item> | AsyncIterable<Item> | Stream.Stream<Item, E, R>
 
 /**
+ * Any list of files, whatever it needs and however it can fail.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Any = UploadList<unknown, unknown>
+
+/**
+ * How a list can fail: only a `Stream` can.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ErrorOf<Files> = Files extends Stream.Stream<Item, infer E, unknown> ? E : never
+
+/**
+ * What a list needs: only a `Stream` needs anything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ContextOf<Files> = Files extends Stream.Stream<Item, unknown, infer R> ? R : never
+
+/**
  * Whether an item is a file, and not a result already.
  *
  * @since 0.1.0

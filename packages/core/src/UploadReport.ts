@@ -73,7 +73,7 @@ export const UploadReport = Schema.TaggedStruct("Report", {
  * @since 0.1.0
  * @category schemas
  */
-export type UploadReport = typeof UploadReport.Type
+export interface UploadReport extends Schema.Schema.Type<typeof UploadReport> {}
 
 /**
  * The report of a run whose progress stood still at `endedAt`.

@@ -27,7 +27,7 @@ import type * as Limits from "./Limits.js"
 import type * as Progress from "./Progress.js"
 import type * as Upload from "./Upload.js"
 import type { UploadEvent } from "./UploadEvent.js"
-import type { UploadList } from "./UploadList.js"
+import type * as UploadList from "./UploadList.js"
 import type { UploadReport } from "./UploadReport.js"
 import type { UploadResult } from "./UploadResult.js"
 
@@ -141,10 +141,22 @@ export interface UploadRun<E = never> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <E = never, R = never>(
+export const make = <Files extends UploadList.Any>(
   context: Upload.Context,
-  files: UploadList<E, R>,
+  files: Files,
   options: Options = {}
+): Effect.Effect<UploadRun<UploadList.ErrorOf<Files>>, never, UploadList.ContextOf<Files> | Scope.Scope> =>
+  // What is said of E and R here is what `Files` says of them: the compiler cannot see it.
+  start(context, files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>, options)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const start = <E, R>(
+  context: Upload.Context,
+  files: UploadList.UploadList<E, R>,
+  options: Options
 ): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
     const runtime = yield* workerRuntime
@@ -183,16 +195,13 @@ export const make = <E = never, R = never>(
       inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
       limits: context.limits,
       pause: engine.change("Paused"),
-      resume: engine.change("Running"),
+      // Everything else that can run does so first: readers that were forked before `resume` miss nothing.
+      resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
       drain: engine.change("Draining"),
       interrupt,
       report: Deferred.await(report)
     }
   })
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
 
 /**
  * The runtime that all workers of a run fork from. It forgets which fiber a task is of, so that they share one queue of

@@ -18,7 +18,7 @@ import * as Strategy from "./Strategy.js"
 import type * as Upload from "./Upload.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
-import type { UploadList } from "./UploadList.js"
+import type * as UploadList from "./UploadList.js"
 import type { UploadReport } from "./UploadReport.js"
 import type { Uploaded, UploadResult } from "./UploadResult.js"
 import * as UploadRun from "./UploadRun.js"
@@ -56,15 +56,19 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
    * Uploads all files of a list and reports. A file's failure is in the report, not in the error channel, which is the
    * list's own. Interrupting the effect interrupts everything it started.
    */
-  readonly uploadAll: <E = never, R = never>(
-    files: UploadList<E, R>,
+  readonly uploadAll: <Files extends UploadList.Any>(
+    files: Files,
     options?: UploadRun.Options
-  ) => Effect.Effect<UploadReport, E, R>
+  ) => Effect.Effect<UploadReport, UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
   /** Starts uploading a list and gives the run, to watch and to steer. */
-  readonly start: <E = never, R = never>(
-    files: UploadList<E, R>,
+  readonly start: <Files extends UploadList.Any>(
+    files: Files,
     options?: UploadRun.Options
-  ) => Effect.Effect<UploadRun.UploadRun<E>, never, R | Scope.Scope>
+  ) => Effect.Effect<
+    UploadRun.UploadRun<UploadList.ErrorOf<Files>>,
+    never,
+    UploadList.ContextOf<Files> | Scope.Scope
+  >
   /** The knobs of this uploader, live. */
   readonly limits: Limits.Limits
 }>() {}
@@ -95,17 +99,16 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         for (const observe of observers) observe(observation)
       }
     }
-    const uploadAll: Uploader["Type"]["uploadAll"] = Effect.fn("Uploader.uploadAll")(
-      function*<E, R>(files: UploadList<E, R>, runOptions?: UploadRun.Options) {
-        const run = yield* UploadRun.make(context, files, runOptions)
-        return yield* run.report
-      },
-      Effect.scoped
-    )
+    const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
+      UploadRun.make(context, files, runOptions)
+    const uploadAll = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
+      Effect.scoped(Effect.flatMap(start(files, runOptions), (run) => run.report)).pipe(
+        Effect.withSpan("Uploader.uploadAll")
+      )
     return Uploader.of({
       limits,
       uploadAll,
-      start: (files, runOptions) => UploadRun.make(context, files, runOptions),
+      start,
       upload: Effect.fn("Uploader.upload")(function*(file: UploadFile) {
         let result: UploadResult | undefined = undefined
         yield* uploadAll([file], {

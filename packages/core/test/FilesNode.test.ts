@@ -40,9 +40,11 @@ const errorName = (error: UploadError.UploadError) => "reason" in error ? `${err
 
 /** What is not a file: why, by key. */
 const othersOf = (items: ReadonlyArray<UploadList.Item>) =>
-  Object.fromEntries(items.flatMap((item) =>
-    UploadList.isFile(item) ? [] : [[item.file.key, item._tag === "Skipped" ? item.reason : errorName(item.error)]]
-  ))
+  Object.fromEntries(
+    items.flatMap((item) =>
+      UploadList.isFile(item) ? [] : [[item.file.key, item._tag === "Skipped" ? item.reason : errorName(item.error)]]
+    )
+  )
 
 const collect = (source: ByteSource.ByteSource, range: ByteSource.Range) =>
   Effect.map(Stream.runCollect(source.read(range)), (blocks) => Buffer.concat(Chunk.toArray(blocks)))
@@ -60,7 +62,9 @@ const outcomesOf = <E>(files: UploadList.UploadList<E>, destination: Layer.Layer
     })
     return outcomes
   }).pipe(
-    Effect.provide(Layer.provide(Uploader.layer({ strategy: Strategy.unlimited, retry: RetryPolicy.none }), destination))
+    Effect.provide(
+      Layer.provide(Uploader.layer({ strategy: Strategy.unlimited, retry: RetryPolicy.none }), destination)
+    )
   )
 
 const forgetful = Simulated.layer()
@@ -382,7 +386,9 @@ describe("FilesNode", () => {
         const items = yield* list(root)
         assert.deepStrictEqual(keysOf(items), ["a/x", "z/x"])
         assert.deepStrictEqual(othersOf(items), { "bad/": "SourceUnreadable Failed" })
-        const failed = items.find((item) => !UploadList.isFile(item) && item._tag === "Failed") as UploadResult.Failed
+        const failed = items.find((item) =>
+          !UploadList.isFile(item) && item._tag === "Failed"
+        ) as UploadResult.Failed
         assert.include(failed.error.message, path.join(root, "bad"))
         assert.deepStrictEqual(openFiles(root), [])
       }))
@@ -622,7 +628,11 @@ describe("FilesNode", () => {
               { concurrency: "unbounded", discard: true }
             ))
             yield* Deferred.await(full)
-            return { fiber, reading: () => reading }
+            return {
+              fiber,
+              reading: () =>
+                reading
+            }
           })
         for (let round = 0; round < 2; round++) {
           const { fiber, reading } = yield* readers(300, FilesNode.maxOpenFiles)
@@ -692,7 +702,10 @@ describe("FilesNode", () => {
       })
     )
     const near = fc.constantFrom(0, 1, 256 * kib, 512 * kib, 700_000, 700_001)
-    const place = fc.oneof(fc.nat(720_000), fc.tuple(near, fc.integer({ min: -2, max: 2 })).map(([at, by]) => Math.max(0, at + by)))
+    const place = fc.oneof(
+      fc.nat(720_000),
+      fc.tuple(near, fc.integer({ min: -2, max: 2 })).map(([at, by]) => Math.max(0, at + by))
+    )
 
     it.layer(ranged)((it) => {
       it.effect.prop(

@@ -1,8 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { InFlight } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Deferred, Effect, Exit, Fiber } from "effect"
 import * as fc from "fast-check"
+import * as Property from "./Property.js"
+
+// Slow machines are slow; nothing here is timed by the wall clock.
+vi.setConfig({ testTimeout: 30_000 })
 
 /** Takers that ask in the given order and hold for a while; answers with who came in when. */
 const entries = (limit: number, takers: ReadonlyArray<{ readonly permits: number; readonly holds: number }>) => {
@@ -171,98 +175,98 @@ describe("InFlight", () => {
     }
   )
 
-  it.effect.prop(
-    "does what a plain list would do, through any history of takes, releases, interruptions and resizes",
-    [fc.integer({ min: 1, max: 6 }), fc.array(operation, { minLength: 10, maxLength: 40 })],
-    ([size, operations]) =>
-      VirtualClock.run(Effect.gen(function*() {
-        const budget = InFlight.make(size)
-        const granted: Array<number> = []
-        // The model: who waits, in order; who holds; and how many permits there are.
-        let limit = size
-        const waiting: Array<{ readonly id: number; readonly permits: number }> = []
-        const holding: Array<{ readonly id: number; readonly permits: number }> = []
-        const expected: Array<number> = []
-        const serve = () => {
-          for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
-            const taken = holding.reduce((total, { permits }) => total + permits, 0)
-            if (taken > 0 && taken + first.permits > limit) return
-            holding.push(waiting.shift()!)
-            expected.push(first.id)
-          }
-        }
-        const fibers = new Map<number, Fiber.RuntimeFiber<void>>()
-        const releases = new Map<number, Deferred.Deferred<void>>()
-        for (const [id, step] of operations.entries()) {
-          if (step.op === "take") {
-            const release = yield* Deferred.make<void>()
-            releases.set(id, release)
-            const use = Effect.suspend(() => {
-              granted.push(id)
-              return Deferred.await(release)
-            })
-            fibers.set(id, yield* Effect.fork(budget.withPermits(step.permits)(use)))
-            waiting.push({ id, permits: step.permits })
-          } else if (step.op === "resize") {
-            yield* budget.resize(step.limit)
-            limit = step.limit
-          } else if (step.op === "release" && holding.length > 0) {
-            const [{ id: holder }] = holding.splice(step.which % holding.length, 1) as [{ id: number }]
-            yield* Deferred.succeed(releases.get(holder)!, undefined)
-          } else if (step.op === "interrupt" && waiting.length + holding.length > 0) {
-            const all = [...waiting, ...holding]
-            const one = all[step.which % all.length]!
-            const list = waiting.includes(one) ? waiting : holding
-            list.splice(list.indexOf(one), 1)
-            yield* Fiber.interrupt(fibers.get(one.id)!)
-          }
-          serve()
-          yield* Effect.sleep(0)
-          assert.deepStrictEqual(granted, expected)
-          assert.strictEqual(budget.taken, holding.reduce((total, { permits }) => total + permits, 0))
-          assert.strictEqual(budget.waiting, waiting.length)
-        }
-        yield* Fiber.interruptAll(fibers.values())
-        assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
-      })),
-    { fastCheck: { numRuns: 1000 } }
-  )
-
-  it.effect.prop(
-    "loses no permit, wherever between two steps of a fiber an interruption strikes",
-    [
-      fc.integer({ min: 1, max: 4 }),
-      fc.array(
-        fc.record({
-          permits: fc.integer({ min: 1, max: 5 }),
-          starts: fc.nat(6),
-          holds: fc.nat(6),
-          interrupted: fc.option(fc.nat(30))
-        }),
-        { minLength: 2, maxLength: 8 }
-      ),
-      fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 3 })
-    ],
-    ([limit, takers, sizes]) =>
-      Effect.gen(function*() {
-        const budget = InFlight.make(limit)
-        const turns = (count: number) => Effect.repeatN(Effect.yieldNow(), count)
-        const fibers = yield* Effect.forEach(takers, ({ holds, interrupted, permits, starts }) =>
-          Effect.gen(function*() {
-            const fiber = yield* Effect.fork(
-              Effect.zipRight(turns(starts), budget.withPermits(permits)(turns(holds)))
-            )
-            if (interrupted !== null) {
-              yield* turns(interrupted)
-              yield* Fiber.interrupt(fiber)
+  it.effect("does what a plain list would do, through any history of takes, releases, interruptions and resizes", () =>
+    Property.check(
+      fc.tuple(fc.integer({ min: 1, max: 6 }), fc.array(operation, { minLength: 5, maxLength: 25 })),
+      ([size, operations]) =>
+        VirtualClock.run(Effect.gen(function*() {
+          const budget = InFlight.make(size)
+          const granted: Array<number> = []
+          // The model: who waits, in order; who holds; and how many permits there are.
+          let limit = size
+          const waiting: Array<{ readonly id: number; readonly permits: number }> = []
+          const holding: Array<{ readonly id: number; readonly permits: number }> = []
+          const expected: Array<number> = []
+          const serve = () => {
+            for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
+              const taken = holding.reduce((total, { permits }) => total + permits, 0)
+              if (taken > 0 && taken + first.permits > limit) return
+              holding.push(waiting.shift()!)
+              expected.push(first.id)
             }
-            return yield* Fiber.await(fiber)
-          }).pipe(Effect.fork))
-        yield* Effect.forEach(sizes, (size) => Effect.zipRight(turns(3), budget.resize(size)))
-        // Those who were not interrupted get their turn: nothing is stuck either.
-        yield* Fiber.joinAll(fibers)
-        assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
-      }).pipe(Effect.withMaxOpsBeforeYield(1)),
-    { fastCheck: { numRuns: 1000 } }
-  )
+          }
+          const fibers = new Map<number, Fiber.RuntimeFiber<void>>()
+          const releases = new Map<number, Deferred.Deferred<void>>()
+          for (const [id, step] of operations.entries()) {
+            if (step.op === "take") {
+              const release = yield* Deferred.make<void>()
+              releases.set(id, release)
+              const use = Effect.suspend(() => {
+                granted.push(id)
+                return Deferred.await(release)
+              })
+              fibers.set(id, yield* Effect.fork(budget.withPermits(step.permits)(use)))
+              waiting.push({ id, permits: step.permits })
+            } else if (step.op === "resize") {
+              yield* budget.resize(step.limit)
+              limit = step.limit
+            } else if (step.op === "release" && holding.length > 0) {
+              const [{ id: holder }] = holding.splice(step.which % holding.length, 1) as [{ id: number }]
+              yield* Deferred.succeed(releases.get(holder)!, undefined)
+            } else if (step.op === "interrupt" && waiting.length + holding.length > 0) {
+              const all = [...waiting, ...holding]
+              const one = all[step.which % all.length]!
+              const list = waiting.includes(one) ? waiting : holding
+              list.splice(list.indexOf(one), 1)
+              yield* Fiber.interrupt(fibers.get(one.id)!)
+            }
+            serve()
+            yield* Effect.sleep(0)
+            assert.deepStrictEqual(granted, expected)
+            assert.strictEqual(budget.taken, holding.reduce((total, { permits }) => total + permits, 0))
+            assert.strictEqual(budget.waiting, waiting.length)
+          }
+          yield* Fiber.interruptAll(Array.from(fibers.values()))
+          assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
+        }))
+    ))
+
+  it.effect("loses no permit, wherever between two steps of a fiber an interruption strikes", () =>
+    Property.check(
+      fc.tuple(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(
+          fc.record({
+            permits: fc.integer({ min: 1, max: 5 }),
+            starts: fc.nat(6),
+            holds: fc.nat(6),
+            interrupted: fc.option(fc.nat(30))
+          }),
+          { minLength: 2, maxLength: 8 }
+        ),
+        fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 3 }),
+        // After how many steps fibers take turns: Effect itself needs nearly ten for a turn.
+        fc.integer({ min: 10, max: 20 })
+      ),
+      ([limit, takers, sizes, steps]) =>
+        Effect.gen(function*() {
+          const budget = InFlight.make(limit)
+          const turns = (count: number) => Effect.repeatN(Effect.yieldNow(), count)
+          const fibers = yield* Effect.forEach(takers, ({ holds, interrupted, permits, starts }) =>
+            Effect.gen(function*() {
+              const fiber = yield* Effect.fork(
+                Effect.zipRight(turns(starts), budget.withPermits(permits)(turns(holds)))
+              )
+              if (interrupted !== null) {
+                yield* turns(interrupted)
+                yield* Fiber.interrupt(fiber)
+              }
+              return yield* Fiber.await(fiber)
+            }).pipe(Effect.fork))
+          yield* Effect.forEach(sizes, (size) => Effect.zipRight(turns(3), budget.resize(size)))
+          // Those who were not interrupted get their turn: nothing is stuck either.
+          yield* Fiber.joinAll(fibers)
+          assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
+        }).pipe(Effect.withMaxOpsBeforeYield(steps))
+    ))
 })

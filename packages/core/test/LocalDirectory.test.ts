@@ -1,6 +1,6 @@
-import { FileSystem } from "@effect/platform"
+import type { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Random } from "effect"
@@ -11,6 +11,8 @@ import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
 import * as TestFileSystem from "./contract/TestFileSystem.js"
 import { pattern, sameBytes, scripted } from "./contract/TestSource.js"
 import * as Tmpfs from "./contract/Tmpfs.js"
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const mib = 1024 * 1024
 
@@ -253,12 +255,15 @@ describe("LocalDirectory", () => {
         }
       }))
 
-    it.scopedLive.skipIf(!Tmpfs.mayMount)("fails the layer on a read-only disk (needs the right to mount)", () =>
-      Effect.gen(function*() {
-        const disk = yield* Tmpfs.mounted("ro,size=64k")
-        assert.strictEqual(shortly(yield* layerError(disk)), "Rejected Forbidden")
-        assert.instanceOf(yield* layerError(path.join(disk, "below")), UploadError.Rejected)
-      }))
+    it.scopedLive.skipIf(!Tmpfs.mayMount)(
+      "fails the layer on a read-only disk (needs the right to mount)",
+      () =>
+        Effect.gen(function*() {
+          const disk = yield* Tmpfs.mounted("ro,size=64k")
+          assert.strictEqual(shortly(yield* layerError(disk)), "Rejected Forbidden")
+          assert.instanceOf(yield* layerError(path.join(disk, "below")), UploadError.Rejected)
+        })
+    )
 
     it.scopedLive("that loses a directory while files come gets it made again", () =>
       Effect.gen(function*() {
@@ -287,15 +292,23 @@ describe("LocalDirectory", () => {
       ["EMFILE", "Transient Unavailable"]
     ]
 
-    const failingAt: ReadonlyArray<readonly [call: string, platform: (code: string) => NonNullable<Settings["platform"]>]> = [
+    const failingAt: ReadonlyArray<
+      readonly [call: string, platform: (code: string) => NonNullable<Settings["platform"]>]
+    > = [
       ["open", (code) => TestFileSystem.layer(() => ({ open: () => Effect.fail(TestFileSystem.systemError(code)) }))],
       [
         "writeAll",
         (code) => TestFileSystem.layerFile(() => ({ writeAll: () => Effect.fail(TestFileSystem.systemError(code)) }))
       ],
       ["sync", (code) => TestFileSystem.layerFile(() => ({ sync: Effect.fail(TestFileSystem.systemError(code)) }))],
-      ["utimes", (code) => TestFileSystem.layer(() => ({ utimes: () => Effect.fail(TestFileSystem.systemError(code)) }))],
-      ["rename", (code) => TestFileSystem.layer(() => ({ rename: () => Effect.fail(TestFileSystem.systemError(code)) }))]
+      [
+        "utimes",
+        (code) => TestFileSystem.layer(() => ({ utimes: () => Effect.fail(TestFileSystem.systemError(code)) }))
+      ],
+      [
+        "rename",
+        (code) => TestFileSystem.layer(() => ({ rename: () => Effect.fail(TestFileSystem.systemError(code)) }))
+      ]
     ]
 
     for (const [call, platform] of failingAt) {
@@ -323,8 +336,7 @@ describe("LocalDirectory", () => {
         const root = yield* TemporaryDirectory.make
         let writes = 0
         const platform = TestFileSystem.layerFile((file) => ({
-          writeAll: (block) =>
-            ++writes === 3 ? Effect.fail(TestFileSystem.systemError("ENOSPC")) : file.writeAll(block)
+          writeAll: (block) => ++writes === 3 ? Effect.fail(TestFileSystem.systemError("ENOSPC")) : file.writeAll(block)
         }))
         assert.strictEqual(shortly(yield* failure(root, large, { platform })), "Rejected NoSpace")
         assert.strictEqual(writes, 3)
@@ -342,19 +354,22 @@ describe("LocalDirectory", () => {
         assert.strictEqual(shortly(yield* failure(root, small, { platform })), "Rejected NoSpace")
       }))
 
-    it.scopedLive.skipIf(!Tmpfs.mayMount)("because it is really full, keeps what was whole (needs the right to mount)", () =>
-      Effect.gen(function*() {
-        const disk = yield* Tmpfs.mounted("size=4m")
-        const uploader = yield* into(disk, { strategy: Strategy.workerPool({ workers: 2 }) })
-        yield* uploader.upload(UploadFile.fromBytes("first", pattern(2 * mib)))
-        const error = yield* Effect.flip(uploader.upload(UploadFile.make("second", ByteSource.generate(8 * mib))))
-        assert.strictEqual(shortly(error), "Rejected NoSpace")
-        assert.deepStrictEqual(TemporaryDirectory.filesBelow(disk), ["first"])
-        // The space of what was given up is there again.
-        yield* uploader.upload(UploadFile.fromBytes("third", pattern(mib)))
-        assert.isTrue(sameBytes(fs.readFileSync(path.join(disk, "first")), pattern(2 * mib)))
-        assert.isTrue(sameBytes(fs.readFileSync(path.join(disk, "third")), pattern(mib)))
-      }))
+    it.scopedLive.skipIf(!Tmpfs.mayMount)(
+      "because it is really full, keeps what was whole (needs the right to mount)",
+      () =>
+        Effect.gen(function*() {
+          const disk = yield* Tmpfs.mounted("size=4m")
+          const uploader = yield* into(disk, { strategy: Strategy.workerPool({ workers: 2 }) })
+          yield* uploader.upload(UploadFile.fromBytes("first", pattern(2 * mib)))
+          const error = yield* Effect.flip(uploader.upload(UploadFile.make("second", ByteSource.generate(8 * mib))))
+          assert.strictEqual(shortly(error), "Rejected NoSpace")
+          assert.deepStrictEqual(TemporaryDirectory.filesBelow(disk), ["first"])
+          // The space of what was given up is there again.
+          yield* uploader.upload(UploadFile.fromBytes("third", pattern(mib)))
+          assert.isTrue(sameBytes(fs.readFileSync(path.join(disk, "first")), pattern(2 * mib)))
+          assert.isTrue(sameBytes(fs.readFileSync(path.join(disk, "third")), pattern(mib)))
+        })
+    )
   })
 
   describe("links", () => {

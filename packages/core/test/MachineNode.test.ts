@@ -10,7 +10,10 @@ describe("MachineNode", () => {
   /** The machine where the system tells these limits. */
   const openFilesWith = (limits: () => string) =>
     Effect.scoped(Effect.zipRight(
-      patched("readFileSync", (real) => (name, ...rest) => name === "/proc/self/limits" ? limits() : real(name, ...rest)),
+      patched(
+        "readFileSync",
+        (real) => (name, ...rest) => name === "/proc/self/limits" ? limits() : real(name, ...rest)
+      ),
       Effect.map(MachineNode.machine, ({ openFiles }) => openFiles)
     ))
 
@@ -21,12 +24,15 @@ describe("MachineNode", () => {
       assert.isAtLeast(cpus, 1)
     }))
 
-  it.live.skipIf(process.platform !== "linux")("tells the soft limit of open files on Linux", () =>
-    Effect.gen(function*() {
-      const { openFiles } = yield* MachineNode.machine
-      const told = execFileSync("sh", ["-c", "ulimit -Sn"], { encoding: "utf8" }).trim()
-      assert.strictEqual(openFiles, told === "unlimited" ? Infinity : Number(told))
-    }))
+  it.live.skipIf(process.platform !== "linux")(
+    "tells the soft limit of open files on Linux",
+    () =>
+      Effect.gen(function*() {
+        const { openFiles } = yield* MachineNode.machine
+        const told = execFileSync("sh", ["-c", "ulimit -Sn"], { encoding: "utf8" }).trim()
+        assert.strictEqual(openFiles, told === "unlimited" ? Infinity : Number(told))
+      })
+  )
 
   it.live("reads the soft limit, not the hard one", () =>
     Effect.gen(function*() {

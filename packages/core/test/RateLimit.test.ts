@@ -1,8 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { RateLimit } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Duration, Effect, Fiber } from "effect"
 import * as fc from "fast-check"
+import * as Property from "./Property.js"
+
+// Slow machines are slow; nothing here is timed by the wall clock.
+vi.setConfig({ testTimeout: 30_000 })
 
 /** Takes starts as fast as they come until `horizon`, by some fibers, and answers with their instants. */
 const startsUntil = (limit: RateLimit.RateLimit, horizon: number, fibers = 1): Effect.Effect<Array<number>> =>
@@ -23,19 +27,17 @@ const startsUntil = (limit: RateLimit.RateLimit, horizon: number, fibers = 1): E
     )
   })
 
-/** The window of whole milliseconds, of any length up to `longest`, with the most starts above `rate` × window. */
+/** Of all windows of whole milliseconds up to `longest`, the one with the most starts above `rate` × window. */
 const worstWindow = (starts: ReadonlyArray<number>, rate: number, longest = 1_000, slackMillis = 0) => {
-  const first = starts[0] ?? 0
-  const last = starts.at(-1) ?? 0
-  const before = new Uint32Array(last - first + 2)
-  for (const at of starts) before[at - first + 1]! += 1
-  for (let i = 1; i < before.length; i++) before[i]! += before[i - 1]!
   let worst = { millis: 0, from: 0, starts: 0, excess: 0 }
-  for (let millis = 1; millis <= longest; millis++) {
-    const allowed = Math.ceil((rate * (millis + slackMillis)) / 1000 - 1e-9)
-    for (let from = 0; from + 1 < before.length; from++) {
-      const count = before[Math.min(from + millis, before.length - 1)]! - before[from]!
-      if (count - allowed > worst.excess) worst = { millis, from: from + first, starts: count, excess: count - allowed }
+  for (let first = 0; first < starts.length; first++) {
+    const from = starts[first]!
+    if (starts[first - 1] === from) continue
+    for (let last = first; last < starts.length; last++) {
+      const millis = starts[last]! - from + 1
+      if (millis > longest) break
+      const excess = last - first + 1 - Math.ceil((rate * (millis + slackMillis)) / 1000 - 1e-9)
+      if (excess > worst.excess) worst = { millis, from, starts: last - first + 1, excess }
     }
   }
   return worst
@@ -43,21 +45,36 @@ const worstWindow = (starts: ReadonlyArray<number>, rate: number, longest = 1_00
 
 const within = { millis: 0, from: 0, starts: 0, excess: 0 }
 
+const withClock =
+  (change: (clock: Clock.Clock) => Partial<Clock.Clock>) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(Effect.clock, (clock) =>
+      Effect.withClock(effect, {
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        unsafeCurrentTimeMillis: clock.unsafeCurrentTimeMillis,
+        unsafeCurrentTimeNanos: clock.unsafeCurrentTimeNanos,
+        currentTimeMillis: clock.currentTimeMillis,
+        currentTimeNanos: clock.currentTimeNanos,
+        sleep: clock.sleep,
+        ...change(clock)
+      }))
+
 /** A clock whose timers fire late, as real ones do. */
-const late = (lateness: () => number) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Effect.clock, (clock) =>
-    Effect.withClock(effect, {
-      [Clock.ClockTypeId]: Clock.ClockTypeId,
-      unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis(),
-      unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
-      currentTimeMillis: clock.currentTimeMillis,
-      currentTimeNanos: clock.currentTimeNanos,
-      sleep: (duration) => clock.sleep(Duration.sum(duration, Duration.millis(lateness())))
-    }))
+const late = (lateness: () => number) =>
+  withClock((clock) => ({
+    sleep: (duration) => clock.sleep(Duration.sum(duration, Duration.millis(lateness())))
+  }))
+
+/** A clock that is ahead. */
+const shifted = (millis: number) =>
+  withClock((clock) => ({
+    unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + millis,
+    currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + millis)
+  }))
 
 describe("RateLimit", () => {
   for (const rate of [0.1, 0.5, 7, 50, 300, 900, 3_000, 5_000]) {
-    for (const fibers of [1, 50]) {
+    for (const fibers of rate === 300 ? [1, 50] : [1]) {
       const seconds = rate < 0.5 ? 100 : 10
       it.effect(`starts ${rate} a second, asked by ${fibers} at once, and never more in any window`, () =>
         Effect.gen(function*() {
@@ -65,7 +82,7 @@ describe("RateLimit", () => {
             startsUntil(RateLimit.make(rate), seconds * 1000, fibers)
           )
           assert.closeTo(starts.length / (rate * seconds), 1, 0.02)
-          assert.deepStrictEqual(worstWindow(starts, rate, rate < 1 ? 20_000 : 1_000), within)
+          assert.deepStrictEqual(worstWindow(starts, rate, rate < 1 ? 100_000 : 1_000), within)
         }))
     }
   }
@@ -89,18 +106,43 @@ describe("RateLimit", () => {
       assert.deepStrictEqual(value, [0, 100, 60_200, 60_300, 60_400, 60_500])
     }))
 
+  it.effect("has no burst after demand that was lower than the rate", () =>
+    Effect.gen(function*() {
+      const { value } = yield* VirtualClock.run(Effect.gen(function*() {
+        const limit = RateLimit.make(5_000)
+        yield* Effect.repeatN(Effect.zipRight(limit.take, Effect.sleep(1)), 99)
+        return yield* startsUntil(limit, 200, 10)
+      }))
+      assert.deepStrictEqual(worstWindow(value, 5_000), within)
+      assert.strictEqual(value.length, 500)
+    }))
+
+  it.effect("keeps to the rate at any time of day", () =>
+    Effect.gen(function*() {
+      // Fractions of a millisecond are coarser in a number as large as today's.
+      const today = 1_760_000_000_000
+      for (const rate of [7, 300, 3_000]) {
+        const { value: starts } = yield* VirtualClock.run(
+          shifted(today)(startsUntil(RateLimit.make(rate), today + 3_000, 3))
+        )
+        assert.closeTo(starts.length / (rate * 3), 1, 0.02)
+        assert.deepStrictEqual(worstWindow(starts, rate), within)
+      }
+    }))
+
   it.effect("answers at once whether a start is there, and never ahead of those who wait", () =>
     Effect.gen(function*() {
       const { value } = yield* VirtualClock.run(Effect.gen(function*() {
         const limit = RateLimit.make(10)
-        const answers = [limit.unsafeTake(0), limit.unsafeTake(0)]
+        const ask = Effect.map(Effect.clock, (clock) => limit.unsafeTake(clock))
+        const answers = [yield* ask, yield* ask]
         yield* Effect.sleep(99)
-        answers.push(limit.unsafeTake(99))
+        answers.push(yield* ask)
         yield* Effect.sleep(1)
-        answers.push(limit.unsafeTake(100))
+        answers.push(yield* ask)
         const waiter = yield* Effect.fork(limit.take)
         yield* Effect.sleep(100)
-        answers.push(limit.unsafeTake(200))
+        answers.push(yield* ask)
         yield* Fiber.join(waiter)
         return answers
       }))
@@ -125,7 +167,7 @@ describe("RateLimit", () => {
       const limit = RateLimit.make(Infinity)
       const { millis } = yield* VirtualClock.run(Effect.repeatN(limit.take, 9_999))
       assert.strictEqual(millis, 0)
-      assert.isTrue(limit.unsafeTake(0))
+      assert.isTrue(limit.unsafeTake(yield* Effect.clock))
     }))
 
   describe("a change of the rate", () => {
@@ -178,17 +220,21 @@ describe("RateLimit", () => {
         assert.deepStrictEqual(value, [1_000, 1_100, 1_200])
       }))
 
-    it.effect.prop(
-      "never lets more through than the higher of two rates allows",
-      [fc.constantFrom(0.5, 7, 50, 300), fc.constantFrom(0.5, 7, 50, 300), fc.integer({ min: 0, max: 3_000 })],
-      ([from, to, at]) =>
-        Effect.map(changed(from, to, at, at + 3_000), (starts) => {
-          assert.deepStrictEqual(worstWindow(starts, Math.max(from, to), 200), within)
-          const after = starts.filter((start) => start > at + 1)
-          assert.deepStrictEqual(worstWindow(after, to, 200), within)
-        }),
-      { fastCheck: { numRuns: 60 } }
-    )
+    it.effect("never lets more through than the higher of two rates allows", () =>
+      Property.check(
+        fc.tuple(
+          fc.constantFrom(0.5, 7, 50),
+          fc.constantFrom(0.5, 7, 50),
+          fc.integer({ min: 0, max: 3_000 })
+        ),
+        ([from, to, at]) =>
+          Effect.map(changed(from, to, at, at + 3_000), (starts) => {
+            assert.deepStrictEqual(worstWindow(starts, Math.max(from, to)), within)
+            const after = starts.filter((start) => start > at + 1)
+            assert.deepStrictEqual(worstWindow(after, to), within)
+          }),
+        60
+      ))
   })
 
   describe("an interruption", () => {
@@ -213,32 +259,32 @@ describe("RateLimit", () => {
         assert.deepStrictEqual(order, [[0, 0], [1_000, 2], [2_000, 5]])
       }))
 
-    it.effect.prop(
-      "at any instant costs those who stay nothing",
-      [fc.array(fc.option(fc.integer({ min: 0, max: 1_000 })), { minLength: 2, maxLength: 12 })],
-      ([takers]) =>
-        Effect.gen(function*() {
-          const limit = RateLimit.make(10)
-          const starts: Array<number> = []
-          yield* VirtualClock.run(Effect.forEach(takers, (interruptedAt) =>
-            Effect.gen(function*() {
-              const fiber = yield* Effect.fork(
-                Effect.map(Effect.zipRight(limit.take, Clock.currentTimeMillis), (now) => {
-                  starts.push(now)
-                })
-              )
-              if (interruptedAt !== null) {
-                yield* Effect.sleep(interruptedAt)
-                yield* Fiber.interrupt(fiber)
-              }
-              yield* Fiber.await(fiber)
-            }), { concurrency: "unbounded" }))
-          // One after the other, with no gap while somebody waits; all that stayed have had theirs.
-          assert.deepStrictEqual(starts, Array.from({ length: starts.length }, (_, i) => i * 100))
-          assert.isAtLeast(starts.length, takers.filter((at) => at === null).length)
-        }),
-      { fastCheck: { numRuns: 300 } }
-    )
+    it.effect("at any instant costs those who stay nothing", () =>
+      Property.check(
+        fc.array(fc.option(fc.integer({ min: 0, max: 1_000 })), { minLength: 2, maxLength: 12 }),
+        (takers) =>
+          Effect.gen(function*() {
+            const limit = RateLimit.make(10)
+            const starts: Array<number> = []
+            yield* VirtualClock.run(Effect.forEach(takers, (interruptedAt) =>
+              Effect.gen(function*() {
+                const fiber = yield* Effect.fork(
+                  Effect.map(Effect.zipRight(limit.take, Clock.currentTimeMillis), (now) => {
+                    starts.push(now)
+                  })
+                )
+                if (interruptedAt !== null) {
+                  yield* Effect.sleep(interruptedAt)
+                  yield* Fiber.interrupt(fiber)
+                }
+                yield* Fiber.await(fiber)
+              }), { concurrency: "unbounded" }))
+            // One after the other, with no gap while somebody waits; all that stayed have had theirs.
+            assert.deepStrictEqual(starts, Array.from({ length: starts.length }, (_, i) => i * 100))
+            assert.isAtLeast(starts.length, takers.filter((at) => at === null).length)
+          }),
+        300
+      ))
   })
 
   describe("timers that fire late", () => {
@@ -247,9 +293,9 @@ describe("RateLimit", () => {
         for (const rate of [300, 900, 3_000]) {
           let turn = 0
           const { value: starts } = yield* VirtualClock.run(
-            late(() => (turn++ * 7) % 19)(startsUntil(RateLimit.make(rate), 10_000, 10))
+            late(() => (turn++ * 7) % 19)(startsUntil(RateLimit.make(rate), 3_000, 10))
           )
-          assert.closeTo(starts.length / (rate * 10), 1, 0.02)
+          assert.closeTo(starts.length / (rate * 3), 1, 0.02)
           assert.deepStrictEqual(worstWindow(starts, rate, 1_000, 20), within)
         }
       }))
@@ -257,40 +303,41 @@ describe("RateLimit", () => {
     it.effect("by more are made up for by 20 ms of starts at most", () =>
       Effect.gen(function*() {
         const { value: starts } = yield* VirtualClock.run(
-          late(() => 500)(startsUntil(RateLimit.make(1_000), 10_000, 10))
+          late(() => 500)(startsUntil(RateLimit.make(1_000), 6_000, 10))
         )
-        const most = Math.max(...Array.from(Map.groupBy(starts, (at) => at).values(), (same) => same.length))
+        const most = Math.max(...starts.map((start) => starts.filter((other) => other === start).length))
         assert.isAtMost(most, 21)
-        assert.deepStrictEqual(worstWindow(starts, 1_000, 400, 20), within)
+        assert.deepStrictEqual(worstWindow(starts, 1_000, 1_000, 20), within)
       }))
   })
 
-  it.effect.prop(
-    "never lets more than rate × window through, whatever the rate and the rhythm of asking",
-    [
-      fc.oneof(fc.double({ min: 0.1, max: 5_000, noNaN: true }), fc.integer({ min: 1, max: 5_000 })),
-      fc.array(fc.record({ pause: fc.nat(50), asks: fc.integer({ min: 1, max: 6 }) }), { minLength: 5, maxLength: 15 })
-    ],
-    ([rate, rhythm]) =>
-      Effect.gen(function*() {
-        const limit = RateLimit.make(rate)
-        const starts: Array<number> = []
-        yield* VirtualClock.run(Effect.forEach(rhythm, ({ asks, pause }) =>
-          Effect.zipRight(
-            Effect.sleep(pause),
-            Effect.forEach(Array.from({ length: asks }), () =>
-              Effect.map(Effect.zipRight(limit.take, Clock.currentTimeMillis), (now) => {
-                starts.push(now)
-              }), { concurrency: "unbounded", discard: true })
-          )))
-        assert.strictEqual(starts.length, rhythm.reduce((total, { asks }) => total + asks, 0))
-        for (let i = 0; i < starts.length; i++) {
-          for (let j = i; j < starts.length; j++) {
-            const window = starts[j]! - starts[i]! + 1
-            assert.isAtMost(j - i + 1, Math.ceil((rate * window) / 1000 - 1e-9))
-          }
-        }
-      }),
-    { fastCheck: { numRuns: 1000 } }
-  )
+  it.effect("never lets more than rate × window through, whatever the rate and the rhythm of asking", () =>
+    Property.check(
+      fc.tuple(
+        fc.oneof(fc.double({ min: 0.1, max: 5_000, noNaN: true }), fc.integer({ min: 1, max: 5_000 })),
+        fc.array(fc.record({ pause: fc.nat(50), asks: fc.integer({ min: 1, max: 6 }) }), {
+          minLength: 5,
+          maxLength: 15
+        })
+      ),
+      ([rate, rhythm]) =>
+        Effect.gen(function*() {
+          const limit = RateLimit.make(rate)
+          const starts: Array<number> = []
+          yield* VirtualClock.run(Effect.forEach(rhythm, ({ asks, pause }) =>
+            Effect.zipRight(
+              Effect.sleep(pause),
+              Effect.forEach(
+                Array.from({ length: asks }),
+                () =>
+                  Effect.map(Effect.zipRight(limit.take, Clock.currentTimeMillis), (now) => {
+                    starts.push(now)
+                  }),
+                { concurrency: "unbounded", discard: true }
+              )
+            )))
+          assert.strictEqual(starts.length, rhythm.reduce((total, { asks }) => total + asks, 0))
+          assert.deepStrictEqual(worstWindow(starts, rate, Infinity), within)
+        })
+    ))
 })

@@ -1,7 +1,16 @@
-import { Destination, Uploader } from "@sluice/core"
-import type { RetryPolicy, Strategy, UploadError } from "@sluice/core"
+import { ByteSource, Destination, Uploader } from "@sluice/core"
+import type {
+  RetryPolicy,
+  Strategy,
+  UploadError,
+  UploadEvent,
+  UploadList,
+  UploadReport,
+  UploadResult,
+  UploadRun
+} from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Cause, Clock, Effect, Exit, Option } from "effect"
+import { Cause, Clock, Effect, Exit, Option, Stream } from "effect"
 import type { Scope } from "effect"
 
 /** One request as a destination sees it. */
@@ -26,12 +35,16 @@ export interface Recording {
 }
 
 /** Takes all bytes at once. */
-export const takeAll = ({ body }: Put): Effect.Effect<Uint8Array, UploadError.UploadError> => body.bytes
+export const takeAll = ({ body }: Pick<Put, "body">): Effect.Effect<Uint8Array, UploadError.UploadError> => body.bytes
 
 /** Takes all bytes at once, `millis` after the request came. */
 export const takeAfter =
-  (millis: number) => ({ body }: Put): Effect.Effect<Uint8Array, UploadError.UploadError> =>
+  (millis: number) => ({ body }: Pick<Put, "body">): Effect.Effect<Uint8Array, UploadError.UploadError> =>
     Effect.zipRight(Effect.sleep(millis), body.bytes)
+
+/** Takes all bytes block by block. */
+export const takeStream = ({ body }: Pick<Put, "body">): Effect.Effect<Uint8Array, UploadError.UploadError> =>
+  Effect.map(Stream.runCollect(body.stream()), (blocks) => ByteSource.concat(Array.from(blocks)))
 
 export const make = (
   respond: (put: Put) => Effect.Effect<Uint8Array | void, UploadError.UploadError> = takeAll,
@@ -87,16 +100,67 @@ export const make = (
   }
 }
 
-/** An uploader to a recording destination: by default with no limit and no retries. */
+export interface Options {
+  readonly strategy?: Strategy.Strategy | undefined
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+}
+
+/** An uploader to a recording destination. */
 export const uploader = (
   recording: Recording,
-  options: {
-    readonly strategy?: Strategy.Strategy | undefined
-    readonly retry?: RetryPolicy.RetryPolicy | undefined
-  } = {}
+  options: Options = {}
 ): Effect.Effect<Uploader.Uploader["Type"], never, Scope.Scope> =>
   Uploader.make(options).pipe(Effect.provideService(Destination.Destination, recording.destination))
 
 /** Runs a scoped program under virtual time. */
 export const virtual = <A, E>(program: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<VirtualClock.Outcome<A>, E> =>
   VirtualClock.run(Effect.scoped(program))
+
+/** What a run came to and told, and how long it took by virtual time. */
+export interface Run {
+  readonly report: UploadReport.UploadReport
+  readonly results: ReadonlyArray<UploadResult.UploadResult>
+  readonly events: ReadonlyArray<UploadEvent.UploadEvent>
+  readonly millis: number
+}
+
+/** Uploads a list to a recording destination under virtual time. */
+export const uploadAll = <E = never>(
+  recording: Recording,
+  files: UploadList.UploadList<E>,
+  options: Options & { readonly run?: UploadRun.Options | undefined } = {}
+): Effect.Effect<Run, E> =>
+  Effect.gen(function*() {
+    const results: Array<UploadResult.UploadResult> = []
+    const events: Array<UploadEvent.UploadEvent> = []
+    const { millis, value } = yield* virtual(
+      Effect.flatMap(uploader(recording, options), (uploader) =>
+        uploader.uploadAll(files, {
+          onResult: (result) => Effect.sync(() => results.push(result)),
+          onEvent: (event) => Effect.sync(() => events.push(event)),
+          ...options.run
+        }))
+    )
+    return { report: value, results, events, millis }
+  })
+
+/** A result in a few words. */
+export const summary = (result: UploadResult.UploadResult): string => `${result._tag} ${result.file.key}`
+
+/** An event in a few words, with its time. */
+export const told = (event: UploadEvent.UploadEvent): Entry => {
+  switch (event._tag) {
+    case "UploadStarted":
+      return [event.at, `started ${event.key} #${event.attempt}`]
+    case "UploadRetrying":
+      return [event.at, `retrying ${event.key} #${event.attempt} of ${event.attempts} after ${event.delayMillis}`]
+    case "UploadDeferred":
+      return [event.at, `deferred ${event.key} #${event.attempts}`]
+    case "UploadFinished":
+      return [event.at, `${event.outcome} ${event.key} #${event.attempts}`]
+    case "ListingFinished":
+      return [event.at, `listed ${event.files}`]
+    case "RunChanged":
+      return [event.at, event.state]
+  }
+}

@@ -3,22 +3,21 @@
  * its hash, as git does. Limits, retries, progress and source checks come from the engine.
  */
 import { Destination, Uploader, UploadError, UploadFile } from "@sluice/core"
-import { Console, Context, Effect, Layer, Stream } from "effect"
+import { Console, Effect, Stream } from "effect"
 import { createHash } from "node:crypto"
 import { runMain } from "./run.js"
 
-export class Store extends Context.Tag("examples/Store")<Store, {
+interface Store {
   readonly contents: Map<string, number>
   readonly names: Map<string, string>
-}>() {}
+}
 
-// `put` must be atomic: nothing is visible under the key before the last byte was taken. Taking the bytes from `body`,
-// never from the source, is what lets the engine count, pace and check them.
-const make = Effect.gen(function*() {
-  const store = yield* Store
-  return Destination.Destination.of({
+const makeDestination = (store: Store) =>
+  Destination.Destination.of({
     name: "store:",
     capabilities: { maxPutSize: 1024 * 1024, unknownSize: true },
+    // `put` must be atomic: nothing is visible under the key before the last byte was taken. Taking the bytes from
+    // `body`, never from the source, is what lets the engine count, pace and check them.
     put: ({ body, key }) =>
       Effect.gen(function*() {
         // Failures are UploadErrors: their class tells the engine whether to try again, and this one says no.
@@ -38,13 +37,11 @@ const make = Effect.gen(function*() {
         return { etag }
       })
   })
-})
-
-const layer: Layer.Layer<Destination.Destination, never, Store> = Layer.effect(Destination.Destination, make)
 
 export const program = Effect.gen(function*() {
-  const uploader = yield* Uploader.Uploader
-  const store = yield* Store
+  const store: Store = { contents: new Map(), names: new Map() }
+  // `Uploader.make` is `Uploader.layer` without the layer. An application would write a layer for the destination.
+  const uploader = yield* Effect.provideService(Uploader.make(), Destination.Destination, makeDestination(store))
   const report = yield* uploader.uploadAll([
     UploadFile.fromText("a/hello.txt", "hello"),
     UploadFile.fromText("b/hello-again.txt", "hello"),
@@ -55,9 +52,6 @@ export const program = Effect.gen(function*() {
   for (const { error, key } of report.failures) yield* Console.log(`refused   ${key}: ${error.message}`)
   yield* Console.log(`${store.names.size} names, ${store.contents.size} contents`)
   return { report, store }
-}).pipe(
-  Effect.provide(Uploader.layer().pipe(Layer.provide(layer))),
-  Effect.provideServiceEffect(Store, Effect.sync(() => ({ contents: new Map(), names: new Map() })))
-)
+}).pipe(Effect.scoped)
 
 runMain(import.meta.url, program)

@@ -43,6 +43,6 @@ export const program = Effect.gen(function*() {
   const report = yield* Fiber.join(backup)
   yield* Console.log([...history, `it took ${report.durationMillis} ms`].join("\n"))
   return { history, report }
-}).pipe(Effect.provide(TestLayer), Effect.provide(TestContext.TestContext))
+}).pipe(Effect.provide(TestLayer.pipe(Layer.provideMerge(TestContext.TestContext))))
 
 runMain(import.meta.url, program)

@@ -9,6 +9,7 @@ import * as Uploader from "@sluice/core/Uploader"
 import type { UploadEvent } from "@sluice/core/UploadEvent"
 import type { UploadReport } from "@sluice/core/UploadReport"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as fs from "node:fs/promises"
@@ -17,12 +18,12 @@ import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
-import * as Manifest from "../Manifest.js"
 import * as options from "../options.js"
-import { Output } from "../Output.js"
+import { Output, writeLines } from "../Output.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
+import * as Undone from "../Undone.js"
 import * as UploadLoop from "../UploadLoop.js"
 import * as UploadRequest from "../UploadRequest.js"
 
@@ -34,30 +35,34 @@ const paths = Args.text({ name: "source" }).pipe(
   Args.repeated
 )
 
-export const upload = Command.make("upload", { paths, ...options.upload }, ({ paths, ...flags }) =>
-  Effect.gen(function*() {
-    const machine = yield* MachineNode.machine
-    const request = yield* Effect.mapError(
-      UploadRequest.make(paths, flags, Strategy.optimalWorkerCount(machine)),
-      CliError.usage
-    )
-    const sources = yield* find(request, flags.followSymlinks)
-    if (request.target._tag === "Local" && request.filesFrom === undefined) {
-      yield* UploadLoop.check(request.sources, request.target.root, request.filter)
-    }
-    if (flags.dryRun) return yield* DryRun.print(sources, flags)
-    const report = Option.getOrUndefined(flags.report)
-    if (report !== undefined) yield* tryToWrite(report)
-    yield* transfer(sources, { ...flags, report, failed: Option.getOrUndefined(flags.failed) }).pipe(
-      Effect.provide(
-        Uploader.layer({ strategy: request.strategy, retry: request.retry }).pipe(
-          Layer.provide(layers.layer(request.target, { fsync: flags.fsync, connections: request.connections }))
+export const upload = Command.make(
+  "upload",
+  { paths, ...options.upload },
+  ({ paths, ...flags }) =>
+    Effect.gen(function*() {
+      const machine = yield* MachineNode.machine
+      const request = yield* Effect.mapError(
+        UploadRequest.make(paths, flags, Strategy.optimalWorkerCount(machine)),
+        CliError.usage
+      )
+      const sources = yield* find(request, flags.followSymlinks)
+      if (request.target._tag === "Local" && request.filesFrom === undefined) {
+        yield* UploadLoop.check(request.sources, request.target.root, request.filter)
+      }
+      if (flags.dryRun) return yield* DryRun.print(sources, flags)
+      const report = Option.getOrUndefined(flags.report)
+      if (report !== undefined) yield* tryToWrite(report)
+      yield* transfer(sources, { ...flags, report, failed: Option.getOrUndefined(flags.failed) }).pipe(
+        Effect.provide(
+          Uploader.layer({ strategy: request.strategy, retry: request.retry }).pipe(
+            Layer.provide(layers.layer(request.target, { fsync: flags.fsync, connections: request.connections }))
+          )
         )
       )
-    )
-  }).pipe(Effect.scoped)).pipe(
-    Command.withDescription("Uploads files and directories in parallel.")
-  )
+    }).pipe(Effect.scoped)
+).pipe(
+  Command.withDescription("Uploads files and directories in parallel.")
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -80,12 +85,16 @@ const transfer = (sources: Sources.Sources, flags: {
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const uploader = yield* Uploader.Uploader
-    const display = flags.quiet ? Display.quiet(stderr) : stderr.isTerminal ? Display.live(stderr) : Display.plain(stderr)
-    const manifest = flags.failed === undefined ? undefined : yield* Manifest.write(flags.failed, sources.locations)
+    const display = flags.quiet
+      ? Display.quiet(stderr)
+      : stderr.isTerminal
+      ? Display.live(stderr)
+      : Display.plain(stderr)
     const findings = new Report.Tally()
+    const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources)
     const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)
     const received = yield* Signals.listen
-    const run = yield* uploader.start(sources.items, {
+    const run = yield* uploader.start(undone?.items ?? sources.items, {
       onEvent: flags.json
         ? (event) => Effect.zipRight(printEvent(event), display.note(event))
         : flags.quiet
@@ -93,21 +102,30 @@ const transfer = (sources: Sources.Sources, flags: {
         : display.note,
       onResult: (result) => {
         findings.add(result)
-        return manifest === undefined ? Effect.void : manifest.add(result)
+        return undone?.note(result) ?? Effect.void
       }
     })
-    yield* Effect.forkScoped(Signals.steer(received, { run, say: display.say, leave }))
+    const stop = Effect.zip(run.interrupt, undone?.stop ?? Effect.void)
+    yield* Effect.forkScoped(Signals.steer(received, { run, stop, say: display.say, leave }))
     const report = yield* Effect.scoped(Effect.zipRight(display.show(run), run.report))
+    const { listing } = yield* run.currentProgress
 
-    const unwritten = yield* Effect.partition([
-      manifest?.commit ?? Effect.void,
-      flags.report === undefined ? Effect.void : writeReport(flags.report, report)
-    ], (write) => write).pipe(Effect.map(([errors]) => errors))
+    const seen = { notStarted: report.files.notStarted, listed: !listing }
+    const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
+    const saved = yield* Effect.either(flags.report === undefined ? Effect.void : writeReport(flags.report, report))
+    const unwritten = [Either.getLeft(rest), Either.getLeft(saved)].flatMap(Option.toArray)
     const failure = Report.failureOf(report, findings) ??
       (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
     if (!flags.quiet || failure !== undefined) {
-      const lines = Report.summary(report, findings, { style: stderr.style, manifest: flags.failed })
-      yield* stderr.write(`${[...lines, ...unwritten.map((error) => error.message)].join("\n")}\n`)
+      const { style } = stderr
+      yield* writeLines(stderr, [
+        ...Report.summary(report, findings, {
+          ...Either.getOrElse(rest, () => seen),
+          style,
+          manifest: Either.isRight(rest) ? flags.failed : undefined
+        }),
+        ...unwritten.map((error) => style.red(error.message))
+      ])
     }
     if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
     if (failure !== undefined) return yield* failure

@@ -17,14 +17,17 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
-import * as Chunk from "effect/Chunk"
+import * as UrlParams from "@effect/platform/UrlParams"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as ByteSource from "../ByteSource.js"
 import { Destination } from "../Destination.js"
 import type { Body, PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
@@ -121,19 +124,24 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     const client = HttpClient.withTracerDisabledWhen(httpClient, () => true)
     const name = renderUrl(options.url)
     const requests = InFlight.make(options.maxRequests ?? defaults.maxRequests)
-    const headers = Headers.fromInput({
-      ...options.headers,
-      ...(options.credentials !== undefined && { authorization: Redacted.value(options.credentials) })
-    })
+    const headers = options.credentials === undefined
+      ? Headers.fromInput(options.headers)
+      : Headers.set(Headers.fromInput(options.headers), "authorization", Redacted.value(options.credentials))
+    const mask = masking(options.url, headers)
+    // Where the key could be the host, or a part of it, whoever names files would say who gets the credentials.
+    const host = hostOf(urlOf(options.url, "a"))
+    const valid = host !== undefined && host === hostOf(urlOf(options.url, "b"))
     const put = ({ body, contentType, key }: PutRequest): Effect.Effect<Stored, UploadError> =>
       Effect.gen(function*() {
+        if (!valid) return yield* Effect.fail(invalidAddress(name))
         const request = HttpClientRequest.make(options.method ?? defaults.method)(urlOf(options.url, key), {
           headers,
           body: yield* bodyOf(body, contentType ?? "application/octet-stream")
         })
         const response = yield* Effect.mapError(client.execute(request), (error) => requestFailed(name, error))
-        if (response.status >= 200 && response.status < 300) return { etag: response.headers["etag"] }
-        return yield* refused(name, response)
+        if (response.status < 200 || response.status >= 300) return yield* refused(name, response, mask)
+        yield* discardRest(response)
+        return { etag: response.headers["etag"] }
       }).pipe(Effect.scoped, requests.withPermits(1, (turn) => body.unwatched(turn)))
     return Destination.of({ name, capabilities: { maxPutSize: Infinity, unknownSize: false }, put })
   })
@@ -145,7 +153,11 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
  * @category formatting
  */
 export const renderUrl = (url: string): string =>
-  url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
+  url
+    .replace(/[?#].*$/s, "")
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
+    // What is no port may be a password that was cut.
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/(?!\[)[^/:]*):(?!\d+(?:\/|$))[^/]*/i, "$1")
 
 // -----------------------------------------------------------------------------
 // internal
@@ -154,8 +166,11 @@ export const renderUrl = (url: string): string =>
 /** Blocks are small enough that a slow link still moves one within the stall time. */
 const blockSize = 64 * 1024
 
-/** How much of an answer's text is shown, in bytes. */
+/** How much of an answer's text is shown, in characters. */
 const excerptSize = 512
+
+/** How much of an answer that nobody reads is taken in, so that its connection can be used again, in bytes. */
+const discardedSize = 64 * 1024
 
 const urlOf = (template: string, key: string): string => {
   const encoded = key.split("/").map(encodeURIComponent).join("/")
@@ -163,6 +178,12 @@ const urlOf = (template: string, key: string): string => {
   const [, base = "", rest = ""] = /^([^?#]*)(.*)$/s.exec(template) ?? []
   return `${base.endsWith("/") ? base : `${base}/`}${encoded}${rest}`
 }
+
+const hostOf = (url: string): string | undefined =>
+  Either.match(UrlParams.makeUrl(url, UrlParams.empty, Option.none()), {
+    onLeft: () => undefined,
+    onRight: ({ host, protocol }) => /^https?:$/.test(protocol) ? `${protocol}//${host}` : undefined
+  })
 
 const bodyOf = (body: Body, contentType: string): Effect.Effect<HttpBody.HttpBody, UploadError> =>
   body.inOnePiece
@@ -181,31 +202,76 @@ const requestFailed = (name: string, error: HttpClientError.HttpClientError): Up
   const cause = error.cause
   const code = codeOf(cause)
   const said = code ?? (cause instanceof Error ? cause.message : error.reason)
-  if (error.reason === "InvalidUrl") {
-    return new Rejected({ reason: "Unsupported", detail: `${name} is not a valid address.` })
+  if (error.reason === "InvalidUrl") return invalidAddress(name)
+  if (code !== undefined && /INVALID_(ARG|CHAR|HTTP_TOKEN)/.test(code)) {
+    return new Rejected({
+      reason: "Unsupported",
+      detail: `The request to ${name} cannot be sent: a header is not valid (${code}).`,
+      cause
+    })
   }
-  if (code !== undefined && /CERT|TLS|SSL|SELF_SIGNED|ISSUER/.test(code)) {
+  if (code !== undefined && /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)) {
     return new Rejected({ reason: "Forbidden", detail: `${name} cannot be trusted (${code}).`, cause })
   }
   return new Transient({ reason: "Connection", detail: `The connection to ${name} failed (${said}).`, cause })
 }
 
-/** The first part of what the server says, on one line and without control characters. */
-const excerpt = (response: HttpClientResponse): Effect.Effect<string> =>
+/** The first bytes of an answer. What breaks off, or does not come within a second, is not waited for. */
+const firstBytes = (response: HttpClientResponse, size: number): Effect.Effect<Uint8Array> =>
   response.stream.pipe(
-    Stream.mapConcatChunk((block) => Chunk.fromIterable(block)),
-    Stream.take(excerptSize),
-    Stream.runCollect,
-    Effect.map((bytes) =>
-      new TextDecoder().decode(Uint8Array.from(bytes)).replace(/<[^>]*>/g, " ").replace(/[\p{Cc}\s]+/gu, " ").trim()
+    Stream.runFoldWhile<Uint8Array, Uint8Array>(
+      new Uint8Array(0),
+      (bytes) => bytes.length < size,
+      (bytes, block) => ByteSource.concat([bytes, block])
     ),
-    Effect.timeoutTo({ duration: "1 second", onSuccess: (text) => text, onTimeout: () => "" }),
-    Effect.orElseSucceed(() => "")
+    Effect.timeoutTo({ duration: "1 second", onSuccess: (bytes) => bytes, onTimeout: () => new Uint8Array(0) }),
+    Effect.orElseSucceed(() => new Uint8Array(0))
   )
 
-const refused = (name: string, response: HttpClientResponse): Effect.Effect<never, UploadError> =>
+/** Takes in what is left of an answer; where that is much, or slow, the connection is closed instead. */
+const discardRest = (response: HttpClientResponse): Effect.Effect<unknown> =>
+  response.status === 204 || response.headers["content-length"] === "0"
+    ? Effect.void
+    : firstBytes(response, discardedSize)
+
+/** The first part of what the server says, on one line and without control characters and secrets. */
+const excerpt = (response: HttpClientResponse, mask: (text: string) => string): Effect.Effect<string> =>
+  Effect.map(
+    firstBytes(response, 4 * excerptSize),
+    (bytes) =>
+      mask(new TextDecoder().decode(bytes.subarray(0, 4 * excerptSize)))
+        .replace(/<[^>]*>/g, " ")
+        .replace(/[\p{Cc}\s]+/gu, " ")
+        .trim()
+        .slice(0, excerptSize)
+  )
+
+/**
+ * Blots out what is secret, in case a server repeats it: the query of the address and the values of the headers. Short
+ * values are no secrets, and blotting them out would spoil the text.
+ */
+const masking = (url: string, headers: Headers.Headers): (text: string) => string => {
+  const query = /\?([^#]*)/.exec(url)?.[1] ?? ""
+  const values = [
+    ...query.split("&").map((parameter) => parameter.slice(parameter.indexOf("=") + 1)),
+    ...UrlParams.fromInput(new URLSearchParams(query)).map(([, value]) => value),
+    ...Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/)])
+  ]
+  const secrets = values.filter((value) => value.length >= 8 && !value.includes("{key}"))
+  secrets.sort((a, b) => b.length - a.length)
+  return (text) => secrets.reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text)
+}
+
+const invalidAddress = (name: string) =>
+  new Rejected({ reason: "Unsupported", detail: `${name} is not a valid address.` })
+
+const refused = (
+  name: string,
+  response: HttpClientResponse,
+  mask: (text: string) => string
+): Effect.Effect<never, UploadError> =>
   Effect.gen(function*() {
-    const said = yield* excerpt(response)
+    const said = yield* excerpt(response, mask)
     const now = yield* Clock.currentTimeMillis
     return yield* Effect.fail(
       statusError(name, response.status, said, retryAfterMillis(response.headers["retry-after"], now))

@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -127,6 +128,7 @@ export const make = (
     const shared = options.sharedBytesPerSecond === undefined
       ? undefined
       : Bandwidth.make(ByteSize.decode(options.sharedBytesPerSecond))
+    let sharing = 0
     const failureRate = options.failureRate ?? 0
     const maxInFlight = options.maxInFlight ?? Infinity
     const observe = options.observe ?? false
@@ -142,14 +144,34 @@ export const make = (
         owed += bytes * perByteMillis
         const millis = Math.floor(owed)
         owed -= millis
-        return shared === undefined ? sleep(millis) : Effect.zipRight(shared.take(bytes), sleep(millis))
+        return shared === undefined ? sleep(millis) : atLeast(millis, shared.take(bytes))
       }
     }
 
     // Blocks take no more than a second, so that a slow network still moves bytes.
-    const blockSize = perByteMillis === 0
+    const ownBlockSize = perByteMillis === 0
       ? defaultBlockSize
       : Math.max(1, Math.min(defaultBlockSize, Math.floor(longestBlockMillis / perByteMillis)))
+
+    // Where bandwidth is shared everybody waits for everybody's block: the more there are, the smaller they are.
+    const blockSize = (): number =>
+      shared === undefined
+        ? ownBlockSize
+        : Math.max(1, Math.min(ownBlockSize, shared.unit, Math.floor(shared.bytesPerSecond * roundSeconds / sharing)))
+
+    const inOnePiece = ({ inOnePiece, size }: Body): boolean =>
+      inOnePiece && size! * perByteMillis <= longestPutMillis && (shared === undefined || size! <= blockSize())
+
+    const whileSharing = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.suspend(() => {
+        sharing += 1
+        return Effect.ensuring(
+          effect,
+          Effect.sync(() => {
+            sharing -= 1
+          })
+        )
+      })
 
     /** Sends the body, or as much of it as comes before the failure, and has what came through stored. */
     const send = (
@@ -158,7 +180,7 @@ export const make = (
       store: (bytes: Uint8Array) => Stored
     ): Effect.Effect<Stored, UploadError> => {
       const transmit = connect()
-      if (failsAfter === Infinity && body.inOnePiece && body.size! * perByteMillis <= longestPutMillis) {
+      if (failsAfter === Infinity && inOnePiece(body)) {
         return Effect.flatMap(body.bytes, (bytes) => {
           const sent = transmit(bytes.length)
           return observe ? Effect.map(sent, () => store(bytes.slice())) : Effect.as(sent, stored)
@@ -166,7 +188,7 @@ export const make = (
       }
       let sent = 0
       const blocks: Array<Uint8Array> = []
-      return Stream.runForEach(body.stream({ blockSize }), (block) => {
+      return Stream.runForEach(body.stream({ blockSize: blockSize() }), (block) => {
         if (sent + block.length > failsAfter || failsAfter === 0) {
           return Effect.zipRight(transmit(failsAfter - sent), Effect.fail(brokenConnection(failsAfter)))
         }
@@ -202,6 +224,8 @@ export const make = (
       return requestMillis === 0 ? done : Effect.zipRight(sleep(requestMillis), done)
     }
 
+    const put = shared === undefined ? request : (putRequest: PutRequest) => whileSharing(request(putRequest))
+
     const throttled = new Throttled({
       detail: `The simulated network takes ${maxInFlight} requests at once.`,
       ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
@@ -213,7 +237,7 @@ export const make = (
         inFlight += 1
         peakInFlight = Math.max(peakInFlight, inFlight)
         return Effect.ensuring(
-          request(putRequest),
+          put(putRequest),
           Effect.sync(() => {
             inFlight -= 1
           })
@@ -224,7 +248,7 @@ export const make = (
       destination: Destination.of({
         name: "sim:",
         capabilities: { maxPutSize: Infinity, unknownSize: true },
-        put: observe || maxInFlight < Infinity ? counted : request
+        put: observe || maxInFlight < Infinity ? counted : put
       }),
       network: Network.of({
         objects,
@@ -244,6 +268,9 @@ const longestBlockMillis = 1_000
 
 const longestPutMillis = 10_000
 
+/** How long it may take until all who share a bandwidth have had their turn. */
+const roundSeconds = 5
+
 const stored: Stored = {}
 
 const ignore = (): Stored => stored
@@ -251,6 +278,16 @@ const ignore = (): Stored => stored
 const noFailure = Effect.succeed(Infinity)
 
 const sleep = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
+
+/** Runs an effect, and waits until `millis` have gone by since its start. */
+const atLeast = (millis: number, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  millis === 0
+    ? effect
+    : Effect.flatMap(Clock.currentTimeMillis, (start) =>
+      Effect.zipRight(
+        effect,
+        Effect.flatMap(Clock.currentTimeMillis, (now) => sleep(start + millis - now))
+      ))
 
 const brokenConnection = (bytes: number) =>
   new Transient({ reason: "Connection", detail: `The simulated network broke the connection after ${bytes} bytes.` })

@@ -260,7 +260,7 @@ export class Engine implements Crew {
     const upload = worker.take(item)
     if (!inFlight.unsafeTake(1)) return false
     upload.holdsPermit = true
-    return rate.unsafeTake(this.now)
+    return rate.unsafeTake(this.clock)
   }
 
   /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left, or none is wanted. */

@@ -13,8 +13,14 @@ import * as InFlight from "../InFlight.js"
 /** How much lateness of timers is made up for while demand goes on, in milliseconds. */
 const slackMillis = 20
 
-/** How long after the last admission a take still counts as the same demand, in milliseconds. */
-const continuousMillis = 2
+/**
+ * How long after the last admission a take still counts as the same demand, in milliseconds. Less than one, so that on a
+ * clock of whole milliseconds only the very same instant does.
+ */
+const continuousMillis = 0.9
+
+/** What sums of fractions may be off by, in milliseconds: an instant that is only so much late is not late. */
+const roundingMillis = 1e-3
 
 export interface PacerOptions {
   /** Units per second; `Infinity` switches pacing off. */
@@ -28,7 +34,9 @@ export interface PacerOptions {
 export class Pacer {
   rate: number
   private readonly options: PacerOptions
-  /** The theoretical arrival time of the next unit, in milliseconds on the clock. */
+  /** Times are milliseconds since this instant, so that sums of small fractions stay exact. */
+  private origin: bigint | undefined = undefined
+  /** The theoretical arrival time of the next unit. */
   private arrival: number | undefined = undefined
   private lastAdmission = -Infinity
   private waiting = 0
@@ -60,10 +68,17 @@ export class Pacer {
     this.lastAdmission = now
   }
 
+  private now(clock: Clock.Clock): number {
+    const nanos = clock.unsafeCurrentTimeNanos()
+    this.origin ??= nanos
+    return Number(nanos - this.origin) / 1e6
+  }
+
   /** Takes `units` now and answers `true`, or answers `false`. */
-  unsafeTake(now: number, units: number): boolean {
+  unsafeTake(clock: Clock.Clock, units: number): boolean {
     if (this.rate === Infinity) return true
-    if (this.waiting > 0 || this.due(now, units) > now) return false
+    const now = this.now(clock)
+    if (this.waiting > 0 || this.due(now, units) > now + roundingMillis) return false
     this.admit(now, units, false)
     return true
   }
@@ -71,7 +86,7 @@ export class Pacer {
   /** Waits in line until `units` may go. */
   take(units: number): Effect.Effect<void> {
     return Clock.clockWith((clock) => {
-      if (this.unsafeTake(clock.unsafeCurrentTimeMillis(), units)) return Effect.void
+      if (this.unsafeTake(clock, units)) return Effect.void
       this.waiting += 1
       return this.line.withPermits(1)(this.waitTurn(clock, units)).pipe(
         Effect.ensuring(Effect.sync(() => {
@@ -84,8 +99,8 @@ export class Pacer {
   private waitTurn(clock: Clock.Clock, units: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.rate === Infinity) return Effect.void
-      const now = clock.unsafeCurrentTimeMillis()
-      const wait = Math.ceil(this.due(now, units) - now)
+      const now = this.now(clock)
+      const wait = Math.ceil(this.due(now, units) - now - roundingMillis)
       if (wait <= 0) {
         this.admit(now, units, true)
         return Effect.void
@@ -102,7 +117,7 @@ export class Pacer {
   setRate(rate: number): Effect.Effect<void> {
     return Clock.clockWith((clock) =>
       Effect.suspend(() => {
-        const now = clock.unsafeCurrentTimeMillis()
+        const now = this.now(clock)
         const { burst } = this.options
         const owed = this.arrival === undefined || this.rate === Infinity
           ? undefined

@@ -68,8 +68,12 @@ export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Outc
   Effect.flatMap(Effect.runtime<R>(), (runtime) =>
     Effect.async<Outcome<A>, E>((resume) => {
       const time = new VirtualTime()
-      const fiber = Runtime.runFork(runtime)(Effect.withClock(effect, time.clock), { scheduler: time })
+      const fiber = Runtime.runFork(runtime)(Effect.withClock(effect, time.clock), {
+        scheduler: time,
+        immediate: false
+      })
       fiber.addObserver((exit) => {
+        time.ended = true
         resume(Exit.map(exit, (value) => ({ value, millis: time.now })))
       })
       time.onIdle = () => resume(Effect.die(new Deadlock({ millis: time.now })))
@@ -89,6 +93,8 @@ interface Sleeper {
 
 class VirtualTime implements Scheduler.Scheduler {
   now = 0
+  /** Whether the effect has come to its end: what still sleeps then is never woken. */
+  ended = false
   onIdle: () => void = () => {}
   private order = 0
   private running = false
@@ -142,6 +148,7 @@ class VirtualTime implements Scheduler.Scheduler {
   }
 
   private wakeNext(): boolean {
+    if (this.ended) return false
     for (let sleeper = pop(this.sleepers); sleeper !== undefined; sleeper = pop(this.sleepers)) {
       if (sleeper.awake) continue
       sleeper.awake = true

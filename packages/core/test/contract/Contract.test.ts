@@ -1,4 +1,5 @@
 import { NodeContext, NodeHttpClient } from "@effect/platform-node"
+import { vi } from "@effect/vitest"
 import * as Http from "@sluice/core/destinations/Http"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -9,9 +10,13 @@ import { destinationContract } from "./DestinationContract.js"
 import * as PutServer from "./PutServer.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
+vi.setConfig({ testTimeout: 30_000 })
+
 const localDirectory = (options: Partial<LocalDirectory.Options>) =>
-  Layer.unwrapEffect(Effect.map(TemporaryDirectory.TemporaryDirectory, (temporary) =>
-    LocalDirectory.layer({ root: path.join(temporary, "root"), ...options }))).pipe(
+  Layer.unwrapEffect(
+    Effect.map(TemporaryDirectory.TemporaryDirectory, (temporary) =>
+      LocalDirectory.layer({ root: path.join(temporary, "root"), ...options }))
+  ).pipe(
     Layer.provide(NodeContext.layer),
     Layer.provideMerge(TemporaryDirectory.layer)
   )
@@ -28,10 +33,15 @@ for (const fsync of [false, true]) {
         return fs.existsSync(file) ? fs.readFileSync(file) : undefined
       }),
     // All of the temporary directory, so that what is written beside the root is seen too.
-    list: Effect.map(TemporaryDirectory.TemporaryDirectory, (temporary) =>
-      TemporaryDirectory.filesBelow(temporary).map((file) => path.posix.relative("root", file))),
+    list: Effect.map(
+      TemporaryDirectory.TemporaryDirectory,
+      (temporary) => TemporaryDirectory.filesBelow(temporary).map((file) => path.posix.relative("root", file))
+    ),
     details: (key) =>
-      Effect.map(rootOf, (root) => ({ modifiedAt: Number(fs.statSync(path.join(root, key), { bigint: true }).mtimeMs) })),
+      Effect.map(
+        rootOf,
+        (root) => ({ modifiedAt: Number(fs.statSync(path.join(root, key), { bigint: true }).mtimeMs) })
+      ),
     keeps: ["modifiedAt"],
     maxOpenFiles: LocalDirectory.defaults.maxOpenFiles
   })

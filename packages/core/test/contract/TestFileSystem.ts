@@ -1,8 +1,9 @@
 /**
  * The real file system, with some of its calls replaced: to fail, to wait, or to tell that they were made.
  */
+import { FileSystem } from "@effect/platform"
+import type { Path } from "@effect/platform"
 import { NodeFileSystem, NodePath } from "@effect/platform-node"
-import { FileSystem, Path } from "@effect/platform"
 import { SystemError } from "@effect/platform/Error"
 import { Effect, Layer } from "effect"
 

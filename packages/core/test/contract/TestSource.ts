@@ -29,13 +29,14 @@ export interface Script {
 
 /** A source that gives out what its script says, again at every read from its start. */
 export const scripted = (script: Script): ByteSource.ByteSource => {
-  const blocks = Stream.flatMap(Stream.fromIterable(script.steps), (step) =>
-    step instanceof Uint8Array ? Stream.succeed(step) : Stream.drain(Stream.fromEffect(step)))
+  const blocks = Stream.flatMap(
+    Stream.fromIterable(script.steps),
+    (step) => step instanceof Uint8Array ? Stream.succeed(step) : Stream.drain(Stream.fromEffect(step))
+  )
   return {
     size: script.size,
     reopenable: true,
-    read: () =>
-      blocks,
+    read: () => blocks,
     bytes: () => Effect.map(Stream.runCollect(blocks), (chunk) => ByteSource.concat(Array.from(chunk))),
     fingerprint: script.fingerprint
   }

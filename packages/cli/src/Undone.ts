@@ -1,0 +1,63 @@
+/**
+ * What a run leaves undone, gathered into a manifest: files that failed, were interrupted, or were not started.
+ *
+ * When a run is stopped early, the rest of the list is read on into the manifest, so that it holds all that is missing;
+ * unless the run is told to stop at once.
+ */
+import type * as UploadList from "@sluice/core/UploadList"
+import type { UploadResult } from "@sluice/core/UploadResult"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CliError } from "./CliError.js"
+import * as Manifest from "./Manifest.js"
+import * as Remainder from "./Remainder.js"
+import type { Sources } from "./Sources.js"
+
+export interface Undone {
+  /** The list, for the run. */
+  readonly items: Remainder.Items
+  /** Takes note of a result of the run. */
+  readonly note: (result: UploadResult) => Effect.Effect<void>
+  /** Lists no further. */
+  readonly stop: Effect.Effect<void>
+  /** After the end of the run: puts the manifest in its place. */
+  readonly finish: Effect.Effect<Rest, CliError>
+}
+
+/** Files that were not started. */
+export interface Rest {
+  readonly notStarted: number
+  /** Whether these are all: whether the list was read to its end. */
+  readonly listed: boolean
+}
+
+/** Gathers what is left undone of a list into the file of that name. */
+export const make = (file: string, sources: Sources): Effect.Effect<Undone, CliError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const manifest = yield* Manifest.write(file, sources.locations)
+    const remainder = yield* Remainder.follow(sources.items)
+    const stopped = yield* Deferred.make<void>()
+    return {
+      items: remainder.items,
+      note: (result) => {
+        remainder.note(result)
+        return manifest.add(result)
+      },
+      stop: Effect.asVoid(Deferred.succeed(stopped, undefined)),
+      finish: Effect.gen(function*() {
+        let notStarted = 0
+        const add = (item: UploadList.Item) => {
+          notStarted += 1
+          return manifest.addNotStarted(item)
+        }
+        yield* Effect.forEach(remainder.found(), add, { discard: true })
+        if (!remainder.listed()) {
+          yield* Effect.raceFirst(Stream.runForEach(remainder.unlisted, add), Deferred.await(stopped))
+        }
+        yield* manifest.commit
+        return { notStarted, listed: remainder.listed() }
+      })
+    }
+  })

@@ -1,0 +1,105 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { assert, describe, it } from "@effect/vitest"
+import { Either } from "effect"
+import * as Argv from "../src/Argv.js"
+
+const copy = Command.make("copy", {
+  paths: Args.repeated(Args.text({ name: "path" })),
+  json: Options.boolean("json"),
+  rate: Options.optional(Options.text("rate")),
+  include: Options.repeated(Options.text("include")),
+  mode: Options.withDefault(Options.choice("mode", ["fast", "slow"]), "fast")
+})
+
+const flags = Argv.flagsOf(Command.getUsage(copy))
+
+const normalize = (...args: ReadonlyArray<string>) => Argv.normalize(args, new Map([["copy", flags]]))
+
+const runs = (...args: ReadonlyArray<string>) => Either.right({ _tag: "Run", args })
+
+describe("Argv", () => {
+  it("reads flags off a command's usage", () => {
+    assert.deepStrictEqual([...flags], [
+      ["--json", { takesValue: false, repeatable: false }],
+      ["--rate", { takesValue: true, repeatable: false }],
+      ["--include", { takesValue: true, repeatable: true }],
+      ["--mode", { takesValue: true, repeatable: false }]
+    ])
+  })
+
+  it("puts flags before arguments, wherever they were", () => {
+    const expected = runs("copy", "--rate", "5/s", "--json", "true", "--", "from", "to")
+    assert.deepStrictEqual(normalize("copy", "--rate", "5/s", "--json", "from", "to"), expected)
+    assert.deepStrictEqual(normalize("copy", "from", "to", "--rate", "5/s", "--json"), expected)
+    assert.deepStrictEqual(normalize("copy", "from", "--rate=5/s", "to", "--json"), expected)
+    assert.deepStrictEqual(normalize("--rate=5/s", "copy", "from", "--json=true", "to"), expected)
+  })
+
+  it("gives a boolean flag no file to swallow", () => {
+    assert.deepStrictEqual(normalize("copy", "--json", "y", "1"), runs("copy", "--json", "true", "--", "y", "1"))
+    assert.deepStrictEqual(normalize("copy", "--json=false", "y"), runs("copy", "--json", "false", "--", "y"))
+    assert.deepStrictEqual(
+      normalize("copy", "--json=maybe"),
+      Either.left("--json: \"maybe\" is given, and it takes no value, or true or false.")
+    )
+  })
+
+  it("keeps all of a repeatable flag, and the last of any other", () => {
+    assert.deepStrictEqual(
+      normalize("copy", "--include=*.jpg", "--rate", "1/s", "--include", "*.png", "--rate", "2/s", "a"),
+      runs("copy", "--include", "*.jpg", "--include", "*.png", "--rate", "2/s", "--", "a")
+    )
+  })
+
+  it("takes everything after -- for an argument, and a lone dash too", () => {
+    assert.deepStrictEqual(
+      normalize("copy", "--json", "-", "--", "--rate", "--", "-x"),
+      runs("copy", "--json", "true", "--", "-", "--rate", "--", "-x")
+    )
+  })
+
+  it("takes a value that looks like a flag", () => {
+    assert.deepStrictEqual(normalize("copy", "--rate", "--json"), runs("copy", "--rate", "--json", "--"))
+  })
+
+  it("names a flag that nobody knows, and one that is near", () => {
+    assert.deepStrictEqual(
+      normalize("copy", "a", "--jsn"),
+      Either.left("--jsn is not a flag of \"sluice copy\". Did you mean --json?")
+    )
+    assert.deepStrictEqual(
+      normalize("copy", "-rf"),
+      Either.left("-rf is not a flag of \"sluice copy\". A file of that name goes after \"--\".")
+    )
+  })
+
+  it("misses a value", () => {
+    assert.deepStrictEqual(normalize("copy", "a", "--rate"), Either.left("--rate needs a value after it."))
+  })
+
+  it("finds requests for help", () => {
+    const help = (command: string | undefined) => Either.right({ _tag: "Help", command })
+    assert.deepStrictEqual(normalize(), help(undefined))
+    assert.deepStrictEqual(normalize("--help"), help(undefined))
+    assert.deepStrictEqual(normalize("copy", "a", "b", "-h"), help("copy"))
+    assert.deepStrictEqual(normalize("copy", "--", "-h"), runs("copy", "--", "-h"))
+  })
+
+  it("leaves what @effect/cli does by itself to it", () => {
+    assert.deepStrictEqual(normalize("--version"), runs("--version"))
+    assert.deepStrictEqual(normalize("--completions", "bash"), runs("--completions", "bash"))
+  })
+
+  it("names a command that is not there", () => {
+    assert.deepStrictEqual(
+      normalize("cp", "a", "b"),
+      Either.left("\"cp\" is not a command. The commands are copy.")
+    )
+    assert.deepStrictEqual(
+      normalize("--json"),
+      Either.left("--json is not known here: the command comes first, such as in \"sluice upload photos backup\".")
+    )
+  })
+})

@@ -1,0 +1,103 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import * as Cli from "../src/Cli.js"
+import * as Output from "../src/Output.js"
+import * as Style from "../src/Style.js"
+
+const PlatformLayer = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+
+/** Runs the command line in this process. */
+const sluice = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const printed = { stdout: "", stderr: "" }
+    const sink = (name: "stdout" | "stderr"): Output.Sink => ({
+      write: (text) =>
+        Effect.sync(() => {
+          printed[name] += text
+        }),
+      flush: Effect.void,
+      closed: () => false,
+      isTerminal: false,
+      style: Style.plain,
+      size: () => ({ columns: 80, rows: 24 })
+    })
+    const exitCode = yield* Effect.provideService(Cli.run(args), Output.Output, {
+      stdout: sink("stdout"),
+      stderr: sink("stderr")
+    })
+    return { exitCode, ...printed }
+  }).pipe(Effect.provide(PlatformLayer))
+
+describe("Cli", () => {
+  it.effect("tells its version", () =>
+    Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* sluice("--version")
+      assert.match(stdout, /^\d+\.\d+\.\d+\n$/)
+      assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+    }))
+
+  it.effect("gives help, for every flag", () =>
+    Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* sluice("upload", "x", "--help")
+      assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      assert.match(stdout, /^Usage: sluice upload <source>\.\.\. <destination> \[flags\]\n/)
+      assert.include(stdout, "\n  --rate 50/s\n      Starts of uploads a second, at most, retries included.\n")
+      assert.include(stdout, "\n  130  stopped by Ctrl-C or SIGTERM\n")
+      const flags =
+        "strategy concurrency rate bandwidth retries retry-delay include exclude files-from follow-symlinks dry-run json " +
+        "quiet report failed fsync"
+      assert.deepStrictEqual(
+        flags.split(" ").filter((flag) => !stdout.includes(`\n  --${flag}`)),
+        []
+      )
+      assert.isAtMost(Math.max(...stdout.split("\n").map((line) => line.length)), 100)
+      assert.notMatch(stdout, /user-defined|This setting/)
+      assert.strictEqual((yield* sluice("-h")).stdout, (yield* sluice()).stdout)
+      assert.include((yield* sluice("simulate", "--help")).stdout, "--svg FILE")
+    }))
+
+  it.effect("makes completions", () =>
+    Effect.gen(function*() {
+      assert.include((yield* sluice("--completions", "bash")).stdout, "--files-from")
+    }))
+
+  it.effect("says what is wrong with a flag or an argument, and exits with 2", () =>
+    Effect.gen(function*() {
+      const src = import.meta.dirname
+      const problems = {
+        "upload": "The source and the destination are missing.",
+        "upload src": "The destination is missing: there is only \"src\".",
+        "uplaod a b": "\"uplaod\" is not a command. The commands are upload, simulate.",
+        "upload a b --conccurency 4": "--conccurency is not a flag of \"sluice upload\". Did you mean --concurrency?",
+        "upload a b --concurrency 0": "--concurrency: \"0\" is not right. It takes a whole number from 1, or auto.",
+        "upload a b --strategy fast": "--strategy: \"fast\" is not right. It takes one of unlimited, pool and rate.",
+        "upload a b --bandwidth fast":
+          "--bandwidth: \"fast\" is not right. It takes bytes a second with a unit, such as 10MiB/s, 500kB/s or 2M.",
+        "upload a b --retries=-1": "--retries: \"-1\" is not right. It takes a whole number from 0.",
+        "upload a b --retry-delay 100":
+          "--retry-delay: \"100\" is not right. It takes a time with a unit, such as 100ms or 2s.",
+        "upload a b --strategy unlimited --concurrency 4":
+          "--strategy unlimited and --concurrency contradict each other. Use --strategy pool.",
+        "upload a b --strategy rate": "--strategy rate needs to know the rate: add --rate, such as --rate 50/s.",
+        "upload a b c --files-from list": "--files-from goes with one source, a directory, or with none.",
+        "upload a s3://bucket":
+          "Destinations of the kind \"s3:\" are not there yet. There are directories, http(s):// and sim:.",
+        [`upload ${src} sim: --report /nowhere/report`]:
+          "--report: \"/nowhere/report\" lies in a directory that is not there. It takes a file to write to.",
+        [`upload ${src} sim: --failed ${src}`]: `--failed: "${src}" is a directory. It takes a file to write to.`,
+        [`upload ${src} ${src}/x`]:
+          `The destination ${src}/x lies inside the source ${src}, which would upload it into ` +
+          "itself. Leave it out with --exclude \"/x\", or choose another."
+      }
+      for (const [line, problem] of Object.entries(problems)) {
+        assert.deepStrictEqual(yield* sluice(...line.split(" ")), {
+          exitCode: 2,
+          stdout: "",
+          stderr: `sluice: ${problem}\nTry sluice upload --help.\n`
+        })
+      }
+    }))
+})

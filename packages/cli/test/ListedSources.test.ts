@@ -1,0 +1,166 @@
+import { assert, describe, it } from "@effect/vitest"
+import { UploadList } from "@sluice/core"
+import { Chunk, Effect, Either, Stream } from "effect"
+import * as path from "node:path"
+import * as Filter from "../src/Filter.js"
+import * as ListedSources from "../src/ListedSources.js"
+import type * as Sources from "../src/Sources.js"
+import * as TemporaryDirectory from "./TemporaryDirectory.js"
+
+const options: Sources.Options = { filter: Filter.everything, followSymlinks: false }
+
+/** Each item's key and path, and what is wrong with it. */
+const listed = (root: string, file: string, source?: string, changes: Partial<Sources.Options> = {}) =>
+  Effect.gen(function*() {
+    const { items, locations } = yield* ListedSources.fromFile(`${root}/${file}`, source, { ...options, ...changes })
+    const all = yield* Stream.runCollect(Stream.StreamTypeId in items ? items : Stream.fromIterable(items))
+    return Chunk.toReadonlyArray(all).map((item) => {
+      const location = locations.of(UploadList.isFile(item) ? item : item.file)
+      const where = location === undefined ? undefined : path.relative(root, location)
+      if (UploadList.isFile(item)) return [item.key, where]
+      return [item.file.key, where, item._tag === "Failed" ? item.error.message.replaceAll(root, "") : item.reason]
+    })
+  })
+
+const failureOf = (root: string, file: string, source?: string) =>
+  Effect.map(Effect.flip(ListedSources.fromFile(`${root}/${file}`, source, options)), ({ exitCode, message }) => ({
+    exitCode,
+    message: message.replaceAll(root, "")
+  }))
+
+const manifest = (...entries: ReadonlyArray<object>) =>
+  [{ _tag: "Manifest", version: 1 }, ...entries].map((entry) => `${JSON.stringify(entry)}\n`).join("")
+
+describe("ListedSources", () => {
+  describe("plain lists", () => {
+    it.scopedLive("name files relative to the source", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({
+          "src/a.txt": "a",
+          "src/x/b c.txt": "b",
+          "src/ lead.txt": "",
+          list: "a.txt\r\n./x//b c.txt\n\n lead.txt\nx/../a.txt"
+        })
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+          ["a.txt", "src/a.txt"],
+          ["x/b c.txt", "src/x/b c.txt"],
+          [" lead.txt", "src/ lead.txt"],
+          ["a.txt", "src/a.txt"]
+        ])
+      }))
+
+    it.scopedLive("take an absolute path that is inside the source", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
+        TemporaryDirectory.write(root, { list: `${root}/src/a.txt` })
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [["a.txt", "src/a.txt"]])
+      }))
+
+    it.scopedLive("fail, name by name, for what cannot be uploaded", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({
+          "src/x/b.txt": "b",
+          "secret.txt": "s",
+          list: "gone.txt\nx\n../secret.txt\n.\n../src2/x\nx/b.txt"
+        })
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+          ["gone.txt", "src/gone.txt", "/src/gone.txt is not there."],
+          ["x", "src/x", "/src/x is a directory."],
+          ["../secret.txt", "secret.txt", "../secret.txt lies outside of /src."],
+          [".", "src", ". is the source directory itself."],
+          ["../src2/x", "src2/x", "../src2/x lies outside of /src."],
+          ["x/b.txt", "src/x/b.txt"]
+        ])
+      }))
+
+    it.scopedLive("are filtered like anything else", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({
+          "a.jpg": "",
+          "x/b.jpg": "",
+          "c.txt": "",
+          list: "a.jpg\nx/b.jpg\nc.txt"
+        })
+        const filter = Either.getOrThrow(Filter.make({ include: ["*.jpg"], exclude: ["x"] }))
+        assert.deepStrictEqual(yield* listed(root, "list", root, { filter }), [["a.jpg", "a.jpg"]])
+      }))
+
+    it.scopedLive("may be empty, and may not be missing", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ list: "" })
+        assert.deepStrictEqual(yield* listed(root, "list"), [])
+        assert.deepStrictEqual(yield* failureOf(root, "nope"), {
+          exitCode: 3,
+          message: "--files-from: \"/nope\" is not there."
+        })
+      }))
+
+    it.scopedLive("may be long", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({
+          "a.txt": "a",
+          list: "a.txt\n".repeat(20_000)
+        })
+        assert.strictEqual((yield* listed(root, "list", root)).length, 20_000)
+      }))
+  })
+
+  describe("manifests", () => {
+    it.scopedLive("say where their files are, and their keys", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "one/a.txt": "a", "two/b.txt": "b" })
+        TemporaryDirectory.write(root, {
+          failed: manifest(
+            { _tag: "Failed", path: `${root}/one/a.txt`, key: "a.txt", error: { _tag: "Transient", message: "m" } },
+            { _tag: "NotStarted", path: `${root}/two/b.txt`, key: "deep/b.txt" },
+            { _tag: "Interrupted", path: `${root}/gone.txt`, key: "gone.txt" }
+          )
+        })
+        assert.deepStrictEqual(yield* listed(root, "failed"), [
+          ["a.txt", "one/a.txt"],
+          ["deep/b.txt", "two/b.txt"],
+          ["gone.txt", "gone.txt", "/gone.txt is not there."]
+        ])
+      }))
+
+    it.scopedLive("hold directories, which are walked again", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/sub/a.txt": "a", "src/sub/x/b.txt": "b" })
+        TemporaryDirectory.write(root, {
+          failed: manifest(
+            { _tag: "Failed", path: `${root}/src/sub`, key: "sub/" },
+            { _tag: "Failed", path: `${root}/src`, key: "./" }
+          )
+        })
+        assert.deepStrictEqual(yield* listed(root, "failed"), [
+          ["sub/a.txt", "src/sub/a.txt"],
+          ["sub/x/b.txt", "src/sub/x/b.txt"],
+          ["sub/a.txt", "src/sub/a.txt"],
+          ["sub/x/b.txt", "src/sub/x/b.txt"]
+        ])
+      }))
+
+    it.scopedLive("go without a source, and have a version", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({
+          failed: manifest(),
+          newer: "{\"_tag\":\"Manifest\",\"version\":2}\n"
+        })
+        assert.deepStrictEqual(yield* failureOf(root, "failed", root), {
+          exitCode: 2,
+          message: "--files-from: \"/failed\" is a manifest, which says where its files are: give no source with it."
+        })
+        assert.deepStrictEqual(yield* failureOf(root, "newer"), {
+          exitCode: 2,
+          message: "--files-from: \"/newer\" is a manifest of version 2, and this sluice reads version 1."
+        })
+      }))
+
+    it.scopedLive("fail for an entry that is none", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ failed: `${manifest()}{"path":"/a"\n` })
+        const [[, , message] = []] = yield* listed(root, "failed")
+        assert.strictEqual(message, "Not an entry of a manifest: {\"path\":\"/a\"")
+      }))
+  })
+})

@@ -1,0 +1,48 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { UploadEvent } from "@sluice/core"
+import { Notices, shown } from "../src/Notices.js"
+import * as Style from "../src/Style.js"
+
+const error = { _tag: "Transient", reason: "Connection", message: "It broke." }
+
+const retrying = (key: string): UploadEvent.UploadEvent => ({
+  _tag: "UploadRetrying",
+  version: 1,
+  at: 0,
+  key,
+  attempt: 1,
+  attempts: 5,
+  delayMillis: 56,
+  error
+})
+
+const finished = (key: string, outcome: "Uploaded" | "Failed"): UploadEvent.UploadEvent => ({
+  _tag: "UploadFinished",
+  version: 1,
+  at: 0,
+  key,
+  outcome,
+  attempts: 5,
+  bytes: 0,
+  durationMillis: 0,
+  ...(outcome === "Failed" && { error })
+})
+
+describe("Notices", () => {
+  it("has a line for a retry and for a failure", () => {
+    const notices = new Notices(Style.plain)
+    assert.strictEqual(notices.lineOf(retrying("a\n")), "Retrying a␊ in 56 ms, attempt 2 of 5: It broke.")
+    assert.strictEqual(notices.lineOf(finished("a", "Failed")), "Failed a: It broke. (5 attempts)")
+    assert.isUndefined(notices.lineOf(finished("a", "Uploaded")))
+  })
+
+  it("counts only, after some of a kind", () => {
+    const notices = new Notices(Style.plain)
+    const retries = Array.from({ length: 100 }, (_, i) => notices.lineOf(retrying(`${i}`))).filter(Boolean)
+    assert.strictEqual(retries.length, shown + 1)
+    assert.strictEqual(retries.at(-1), "Further retries are counted only.")
+    const failures = Array.from({ length: 100 }, (_, i) => notices.lineOf(finished(`${i}`, "Failed"))).filter(Boolean)
+    assert.strictEqual(failures.length, shown + 1)
+    assert.strictEqual(failures.at(-1), "Further failures are counted only.")
+  })
+})

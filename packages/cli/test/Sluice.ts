@@ -1,0 +1,88 @@
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { spawn } from "node:child_process"
+import type { ChildProcessByStdio } from "node:child_process"
+import * as path from "node:path"
+import type { Readable, Writable } from "node:stream"
+
+/** The built command line. `npm test` builds it first. */
+const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
+
+export interface Options {
+  readonly cwd?: string | undefined
+  readonly env?: Record<string, string> | undefined
+  /** What standard input holds. Defaults to nothing. */
+  readonly input?: string | undefined
+}
+
+export interface Ended {
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  readonly child: ChildProcessByStdio<Writable, Readable, Readable>
+  /** Waits until a text has appeared on standard error. */
+  readonly says: (text: string) => Effect.Effect<void>
+  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  readonly ended: Effect.Effect<Ended>
+}
+
+/** Starts `sluice` as a process, which ends with the scope. */
+export const start = (
+  args: ReadonlyArray<string>,
+  options: Options = {}
+): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const { FORCE_COLOR: _, NO_COLOR: __, ...env } = process.env
+        return spawn(process.execPath, [bin, ...args], {
+          cwd: options.cwd,
+          env: { ...env, ...options.env },
+          stdio: ["pipe", "pipe", "pipe"]
+        })
+      }),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    ),
+    (child) => {
+      const printed = { stdout: "", stderr: "" }
+      const watchers = new Set<() => void>()
+      for (const name of ["stdout", "stderr"] as const) {
+        child[name].setEncoding("utf8").on("data", (text: string) => {
+          printed[name] += text
+          for (const watch of watchers) watch()
+        })
+      }
+      child.stdin.on("error", () => {}).end(options.input ?? "")
+      const closed = new Promise<Ended>((resolve, reject) => {
+        child.on("error", reject)
+        child.on("close", (exitCode, signal) => resolve({ exitCode, signal, ...printed }))
+      })
+      return {
+        child,
+        says: (text) =>
+          Effect.async<void>((resume) => {
+            const watch = () => {
+              if (!printed.stderr.includes(text)) return
+              watchers.delete(watch)
+              resume(Effect.void)
+            }
+            watchers.add(watch)
+            watch()
+          }),
+        kill: (signal) => Effect.sync(() => child.kill(signal)),
+        ended: Effect.promise(() => closed)
+      }
+    }
+  )
+
+/** Runs `sluice` to its end. */
+export const run = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Ended> =>
+  Effect.scoped(Effect.flatMap(start(args, options), ({ ended }) => ended))
+
+/** Lines of JSON, read. */
+export const jsonLines = (text: string): ReadonlyArray<Record<string, unknown>> =>
+  text.trimEnd().split("\n").map((line) => JSON.parse(line))

@@ -1,0 +1,62 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Option } from "effect"
+import * as options from "../src/options.js"
+
+const table = <A>(decode: options.Decode<A>, good: Record<string, A>, bad: ReadonlyArray<string>) => {
+  assert.deepStrictEqual(
+    Object.fromEntries(Object.keys(good).map((text) => [text, Option.getOrUndefined(decode(text))])),
+    good
+  )
+  assert.deepStrictEqual(bad.filter((text) => Option.isSome(decode(text))), [])
+}
+
+describe("options", () => {
+  it("reads rates", () => {
+    table(options.decodeRate, {
+      "50/s": 50,
+      "50": 50,
+      "0.5/s": 0.5,
+      ".5/s": 0.5,
+      "3000/m": 50,
+      "3000/min": 50,
+      "7200/h": 2,
+      "50 / s": 50,
+      "5/S": 5
+    }, ["", "0", "0/s", "-1/s", "50/d", "50/ss", "abc", "50/", "/s", "1e3/s", "Infinity", "NaN"])
+  })
+
+  it("reads bandwidths", () => {
+    table(options.decodeBandwidth, {
+      "10MiB/s": 10 * 1024 * 1024,
+      "500kB/s": 500_000,
+      "2M": 2 * 1024 * 1024,
+      "10 MB / s": 10_000_000,
+      "1.5k": 1536
+    }, ["", "0", "0MB/s", "fast", "10MB/m", "-1M", "10 parsecs"])
+  })
+
+  it("reads durations", () => {
+    table(options.decodeDuration, {
+      "100ms": 100,
+      "2s": 2_000,
+      "1.5s": 1_500,
+      "1m": 60_000,
+      "1 min": 60_000,
+      "1h": 3_600_000,
+      "0": 0
+    }, ["", "100", "-1s", "1d", "ms", "1s2", "two seconds"])
+  })
+
+  it("reads counts", () => {
+    table(options.decodeCount(1), { "1": 1, "64": 64 }, ["0", "-1", "1.5", "1e3", "", "many", "99999999999999999999"])
+    table(options.decodeCount(0), { "0": 0 }, ["-0"])
+    table<number | "auto">(options.decodeConcurrency, { auto: "auto", "8": 8 }, ["0", "AUTO", "x"])
+  })
+
+  it("says what a flag takes", () => {
+    assert.strictEqual(
+      options.wrongValue("--rate", "fast", "starts a second, such as 50/s"),
+      "--rate: \"fast\" is not right. It takes starts a second, such as 50/s."
+    )
+  })
+})
