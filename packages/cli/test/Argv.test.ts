@@ -17,7 +17,11 @@ const flags = Argv.flagsOf(Command.getUsage(copy))
 
 const normalize = (...args: ReadonlyArray<string>) => Argv.normalize(args, new Map([["copy", flags]]))
 
-const runs = (...args: ReadonlyArray<string>) => Either.right({ _tag: "Run", args })
+const right = (request: Argv.Request): Either.Either<Argv.Request, string> => Either.right(request)
+
+const left = (problem: string): Either.Either<Argv.Request, string> => Either.left(problem)
+
+const runs = (...args: ReadonlyArray<string>) => right({ _tag: "Run", args })
 
 describe("Argv", () => {
   it("reads flags off a command's usage", () => {
@@ -42,7 +46,7 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--json=false", "y"), runs("copy", "--json", "false", "--", "y"))
     assert.deepStrictEqual(
       normalize("copy", "--json=maybe"),
-      Either.left("--json: \"maybe\" is given, and it takes no value, or true or false.")
+      left("--json: \"maybe\" is given, and it takes no value, or true or false.")
     )
   })
 
@@ -67,20 +71,20 @@ describe("Argv", () => {
   it("names a flag that nobody knows, and one that is near", () => {
     assert.deepStrictEqual(
       normalize("copy", "a", "--jsn"),
-      Either.left("--jsn is not a flag of \"sluice copy\". Did you mean --json?")
+      left("--jsn is not a flag of \"sluice copy\". Did you mean --json?")
     )
     assert.deepStrictEqual(
       normalize("copy", "-rf"),
-      Either.left("-rf is not a flag of \"sluice copy\". A file of that name goes after \"--\".")
+      left("-rf is not a flag of \"sluice copy\". A file of that name goes after \"--\".")
     )
   })
 
   it("misses a value", () => {
-    assert.deepStrictEqual(normalize("copy", "a", "--rate"), Either.left("--rate needs a value after it."))
+    assert.deepStrictEqual(normalize("copy", "a", "--rate"), left("--rate needs a value after it."))
   })
 
   it("finds requests for help", () => {
-    const help = (command: string | undefined) => Either.right({ _tag: "Help", command })
+    const help = (command: string | undefined) => right({ _tag: "Help", command })
     assert.deepStrictEqual(normalize(), help(undefined))
     assert.deepStrictEqual(normalize("--help"), help(undefined))
     assert.deepStrictEqual(normalize("copy", "a", "b", "-h"), help("copy"))
@@ -95,11 +99,11 @@ describe("Argv", () => {
   it("names a command that is not there", () => {
     assert.deepStrictEqual(
       normalize("cp", "a", "b"),
-      Either.left("\"cp\" is not a command. The commands are copy.")
+      left("\"cp\" is not a command. The commands are copy.")
     )
     assert.deepStrictEqual(
       normalize("--json"),
-      Either.left("--json is not known here: the command comes first, such as in \"sluice upload photos backup\".")
+      left("--json is not known here: the command comes first, such as in \"sluice upload photos backup\".")
     )
   })
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { UploadError, UploadFile, UploadResult } from "@sluice/core"
+import { UploadError, UploadFile } from "@sluice/core"
+import type { UploadResult } from "@sluice/core"
 import { Chunk, Deferred, Duration, Effect, Fiber, Stream } from "effect"
 import * as fs from "node:fs"
 import { Locations } from "../src/Sources.js"

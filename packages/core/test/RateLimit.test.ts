@@ -114,7 +114,7 @@ describe("RateLimit", () => {
         return yield* startsUntil(limit, 200, 10)
       }))
       assert.deepStrictEqual(worstWindow(value, 5_000), within)
-      assert.strictEqual(value.length, 500)
+      assert.closeTo(value.length / 500, 1, 0.02)
     }))
 
   it.effect("keeps to the rate at any time of day", () =>

@@ -180,8 +180,11 @@ export const make = (
       store: (bytes: Uint8Array) => Stored
     ): Effect.Effect<Stored, UploadError> => {
       const transmit = connect()
-      if (failsAfter === Infinity && inOnePiece(body)) {
-        return Effect.flatMap(body.bytes, (bytes) => {
+      if (inOnePiece(body)) {
+        return Effect.flatMap(body.bytes, (bytes): Effect.Effect<Stored, UploadError> => {
+          if (failsAfter < Infinity) {
+            return Effect.zipRight(transmit(failsAfter), Effect.fail(brokenConnection(failsAfter)))
+          }
           const sent = transmit(bytes.length)
           return observe ? Effect.map(sent, () => store(bytes.slice())) : Effect.as(sent, stored)
         })
