@@ -35,6 +35,7 @@ export const fromFile = (
     const header = Option.flatMap(first, Manifest.parseHeader)
     const locations = new Sources.Locations()
     if (Option.isNone(header)) {
+      if (root !== undefined) yield* checkRoot(root)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
       return { items: findEach(file, lines, findPath(path.resolve(root ?? "."), options, locations)), locations }
     }
@@ -57,6 +58,18 @@ export const fromFile = (
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const checkRoot = (root: string): Effect.Effect<void, CliError.CliError> =>
+  Effect.tryPromise({
+    try: () => fs.promises.stat(root),
+    catch: (cause) => CliError.sourceNotFound(`The source ${root} ${CliError.whyUnreadable(cause)}.`)
+  }).pipe(
+    Effect.filterOrFail(
+      (stat) => stat.isDirectory(),
+      () => CliError.usage(`--files-from goes with a source directory, and ${root} is a file.`)
+    ),
+    Effect.asVoid
+  )
 
 /** What a line names: a file, a directory with all that is in it, or nothing. */
 interface Found {

@@ -17,7 +17,8 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs/promises"
-import * as CliError from "./CliError.js"
+import type * as CliError from "./CliError.js"
+import * as OutputFile from "./OutputFile.js"
 import type { Locations } from "./Sources.js"
 
 /** The version that is written, and the only one that is read. */
@@ -64,7 +65,7 @@ export const write = (
     const { stream } = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async () => ({ stream: (await fs.open(temporary, "w")).createWriteStream() }),
-        catch: (cause) => cannotWrite(file, cause)
+        catch: (cause) => OutputFile.cannotWrite("--failed", file, cause)
       }),
       ({ stream }) =>
         Effect.promise(async () => {
@@ -101,7 +102,7 @@ export const write = (
           })
           if (temporary !== file) await fs.rename(temporary, file)
         },
-        catch: (cause) => cannotWrite(file, cause)
+        catch: (cause) => OutputFile.cannotWrite("--failed", file, cause)
       })
     }
   })
@@ -132,6 +133,3 @@ const entryOf = (result: UploadResult | NotStarted, locations: Locations): Entry
 /** Whether there is something that cannot be replaced by renaming, such as a pipe. */
 const isSpecial = (file: string): Effect.Effect<boolean> =>
   Effect.orElseSucceed(Effect.tryPromise(async () => !(await fs.stat(file)).isFile()), () => false)
-
-const cannotWrite = (file: string, cause: unknown): CliError.CliError =>
-  CliError.usage(`--failed: ${JSON.stringify(file)} ${CliError.whyNotWritten(cause)}. It takes a file to write to.`)

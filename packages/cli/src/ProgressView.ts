@@ -48,7 +48,7 @@ export const lines = (moment: Moment, screen: Screen): ReadonlyArray<string> => 
 export const plainLine = (moment: Moment): string => {
   const left = timeLeft(moment)
   return [
-    Format.percent(Progress.fraction(moment.progress)),
+    ...(moment.progress.listing ? [] : [Format.percent(Progress.fraction(moment.progress))]),
     ...facts(moment, undefined).map(({ text }) => text),
     ...(left === undefined ? [] : [left])
   ].join(" · ")
@@ -104,9 +104,12 @@ const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | und
 const facts = ({ progress, stopping, throughput }: Moment, style: Style | undefined): ReadonlyArray<Fact> => {
   const finished = Progress.filesFinished(progress)
   const sent = progress.bytesUploaded + progress.bytesInFlight
+  const found = progress.listing
+    ? `${Format.count(progress.filesFound)}+ files`
+    : Format.counted(progress.filesFound, "file")
   return [
-    { text: `${Format.count(finished)} of ${Format.counted(progress.filesFound, "file")}` },
-    { text: `${Format.bytes(sent)} of ${Format.bytes(progress.bytesFound)}` },
+    { text: `${Format.count(finished)} of ${found}` },
+    { text: `${Format.bytes(sent)} of ${Format.bytes(progress.bytesFound)}${progress.listing ? "+" : ""}` },
     { text: Format.throughput(throughput.current) },
     ...(progress.filesFailed > 0
       ? [{ text: `${Format.count(progress.filesFailed)} failed`, paint: style?.red }]

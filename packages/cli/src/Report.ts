@@ -76,7 +76,7 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
   }
   if (failed > 0) lines.push(...failureLines(report, style))
   if (interrupted > 0) {
-    lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way: nothing of them is at the destination.`)
+    lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way, and stored none of them.`)
   }
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)
   if (!listed) lines.push("The list was not read to its end: there may be more that was not started.")

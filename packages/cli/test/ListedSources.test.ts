@@ -95,6 +95,19 @@ describe("ListedSources", () => {
         })
       }))
 
+    it.scopedLive("go with a directory", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ list: "a" })
+        assert.deepStrictEqual(yield* failureOf(root, "list", `${root}/nope`), {
+          exitCode: 3,
+          message: "The source /nope is not there."
+        })
+        assert.deepStrictEqual(yield* failureOf(root, "list", `${root}/list`), {
+          exitCode: 2,
+          message: "--files-from goes with a source directory, and /list is a file."
+        })
+      }))
+
     it.scopedLive("may be long", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({

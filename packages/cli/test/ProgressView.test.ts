@@ -62,10 +62,10 @@ describe("ProgressView", () => {
       view({
         progress: { ...progress, listing: true, filesFailed: 11, retries: 1, filesSkipped: 2 },
         transfers: []
-      }),
+      }, { columns: 110 }),
       [
         " 44% ━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────  still listing",
-        "221 of 500 files · 88.0 MB of 200.0 MB · 16.0 MB/s · 11 failed · 3 in flight · 1 retry · 2 skipped"
+        "221 of 500+ files · 88.0 MB of 200.0 MB+ · 16.0 MB/s · 11 failed · 3 in flight · 1 retry · 2 skipped"
       ]
     )
   })
@@ -132,6 +132,10 @@ describe("ProgressView", () => {
     assert.strictEqual(
       ProgressView.plainLine({ ...moment, progress: { ...progress, retries: 2, filesFailed: 1 } }),
       "44% · 209 of 500 files · 88.0 MB of 200.0 MB · 16.0 MB/s · 1 failed · 3 in flight · 2 retries · 7.0 s left"
+    )
+    assert.strictEqual(
+      ProgressView.plainLine({ ...moment, progress: { ...progress, listing: true } }),
+      "208 of 500+ files · 88.0 MB of 200.0 MB+ · 16.0 MB/s · 3 in flight · still listing"
     )
   })
 })

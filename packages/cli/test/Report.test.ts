@@ -101,7 +101,7 @@ describe("Report", () => {
   it("says where the rest stands after an early end", () => {
     const stopped = report({ total: 500, uploaded: 100, interrupted: 8, notStarted: 392 }, { ended: "Interrupted" })
     assert.deepStrictEqual(summary(stopped, { manifest: "f", notStarted: 400 }).slice(1), [
-      "Interrupted 8 files on the way: nothing of them is at the destination.",
+      "Interrupted 8 files on the way, and stored none of them.",
       "Not started: 400 files.",
       "What is left undone is listed in f: upload it with --files-from f."
     ])

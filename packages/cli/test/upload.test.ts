@@ -341,7 +341,7 @@ describe("sluice upload", { timeout: 60_000 }, () => {
           files: { total: 40, uploaded: 0, skipped: 0, failed: 0, interrupted: 4, notStarted: 36 },
           undone: [..."1234"].map(() => "Interrupted").concat(Array.from({ length: 36 }, () => "NotStarted"))
         })
-        assert.include(ended.stderr, "Interrupted 4 files on the way: nothing of them is at the destination.")
+        assert.include(ended.stderr, "Interrupted 4 files on the way, and stored none of them.")
         assert.strictEqual(server.stored.size, 0)
       }))
 

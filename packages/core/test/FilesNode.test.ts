@@ -455,17 +455,36 @@ describe("FilesNode", () => {
       ...Object.fromEntries(Object.entries(table).map(([name, [, outcome]]) => [name, outcome]))
     })
 
-    for (const [shape, size] of [["in one piece", 1000], ["in blocks", 3 * mib]] as const) {
-      it.scopedLive(`after it was listed fails alone, by its class: ${shape}`, () =>
-        Effect.gen(function*() {
-          const table = { ...changes, ...becomes }
-          const root = yield* planted(table, size)
-          const files = filesOf(yield* list(root))
-          for (const [name, [change]] of Object.entries(table)) change(path.join(root, name), size)
-          assert.deepStrictEqual(yield* outcomesOf(files, forgetful), expected(table))
-          assert.deepStrictEqual(openFiles(root), [])
-        }))
-    }
+    it.scopedLive("after it was listed fails alone, by its class: in one piece", () =>
+      Effect.gen(function*() {
+        const table = { ...changes, ...becomes }
+        const root = yield* planted(table, 1000)
+        const files = filesOf(yield* list(root))
+        for (const [name, [change]] of Object.entries(table)) change(path.join(root, name), 1000)
+        assert.deepStrictEqual(yield* outcomesOf(files, forgetful), expected(table))
+        assert.deepStrictEqual(openFiles(root), [])
+      }))
+
+    it.scopedLive("after it was listed fails alone, before it is read: in blocks", () =>
+      Effect.gen(function*() {
+        const size = 3 * mib
+        const table = { ...changes, ...becomes }
+        const root = yield* planted(table, size)
+        const files = filesOf(yield* list(root))
+        for (const [name, [change]] of Object.entries(table)) change(path.join(root, name), size)
+        const opened: Array<string> = []
+        yield* patched("open", counted((name) => opened.push(path.basename(name))))
+        const outcomes = yield* outcomesOf(files, forgetful)
+        assert.deepStrictEqual(opened, ["good"])
+        for (const name of Object.keys(table)) {
+          assert.strictEqual(
+            outcomes[name],
+            name === "vanished" ? "SourceUnreadable NotFound" : "SourceChanged Modified"
+          )
+        }
+        assert.strictEqual(outcomes["good"], "Uploaded")
+        assert.deepStrictEqual(openFiles(root), [])
+      }))
 
     it.scopedLive("after it was listed as empty fails alone, by its class", () =>
       Effect.gen(function*() {

@@ -73,6 +73,21 @@ const bodyOf = (bytes: Uint8Array): Destination.Body => ({
   unwatched: (effect) => effect
 })
 
+/** Thousands of failures: their stack traces would cost ten times what they cost themselves. */
+const withoutTraces = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      const limit = Error.stackTraceLimit
+      Error.stackTraceLimit = 0
+      return limit
+    }),
+    () => effect,
+    (limit) =>
+      Effect.sync(() => {
+        Error.stackTraceLimit = limit
+      })
+  )
+
 /** What many attempts of 1,000 bytes each, one after the other, fail with, and how long each of these took. */
 const attempts = (options: Simulated.Options, count: number) =>
   Effect.gen(function*() {
@@ -87,7 +102,7 @@ const attempts = (options: Simulated.Options, count: number) =>
       failures.push({ attempt, message: `${_tag}: ${message}`, millis: (yield* Clock.currentTimeMillis) - start })
     }
     return failures
-  }).pipe(VirtualClock.run, Effect.map(({ value }) => value))
+  }).pipe(withoutTraces, VirtualClock.run, Effect.map(({ value }) => value))
 
 /** Four standard deviations: one fair seed in 16,000 falls outside. */
 const assertBinomial = (actual: number, count: number, rate: number) =>

@@ -7,12 +7,10 @@ import * as MachineNode from "@sluice/core/MachineNode"
 import * as Strategy from "@sluice/core/Strategy"
 import * as Uploader from "@sluice/core/Uploader"
 import type { UploadEvent } from "@sluice/core/UploadEvent"
-import type { UploadReport } from "@sluice/core/UploadReport"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as fs from "node:fs/promises"
 import * as CliError from "../CliError.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
@@ -20,6 +18,7 @@ import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
+import * as OutputFile from "../OutputFile.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
@@ -51,8 +50,10 @@ export const upload = Command.make(
       }
       if (flags.dryRun) return yield* DryRun.print(sources, flags)
       const report = Option.getOrUndefined(flags.report)
-      if (report !== undefined) yield* tryToWrite(report)
-      yield* transfer(sources, { ...flags, report, failed: Option.getOrUndefined(flags.failed) }).pipe(
+      const failed = Option.getOrUndefined(flags.failed)
+      if (report !== undefined) yield* OutputFile.check("--report", report)
+      if (failed !== undefined) yield* OutputFile.check("--failed", failed)
+      yield* transfer(sources, { ...flags, report, failed }).pipe(
         Effect.provide(
           Uploader.layer({ strategy: request.strategy, retry: request.retry }).pipe(
             Layer.provide(layers.layer(request.target, { fsync: flags.fsync, connections: request.connections }))
@@ -85,7 +86,7 @@ const transfer = (sources: Sources.Sources, flags: {
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const uploader = yield* Uploader.Uploader
-    const display = flags.quiet
+    const display = flags.quiet || (flags.json && stdout.isTerminal)
       ? Display.quiet(stderr)
       : stderr.isTerminal
       ? Display.live(stderr)
@@ -112,7 +113,11 @@ const transfer = (sources: Sources.Sources, flags: {
 
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
-    const saved = yield* Effect.either(flags.report === undefined ? Effect.void : writeReport(flags.report, report))
+    const saved = yield* Effect.either(
+      flags.report === undefined
+        ? Effect.void
+        : OutputFile.write("--report", flags.report, `${JSON.stringify(report, undefined, 2)}\n`)
+    )
     const unwritten = [Either.getLeft(rest), Either.getLeft(saved)].flatMap(Option.toArray)
     const failure = Report.failureOf(report, findings) ??
       (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
@@ -132,19 +137,3 @@ const transfer = (sources: Sources.Sources, flags: {
   }).pipe(Effect.scoped)
 
 const leave = Effect.sync(() => process.exit(130))
-
-/** Finds out before the upload whether the report can be written after it. What is there is left as it is. */
-const tryToWrite = (file: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.tryPromise({
-    try: async () => (await fs.open(file, "a")).close(),
-    catch: (cause) => cannotWriteReport(file, cause)
-  })
-
-const writeReport = (file: string, report: UploadReport): Effect.Effect<void, CliError.CliError> =>
-  Effect.tryPromise({
-    try: () => fs.writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`),
-    catch: (cause) => cannotWriteReport(file, cause)
-  })
-
-const cannotWriteReport = (file: string, cause: unknown): CliError.CliError =>
-  CliError.usage(`--report: ${JSON.stringify(file)} ${CliError.whyNotWritten(cause)}. It takes a file to write to.`)
