@@ -9,13 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CliError } from "./CliError.js"
 import * as Format from "./Format.js"
-import { Output } from "./Output.js"
+import { Output, writeLines } from "./Output.js"
 import * as Report from "./Report.js"
 import type { Sources } from "./Sources.js"
 import { printable } from "./TerminalText.js"
-
-/** The version that the lines of `--json` carry. */
-const version = 1
 
 /** Prints what would be uploaded. Fails with `SomeFailed` where something cannot be read. */
 export const print = (
@@ -25,70 +22,71 @@ export const print = (
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const items = Stream.StreamTypeId in sources.items ? sources.items : Stream.fromIterable(sources.items)
-    const findings = new Report.Tally()
-    const counts = { files: 0, bytes: 0, skipped: 0, failed: 0 }
+    const plan = { _tag: "Plan", version, files: { total: 0, planned: 0, skipped: 0, failed: 0 }, bytes: { total: 0 } }
     // A person's terminal is not at the mercy of file names; a program gets them as they are.
     const shown = stdout.isTerminal ? printable : (text: string) => text
-
-    const lineOf = (item: UploadList.Item): ReadonlyArray<string> => {
-      if (UploadList.isFile(item)) {
-        const { key, size = 0 } = item
-        counts.files += 1
-        counts.bytes += size
-        return [options.json ? JSON.stringify({ _tag: "Planned", version, key, size }) : `${shown(key)}\t${size}`]
-      }
-      findings.add(item)
-      if (item._tag === "Skipped") {
-        counts.skipped += 1
-        return options.json
-          ? [JSON.stringify({ _tag: "Skipped", version, key: item.file.key, reason: item.reason })]
-          : []
-      }
-      counts.failed += 1
-      const { error, file: { key } } = item
-      return options.json
-        ? [JSON.stringify({ _tag: "Failed", version, key, error: UploadError.summarize(error) })]
-        : []
-    }
-
+    const textOf = (line: Line) => line._tag === "Planned" ? [`${shown(line.key)}\t${line.size}`] : []
+    const failureOf = (line: Line) =>
+      line._tag === "Failed" ? [stderr.style.red(`Failed ${Report.failureLine(line.key, line.error.message, 0)}`)] : []
     yield* items.pipe(
-      Stream.chunks,
       Stream.takeWhile(() => !stdout.closed()),
-      Stream.runForEach((chunk) => {
-        const failures = Chunk.toReadonlyArray(chunk).flatMap((item) =>
-          !UploadList.isFile(item) && item._tag === "Failed"
-            ? [stderr.style.red(`Failed ${Report.failureLine(item.file.key, item.error.message, 0)}`)]
-            : []
-        )
-        const room = Math.max(0, Report.failuresShown - counts.failed)
-        const lines = Chunk.toReadonlyArray(chunk).flatMap(lineOf)
+      Stream.runForEachChunk((chunk) => {
+        const lines = Chunk.toReadonlyArray(chunk).map(lineOf)
+        const room = Math.max(0, Report.failuresShown - plan.files.failed)
+        for (const line of lines) add(plan, line)
         return Effect.zipRight(
-          lines.length === 0 ? Effect.void : stdout.write(`${lines.join("\n")}\n`),
-          failures.length === 0 || room === 0 ? Effect.void : stderr.write(`${failures.slice(0, room).join("\n")}\n`)
+          writeLines(stdout, lines.flatMap((line) => options.json ? [JSON.stringify(line)] : textOf(line))),
+          writeLines(stderr, lines.flatMap(failureOf).slice(0, room))
         )
       })
     )
-    if (options.json) {
-      const files = { total: counts.files + counts.skipped + counts.failed, planned: counts.files }
-      yield* stdout.write(`${
-        JSON.stringify({
-          _tag: "Plan",
-          version,
-          files: { ...files, skipped: counts.skipped, failed: counts.failed },
-          bytes: { total: counts.bytes }
-        })
-      }\n`)
-    }
-    if (!options.quiet || counts.failed > 0) {
-      const others = [
-        ...(counts.skipped > 0 ? [`${Format.count(counts.skipped)} would be skipped`] : []),
-        ...(counts.failed > 0 ? [`${Format.count(counts.failed)} cannot be read`] : [])
+    if (options.json) yield* writeLines(stdout, [JSON.stringify(plan)])
+    const { failed, planned, skipped } = plan.files
+    if (!options.quiet || failed > 0) {
+      const facts = [
+        `Would upload ${Format.counted(planned, "file")}, ${Format.bytes(plan.bytes.total)}`,
+        ...(skipped > 0 ? [`${Format.count(skipped)} would be skipped`] : []),
+        ...(failed > 0 ? [`${Format.count(failed)} cannot be read`] : [])
       ]
-      yield* stderr.write(
-        `${
-          [`Would upload ${Format.counted(counts.files, "file")}, ${Format.bytes(counts.bytes)}`, ...others].join(", ")
-        }. Nothing was sent.\n`
-      )
+      yield* writeLines(stderr, [`${facts.join(", ")}. Nothing was sent.`])
     }
-    if (counts.failed > 0) return yield* new CliError({ reason: "SomeFailed" })
+    if (failed > 0) return yield* new CliError({ reason: "SomeFailed" })
   })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** The version that the lines of `--json` carry. */
+const version = 1
+
+/** What becomes of one item. */
+type Line =
+  | { readonly _tag: "Planned"; readonly version: 1; readonly key: string; readonly size: number }
+  | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }
+  | { readonly _tag: "Failed"; readonly version: 1; readonly key: string; readonly error: UploadError.Summary }
+
+const lineOf = (item: UploadList.Item): Line => {
+  if (UploadList.isFile(item)) return { _tag: "Planned", version, key: item.key, size: item.size ?? 0 }
+  const { key } = item.file
+  return item._tag === "Skipped"
+    ? { _tag: "Skipped", version, key, reason: item.reason }
+    : { _tag: "Failed", version, key, error: UploadError.summarize(item.error) }
+}
+
+interface Plan {
+  readonly files: { total: number; planned: number; skipped: number; failed: number }
+  readonly bytes: { total: number }
+}
+
+const add = (plan: Plan, line: Line): void => {
+  plan.files.total += 1
+  if (line._tag === "Planned") {
+    plan.files.planned += 1
+    plan.bytes.total += line.size
+  } else if (line._tag === "Skipped") {
+    plan.files.skipped += 1
+  } else {
+    plan.files.failed += 1
+  }
+}

@@ -28,7 +28,7 @@ const odd = {
 
 const report = (text: string) => Sluice.jsonLines(text).at(-1) ?? {}
 
-describe("sluice upload", { timeout: 60_000 }, () => {
+describe("sluice upload", { timeout: 120_000 }, () => {
   it.scopedLive("uploads a tree to a directory", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(thousand)

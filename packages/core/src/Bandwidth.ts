@@ -21,6 +21,8 @@ export interface Bandwidth {
   readonly bytesPerSecond: number
   /** The most bytes that one grant covers: take bytes in pieces of this size to keep them evenly spaced. */
   readonly unit: number
+  /** Takes `bytes` now and answers `true`, or answers `false`. */
+  readonly unsafeTake: (clock: Clock.Clock, bytes: number) => boolean
   /** Waits in line until `bytes` may go. */
   readonly take: (bytes: number) => Effect.Effect<void>
   /** Changes the limit. Whoever waits is reckoned anew. */
@@ -56,6 +58,8 @@ export const make = (bytesPerSecond: number): Bandwidth => {
     get unit() {
       return unitOf(pacer.rate)
     },
+    unsafeTake: (clock, bytes) =>
+      pacer.rate === Infinity || (bytes <= unitOf(pacer.rate) && pacer.unsafeTake(clock, bytes)),
     take: (bytes) => Effect.suspend(() => pacer.rate === Infinity ? Effect.void : takeUnits(bytes)),
     setRate: (rate) => pacer.setRate(rate)
   }

@@ -35,7 +35,8 @@ export interface Context {
   readonly limits: Limits.Limits
   readonly retry: RetryPolicy.RetryPolicy
   readonly budget: RetryPolicy.Budget
-  readonly observe: (observation: Limits.Observation) => void
+  /** Absent where nobody observes. */
+  readonly observe: ((observation: Limits.Observation) => void) | undefined
   /** The runs that are under way. */
   readonly runs: Set<{ readonly limitsChanged: () => void }>
 }
@@ -159,6 +160,11 @@ export class Upload implements Body.Owner {
   }
 
   /** @internal */
+  get clock(): Clock.Clock {
+    return this.observer.clock
+  }
+
+  /** @internal */
   onOpen(): void {
     this.opened = true
   }
@@ -171,12 +177,12 @@ export class Upload implements Body.Owner {
   /** @internal */
   onGo(): void {
     this.waits -= 1
-    this.lastByteAt = this.observer.clock.unsafeCurrentTimeMillis()
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 
   /** @internal */
   onRead(): void {
-    this.lastByteAt = this.observer.clock.unsafeCurrentTimeMillis()
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 
   /** @internal */
@@ -223,8 +229,10 @@ export const run = (context: Context, upload: Upload): Effect.Effect<void> => {
   upload.state = "Attempt"
   const announced = observer.attemptStarted(upload)
   // Suspended, so that what an attempt is made of is not held while it waits.
-  const attempted = Effect.suspend(() => attempt(context, upload))
-  return Effect.matchCauseEffect(announced === Effect.void ? attempted : afterTelling(upload, announced, attempted), {
+  const attempted = announced === Effect.void
+    ? Effect.suspend(() => attempt(context, upload))
+    : afterTelling(upload, announced, () => attempt(context, upload))
+  return Effect.matchCauseEffect(attempted, {
     onSuccess: (stored) => succeeded(context, upload, stored),
     onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
   })
@@ -293,12 +301,12 @@ const maxBuffered = 8 * 1024 * 1024
 const afterTelling = <A, E>(
   upload: Upload,
   told: Effect.Effect<void>,
-  attempted: Effect.Effect<A, E>
+  attempted: () => Effect.Effect<A, E>
 ): Effect.Effect<A, E> => {
   upload.onWait()
   return Effect.flatMap(told, () => {
     upload.onGo()
-    return attempted
+    return attempted()
   })
 }
 
@@ -317,9 +325,9 @@ const endAttempt = (context: Context, upload: Upload, outcome: Limits.Observatio
   if (upload.state === "Attempt") {
     upload.state = "Idle"
     upload.observer.attemptEnded(upload, outcome)
-    context.observe({
+    context.observe?.({
       outcome,
-      durationMillis: upload.observer.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
+      durationMillis: upload.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
       bytes: outcome === "Succeeded" ? upload.sent : 0,
       inFlight
     })

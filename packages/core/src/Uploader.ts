@@ -95,7 +95,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       limits,
       retry,
       budget: RetryPolicy.makeBudget(retry),
-      observe: (observation) => {
+      observe: observers.length === 0 ? undefined : (observation) => {
         for (const observe of observers) observe(observation)
       }
     }

@@ -252,6 +252,35 @@ describe("Http", () => {
         assert.strictEqual(connections(), 0)
       }))
 
+    it.scopedLive("are bounded apart from uploads", () =>
+      Effect.gen(function*() {
+        for (const [maxRequests, expected] of [[undefined, Http.defaults.maxRequests], [5, 5]] as const) {
+          let active = 0
+          let highest = 0
+          let answered = 0
+          const held: Array<http.ServerResponse> = []
+          const { url } = yield* serve((request, response) => {
+            highest = Math.max(highest, ++active)
+            readBody(request, () => {
+              held.push(response)
+              // Nobody is answered before all are there who can be there.
+              if (held.length < Math.min(expected, 300 - answered)) return
+              for (const waiting of held.splice(0)) {
+                active -= 1
+                answered += 1
+                waiting.writeHead(201).end()
+              }
+            })
+          })
+          const uploader = yield* to(maxRequests === undefined ? { url } : { url, maxRequests })
+          const report = yield* uploader.uploadAll(
+            Array.from({ length: 300 }, (_, i) => UploadFile.fromText(`${i}`, "x"))
+          )
+          assert.strictEqual(report.files.uploaded, 300)
+          assert.strictEqual(highest, expected)
+        }
+      }))
+
     const responses: Readonly<Record<string, Handler>> = {
       "without a body": answering(201),
       "with a length": answering(200, { "content-type": "application/json" }, "{\"ok\":true}"),
@@ -285,10 +314,9 @@ describe("Http", () => {
         const uploader = yield* to({ url })
         const fiber = yield* Effect.fork(uploader.upload(small))
         yield* advanceUntil(fiber, "100 millis")
-        yield* Fiber.join(fiber)
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Uploaded")
         // The server has seen the connection end.
         yield* idle
-        assert.isTrue(true)
       }))
   })
 

@@ -297,10 +297,11 @@ describe("an uploader", () => {
       }))
       assert.deepStrictEqual(recording.history.filter(([, event]) => event.startsWith("put")), [
         [0, "put a0"],
-        [100, "put b0"],
-        [200, "put a1"],
-        [300, "put b1"],
-        [400, "put a2"],
+        [100, "put a1"],
+        // From here on in turns.
+        [200, "put b0"],
+        [300, "put a2"],
+        [400, "put b1"],
         [500, "put b2"]
       ])
     }))

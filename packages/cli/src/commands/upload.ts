@@ -7,6 +7,7 @@ import * as MachineNode from "@sluice/core/MachineNode"
 import * as Strategy from "@sluice/core/Strategy"
 import * as Uploader from "@sluice/core/Uploader"
 import type { UploadEvent } from "@sluice/core/UploadEvent"
+import type { UploadReport } from "@sluice/core/UploadReport"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -76,13 +77,16 @@ const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => 
     : ListedSources.fromFile(request.filesFrom, request.sources[0], settings)
 }
 
-/** Uploads, shows how it goes, and tells the end. */
-const transfer = (sources: Sources.Sources, flags: {
+/** What the command does besides uploading. */
+interface Flags {
   readonly json: boolean
   readonly quiet: boolean
   readonly report: string | undefined
   readonly failed: string | undefined
-}) =>
+}
+
+/** Uploads, shows how it goes, and tells the end. */
+const transfer = (sources: Sources.Sources, flags: Flags) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const uploader = yield* Uploader.Uploader
@@ -106,34 +110,43 @@ const transfer = (sources: Sources.Sources, flags: {
         return undone?.note(result) ?? Effect.void
       }
     })
-    const stop = Effect.zip(run.interrupt, undone?.stop ?? Effect.void)
+    const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
     yield* Effect.forkScoped(Signals.steer(received, { run, stop, say: display.say, leave }))
     const report = yield* Effect.scoped(Effect.zipRight(display.show(run), run.report))
     const { listing } = yield* run.currentProgress
-
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
+    yield* conclude(report, findings, flags, Either.getOrElse(rest, () => seen), Either.getLeft(rest))
+  }).pipe(Effect.scoped)
+
+/** Tells the end of a run wherever it is wanted, and fails unless all is well. */
+const conclude = (
+  report: UploadReport,
+  findings: Report.Findings,
+  flags: Flags,
+  rest: Undone.Rest,
+  unlisted: Option.Option<CliError.CliError>
+) =>
+  Effect.gen(function*() {
+    const { stderr, stdout } = yield* Output
     const saved = yield* Effect.either(
       flags.report === undefined
         ? Effect.void
         : OutputFile.write("--report", flags.report, `${JSON.stringify(report, undefined, 2)}\n`)
     )
-    const unwritten = [Either.getLeft(rest), Either.getLeft(saved)].flatMap(Option.toArray)
+    const unwritten = [unlisted, Either.getLeft(saved)].flatMap(Option.toArray)
     const failure = Report.failureOf(report, findings) ??
       (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
     if (!flags.quiet || failure !== undefined) {
       const { style } = stderr
+      const manifest = Option.isNone(unlisted) ? flags.failed : undefined
       yield* writeLines(stderr, [
-        ...Report.summary(report, findings, {
-          ...Either.getOrElse(rest, () => seen),
-          style,
-          manifest: Either.isRight(rest) ? flags.failed : undefined
-        }),
+        ...Report.summary(report, findings, { ...rest, style, manifest }),
         ...unwritten.map((error) => style.red(error.message))
       ])
     }
     if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
     if (failure !== undefined) return yield* failure
-  }).pipe(Effect.scoped)
+  })
 
 const leave = Effect.sync(() => process.exit(130))

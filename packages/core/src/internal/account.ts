@@ -91,14 +91,14 @@ export class Account implements FileList.Counter<UploadList.Item> {
     return this.emit({ _tag: "RunChanged", version: UploadEvent.version, at: this.now, state })
   }
 
-  attemptStarted({ attempt, file }: Upload.Upload): Effect.Effect<void> {
+  attemptStarted({ attempt, attemptStartedAt, file }: Upload.Upload): Effect.Effect<void> {
     this.tally.attemptStarted(attempt)
     this.record(UploadMetrics.inFlight, this.tally.inFlight)
     return this.heard
       ? this.emit({
         _tag: "UploadStarted",
         version: UploadEvent.version,
-        at: this.now,
+        at: attemptStartedAt,
         key: file.key,
         size: file.size,
         attempt
@@ -179,12 +179,17 @@ export class Account implements FileList.Counter<UploadList.Item> {
     const { onResult } = this.options
     if (onResult === undefined && !this.results.listening && !this.heard) return Effect.void
     // Whatever is counted is told, interrupted or not.
-    return Effect.uninterruptibleMask((restore) =>
-      this.emit(UploadEvent.finished(this.now, result), restore).pipe(
-        Effect.zipRight(onResult === undefined ? Effect.void : onResult(result)),
-        Effect.zipRight(this.tell(this.results, result, restore))
+    const tell = (restore: Restore) =>
+      inTurn(
+        this.heard ? this.emit(UploadEvent.finished(this.now, result), restore) : Effect.void,
+        inTurn(
+          onResult === undefined ? Effect.void : onResult(result),
+          this.results.listening ? this.tell(this.results, result, restore) : Effect.void
+        )
       )
-    )
+    return this.events.listening || this.results.listening
+      ? Effect.uninterruptibleMask(tell)
+      : Effect.uninterruptible(tell(identity))
   }
 
   private get heard(): boolean {
@@ -194,7 +199,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
   private emit(event: UploadEvent.UploadEvent, restore: Restore = identity): Effect.Effect<void> {
     const { onEvent } = this.options
     const told = this.events.listening ? this.tell(this.events, event, restore) : Effect.void
-    return onEvent === undefined ? told : told === Effect.void ? onEvent(event) : Effect.zipRight(onEvent(event), told)
+    return onEvent === undefined ? told : inTurn(onEvent(event), told)
   }
 
   /** Waits for readers that have no room, unless the fiber is interrupted. */
@@ -216,3 +221,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
     metric.unsafeUpdate(value, this.options.labels)
   }
 }
+
+/** One after the other, with no step for what is nothing. */
+const inTurn = (first: Effect.Effect<void>, second: Effect.Effect<void>): Effect.Effect<void> =>
+  first === Effect.void ? second : second === Effect.void ? first : Effect.flatMap(first, () => second)

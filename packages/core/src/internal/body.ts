@@ -4,6 +4,8 @@
  * The last block is held back until the source has ended where it should and its fingerprint is what it was, so that a
  * destination never completes an object from a source that was cut short, grew or changed.
  */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -24,6 +26,7 @@ export interface Owner {
   readonly size: number | undefined
   /** What the source's fingerprint has to be at the end, where it has one. */
   readonly fingerprint: string | undefined
+  readonly clock: Clock.Clock
   /** The source is about to be read. */
   readonly onOpen: () => void
   /** From here to `onGo` no bytes can move, and that is not the destination's fault. */
@@ -68,9 +71,14 @@ export class UploadBody implements Destination.Body {
         const { unchanged } = this
         return unchanged === undefined
           ? this.handOut(block, true)
-          : Effect.zipRight(unchanged, this.handOut(block, true))
+          : Effect.flatMap(unchanged, () => this.handOut(block, true))
       })
-    }).pipe(Effect.tapError((error) => this.noteSourceError(error)))
+      // Not `tapError`: that has a step for success too.
+    }).pipe(Effect.catchAllCause((cause) => {
+      const error = Cause.failureOption(cause)
+      if (Option.isSome(error)) this.owner.onSourceError(error.value)
+      return Effect.failCause(cause)
+    }))
   }
 
   stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
@@ -123,15 +131,17 @@ export class UploadBody implements Destination.Body {
       )
   }
 
+  /** Called at the moment at which the block is to go: where the bandwidth allows, it goes in the call. */
   private handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
-    const sent = Effect.sync(() => {
-      this.owner.onSent(block.length)
-      if (all) this.owner.onEnd()
+    const { bandwidth, owner } = this
+    const sent = () => {
+      owner.onSent(block.length)
+      if (all) owner.onEnd()
       return block
-    })
-    return this.bandwidth.bytesPerSecond === Infinity
-      ? sent
-      : Effect.zipRight(this.unwatched(this.bandwidth.take(block.length)), sent)
+    }
+    return bandwidth.unsafeTake(owner.clock, block.length)
+      ? Effect.succeed(sent())
+      : Effect.map(this.unwatched(bandwidth.take(block.length)), sent)
   }
 }
 

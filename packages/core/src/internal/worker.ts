@@ -73,6 +73,6 @@ export class Worker implements Upload.Observer {
     upload.state = "Settled"
     const told = this.crew.settle(upload, outcome)
     const onwards = this.crew.steps(this)
-    return told === Effect.void ? onwards : Effect.zipRight(told, onwards)
+    return told === Effect.void ? onwards : Effect.flatMap(told, () => onwards)
   }
 }
