@@ -71,8 +71,8 @@ describe("a run", () => {
         [0, "started f0 #1"],
         [0, "started f1 #1"],
         [10, "Uploaded f0 #1"],
-        [10, "retrying f1 #1 of 2 after 5"],
         [10, "started f2 #1"],
+        [10, "retrying f1 #1 of 2 after 5"],
         [15, "started f1 #2"],
         [20, "retrying f2 #1 of 2 after 5"],
         [25, "Uploaded f1 #2"],
@@ -291,7 +291,7 @@ describe("the second round", () => {
   it.effect("starts no more of its files when it is drained", () =>
     Effect.gen(function*() {
       const { report, results } = yield* secondRound((run) => Effect.zipRight(Effect.sleep(4_100), run.drain))
-      assert.deepStrictEqual(results, ["Uploaded f0", "Uploaded f1", "Failed f2", "Failed f3"])
+      assert.deepStrictEqual(results.sort(), ["Failed f2", "Failed f3", "Uploaded f0", "Uploaded f1"])
       assert.deepStrictEqual([report.ended, report.attempts], ["Drained", 5])
     }))
 })
@@ -703,7 +703,7 @@ describe("an interrupted run", () => {
           const { destination, network } = yield* Simulated.make({
             observe: true,
             requestLatency: 3,
-            latencyPerByte: Duration.micros(200),
+            latencyPerByte: "200 micros",
             failureRate: 0.1,
             maxInFlight: 40
           })
@@ -1174,7 +1174,8 @@ describe("a callback", () => {
       "onEvent of a stream's end",
       () => Stream.fromIterable(files(2)),
       { onEvent: dying((event) => event._tag === "ListingFinished") },
-      110
+      // As a list that fails does: when the files before that have their results.
+      80
     ],
     [
       "onEvent of an iterable's end",

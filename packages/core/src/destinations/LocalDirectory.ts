@@ -86,7 +86,16 @@ export const make = (
     const path = yield* Path.Path
     const fsync = options.fsync ?? defaults.fsync
     const openFiles = InFlight.make(options.maxOpenFiles ?? defaults.maxOpenFiles)
-    const root = yield* fs.makeDirectory(options.root, { recursive: true }).pipe(
+    // One by one: there are places, such as /proc, where a recursive call of Node never comes back.
+    const makeAll = (directory: string): Effect.Effect<void, PlatformError> =>
+      Effect.flatMap(fs.exists(directory), (there) =>
+        there ? Effect.void : Effect.catchIf(
+          Effect.zipRight(makeAll(path.dirname(directory)), fs.makeDirectory(directory)),
+          (error) => codeOf(error) === "EEXIST",
+          () => Effect.void
+        ))
+
+    const root = yield* makeAll(options.root).pipe(
       Effect.zipRight(fs.access(options.root, { writable: true })),
       Effect.zipRight(fs.realPath(options.root)),
       Effect.mapError(unusable(options.root))

@@ -39,7 +39,10 @@ export interface EngineOptions {
 
 type State = (typeof RunChanged.Type)["state"]
 
-type List = Pick<FileList.FileList<UploadList.Item | Upload.Upload, unknown>, "mayHaveMore" | "pull" | "unsafePull">
+type List = Pick<
+  FileList.FileList<UploadList.Item | Upload.Upload, unknown>,
+  "close" | "mayHaveMore" | "pull" | "unsafePull"
+>
 
 /** How many workers may stand by for the lead; more than that end. */
 const maxStandby = 64
@@ -53,7 +56,8 @@ const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | U
 const emptyList: List = {
   unsafePull: () => FileList.end,
   mayHaveMore: () => false,
-  pull: Effect.succeed(FileList.end)
+  pull: Effect.succeed(FileList.end),
+  close: Effect.void
 }
 
 export class Engine implements Crew {
@@ -126,7 +130,12 @@ export class Engine implements Crew {
       const failed = this.deferred.shift()
       return failed === undefined ? FileList.end : Upload.nextRound(failed.upload, failed.error)
     }
-    return { unsafePull, mayHaveMore: () => this.deferred.length > 0, pull: Effect.sync(unsafePull) }
+    return {
+      unsafePull,
+      mayHaveMore: () => this.deferred.length > 0,
+      pull: Effect.sync(unsafePull),
+      close: Effect.void
+    }
   }
 
   change(state: "Running" | "Paused" | "Draining"): Effect.Effect<void> {
@@ -134,6 +143,8 @@ export class Engine implements Crew {
       if (state === this.state || this.stopping || this.ended) return Effect.void
       this.state = state
       this.moveGate()
+      // A leader may be waiting for a list that has nothing to say.
+      if (state === "Draining") this.options.fork(this.list.close)
       return this.account.changed(state)
     })
   }

@@ -1,0 +1,13 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import { fileURLToPath } from "node:url"
+
+const read = (path: string) => fs.readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), "utf8")
+
+describe("README", () => {
+  it("shows programs as they are in packages/examples, where they are run", () => {
+    const shown = [...read("README.md").matchAll(/<!-- (packages\/examples\/\S+) -->\n```ts\n(.*?)```/gs)]
+    assert.isAbove(shown.length, 0)
+    for (const [, path, code] of shown) assert.strictEqual(code, read(path!), path)
+  })
+})
