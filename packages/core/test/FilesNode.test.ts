@@ -174,6 +174,28 @@ describe("FilesNode", () => {
         })
       }))
 
+    it.scopedLive.skipIf(process.getuid?.() === 0)(
+      "reports what may not be read, each alone (not as root)",
+      () =>
+        Effect.gen(function*() {
+          const root = yield* TemporaryDirectory.make
+          plant(root, { good: "x", "a/good": "x", "a/closed/x": "x", "a/bad": "x" })
+          yield* Effect.acquireRelease(
+            Effect.sync(() => {
+              fs.chmodSync(path.join(root, "a/closed"), 0)
+              fs.chmodSync(path.join(root, "a/bad"), 0)
+            }),
+            () => Effect.sync(() => fs.chmodSync(path.join(root, "a/closed"), 0o700))
+          )
+          assert.deepStrictEqual(yield* outcomesOf(FilesNode.directory(root), forgetful), {
+            good: "Uploaded",
+            "a/good": "Uploaded",
+            "a/bad": "SourceUnreadable Forbidden",
+            "a/closed/": "SourceUnreadable Forbidden"
+          })
+        })
+    )
+
     it.scopedLive("reports names that are not UTF-8, each alone", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make

@@ -211,8 +211,8 @@ describe("InFlight", () => {
               yield* budget.resize(step.limit)
               limit = step.limit
             } else if (step.op === "release" && holding.length > 0) {
-              const [{ id: holder }] = holding.splice(step.which % holding.length, 1) as [{ id: number }]
-              yield* Deferred.succeed(releases.get(holder)!, undefined)
+              const [holder] = holding.splice(step.which % holding.length, 1)
+              yield* Deferred.succeed(releases.get(holder!.id)!, undefined)
             } else if (step.op === "interrupt" && waiting.length + holding.length > 0) {
               const all = [...waiting, ...holding]
               const one = all[step.which % all.length]!

@@ -233,10 +233,14 @@ describe("LocalDirectory", () => {
         fs.writeFileSync(path.join(directory, "file"), "x")
         fs.symlinkSync("nowhere", path.join(directory, "dangling"))
         fs.symlinkSync("loop", path.join(directory, "loop"))
-        for (const root of ["file", "file/below", "file/far/below", "dangling", "loop", "loop/below"]) {
-          const error = yield* layerError(path.join(directory, root))
+        const roots = ["file", "file/below", "file/far/below", "dangling", "loop", "loop/below"].map((name) =>
+          path.join(directory, name)
+        )
+        if (process.platform === "linux") roots.push("/proc/sluice/below")
+        for (const root of roots) {
+          const error = yield* layerError(root)
           assert.instanceOf(error, UploadError.Rejected, root)
-          assert.include(error.message, path.join(directory, root))
+          assert.include(error.message, root)
         }
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(directory), ["dangling", "file", "loop"])
       }))
@@ -246,14 +250,26 @@ describe("LocalDirectory", () => {
         const root = yield* TemporaryDirectory.make
         for (const code of ["EACCES", "EPERM", "EROFS"]) {
           const failing = () => Effect.fail(TestFileSystem.systemError(code))
-          for (const change of [{ access: failing }, { makeDirectory: failing }]) {
-            assert.strictEqual(
-              shortly(yield* layerError(root, TestFileSystem.layer(() => change))),
-              "Rejected Forbidden"
-            )
-          }
+          const accessing = TestFileSystem.layer(() => ({ access: failing }))
+          assert.strictEqual(shortly(yield* layerError(root, accessing)), "Rejected Forbidden")
+          const making = TestFileSystem.layer(() => ({ makeDirectory: failing }))
+          assert.strictEqual(shortly(yield* layerError(path.join(root, "new"), making)), "Rejected Forbidden")
         }
       }))
+
+    it.scopedLive.skipIf(process.getuid?.() === 0)(
+      "fails the layer where it is another's (not as root)",
+      () =>
+        Effect.gen(function*() {
+          const root = yield* TemporaryDirectory.make
+          yield* Effect.acquireRelease(
+            Effect.sync(() => fs.chmodSync(root, 0o500)),
+            () => Effect.sync(() => fs.chmodSync(root, 0o700))
+          )
+          assert.strictEqual(shortly(yield* layerError(root)), "Rejected Forbidden")
+          assert.strictEqual(shortly(yield* layerError(path.join(root, "new"))), "Rejected Forbidden")
+        })
+    )
 
     it.scopedLive.skipIf(!Tmpfs.mayMount)(
       "fails the layer on a read-only disk (needs the right to mount)",
@@ -261,7 +277,7 @@ describe("LocalDirectory", () => {
         Effect.gen(function*() {
           const disk = yield* Tmpfs.mounted("ro,size=64k")
           assert.strictEqual(shortly(yield* layerError(disk)), "Rejected Forbidden")
-          assert.instanceOf(yield* layerError(path.join(disk, "below")), UploadError.Rejected)
+          assert.strictEqual(shortly(yield* layerError(path.join(disk, "below"))), "Rejected Forbidden")
         })
     )
 

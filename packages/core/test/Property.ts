@@ -1,4 +1,5 @@
-import { Effect } from "effect"
+import { Arbitrary, Effect } from "effect"
+import type { Schema } from "effect"
 import * as fc from "fast-check"
 
 /** Checks a property on many random values; a failure names the seed and the smallest counterexample. */
@@ -12,3 +13,6 @@ export const check = <A>(
       numRuns: cases
     })
   )
+
+/** Random values of a schema. */
+export const arbitrary = <A, I>(schema: Schema.Schema<A, I>): fc.Arbitrary<A> => Arbitrary.make(schema)

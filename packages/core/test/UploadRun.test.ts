@@ -1,35 +1,21 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import {
   ByteSource,
+  Destination,
   Progress,
   RetryPolicy,
   Strategy,
+  Uploader,
   UploadError,
-  UploadEvent,
   UploadFile,
   UploadReport,
   UploadResult,
   UploadRun
 } from "@sluice/core"
-import type { UploadList } from "@sluice/core"
-import { Destination, Uploader } from "@sluice/core"
+import type { UploadEvent, UploadList } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import {
-  Cause,
-  Chunk,
-  Clock,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Option,
-  Random,
-  Schedule,
-  Schema,
-  Stream
-} from "effect"
+import { Cause, Chunk, Clock, Deferred, Duration, Effect, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
 import * as Recording from "./Recording.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
@@ -686,34 +672,28 @@ describe("an interrupted run", () => {
 
   it.effect("leaves nothing behind, at 200 random instants of an upload of 1,000 files", () =>
     Effect.gen(function*() {
-      const sizes = new Map<string, number>()
-      const list = Array.from({ length: 1_000 }, (_, i) => {
-        const size = (i * 7919) % 300
-        sizes.set(`f${i}`, size)
-        return UploadFile.make(
-          `f${i}`,
-          ByteSource.generate(size, (offset, length) => Uint8Array.from({ length }, (_, at) => (i + offset + at) % 251))
-        )
-      })
+      const sizes = new Map(Array.from({ length: 1_000 }, (_, i) => [`f${i}`, (i * 7919) % 300]))
+      const list = Array.from(sizes, ([key, size]) => UploadFile.make(key, ByteSource.generate(size)))
+      const strategies = [
+        Strategy.workerPool({ workers: 50 }),
+        Strategy.stack(Strategy.workerPool({ workers: 50 }), Strategy.rateLimited({ uploadsPerSecond: 1_500 })),
+        Strategy.stack(Strategy.workerPool({ workers: 50 }), Strategy.bandwidth({ bytesPerSecond: 200_000 })),
+        Strategy.workerPool({ workers: 100 })
+      ]
       const random = Random.make("200 instants")
-      const whole = 4_000
       for (let instant = 0; instant < 200; instant++) {
-        const at = yield* Effect.withRandom(Random.nextIntBetween(0, whole), random)
+        const at = yield* Effect.withRandom(Random.nextIntBetween(0, 900), random)
         yield* VirtualClock.run(leftRunning(Effect.scoped(Effect.gen(function*() {
           const { destination, network } = yield* Simulated.make({
             observe: true,
             requestLatency: 3,
             latencyPerByte: "200 micros",
-            failureRate: 0.1,
-            maxInFlight: 40
+            failureRate: instant % 2 === 0 ? 0.1 : 0,
+            maxInFlight: 60
           })
-          const uploader = yield* Uploader.make({
-            strategy: Strategy.stack(
-              Strategy.workerPool({ workers: 50 }),
-              Strategy.rateLimited({ uploadsPerSecond: 800 }),
-              Strategy.bandwidth({ bytesPerSecond: 100_000 })
-            )
-          }).pipe(Effect.provideService(Destination.Destination, destination))
+          const uploader = yield* Uploader.make({ strategy: strategies[instant % 4]! }).pipe(
+            Effect.provideService(Destination.Destination, destination)
+          )
           const results: Array<UploadResult.UploadResult> = []
           const run = yield* uploader.start(
             instant % 3 === 0 ? list : instant % 3 === 1 ? list.values() : Stream.fromIterable(list),
@@ -726,7 +706,8 @@ describe("an interrupted run", () => {
           assert.deepStrictEqual([yield* network.inFlight, inFlight.taken, inFlight.waiting], [0, 0, 0], `at ${at}`)
           assert.strictEqual(yield* Clock.currentTimeMillis, at)
           // What is stored is whole, and every file that was finished has kept its result.
-          for (const [key, object] of network.objects) assert.strictEqual(object.bytes.length, sizes.get(key)!)
+          const partial = Array.from(network.objects).filter(([key, { bytes }]) => bytes.length !== sizes.get(key))
+          assert.deepStrictEqual(partial, [])
           const uploaded = results.filter(UploadResult.isUploaded)
           assert.deepStrictEqual(uploaded.map(({ file }) => file.key).sort(), Array.from(network.objects.keys()).sort())
           assert.strictEqual(new Set(results.map(({ file }) => file.key)).size, results.length)
@@ -1273,68 +1254,5 @@ describe("a callback", () => {
         "put f1",
         "Transient f1"
       ])
-    }))
-})
-
-describe("events", () => {
-  it.effect("are values of their schema, every kind of them", () =>
-    Effect.gen(function*() {
-      const recording = Recording.make(({ attempt, body, key }) =>
-        key === "f0" && attempt < 3
-          ? Effect.fail(broken)
-          : key === "f1"
-          ? Effect.fail(new UploadError.Throttled({ detail: "Slower.", retryAfterMillis: 5 }))
-          : key === "f2"
-          ? Effect.fail(new UploadError.Conflict({ detail: "No." }))
-          : Recording.takeAfter(20)({ body })
-      )
-      const events: Array<UploadEvent.UploadEvent> = []
-      yield* Recording.virtual(Effect.gen(function*() {
-        const uploader = yield* Recording.uploader(recording, {
-          strategy: Strategy.workerPool({ workers: 3 }),
-          retry: RetryPolicy.make({ attempts: 2, base: 1 })
-        })
-        const list = [
-          ...files(5),
-          UploadResult.skipped("link", "a link"),
-          { ...files(1, "unknown")[0]!, size: undefined },
-          ...files(100, "rest")
-        ]
-        const run = yield* uploader.start(Stream.fromIterable(list), {
-          onEvent: (event) => Effect.sync(() => events.push(event))
-        })
-        yield* Effect.sleep(5)
-        yield* run.pause
-        yield* Effect.sleep(5)
-        yield* run.resume
-        yield* Effect.sleep(100)
-        yield* run.drain
-        yield* run.interrupt
-      }))
-      const kinds = new Set(events.map((event) =>
-        event._tag === "RunChanged" ? event.state : event._tag === "UploadFinished" ? event.outcome : event._tag
-      ))
-      assert.deepStrictEqual(Array.from(kinds).sort(), [
-        "Draining",
-        "Failed",
-        "Interrupted",
-        "Interrupting",
-        "ListingFinished",
-        "Paused",
-        "Running",
-        "Skipped",
-        "UploadDeferred",
-        "UploadRetrying",
-        "UploadStarted",
-        "Uploaded"
-      ])
-      for (const event of events) {
-        const encoded = yield* Schema.encode(UploadEvent.UploadEvent)(event, { onExcessProperty: "error" })
-        // They can be written as JSON as they are.
-        assert.deepStrictEqual(JSON.parse(JSON.stringify(encoded)), JSON.parse(JSON.stringify(event)))
-        assert.deepStrictEqual(yield* Schema.decode(UploadEvent.UploadEvent)(encoded), event)
-        const read = yield* Schema.decode(Schema.parseJson(UploadEvent.UploadEvent))(JSON.stringify(event))
-        assert.deepStrictEqual(Recording.told(read), Recording.told(event))
-      }
     }))
 })

@@ -100,6 +100,10 @@ export const make = (
       Effect.zipRight(fs.realPath(options.root)),
       Effect.mapError(unusable(options.root))
     )
+    const { type } = yield* Effect.mapError(fs.stat(root), unusable(root))
+    if (type !== "Directory") {
+      return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${root} is not a directory.` }))
+    }
     const inside = root.endsWith(path.sep) ? root : root + path.sep
     const known = new Set<string>()
 

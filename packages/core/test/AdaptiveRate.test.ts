@@ -1,0 +1,163 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AdaptiveRate, ByteSource, RetryPolicy, Strategy, UploadError, UploadFile } from "@sluice/core"
+import { Clock, Effect, Fiber, Stream } from "effect"
+import * as fc from "fast-check"
+import * as Recording from "./Recording.js"
+
+describe("AdaptiveRate.next", () => {
+  const options = { base: 10 }
+
+  it("halves when responses take over 5 s, doubles under 1 s, and stays in between", () => {
+    const rates = [0, 999, 1_000, 3_000, 5_000, 5_001, 60_000].map((mean) => AdaptiveRate.next(options, 10, mean))
+    assert.deepStrictEqual(rates, [20, 20, 10, 10, 10, 5, 5])
+  })
+
+  it("goes no lower than a sixteenth of the base, and no higher than 16 times it", () => {
+    const steps = (mean: number) =>
+      Array.from({ length: 6 }).reduce<Array<number>>((rates) => [
+        ...rates,
+        AdaptiveRate.next(options, rates.at(-1)!, mean)
+      ], [10])
+    assert.deepStrictEqual(steps(6_000), [10, 5, 2.5, 1.25, 0.625, 0.625, 0.625])
+    assert.deepStrictEqual(steps(100), [10, 20, 40, 80, 160, 160, 160])
+  })
+
+  it("goes by its own floor, ceiling and times where they are given", () => {
+    const own = { base: 10, floor: 8, ceiling: 12, slow: "200 millis", fast: "100 millis" } as const
+    assert.deepStrictEqual([50, 100, 200, 201].map((mean) => AdaptiveRate.next(own, 10, mean)), [12, 10, 10, 8])
+  })
+
+  it("stays within floor and ceiling, and moves by halves and doubles only", () => {
+    const rate = fc.double({ min: 0.001, max: 1_000, noNaN: true })
+    fc.assert(
+      fc.property(rate, fc.array(fc.nat(10_000), { maxLength: 50 }), (base, means) => {
+        const { range } = AdaptiveRate.defaults
+        let current = base
+        for (const mean of means) {
+          const next = AdaptiveRate.next({ base }, current, mean)
+          assert.isTrue(next >= base / range && next <= base * range)
+          const moved = mean > 5_000
+            ? Math.max(base / range, current / 2)
+            : mean < 1_000
+            ? Math.min(base * range, current * 2)
+            : current
+          assert.strictEqual(next, moved)
+          current = next
+        }
+      }),
+      { numRuns: 1_000 }
+    )
+  })
+})
+
+describe("an adaptive rate", () => {
+  const files = Stream.iterate(0, (i) => i + 1).pipe(
+    Stream.map((i) => UploadFile.make(`f${i}`, ByteSource.generate(0)))
+  )
+
+  /** The rate after each change, with its time, while a network answers as slowly as `latency` says. */
+  const history = (latency: (now: number) => number, strategy: Strategy.Strategy, until: number) =>
+    Effect.gen(function*() {
+      const recording = Recording.make(({ body }) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.delay(body.bytes, latency(now)))
+      )
+      const rates: Array<readonly [at: number, rate: number]> = []
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { strategy })
+        const run = yield* uploader.start(files, { lookahead: 10 })
+        const watch = Effect.gen(function*() {
+          const { uploadsPerSecond } = yield* run.limits.current
+          if (rates.at(-1)?.[1] !== uploadsPerSecond) rates.push([yield* Clock.currentTimeMillis, uploadsPerSecond])
+          yield* Effect.sleep(1)
+        })
+        const fiber = yield* Effect.fork(Effect.forever(watch))
+        yield* Effect.sleep(until)
+        yield* run.interrupt
+        yield* Fiber.interrupt(fiber)
+      }))
+      return { rates, starts: recording.starts }
+    })
+
+  it.effect("follows a network that is slow, then fast", () =>
+    Effect.gen(function*() {
+      const { rates, starts } = yield* history(
+        (now) => now < 20_000 ? 6_000 : 100,
+        Strategy.adaptiveRate({ base: 4 }),
+        60_000
+      )
+      // Looked at every 5 s, where attempts ended since: the first ends at 6 s.
+      assert.deepStrictEqual(
+        rates,
+        [
+          [0, 4],
+          [10_000, 2],
+          [15_000, 1],
+          [20_000, 0.5],
+          [25_000, 0.25],
+          // Those that started at the slow time still end at 25.x s, and outweigh the fast ones until 30 s.
+          [35_000, 0.5],
+          [40_000, 1],
+          [45_000, 2],
+          [50_000, 4],
+          [55_000, 8]
+        ].filter(([at]) => at! < 60_000)
+      )
+      const between = (from: number, to: number) => starts.filter((at) => at >= from && at < to).length
+      assert.deepStrictEqual([between(0, 10_000), between(40_000, 45_000), between(50_000, 55_000)], [40, 5, 20])
+    }))
+
+  it.effect("stays where nothing ends", () =>
+    Effect.gen(function*() {
+      const { rates } = yield* history(() => 86_400_000, Strategy.adaptiveRate({ base: 4 }), 29_000)
+      assert.deepStrictEqual(rates, [[0, 4]])
+    }))
+
+  it.effect("never loosens a limit that it is stacked with", () =>
+    Effect.gen(function*() {
+      const strategy = Strategy.stack(
+        Strategy.rateLimited({ uploadsPerSecond: 5 }),
+        Strategy.adaptiveRate({ base: 2 }),
+        Strategy.workerPool({ workers: 8 })
+      )
+      const { rates } = yield* history(() => 100, strategy, 30_000)
+      assert.deepStrictEqual(rates, [[0, 2], [5_000, 4], [10_000, 5]])
+    }))
+
+  it.effect("starts within its own floor and ceiling", () =>
+    Effect.gen(function*() {
+      const { rates } = yield* history(() => 100, Strategy.adaptiveRate({ base: 10, ceiling: 6 }), 6_000)
+      assert.isAtMost(Math.max(...rates.map(([, rate]) => rate)), 6)
+    }))
+
+  it.effect("halves when the destination throttles, counts no failures, and looks as often as it is told", () =>
+    Effect.gen(function*() {
+      const fails = (now: number) =>
+        now < 2_000
+          ? new UploadError.Conflict({ detail: "" })
+          : now < 4_000
+          ? new UploadError.Throttled({ detail: "" })
+          : undefined
+      const recording = Recording.make(({ body }) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const error = fails(now)
+          return Effect.zipRight(Effect.sleep(50), error === undefined ? body.bytes : Effect.fail(error))
+        })
+      )
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, {
+          strategy: Strategy.adaptiveRate({ base: 8, interval: "1 second" }),
+          retry: RetryPolicy.none
+        })
+        const run = yield* uploader.start(files)
+        const rates: Array<number> = []
+        for (let second = 0; second < 6; second++) {
+          yield* Effect.sleep(second === 0 ? 1_500 : 1_000)
+          rates.push((yield* run.limits.current).uploadsPerSecond)
+        }
+        yield* run.interrupt
+        return rates
+      }))
+      // At 4 s the throttled ones of the second before are seen still.
+      assert.deepStrictEqual(value, [8, 8, 4, 2, 4, 8])
+    }))
+})

@@ -1,0 +1,117 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ObjectKey } from "@sluice/core"
+import * as fc from "fast-check"
+
+describe("ObjectKey.problem", () => {
+  it("refuses every hostile name, and says why", () => {
+    const hostile: Record<string, string> = {
+      "": "is empty",
+      "\0": "has a NUL character",
+      "a\0b": "has a NUL character",
+      "photo.jpg\0.exe": "has a NUL character",
+      "dir/\0": "has a NUL character",
+      "/": "is an absolute path",
+      "//": "is an absolute path",
+      "/a": "is an absolute path",
+      "/etc/passwd": "is an absolute path",
+      "//server/share": "is an absolute path",
+      "/../a": "is an absolute path",
+      "C:": "starts with a drive letter",
+      "C:x": "starts with a drive letter",
+      "C:/Windows": "starts with a drive letter",
+      "c:\\Windows\\system32": "starts with a drive letter",
+      "z:a/b": "starts with a drive letter",
+      "..": "has a \"..\" segment",
+      "../a": "has a \"..\" segment",
+      "../../etc/passwd": "has a \"..\" segment",
+      "a/..": "has a \"..\" segment",
+      "a/../b": "has a \"..\" segment",
+      "a/b/../../../c": "has a \"..\" segment",
+      "a/../..": "has a \"..\" segment",
+      "a//../b": "has a \"..\" segment",
+      ".": "has a \".\" segment",
+      "./a": "has a \".\" segment",
+      "a/.": "has a \".\" segment",
+      "a/./b": "has a \".\" segment",
+      "a/": "has an empty segment",
+      "a//b": "has an empty segment",
+      "a/b/": "has an empty segment",
+      "a///b": "has an empty segment",
+      "\ud800": "is not well-formed Unicode",
+      "a/\udfff/b": "is not well-formed Unicode",
+      "\udc00\ud800": "is not well-formed Unicode"
+    }
+    const keys = Object.keys(hostile)
+    assert.isAtLeast(keys.length, 30)
+    assert.deepStrictEqual(Object.fromEntries(keys.map((key) => [key, ObjectKey.problem(key)])), hostile)
+  })
+
+  it("takes odd names that are harmless", () => {
+    const odd = [
+      ["a", "a.b", ".hidden", "..hidden", "...", "....", "a..b", "a..", "a.", ".a/..b/c..", "-", "--help", "-rf"],
+      [
+        " ",
+        " a",
+        "a ",
+        "a b",
+        "\t",
+        "a\nb",
+        "\r\n",
+        "..\n",
+        "\u007f",
+        "\u0001",
+        "~",
+        "~root",
+        "$HOME",
+        "%2e%2e/%2f"
+      ],
+      [
+        "ab:c",
+        "1:x",
+        "a/C:x",
+        "*",
+        "?",
+        "<>|\"'`",
+        "a&b=c",
+        "a#b",
+        "a?b",
+        "a%b",
+        "a+b",
+        "a;b",
+        "{a,b}",
+        "[a]"
+      ],
+      [
+        "ü",
+        "u\u0308",
+        "日本語/ファイル.txt",
+        "🎉",
+        "👩‍👩‍👧‍👦/a",
+        "\ufeffbom",
+        "\u202egpj.exe",
+        "\u200b",
+        "a\\b",
+        "CON",
+        "nul.txt"
+      ],
+      ["a".repeat(1_024), "a/".repeat(500) + "a", "constructor", "__proto__", "undefined", "null"]
+    ].flat()
+    assert.deepStrictEqual(odd.filter((key) => ObjectKey.problem(key) !== undefined), [])
+  })
+
+  it("refuses exactly the keys with a bad segment, a drive letter or a NUL", () => {
+    const segment = fc.oneof(
+      fc.constantFrom("", ".", "..", "...", "a", "C:", "c:x", "\0", "a\0", "ab:"),
+      fc.fullUnicodeString({ maxLength: 5 }).filter((text) => !text.includes("/"))
+    )
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 5 }), (segments) => {
+        const key = segments.join("/")
+        const refused = segments.some((name) => name === "" || name === "." || name === ".." || name.includes("\0")) ||
+          /^[A-Za-z]:/.test(key)
+        assert.strictEqual(ObjectKey.problem(key) !== undefined, refused)
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+})

@@ -1,0 +1,263 @@
+import { assert, describe, it } from "@effect/vitest"
+import { RetryPolicy, UploadError } from "@sluice/core"
+import { Duration, Effect, Option, Random, Schedule } from "effect"
+import * as fc from "fast-check"
+import * as Property from "./Property.js"
+
+const broken = new UploadError.Transient({ reason: "Connection", detail: "" })
+
+const throttled = (retryAfterMillis?: number) =>
+  new UploadError.Throttled({ detail: "", ...(retryAfterMillis !== undefined && { retryAfterMillis }) })
+
+/** The delays that a policy gives for failures one after the other, until one is final. */
+const delays = (
+  policy: RetryPolicy.RetryPolicy,
+  errors: Iterable<UploadError.UploadError>,
+  startedAt = 1_760_000_000_000
+): Effect.Effect<Array<number>> =>
+  Effect.gen(function*() {
+    const driver = RetryPolicy.makeDriver(policy)
+    const delays: Array<number> = []
+    let now = startedAt
+    for (const error of errors) {
+      const delay = yield* driver.next(now, error)
+      if (Option.isNone(delay)) return delays
+      delays.push(delay.value)
+      now += delay.value + 17
+    }
+    return delays
+  })
+
+const times = <A>(count: number, value: A): Array<A> => Array.from({ length: count }, () => value)
+
+describe("RetryPolicy.make", () => {
+  it.effect("doubles from 100 ms, in five attempts", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.make({ jitter: "none" })
+      assert.strictEqual(policy.attempts, 5)
+      assert.deepStrictEqual(yield* delays(policy, times(9, broken)), [100, 200, 400, 800])
+    }))
+
+  it.effect("doubles from 1 s when throttled, and each failure counts for itself", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.make({ jitter: "none", attempts: 7 })
+      assert.deepStrictEqual(yield* delays(policy, times(9, throttled())), [1_000, 2_000, 4_000, 8_000, 16_000, 20_000])
+      assert.deepStrictEqual(
+        yield* delays(policy, [broken, throttled(), broken, throttled(5), broken, throttled()]),
+        [100, 2_000, 400, 5, 1_600, 20_000]
+      )
+    }))
+
+  it.effect("waits 20 s at most, however many attempts there are", () =>
+    Effect.gen(function*() {
+      const all = yield* delays(RetryPolicy.make({ jitter: "none", attempts: 2_000 }), times(3_000, broken))
+      assert.strictEqual(all.length, 1_999)
+      assert.deepStrictEqual(all.slice(6, 10), [6_400, 12_800, 20_000, 20_000])
+      assert.isTrue(all.slice(8).every((delay) => delay === 20_000))
+    }))
+
+  it.effect("takes its own base, cap and attempts", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.make({
+        jitter: "none",
+        attempts: 6,
+        base: "1 second",
+        throttledBase: "3 seconds",
+        cap: "5 seconds"
+      })
+      assert.deepStrictEqual(yield* delays(policy, times(9, broken)), [1_000, 2_000, 4_000, 5_000, 5_000])
+      assert.deepStrictEqual(yield* delays(policy, times(9, throttled())), [3_000, 5_000, 5_000, 5_000, 5_000])
+      assert.deepStrictEqual(yield* delays(RetryPolicy.make({ attempts: 1 }), [broken]), [])
+      assert.strictEqual(RetryPolicy.make({ attempts: 0 }).attempts, 1)
+      assert.deepStrictEqual(yield* delays(RetryPolicy.make({ base: 0 }), times(9, broken)), [0, 0, 0, 0])
+    }))
+
+  it.effect("waits a random part of the backoff: exact for fixed randomness", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.make({ attempts: 6 })
+      const all = yield* delays(policy, times(9, broken)).pipe(
+        Effect.withRandom(Random.fixed([0, 0.5, 0.999, 0.25, 1]))
+      )
+      assert.deepStrictEqual(all, [0, 100, 400, 200, 1_600])
+    }))
+
+  it.effect("waits between nothing and all of the backoff, whatever the randomness", () =>
+    Property.check(
+      fc.record({
+        seed: fc.integer(),
+        base: fc.integer({ min: 1, max: 5_000 }),
+        cap: fc.integer({ min: 1, max: 60_000 }),
+        errors: fc.array(fc.boolean(), { minLength: 1, maxLength: 20 })
+      }),
+      ({ base, cap, errors, seed }) =>
+        Effect.gen(function*() {
+          const options = { attempts: 21, base, throttledBase: base * 3, cap }
+          const failures = errors.map((isThrottled) => isThrottled ? throttled() : broken)
+          const nominal = yield* delays(RetryPolicy.make({ ...options, jitter: "none" }), failures)
+          const jittered = yield* delays(RetryPolicy.make(options), failures).pipe(
+            Effect.withRandom(Random.make(seed))
+          )
+          assert.strictEqual(jittered.length, errors.length)
+          assert.deepStrictEqual(
+            nominal,
+            errors.map((isThrottled, i) => Math.min(cap, base * (isThrottled ? 3 : 1) * 2 ** i))
+          )
+          assert.isTrue(jittered.every((delay, i) => delay >= 0 && delay <= nominal[i]!))
+        }),
+      1_000
+    ))
+
+  it.effect("spreads evenly over the backoff", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.make({ base: 1_000 })
+      const firsts = yield* Effect.forEach(times(2_000, broken), (error) => delays(policy, [error])).pipe(
+        Effect.withRandom(Random.make("jitter"))
+      )
+      const quarters = [0, 0, 0, 0]
+      for (const [delay] of firsts) quarters[Math.min(3, Math.floor(delay! / 250))]! += 1
+      assert.isTrue(quarters.every((count) => Math.abs(count - 500) < 100), `${quarters}`)
+    }))
+
+  it.effect("waits exactly as long as the destination asks, up to the cap, without jitter", () =>
+    Effect.gen(function*() {
+      const asked = [0, 1, 1_234, 60_000, 60_001, 86_400_000].map((millis) => throttled(millis))
+      assert.deepStrictEqual(
+        yield* delays(RetryPolicy.make({ attempts: 9 }), asked),
+        [0, 1, 1_234, 60_000, 60_000, 60_000]
+      )
+      assert.deepStrictEqual(
+        yield* delays(RetryPolicy.make({ attempts: 9, retryAfterCap: "2 minutes" }), asked.slice(3)),
+        [60_000, 60_001, 120_000]
+      )
+      assert.deepStrictEqual(
+        yield* delays(RetryPolicy.make({ jitter: "none" }), [throttled(-5), throttled(Number.NaN)]),
+        [1_000, 2_000]
+      )
+    }))
+
+  it.effect("does not try again what the same request would meet again", () =>
+    Effect.gen(function*() {
+      const final = [
+        new UploadError.AuthExpired({ detail: "" }),
+        new UploadError.Conflict({ detail: "" }),
+        new UploadError.Rejected({ reason: "NoSpace", detail: "" }),
+        new UploadError.SourceChanged({ reason: "Grew", detail: "" }),
+        new UploadError.SourceUnreadable({ reason: "NotFound", detail: "" })
+      ]
+      for (const error of final) {
+        assert.deepStrictEqual(yield* delays(RetryPolicy.make(), [error]), [])
+        assert.deepStrictEqual(yield* delays(RetryPolicy.make({ jitter: "none" }), [broken, error, broken]), [100])
+      }
+      const damaged = new UploadError.IntegrityMismatch({ reason: "Checksum", detail: "" })
+      assert.deepStrictEqual(yield* delays(RetryPolicy.make({ jitter: "none" }), [damaged]), [100])
+    }))
+
+  it("says what its defaults say", () => {
+    const { budget, schedule: _, ...policy } = RetryPolicy.make()
+    assert.deepStrictEqual(policy, { attempts: 5, secondRound: true })
+    assert.deepStrictEqual(budget, { tokens: 500, retryCost: 5, successRefund: 1 })
+    assert.deepStrictEqual(RetryPolicy.make({ budget: false, secondRound: false }).budget, undefined)
+    assert.deepStrictEqual(
+      [RetryPolicy.defaults.base, RetryPolicy.defaults.throttledBase, RetryPolicy.defaults.cap],
+      ["100 millis", "1 second", "20 seconds"]
+    )
+  })
+})
+
+describe("a schedule of one's own", () => {
+  const policy = (schedule: Schedule.Schedule<unknown, UploadError.UploadError>, attempts = 10) => ({
+    ...RetryPolicy.make(),
+    attempts,
+    schedule
+  })
+
+  it.effect("decides whether and when", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* delays(policy(Schedule.recurs(3)), times(9, broken)), [0, 0, 0])
+      assert.deepStrictEqual(yield* delays(policy(Schedule.spaced("2 seconds"), 4), times(9, broken)), times(3, 2_000))
+      assert.deepStrictEqual(yield* delays(policy(Schedule.stop), times(9, broken)), [])
+      assert.deepStrictEqual(
+        yield* delays(policy(Schedule.fibonacci("10 millis"), 7), times(9, broken)),
+        [10, 10, 20, 30, 50, 80]
+      )
+      const patient = Schedule.recurWhile((error: UploadError.UploadError) => error._tag === "Throttled").pipe(
+        Schedule.addDelay(() => Duration.minutes(1))
+      )
+      assert.deepStrictEqual(yield* delays(policy(patient), [throttled(), throttled(), broken]), [60_000, 60_000])
+    }))
+})
+
+describe("RetryPolicy.none", () => {
+  it.effect("tries nothing again", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* delays(RetryPolicy.none, [broken]), [])
+      assert.deepStrictEqual([RetryPolicy.none.attempts, RetryPolicy.none.secondRound], [1, false])
+    }))
+})
+
+describe("a retry budget", () => {
+  const make = (budget: RetryPolicy.BudgetOptions | false) => RetryPolicy.makeBudget(RetryPolicy.make({ budget }))
+
+  it("pays for retries until it is empty", () => {
+    const budget = make({ tokens: 12, retryCost: 5, successRefund: 1 })
+    assert.deepStrictEqual(times(4, 0).map(() => [budget.unsafeTake(), budget.tokens]), [
+      [true, 7],
+      [true, 2],
+      [false, 2],
+      [false, 2]
+    ])
+  })
+
+  it("gets back what successes give, and is never fuller than full", () => {
+    const budget = make({ tokens: 10, retryCost: 5, successRefund: 1 })
+    budget.unsafeRefund(0)
+    assert.strictEqual(budget.tokens, 10)
+    budget.unsafeTake()
+    budget.unsafeTake()
+    budget.unsafeRefund(0)
+    assert.strictEqual(budget.tokens, 1)
+    budget.unsafeRefund(2)
+    assert.strictEqual(budget.tokens, 6)
+    budget.unsafeRefund(1)
+    assert.strictEqual(budget.tokens, 10)
+  })
+
+  it("of the default pays for a hundred retries", () => {
+    const budget = RetryPolicy.makeBudget(RetryPolicy.make())
+    let retries = 0
+    while (budget.unsafeTake()) retries += 1
+    assert.strictEqual(retries, 100)
+  })
+
+  it("may be none", () => {
+    const budget = make(false)
+    for (let i = 0; i < 1_000; i++) assert.isTrue(budget.unsafeTake())
+    budget.unsafeRefund(1)
+    assert.strictEqual(budget.tokens, Infinity)
+  })
+
+  it("stays between empty and full, whatever happens", () => {
+    fc.assert(
+      fc.property(
+        fc.record({ tokens: fc.nat(50), retryCost: fc.integer({ min: 1, max: 10 }), successRefund: fc.nat(10) }),
+        fc.array(fc.option(fc.nat(3), { nil: "take" as const }), { maxLength: 100 }),
+        (options, steps) => {
+          const budget = make(options)
+          let tokens = options.tokens
+          for (const step of steps) {
+            if (step === "take") {
+              const enough = tokens >= options.retryCost
+              assert.strictEqual(budget.unsafeTake(), enough)
+              if (enough) tokens -= options.retryCost
+            } else {
+              budget.unsafeRefund(step)
+              tokens = Math.min(options.tokens, tokens + (step === 0 ? options.successRefund : options.retryCost))
+            }
+            assert.strictEqual(budget.tokens, tokens)
+          }
+        }
+      ),
+      { numRuns: 1_000 }
+    )
+  })
+})
