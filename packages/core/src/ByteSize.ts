@@ -87,7 +87,8 @@ const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
 export const format = (bytes: number): string => {
   let value = bytes
   let unit = 0
-  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+  // What would be rounded up to 1024 is 1 of the next unit.
+  while (Math.abs(value) >= (unit === 0 ? 1024 : 1023.5) && unit < units.length - 1) {
     value /= 1024
     unit += 1
   }

@@ -210,7 +210,15 @@ class Generated implements ByteSource {
   }
 
   bytes(range: Range): Effect.Effect<Uint8Array> {
-    return Effect.sync(() => this.fill(range.offset, Math.max(0, this.end(range) - range.offset)))
+    return Effect.sync(() => {
+      const length = Math.max(0, this.end(range) - range.offset)
+      if (length <= generatedBlock || this.fill === zeros) return this.fill(range.offset, length)
+      const bytes = new Uint8Array(length)
+      for (let at = 0; at < length; at += generatedBlock) {
+        bytes.set(this.fill(range.offset + at, Math.min(generatedBlock, length - at)), at)
+      }
+      return bytes
+    })
   }
 
   read(range: Range): Stream.Stream<Uint8Array> {

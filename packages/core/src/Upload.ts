@@ -227,14 +227,18 @@ export const run = (context: Context, upload: Upload): Effect.Effect<void> => {
   upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
-  const announced = observer.attemptStarted(upload)
   // Suspended, so that what an attempt is made of is not held while it waits.
-  const attempted = announced === Effect.void
-    ? Effect.suspend(() => attempt(context, upload))
-    : afterTelling(upload, announced, () => attempt(context, upload))
-  return Effect.matchCauseEffect(attempted, {
+  const settled = Effect.matchCauseEffect(Effect.suspend(() => attempt(context, upload)), {
     onSuccess: (stored) => succeeded(context, upload, stored),
     onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
+  })
+  const announced = observer.attemptStarted(upload)
+  if (announced === Effect.void) return settled
+  // Whoever is told of the attempt may be slow: that is no stall.
+  upload.onWait()
+  return Effect.flatMap(announced, () => {
+    upload.onGo()
+    return settled
   })
 }
 
@@ -285,6 +289,7 @@ export const abandon = (context: Context, upload: Upload): void => {
  */
 export const nextRound = (upload: Upload, lastError: UploadError): Upload => {
   upload.roundStart = upload.attempt
+  upload.state = "Idle"
   upload.lastError = lastError
   upload.driver = undefined
   return upload
@@ -296,19 +301,6 @@ export const nextRound = (upload: Upload, lastError: UploadError): Upload => {
 
 /** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
 const maxBuffered = 8 * 1024 * 1024
-
-/** Whoever is told of the attempt may be slow: that is no stall. */
-const afterTelling = <A, E>(
-  upload: Upload,
-  told: Effect.Effect<void>,
-  attempted: () => Effect.Effect<A, E>
-): Effect.Effect<A, E> => {
-  upload.onWait()
-  return Effect.flatMap(told, () => {
-    upload.onGo()
-    return attempted()
-  })
-}
 
 const succeeded = (context: Context, upload: Upload, stored: Destination.Stored): Effect.Effect<void> => {
   const { size } = upload

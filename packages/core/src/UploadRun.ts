@@ -129,7 +129,10 @@ export interface UploadRun<E = never> {
   readonly resume: Effect.Effect<void>
   /** Takes no more files; what has been started goes on to its end. */
   readonly drain: Effect.Effect<void>
-  /** Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. */
+  /**
+   * Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. Called
+   * from `onEvent` or `onResult`, which the run waits for, it does not wait for the run in turn.
+   */
   readonly interrupt: Effect.Effect<void>
   /** Waits for the end. Fails only where the list itself failed, when all files before that have their results. */
   readonly report: Effect.Effect<UploadReport, E>
@@ -159,7 +162,8 @@ const start = <E, R>(
   options: Options
 ): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const runtime = yield* workerRuntime
+    const self = {}
+    const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
     const clock = yield* Effect.clock
     const account = new Account({
       clock,
@@ -178,10 +182,14 @@ const start = <E, R>(
     })
     const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, account)
     const report = yield* Deferred.make<UploadReport, E>()
-    const main = yield* Effect.forkDaemon(Effect.intoDeferred(engine.runToEnd(list), report))
-    const interrupt = Effect.zipRight(engine.interrupt, Effect.asVoid(Fiber.await(main)))
+    const main = yield* Effect.forkDaemon(
+      Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self)
+    )
+    const ended = Effect.asVoid(Fiber.await(main))
     context.runs.add(engine)
-    yield* Effect.addFinalizer(() => Effect.zipRight(interrupt, Effect.sync(() => context.runs.delete(engine))))
+    yield* Effect.addFinalizer(() =>
+      Effect.all([engine.interrupt, ended, Effect.sync(() => context.runs.delete(engine))], { discard: true })
+    )
     return {
       results: account.results.stream,
       events: account.events.stream,
@@ -198,10 +206,16 @@ const start = <E, R>(
       // Everything else that can run does so first: readers that were forked before `resume` miss nothing.
       resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
       drain: engine.change("Draining"),
-      interrupt,
+      interrupt: Effect.zipRight(
+        engine.interrupt,
+        Effect.flatMap(FiberRef.get(currentRun), (run) => run === self ? Effect.void : ended)
+      ),
       report: Deferred.await(report)
     }
   })
+
+/** The run that a fiber works for, if any: such a fiber cannot wait for the end of its run. */
+const currentRun = FiberRef.unsafeMake<object | undefined>(undefined)
 
 /**
  * The runtime that all workers of a run fork from. It forgets which fiber a task is of, so that they share one queue of

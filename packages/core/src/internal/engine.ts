@@ -47,6 +47,9 @@ type List = Pick<
 /** How many workers may stand by for the lead; more than that end. */
 const maxStandby = 64
 
+/** How many results may wait to be told before no further files are taken: a slow reader slows the run. */
+const maxTellings = 64
+
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
 
@@ -75,6 +78,7 @@ export class Engine implements Crew {
   private gateOpen = true
   private standby = 0
   private backoffs = 0
+  private tellings = 0
   private idle = Deferred.unsafeMake<void>(FiberId.none)
   private defect: Exit.Exit<never> | undefined = undefined
 
@@ -178,10 +182,11 @@ export class Engine implements Crew {
     return this.state === "Draining" || this.state === "Interrupting"
   }
 
-  /** The gate is shut while the run is paused, and while too many uploads wait in a backoff. */
+  /** The gate is shut while the run is paused, and while too many uploads wait in a backoff or to be told of. */
   private moveGate(): void {
     const open = this.stopping ||
-      (this.state !== "Paused" && this.backoffs < Math.max(minBackoffs, this.context.limits.inFlight.limit))
+      (this.state !== "Paused" && this.tellings < maxTellings &&
+        this.backoffs < Math.max(minBackoffs, this.context.limits.inFlight.limit))
     if (open === this.gateOpen) return
     this.gateOpen = open
     if (open) this.gate.unsafeOpen()
@@ -398,6 +403,16 @@ export class Engine implements Crew {
     this.moveGate()
     this.callLeader()
     return this.account.retrying(upload, upload.roundStart + this.context.retry.attempts, delayMillis, error)
+  }
+
+  tellingStarted(): void {
+    this.tellings += 1
+    if (this.tellings >= maxTellings) this.moveGate()
+  }
+
+  tellingEnded(): void {
+    this.tellings -= 1
+    if (!this.gateOpen) this.moveGate()
   }
 
   backoffEnded(): void {

@@ -137,12 +137,16 @@ const fromStream = <A, E, R>(
     return {
       unsafePull,
       mayHaveMore: () => buffered[next] !== end,
-      pull: Effect.map(Queue.takeBetween(queue, 1, batch), (items) => {
-        buffered = Array.from(items)
-        next = 0
-        return unsafePull() as A | typeof end
-      }),
-      close: Effect.asVoid(Fiber.interrupt(reader)),
+      pull: Queue.takeBetween(queue, 1, batch).pipe(
+        // The queue is shut when the list is closed.
+        Effect.catchAllCause(() => Effect.succeed([end] as const)),
+        Effect.map((items) => {
+          buffered = Array.from(items)
+          next = 0
+          return unsafePull() as A | typeof end
+        })
+      ),
+      close: Effect.zipRight(Fiber.interrupt(reader), Queue.shutdown(queue)),
       exit: () => exit
     }
   })

@@ -17,6 +17,9 @@ export interface Crew {
   readonly account: Account
   readonly backoff: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   readonly backoffEnded: () => void
+  /** Somebody is told of a result, and may be slow. */
+  readonly tellingStarted: () => void
+  readonly tellingEnded: () => void
   readonly settle: (upload: Upload.Upload, outcome: Upload.Outcome) => Effect.Effect<void>
   /** What the worker does after an upload. */
   readonly steps: (worker: Worker) => Effect.Effect<void>
@@ -73,6 +76,11 @@ export class Worker implements Upload.Observer {
     upload.state = "Settled"
     const told = this.crew.settle(upload, outcome)
     const onwards = this.crew.steps(this)
-    return told === Effect.void ? onwards : Effect.flatMap(told, () => onwards)
+    if (told === Effect.void) return onwards
+    this.crew.tellingStarted()
+    return Effect.flatMap(told, () => {
+      this.crew.tellingEnded()
+      return onwards
+    })
   }
 }
