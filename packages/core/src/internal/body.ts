@@ -91,12 +91,13 @@ export class UploadBody implements Destination.Body {
       let reading = false
       owner.onOpen()
       owner.onWait()
-      const blocks = Stream.tap(owner.source.read(wholeSource), () =>
-        Effect.sync(() => {
-          if (reading) owner.onRead()
-          else owner.onGo()
-          reading = true
-        }))
+      const heard = Effect.sync(() => {
+        if (reading) owner.onRead()
+        else owner.onGo()
+        reading = true
+      })
+      // An empty source is heard from at its end.
+      const blocks = Stream.concat(Stream.tap(owner.source.read(wholeSource), () => heard), Stream.execute(heard))
       const checked = heldBack(slices(blocks, sliceSize), owner.size, this.unchanged ?? Effect.void)
       return this.unchanged === undefined ? checked : Stream.concat(Stream.execute(this.unchanged), checked)
     }).pipe(
