@@ -60,6 +60,15 @@ export const next = (options: Options, uploadsPerSecond: number, meanMillis: num
 }
 
 /**
+ * The rate to start from: `base`, within the floor and the ceiling.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const initial = ({ base, ceiling = Infinity, floor = 0 }: Options): number =>
+  Math.min(ceiling, Math.max(floor, base))
+
+/**
  * Applies {@link next} to an uploader's rate while it runs.
  *
  * @since 0.1.0

@@ -115,14 +115,17 @@ export const make = (options: Options = {}): RetryPolicy => {
     if (error._tag === "Throttled" && error.retryAfterMillis !== undefined && error.retryAfterMillis >= 0) {
       return Effect.succeed(Math.min(error.retryAfterMillis, retryAfterCap))
     }
-    const backoff = Math.min(cap, (error._tag === "Throttled" ? throttledBase : base) * 2 ** doublings)
+    const backoff = Math.min(cap, (error._tag === "Throttled" ? throttledBase : base) * 2 ** Math.min(doublings, 60))
     return jitter === "none"
       ? Effect.succeed(Math.round(backoff))
       : Effect.map(Random.next, (part) => Math.round(part * backoff))
   }
   return {
     attempts,
+    // Powers of two: how far they grow is bounded, since nothing comes after an instant at infinity.
     schedule: Schedule.exponential(1).pipe(
+      Schedule.union(Schedule.spaced(2 ** 40)),
+      Schedule.map(([power]) => power),
       Schedule.intersect(Schedule.identity<UploadError>()),
       Schedule.modifyDelayEffect(([power, error]) =>
         Effect.map(delay(Math.log2(Duration.toMillis(power)), error), Duration.millis)

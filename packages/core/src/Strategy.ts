@@ -79,7 +79,7 @@ export const rateLimited = (options: { readonly uploadsPerSecond: number }): Str
 export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
   ...unlimited,
   name: "adaptiveRate",
-  uploadsPerSecond: options.base,
+  uploadsPerSecond: AdaptiveRate.initial(options),
   controllers: [AdaptiveRate.controller(options)]
 })
 

@@ -68,7 +68,7 @@ describe("an adaptive rate", () => {
         const watch = Effect.gen(function*() {
           const { uploadsPerSecond } = yield* run.limits.current
           if (rates.at(-1)?.[1] !== uploadsPerSecond) rates.push([yield* Clock.currentTimeMillis, uploadsPerSecond])
-          yield* Effect.sleep(1)
+          yield* Effect.sleep(100)
         })
         const fiber = yield* Effect.fork(Effect.forever(watch))
         yield* Effect.sleep(until)

@@ -377,9 +377,15 @@ describe("a paused run", () => {
         const { millis, value } = yield* Recording.virtual(Effect.gen(function*() {
           const uploader = yield* Recording.uploader(recording)
           const run = yield* uploader.start(files(3), { paused: true })
+          const readers = yield* Effect.fork(
+            Effect.all([Stream.runCount(run.results), Stream.runCount(run.events), Stream.runDrain(run.progress)], {
+              concurrency: "unbounded"
+            })
+          )
           yield* Effect.sleep(10)
           yield* run[verb]
           yield* run.resume
+          assert.deepStrictEqual(yield* Fiber.join(readers), [0, 1, undefined])
           return yield* run.report
         }))
         assert.deepStrictEqual([value.ended, value.files.notStarted, millis], [ended, 3, 10])
@@ -589,7 +595,9 @@ describe("an interrupted run", () => {
     Effect.gen(function*() {
       for (const fiber of ["worker", "forked"] as const) {
         const recording = Recording.make(({ key }) =>
-          key === "f0" ? Effect.fail(new UploadError.Conflict({ detail: "" })) : Effect.never
+          key === "f0"
+            ? Effect.zipRight(Effect.sleep(10), Effect.fail(new UploadError.Conflict({ detail: "" })))
+            : Effect.sleep("1 day")
         )
         const { value } = yield* Recording.virtual(Effect.gen(function*() {
           const uploader = yield* Recording.uploader(recording)
@@ -682,7 +690,8 @@ describe("an interrupted run", () => {
       ]
       const random = Random.make("200 instants")
       for (let instant = 0; instant < 200; instant++) {
-        const at = yield* Effect.withRandom(Random.nextIntBetween(0, 900), random)
+        // More of them early on: that costs less, and there is more to interrupt.
+        const at = Math.floor(900 * (yield* Effect.withRandom(Random.next, random)) ** 2)
         yield* VirtualClock.run(leftRunning(Effect.scoped(Effect.gen(function*() {
           const { destination, network } = yield* Simulated.make({
             observe: true,

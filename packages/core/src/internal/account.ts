@@ -93,7 +93,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
 
   attemptStarted({ attempt, attemptStartedAt, file }: Upload.Upload): Effect.Effect<void> {
     this.tally.attemptStarted(attempt)
-    this.record(UploadMetrics.inFlight, this.tally.inFlight)
+    UploadMetrics.inFlight.unsafeModify(1, this.options.labels)
     return this.heard
       ? this.emit({
         _tag: "UploadStarted",
@@ -116,7 +116,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
 
   attemptEnded({ file, sent }: Upload.Upload, acknowledged: boolean): void {
     this.tally.attemptEnded(sent, acknowledged, file.size !== undefined)
-    this.record(UploadMetrics.inFlight, this.tally.inFlight)
+    UploadMetrics.inFlight.unsafeModify(-1, this.options.labels)
   }
 
   retrying(upload: Upload.Upload, attempts: number, delayMillis: number, error: UploadError): Effect.Effect<void> {
