@@ -1,16 +1,20 @@
 /**
  * The port to storage: what a destination can do, and the few verbs that uploads need of it.
  *
- * A driver writes `put`; the engine does the rest: limits, retries, progress, source checks. `put` takes the bytes from
- * the {@link Body} that it is given, never from the source, since the body is what counts them, paces them and checks
- * them. It must be atomic (nothing partial is ever visible under the key), interruptible, and may be called again for
- * the same key. Failures are of type `UploadError`; the error's class decides whether the engine tries again.
+ * A driver writes `put`, and {@link Multipart} where it can take an object in parts; the engine does the rest: limits,
+ * retries, progress, checksums, source checks, resume. Bytes come from the {@link Body} that a verb is given, never
+ * from the source, since the body is what counts them, paces them and checks them. Every verb is interruptible, and may
+ * be called again with the same arguments. Nothing partial is ever visible under a key. Failures are of type
+ * `UploadError`; the error's class decides whether the engine tries again.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
+import type { Algorithm, Checksum } from "./Checksum.js"
+import type { PartLimits } from "./PartPlan.js"
 import type { UploadError } from "./UploadError.js"
 
 /**
@@ -24,6 +28,13 @@ export interface Capabilities {
   readonly maxPutSize: number
   /** Whether an object can be put without saying its size beforehand. */
   readonly unknownSize: boolean
+  /** The checksums that it verifies or answers with, the one to use by default first. Defaults to none. */
+  readonly checksums?: ReadonlyArray<Algorithm> | undefined
+  /**
+   * Whether the driver takes every body `whole`, as it has to where a checksum goes in a header: the engine then sets
+   * memory for all of it aside. Defaults to `false`.
+   */
+  readonly wholeBodies?: boolean | undefined
 }
 
 /**
@@ -44,6 +55,13 @@ export interface Body {
   readonly stream: (options?: { readonly blockSize?: number | undefined }) => Stream.Stream<Uint8Array, UploadError>
   /** All bytes as one array, checked as above. For when `inOnePiece` holds. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
+  /**
+   * Reads all bytes into memory, and gives a body that has them: its `checksum` is there before its first byte is taken.
+   * For destinations that want the checksum in a header; such a destination says so in `wholeBodies`.
+   */
+  readonly whole: Effect.Effect<Body, UploadError>
+  /** The checksum of the bytes, when all of them have been read; `undefined` before, and where none is computed. */
+  readonly checksum: Checksum | undefined
   /**
    * Runs an effect during which the attempt is not taken for stalled, although no bytes move: for what is waited for on
    * this side, such as a turn to have a file or a connection open.
@@ -67,7 +85,8 @@ export interface PutRequest {
 }
 
 /**
- * What the destination says of an object that it has stored.
+ * What the destination says of an object that it has stored. What it says of the size or the checksum has to agree with
+ * what was sent.
  *
  * @since 0.1.0
  * @category models
@@ -75,6 +94,151 @@ export interface PutRequest {
 export interface Stored {
   /** The destination's tag for the content, where it gives one. */
   readonly etag?: string | undefined
+  /** The checksum of what was stored, as the destination reckoned it. */
+  readonly checksum?: Checksum | undefined
+  /** The size of what was stored, in bytes. */
+  readonly size?: number | undefined
+}
+
+/**
+ * What the destination says of an object that is there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Head {
+  /** In bytes. */
+  readonly size: number
+  readonly etag?: string | undefined
+  readonly checksum?: Checksum | undefined
+  /** When the content last changed, in milliseconds since the epoch, where the destination keeps that. */
+  readonly modifiedAt?: number | undefined
+}
+
+/**
+ * An object that is there, with its key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Listed extends Head {
+  readonly key: string
+}
+
+/**
+ * A multipart upload under way: the key that it is for, and what the destination calls it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session {
+  readonly key: string
+  readonly uploadId: string
+}
+
+/**
+ * What to begin a multipart upload with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CreateRequest extends Omit<PutRequest, "body"> {
+  /** The size of the whole object in bytes; `undefined` when nobody knows before the end. */
+  readonly size: number | undefined
+  /** The checksum that parts will come with, if any. */
+  readonly checksum: Algorithm | undefined
+  /**
+   * A random name that no other upload has. It is in the journal before `create` is called: a destination that can uses
+   * it for the upload id, so that even an upload whose `create` was never answered can be found again.
+   */
+  readonly token: string
+}
+
+/**
+ * One part to store. Parts of a session may come in any order, and several at once, unless the limits say otherwise;
+ * a part that comes again replaces its former self.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PartRequest extends Session {
+  /** From 1. */
+  readonly number: number
+  /** Where in the object the part begins, in bytes. */
+  readonly offset: number
+  /** The size of the whole object, where it is known. */
+  readonly total: number | undefined
+  readonly body: Body
+}
+
+/**
+ * A part that the destination has.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredPart {
+  /** From 1. */
+  readonly number: number
+  /** In bytes. */
+  readonly size: number
+  readonly etag?: string | undefined
+  /** The checksum as the destination reckoned it or, where it does not, as it was sent. */
+  readonly checksum?: Checksum | undefined
+}
+
+/**
+ * What makes the parts of a session an object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CompleteRequest extends Session {
+  /** All parts, by number. */
+  readonly parts: ReadonlyArray<StoredPart>
+  /** The size of the whole object in bytes. */
+  readonly size: number
+  /** The checksum of the whole object, where it can be told from those of its parts. */
+  readonly checksum: Checksum | undefined
+  /** When the content last changed, in milliseconds since the epoch. */
+  readonly modifiedAt?: number | undefined
+}
+
+/**
+ * The verbs of destinations that take an object in parts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Multipart {
+  readonly limits: PartLimits
+  /** Whether the upload id is the token of the `CreateRequest`. */
+  readonly ownIds: boolean
+  /** Begins an upload, and gives its id. */
+  readonly create: (request: CreateRequest) => Effect.Effect<string, UploadError>
+  readonly uploadPart: (request: PartRequest) => Effect.Effect<StoredPart, UploadError>
+  /**
+   * The parts that the destination has, by number; `undefined` where it has the session but cannot tell its parts, and
+   * the journal's word has to do. Fails with `SessionGone` where there is no such session any more.
+   */
+  readonly listParts: (session: Session) => Effect.Effect<ReadonlyArray<StoredPart> | undefined, UploadError>
+  /** Makes the object appear, all at once. Fails with `SessionGone` where there is no such session any more. */
+  readonly complete: (request: CompleteRequest) => Effect.Effect<Stored, UploadError>
+  /** Ends the session and frees what it holds. Succeeds where there is no such session any more. */
+  readonly abort: (session: Session) => Effect.Effect<void, UploadError>
+}
+
+/**
+ * What interrupted `put`s of a process that was killed may have left behind, and how to find it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Leftovers {
+  /** What the leftovers of this process are known by. */
+  readonly owner: string
+  /** Removes what an earlier process has left behind, and tells how many pieces that were. */
+  readonly sweep: (owner: string) => Effect.Effect<number, UploadError>
 }
 
 /**
@@ -109,4 +273,13 @@ export class Destination extends Context.Tag("@sluice/core/Destination")<Destina
   readonly capabilities: Capabilities
   /** Stores one object, whole, and replaces what was there under the key. */
   readonly put: (request: PutRequest) => Effect.Effect<Stored, UploadError>
+  /** Stores an object in parts. */
+  readonly multipart?: Multipart | undefined
+  /** A cheap look at what is under a key. */
+  readonly head?: ((key: string) => Effect.Effect<Option.Option<Head>, UploadError>) | undefined
+  /** The bytes under a key, for whoever compares. */
+  readonly read?: ((key: string) => Stream.Stream<Uint8Array, UploadError>) | undefined
+  /** All objects, for whoever compares. */
+  readonly list?: Stream.Stream<Listed, UploadError> | undefined
+  readonly leftovers?: Leftovers | undefined
 }>() {}

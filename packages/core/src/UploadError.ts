@@ -7,6 +7,7 @@
  * | {@link Throttled} | try again, later and slower; `retryAfterMillis` when the server says when |
  * | {@link IntegrityMismatch} | send it again: what arrived is not what was sent |
  * | {@link AuthExpired} | get new credentials |
+ * | {@link SessionGone} | begin the multipart upload anew: the destination has forgotten it |
  * | {@link Conflict} | somebody else wrote there: decide who wins |
  * | {@link Rejected} | change the request or the destination's settings: the same again fails again |
  * | {@link SourceChanged} | upload again when the source is quiet |
@@ -84,6 +85,22 @@ export class IntegrityMismatch
  */
 export class AuthExpired extends Schema.TaggedError<AuthExpired>("@sluice/core/UploadError/AuthExpired")(
   "AuthExpired",
+  context
+) {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The destination knows nothing of the multipart upload: it was completed, aborted or has expired.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionGone extends Schema.TaggedError<SessionGone>("@sluice/core/UploadError/SessionGone")(
+  "SessionGone",
   context
 ) {
   /** @since 0.1.0 */
@@ -188,6 +205,7 @@ export const UploadError = Schema.Union(
   Throttled,
   IntegrityMismatch,
   AuthExpired,
+  SessionGone,
   Conflict,
   Rejected,
   SourceChanged,

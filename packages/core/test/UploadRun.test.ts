@@ -282,6 +282,46 @@ describe("the second round", () => {
     }))
 })
 
+describe("the workers of a run", () => {
+  it.effect("are few while nothing is in flight, however many there were", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(Recording.takeAfter(10))
+      yield* Recording.virtual(Effect.gen(function*() {
+        const before = (yield* Fiber.roots).length
+        const uploader = yield* Recording.uploader(recording, { strategy: Strategy.unlimited })
+        const run = yield* uploader.start(Stream.concat(Stream.fromIterable(files(1_000)), Stream.never))
+        yield* Effect.sleep(5)
+        assert.isAtLeast((yield* Fiber.roots).length - before, 1_000)
+        yield* Effect.sleep(95)
+        assert.strictEqual(recording.objects.size, 1_000)
+        assert.isAtMost((yield* Fiber.roots).length - before, 70)
+        yield* run.interrupt
+      }))
+    }))
+
+  it.effect("take no more files while many are in a backoff", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(() =>
+        Effect.fail(new UploadError.Throttled({ detail: "", retryAfterMillis: 60_000 }))
+      )
+      const pulled: Array<string> = []
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { strategy: Strategy.workerPool({ workers: 4 }) })
+        const list = function*() {
+          for (const file of files(1_000)) {
+            pulled.push(file.key)
+            yield file
+          }
+        }
+        const run = yield* uploader.start(list())
+        yield* Effect.sleep(59_999)
+        assert.approximately(pulled.length, 64, 2)
+        assert.approximately(recording.starts.length, 64, 1)
+        yield* run.interrupt
+      }))
+    }))
+})
+
 describe("a paused run", () => {
   it.effect("starts no more files, lets those in flight go on with their retries, and starts again", () =>
     Effect.gen(function*() {
@@ -424,6 +464,19 @@ describe("a drained run", () => {
       ])
       assert.deepStrictEqual([value.ended, value.files.uploaded, value.files.notStarted], ["Drained", 4, 6])
       assert.isFalse(UploadReport.isComplete(value))
+    }))
+
+  it.effect("does not wait for a list that has nothing to say", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make()
+      const { millis, value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording)
+        const run = yield* uploader.start(Stream.concat(Stream.fromIterable(files(3)), Stream.never))
+        yield* Effect.sleep(100)
+        yield* run.drain
+        return yield* run.report
+      }))
+      assert.deepStrictEqual([value.ended, value.files.uploaded, millis], ["Drained", 3, 100])
     }))
 
   it.effect("gives files that have failed no second round", () =>
@@ -597,7 +650,7 @@ describe("an interrupted run", () => {
         const recording = Recording.make(({ key }) =>
           key === "f0"
             ? Effect.zipRight(Effect.sleep(10), Effect.fail(new UploadError.Conflict({ detail: "" })))
-            : Effect.sleep("1 day")
+            : Effect.sleep("1 hour")
         )
         const { value } = yield* Recording.virtual(Effect.gen(function*() {
           const uploader = yield* Recording.uploader(recording)

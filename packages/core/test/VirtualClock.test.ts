@@ -130,6 +130,11 @@ describe("VirtualClock.run", () => {
       assert.deepStrictEqual(yield* deadlock(Effect.never), [0])
       assert.deepStrictEqual(yield* deadlock(Effect.sleep(Duration.infinity)), [0])
       assert.deepStrictEqual(yield* deadlock(Effect.zipRight(Effect.sleep(1_234), Effect.never)), [1_234])
+      // An interrupted sleeper does not move time on.
+      assert.deepStrictEqual(
+        yield* deadlock(Effect.zipRight(Effect.timeoutOption(Effect.sleep("1 day"), 10), Effect.never)),
+        [10]
+      )
       const waiting = Effect.flatMap(Deferred.make<void>(), (deferred) =>
         Effect.zip(Deferred.await(deferred), Effect.sleep(50), { concurrent: true }))
       assert.deepStrictEqual(yield* deadlock(waiting), [50])
