@@ -27,6 +27,19 @@ export interface Range {
 }
 
 /**
+ * A source as it is at a moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Latest {
+  readonly source: ByteSource
+  readonly fingerprint: string | undefined
+  /** When the content last changed, in milliseconds since the epoch. */
+  readonly modifiedAt: number | undefined
+}
+
+/**
  * Something that bytes can be read from, as often as asked.
  *
  * @since 0.1.0
@@ -43,6 +56,8 @@ export interface ByteSource {
   readonly bytes: (range: Range) => Effect.Effect<Uint8Array, SourceError>
   /** Changes whenever the content may have changed; `undefined` where the content cannot change. */
   readonly fingerprint: Effect.Effect<string, SourceError> | undefined
+  /** The source as it is now, which may be of another size: for those who go on with what has changed. */
+  readonly latest?: Effect.Effect<Latest, SourceError> | undefined
 }
 
 /**

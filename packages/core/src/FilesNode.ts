@@ -171,6 +171,15 @@ class FileSource implements ByteSource.ByteSource {
     return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), fingerprintOf)
   }
 
+  get latest(): Effect.Effect<ByteSource.Latest, SourceUnreadable> {
+    const stat = this.followsLinks ? fs.stat : fs.lstat
+    return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), (now) => ({
+      source: new FileSource(this.path, Number(now.size), this.followsLinks),
+      fingerprint: fingerprintOf(now),
+      modifiedAt: Number(now.mtimeMs)
+    }))
+  }
+
   private get open(): Effect.Effect<number, SourceUnreadable> {
     // Where a pipe has taken the file's place, opening it would wait for a writer for ever.
     const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
@@ -207,7 +216,7 @@ class FileSource implements ByteSource.ByteSource {
     return openFiles.withPermits(1)(
       Effect.acquireUseRelease(
         this.open,
-        (descriptor) => this.readBlock(descriptor, offset, length ?? rest + 1, length ?? rest),
+        (descriptor) => this.readBlock(descriptor, offset, length ?? rest + 1, Math.min(length ?? rest, rest)),
         (descriptor) => this.close(descriptor)
       )
     )

@@ -5,11 +5,22 @@
  * starve a large one; here a large take waits at the head of the line and gets its turn. A take larger than the whole
  * budget is let through alone.
  *
+ * There are two lanes, for whole files and for parts of large ones. While both wait, the one that holds fewer permits is
+ * served first: each lane is sure of half, and may have all that the other leaves.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import { Line } from "./internal/line.js"
+
+/**
+ * Who asks: a whole file, or a part of a large one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Lane = "files" | "parts"
 
 /**
  * @since 0.1.0
@@ -22,16 +33,16 @@ export interface InFlight {
   readonly taken: number
   /** How many takes are waiting. */
   readonly waiting: number
-  /** Takes `permits` now and answers `true`, or answers `false`. */
-  readonly unsafeTake: (permits: number) => boolean
-  /** Gives `permits` back and wakes those who can go on. */
-  readonly unsafeRelease: (permits: number) => void
+  /** Takes `permits` now and answers `true`, or answers `false`. The lane defaults to `files`. */
+  readonly unsafeTake: (permits: number, lane?: Lane) => boolean
+  /** Gives `permits` of a lane back and wakes those who can go on. */
+  readonly unsafeRelease: (permits: number, lane?: Lane) => void
   /**
    * Waits in line for `permits`, and calls `granted` in the very instant in which they are given. From then on they are
    * the caller's to give back, even where an interruption arrives before the fiber runs again; interrupted before that,
    * it leaves the line and holds nothing. Where a scope of use can be written down, use `withPermits`.
    */
-  readonly take: (permits: number, granted: () => void) => Effect.Effect<void>
+  readonly take: (permits: number, granted: () => void, lane?: Lane) => Effect.Effect<void>
   /** Runs an effect while holding `permits`. What is waited for beforehand goes through `waiting`, if that is given. */
   readonly withPermits: (
     permits: number,
@@ -71,49 +82,79 @@ interface Waiter {
   readonly grant: () => void
 }
 
+/** Those who wait in a lane, and what the lane holds. */
+class Queue {
+  readonly line = new Line<Waiter>()
+  taken = 0
+}
+
 class Budget implements InFlight {
   limit: number
-  taken = 0
-  private readonly line = new Line<Waiter>()
+  private readonly files = new Queue()
+  private readonly parts = new Queue()
+  private servedLast = this.parts
 
   constructor(limit: number) {
     this.limit = limit
   }
 
+  get taken(): number {
+    return this.files.taken + this.parts.taken
+  }
+
   get waiting(): number {
-    return this.line.size
+    return this.files.line.size + this.parts.line.size
   }
 
   private fits(permits: number): boolean {
-    return this.taken + permits <= this.limit || (this.taken === 0 && this.limit > 0)
+    const { taken } = this
+    return taken + permits <= this.limit || (taken === 0 && this.limit > 0)
   }
 
-  unsafeTake(permits: number): boolean {
-    if (this.line.size > 0 || !this.fits(permits)) return false
-    this.taken += permits
+  private queue(lane: Lane): Queue {
+    return lane === "files" ? this.files : this.parts
+  }
+
+  unsafeTake(permits: number, lane: Lane = "files"): boolean {
+    if (this.waiting > 0 || !this.fits(permits)) return false
+    this.queue(lane).taken += permits
     return true
   }
 
-  unsafeRelease(permits: number): void {
-    this.taken -= permits
+  unsafeRelease(permits: number, lane: Lane = "files"): void {
+    this.queue(lane).taken -= permits
     this.wake()
   }
 
+  /** The lane whose turn it is. */
+  private get next(): Queue {
+    const { files, parts } = this
+    if (files.line.size === 0) return parts
+    if (parts.line.size === 0) return files
+    if (files.taken !== parts.taken) return files.taken < parts.taken ? files : parts
+    return this.servedLast === parts ? files : parts
+  }
+
   private wake(): void {
-    for (let { first } = this.line; first !== undefined && this.fits(first.value.permits); first = this.line.first) {
-      this.line.leave(first)
-      this.taken += first.value.permits
+    for (;;) {
+      const { next } = this
+      const { first } = next.line
+      if (first === undefined || !this.fits(first.value.permits)) return
+      next.line.leave(first)
+      next.taken += first.value.permits
+      this.servedLast = next
       first.value.grant()
     }
   }
 
-  take(permits: number, granted: () => void): Effect.Effect<void> {
+  take(permits: number, granted: () => void, lane: Lane = "files"): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
-      if (this.unsafeTake(permits)) {
+      if (this.unsafeTake(permits, lane)) {
         granted()
         return resume(Effect.void)
       }
-      const place = this.line.join({
+      const { line } = this.queue(lane)
+      const place = line.join({
         permits,
         grant: () => {
           granted()
@@ -121,7 +162,7 @@ class Budget implements InFlight {
         }
       })
       return Effect.sync(() => {
-        if (this.line.leave(place)) this.wake()
+        if (line.leave(place)) this.wake()
       })
     })
   }

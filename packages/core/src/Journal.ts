@@ -8,11 +8,13 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Algorithm } from "./Checksum.js"
 import type { StoredPart } from "./Destination.js"
+import { JournalState } from "./internal/journalState.js"
 
 /**
  * What a multipart upload was begun with. Another size, fingerprint, part size or checksum is another upload.
@@ -118,3 +120,59 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
   /** Forgets a name: nothing is left under it. */
   readonly disown: (owner: string) => Effect.Effect<void, JournalError>
 }>() {}
+
+/**
+ * A journal in memory, for tests and for runs of one process. It is gone with the layer, and no disk is touched.
+ *
+ * It keeps the key of every finished file until its run has ended, about 200 bytes each.
+ *
+ * @example
+ * ```ts
+ * import { Journal } from "@sluice/core"
+ * import { Effect } from "effect"
+ * import * as assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const journal = yield* Journal.Journal
+ *   const file = { key: "notes.txt", size: 12, fingerprint: "1:2:12:3" }
+ *   journal.finished(file)
+ *   assert.strictEqual(journal.wasFinished(file), true)
+ *   yield* journal.runEnded
+ *   assert.strictEqual(journal.wasFinished(file), false)
+ * })
+ *
+ * Effect.runSync(Effect.provide(program, Journal.layerMemory))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
+  const state = new JournalState<Intent>()
+  const finished = new Map<string, string>()
+  return Journal.of({
+    session: (key) => Option.fromNullable(state.session(key)),
+    sessions: Effect.sync(() => state.sessions),
+    begin: (intent) => Effect.sync(() => state.begin(intent)),
+    created: (key, uploadId) =>
+      Effect.sync(() => {
+        const entry = state.entries.get(key)
+        if (entry !== undefined) entry.uploadId = uploadId
+      }),
+    partStored: (key, part) => void state.entries.get(key)?.parts.set(part.number, part),
+    flush: Effect.void,
+    ended: (key) => void state.end(key),
+    finished: (file) => void finished.set(file.key, identityOf(file)),
+    wasFinished: (file) => finished.get(file.key) === identityOf(file),
+    runEnded: Effect.sync(() => finished.clear()),
+    owners: Effect.sync(() => [...state.owners]),
+    own: (owner) => Effect.sync(() => state.owners.add(owner)),
+    disown: (owner) => Effect.sync(() => state.owners.delete(owner))
+  })
+})
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const identityOf = ({ fingerprint, size }: Finished): string => `${size}:${fingerprint}`

@@ -1,9 +1,10 @@
 /**
  * How far a run has come: an immutable value in counts and bytes.
  *
- * Bytes are counted as uploaded once, when the destination has acknowledged them; what is on its way counts as in
- * flight, and is taken back when its attempt fails. So `bytesUploaded` never goes backwards and `fraction` never
- * passes 1. Percent, speed and time left are derived by the reader, from this value and a clock.
+ * Bytes are counted as uploaded once, when the destination has acknowledged the object; what is on its way counts as
+ * in flight, stored parts of unfinished objects included, and is taken back when its attempt fails. What an earlier run
+ * has stored already counts as resumed. So `bytesUploaded` never goes backwards and `fraction` never passes 1. Percent,
+ * speed and time left are derived by the reader, from this value and a clock.
  *
  * While `listing` is true the list has not ended, and the totals still grow.
  *
@@ -24,9 +25,9 @@ export interface Progress {
   readonly filesSkipped: number
   readonly filesFailed: number
   readonly filesInterrupted: number
-  /** Attempts under way at this moment; never what waits in a backoff. */
+  /** Requests under way at this moment, of whole files and of parts; never what waits in a backoff. */
   readonly inFlight: number
-  /** The most attempts that were ever under way at once. */
+  /** The most requests that were ever under way at once. */
   readonly peakInFlight: number
   /** Known sizes of all files found; the bytes of a file of unknown size are added while it is sent. */
   readonly bytesFound: number
@@ -34,6 +35,8 @@ export interface Progress {
   readonly bytesUploaded: number
   /** Bytes sent by attempts that are still under way. */
   readonly bytesInFlight: number
+  /** Bytes that an earlier run has stored, and this one did not have to send. */
+  readonly bytesResumed: number
   /** Attempts started, first ones included. */
   readonly attempts: number
   /** Attempts started after a failed one. */
@@ -59,7 +62,7 @@ export const filesFinished = (self: Progress): number =>
 export const fraction = (self: Progress): number => {
   if (!self.listing && self.filesUploaded + self.filesSkipped === self.filesFound) return 1
   const part = self.bytesFound > 0
-    ? (self.bytesUploaded + self.bytesInFlight) / self.bytesFound
+    ? (self.bytesUploaded + self.bytesResumed + self.bytesInFlight) / self.bytesFound
     : self.filesFound > 0
     ? filesFinished(self) / self.filesFound
     : 0

@@ -1,9 +1,12 @@
 /**
  * One file on its way: attempts, backoff between them, and the outcome.
  *
- * An attempt begins with a permit of the in-flight budget and a start of the rate limit, both taken by whoever calls;
- * the permit is given back before a backoff and taken again, with another start, after it. So nothing that sleeps
- * holds a permit.
+ * An attempt begins with a permit of the in-flight budget, memory for what it buffers and a start of the rate limit, all
+ * taken by whoever calls; they are given back before a backoff and taken again after it. So nothing that sleeps holds a
+ * permit.
+ *
+ * A file larger than the threshold goes up in parts, if the destination takes parts: see `MultipartUpload`. Its requests
+ * have their own attempts; the file as a whole is tried again only where it has to begin anew.
  *
  * @since 0.1.0
  */
@@ -11,18 +14,25 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ByteSize from "./ByteSize.js"
 import * as ByteSource from "./ByteSource.js"
+import type { Algorithm } from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import * as Body from "./internal/body.js"
+import * as PartRecords from "./internal/partRecords.js"
+import { unexpected } from "./internal/requests.js"
+import type { Transfer } from "./internal/transfer.js"
 import type * as Limits from "./Limits.js"
+import * as MultipartUpload from "./MultipartUpload.js"
 import * as ObjectKey from "./ObjectKey.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import { IntegrityMismatch, isRetryable, Rejected } from "./UploadError.js"
+import { IntegrityMismatch, isRetryable, Rejected, Transient } from "./UploadError.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
+import type { UploadReport } from "./UploadReport.js"
 
 /**
  * What all uploads of one uploader share.
@@ -30,16 +40,23 @@ import type { UploadFile } from "./UploadFile.js"
  * @since 0.1.0
  * @category models
  */
-export interface Context {
-  readonly destination: Destination.Destination["Type"]
-  readonly limits: Limits.Limits
-  readonly retry: RetryPolicy.RetryPolicy
-  readonly budget: RetryPolicy.Budget
-  /** Absent where nobody observes. */
-  readonly observe: ((observation: Limits.Observation) => void) | undefined
+export interface Context extends MultipartUpload.Context {
   /** The runs that are under way. */
   readonly runs: Set<{ readonly limitsChanged: () => void }>
+  /** Runs before the first file of a run. */
+  readonly prepare: Effect.Effect<void>
+  /** Runs when a run has come to its end. */
+  readonly conclude: (report: UploadReport) => Effect.Effect<void>
 }
+
+/**
+ * What becomes of a file whose source changes while it is uploaded: it fails, begins again as it is then, or is
+ * skipped.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnSourceChange = "fail" | "retry" | "skip"
 
 /**
  * Who is told of an upload's steps. The calls that answer with an effect are waited for.
@@ -49,9 +66,22 @@ export interface Context {
  */
 export interface Observer {
   readonly clock: Clock.Clock
+  /** What becomes of a multipart upload that was interrupted, or failed and could go on. */
+  readonly onInterrupt: "abort" | "keep"
+  readonly onSourceChange: OnSourceChange
   readonly attemptStarted: (upload: Upload) => Effect.Effect<void>
   readonly sent: (upload: Upload, bytes: number) => void
+  readonly takenBack: (upload: Upload, bytes: number) => void
   readonly attemptEnded: (upload: Upload, outcome: Limits.Observation["outcome"]) => void
+  /** A request is in flight: that of an attempt, or one of those of a file that goes up in parts. */
+  readonly requestStarted: () => void
+  readonly requestEnded: () => void
+  readonly requestRetried: (upload: Upload, retry: MultipartUpload.RequestRetry) => Effect.Effect<void>
+  readonly resumed: (upload: Upload, bytes: number, parts: number) => Effect.Effect<void>
+  readonly restarted: (upload: Upload, reason: MultipartUpload.RestartReason) => Effect.Effect<void>
+  readonly abortFailed: (upload: Upload, error: UploadError) => Effect.Effect<void>
+  /** The source was looked at anew, and has another size than it was listed with. */
+  readonly relisted: (upload: Upload, sizeBefore: number | undefined) => void
   readonly backoff: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   readonly backoffEnded: () => void
   readonly settled: (upload: Upload, outcome: Outcome) => Effect.Effect<void>
@@ -64,7 +94,8 @@ export interface Observer {
  * @category models
  */
 export type Outcome =
-  | { readonly _tag: "Stored"; readonly etag: string | undefined }
+  | { readonly _tag: "Stored"; readonly stored: Destination.Stored }
+  | { readonly _tag: "Skipped"; readonly reason: string; readonly uploadedBefore: boolean }
   | { readonly _tag: "Failed"; readonly error: UploadError; readonly again: boolean }
 
 /**
@@ -73,11 +104,17 @@ export type Outcome =
  * @since 0.1.0
  * @category models
  */
-export class Upload implements Body.Owner {
+export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @since 0.1.0 */
   readonly file: UploadFile
   /** @since 0.1.0 */
   observer: Observer
+  /**
+   * Whether the file goes up in parts.
+   *
+   * @since 0.1.0
+   */
+  large: boolean
   /**
    * The attempt under way or last made, from 1; 0 before the first.
    *
@@ -109,11 +146,17 @@ export class Upload implements Body.Owner {
    */
   lastByteAt = 0
   /**
-   * Bytes that the present attempt has handed to the destination.
+   * Bytes that the present attempt has handed to the destination, those of parts that failed taken back.
    *
    * @since 0.1.0
    */
-  sent = 0
+  handedOut = 0
+  /**
+   * Bytes that an earlier process has stored, and the present attempt need not send.
+   *
+   * @since 0.1.0
+   */
+  resumedBytes = 0
   /**
    * Whether a permit of the in-flight budget is this upload's to give back.
    *
@@ -121,11 +164,19 @@ export class Upload implements Body.Owner {
    */
   holdsPermit = false
   /**
+   * The memory that this upload is to give back, in bytes.
+   *
+   * @since 0.1.0
+   */
+  heldMemory = 0
+  /**
    * Why the round before this one failed.
    *
    * @since 0.1.0
    */
   lastError: UploadError | undefined = undefined
+  /** @internal */
+  readonly checksum: Algorithm | undefined
   /** @internal */
   source: ByteSource.ByteSource
   /** @internal */
@@ -142,12 +193,23 @@ export class Upload implements Body.Owner {
   sourceError: UploadError | undefined = undefined
   /** @internal */
   driver: RetryPolicy.Driver | undefined = undefined
+  /** @internal */
+  stored: Destination.Stored | undefined = undefined
+  /** @internal */
+  body: Destination.Body | undefined = undefined
+  /** @internal */
+  modifiedAt: number | undefined
+  private isRelisted = false
+  private partTransfers: Set<Transfer> | undefined = undefined
 
-  constructor(file: UploadFile, observer: Observer) {
+  constructor(context: Context, file: UploadFile, observer: Observer) {
     this.file = file
     this.observer = observer
     this.source = file.source
     this.fingerprint = file.fingerprint
+    this.modifiedAt = file.modifiedAt
+    this.checksum = context.parts.checksum
+    this.large = MultipartUpload.applies(context, this.size)
   }
 
   /**
@@ -156,12 +218,42 @@ export class Upload implements Body.Owner {
    * @since 0.1.0
    */
   get size(): number | undefined {
-    return this.file.size ?? this.source.size
+    return this.isRelisted ? this.source.size : this.file.size ?? this.source.size
+  }
+
+  /** @internal */
+  get sizeFound(): boolean {
+    return this.isRelisted || this.file.size !== undefined
+  }
+
+  /** @internal */
+  relist(context: Context, latest: ByteSource.Latest): void {
+    const { size } = this
+    this.isRelisted = true
+    this.source = latest.source
+    this.fingerprint = latest.fingerprint
+    this.modifiedAt = latest.modifiedAt
+    this.large = MultipartUpload.applies(context, this.size)
+    this.observer.relisted(this, size)
   }
 
   /** @internal */
   get clock(): Clock.Clock {
     return this.observer.clock
+  }
+
+  // ---------------------------------------------------------------------------
+  // as the owner of a body
+  // ---------------------------------------------------------------------------
+
+  /** @internal */
+  get offset(): number {
+    return 0
+  }
+
+  /** @internal */
+  get toEnd(): boolean {
+    return true
   }
 
   /** @internal */
@@ -199,7 +291,84 @@ export class Upload implements Body.Owner {
   onSourceError(error: UploadError): void {
     this.sourceError = error
   }
+
+  // ---------------------------------------------------------------------------
+  // as the owner of parts
+  // ---------------------------------------------------------------------------
+
+  /**
+   * The parts in flight, where the file goes up in parts.
+   *
+   * @since 0.1.0
+   */
+  get transfers(): Set<Transfer> {
+    return this.partTransfers ??= new Set()
+  }
+
+  /** @internal */
+  get onInterrupt(): "abort" | "keep" {
+    return this.observer.onInterrupt
+  }
+
+  /** @internal */
+  disownPermit(): void {
+    this.holdsPermit = false
+  }
+
+  /** @internal */
+  requestStarted(): void {
+    this.observer.requestStarted()
+  }
+
+  /** @internal */
+  requestEnded(): void {
+    this.observer.requestEnded()
+  }
+
+  /** @internal */
+  requestRetried(retry: MultipartUpload.RequestRetry): Effect.Effect<void> {
+    return this.observer.requestRetried(this, retry)
+  }
+
+  /** @internal */
+  sent(bytes: number): void {
+    this.observer.sent(this, bytes)
+  }
+
+  /** @internal */
+  takenBack(bytes: number): void {
+    this.observer.takenBack(this, bytes)
+  }
+
+  /** @internal */
+  resumed(bytes: number, parts: number): Effect.Effect<void> {
+    return this.observer.resumed(this, bytes, parts)
+  }
+
+  /** @internal */
+  restarted(reason: MultipartUpload.RestartReason): Effect.Effect<void> {
+    return this.observer.restarted(this, reason)
+  }
+
+  /** @internal */
+  abortFailed(error: UploadError): Effect.Effect<void> {
+    return this.observer.abortFailed(this, error)
+  }
+
+  /** @internal */
+  committed(stored: Destination.Stored): void {
+    this.stored = stored
+  }
 }
+
+/**
+ * How much memory an attempt of a whole file takes, in bytes.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const memoryOf = ({ destination: { capabilities } }: Context, { large, size }: Upload): number =>
+  large ? 0 : capabilities.wholeBodies === true && size !== undefined ? size : Body.buffered(size)
 
 /**
  * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
@@ -213,17 +382,25 @@ export const run = (context: Context, upload: Upload): Effect.Effect<void> => {
   const now = observer.clock.unsafeCurrentTimeMillis()
   if (upload.attempt === 0) {
     upload.startedAt = now
-    const error = refusal(context, upload.file)
+    const error = refusal(context, upload)
     if (error !== undefined) {
       endAttempt(context, upload, "Failed")
       return observer.settled(upload, { _tag: "Failed", error, again: false })
     }
+    if (upload.roundStart === 0 && wasFinished(context, upload)) return skipIfThere(context, upload)
   }
+  return begin(context, upload, now)
+}
+
+const begin = (context: Context, upload: Upload, now: number): Effect.Effect<void> => {
+  const { observer } = upload
   upload.attempt += 1
   upload.attemptStartedAt = now
   upload.lastByteAt = now
-  upload.sent = 0
-  upload.waits = 0
+  upload.handedOut = 0
+  upload.resumedBytes = 0
+  // What goes up in parts is watched part by part.
+  upload.waits = upload.large ? 1 : 0
   upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
@@ -253,9 +430,16 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
     const { observer } = upload
     endAttempt(context, upload, error._tag === "Throttled" ? "Throttled" : "Failed")
     const now = observer.clock.unsafeCurrentTimeMillis()
+    if (error._tag === "SourceChanged" && observer.onSourceChange !== "fail") {
+      if (observer.onSourceChange === "skip") {
+        return observer.settled(upload, { _tag: "Skipped", reason: changed, uploadedBefore: false })
+      }
+      yield* lookAgain(context, upload)
+    }
     const readable = upload.source.reopenable || !upload.opened
+    const reason = readable ? reasonToRetry(upload, error) : undefined
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
-    const delay = readable ? yield* upload.driver.next(now, error) : Option.none()
+    const delay = reason === undefined ? Option.none() : yield* upload.driver.next(now, reason)
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
       const again = readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
       return observer.settled(upload, { _tag: "Failed", error, again })
@@ -263,12 +447,44 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
     upload.state = "Backoff"
     yield* observer.backoff(upload, delay.value, error)
     yield* observer.clock.sleep(Duration.millis(delay.value))
-    yield* context.limits.inFlight.take(1, () => upload.holdsPermit = true)
-    yield* context.limits.rate.take
+    yield* ready(context, upload)
     endBackoff(upload)
     return run(context, upload)
     // What follows goes on from here, not inside: this frame is not to wait on the stack for it.
   }).pipe(Effect.flatten)
+
+/**
+ * Waits for what an attempt needs and the upload does not hold yet: a permit, then memory, then a start.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const ready = (context: Context, upload: Upload): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const memory = memoryOf(context, upload)
+    const permit = upload.holdsPermit
+      ? Effect.void
+      : context.limits.inFlight.take(1, () => upload.holdsPermit = true)
+    const space = memory === upload.heldMemory
+      ? Effect.void
+      : context.memory.take(memory, () => upload.heldMemory = memory)
+    return permit.pipe(Effect.zipRight(space), Effect.zipRight(context.limits.rate.take))
+  })
+
+/**
+ * Takes all of that now and answers `true`, or answers `false`. What was taken until then stays taken.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const unsafeReady = (context: Context, upload: Upload): boolean => {
+  if (!context.limits.inFlight.unsafeTake(1)) return false
+  upload.holdsPermit = true
+  const memory = memoryOf(context, upload)
+  if (memory > 0 && !context.memory.unsafeTake(memory)) return false
+  upload.heldMemory = memory
+  return context.limits.rate.unsafeTake(upload.clock)
+}
 
 /**
  * Leaves an upload where it stands, after an interruption: ends its attempt or its backoff and gives its permit back.
@@ -279,6 +495,19 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
 export const abandon = (context: Context, upload: Upload): void => {
   endAttempt(context, upload, "Failed")
   endBackoff(upload)
+}
+
+/**
+ * Ends an attempt that stored the file.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const acknowledge = (context: Context, upload: Upload): void => {
+  const { fingerprint, handedOut, resumedBytes } = upload
+  endAttempt(context, upload, "Succeeded")
+  if (context.journal === undefined || fingerprint === undefined) return
+  context.journal.finished({ key: upload.file.key, size: handedOut + resumedBytes, fingerprint })
 }
 
 /**
@@ -302,14 +531,25 @@ export const nextRound = (upload: Upload, lastError: UploadError): Upload => {
 /** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
 const maxBuffered = 8 * 1024 * 1024
 
+const changed = "It changed while it was uploaded."
+
+const finishedBefore = "It was uploaded before the last run was interrupted."
+
+/** How long the look at a file that was finished before may take, in milliseconds. */
+const lookMillis = 30_000
+
 const succeeded = (context: Context, upload: Upload, stored: Destination.Stored): Effect.Effect<void> => {
-  const { size } = upload
-  if (size === undefined ? !upload.bodyEnded : upload.sent !== size) {
-    return failed(context, upload, answeredEarly(size, upload.sent))
+  const { handedOut, large, size } = upload
+  if (!large) {
+    if (size === undefined ? !upload.bodyEnded : handedOut !== size) {
+      return failed(context, upload, answeredEarly(size, handedOut))
+    }
+    const problem = PartRecords.mismatch(stored, handedOut, handedOut, upload.body?.checksum)
+    if (problem !== undefined) return failed(context, upload, problem)
+    context.budget.unsafeRefund(upload.attempt - 1)
   }
-  endAttempt(context, upload, "Succeeded")
-  context.budget.unsafeRefund(upload.attempt - 1)
-  return upload.observer.settled(upload, { _tag: "Stored", etag: stored.etag })
+  acknowledge(context, upload)
+  return upload.observer.settled(upload, { _tag: "Stored", stored })
 }
 
 const endAttempt = (context: Context, upload: Upload, outcome: Limits.Observation["outcome"]): void => {
@@ -317,12 +557,19 @@ const endAttempt = (context: Context, upload: Upload, outcome: Limits.Observatio
   if (upload.state === "Attempt") {
     upload.state = "Idle"
     upload.observer.attemptEnded(upload, outcome)
-    context.observe?.({
-      outcome,
-      durationMillis: upload.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
-      bytes: outcome === "Succeeded" ? upload.sent : 0,
-      inFlight
-    })
+    // What goes up in parts was observed request by request.
+    if (!upload.large) {
+      context.observe?.({
+        outcome,
+        durationMillis: upload.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
+        bytes: outcome === "Succeeded" ? upload.handedOut : 0,
+        inFlight
+      })
+    }
+  }
+  if (upload.heldMemory > 0) {
+    context.memory.unsafeRelease(upload.heldMemory)
+    upload.heldMemory = 0
   }
   if (upload.holdsPermit) {
     upload.holdsPermit = false
@@ -337,32 +584,78 @@ const endBackoff = (upload: Upload): void => {
 }
 
 const errorOf = (upload: Upload, cause: Cause.Cause<UploadError>): UploadError =>
-  upload.sourceError ??
-    Option.getOrElse(Cause.failureOption(cause), () =>
-      new Rejected({
-        reason: "Unexpected",
-        detail: `The destination's driver failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`,
-        cause: Cause.squash(cause)
-      }))
+  upload.sourceError ?? Option.getOrElse(Cause.failureOption(cause), () => unexpected(cause))
+
+/** As what a failure is tried again, if at all. */
+const reasonToRetry = (upload: Upload, error: UploadError): UploadError | undefined => {
+  if (error._tag === "SourceChanged" && upload.observer.onSourceChange === "retry") {
+    return new Transient({ reason: "Unavailable", detail: error.detail })
+  }
+  // The requests of what goes up in parts have had attempts of their own.
+  return upload.large && (error._tag === "Transient" || error._tag === "Throttled") ? undefined : error
+}
+
+/** Takes the source as it is now. Where that cannot be had, the next attempt takes its fingerprint anew. */
+const lookAgain = (context: Context, upload: Upload): Effect.Effect<void> => {
+  upload.fingerprint = undefined
+  return upload.source.latest === undefined ? Effect.void : Effect.match(upload.source.latest, {
+    onFailure: () => {},
+    onSuccess: (latest) => upload.relist(context, latest)
+  })
+}
 
 /** Why a file is not even tried. */
-const refusal = ({ destination }: Context, file: UploadFile): Rejected | undefined => {
+const refusal = (context: Context, { file, large, size }: Upload): UploadError | undefined => {
   const problem = ObjectKey.problem(file.key)
-  return problem !== undefined
-    ? new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
-    : file.size !== undefined && file.size > destination.capabilities.maxPutSize
-    ? tooLarge(destination.capabilities)
-    : undefined
+  if (problem !== undefined) {
+    return new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
+  }
+  if (size === undefined) return undefined
+  if (large) return Option.getOrUndefined(Either.getLeft(MultipartUpload.plan(context, size)))
+  const { capabilities } = context.destination
+  return size > capabilities.maxPutSize ? tooLarge(capabilities) : undefined
+}
+
+/** Whether an earlier run, which did not come to its end, has uploaded just this file. */
+const wasFinished = ({ destination, journal }: Context, { file, fingerprint, size }: Upload): boolean =>
+  journal !== undefined && destination.head !== undefined && size !== undefined && fingerprint !== undefined &&
+  journal.wasFinished({ key: file.key, size, fingerprint })
+
+/** Skips a file that is at the destination already, or uploads it where a look shows that it is not. */
+const skipIfThere = (context: Context, upload: Upload): Effect.Effect<void> => {
+  const { file: { key }, modifiedAt, observer, size } = upload
+  const look = Effect.suspend(() => {
+    observer.requestStarted()
+    return context.destination.head?.(key) ?? Effect.succeedNone
+  }).pipe(
+    Effect.timeout(lookMillis),
+    Effect.map(Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)),
+    Effect.catchAllCause(() => Effect.succeed(false)),
+    Effect.ensuring(Effect.sync(() => observer.requestEnded()))
+  )
+  return Effect.flatMap(look, (isThere) => {
+    if (!isThere) return begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
+    endAttempt(context, upload, "Succeeded")
+    context.journal?.finished({ key, size: size ?? 0, fingerprint: upload.fingerprint ?? "" })
+    return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
+  })
 }
 
 const attempt = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
   const { fingerprint } = upload.source
   return fingerprint === undefined || upload.fingerprint !== undefined
-    ? sizedPut(context, upload)
+    ? send(context, upload)
     : Effect.flatMap(fingerprint, (now) => {
       upload.fingerprint = now
-      return sizedPut(context, upload)
+      return send(context, upload)
     })
+}
+
+const send = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { multipart } = context.destination
+  return upload.large && multipart !== undefined
+    ? MultipartUpload.run(context, upload, multipart, upload.size)
+    : sizedPut(context, upload)
 }
 
 const sizedPut = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
@@ -374,14 +667,17 @@ const sizedPut = (context: Context, upload: Upload): Effect.Effect<Destination.S
   )
 }
 
-const put = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> =>
-  context.destination.put({
+const put = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const body = new Body.UploadBody(upload, context.limits.bandwidth)
+  upload.body = body
+  return context.destination.put({
     key: upload.file.key,
-    body: new Body.UploadBody(upload, context.limits.bandwidth),
+    body,
     contentType: upload.file.contentType,
     metadata: upload.file.metadata,
-    modifiedAt: upload.file.modifiedAt
+    modifiedAt: upload.modifiedAt
   })
+}
 
 const answeredEarly = (size: number | undefined, sent: number) =>
   new IntegrityMismatch({

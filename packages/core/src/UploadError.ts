@@ -219,13 +219,15 @@ export const UploadError = Schema.Union(
 export type UploadError = typeof UploadError.Type
 
 /**
- * Whether the same request may succeed later: a transient failure, a throttled request, or damage on the way.
+ * Whether the same upload may succeed later: after a transient failure, a throttled request, damage on the way, or when
+ * it begins anew because the destination has forgotten it.
  *
  * @since 0.1.0
  * @category guards
  */
 export const isRetryable = (error: UploadError): boolean =>
-  error._tag === "Transient" || error._tag === "Throttled" || error._tag === "IntegrityMismatch"
+  error._tag === "Transient" || error._tag === "Throttled" || error._tag === "IntegrityMismatch" ||
+  error._tag === "SessionGone"
 
 /**
  * Whether the failure is the source's own, so that no other file is concerned.

@@ -3,7 +3,8 @@
  * they are.
  *
  * A file's story is `UploadStarted` (once for each attempt), `UploadRetrying` between attempts, `UploadDeferred` when
- * it will be tried once more at the end of the run, and `UploadFinished` exactly once. Times are milliseconds since
+ * it will be tried once more at the end of the run, and `UploadFinished` exactly once. A file that goes up in parts may
+ * tell of `UploadResumed`, `UploadRestarted` and `AbortFailed` besides, and its requests of `UploadRetrying`. Times are milliseconds since
  * the epoch, on the run's clock. A later version may add events and fields; it will not change what these mean
  * without another `version`.
  *
@@ -39,7 +40,7 @@ export const UploadStarted = Schema.TaggedStruct("UploadStarted", {
 })
 
 /**
- * An attempt has failed and another follows after `delayMillis`.
+ * An attempt, or a request of it, has failed and another follows after `delayMillis`.
  *
  * @since 0.1.0
  * @category schemas
@@ -47,6 +48,8 @@ export const UploadStarted = Schema.TaggedStruct("UploadStarted", {
 export const UploadRetrying = Schema.TaggedStruct("UploadRetrying", {
   ...common,
   key: Schema.String,
+  /** The number of the part whose request failed, from 1. */
+  part: Schema.optional(Schema.Number),
   /** The attempt that failed, from 1. */
   attempt: Schema.Number,
   /** How many attempts there may be. */
@@ -65,6 +68,45 @@ export const UploadDeferred = Schema.TaggedStruct("UploadDeferred", {
   ...common,
   key: Schema.String,
   attempts: Schema.Number,
+  error: UploadError.Summary
+})
+
+/**
+ * The file goes on where an earlier run has left off.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadResumed = Schema.TaggedStruct("UploadResumed", {
+  ...common,
+  key: Schema.String,
+  size: Schema.optional(Schema.Number),
+  /** What is stored already. */
+  bytes: Schema.Number,
+  parts: Schema.Number
+})
+
+/**
+ * What an earlier run has stored of the file is of no use, and the file begins again.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const UploadRestarted = Schema.TaggedStruct("UploadRestarted", {
+  ...common,
+  key: Schema.String,
+  reason: Schema.Literal("SourceChanged", "PartSizeChanged", "ChecksumChanged", "SessionGone")
+})
+
+/**
+ * A multipart upload could not be aborted: what it has stored is still at the destination.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const AbortFailed = Schema.TaggedStruct("AbortFailed", {
+  ...common,
+  key: Schema.String,
   error: UploadError.Summary
 })
 
@@ -118,6 +160,9 @@ export const UploadEvent = Schema.Union(
   UploadStarted,
   UploadRetrying,
   UploadDeferred,
+  UploadResumed,
+  UploadRestarted,
+  AbortFailed,
   UploadFinished,
   ListingFinished,
   RunChanged

@@ -6,7 +6,9 @@
  * | `sluice_uploads_total` | counter | `outcome` |
  * | `sluice_uploaded_bytes_total` | counter | |
  * | `sluice_sent_bytes_total` | counter | |
+ * | `sluice_resumed_bytes_total` | counter | |
  * | `sluice_retries_total` | counter | `reason` |
+ * | `sluice_failed_aborts_total` | counter | |
  * | `sluice_in_flight_uploads` | gauge | |
  * | `sluice_upload_duration_seconds` | histogram | |
  * | `sluice_throughput_bytes_per_second` | gauge | |
@@ -70,6 +72,28 @@ export const sentBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_s
 })
 
 /**
+ * Bytes that an earlier run had stored already.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const resumedBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_resumed_bytes_total", {
+  description: "Bytes that an earlier run had stored already",
+  incremental: true
+})
+
+/**
+ * Multipart uploads that could not be aborted.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const failedAborts: Metric.Metric.Counter<number> = Metric.counter("sluice_failed_aborts_total", {
+  description: "Multipart uploads that could not be aborted",
+  incremental: true
+})
+
+/**
  * Attempts that followed a failed one, by the kind of failure.
  *
  * @since 0.1.0
@@ -79,13 +103,13 @@ export const retries = (reason: UploadError["_tag"]): Metric.Metric.Counter<numb
   taggedCounter("sluice_retries_total", "Attempts that followed a failed one", "reason", reason)
 
 /**
- * Attempts in flight.
+ * Requests in flight, of whole files and of parts.
  *
  * @since 0.1.0
  * @category metrics
  */
 export const inFlight: Metric.Metric.Gauge<number> = Metric.gauge("sluice_in_flight_uploads", {
-  description: "Upload attempts in flight"
+  description: "Upload requests in flight"
 })
 
 /**

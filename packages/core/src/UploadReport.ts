@@ -57,7 +57,9 @@ export const UploadReport = Schema.TaggedStruct("Report", {
     /** Known sizes of all files found. */
     total: Schema.Number,
     /** What the destination has acknowledged. */
-    uploaded: Schema.Number
+    uploaded: Schema.Number,
+    /** What an earlier run had stored already. */
+    resumed: Schema.Number
   }),
   attempts: Schema.Number,
   retries: Schema.Number,
@@ -66,7 +68,11 @@ export const UploadReport = Schema.TaggedStruct("Report", {
   /** Bytes uploaded over the whole duration. */
   throughputBytesPerSecond: Schema.Number,
   /** The first failures. `files.failed` counts them all. */
-  failures: Schema.Array(Failure)
+  failures: Schema.Array(Failure),
+  /** How many multipart uploads could not be aborted: what they have stored is still at the destination. */
+  abortsFailed: Schema.Number,
+  /** The first of these. */
+  leftBehind: Schema.Array(Schema.Struct({ key: Schema.String, error: UploadError.Summary }))
 })
 
 /**
@@ -87,6 +93,8 @@ export const make = (
     readonly ended: UploadReport["ended"]
     readonly endedAt: number
     readonly failures: ReadonlyArray<Failure>
+    readonly abortsFailed: number
+    readonly leftBehind: UploadReport["leftBehind"]
   }
 ): UploadReport => {
   const durationMillis = options.endedAt - progress.startedAt
@@ -102,13 +110,15 @@ export const make = (
       interrupted: progress.filesInterrupted,
       notStarted: progress.filesFound - Progress.filesFinished(progress)
     },
-    bytes: { total: progress.bytesFound, uploaded: progress.bytesUploaded },
+    bytes: { total: progress.bytesFound, uploaded: progress.bytesUploaded, resumed: progress.bytesResumed },
     attempts: progress.attempts,
     retries: progress.retries,
     peakInFlight: progress.peakInFlight,
     durationMillis,
     throughputBytesPerSecond: durationMillis > 0 ? (progress.bytesUploaded * 1000) / durationMillis : 0,
-    failures: options.failures
+    failures: options.failures,
+    abortsFailed: options.abortsFailed,
+    leftBehind: options.leftBehind
   }
 }
 

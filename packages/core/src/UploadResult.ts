@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
+import type { Checksum } from "./Checksum.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 
@@ -21,12 +22,16 @@ export interface Uploaded {
   readonly file: UploadFile
   /** How often it was tried, from 1. */
   readonly attempts: number
-  /** How many bytes the destination stored. */
+  /** The size of the object, in bytes. */
   readonly bytes: number
+  /** How many of them an earlier run had stored already. */
+  readonly resumedBytes: number
   /** From the start of the first attempt to the end of the last. */
   readonly duration: Duration.Duration
   /** The destination's tag for the content, where it gives one. */
   readonly etag: string | undefined
+  /** The checksum of the object as the destination reckoned it, where it does. */
+  readonly checksum: Checksum | undefined
 }
 
 /**

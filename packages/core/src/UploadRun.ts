@@ -50,6 +50,16 @@ export interface Options {
   readonly stallTimeout?: Duration.DurationInput | undefined
   /** How many failed files are kept for a second round at the end of the run. Defaults to 10,000. */
   readonly failuresKept?: number | undefined
+  /**
+   * What becomes of a file that goes up in parts when it is interrupted, or fails and could go on later: its upload is
+   * aborted, or kept for another run that has the same journal. Defaults to `keep` with a journal, and to `abort` without.
+   */
+  readonly onInterrupt?: "abort" | "keep" | undefined
+  /**
+   * What becomes of a file that changes while it is uploaded: it fails, begins again as it is then, or is skipped.
+   * Defaults to `fail`.
+   */
+  readonly onSourceChange?: Upload.OnSourceChange | undefined
 }
 
 /**
@@ -63,7 +73,8 @@ export const defaults = {
   lookahead: 10_000,
   progressInterval: "100 millis",
   stallTimeout: "30 seconds",
-  failuresKept: 10_000
+  failuresKept: 10_000,
+  onSourceChange: "fail"
 } as const
 
 /**
@@ -178,7 +189,9 @@ const start = <E, R>(
       fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       paused: options.paused ?? defaults.paused,
       stallMillis: Duration.toMillis(options.stallTimeout ?? defaults.stallTimeout),
-      failuresKept: options.failuresKept ?? defaults.failuresKept
+      failuresKept: options.failuresKept ?? defaults.failuresKept,
+      onInterrupt: options.onInterrupt ?? (context.journal === undefined ? "abort" : "keep"),
+      onSourceChange: options.onSourceChange ?? defaults.onSourceChange
     })
     const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, account)
     const report = yield* Deferred.make<UploadReport, E>()
@@ -235,8 +248,8 @@ const workerRuntime: Effect.Effect<Runtime.Runtime<never>> = Effect.flatMap(
 
 const transferOf = (upload: Upload.Upload): Transfer => ({
   key: upload.file.key,
-  size: upload.file.size,
-  sent: upload.sent,
+  size: upload.size,
+  sent: upload.handedOut + upload.resumedBytes,
   attempt: upload.attempt,
   startedAt: upload.attemptStartedAt
 })

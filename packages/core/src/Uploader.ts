@@ -10,8 +10,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as ByteSize from "./ByteSize.js"
+import type * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
+import * as InFlight from "./InFlight.js"
+import * as Leftovers from "./internal/leftovers.js"
+import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as Strategy from "./Strategy.js"
@@ -19,7 +25,7 @@ import type * as Upload from "./Upload.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
-import type { UploadReport } from "./UploadReport.js"
+import * as UploadReport from "./UploadReport.js"
 import type { Uploaded, UploadResult } from "./UploadResult.js"
 import * as UploadRun from "./UploadRun.js"
 
@@ -32,6 +38,21 @@ export interface Options {
   readonly strategy?: Strategy.Strategy | undefined
   /** When failed attempts are tried again. Defaults to `RetryPolicy.make()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
+  /**
+   * How much memory uploads may hold bytes in, all together. Who finds none left waits in line. Defaults to 256 MiB.
+   */
+  readonly memory?: ByteSize.ByteSizeInput | undefined
+  /** Files larger than this go up in parts, where the destination takes parts. Defaults to 8 MiB. */
+  readonly multipartThreshold?: ByteSize.ByteSizeInput | undefined
+  /** The size of a part. It grows where a file would have more parts than the destination takes. Defaults to 8 MiB. */
+  readonly partSize?: ByteSize.ByteSizeInput | undefined
+  /** Parts of one file in flight, at most. Defaults to as many as the strategy allows uploads. */
+  readonly partConcurrency?: number | undefined
+  /**
+   * The checksum that bytes are sent with and checked by. Defaults to the one that the destination likes best, if it
+   * knows any.
+   */
+  readonly checksum?: Checksum.Algorithm | "none" | undefined
 }
 
 /**
@@ -40,10 +61,14 @@ export interface Options {
  * @since 0.1.0
  * @category defaults
  */
-export const defaults: { readonly strategy: Strategy.Strategy; readonly retry: RetryPolicy.RetryPolicy } = {
+export const defaults = {
   strategy: Strategy.workerPool({ workers: 16 }),
-  retry: RetryPolicy.make()
-}
+  retry: RetryPolicy.make(),
+  memory: "256 MiB",
+  multipartThreshold: "8 MiB",
+  partSize: "8 MiB",
+  partConcurrency: Infinity
+} as const satisfies Options
 
 /**
  * @since 0.1.0
@@ -59,7 +84,7 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
   readonly uploadAll: <Files extends UploadList.Any>(
     files: Files,
     options?: UploadRun.Options
-  ) => Effect.Effect<UploadReport, UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
+  ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
   /** Starts uploading a list and gives the run, to watch and to steer. */
   readonly start: <Files extends UploadList.Any>(
     files: Files,
@@ -74,7 +99,8 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
 }>() {}
 
 /**
- * Makes an uploader for the destination in the context. Its strategy's controllers run in the scope.
+ * Makes an uploader for the destination in the context. Its strategy's controllers run in the scope. Where there is a
+ * `Journal` in the context, uploads go on where an earlier process has left off.
  *
  * @since 0.1.0
  * @category constructors
@@ -89,12 +115,27 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       for (const run of runs) run.limitsChanged()
     })
     const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
+    const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
+    const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
     const context: Upload.Context = {
       runs,
       destination,
       limits,
       retry,
       budget: RetryPolicy.makeBudget(retry),
+      memory: InFlight.make(ByteSize.decode(options.memory ?? defaults.memory)),
+      parts: {
+        threshold: ByteSize.decode(options.multipartThreshold ?? defaults.multipartThreshold),
+        partSize: ByteSize.decode(options.partSize ?? defaults.partSize),
+        partConcurrency: Math.max(1, options.partConcurrency ?? defaults.partConcurrency),
+        checksum: options.checksum === "none" ? undefined : options.checksum ?? destination.capabilities.checksums?.[0]
+      },
+      journal,
+      prepare: leftovers?.sweep ?? Effect.void,
+      conclude: (report) =>
+        journal === undefined || runs.size > 1 || !UploadReport.isComplete(report)
+          ? Effect.void
+          : Effect.ignoreLogged(journal.runEnded),
       observe: observers.length === 0 ? undefined : (observation) => {
         for (const observe of observers) observe(observation)
       }

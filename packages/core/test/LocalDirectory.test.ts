@@ -57,7 +57,7 @@ describe("LocalDirectory", () => {
         const source = scripted({ size: 2 * mib, steps: [pattern(mib), pattern(1), look, pattern(mib - 1)] })
         yield* upload(root, UploadFile.make("a/b/key", source))
         assert.strictEqual(seen.length, 1)
-        assert.match(seen[0]!.join(), /^a\/b\/\.sluice-[0-9a-f]{16}\.part$/)
+        assert.match(seen[0]!.join(), /^a\/b\/\.sluice-[0-9a-f]{32}-1\.part$/)
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), ["a/b/key"])
       }))
 
@@ -98,7 +98,7 @@ describe("LocalDirectory", () => {
     const history = (root: string, fsync: boolean | undefined, keys: ReadonlyArray<string>) =>
       Effect.gen(function*() {
         const steps: Array<string> = []
-        const shown = (file: string) => path.relative(root, file).replace(/\.sluice-\w+/, "temporary") || "root"
+        const shown = (file: string) => path.relative(root, file).replace(/\.sluice-[\w-]+/, "temporary") || "root"
         const platform = TestFileSystem.layer((real) => ({
           open: (file, options) =>
             Effect.map(real.open(file, options), (opened) =>

@@ -15,6 +15,7 @@ const progress = (changes: Partial<Progress.Progress>): Progress.Progress => ({
   bytesFound: 0,
   bytesUploaded: 0,
   bytesInFlight: 0,
+  bytesResumed: 0,
   attempts: 0,
   retries: 0,
   ...changes

@@ -153,11 +153,21 @@ export const told = (event: UploadEvent.UploadEvent): Entry => {
     case "UploadStarted":
       return [event.at, `started ${event.key} #${event.attempt}`]
     case "UploadRetrying":
-      return [event.at, `retrying ${event.key} #${event.attempt} of ${event.attempts} after ${event.delayMillis}`]
+      return [
+        event.at,
+        `retrying ${event.key}${event.part === undefined ? "" : ` part ${event.part}`} ` +
+        `#${event.attempt} of ${event.attempts} after ${event.delayMillis}`
+      ]
     case "UploadDeferred":
       return [event.at, `deferred ${event.key} #${event.attempts}`]
     case "UploadFinished":
       return [event.at, `${event.outcome} ${event.key} #${event.attempts}`]
+    case "UploadResumed":
+      return [event.at, `resumed ${event.key} with ${event.parts} parts of ${event.bytes} bytes`]
+    case "UploadRestarted":
+      return [event.at, `restarted ${event.key}: ${event.reason}`]
+    case "AbortFailed":
+      return [event.at, `abort failed ${event.key}`]
     case "ListingFinished":
       return [event.at, `listed ${event.files}`]
     case "RunChanged":

@@ -48,8 +48,10 @@ describe("an upload", () => {
         file: one,
         attempts: 1,
         bytes: 5,
+        resumedBytes: 0,
         duration: Duration.millis(25),
-        etag: undefined
+        etag: undefined,
+        checksum: undefined
       }])
       assert.strictEqual(report.files.uploaded, 1)
     }))
@@ -76,7 +78,7 @@ describe("an upload", () => {
         const { report, results } = yield* Recording.uploadAll(recording, [UploadFile.fromText("empty", "")])
         assert.deepStrictEqual(recording.objects, new Map([["empty", bytes()]]))
         assert.deepStrictEqual(results.map((result) => result._tag === "Uploaded" && result.bytes), [0])
-        assert.deepStrictEqual(report.bytes, { total: 0, uploaded: 0 })
+        assert.deepStrictEqual(report.bytes, { total: 0, uploaded: 0, resumed: 0 })
       }
     }))
 
@@ -422,7 +424,7 @@ describe("an unknown size", () => {
       })
       const { report } = yield* Recording.uploadAll(recording, [unknown()])
       assert.deepStrictEqual(recording.objects, new Map([["a", bytes(1, 2, 3, 4, 5)]]))
-      assert.deepStrictEqual(report.bytes, { total: 5, uploaded: 5 })
+      assert.deepStrictEqual(report.bytes, { total: 5, uploaded: 5, resumed: 0 })
     }))
 
   it.effect("is found beforehand for a destination that must know it, and the bytes can be sent again", () =>
@@ -433,7 +435,7 @@ describe("an unknown size", () => {
       }, { unknownSize: false })
       const { report } = yield* Recording.uploadAll(recording, [unknown()])
       assert.deepStrictEqual(recording.objects, new Map([["a", bytes(1, 2, 3, 4, 5)]]))
-      assert.deepStrictEqual(report.bytes, { total: 5, uploaded: 5 })
+      assert.deepStrictEqual(report.bytes, { total: 5, uploaded: 5, resumed: 0 })
       assert.strictEqual(report.attempts, 3)
     }))
 

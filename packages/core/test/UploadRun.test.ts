@@ -73,13 +73,15 @@ describe("a run", () => {
         version: 1,
         ended: "Completed",
         files: { total: 3, uploaded: 3, skipped: 0, failed: 0, interrupted: 0, notStarted: 0 },
-        bytes: { total: 30, uploaded: 30 },
+        bytes: { total: 30, uploaded: 30, resumed: 0 },
         attempts: 6,
         retries: 3,
         peakInFlight: 2,
         durationMillis: 45,
         throughputBytesPerSecond: 30_000 / 45,
-        failures: []
+        failures: [],
+        abortsFailed: 0,
+        leftBehind: []
       })
     }))
 
@@ -124,7 +126,8 @@ describe("a run", () => {
         lookahead: 10_000,
         progressInterval: "100 millis",
         stallTimeout: "30 seconds",
-        failuresKept: 10_000
+        failuresKept: 10_000,
+        onSourceChange: "fail"
       })
       // The report names a hundred failures and counts all.
       const recording = Recording.make(() => Effect.fail(broken))

@@ -1,8 +1,8 @@
 /**
  * An HTTP server that takes files by `PUT`, through the `HttpClient` in the context.
  *
- * One request a file, with a true `Content-Length` and never chunked: a body of unknown size is held in memory first, up
- * to 8 MiB. Redirects are refused, since following one would hand the credentials to whoever it names; take care that
+ * One request a file, or a part where `parts` says so, with a true `Content-Length` and never chunked: a body of unknown
+ * size is held in memory first, up to 8 MiB. Redirects are refused, since following one would hand the credentials to whoever it names; take care that
  * the client does not follow them itself. Requests are not traced: an address may be a secret.
  *
  * Of the platform's clients, `NodeHttpClient.layerUndici` over a dispatcher with as many connections as uploads in
@@ -12,26 +12,27 @@
  * @since 0.1.0
  */
 import * as Headers from "@effect/platform/Headers"
-import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import * as UrlParams from "@effect/platform/UrlParams"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as ByteSource from "../ByteSource.js"
 import { Destination } from "../Destination.js"
-import type { Body, PutRequest, Stored } from "../Destination.js"
+import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import { Conflict, Rejected, Throttled, Transient } from "../UploadError.js"
+import { discardRest, invalidAddress, masking, refused, requestFailed } from "../internal/httpAnswers.js"
+import { bodyOf, contentRange, head, isSuccess } from "../internal/httpParts.js"
+import type { Wire, WireRequest } from "../internal/httpParts.js"
+import * as ObjectKey from "../ObjectKey.js"
+import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
 /**
@@ -60,6 +61,14 @@ export interface Options {
   readonly method?: "PUT" | "POST" | undefined
   /** How many requests are under way at once, at most; other uploads wait for their turn. Defaults to 256. */
   readonly maxRequests?: number | undefined
+  /**
+   * How large objects go in parts. `contentRange` sends each as a `PUT` with `Content-Range: bytes a-b/total` to the
+   * address of the object, one after the other; the server answers 308 and `Range: bytes=0-n` while it waits for more.
+   * A part at 0 begins anew, an empty `PUT` with `*` for the range asks how far it is, and `DELETE` ends an upload that
+   * is not complete. Only for servers that are known to do so: others store a part as the object, or delete it. Defaults
+   * to none: every object goes in one request.
+   */
+  readonly parts?: "contentRange" | undefined
 }
 
 /**
@@ -131,19 +140,60 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     // Where the key could be the host, or a part of it, whoever names files would say who gets the credentials.
     const host = hostOf(urlOf(options.url, "a"))
     const valid = host !== undefined && host === hostOf(urlOf(options.url, "b"))
+    const method = options.method ?? defaults.method
+
     const put = ({ body, contentType, key }: PutRequest): Effect.Effect<Stored, UploadError> =>
       Effect.gen(function*() {
         if (!valid) return yield* Effect.fail(invalidAddress(name))
-        const request = HttpClientRequest.make(options.method ?? defaults.method)(urlOf(options.url, key), {
+        const request = HttpClientRequest.make(method)(urlOf(options.url, key), {
           headers,
-          body: yield* bodyOf(body, contentType ?? "application/octet-stream")
+          body: yield* bodyOf(body, contentType)
         })
         const response = yield* Effect.mapError(client.execute(request), (error) => requestFailed(name, error))
-        if (response.status < 200 || response.status >= 300) return yield* refused(name, response, mask)
+        if (!isSuccess(response)) return yield* refused(name, response, mask)
         yield* discardRest(response)
         return { etag: response.headers["etag"] }
       }).pipe(Effect.scoped, requests.withPermits(1, (turn) => body.unwatched(turn)))
-    return Destination.of({ name, capabilities: { maxPutSize: Infinity, unknownSize: false }, put })
+
+    const execute = <R>(
+      via: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
+      key: string,
+      request: WireRequest
+    ): Effect.Effect<HttpClientResponse, UploadError, R> => {
+      const problem = ObjectKey.problem(key)
+      if (problem !== undefined) return Effect.fail(invalidKey(key, problem))
+      if (!valid) return Effect.fail(invalidAddress(name))
+      const sent = HttpClientRequest.make(request.method)(urlOf(options.url, key), {
+        headers: Headers.setAll(headers, request.headers ?? {}),
+        body: request.body
+      })
+      return Effect.mapError(via.execute(sent), (error) => requestFailed(name, error))
+    }
+
+    const wire: Wire = {
+      name,
+      requests,
+      ask: (key, request, read) => Effect.flatMap(execute(client, key, request), read),
+      refused: (response) => refused(name, response, mask)
+    }
+
+    const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
+      Stream.unwrapScoped(
+        Effect.gen(function*() {
+          yield* holdPermit(requests)
+          const response = yield* execute(HttpClient.withScope(client), key, { method: "GET" })
+          if (!isSuccess(response)) return yield* refused(name, response, mask)
+          return Stream.mapError(response.stream, (error) => requestFailed(name, error))
+        })
+      )
+
+    return Destination.of({
+      name,
+      capabilities: { maxPutSize: Infinity, unknownSize: false },
+      put,
+      ...(method === "PUT" && { head: (key) => head(wire, key), read }),
+      ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
+    })
   })
 
 /**
@@ -163,15 +213,6 @@ export const renderUrl = (url: string): string =>
 // internal
 // -----------------------------------------------------------------------------
 
-/** Blocks are small enough that a slow link still moves one within the stall time. */
-const blockSize = 64 * 1024
-
-/** How much of an answer's text is shown, in characters. */
-const excerptSize = 512
-
-/** How much of an answer that nobody reads is taken in, so that its connection can be used again, in bytes. */
-const discardedSize = 64 * 1024
-
 const urlOf = (template: string, key: string): string => {
   const encoded = key.split("/").map(encodeURIComponent).join("/")
   if (template.includes("{key}")) return template.replaceAll("{key}", () => encoded)
@@ -185,132 +226,19 @@ const hostOf = (url: string): string | undefined =>
     onRight: ({ host, protocol }) => /^https?:$/.test(protocol) ? `${protocol}//${host}` : undefined
   })
 
-const bodyOf = (body: Body, contentType: string): Effect.Effect<HttpBody.HttpBody, UploadError> =>
-  body.inOnePiece
-    ? Effect.map(body.bytes, (bytes) => HttpBody.uint8Array(bytes, contentType))
-    : Effect.succeed(HttpBody.stream(body.stream({ blockSize }), contentType, body.size))
+const invalidKey = (key: string, problem: string) =>
+  new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
 
-const codeOf = (error: unknown): string | undefined =>
-  Predicate.hasProperty(error, "code") && typeof error.code === "string"
-    ? error.code
-    : Predicate.hasProperty(error, "cause")
-    ? codeOf(error.cause)
-    : undefined
-
-const requestFailed = (name: string, error: HttpClientError.HttpClientError): UploadError => {
-  // The error holds the whole request, secrets included: only its cause is kept.
-  const cause = error.cause
-  const code = codeOf(cause)
-  const said = code ?? (cause instanceof Error ? cause.message : error.reason)
-  if (error.reason === "InvalidUrl") return invalidAddress(name)
-  if (code !== undefined && /INVALID_(ARG|CHAR|HTTP_TOKEN)/.test(code)) {
-    return new Rejected({
-      reason: "Unsupported",
-      detail: `The request to ${name} cannot be sent: a header is not valid (${code}).`,
-      cause
-    })
-  }
-  if (code !== undefined && /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)) {
-    return new Rejected({ reason: "Forbidden", detail: `${name} cannot be trusted (${code}).`, cause })
-  }
-  return new Transient({ reason: "Connection", detail: `The connection to ${name} failed (${said}).`, cause })
-}
-
-/** The first bytes of an answer. What breaks off, or does not come within a second, is not waited for. */
-const firstBytes = (response: HttpClientResponse, size: number): Effect.Effect<Uint8Array> =>
-  response.stream.pipe(
-    Stream.runFoldWhile<Uint8Array, Uint8Array>(
-      new Uint8Array(0),
-      (bytes) => bytes.length < size,
-      (bytes, block) => ByteSource.concat([bytes, block])
-    ),
-    Effect.timeoutTo({ duration: "1 second", onSuccess: (bytes) => bytes, onTimeout: () => new Uint8Array(0) }),
-    Effect.orElseSucceed(() => new Uint8Array(0))
-  )
-
-/** Takes in what is left of an answer; where that is much, or slow, the connection is closed instead. */
-const discardRest = (response: HttpClientResponse): Effect.Effect<unknown> =>
-  response.status === 204 || response.headers["content-length"] === "0"
-    ? Effect.void
-    : firstBytes(response, discardedSize)
-
-/** The first part of what the server says, on one line and without control characters and secrets. */
-const excerpt = (response: HttpClientResponse, mask: (text: string) => string): Effect.Effect<string> =>
-  Effect.map(
-    firstBytes(response, 4 * excerptSize),
-    (bytes) =>
-      mask(new TextDecoder().decode(bytes.subarray(0, 4 * excerptSize)))
-        .replace(/<[^>]*>/g, " ")
-        .replace(/[\p{Cc}\s]+/gu, " ")
-        .trim()
-        .slice(0, excerptSize)
-  )
-
-/**
- * Blots out what is secret, in case a server repeats it: the query of the address and the values of the headers. Short
- * values are no secrets, and blotting them out would spoil the text.
- */
-const masking = (url: string, headers: Headers.Headers): (text: string) => string => {
-  const query = /\?([^#]*)/.exec(url)?.[1] ?? ""
-  const values = [
-    ...query.split("&").map((parameter) => parameter.slice(parameter.indexOf("=") + 1)),
-    ...UrlParams.fromInput(new URLSearchParams(query)).map(([, value]) => value),
-    ...Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/)])
-  ]
-  const secrets = values.filter((value) => value.length >= 8 && !value.includes("{key}"))
-  secrets.sort((a, b) => b.length - a.length)
-  return (text) => secrets.reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text)
-}
-
-const invalidAddress = (name: string) =>
-  new Rejected({ reason: "Unsupported", detail: `${name} is not a valid address.` })
-
-const refused = (
-  name: string,
-  response: HttpClientResponse,
-  mask: (text: string) => string
-): Effect.Effect<never, UploadError> =>
-  Effect.gen(function*() {
-    const said = yield* excerpt(response, mask)
-    const now = yield* Clock.currentTimeMillis
-    return yield* Effect.fail(
-      statusError(name, response.status, said, retryAfterMillis(response.headers["retry-after"], now))
+/** Takes a permit to have a request under way, until the scope ends. */
+const holdPermit = (requests: InFlight.InFlight): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let held = false
+    return Effect.zipRight(
+      Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (held) requests.unsafeRelease(1)
+        })
+      ),
+      requests.take(1, () => held = true)
     )
   })
-
-const statusError = (
-  name: string,
-  status: number,
-  said: string,
-  retryAfter: number | undefined
-): UploadError => {
-  const detail = `${name} answered ${status}${said === "" ? "" : `: ${said}`}`
-  if (status === 429 || (status === 503 && retryAfter !== undefined)) {
-    return new Throttled({ detail, ...(retryAfter !== undefined && { retryAfterMillis: retryAfter }) })
-  }
-  if (status === 408 || status === 425 || status === 499 || (status >= 500 && status !== 501 && status !== 507)) {
-    return new Transient({ reason: "Unavailable", detail })
-  }
-  if (status === 409 || status === 412 || status === 423) return new Conflict({ detail })
-  if (status >= 300 && status < 400) {
-    return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed)` })
-  }
-  return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
-}
-
-const rejections: Readonly<Record<number, Rejected["reason"]>> = {
-  401: "Unauthorized",
-  402: "Forbidden",
-  403: "Forbidden",
-  404: "NotFound",
-  410: "NotFound",
-  413: "TooLarge",
-  507: "NoSpace"
-}
-
-/** `Retry-After`: seconds, or a date. Nonsense and more than a day are ignored. */
-const retryAfterMillis = (header: string | undefined, now: number): number | undefined => {
-  if (header === undefined) return undefined
-  const millis = /^\s*\d+(\.\d+)?\s*$/.test(header) ? Math.ceil(Number(header) * 1000) : Date.parse(header) - now
-  return millis >= 0 && millis <= 86_400_000 ? millis : undefined
-}

@@ -1,10 +1,12 @@
 /**
  * A directory of the local disk, or of whatever the `FileSystem` in the context reaches.
  *
- * An object is written under a temporary name beside its own, `.sluice-*.part`, and renamed when it is whole; so
- * nothing partial is ever visible under a key, and whoever reads the old object goes on reading it. Parent directories
- * are made as needed, and the modification time is kept. Keys cannot lead out of the directory: those that try are
- * refused, and so are directories inside that are links to somewhere else.
+ * An object is written under a temporary name beside its own and renamed when it is whole; so nothing partial is ever
+ * visible under a key, and whoever reads the old object goes on reading it. The name is `.sluice-<owner>-<n>.part`,
+ * where the owner is drawn anew each time, or `.sluice-<token>.parts` for an object in parts, which come in any order
+ * and go to their places in the one file. Parent directories are made as needed, and the modification time is kept. Keys
+ * cannot lead out of the directory: those that try are refused, and so are directories inside that are links to
+ * somewhere else. Links under an object's own name are replaced, and never read or written through.
  *
  * At most `maxOpenFiles` files are open for writing at once, however many uploads are in flight.
  *
@@ -14,15 +16,17 @@ import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
-import type { PutRequest, Stored } from "../Destination.js"
+import type { Head, Listed, PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import * as ObjectKey from "../ObjectKey.js"
-import { Conflict, Rejected, Transient } from "../UploadError.js"
+import { codeOf, errorOf, LocalFiles } from "../internal/localFiles.js"
+import { isPartsName, multipart } from "../internal/localParts.js"
+import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
 /**
@@ -104,93 +108,101 @@ export const make = (
     if (type !== "Directory") {
       return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${root} is not a directory.` }))
     }
-    const inside = root.endsWith(path.sep) ? root : root + path.sep
-    const known = new Set<string>()
+    const files = new LocalFiles(fs, path, root, fsync, openFiles)
+    const owner = yield* randomOwner
+    let drawn = 0
 
-    const sync = (filePath: string): Effect.Effect<void, PlatformError> =>
-      Effect.scoped(Effect.flatMap(fs.open(filePath), (file) => file.sync))
-
-    const make = (directory: string): Effect.Effect<string, PlatformError> =>
-      Effect.catchIf(
-        Effect.as(fs.makeDirectory(directory), directory),
-        (error) => codeOf(error) === "EEXIST",
-        () => fs.realPath(directory)
-      )
-
-    /** Makes a directory where it is missing, and never behind a link that leads out. What was seen is remembered for a while. */
-    const ensureDirectory = (directory: string): Effect.Effect<void, UploadError> => {
-      if (directory === root || known.has(directory)) return Effect.void
-      return Effect.gen(function*() {
-        const there = yield* Effect.mapError(fs.exists(directory), errorOf(directory))
-        if (!there) yield* ensureDirectory(path.dirname(directory))
-        const real = yield* Effect.mapError(there ? fs.realPath(directory) : make(directory), errorOf(directory))
-        if (!(real + path.sep).startsWith(inside)) return yield* Effect.fail(leadsOut(directory))
-        if (fsync) yield* Effect.mapError(sync(path.dirname(directory)), errorOf(directory))
-        if (known.size >= maxKnown) known.clear()
-        known.add(directory)
-      })
-    }
-
-    /** Opens a new file under a temporary name; where somebody else has drawn the same name, another is drawn. */
+    /** Opens a new file under a temporary name; where somebody else has the same name, the next one is taken. */
     const openTemporary = (directory: string, created: (temporary: string) => void) =>
-      Effect.gen(function*() {
-        const temporary = path.join(directory, `.sluice-${yield* randomName}.part`)
-        const file = yield* fs.open(temporary, { flag: "wx" })
-        created(temporary)
-        return file
+      Effect.suspend(() => {
+        drawn += 1
+        const temporary = path.join(directory, `.sluice-${owner}-${drawn}.part`)
+        return Effect.map(fs.open(temporary, { flag: "wx" }), (file) => {
+          created(temporary)
+          return file
+        })
       }).pipe(
         Effect.retry({ times: 10, while: (error) => codeOf(error) === "EEXIST" }),
         Effect.mapError(errorOf(directory)),
         Effect.uninterruptible
       )
 
-    // A write in progress is never cut: its descriptor could be another file's by the time it reaches the disk.
-    const write = (directory: string, { body }: PutRequest, created: (temporary: string) => void) =>
-      Effect.scoped(
-        Effect.gen(function*() {
-          const inOnePiece = body.inOnePiece ? yield* body.bytes : undefined
-          const file = yield* openTemporary(directory, created)
-          const writeBlock = (block: Uint8Array) =>
-            Effect.uninterruptible(Effect.mapError(file.writeAll(block), errorOf(directory)))
-          if (inOnePiece === undefined) yield* Stream.runForEach(body.stream({ blockSize }), writeBlock)
-          else if (inOnePiece.length > 0) yield* writeBlock(inOnePiece)
-          if (fsync) yield* Effect.uninterruptible(Effect.mapError(file.sync, errorOf(directory)))
-        })
-      )
-
-    const commit = (temporary: string, target: string, modifiedAt: number | undefined) =>
-      Effect.gen(function*() {
-        if (modifiedAt !== undefined) yield* fs.utimes(temporary, timeOf(modifiedAt), timeOf(modifiedAt))
-        yield* fs.rename(temporary, target)
-        if (fsync) yield* sync(path.dirname(target))
-      }).pipe(Effect.mapError(errorOf(target)), Effect.uninterruptible)
-
     const put = (request: PutRequest): Effect.Effect<Stored, UploadError> => {
-      const problem = ObjectKey.problem(request.key) ??
-        (path.sep === "\\" && /[\\:*?"<>|]/.test(request.key) ? "cannot be a file name here" : undefined)
-      if (problem !== undefined) return Effect.fail(invalidKey(request.key, problem))
-      const target = path.join(root, request.key)
-      const directory = path.dirname(target)
+      const target = files.targetOf(request.key)
+      if (Either.isLeft(target)) return Effect.fail(target.left)
+      const { directory, path: targetPath } = target.right
       return Effect.suspend(() => {
         let temporary = ""
-        return ensureDirectory(directory).pipe(
-          Effect.zipRight(write(directory, request, (created) => temporary = created)),
-          Effect.zipRight(Effect.suspend(() => commit(temporary, target, request.modifiedAt))),
+        return files.ensureDirectory(directory).pipe(
+          Effect.zipRight(
+            files.writeBody(directory, request.body, openTemporary(directory, (created) => temporary = created))
+          ),
+          Effect.zipRight(Effect.suspend(() =>
+            Effect.mapError(files.commit(temporary, targetPath, request.modifiedAt), errorOf(targetPath))
+          )),
           Effect.as({}),
-          Effect.onError(() => {
-            // What was seen of the directories may not be so any more.
-            known.clear()
-            return temporary === "" ? Effect.void : Effect.ignore(fs.remove(temporary, { force: true }))
-          }),
-          openFiles.withPermits(1, (turn) => request.body.unwatched(turn))
+          Effect.onError(() =>
+            Effect.zipRight(
+              files.forget,
+              temporary === "" ? Effect.void : Effect.ignore(fs.remove(temporary, { force: true }))
+            )
+          ),
+          openFiles.withPermits(1, (turn) =>
+            request.body.unwatched(turn))
         )
       })
     }
 
+    const head = (key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
+      Effect.gen(function*() {
+        const target = yield* files.targetOf(key)
+        if (!(yield* files.hasDirectory(target.directory))) return Option.none()
+        const info = yield* Effect.mapError(files.look(target.path), errorOf(target.path, "read"))
+        return Option.map(Option.filter(info, ({ type }) => type === "File"), headOf)
+      })
+
+    const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
+      Stream.unwrapScoped(Effect.gen(function*() {
+        const target = yield* files.targetOf(key)
+        const failed = errorOf(target.path, "read")
+        const there = yield* files.hasDirectory(target.directory)
+        const file = there
+          ? yield* Effect.mapError(files.openFile(target.path, "r"), failed)
+          : Option.none<FileSystem.File>()
+        if (Option.isNone(file)) {
+          return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${target.path} is not a file.` }))
+        }
+        return Stream.repeatEffectOption(
+          Effect.mapError(Effect.uninterruptible(file.value.readAlloc(readSize)), (error) => Option.some(failed(error)))
+            .pipe(Effect.flatMap(Option.match({
+              onNone: () => Effect.fail(Option.none<UploadError>()),
+              onSome: Effect.succeed
+            })))
+        )
+      }))
+
+    const list: Stream.Stream<Listed, UploadError> = files.walk.pipe(
+      Stream.filter(({ name }) => ownerOf(name) === undefined && !isPartsName(name)),
+      Stream.map(({ info, key }) => ({ key, ...headOf(info) }))
+    )
+
+    // Its own temporaries are not left behind, but in use.
+    const sweep = (earlier: string): Effect.Effect<number, UploadError> =>
+      earlier === owner ? Effect.succeed(0) : files.walk.pipe(
+        Stream.filter(({ name }) => ownerOf(name) === earlier),
+        Stream.mapEffect((found) => Effect.mapError(fs.remove(found.path, { force: true }), errorOf(found.path))),
+        Stream.runCount
+      )
+
     return Destination.of({
       name: root,
       capabilities: { maxPutSize: Infinity, unknownSize: true },
-      put
+      put,
+      multipart: multipart(files),
+      head,
+      read,
+      list,
+      leftovers: { owner, sweep }
     })
   })
 
@@ -198,63 +210,22 @@ export const make = (
 // internal
 // -----------------------------------------------------------------------------
 
-const blockSize = 1024 * 1024
+const readSize = 256 * 1024
 
-/** How many directories are remembered as made. */
-const maxKnown = 10_000
-
-const randomName: Effect.Effect<string> = Effect.map(
-  Effect.all([Random.nextIntBetween(0, 2 ** 32), Random.nextIntBetween(0, 2 ** 32)]),
+const randomOwner: Effect.Effect<string> = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
   (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
 )
 
-const invalidKey = (key: string, problem: string) =>
-  new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
+/** Whose temporary file it is, by its name; `undefined` where it is none. */
+const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]
 
-const leadsOut = (directory: string) =>
-  new Rejected({ reason: "InvalidKey", detail: `${directory} is a link that leads out of the destination.` })
+const headOf = (info: FileSystem.File.Info): Head => ({
+  size: Number(info.size),
+  modifiedAt: Option.getOrUndefined(Option.map(info.mtime, (time) => time.getTime()))
+})
 
-/**
- * A time as `utimes` takes it. Numbers are cut to microseconds there, so they get half of one more; numbers before 1970
- * are taken for the present, dates are not.
- */
-const timeOf = (millis: number): number | Date => millis < 0 ? new Date(millis) : millis / 1000 + 5e-7
-
-const codeOf = (error: PlatformError): string | undefined => {
-  const cause = error._tag === "SystemError" ? error.cause : undefined
-  return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" ? cause.code : undefined
-}
-
-/** What a failure of the file system means for an upload: the class by the system's code, the text for people. */
-const errorOf = (filePath: string) => (error: PlatformError): UploadError => {
-  const code = codeOf(error)
-  const said = code === undefined ? error.message : code
-  switch (code) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return new Rejected({ reason: "NoSpace", detail: `No space is left for ${filePath} (${said}).`, cause: error })
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return new Rejected({ reason: "Forbidden", detail: `${filePath} may not be written (${said}).`, cause: error })
-    case "ENAMETOOLONG":
-      return new Rejected({ reason: "InvalidKey", detail: `The name ${filePath} is too long (${said}).`, cause: error })
-    case "EFBIG":
-      return new Rejected({ reason: "TooLarge", detail: `${filePath} is too large here (${said}).`, cause: error })
-    case "EISDIR":
-    case "ENOTDIR":
-    case "EEXIST":
-    case "ENOTEMPTY":
-      return new Conflict({
-        detail: `A file and a directory want the same name at ${filePath} (${said}).`,
-        cause: error
-      })
-    default:
-      return new Transient({ reason: "Unavailable", detail: `${filePath} cannot be written (${said}).`, cause: error })
-  }
-}
-
-/** What the same means for the whole destination: whatever it is, no upload can work. */
+/** What a failure of the file system means for the whole destination: whatever it is, no upload can work. */
 const unusable = (root: string) => (error: PlatformError): UploadError => {
   const problem = errorOf(root)(error)
   return problem._tag === "Rejected"

@@ -6,7 +6,11 @@
  * with the probability `failureRate`, at a random point of its bytes. With `maxInFlight`, what is above that is
  * throttled. With a seed and a virtual clock the same uploads have the same history, whatever the time of day.
  *
- * Bytes are read from the source, checked by the engine and thrown away, or kept where `observe` asks for it.
+ * A part of a multipart upload is a request like a put; create, complete, abort and the list of parts are requests
+ * without bytes. One that fails has changed nothing.
+ *
+ * Bytes are read from the source, checked by the engine and thrown away, or kept where `observe` asks for it. What is
+ * kept can be looked at, read and listed, and its checksums are told.
  *
  * @since 0.1.0
  */
@@ -15,14 +19,18 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Bandwidth from "../Bandwidth.js"
 import * as ByteSize from "../ByteSize.js"
 import * as ByteSource from "../ByteSource.js"
+import * as Checksum from "../Checksum.js"
 import { Destination } from "../Destination.js"
-import type { Body, PutRequest, Stored } from "../Destination.js"
-import { Throttled, Transient } from "../UploadError.js"
+import type { Body, Head, PutRequest, Session, Stored, StoredPart } from "../Destination.js"
+import * as simulatedParts from "../internal/simulatedParts.js"
+import type { PartLimits } from "../PartPlan.js"
+import { Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
 /**
@@ -48,7 +56,23 @@ export interface Options {
   readonly seed?: number | string | undefined
   /** Keeps the stored objects in memory and counts requests, for {@link Network}. Defaults to `false`. */
   readonly observe?: boolean | undefined
+  /** What it demands of parts, where that is not {@link defaultParts}; `false` for a network that takes none. */
+  readonly parts?: Partial<PartLimits> | false | undefined
+  /**
+   * Whether a bit of what is stored is flipped: of a part, or of an object that comes in one request, which has no
+   * number. It takes effect with `observe` only. Defaults to never.
+   */
+  readonly corrupt?: ((request: { readonly key: string; readonly number: number | undefined }) => boolean) | undefined
 }
+
+/**
+ * What a simulated network demands of parts unless told otherwise: much the same as S3, but for the smallest part,
+ * which is 1 byte.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaultParts: PartLimits = simulatedParts.limits
 
 /**
  * Named networks: `slow` takes 1 ms a byte; `flaky` fails 5 % of attempts and `broken` 30 %.
@@ -75,7 +99,24 @@ export class Network extends Context.Tag("@sluice/core/destinations/Simulated/Ne
   readonly inFlight: Effect.Effect<number>
   /** The most requests that were ever in flight at once. */
   readonly peakInFlight: Effect.Effect<number>
+  /** The multipart uploads that are neither completed nor aborted, in the order of their creation. */
+  readonly sessions: Effect.Effect<ReadonlyArray<OpenSession>>
+  /** How many multipart uploads were completed. */
+  readonly completed: Effect.Effect<number>
+  /** How many multipart uploads were aborted. */
+  readonly aborted: Effect.Effect<number>
 }>() {}
+
+/**
+ * A multipart upload that is neither completed nor aborted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenSession extends Session {
+  /** The parts that are stored, by number. */
+  readonly parts: ReadonlyArray<StoredPart>
+}
 
 /**
  * An object as the simulated network keeps it.
@@ -87,6 +128,11 @@ export interface StoredObject {
   readonly bytes: Uint8Array
   readonly contentType: string | undefined
   readonly metadata: Readonly<Record<string, string>> | undefined
+  readonly etag: string
+  /** As it was asked for. */
+  readonly checksum: Checksum.Checksum | undefined
+  /** When the content last changed, in milliseconds since the epoch, where that was said. */
+  readonly modifiedAt: number | undefined
 }
 
 /**
@@ -134,6 +180,8 @@ export const make = (
     const observe = options.observe ?? false
     const random = options.seed === undefined ? undefined : Random.make(options.seed)
     const objects = new Map<string, StoredObject>()
+    const sessions = new simulatedParts.Sessions()
+    let kept = 0
     let inFlight = 0
     let peakInFlight = 0
 
@@ -174,19 +222,21 @@ export const make = (
       })
 
     /** Sends the body, or as much of it as comes before the failure, and has what came through stored. */
-    const send = (
+    const send = <A>(
       body: Body,
       failsAfter: number,
-      store: (bytes: Uint8Array) => Stored
-    ): Effect.Effect<Stored, UploadError> => {
+      store: (size: number, bytes: Uint8Array | undefined) => A
+    ): Effect.Effect<A, UploadError> => {
       const transmit = connect()
       if (inOnePiece(body)) {
-        return Effect.flatMap(body.bytes, (bytes): Effect.Effect<Stored, UploadError> => {
+        return Effect.flatMap(body.bytes, (bytes): Effect.Effect<A, UploadError> => {
           if (failsAfter < Infinity) {
             return Effect.zipRight(transmit(failsAfter), Effect.fail(brokenConnection(failsAfter)))
           }
           const sent = transmit(bytes.length)
-          return observe ? Effect.map(sent, () => store(bytes.slice())) : Effect.as(sent, stored)
+          return observe
+            ? Effect.map(sent, () => store(bytes.length, bytes.slice()))
+            : Effect.as(sent, store(bytes.length, undefined))
         })
       }
       let sent = 0
@@ -202,28 +252,46 @@ export const make = (
         Effect.zipRight(
           Effect.suspend(() => sent < failsAfter ? Effect.void : Effect.fail(brokenConnection(failsAfter)))
         ),
-        Effect.map(() => store(ByteSource.concat(blocks)))
+        Effect.map(() => store(sent, observe ? ByteSource.concat(blocks) : undefined))
       )
     }
 
-    const failurePoint = (body: Body): Effect.Effect<number> => {
+    const failurePoint = (size: number | undefined): Effect.Effect<number> => {
       if (failureRate === 0) return noFailure
       const draw = Effect.map(
         Random.next,
-        (chance) => chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (body.size ?? 1))
+        (chance) => chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (size ?? 1))
       )
       return random === undefined ? draw : Effect.withRandom(draw, random)
     }
 
+    const keep: simulatedParts.Line["keep"] = ({ bytes, size }, name, algorithm) => {
+      const stored = bytes !== undefined && options.corrupt?.(name) === true ? flipped(bytes) : bytes
+      kept += 1
+      return {
+        size,
+        bytes: stored,
+        etag: `"${name.number === undefined ? "object" : "part"}-${kept}"`,
+        checksum: stored === undefined || algorithm === undefined ? undefined : Checksum.of(algorithm, stored)
+      }
+    }
+
+    const show = ({ bytes, checksum, contentType, etag, key, metadata, modifiedAt }: simulatedParts.Whole): void => {
+      if (bytes !== undefined) objects.set(key, { bytes, contentType, metadata, etag, checksum, modifiedAt })
+    }
+
     // Little waits on the stack here: under `unlimited`, a hundred thousand uploads in flight each hold all of it.
-    const request = ({ body, contentType, key, metadata }: PutRequest): Effect.Effect<Stored, UploadError> => {
-      const store = (bytes: Uint8Array): Stored => {
-        objects.set(key, { bytes, contentType, metadata })
-        return stored
+    const request = (
+      { body, contentType, key, metadata, modifiedAt }: PutRequest
+    ): Effect.Effect<Stored, UploadError> => {
+      const store = (size: number, bytes: Uint8Array | undefined): Stored => {
+        const whole = keep({ size, bytes }, { key, number: undefined }, body.checksum?.algorithm)
+        show({ ...whole, key, contentType, metadata, modifiedAt })
+        return { etag: whole.etag, checksum: whole.checksum, size }
       }
       const done = failureRate === 0
         ? send(body, Infinity, observe ? store : ignore)
-        : Effect.flatMap(failurePoint(body), (failsAfter) => send(body, failsAfter, observe ? store : ignore))
+        : Effect.flatMap(failurePoint(body.size), (failsAfter) => send(body, failsAfter, observe ? store : ignore))
       return requestMillis === 0 ? done : Effect.zipRight(sleep(requestMillis), done)
     }
 
@@ -234,29 +302,78 @@ export const make = (
       ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
     })
 
-    const counted = (putRequest: PutRequest) =>
+    const counted = <A>(effect: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
       Effect.suspend(() => {
         if (inFlight >= maxInFlight) return Effect.fail(throttled)
         inFlight += 1
         peakInFlight = Math.max(peakInFlight, inFlight)
         return Effect.ensuring(
-          put(putRequest),
+          effect,
           Effect.sync(() => {
             inFlight -= 1
           })
         )
       })
 
+    /** A request without bytes. */
+    const ask = <A>(answer: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
+      sleep(requestMillis).pipe(
+        Effect.zipRight(failurePoint(0)),
+        Effect.flatMap((failsAfter) => failsAfter < Infinity ? Effect.fail(brokenConnection(0)) : answer),
+        counted
+      )
+
+    const receive: simulatedParts.Line["receive"] = (body, admit) => {
+      const received = sleep(requestMillis).pipe(
+        Effect.zipRight(admit),
+        Effect.zipRight(failurePoint(body.size)),
+        Effect.flatMap((failsAfter) => send(body, failsAfter, (size, bytes) => ({ size, bytes })))
+      )
+      return counted(shared === undefined ? received : whileSharing(received))
+    }
+
+    const capabilities = { maxPutSize: Infinity, unknownSize: true }
+
     return {
       destination: Destination.of({
         name: "sim:",
-        capabilities: { maxPutSize: Infinity, unknownSize: true },
-        put: observe || maxInFlight < Infinity ? counted : put
+        capabilities: observe ? { ...capabilities, checksums } : capabilities,
+        put: observe || maxInFlight < Infinity ? (putRequest) => counted(put(putRequest)) : put,
+        ...(options.parts !== false && {
+          multipart: simulatedParts.multipart(sessions, { ...defaultParts, ...options.parts }, {
+            request: ask,
+            receive,
+            keep,
+            show
+          })
+        }),
+        ...(observe && {
+          head: (key) => ask(Effect.sync(() => Option.map(Option.fromNullable(objects.get(key)), headOf))),
+          read: (key) =>
+            Stream.fromEffect(ask(Effect.suspend(() => {
+              const object = objects.get(key)
+              return object === undefined ? Effect.fail(notFound(key)) : Effect.succeed(object.bytes.slice())
+            }))),
+          list: Stream.suspend(() => Stream.fromIterable([...objects.keys()].sort())).pipe(
+            Stream.filterMap((key) =>
+              Option.map(Option.fromNullable(objects.get(key)), (object) => ({ key, ...headOf(object) }))
+            )
+          )
+        })
       }),
       network: Network.of({
         objects,
         inFlight: Effect.sync(() => inFlight),
-        peakInFlight: Effect.sync(() => peakInFlight)
+        peakInFlight: Effect.sync(() => peakInFlight),
+        sessions: Effect.sync(() =>
+          Array.from(sessions.open.values(), (session) => ({
+            key: session.key,
+            uploadId: session.uploadId,
+            parts: simulatedParts.partsOf(session)
+          }))
+        ),
+        completed: Effect.sync(() => sessions.completed),
+        aborted: Effect.sync(() => sessions.aborted)
       })
     }
   })
@@ -273,6 +390,8 @@ const longestPutMillis = 10_000
 
 /** How long it may take until all who share a bandwidth have had their turn. */
 const roundSeconds = 5
+
+const checksums: ReadonlyArray<Checksum.Algorithm> = ["crc32", "crc32c", "crc64nvme", "sha256", "md5"]
 
 const stored: Stored = {}
 
@@ -291,6 +410,24 @@ const atLeast = (millis: number, effect: Effect.Effect<void>): Effect.Effect<voi
         effect,
         Effect.flatMap(Clock.currentTimeMillis, (now) => sleep(start + millis - now))
       ))
+
+const headOf = ({ bytes, checksum, etag, modifiedAt }: StoredObject): Head => ({
+  size: bytes.length,
+  etag,
+  checksum,
+  modifiedAt
+})
+
+/** The bytes with one bit in their middle flipped. */
+const flipped = (bytes: Uint8Array): Uint8Array => {
+  const copy = bytes.slice()
+  const middle = copy.length >> 1
+  if (middle < copy.length) copy[middle]! ^= 1
+  return copy
+}
+
+const notFound = (key: string) =>
+  new Rejected({ reason: "NotFound", detail: `The simulated network has nothing under ${key}.` })
 
 const brokenConnection = (bytes: number) =>
   new Transient({ reason: "Connection", detail: `The simulated network broke the connection after ${bytes} bytes.` })

@@ -8,6 +8,8 @@ import { identity } from "effect/Function"
 import type * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
 import * as Bandwidth from "../Bandwidth.js"
+import type * as Destination from "../Destination.js"
+import type * as MultipartUpload from "../MultipartUpload.js"
 import type * as Upload from "../Upload.js"
 import { summarize } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -39,6 +41,8 @@ export class Account implements FileList.Counter<UploadList.Item> {
   private readonly options: AccountOptions
   private readonly monitor: Bandwidth.Monitor
   private readonly failures: Array<UploadReport.Failure> = []
+  private readonly leftBehind: Array<UploadReport.UploadReport["leftBehind"][number]> = []
+  private abortsFailed = 0
 
   constructor(options: AccountOptions) {
     const now = options.clock.unsafeCurrentTimeMillis()
@@ -58,7 +62,8 @@ export class Account implements FileList.Counter<UploadList.Item> {
   }
 
   report(ended: UploadReport.UploadReport["ended"]): UploadReport.UploadReport {
-    return UploadReport.make(this.tally, { ended, endedAt: this.now, failures: this.failures })
+    const { abortsFailed, failures, leftBehind } = this
+    return UploadReport.make(this.tally, { ended, endedAt: this.now, failures, abortsFailed, leftBehind })
   }
 
   /** Ends the streams of events and results. */
@@ -91,46 +96,110 @@ export class Account implements FileList.Counter<UploadList.Item> {
     return this.emit({ _tag: "RunChanged", version: UploadEvent.version, at: this.now, state })
   }
 
-  attemptStarted({ attempt, attemptStartedAt, file }: Upload.Upload): Effect.Effect<void> {
+  attemptStarted({ attempt, attemptStartedAt, file, large, size }: Upload.Upload): Effect.Effect<void> {
     this.tally.attemptStarted(attempt)
-    UploadMetrics.inFlight.unsafeModify(1, this.options.labels)
+    if (!large) this.requestStarted()
     return this.heard
       ? this.emit({
         _tag: "UploadStarted",
         version: UploadEvent.version,
         at: attemptStartedAt,
         key: file.key,
-        size: file.size,
+        size,
         attempt
       })
       : Effect.void
   }
 
+  requestStarted(): void {
+    this.tally.requestStarted()
+    UploadMetrics.inFlight.unsafeModify(1, this.options.labels)
+  }
+
+  requestEnded(): void {
+    this.tally.requestEnded()
+    UploadMetrics.inFlight.unsafeModify(-1, this.options.labels)
+  }
+
   sent(upload: Upload.Upload, bytes: number): void {
-    upload.sent += bytes
+    upload.handedOut += bytes
     upload.lastByteAt = this.now
-    this.tally.sent(bytes, upload.file.size !== undefined)
+    this.tally.sent(bytes, upload.sizeFound)
     this.monitor.unsafeRecord(upload.lastByteAt, bytes)
     this.record(UploadMetrics.sentBytes, bytes)
   }
 
-  attemptEnded({ file, sent }: Upload.Upload, acknowledged: boolean): void {
-    this.tally.attemptEnded(sent, acknowledged, file.size !== undefined)
-    UploadMetrics.inFlight.unsafeModify(-1, this.options.labels)
+  takenBack(upload: Upload.Upload, bytes: number): void {
+    upload.handedOut -= bytes
+    this.tally.sent(-bytes, upload.sizeFound)
   }
 
-  retrying(upload: Upload.Upload, attempts: number, delayMillis: number, error: UploadError): Effect.Effect<void> {
+  attemptEnded(upload: Upload.Upload, acknowledged: boolean): void {
+    const { handedOut, large, resumedBytes, sizeFound } = upload
+    this.tally.attemptEnded(handedOut, acknowledged, sizeFound)
+    if (!acknowledged) this.tally.bytesResumed -= resumedBytes
+    if (!large) this.requestEnded()
+  }
+
+  retrying(
+    { file }: Upload.Upload,
+    retry: Pick<typeof UploadEvent.UploadRetrying.Type, "attempt" | "attempts" | "delayMillis"> & {
+      readonly part?: number | undefined
+    },
+    error: UploadError
+  ): Effect.Effect<void> {
     this.record(UploadMetrics.retries(error._tag), 1)
+    const { attempt, attempts, delayMillis, part } = retry
     return this.emit({
       _tag: "UploadRetrying",
       version: UploadEvent.version,
       at: this.now,
-      key: upload.file.key,
-      attempt: upload.attempt,
+      key: file.key,
+      ...(part !== undefined && { part }),
+      attempt,
       attempts,
       delayMillis,
       error: summarize(error)
     })
+  }
+
+  /** A request of a file that goes up in parts is made again. */
+  requestRetried(upload: Upload.Upload, retry: MultipartUpload.RequestRetry): Effect.Effect<void> {
+    this.tally.retries += 1
+    return this.retrying(upload, retry, retry.error)
+  }
+
+  resumed(upload: Upload.Upload, bytes: number, parts: number): Effect.Effect<void> {
+    upload.resumedBytes = bytes
+    this.tally.bytesResumed += bytes
+    this.record(UploadMetrics.resumedBytes, bytes)
+    return this.emit({
+      _tag: "UploadResumed",
+      version: UploadEvent.version,
+      at: this.now,
+      key: upload.file.key,
+      size: upload.size,
+      bytes,
+      parts
+    })
+  }
+
+  restarted({ file }: Upload.Upload, reason: MultipartUpload.RestartReason): Effect.Effect<void> {
+    return this.emit({
+      _tag: "UploadRestarted",
+      version: UploadEvent.version,
+      at: this.now,
+      key: file.key,
+      reason
+    })
+  }
+
+  abortFailed({ file: { key } }: Upload.Upload, failure: UploadError): Effect.Effect<void> {
+    const error = summarize(failure)
+    this.abortsFailed += 1
+    if (this.leftBehind.length < UploadReport.failuresListed) this.leftBehind.push({ key, error })
+    this.record(UploadMetrics.failedAborts, 1)
+    return this.emit({ _tag: "AbortFailed", version: UploadEvent.version, at: this.now, key, error })
   }
 
   deferred({ attempt, file }: Upload.Upload, error: UploadError): Effect.Effect<void> {
@@ -144,9 +213,28 @@ export class Account implements FileList.Counter<UploadList.Item> {
     })
   }
 
-  uploaded({ attempt, file, sent, startedAt }: Upload.Upload, etag: string | undefined): Effect.Effect<void> {
-    const duration = Duration.millis(this.now - startedAt)
-    return this.finished({ _tag: "Uploaded", file, attempts: attempt, bytes: sent, duration, etag })
+  uploaded(
+    { attempt, file, handedOut, resumedBytes, startedAt }: Upload.Upload,
+    { checksum, etag }: Destination.Stored
+  ): Effect.Effect<void> {
+    return this.finished({
+      _tag: "Uploaded",
+      file,
+      attempts: attempt,
+      bytes: handedOut + resumedBytes,
+      resumedBytes,
+      duration: Duration.millis(this.now - startedAt),
+      etag,
+      checksum
+    })
+  }
+
+  skipped({ file, size }: Upload.Upload, reason: string, uploadedBefore: boolean): Effect.Effect<void> {
+    if (uploadedBefore && size !== undefined) {
+      this.tally.bytesResumed += size
+      this.record(UploadMetrics.resumedBytes, size)
+    }
+    return this.finished({ _tag: "Skipped", file, reason })
   }
 
   failed({ attempt, file, startedAt }: Upload.Upload, error: UploadError): Effect.Effect<void> {

@@ -1,5 +1,5 @@
 /**
- * The body of one attempt: the source's bytes, counted, paced and checked on their way to the destination.
+ * The body of one request: bytes of the source, counted, paced, summed and checked on their way to the destination.
  *
  * The last block is held back until the source has ended where it should and its fingerprint is what it was, so that a
  * destination never completes an object from a source that was cut short, grew or changed.
@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "../Bandwidth.js"
 import type * as ByteSource from "../ByteSource.js"
+import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import { SourceChanged } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
@@ -20,12 +21,21 @@ const onePiece = 1024 * 1024
 
 const defaultBlockSize = 256 * 1024
 
+/** How many bytes a body of `size` holds in memory at once, where its destination does not take it whole. */
+export const buffered = (size: number | undefined): number =>
+  size !== undefined && size <= onePiece ? size : 2 * defaultBlockSize
+
 /** Whose bytes these are, and who is told of what happens to them. */
 export interface Owner {
   readonly source: ByteSource.ByteSource
+  /** Where in the source the body begins. */
+  readonly offset: number
   readonly size: number | undefined
+  /** Whether the body goes to the end of the source, which then must not have more. */
+  readonly toEnd: boolean
   /** What the source's fingerprint has to be at the end, where it has one. */
   readonly fingerprint: string | undefined
+  readonly checksum: Checksum.Algorithm | undefined
   readonly clock: Clock.Clock
   /** The source is about to be read. */
   readonly onOpen: () => void
@@ -42,9 +52,10 @@ export interface Owner {
   readonly onSourceError: (error: SourceError) => void
 }
 
-export class UploadBody implements Destination.Body {
-  private readonly owner: Owner
-  private readonly bandwidth: Bandwidth.Bandwidth
+/** What a body with its bytes at hand and one without have in common. */
+abstract class OwnedBody {
+  protected readonly owner: Owner
+  protected readonly bandwidth: Bandwidth.Bandwidth
 
   constructor(owner: Owner, bandwidth: Bandwidth.Bandwidth) {
     this.owner = owner
@@ -60,53 +71,6 @@ export class UploadBody implements Destination.Body {
     return size !== undefined && size <= onePiece && (bandwidth.bytesPerSecond === Infinity || size <= bandwidth.unit)
   }
 
-  get bytes(): Effect.Effect<Uint8Array, SourceError> {
-    return Effect.suspend(() => {
-      this.owner.onOpen()
-      this.owner.onWait()
-      return Effect.flatMap(this.owner.source.bytes(wholeSource), (block) => {
-        this.owner.onGo()
-        const problem = wrongSize(this.size, block.length)
-        if (problem !== undefined) return Effect.fail(problem)
-        const { unchanged } = this
-        return unchanged === undefined
-          ? this.handOut(block, true)
-          : Effect.flatMap(unchanged, () => this.handOut(block, true))
-      })
-      // Not `tapError`: that has a step for success too.
-    }).pipe(Effect.catchAllCause((cause) => {
-      const error = Cause.failureOption(cause)
-      if (Option.isSome(error)) this.owner.onSourceError(error.value)
-      return Effect.failCause(cause)
-    }))
-  }
-
-  stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
-    Uint8Array,
-    SourceError
-  > {
-    const { bandwidth, owner } = this
-    const sliceSize = () => bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, bandwidth.unit)
-    return Stream.suspend(() => {
-      let reading = false
-      owner.onOpen()
-      owner.onWait()
-      const heard = Effect.sync(() => {
-        if (reading) owner.onRead()
-        else owner.onGo()
-        reading = true
-      })
-      // An empty source is heard from at its end.
-      const blocks = Stream.concat(Stream.tap(owner.source.read(wholeSource), () => heard), Stream.execute(heard))
-      const checked = heldBack(slices(blocks, sliceSize), owner.size, this.unchanged ?? Effect.void)
-      return this.unchanged === undefined ? checked : Stream.concat(Stream.execute(this.unchanged), checked)
-    }).pipe(
-      Stream.mapEffect((block) => this.handOut(block, false)),
-      Stream.concat(Stream.execute(Effect.sync(() => owner.onEnd()))),
-      Stream.tapError((error) => this.noteSourceError(error))
-    )
-  }
-
   unwatched<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       this.owner.onWait()
@@ -116,24 +80,12 @@ export class UploadBody implements Destination.Body {
     })
   }
 
-  private noteSourceError(error: SourceError): Effect.Effect<void> {
-    return Effect.sync(() => this.owner.onSourceError(error))
-  }
-
-  /** Checks that the source is still what it was; nothing where it cannot change. */
-  private get unchanged(): Effect.Effect<unknown, SourceError> | undefined {
-    const { fingerprint, source } = this.owner
-    return source.fingerprint === undefined || fingerprint === undefined
-      ? undefined
-      : Effect.filterOrFail(
-        source.fingerprint,
-        (now) => now === fingerprint,
-        () => new SourceChanged({ reason: "Modified", detail: "The file was modified while it was uploaded." })
-      )
+  protected sliceSize(blockSize: number): number {
+    return this.bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, this.bandwidth.unit)
   }
 
   /** Called at the moment at which the block is to go: where the bandwidth allows, it goes in the call. */
-  private handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
+  protected handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
     const { bandwidth, owner } = this
     const sent = () => {
       owner.onSent(block.length)
@@ -146,7 +98,130 @@ export class UploadBody implements Destination.Body {
   }
 }
 
-const wholeSource: ByteSource.Range = { offset: 0 }
+export class UploadBody extends OwnedBody implements Destination.Body {
+  checksum: Checksum.Checksum | undefined = undefined
+
+  get bytes(): Effect.Effect<Uint8Array, SourceError> {
+    return Effect.flatMap(this.read, (block) => this.handOut(block, true))
+  }
+
+  get whole(): Effect.Effect<Destination.Body, SourceError> {
+    return Effect.map(this.read, (bytes) => new WholeBody(this.owner, this.bandwidth, bytes, this.checksum))
+  }
+
+  stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
+    Uint8Array,
+    SourceError
+  > {
+    const { owner } = this
+    return Stream.suspend(() => {
+      let reading = false
+      owner.onOpen()
+      owner.onWait()
+      const heard = Effect.sync(() => {
+        if (reading) owner.onRead()
+        else owner.onGo()
+        reading = true
+      })
+      const fold = owner.checksum === undefined ? undefined : Checksum.make(owner.checksum)
+      const summed = Effect.sync(() => {
+        this.checksum = fold?.checksum()
+      })
+      // An empty source is heard from at its end.
+      const blocks = Stream.concat(Stream.tap(owner.source.read(this.range), () => heard), Stream.execute(heard))
+      const checked = heldBack(
+        slices(blocks, () => this.sliceSize(blockSize)),
+        owner.size,
+        Effect.zipRight(this.unchanged ?? Effect.void, summed),
+        (block) => fold?.update(block)
+      )
+      return this.unchanged === undefined ? checked : Stream.concat(Stream.execute(this.unchanged), checked)
+    }).pipe(
+      Stream.mapEffect((block) => this.handOut(block, false)),
+      Stream.concat(Stream.execute(Effect.sync(() => owner.onEnd()))),
+      Stream.tapError((error) => Effect.sync(() => owner.onSourceError(error)))
+    )
+  }
+
+  /** What to read: at the end of the source one byte more than there should be, so that growth is seen. */
+  private get range(): ByteSource.Range {
+    const { offset, size, toEnd } = this.owner
+    return size === undefined ? { offset } : { offset, length: toEnd ? size + 1 : size }
+  }
+
+  /** All bytes, checked. */
+  private get read(): Effect.Effect<Uint8Array, SourceError> {
+    return Effect.suspend(() => {
+      const { owner } = this
+      owner.onOpen()
+      owner.onWait()
+      return Effect.flatMap(owner.source.bytes(this.range), (block) => {
+        owner.onGo()
+        const problem = wrongSize(owner.size, block.length)
+        if (problem !== undefined) return Effect.fail(problem)
+        if (owner.checksum !== undefined) this.checksum = Checksum.of(owner.checksum, block)
+        const { unchanged } = this
+        return unchanged === undefined ? Effect.succeed(block) : Effect.as(unchanged, block)
+      })
+      // Not `tapError`: that has a step for success too.
+    }).pipe(Effect.catchAllCause((cause) => {
+      const error = Cause.failureOption(cause)
+      if (Option.isSome(error)) this.owner.onSourceError(error.value)
+      return Effect.failCause(cause)
+    }))
+  }
+
+  /** Checks that the source is still what it was; nothing where it cannot change. */
+  private get unchanged(): Effect.Effect<unknown, SourceError> | undefined {
+    const { fingerprint, source } = this.owner
+    return source.fingerprint === undefined || fingerprint === undefined
+      ? undefined
+      : Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, modified)
+  }
+}
+
+/** A body whose bytes are in memory, and have been checked. */
+class WholeBody extends OwnedBody implements Destination.Body {
+  private readonly all: Uint8Array
+  readonly checksum: Checksum.Checksum | undefined
+
+  constructor(
+    owner: Owner,
+    bandwidth: Bandwidth.Bandwidth,
+    all: Uint8Array,
+    checksum: Checksum.Checksum | undefined
+  ) {
+    super(owner, bandwidth)
+    this.all = all
+    this.checksum = checksum
+  }
+
+  override get size(): number {
+    return this.all.length
+  }
+
+  get bytes(): Effect.Effect<Uint8Array> {
+    return Effect.suspend(() => this.handOut(this.all, true))
+  }
+
+  get whole(): Effect.Effect<Destination.Body> {
+    return Effect.succeed(this)
+  }
+
+  stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
+    Uint8Array
+  > {
+    const { all, owner } = this
+    return slices(all.length === 0 ? Stream.empty : Stream.succeed(all), () => this.sliceSize(blockSize)).pipe(
+      Stream.mapEffect((block) => this.handOut(block, false)),
+      Stream.concat(Stream.execute(Effect.sync(() => owner.onEnd())))
+    )
+  }
+}
+
+/** The failure of a source that is not what it was. */
+export const modified = (): SourceChanged =>
+  new SourceChanged({ reason: "Modified", detail: "The file was modified while it was uploaded." })
 
 const wrongSize = (size: number | undefined, bytes: number): SourceChanged | undefined =>
   size === undefined || bytes === size
@@ -176,7 +251,8 @@ const slices = <E>(
 const heldBack = (
   blocks: Stream.Stream<Uint8Array, SourceError>,
   size: number | undefined,
-  atEnd: Effect.Effect<unknown, SourceError>
+  atEnd: Effect.Effect<unknown, SourceError>,
+  onBlock: (block: Uint8Array) => void
 ): Stream.Stream<Uint8Array, SourceError> => {
   let read = 0
   let held: Uint8Array | undefined
@@ -189,6 +265,7 @@ const heldBack = (
     Stream.filter(blocks, (block) => block.length > 0),
     (block) => {
       read += block.length
+      onBlock(block)
       return size !== undefined && read > size ? Effect.fail(wrongSize(size, read)!) : Effect.succeed(swap(block))
     }
   )

@@ -3,6 +3,10 @@
  *
  * The leader pulls one file, takes a permit and a start for it, hands the lead on and uploads. A worker that ends its
  * file stands by for the lead again. Nothing here knows how a file gets uploaded: that is `Upload`.
+ *
+ * Only so many large files are on their way at once as it takes to use all permits, and one more; those that the list
+ * has beyond that are set aside while small ones go on, and a worker that ends a large file goes on with the next of
+ * them. So neither kind waits for the other.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -13,6 +17,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
+import * as MultipartUpload from "../MultipartUpload.js"
 import * as Upload from "../Upload.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -35,6 +40,8 @@ export interface EngineOptions {
   readonly stallMillis: number
   /** How many failed files are kept for a second round. */
   readonly failuresKept: number
+  readonly onInterrupt: "abort" | "keep"
+  readonly onSourceChange: Upload.OnSourceChange
 }
 
 type State = (typeof RunChanged.Type)["state"]
@@ -49,6 +56,9 @@ const maxStandby = 64
 
 /** How many results may wait to be told before no further files are taken: a slow reader slows the run. */
 const maxTellings = 64
+
+/** How many large files may be set aside before the list has to wait. */
+const maxSetAside = 1_000
 
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
@@ -66,12 +76,18 @@ const emptyList: List = {
 export class Engine implements Crew {
   readonly clock: Clock.Clock
   readonly account: Account
+  readonly context: Upload.Context
+  readonly onInterrupt: "abort" | "keep"
+  readonly onSourceChange: Upload.OnSourceChange
   private readonly options: EngineOptions
-  private readonly context: Upload.Context
   private readonly lead = InFlight.make(1)
   private readonly gate = Effect.unsafeMakeLatch(true)
   private readonly workers = new Set<Worker>()
   private readonly deferred: Array<{ readonly upload: Upload.Upload; readonly error: UploadError }> = []
+  /** The large files that are on their way, and those that have to wait for them. */
+  private readonly large = new Set<Upload.Upload>()
+  private readonly setAside: Array<Upload.Upload> = []
+  private readonly roomForLarge = Effect.unsafeMakeLatch(true)
   private list: List = emptyList
   private state: State
   private ended = false
@@ -87,6 +103,8 @@ export class Engine implements Crew {
     this.clock = options.clock
     this.account = options.account
     this.context = options.context
+    this.onInterrupt = options.onInterrupt
+    this.onSourceChange = options.onSourceChange
     this.state = options.paused ? "Paused" : "Running"
     this.moveGate()
   }
@@ -97,12 +115,15 @@ export class Engine implements Crew {
 
   runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
+      yield* this.context.prepare
       const watch = yield* Effect.forkDaemon(this.watchForStalls)
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
-      return this.account.report(
+      const report = this.account.report(
         this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed"
       )
+      yield* this.context.conclude(report)
+      return report
     }).pipe(Effect.ensuring(Effect.suspend(() => {
       this.ended = true
       return this.account.close
@@ -114,6 +135,7 @@ export class Engine implements Crew {
       yield* this.runRound(list)
       yield* list.close
       if (!this.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound())
+      for (const upload of this.setAside.splice(0)) this.putBack(upload)
       for (const { error, upload } of this.deferred) yield* this.account.failed(upload, error)
       if (this.defect !== undefined) yield* this.defect
     })
@@ -166,7 +188,44 @@ export class Engine implements Crew {
   /** The uploader's limits may have grown. */
   limitsChanged(): void {
     this.moveGate()
+    this.roomForLarge.unsafeOpen()
     this.callLeader()
+  }
+
+  /** How many large files may be on their way at once. */
+  private get largeLimit(): number {
+    const { limit } = this.context.limits.inFlight
+    if (limit === Infinity) return Infinity
+    return Math.ceil(limit / Math.min(limit, MultipartUpload.partsAtOnce(this.context))) + 1
+  }
+
+  /** Lets a large file be on its way, if there is room. */
+  private seat(upload: Upload.Upload): boolean {
+    if (!upload.large || this.large.has(upload)) return true
+    if (this.large.size >= this.largeLimit) {
+      this.roomForLarge.unsafeClose()
+      return false
+    }
+    this.large.add(upload)
+    return true
+  }
+
+  private unseat(upload: Upload.Upload): void {
+    if (this.large.delete(upload)) this.roomForLarge.unsafeOpen()
+  }
+
+  /** The next of the large files that were set aside, if there is room for it. */
+  private unsafeResume(): Upload.Upload | undefined {
+    return this.setAside.length === 0 || this.large.size >= this.largeLimit ? undefined : this.setAside.shift()
+  }
+
+  /** Takes an item for a worker; not a large file that there is no room for, which waits its turn elsewhere. */
+  private take(worker: Worker, item: UploadFile | Upload.Upload): boolean {
+    const upload = worker.take(item)
+    if (this.seat(upload) || this.setAside.length >= maxSetAside) return true
+    this.setAside.push(upload)
+    worker.upload = undefined
+    return false
   }
 
   /** The attempts in flight at this moment. */
@@ -211,7 +270,8 @@ export class Engine implements Crew {
 
   /** Sees to it that somebody stands by, for when there may be room for more. */
   private callLeader(): void {
-    if (this.standby === 0 && this.workers.size > 0 && this.list.mayHaveMore() && !this.stopping) this.fork()
+    if (this.standby > 0 || this.workers.size === 0 || this.stopping) return
+    if (this.setAside.length > 0 || this.list.mayHaveMore()) this.fork()
   }
 
   steps(worker: Worker): Effect.Effect<void> {
@@ -227,6 +287,11 @@ export class Engine implements Crew {
     if (worker.ready && worker.upload !== undefined) return this.begin(worker, worker.upload)
     worker.upload = undefined
     if (this.stopping) return Effect.void
+    const resumed = this.unsafeResume()
+    if (resumed !== undefined) {
+      this.take(worker, resumed)
+      return this.next(worker)
+    }
     if (!worker.leading) {
       if (!this.lead.unsafeTake(1)) return this.standBy(worker)
       this.leads(worker)
@@ -265,7 +330,6 @@ export class Engine implements Crew {
 
   /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
   private unsafeNext(worker: Worker): boolean {
-    const { inFlight, rate } = this.context.limits
     if (!this.gateOpen) return false
     const item = this.list.unsafePull()
     if (item === FileList.pending || item === FileList.end) return false
@@ -273,15 +337,12 @@ export class Engine implements Crew {
       worker.decided = item
       return false
     }
-    const upload = worker.take(item)
-    if (!inFlight.unsafeTake(1)) return false
-    upload.holdsPermit = true
-    return rate.unsafeTake(this.clock)
+    return this.take(worker, item) && worker.upload !== undefined && this.seat(worker.upload) &&
+      Upload.unsafeReady(this.context, worker.upload)
   }
 
   /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left, or none is wanted. */
   private next(worker: Worker): Effect.Effect<void> {
-    const { inFlight, rate } = this.context.limits
     return Effect.gen(this, function*() {
       if (worker.decided !== undefined) {
         const { decided } = worker
@@ -290,16 +351,16 @@ export class Engine implements Crew {
       }
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
-        const ready = this.stopping ? FileList.end : this.list.unsafePull()
+        const ready = this.stopping ? FileList.end : this.unsafeResume() ?? this.list.unsafePull()
         const item = ready === FileList.pending ? yield* this.list.pull : ready
         if (item === FileList.end) return Effect.void
-        if (isUpload(item)) worker.take(item)
+        if (isUpload(item)) this.take(worker, item)
         else yield* this.account.finished(item)
       }
       const { upload } = worker
+      while (!this.seat(upload)) yield* this.roomForLarge.await
       while (!worker.ready) {
-        if (!upload.holdsPermit) yield* inFlight.take(1, () => upload.holdsPermit = true)
-        yield* rate.take
+        yield* Upload.ready(this.context, upload)
         if (this.gateOpen && !this.stopping) {
           worker.ready = true
         } else {
@@ -317,6 +378,7 @@ export class Engine implements Crew {
 
   /** A file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
+    this.unseat(upload)
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
   }
 
@@ -356,6 +418,12 @@ export class Engine implements Crew {
   private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
+      if (upload !== undefined && upload.stored !== undefined) {
+        this.unseat(upload)
+        Upload.acknowledge(this.context, upload)
+        const told = this.account.uploaded(upload, upload.stored)
+        return Cause.isInterruptedOnly(exit.cause) ? told : Effect.zipRight(told, this.die(exit.cause))
+      }
       if (!Cause.isInterruptedOnly(exit.cause)) {
         if (upload !== undefined) Upload.abandon(this.context, upload)
         return this.die(exit.cause)
@@ -366,6 +434,7 @@ export class Engine implements Crew {
         return Effect.void
       }
       if (upload === undefined) return Effect.void
+      this.unseat(upload)
       Upload.abandon(this.context, upload)
       if (upload.attempt > upload.roundStart) return this.account.interrupted(upload)
       this.putBack(upload)
@@ -385,11 +454,16 @@ export class Engine implements Crew {
     const { stallMillis } = this.options
     if (stallMillis === Infinity) return Effect.void
     let wait = stallMillis
-    for (const { fiber, upload } of this.workers) {
-      if (upload?.state !== "Attempt" || upload.waits > 0) continue
-      const left = upload.lastByteAt + stallMillis - this.now
-      if (left <= 0) fiber?.unsafeInterruptAsFork(FiberId.none)
+    const look = (transfer: { readonly lastByteAt: number; readonly waits: number }, cut: () => void) => {
+      if (transfer.waits > 0) return
+      const left = transfer.lastByteAt + stallMillis - this.now
+      if (left <= 0) cut()
       else if (left < wait) wait = left
+    }
+    for (const { fiber, upload } of this.workers) {
+      if (upload?.state !== "Attempt") continue
+      if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall()) }
+      else look(upload, () => fiber?.unsafeInterruptAsFork(FiberId.none))
     }
     return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watchForStalls)
   })
@@ -402,7 +476,8 @@ export class Engine implements Crew {
     this.backoffs += 1
     this.moveGate()
     this.callLeader()
-    return this.account.retrying(upload, upload.roundStart + this.context.retry.attempts, delayMillis, error)
+    const attempts = upload.roundStart + this.context.retry.attempts
+    return this.account.retrying(upload, { attempt: upload.attempt, attempts, delayMillis }, error)
   }
 
   tellingStarted(): void {
@@ -421,7 +496,9 @@ export class Engine implements Crew {
   }
 
   settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
-    if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.etag)
+    this.unseat(upload)
+    if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
+    if (outcome._tag === "Skipped") return this.account.skipped(upload, outcome.reason, outcome.uploadedBefore)
     if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
       return this.account.failed(upload, outcome.error)
     }

@@ -17,6 +17,7 @@ export class Tally implements Progress.Progress {
   bytesFound = 0
   bytesUploaded = 0
   bytesInFlight = 0
+  bytesResumed = 0
   attempts = 0
   retries = 0
 
@@ -33,11 +34,23 @@ export class Tally implements Progress.Progress {
     this.bytesFound += bytes
   }
 
+  /** The size of a file is not what it was listed with. */
+  relisted(before: number | undefined, now: number | undefined): void {
+    this.bytesFound += (now ?? 0) - (before ?? 0)
+  }
+
   attemptStarted(attempt: number): void {
-    this.inFlight += 1
-    if (this.inFlight > this.peakInFlight) this.peakInFlight = this.inFlight
     this.attempts += 1
     if (attempt > 1) this.retries += 1
+  }
+
+  requestStarted(): void {
+    this.inFlight += 1
+    if (this.inFlight > this.peakInFlight) this.peakInFlight = this.inFlight
+  }
+
+  requestEnded(): void {
+    this.inFlight -= 1
   }
 
   /** Bytes of a file of unknown size are found when they are sent. */
@@ -48,7 +61,6 @@ export class Tally implements Progress.Progress {
 
   /** What an attempt sent is acknowledged, or is taken back. */
   attemptEnded(bytesSent: number, acknowledged: boolean, sizeKnown: boolean): void {
-    this.inFlight -= 1
     this.bytesInFlight -= bytesSent
     if (acknowledged) this.bytesUploaded += bytesSent
     else if (!sizeKnown) this.bytesFound -= bytesSent

@@ -5,6 +5,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Limits from "../Limits.js"
+import type * as MultipartUpload from "../MultipartUpload.js"
 import * as Upload from "../Upload.js"
 import type { UploadError } from "../UploadError.js"
 import type { UploadFile } from "../UploadFile.js"
@@ -13,8 +14,11 @@ import type { Account } from "./account.js"
 
 /** What a worker tells to the run that it is of. */
 export interface Crew {
+  readonly context: Upload.Context
   readonly clock: Clock.Clock
   readonly account: Account
+  readonly onInterrupt: "abort" | "keep"
+  readonly onSourceChange: Upload.OnSourceChange
   readonly backoff: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   readonly backoffEnded: () => void
   /** Somebody is told of a result, and may be slow. */
@@ -45,8 +49,16 @@ export class Worker implements Upload.Observer {
     return this.crew.clock
   }
 
+  get onInterrupt(): "abort" | "keep" {
+    return this.crew.onInterrupt
+  }
+
+  get onSourceChange(): Upload.OnSourceChange {
+    return this.crew.onSourceChange
+  }
+
   take(item: UploadFile | Upload.Upload): Upload.Upload {
-    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(item, this)
+    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(this.crew.context, item, this)
     upload.observer = this
     this.upload = upload
     return upload
@@ -58,6 +70,38 @@ export class Worker implements Upload.Observer {
 
   sent(upload: Upload.Upload, bytes: number): void {
     this.crew.account.sent(upload, bytes)
+  }
+
+  takenBack(upload: Upload.Upload, bytes: number): void {
+    this.crew.account.takenBack(upload, bytes)
+  }
+
+  requestStarted(): void {
+    this.crew.account.requestStarted()
+  }
+
+  requestEnded(): void {
+    this.crew.account.requestEnded()
+  }
+
+  requestRetried(upload: Upload.Upload, retry: MultipartUpload.RequestRetry): Effect.Effect<void> {
+    return this.crew.account.requestRetried(upload, retry)
+  }
+
+  resumed(upload: Upload.Upload, bytes: number, parts: number): Effect.Effect<void> {
+    return this.crew.account.resumed(upload, bytes, parts)
+  }
+
+  restarted(upload: Upload.Upload, reason: MultipartUpload.RestartReason): Effect.Effect<void> {
+    return this.crew.account.restarted(upload, reason)
+  }
+
+  abortFailed(upload: Upload.Upload, error: UploadError): Effect.Effect<void> {
+    return this.crew.account.abortFailed(upload, error)
+  }
+
+  relisted(upload: Upload.Upload, sizeBefore: number | undefined): void {
+    this.crew.account.tally.relisted(sizeBefore, upload.size)
   }
 
   attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {

@@ -27,6 +27,7 @@ const floors: Record<string, number> = {
   FilesNode: 1,
   InFlight: 1,
   Journal: 1,
+  JournalNode: 1,
   Limits: 1,
   MachineNode: 1,
   RateLimit: 1,

@@ -1,0 +1,298 @@
+/**
+ * A journal in a directory, so that uploads go on after a crash. For Node.
+ *
+ * The directory is the journal's own (0700): the file `journal`, to which a line is added for each record, and `lock`,
+ * which is there while a process uses it. A record that was torn by a crash is dropped, a damaged one is passed over,
+ * and those behind it count. The file is rewritten as it grows, so that its size follows what is unfinished: a part
+ * takes about 100 bytes, a finished file 39 until its run has ended. It holds keys and upload ids: keep it private.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Disk from "./internal/journalDiskNode.js"
+import * as Lock from "./internal/journalLockNode.js"
+import * as Record from "./internal/journalRecordNode.js"
+import type { Replay } from "./internal/journalReplayNode.js"
+import { Writer } from "./internal/journalWriterNode.js"
+import { Journal, JournalError } from "./Journal.js"
+import type { Session } from "./Journal.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The journal's own directory; made where it is not there. */
+  readonly directory: string
+  /** The name of the destination, without secrets. A journal of another one is refused. */
+  readonly destination: string
+  /** The name of what is uploaded, for people. */
+  readonly source?: string | undefined
+  /**
+   * Whether what is written is forced to the disk before it counts as written: slower, and safe from a power cut. The
+   * death of the process loses nothing either way. Defaults to `false`.
+   */
+  readonly fsync?: boolean | undefined
+}
+
+/**
+ * The options' defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { fsync: false } as const
+
+/**
+ * What a journal holds, for people to look at.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Contents {
+  readonly destination: string
+  readonly source: string | undefined
+  /** When the journal was begun, in milliseconds since the epoch. */
+  readonly createdAt: number
+  /** The multipart uploads that have not ended. */
+  readonly sessions: ReadonlyArray<Session>
+  /** What processes may have left things at the destination under. */
+  readonly owners: ReadonlyArray<string>
+  /** How many files the unfinished run has uploaded. */
+  readonly finished: number
+}
+
+/**
+ * Reads the journal in a directory, and neither locks nor changes it; a process may be writing to it meanwhile.
+ *
+ * Fails with `Unusable` where there is none, or where it cannot be read.
+ *
+ * @example
+ * ```ts
+ * import * as JournalNode from "@sluice/core/JournalNode"
+ * import { Console, Effect } from "effect"
+ *
+ * const listUploads = Effect.flatMap(JournalNode.readDirectory("/var/lib/sluice/photos"), ({ destination, sessions }) =>
+ *   Effect.forEach(sessions, ({ key, parts }) => Console.log(`${destination} ${key}: ${parts.size} parts stored`)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const readDirectory = (directory: string): Effect.Effect<Contents, JournalError> =>
+  Effect.scoped(
+    Effect.gen(function*() {
+      const file = yield* Effect.acquireRelease(Disk.open(directory, "read"), closeOpened)
+      if (file === undefined) return yield* Effect.fail(Disk.unusable(`There is no journal in ${directory}.`))
+      const { finished, header, state } = yield* understand(directory, file)
+      if (header === undefined) return yield* Effect.fail(Disk.unusable(`The journal in ${directory} is empty.`))
+      return {
+        destination: header.destination,
+        source: header.source,
+        createdAt: header.createdAt,
+        sessions: state.sessions,
+        owners: [...state.owners],
+        finished: finished.size
+      }
+    })
+  )
+
+/**
+ * A journal in a directory, for one process at a time.
+ *
+ * Fails with `Locked` where another process, or another layer of this one, is using the directory; with `Foreign`
+ * where the journal there is another destination's; with `Newer` where a later version has written it; and with
+ * `Unusable` where it cannot be read or written, or where others may write to the directory. In all of these cases the
+ * journal is left as it was.
+ *
+ * What is noted is written within 5 ms, or as soon as 64 records wait. When the disk is full, whoever waits for a record
+ * fails with `Unusable`; what was written stays, and what was noted is written when there is space again. `wasFinished`
+ * knows the files that were in the journal when it was opened, in 27 to 43 bytes of memory each; what finishes
+ * afterwards takes no memory, and is known when it is opened again.
+ *
+ * @example
+ * ```ts
+ * import * as JournalNode from "@sluice/core/JournalNode"
+ *
+ * const JournalLayer = JournalNode.layerDirectory({
+ *   directory: "/var/lib/sluice/photos",
+ *   destination: "https://storage.example.org/photos",
+ *   source: "/home/ada/photos"
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDirectory = (options: Options): Layer.Layer<Journal, JournalError> =>
+  Layer.scoped(Journal, make(options))
+
+/**
+ * Opens a journal in a directory until the scope ends; see `layerDirectory`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Journal["Type"], JournalError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { destination, directory, fsync = defaults.fsync, source } = options
+    yield* Disk.prepareDirectory(directory)
+    const lock = yield* Lock.acquire(directory)
+    const fresh: Record.Header = { destination, source, createdAt: yield* Clock.currentTimeMillis }
+    return yield* Effect.uninterruptible(Effect.gen(function*() {
+      const { file, replay } = yield* openOrCreate(directory, fresh)
+      const header = { destination, source: source ?? replay.header?.source, createdAt: replay.header?.createdAt ?? 0 }
+      const writer = new Writer({ directory, fsync, header, lock }, replay, file)
+      yield* writer.run
+      if (replay.damaged > 0) {
+        yield* Effect.logWarning(
+          `The journal in ${directory} was damaged in ${replay.damaged} places; the rest is used.`
+        )
+      }
+      yield* writer.tidy({ always: replay.damaged > 0 || header.source !== replay.header?.source })
+      return journalOf(writer, replay)
+    }))
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const closeOpened = (file: Disk.Opened | undefined): Effect.Effect<void> =>
+  file === undefined ? Effect.void : Disk.close(file.descriptor)
+
+/** What the file holds. Without a header there is nothing: it is empty, or was torn while it was made. */
+const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay, JournalError> =>
+  Effect.gen(function*() {
+    const failed = Effect.mapError(Disk.failedTo(directory, "be read"))
+    const replay = yield* failed(Disk.replay(file))
+    if (replay.newer) {
+      return yield* Effect.fail(
+        new JournalError({
+          reason: "Newer",
+          detail: `The journal in ${directory} was written by a later version of Sluice, and only that can use it.`
+        })
+      )
+    }
+    if (replay.header === undefined && !Record.isTornHeader(yield* failed(Disk.firstBytes(file)))) {
+      return yield* Effect.fail(
+        Disk.unusable(
+          `${
+            Disk.fileIn(directory)
+          } does not begin as a journal does: it is damaged, or something else. Move it away ` +
+            "to begin a new one."
+        )
+      )
+    }
+    return replay
+  })
+
+interface Ready {
+  readonly file: Disk.Opened
+  readonly replay: Replay
+}
+
+/** Opens the file, and drops what was torn at its end. Nothing is changed before all of it was understood. */
+const openOrCreate = (directory: string, fresh: Record.Header): Effect.Effect<Ready, JournalError> =>
+  Effect.gen(function*() {
+    const file = yield* Disk.open(directory, "write")
+    if (file === undefined) return yield* create(directory, fresh)
+    return yield* Effect.gen(function*() {
+      const replay = yield* understand(directory, file)
+      if (replay.header === undefined) return yield* Effect.zipLeft(create(directory, fresh), closeOpened(file))
+      if (replay.header.destination !== fresh.destination) {
+        return yield* Effect.fail(
+          new JournalError({
+            reason: "Foreign",
+            detail: `The journal in ${directory} is for ${replay.header.destination}, not for ${fresh.destination}.`
+          })
+        )
+      }
+      return { file: yield* Disk.cut(directory, file, replay.end), replay }
+    }).pipe(Effect.tapErrorCause(() => closeOpened(file)))
+  })
+
+const create = (directory: string, fresh: Record.Header): Effect.Effect<Ready, JournalError> =>
+  Effect.gen(function*() {
+    const file = yield* Disk.replace(directory, { text: Record.header(fresh) })
+    return { file, replay: yield* Disk.replay(file) }
+  }).pipe(Effect.mapError(Disk.failedTo(directory, "be made")))
+
+const journalOf = (writer: Writer, { finished, state }: Replay): Journal["Type"] =>
+  Journal.of({
+    session: (key) => Option.fromNullable(state.session(key)),
+    sessions: Effect.sync(() => state.sessions),
+    begin: (intent) =>
+      Effect.suspend(() => {
+        const tooLong = refuse(intent.key, intent.token, intent.fingerprint)
+        if (tooLong !== undefined) return Effect.fail(tooLong)
+        const entry = state.begin(intent)
+        state.record(entry, writer.note(Record.begin(entry.number, intent)))
+        return writer.settled
+      }),
+    created: (key, uploadId) =>
+      Effect.suspend(() => {
+        const entry = state.entries.get(key)
+        const tooLong = refuse(uploadId)
+        if (tooLong !== undefined) return Effect.fail(tooLong)
+        if (entry !== undefined) {
+          entry.uploadId = uploadId
+          state.record(entry, writer.note(Record.created(entry.number, uploadId)))
+        }
+        return writer.settled
+      }),
+    partStored: (key, part) => {
+      const entry = state.entries.get(key)
+      if (entry === undefined) return
+      const recorded = writer.note(Record.part(entry.number, part))
+      if (!entry.parts.has(part.number)) state.record(entry, recorded)
+      entry.parts.set(part.number, part)
+    },
+    flush: writer.settled,
+    ended: (key) => {
+      const entry = state.end(key)
+      if (entry !== undefined) writer.note(Record.ended(entry.number))
+    },
+    finished: (file) => {
+      const digest = Record.digestOf(file)
+      if (finished.has(digest)) return
+      if (finished.hasKey(digest)) finished.set(digest)
+      writer.noteFinished(Record.finished(digest))
+    },
+    wasFinished: (file) => finished.has(Record.digestOf(file)),
+    runEnded: Effect.suspend(() => {
+      finished.clear()
+      writer.noteRunEnded()
+      return writer.settled
+    }),
+    owners: Effect.sync(() => [...state.owners]),
+    own: (owner) =>
+      Effect.suspend(() => {
+        const tooLong = refuse(owner)
+        if (tooLong !== undefined) return Effect.fail(tooLong)
+        if (!state.owners.has(owner)) {
+          state.owners.add(owner)
+          writer.noteOwned(owner)
+        }
+        return writer.settled
+      }),
+    disown: (owner) =>
+      Effect.suspend(() => {
+        if (state.owners.delete(owner)) writer.noteDisowned(owner)
+        return writer.settled
+      })
+  })
+
+/** A record that is too long could be written, but not read. A character takes up to 6 bytes. */
+const refuse = (...texts: ReadonlyArray<string | undefined>): JournalError | undefined => {
+  const length = texts.reduce((sum, text) => sum + (text?.length ?? 0), 0)
+  return length * 6 < Record.longest - 1024
+    ? undefined
+    : Disk.unusable(
+      `A name of ${length} characters is too long for a journal: it begins with ${texts[0]?.slice(0, 60)}.`
+    )
+}

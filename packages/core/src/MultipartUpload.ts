@@ -1,0 +1,516 @@
+/**
+ * One large file on its way: create, parts, complete; and abort or keep on anything else.
+ *
+ * Every request takes a permit of the shared budget, memory for its body and a start of the rate limit, and none of
+ * them is held during a backoff. Parts go up several at once, where the destination allows that, each with its own
+ * attempts. When the last part is stored the source is looked at once more, the journal is flushed, and `complete` is
+ * called; from there on an interruption waits. A `complete` whose answer is lost is settled by looking.
+ *
+ * With a journal, what is stored is written down, and an upload that was begun by an earlier process goes on: if the
+ * file, the part size and the checksum are what they were. If not, the old upload is aborted and the file begins again.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type { ByteSource } from "./ByteSource.js"
+import type * as Checksum from "./Checksum.js"
+import type * as Destination from "./Destination.js"
+import type * as InFlight from "./InFlight.js"
+import * as Body from "./internal/body.js"
+import * as PartRecords from "./internal/partRecords.js"
+import * as Pieces from "./internal/pieces.js"
+import { bounded, request } from "./internal/requests.js"
+import type * as Requests from "./internal/requests.js"
+import { sendPart } from "./internal/sendPart.js"
+import type { SenderOwner } from "./internal/sendPart.js"
+import { Slot } from "./internal/slot.js"
+import type * as Journal from "./Journal.js"
+import * as PartPlan from "./PartPlan.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import { Rejected } from "./UploadError.js"
+import type { SourceError, UploadError } from "./UploadError.js"
+import type { UploadFile } from "./UploadFile.js"
+
+/**
+ * How large files are sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  /** Files larger than this go up in parts, in bytes. */
+  readonly threshold: number
+  /** The size of a part, in bytes; moved into the destination's limits. */
+  readonly partSize: number
+  /** Parts of one file in flight, at most. */
+  readonly partConcurrency: number
+  /** The checksum of parts and objects, if any. */
+  readonly checksum: Checksum.Algorithm | undefined
+}
+
+/**
+ * What all uploads of one uploader share.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Context extends Requests.RequestContext {
+  readonly destination: Destination.Destination["Type"]
+  /** The budget of bytes in memory. */
+  readonly memory: InFlight.InFlight
+  readonly parts: Settings
+  readonly journal: Journal.Journal["Type"] | undefined
+}
+
+/**
+ * A request that has failed and is made again: one of a part, where it has a number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RequestRetry = Requests.Retry
+
+/**
+ * Why a file that an earlier process has begun begins again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RestartReason = "SourceChanged" | "PartSizeChanged" | "ChecksumChanged" | "SessionGone"
+
+/**
+ * Whose parts these are, and who is told of what happens to them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Owner extends SenderOwner {
+  readonly file: UploadFile
+  readonly source: ByteSource
+  readonly fingerprint: string | undefined
+  readonly modifiedAt: number | undefined
+  /** What becomes of an upload that does not end well, but could go on. */
+  readonly onInterrupt: "abort" | "keep"
+  /** The permit and the start that came with the file are given to its first request. */
+  readonly disownPermit: () => void
+  /** Bytes that an earlier process has stored. */
+  readonly resumed: (bytes: number, parts: number) => Effect.Effect<void>
+  readonly restarted: (reason: RestartReason) => Effect.Effect<void>
+  readonly abortFailed: (error: UploadError) => Effect.Effect<void>
+  /** The object is there, whatever else happens to this fiber. */
+  readonly committed: (stored: Destination.Stored) => void
+}
+
+/**
+ * Whether a file of this size goes up in parts.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const applies = (
+  { destination: { capabilities, multipart }, parts }: Pick<Context, "destination" | "parts">,
+  size: number | undefined
+): boolean =>
+  multipart !== undefined &&
+  (size === undefined ? !capabilities.unknownSize : size > Math.min(parts.threshold, capabilities.maxPutSize))
+
+/**
+ * How many parts of one file may be in flight at once.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const partsAtOnce = ({ destination: { multipart }, parts }: Pick<Context, "destination" | "parts">): number =>
+  multipart?.limits.inOrder === true ? 1 : parts.partConcurrency
+
+/**
+ * The plan of a file, where its size is known and its destination takes parts.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const plan = (
+  { destination: { multipart }, parts }: Pick<Context, "destination" | "parts">,
+  size: number
+): Either.Either<PartPlan.PartPlan, Rejected> =>
+  multipart === undefined
+    ? Either.left(new Rejected({ reason: "Unsupported", detail: "The destination takes no parts." }))
+    : PartPlan.make({ size, partSize: parts.partSize, limits: multipart.limits })
+
+/**
+ * Sends a file in parts. The caller has taken a permit and a start, which the first request uses.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const run = (
+  context: Context,
+  owner: Owner,
+  multipart: Destination.Multipart,
+  size: number | undefined
+): Effect.Effect<Destination.Stored, UploadError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const flow = new Flow(context, owner, multipart, restore)
+      return flow.run(size)
+    })
+  )
+
+/**
+ * Ends a multipart upload that nobody goes on with, with retries and within bounds, and tells whether that worked.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const abort = (
+  context: Context,
+  owner: Requests.RequestOwner,
+  multipart: Destination.Multipart,
+  session: Destination.Session
+): Effect.Effect<Either.Either<void, UploadError>> =>
+  bounded(
+    request(context, owner, () => bounded(multipart.abort(session), requestMillis), { retry: abortRetry }),
+    abortMillis
+  ).pipe(
+    Effect.catchTag("SessionGone", () => Effect.void),
+    Effect.either
+  )
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** How long `create`, `listParts`, `head` and `abort` may take for an answer. */
+const requestMillis = 30_000
+
+/** How long `complete` may take: some destinations put the object together before they answer. */
+const completeMillis = 600_000
+
+/** How long all attempts to abort may take together. */
+const abortMillis = 60_000
+
+const abortRetry = RetryPolicy.make({ attempts: 10, base: "200 millis", cap: "5 seconds", budget: false })
+
+interface Opened {
+  readonly session: Destination.Session
+  readonly resumed: boolean
+  readonly stored: Map<number, Destination.StoredPart>
+}
+
+class Flow {
+  private readonly context: Context
+  private readonly owner: Owner
+  private readonly multipart: Destination.Multipart
+  private readonly restore: Requests.Wait
+  private readonly first: Slot
+  /** What was asked to be completed, where nobody knows whether it was. */
+  private asked: { readonly size: number; readonly checksum: Checksum.Checksum | undefined } | undefined = undefined
+
+  constructor(context: Context, owner: Owner, multipart: Destination.Multipart, restore: Requests.Wait) {
+    this.context = context
+    this.owner = owner
+    this.multipart = multipart
+    this.restore = restore
+    this.first = Slot.adopt(context, owner)
+    owner.disownPermit()
+  }
+
+  private get key(): string {
+    return this.owner.file.key
+  }
+
+  run(size: number | undefined): Effect.Effect<Destination.Stored, UploadError> {
+    return Effect.gen(this, function*() {
+      const plan = size === undefined ? undefined : yield* PartPlan.make({
+        size,
+        partSize: this.context.parts.partSize,
+        limits: this.multipart.limits
+      })
+      const opened = yield* this.open(plan)
+      if (!("session" in opened)) return this.commit(opened)
+      const result = yield* this.restore(Effect.scoped(this.sendParts(opened, plan))).pipe(
+        Effect.flatMap((parts) => this.complete(opened, parts)),
+        Effect.exit
+      )
+      if (Exit.isSuccess(result)) return this.commit(result.value)
+      return yield* this.giveUp(opened.session, result.cause)
+    }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
+  }
+
+  private commit(stored: Destination.Stored): Destination.Stored {
+    this.context.journal?.ended(this.key)
+    this.owner.committed(stored)
+    return stored
+  }
+
+  // ---------------------------------------------------------------------------
+  // beginning, or going on
+  // ---------------------------------------------------------------------------
+
+  private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
+    const { journal } = this.context
+    return Effect.gen(this, function*() {
+      const known = Option.getOrUndefined(journal?.session(this.key) ?? Option.none())
+      const resumed = known === undefined ? undefined : yield* this.goOn(known, plan)
+      return resumed ?? (yield* this.create(plan))
+    })
+  }
+
+  private create(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
+    const { context: { journal, parts: { checksum, partSize } }, key, multipart, owner: { file, fingerprint } } = this
+    return Effect.gen(this, function*() {
+      const token = yield* drawToken
+      yield* written(
+        journal?.begin({
+          key,
+          token,
+          size: plan?.size,
+          fingerprint,
+          partSize: plan?.partSize ?? partSize,
+          checksum,
+          startedAt: this.owner.clock.unsafeCurrentTimeMillis()
+        })
+      )
+      const create = bounded(
+        multipart.create({
+          key,
+          size: plan?.size,
+          checksum,
+          token,
+          contentType: file.contentType,
+          metadata: file.metadata,
+          modifiedAt: this.owner.modifiedAt
+        }),
+        requestMillis
+      )
+      const created = yield* Effect.exit(this.request(create, this.first))
+      if (Exit.isFailure(created)) {
+        // Under a name of ours, what was created without an answer can be removed.
+        if (multipart.ownIds) return yield* this.giveUp({ key, uploadId: token }, created.cause)
+        journal?.ended(key)
+        return yield* Effect.failCause(created.cause)
+      }
+      const uploadId = created.value
+      const opened: Opened = { session: { key, uploadId }, resumed: false, stored: new Map() }
+      const noted = yield* Effect.exit(written(uploadId === token ? undefined : journal?.created(key, uploadId)))
+      return Exit.isSuccess(noted) ? opened : yield* this.giveUp(opened.session, noted.cause)
+    })
+  }
+
+  /** Goes on with what an earlier process has begun; `undefined` where that cannot be. */
+  private goOn(
+    known: Journal.Session,
+    plan: PartPlan.PartPlan | undefined
+  ): Effect.Effect<Opened | Destination.Stored | undefined, UploadError> {
+    const { context: { journal }, key, multipart, owner } = this
+    const uploadId = known.uploadId ?? (multipart.ownIds ? known.token : undefined)
+    if (uploadId === undefined) return Effect.succeed(undefined)
+    const session: Destination.Session = { key, uploadId }
+    return Effect.gen(this, function*() {
+      const difference = this.differenceFrom(known, plan)
+      if (difference !== undefined || plan === undefined) {
+        yield* owner.restarted(difference ?? "SourceChanged")
+        yield* this.abort(session)
+        return undefined
+      }
+      const listed = yield* Effect.either(
+        this.request(bounded(multipart.listParts(session), requestMillis), this.first)
+      )
+      if (Either.isLeft(listed)) {
+        if (listed.left._tag !== "SessionGone") return yield* Effect.fail(listed.left)
+        const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
+        const there = known.parts.size === plan.count ? yield* this.look(plan.size, checksum, false) : Option.none()
+        if (Option.isSome(there)) {
+          yield* owner.resumed(plan.size, plan.count)
+          return there.value
+        }
+        journal?.ended(key)
+        yield* owner.restarted("SessionGone")
+        return undefined
+      }
+      const stored = PartRecords.reconcile(plan, known.parts, listed.right, multipart.limits.inOrder)
+      let bytes = 0
+      for (const part of stored.values()) bytes += part.size
+      yield* owner.resumed(bytes, stored.size)
+      return { session, resumed: true, stored }
+    })
+  }
+
+  /** Why an upload that was begun is not the one that is wanted; `undefined` where it is. */
+  private differenceFrom(known: Journal.Session, plan: PartPlan.PartPlan | undefined): RestartReason | undefined {
+    const { context: { parts: { checksum } }, owner: { fingerprint } } = this
+    if (plan === undefined || known.size !== plan.size) return "SourceChanged"
+    if (known.fingerprint !== fingerprint || fingerprint === undefined) return "SourceChanged"
+    if (known.partSize !== plan.partSize) return "PartSizeChanged"
+    return known.checksum === checksum ? undefined : "ChecksumChanged"
+  }
+
+  // ---------------------------------------------------------------------------
+  // parts
+  // ---------------------------------------------------------------------------
+
+  /** Sends what is not stored yet, and gives all parts by number. */
+  private sendParts({ resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
+    const { context, multipart, owner: { fingerprint, source } } = this
+    const { limits } = multipart
+    const slot = (size: number) => new Slot(context, this.owner, this.memoryFor(size, source.reopenable))
+    return Effect.gen(this, function*() {
+      const { partSize } = context.parts
+      const pieces = plan === undefined || !source.reopenable
+        ? yield* Pieces.sequential({
+          source,
+          sizeOf: plan === undefined ? PartPlan.growing({ partSize, limits }).sizeOf : () => plan.partSize,
+          maxCount: limits.maxCount,
+          total: plan?.size,
+          slot
+        })
+        : Pieces.planned(PartRecords.missing(plan, stored), { plan, source, fingerprint, slot })
+      const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(
+        pieces.next,
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ piece, slot }) =>
+            Effect.flatMap(
+              sendPart(context, this.owner, { multipart, session, resumed, total: plan?.size, piece, slot }),
+              (part) => {
+                stored.set(part.number, part)
+                context.journal?.partStored(session.key, part)
+                return sendOn
+              }
+            )
+        })
+      )
+      const atOnce = Math.min(
+        partsAtOnce(context),
+        plan?.count ?? limits.maxCount,
+        Math.ceil(context.memory.limit / Math.max(1, this.memoryFor(partSize, source.reopenable))) + 1
+      )
+      yield* Effect.forEach(Array.from({ length: atOnce }), () => sendOn, {
+        concurrency: "unbounded",
+        discard: true
+      })
+      return PartRecords.inOrder(stored)
+    })
+  }
+
+  private memoryFor(size: number, reopenable: boolean): number {
+    return this.context.destination.capabilities.wholeBodies === true || !reopenable ? size : Body.buffered(size)
+  }
+
+  // ---------------------------------------------------------------------------
+  // the end
+  // ---------------------------------------------------------------------------
+
+  private complete(
+    { session }: Opened,
+    parts: ReadonlyArray<Destination.StoredPart>
+  ): Effect.Effect<Destination.Stored, UploadError> {
+    const { context, multipart, owner } = this
+    const size = parts.reduce((total, part) => total + part.size, 0)
+    const checksum = PartRecords.combined(context.parts.checksum, parts)
+    const call = Effect.tapError(
+      bounded(
+        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
+        completeMillis
+      ),
+      (error) =>
+        Effect.sync(() => {
+          if (error._tag === "Transient") this.asked = { size, checksum }
+        })
+    )
+    return Effect.gen(this, function*() {
+      yield* this.restore(this.unchanged)
+      yield* written(context.journal?.flush)
+      const result = yield* Effect.exit(this.request(call))
+      if (Exit.isSuccess(result)) {
+        const problem = PartRecords.mismatch(result.value, size, size, checksum)
+        return problem === undefined ? result.value : yield* Effect.fail(problem)
+      }
+      const gone = Option.exists(Cause.failureOption(result.cause), (error) => error._tag === "SessionGone")
+      const there = this.asked !== undefined || gone
+        ? yield* this.look(size, checksum, this.asked !== undefined)
+        : Option.none()
+      return Option.isSome(there) ? there.value : yield* result
+    })
+  }
+
+  /** Fails unless the source is still what it was. */
+  private get unchanged(): Effect.Effect<unknown, SourceError> {
+    const { fingerprint, source } = this.owner
+    return source.fingerprint === undefined || fingerprint === undefined
+      ? Effect.void
+      : Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, Body.modified)
+  }
+
+  /**
+   * Whether the object is there although nobody said so. Its size alone is enough only for who has asked for it to be
+   * completed: an older version could be of the same size.
+   */
+  private look(
+    size: number,
+    checksum: Checksum.Checksum | undefined,
+    sizeIsEnough: boolean
+  ): Effect.Effect<Option.Option<Destination.Stored>> {
+    const { destination: { head } } = this.context
+    if (head === undefined) return Effect.succeedNone
+    return this.request(bounded(head(this.key), requestMillis)).pipe(
+      Effect.map(
+        Option.filter((found) =>
+          PartRecords.isSame(found, { size, checksum, modifiedAt: this.owner.modifiedAt }) ?? sizeIsEnough
+        )
+      ),
+      Effect.catchAllCause(() => Effect.succeedNone)
+    )
+  }
+
+  /** Aborts or keeps the session, and fails; unless it turns out that the object is there after all. */
+  private giveUp(
+    session: Destination.Session,
+    cause: Cause.Cause<UploadError>
+  ): Effect.Effect<Destination.Stored, UploadError> {
+    const { asked, context: { journal }, owner: { onInterrupt } } = this
+    return Effect.gen(this, function*() {
+      const error = Option.getOrUndefined(Cause.failureOption(cause))
+      if (onInterrupt === "keep" && (error === undefined || PartRecords.canGoOn(error))) {
+        yield* Effect.ignore(written(journal?.flush))
+        return yield* Effect.failCause(cause)
+      }
+      yield* this.abort(session)
+      // What was late could have been carried out until now.
+      const there = asked === undefined ? Option.none() : yield* this.look(asked.size, asked.checksum, true)
+      return Option.isSome(there) ? this.commit(there.value) : yield* Effect.failCause(cause)
+    })
+  }
+
+  private abort(session: Destination.Session): Effect.Effect<void> {
+    const { context, multipart, owner } = this
+    return Effect.flatMap(abort(context, owner, multipart, session), (outcome) => {
+      if (Either.isLeft(outcome)) return owner.abortFailed(outcome.left)
+      context.journal?.ended(session.key)
+      return Effect.void
+    })
+  }
+
+  private request<A>(call: Effect.Effect<A, UploadError>, slot?: Slot): Effect.Effect<A, UploadError> {
+    return request(this.context, this.owner, () => call, { slot, wait: this.restore })
+  }
+}
+
+const drawToken: Effect.Effect<string> = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
+  (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
+)
+
+/** What the journal could not write fails the upload: without it, a crash would leave an orphan. */
+const written = (
+  write: Effect.Effect<void, Journal.JournalError> | undefined
+): Effect.Effect<void, Rejected> =>
+  write === undefined ?
+    Effect.void :
+    Effect.mapError(write, (error) =>
+      new Rejected({ reason: "Unexpected", detail: `The journal cannot be written: ${error.message}`, cause: error }))

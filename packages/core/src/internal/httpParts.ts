@@ -1,0 +1,228 @@
+/**
+ * Multipart uploads by `Content-Range`: parts go one after the other to the address of the object itself, and the server
+ * keeps count. This is the wire form of the resumable sessions of Google Cloud Storage.
+ */
+import * as HttpBody from "@effect/platform/HttpBody"
+import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
+import type { HttpMethod } from "@effect/platform/HttpMethod"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type {
+  Body,
+  CompleteRequest,
+  CreateRequest,
+  Head,
+  Multipart,
+  PartRequest,
+  Session,
+  Stored,
+  StoredPart
+} from "../Destination.js"
+import type * as InFlight from "../InFlight.js"
+import type { PartLimits } from "../PartPlan.js"
+import { Conflict, IntegrityMismatch, Rejected, SessionGone, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { discardRest } from "./httpAnswers.js"
+
+/** One request: what is not the same in all of them. */
+export interface WireRequest {
+  readonly method: HttpMethod
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly body?: HttpBody.HttpBody | undefined
+}
+
+/** A server, with everything that requests to it have in common. */
+export interface Wire {
+  readonly name: string
+  readonly requests: InFlight.InFlight
+  /** Sends a request to the address of a key, and reads the answer. */
+  readonly ask: <A>(
+    key: string,
+    request: WireRequest,
+    read: (response: HttpClientResponse) => Effect.Effect<A, UploadError>
+  ) => Effect.Effect<A, UploadError>
+  /** What an answer that is none of those expected means. */
+  readonly refused: (response: HttpClientResponse) => Effect.Effect<never, UploadError>
+}
+
+/** Blocks are small enough that a slow link still moves one within the stall time. */
+const blockSize = 64 * 1024
+
+export const bodyOf = (body: Body, contentType: string | undefined): Effect.Effect<HttpBody.HttpBody, UploadError> => {
+  const type = contentType ?? "application/octet-stream"
+  return body.inOnePiece
+    ? Effect.map(body.bytes, (bytes) => HttpBody.uint8Array(bytes, type))
+    : Effect.succeed(HttpBody.stream(body.stream({ blockSize }), type, body.size))
+}
+
+export const isSuccess = ({ status }: HttpClientResponse): boolean => status >= 200 && status < 300
+
+export const isMissing = ({ status }: HttpClientResponse): boolean => status === 404 || status === 410
+
+/** A look at an object by `HEAD`. */
+export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
+  wire.requests.withPermits(1)(
+    wire.ask(key, { method: "HEAD" }, (response) => {
+      if (isMissing(response)) return Effect.succeed(Option.none())
+      if (!isSuccess(response)) return wire.refused(response)
+      const length = response.headers["content-length"]
+      return length !== undefined && /^\d+$/.test(length)
+        ? Effect.succeed(Option.some({ size: Number(length), etag: response.headers["etag"] }))
+        : Effect.fail(unexpected(wire.name, response, "does not say how large the object is"))
+    })
+  )
+
+const multiple = 256 * 1024
+
+export const limits: PartLimits = {
+  minSize: multiple,
+  maxSize: 2 ** 52,
+  multiple,
+  maxCount: 1_000_000,
+  maxObjectSize: Number.MAX_SAFE_INTEGER,
+  inOrder: true
+}
+
+export const contentRange = (wire: Wire): Multipart => {
+  const { name } = wire
+  // What kind of content it is goes with every part, and a part does not know. After a restart nobody does.
+  const contentTypes = new Map<string, string>()
+
+  // There is nothing to send: the server begins an upload with its first part.
+  const create = ({ contentType, token }: CreateRequest) =>
+    Effect.sync(() => {
+      if (contentType !== undefined) contentTypes.set(token, contentType)
+      return token
+    })
+
+  const forget = ({ uploadId }: Session) => Effect.sync(() => contentTypes.delete(uploadId))
+
+  const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> => {
+    const { body, key, number, offset, total, uploadId } = request
+    const { size } = body
+    if (size === undefined) return Effect.fail(unknownSize(key, number))
+    const end = offset + size
+    const storedPart = (etag: string | undefined): StoredPart => ({ number, size, etag, checksum: body.checksum })
+    const read = (response: HttpClientResponse): Effect.Effect<StoredPart, UploadError> => {
+      if (isMissing(response)) return Effect.fail(sessionGone(request))
+      if (wantsMore(response)) {
+        const persisted = persistedBy(response)
+        return persisted === undefined
+          ? Effect.fail(unexpected(name, response, "does not say in bytes from 0 what it has"))
+          : total !== undefined && persisted > total
+          ? Effect.fail(wrongSize(name, key, total, persisted))
+          : persisted >= end
+          ? Effect.succeed(storedPart(undefined))
+          : persisted < offset
+          ? Effect.fail(sessionGone(request))
+          : Effect.fail(persistedLess(name, number, persisted, end))
+      }
+      if (!isSuccess(response)) return wire.refused(response)
+      return total === end
+        ? Effect.succeed(storedPart(response.headers["etag"]))
+        : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
+    }
+    const send = Effect.suspend(() =>
+      Effect.flatMap(bodyOf(body, contentTypes.get(uploadId)), (httpBody) => {
+        const range = size === 0 ? "*" : `${offset}-${end - 1}`
+        const headers = { "content-range": `bytes ${range}/${total ?? "*"}` }
+        return wire.ask(key, { method: "PUT", headers, body: httpBody }, discarding(read))
+      })
+    )
+    return wire.requests.withPermits(1, (turn) => body.unwatched(turn))(send)
+  }
+
+  /** Asks how far the server is. With the size of the object it is also told that there is no more to come. */
+  const ask = <A>(
+    { key }: Session,
+    size: number | undefined,
+    read: (response: HttpClientResponse) => Effect.Effect<A, UploadError>
+  ): Effect.Effect<A, UploadError> =>
+    wire.requests.withPermits(1)(
+      wire.ask(
+        key,
+        { method: "PUT", headers: { "content-length": "0", "content-range": `bytes */${size ?? "*"}` } },
+        discarding(read)
+      )
+    )
+
+  // The server does not know of parts. One of number 0 stands for all bytes that it has from the first on: whoever uploads
+  // in order needs no more than the sum of the sizes.
+  const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
+    ask(session, undefined, (response) => {
+      // An upload that is over is no session any more.
+      if (isMissing(response) || (isSuccess(response) && !wantsMore(response))) return Effect.fail(sessionGone(session))
+      if (!wantsMore(response)) return wire.refused(response)
+      const persisted = persistedBy(response)
+      return persisted === undefined
+        ? Effect.fail(unexpected(name, response, "does not say in bytes from 0 what it has"))
+        : Effect.succeed(persisted === 0 ? [] : [{ number: 0, size: persisted }])
+    })
+
+  const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
+    Effect.zipLeft(
+      ask(request, request.size, (response): Effect.Effect<Stored, UploadError> => {
+        if (isMissing(response)) return Effect.fail(sessionGone(request))
+        if (wantsMore(response)) return Effect.fail(wrongSize(name, request.key, request.size, persistedBy(response)))
+        if (!isSuccess(response)) return wire.refused(response)
+        const etag = response.headers["etag"]
+        const last = request.parts.at(-1)?.etag
+        return etag !== undefined && last !== undefined && etag !== last
+          ? Effect.fail(new Conflict({ detail: `Somebody else has written ${request.key} to ${name} meanwhile.` }))
+          : Effect.succeed({ etag: etag ?? last })
+      }),
+      forget(request)
+    )
+
+  const abort = (session: Session): Effect.Effect<void, UploadError> =>
+    wire.requests.withPermits(1)(
+      wire.ask(session.key, { method: "DELETE" }, (response) =>
+        isSuccess(response) || endings.has(response.status) ? discardRest(response) : wire.refused(response))
+    ).pipe(Effect.zipRight(forget(session)), Effect.asVoid)
+
+  return { limits, ownIds: true, create, uploadPart, listParts, complete, abort }
+}
+
+/** What servers answer that have no such upload any more, that do not end uploads, or that have ended it (499: Google). */
+const endings: ReadonlySet<number> = new Set([404, 405, 410, 499, 501])
+
+/** Whether the server says that there is more to come. With an address it would be a redirect. */
+const wantsMore = ({ headers, status }: HttpClientResponse): boolean =>
+  status === 202 || (status === 308 && (headers["location"] === undefined || headers["range"] !== undefined))
+
+/** How many bytes from the first on the server has; `undefined` where that cannot be made out. */
+const persistedBy = ({ headers }: HttpClientResponse): number | undefined => {
+  const range = headers["range"]
+  if (range === undefined) return 0
+  const last = /^bytes=0-(\d{1,16})$/.exec(range)?.[1]
+  return last === undefined ? undefined : Number(last) + 1
+}
+
+/** Takes in the rest of an answer that is not shown to anybody. */
+const discarding =
+  <A>(read: (response: HttpClientResponse) => Effect.Effect<A, UploadError>) =>
+  (response: HttpClientResponse): Effect.Effect<A, UploadError> =>
+    isSuccess(response) || wantsMore(response)
+      ? Effect.zipRight(discardRest(response), read(response))
+      : read(response)
+
+const sessionGone = ({ key, uploadId }: Session) =>
+  new SessionGone({ detail: `The server has forgotten the upload ${uploadId} of ${key}.` })
+
+const unexpected = (name: string, { status }: HttpClientResponse, problem: string) =>
+  new Rejected({ reason: "Unexpected", detail: `${name} answered ${status} and ${problem}.` })
+
+const unknownSize = (key: string, number: number) =>
+  new Rejected({ reason: "Unsupported", detail: `Part ${number} of ${key} cannot be sent: its size is not known.` })
+
+const persistedLess = (name: string, number: number, persisted: number, end: number) =>
+  new Transient({
+    reason: "Unavailable",
+    detail: `${name} has stored ${persisted} bytes; with part ${number} it should be ${end}.`
+  })
+
+const wrongSize = (name: string, key: string, size: number, persisted: number | undefined) =>
+  new IntegrityMismatch({
+    reason: "Size",
+    detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
+  })

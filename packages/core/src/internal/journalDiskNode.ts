@@ -1,0 +1,251 @@
+/**
+ * The file of a journal: opening it with care, reading it, writing at an offset, and replacing it whole.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { JournalError } from "../Journal.js"
+import * as Record from "./journalRecordNode.js"
+import { Replay } from "./journalReplayNode.js"
+
+type Failure = NodeJS.ErrnoException
+
+type Callback<A> = (error: Failure | null, value: A) => void
+
+/** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
+export const call = <A = void>(start: (done: Callback<A>) => void): Effect.Effect<A, Failure> =>
+  Effect.uninterruptible(
+    Effect.async<A, Failure>((resume) => {
+      start((error, value) => resume(error === null ? Effect.succeed(value) : Effect.fail(error)))
+    })
+  )
+
+export const unusable = (detail: string, cause?: unknown): JournalError =>
+  new JournalError({ reason: "Unusable", detail, cause })
+
+/** An error for what could not be done with the journal in a directory, such as `be read`. */
+export const failedTo = (directory: string, what: string) => (cause: Failure): JournalError =>
+  unusable(`The journal in ${directory} cannot ${what}: ${cause.message}.`, cause)
+
+export const fileIn = (directory: string): string => path.join(directory, "journal")
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
+
+// What is missing on Windows has no meaning there. Opening a pipe would wait for its other end.
+const carefully = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
+
+/** Makes the directory where it is missing, and refuses one that others could change things in. */
+export const prepareDirectory = (directory: string): Effect.Effect<void, JournalError> =>
+  Effect.gen(function*() {
+    yield* makeDirectory(directory)
+    const { mode, uid } = yield* call<fs.Stats>((done) => fs.stat(directory, done))
+    yield* checkOwner(directory, uid)
+    if (process.getuid !== undefined && (mode & 0o022) !== 0) {
+      yield* Effect.fail(
+        unusable(`Others may write to ${directory}: a journal needs a directory of its own (chmod 700).`)
+      )
+    }
+  }).pipe(Effect.catchAll(failing(directory, "be made")))
+
+// One by one: there are places, such as /proc, where a recursive call of Node never comes back.
+const makeDirectory = (directory: string): Effect.Effect<void, Failure> =>
+  call((done) => fs.mkdir(directory, 0o700, (error) => done(error, undefined))).pipe(
+    Effect.catchIf((error) => error.code === "EEXIST", () => Effect.void),
+    Effect.catchIf(
+      (error) => error.code === "ENOENT" && path.dirname(directory) !== directory,
+      () => Effect.zipRight(makeDirectory(path.dirname(directory)), makeDirectory(directory))
+    )
+  )
+
+const failing = (directory: string, what: string) => (error: Failure | JournalError) =>
+  Effect.fail(error instanceof JournalError ? error : failedTo(directory, what)(error))
+
+const checkOwner = (file: string, uid: number): Effect.Effect<void, JournalError> => {
+  const own = process.getuid?.()
+  return own === undefined || own === uid
+    ? Effect.void
+    : Effect.fail(unusable(`${file} belongs to another user (${uid}), and is not used as a journal.`))
+}
+
+/** An open journal file. */
+export interface Opened {
+  readonly descriptor: number
+  readonly size: number
+}
+
+/** Opens the file, or nothing where it is not there. Whoever opens it has to close it. */
+export const open = (directory: string, mode: "read" | "write"): Effect.Effect<Opened | undefined, JournalError> => {
+  const file = fileIn(directory)
+  const flags = carefully | (mode === "read" ? O_RDONLY : O_RDWR)
+  return call<number>((done) => fs.open(file, flags, done)).pipe(
+    Effect.flatMap((descriptor) =>
+      Effect.gen(function*() {
+        const stat = yield* call<fs.Stats>((done) => fs.fstat(descriptor, done))
+        if (!stat.isFile()) yield* Effect.fail(unusable(`${file} is not a regular file.`))
+        yield* checkOwner(file, stat.uid)
+        if (mode === "write" && (stat.mode & 0o077) !== 0) {
+          yield* call((done) => fs.fchmod(descriptor, 0o600, (error) => done(error, undefined)))
+        }
+        return { descriptor, size: stat.size }
+      }).pipe(Effect.tapErrorCause(() => close(descriptor)))
+    ),
+    Effect.catchAll((error) => {
+      if (error instanceof JournalError) return Effect.fail(error)
+      if (error.code === "ENOENT") return Effect.succeed(undefined)
+      return Effect.fail(
+        error.code === "ELOOP" || error.code === "EMLINK"
+          ? unusable(`${file} is a symbolic link, and is not followed.`, error)
+          : failedTo(directory, "be opened")(error)
+      )
+    }),
+    Effect.uninterruptible
+  )
+}
+
+export const close = (descriptor: number): Effect.Effect<void> =>
+  Effect.ignore(call((done) => fs.close(descriptor, (error) => done(error ?? null))))
+
+const blockSize = 256 * 1024
+
+/** Hands over what the file holds from `start` to `end`, a character for each byte. */
+const readThrough = (
+  descriptor: number,
+  start: number,
+  end: number,
+  take: (text: string) => Effect.Effect<void, Failure> | void
+): Effect.Effect<void, Failure> =>
+  Effect.gen(function*() {
+    const block = Buffer.allocUnsafeSlow(Math.min(blockSize, Math.max(0, end - start)))
+    for (let at = start; at < end;) {
+      const wanted = Math.min(block.length, end - at)
+      const read = yield* call<number>((done) => fs.read(descriptor, block, 0, wanted, at, done))
+      if (read === 0) return
+      at += read
+      const taken = take(block.toString("latin1", 0, read))
+      if (taken !== undefined) yield* taken
+    }
+  })
+
+/** Drops what is behind the last record that is whole. */
+export const cut = (
+  directory: string,
+  { descriptor, size }: Opened,
+  end: number
+): Effect.Effect<Opened, JournalError> =>
+  (end === size ? Effect.void : call((done) => fs.ftruncate(descriptor, end, (error) => done(error, undefined)))).pipe(
+    Effect.mapError(failedTo(directory, "be written")),
+    Effect.as({ descriptor, size: end })
+  )
+
+/** Reads all records. */
+export const replay = ({ descriptor, size }: Opened): Effect.Effect<Replay, Failure> =>
+  Effect.suspend(() => {
+    const replay = new Replay()
+    return Effect.map(readThrough(descriptor, 0, size, (text) => replay.feed(text)), () => {
+      replay.feed("", true)
+      return replay
+    })
+  })
+
+export const firstBytes = ({ descriptor, size }: Opened): Effect.Effect<string, Failure> => {
+  let first = ""
+  return Effect.map(
+    readThrough(descriptor, 0, Math.min(size, Record.longest), (text) => void (first += text)),
+    () => first
+  )
+}
+
+/** Writes all of the text at an offset: when it fails, writing it again there mends what was torn. */
+export const writeAt = (descriptor: number, text: string, offset: number): Effect.Effect<void, Failure> =>
+  Effect.suspend(() => {
+    const bytes = Buffer.from(text, "latin1")
+    const from = (written: number): Effect.Effect<void, Failure> =>
+      written === bytes.length ? Effect.void : Effect.flatMap(
+        call<number>((done) => fs.write(descriptor, bytes, written, bytes.length - written, offset + written, done)),
+        (count) => from(written + count)
+      )
+    return from(0)
+  })
+
+export const sync = (descriptor: number): Effect.Effect<void, Failure> =>
+  call((done) => fs.fdatasync(descriptor, (error) => done(error, undefined)))
+
+/** The records of finished files in a stretch of text or file that holds whole records. */
+export const finishedIn = (text: string, wanted: (digest: string) => boolean = () => true): string => {
+  let found = ""
+  const scanner = finishedScanner(wanted, (line) => found += line)
+  scanner.feed(text, true)
+  return found
+}
+
+const finishedScanner = (wanted: (digest: string) => boolean, take: (line: string) => void): Record.Scanner =>
+  new Record.Scanner(({ length, payload }) => {
+    if (length === Record.finishedLength && payload.startsWith("1F") && wanted(payload.slice(2))) {
+      take(Record.finished(payload.slice(2)))
+    }
+  })
+
+/** What a journal file is replaced with. */
+export interface Replacement {
+  /** What comes first. */
+  readonly text: string
+  /** Where records of finished files are copied from, and which of them. */
+  readonly copy?: {
+    readonly descriptor: number
+    readonly start: number
+    readonly end: number
+    readonly wanted?: ((digest: string) => boolean) | undefined
+  } | undefined
+  /** What comes last. */
+  readonly last?: string | undefined
+}
+
+/**
+ * Puts a new file in the place of the journal, at once and whole: at any moment there is one or the other under the
+ * name, and the other one is not needed. Only for who holds the lock.
+ */
+export const replace = (directory: string, { copy, last, text }: Replacement): Effect.Effect<Opened, Failure> => {
+  const file = fileIn(directory)
+  const temporary = `${file}.new`
+  const remove = call((done) => fs.unlink(temporary, (error) => done(error, undefined)))
+  return Effect.gen(function*() {
+    yield* Effect.catchIf(remove, (error) => error.code === "ENOENT", () => Effect.void)
+    const descriptor = yield* call<number>((done) =>
+      fs.open(temporary, O_RDWR | O_CREAT | O_EXCL | carefully, 0o600, done)
+    )
+    const size = yield* Effect.gen(function*() {
+      let size = 0
+      const append = (more: string) =>
+        Effect.map(writeAt(descriptor, more, size), () => {
+          size += more.length
+        })
+      yield* append(text)
+      if (copy !== undefined) {
+        let found = ""
+        const scanner = finishedScanner(copy.wanted ?? (() => true), (line) => found += line)
+        const move = (more: string, isLast?: boolean) => {
+          scanner.feed(more, isLast)
+          const lines = found
+          found = ""
+          return append(lines)
+        }
+        yield* readThrough(copy.descriptor, copy.start, copy.end, move)
+        yield* move("", true)
+      }
+      yield* append(last ?? "")
+      yield* sync(descriptor)
+      yield* call((done) => fs.rename(temporary, file, (error) => done(error, undefined)))
+      return size
+    }).pipe(Effect.tapErrorCause(() => Effect.zipRight(close(descriptor), Effect.ignore(remove))))
+    yield* Effect.ignore(syncDirectory(directory))
+    return { descriptor, size }
+  }).pipe(Effect.uninterruptible)
+}
+
+/** So that the new name, too, outlives a power cut. Where directories cannot be opened, the file system sees to it. */
+const syncDirectory = (directory: string): Effect.Effect<void, Failure> =>
+  Effect.acquireUseRelease(
+    call<number>((done) => fs.open(directory, O_RDONLY, done)),
+    (descriptor) => call((done) => fs.fsync(descriptor, (error) => done(error, undefined))),
+    close
+  )

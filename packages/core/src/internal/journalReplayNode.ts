@@ -1,0 +1,129 @@
+/**
+ * What the records of a journal file add up to.
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Intent } from "../Journal.js"
+import { DigestTable } from "./digestTable.js"
+import * as Record from "./journalRecordNode.js"
+import { JournalState } from "./journalState.js"
+import type { Entry } from "./journalState.js"
+
+export class Replay {
+  readonly state = new JournalState<Intent>()
+  readonly finished = new DigestTable()
+  header: Record.Header | undefined = undefined
+  /** Whether a later version has written some of it. */
+  newer = false
+  /** How many stretches between records could not be read. What is unreadable at the end was torn, and is none. */
+  damaged = 0
+  /** The offset behind the last record that is whole, in bytes. */
+  end = 0
+  /** How many records of finished files there are since the last run ended, and the offset behind that end. */
+  finishedRecords = 0
+  finishedFrom = 0
+  private readonly entries = new Map<number, Entry<Intent>>()
+  private readonly scanner = new Record.Scanner((frame, damaged) => this.apply(frame, damaged))
+
+  /** Takes more of the file, a character for each byte; the last piece says so. */
+  feed(text: string, last?: boolean): void {
+    this.scanner.feed(text, last)
+  }
+
+  private apply(frame: Record.Frame, damaged: boolean): void {
+    if (!this.understand(frame) || damaged) this.damaged++
+    this.end = frame.end
+  }
+
+  private understand({ end, length, payload }: Record.Frame): boolean {
+    const written = /^\d+/.exec(payload)?.[0]
+    if (written === undefined) return false
+    const kind = payload.charAt(written.length)
+    const body = payload.slice(written.length + 1)
+    if (Number(written) > Record.version || !known.test(kind)) {
+      this.newer = true
+      return true
+    }
+    if (kind === "F") {
+      if (!/^[\w-]{24}$/.test(body)) return false
+      this.finished.set(body)
+      this.finishedRecords++
+      return true
+    }
+    if (kind === "R") {
+      this.finished.clear()
+      this.finishedRecords = 0
+      this.finishedFrom = end
+      return true
+    }
+    return this.decode(kind, body, length)
+  }
+
+  private decode(kind: string, body: string, length: number): boolean {
+    switch (kind) {
+      case "H":
+        return Option.match(decoders.H(body), {
+          onNone: () => false,
+          onSome: (header) => {
+            this.header ??= header
+            return true
+          }
+        })
+      case "B":
+        return this.with(decoders.B(body), ({ checksum, fingerprint, n, size, ...intent }) => {
+          const former = this.state.entries.get(intent.key)
+          if (former !== undefined) this.entries.delete(former.number)
+          const entry = this.state.begin({ ...intent, checksum, fingerprint, size }, n)
+          this.entries.set(n, entry)
+          this.state.record(entry, length)
+        })
+      case "C":
+        return this.with(decoders.C(body), ({ n, uploadId }) => {
+          const entry = this.entries.get(n)
+          if (entry === undefined) return
+          entry.uploadId = uploadId
+          this.state.record(entry, length)
+        })
+      case "P":
+        return this.with(decoders.P(body), ({ n, ...part }) => {
+          const entry = this.entries.get(n)
+          if (entry === undefined) return
+          if (!entry.parts.has(part.number)) this.state.record(entry, length)
+          entry.parts.set(part.number, part)
+        })
+      case "E":
+        return this.with(decoders.E(body), ({ n }) => {
+          const entry = this.entries.get(n)
+          if (entry === undefined) return
+          this.entries.delete(n)
+          this.state.end(entry.intent.key)
+        })
+      case "O":
+        return this.with(decoders.O(body), ({ owner }) => this.state.owners.add(owner))
+      default:
+        return this.with(decoders.D(body), ({ owner }) => this.state.owners.delete(owner))
+    }
+  }
+
+  private with<A>(decoded: Option.Option<A>, apply: (value: A) => unknown): boolean {
+    if (Option.isNone(decoded)) return false
+    apply(decoded.value)
+    return true
+  }
+}
+
+const known = /^[BCDEFHOPR]$/
+
+const decoder = <A, I>(schema: Schema.Schema<A, I>) => Schema.decodeUnknownOption(Schema.parseJson(schema))
+
+const { kinds } = Record
+
+const decoders = {
+  H: decoder(kinds.H),
+  B: decoder(kinds.B),
+  C: decoder(kinds.C),
+  P: decoder(kinds.P),
+  E: decoder(kinds.E),
+  O: decoder(kinds.O),
+  D: decoder(kinds.D)
+}

@@ -1,0 +1,34 @@
+/**
+ * What processes that were killed have left at the destination: it is removed before the first file of the next one.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Destination from "../Destination.js"
+import type * as Journal from "../Journal.js"
+
+export interface Leftovers {
+  /** Removes what is left of others, and writes down under which name this process may leave something; once. */
+  readonly sweep: Effect.Effect<void>
+}
+
+export const make = (
+  journal: Journal.Journal["Type"],
+  { leftovers }: Destination.Destination["Type"]
+): Effect.Effect<Leftovers | undefined, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    if (leftovers === undefined) return undefined
+    let owned = false
+    const sweepOne = (owner: string) =>
+      owner === leftovers.owner
+        ? Effect.void
+        : Effect.zipRight(leftovers.sweep(owner), journal.disown(owner))
+    yield* Effect.addFinalizer(() => owned ? Effect.ignoreLogged(journal.disown(leftovers.owner)) : Effect.void)
+    const sweep = Effect.gen(function*() {
+      const owners = yield* journal.owners
+      // What cannot be removed now is removed another time: it is no reason not to upload.
+      yield* Effect.forEach(owners, (owner) => Effect.ignoreLogged(sweepOne(owner)), { discard: true })
+      yield* journal.own(leftovers.owner)
+      owned = true
+    })
+    return { sweep: yield* Effect.cached(Effect.ignoreLogged(sweep)) }
+  })

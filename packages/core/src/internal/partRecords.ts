@@ -1,0 +1,105 @@
+/**
+ * What is known of a file's parts, by the journal, by the destination and by the plan, and whether that agrees.
+ */
+import * as Checksum from "../Checksum.js"
+import type * as Destination from "../Destination.js"
+import * as PartPlan from "../PartPlan.js"
+import { IntegrityMismatch, isSourceError } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+
+/** Whether an upload that failed so can go on later where it stands. */
+export const canGoOn = (error: UploadError): boolean =>
+  !isSourceError(error) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
+
+export const missing = function*(
+  plan: PartPlan.PartPlan,
+  stored: ReadonlyMap<number, Destination.StoredPart>
+): Iterable<PartPlan.Part> {
+  for (const part of PartPlan.parts(plan)) {
+    if (!stored.has(part.number)) yield part
+  }
+}
+
+/** The parts that both the journal and the destination know, and that are what the plan says. */
+export const reconcile = (
+  plan: PartPlan.PartPlan,
+  noted: ReadonlyMap<number, Destination.StoredPart>,
+  listed: ReadonlyArray<Destination.StoredPart> | undefined,
+  comesInOrder: boolean
+): Map<number, Destination.StoredPart> => {
+  const stored = new Map<number, Destination.StoredPart>()
+  const byNumber = listed === undefined ? undefined : new Map(listed.map((part) => [part.number, part]))
+  const persisted = comesInOrder ? persistedBytes(listed, Infinity) : 0
+  for (const part of PartPlan.parts(plan)) {
+    if (comesInOrder) {
+      if (part.offset + part.size > persisted) break
+      stored.set(part.number, noted.get(part.number) ?? { number: part.number, size: part.size })
+      continue
+    }
+    const own = noted.get(part.number)
+    const theirs = byNumber === undefined ? own : byNumber.get(part.number)
+    if (own?.size === part.size && theirs?.size === part.size && own.etag === theirs.etag) {
+      stored.set(part.number, own)
+    }
+  }
+  return stored
+}
+
+/** How many bytes from the first on a destination has that takes parts in order. */
+export const persistedBytes = (listed: ReadonlyArray<Destination.StoredPart> | undefined, unknown: number): number =>
+  listed === undefined ? unknown : listed.reduce((total, part) => total + part.size, 0)
+
+/** Parts by their numbers. */
+export const inOrder = (parts: ReadonlyMap<number, Destination.StoredPart>): ReadonlyArray<Destination.StoredPart> =>
+  Array.from(parts.values()).sort((a, b) => a.number - b.number)
+
+/** The checksum of the whole object, where it can be told from those of its parts. */
+export const combined = (
+  algorithm: Checksum.Algorithm | undefined,
+  parts: Iterable<Destination.StoredPart>
+): Checksum.Checksum | undefined => algorithm === undefined ? undefined : Checksum.combine(algorithm, parts)
+
+/** How far two records of the same modification time may be apart, in milliseconds. */
+const timePrecision = 2_000
+
+/** Whether an object that is there is the one that was sent; `undefined` where only its size speaks for that. */
+export const isSame = (
+  found: Destination.Head,
+  sent: {
+    readonly size: number | undefined
+    readonly checksum: Checksum.Checksum | undefined
+    readonly modifiedAt: number | undefined
+  }
+): boolean | undefined => {
+  if (found.size !== sent.size) return false
+  if (sent.checksum !== undefined && found.checksum?.algorithm === sent.checksum.algorithm) {
+    return found.checksum.value === sent.checksum.value
+  }
+  return sent.modifiedAt === undefined || found.modifiedAt === undefined
+    ? undefined
+    : Math.abs(found.modifiedAt - sent.modifiedAt) < timePrecision
+}
+
+/** What is wrong with what the destination says it has stored. */
+export const mismatch = (
+  stored: Destination.Stored,
+  sent: number,
+  size: number,
+  checksum: Checksum.Checksum | undefined
+): IntegrityMismatch | undefined => {
+  const arrived = stored.size ?? sent
+  if (sent !== size || arrived !== size) {
+    return new IntegrityMismatch({
+      reason: "Size",
+      detail: `The destination stored ${Math.min(arrived, sent)} of ${size} bytes.`
+    })
+  }
+  const theirs = stored.checksum
+  return checksum === undefined || theirs === undefined || theirs.algorithm !== checksum.algorithm ||
+      theirs.value === checksum.value
+    ? undefined
+    : new IntegrityMismatch({
+      reason: "Checksum",
+      detail: `What the destination stored has the ${checksum.algorithm} ${theirs.value}, not ${checksum.value}.`
+    })
+}

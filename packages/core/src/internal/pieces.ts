@@ -1,0 +1,149 @@
+/**
+ * The pieces of a large file, in order, for those who send them: planned beforehand where the source can be read from
+ * anywhere, and else read one after the other into memory.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as ByteSource from "../ByteSource.js"
+import * as InFlight from "../InFlight.js"
+import type * as PartPlan from "../PartPlan.js"
+import { Rejected, SourceChanged } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import type { Slot } from "./slot.js"
+import type { Piece } from "./transfer.js"
+
+/** A piece, and the slot to send it in. */
+export interface Claim {
+  readonly piece: Piece
+  readonly slot: Slot
+}
+
+/** Where pieces come from. Several fibers may ask at once. */
+export interface Pieces {
+  readonly next: Effect.Effect<Option.Option<Claim>, UploadError>
+}
+
+/** The parts of a plan that are wanted, read where they are when their turn has come. */
+export const planned = (
+  parts: Iterable<PartPlan.Part>,
+  options: {
+    readonly plan: PartPlan.PartPlan
+    readonly source: ByteSource.ByteSource
+    readonly fingerprint: string | undefined
+    readonly slot: (size: number) => Slot
+  }
+): Pieces => {
+  const { fingerprint, plan, source } = options
+  const iterator = parts[Symbol.iterator]()
+  return {
+    next: Effect.sync(() => {
+      const { done, value } = iterator.next()
+      if (done === true) return Option.none()
+      const piece: Piece = {
+        ...value,
+        source,
+        from: value.offset,
+        toEnd: value.number === plan.count,
+        fingerprint
+      }
+      return Option.some({ piece, slot: options.slot(value.size) })
+    })
+  }
+}
+
+/** The pieces of a source that can be read only once. The memory of each is taken before it is read. */
+export const sequential = (options: {
+  readonly source: ByteSource.ByteSource
+  readonly sizeOf: (number: number) => number
+  readonly maxCount: number
+  /** How many bytes there have to be, where that is known. */
+  readonly total: number | undefined
+  readonly slot: (size: number) => Slot
+}): Effect.Effect<Pieces, never, Scope.Scope> =>
+  Effect.map(Stream.toPull(options.source.read({ offset: 0 })), (pull) => {
+    const turn = InFlight.make(1)
+    let number = 1
+    let offset = 0
+    let ended = false
+    let held: Array<Uint8Array> = []
+    let heldSize = 0
+
+    /** Reads until more than `size` bytes are held, or all that there are. */
+    const gather = (size: number): Effect.Effect<void, UploadError> =>
+      Effect.suspend(() =>
+        ended || heldSize > size ? Effect.void : Effect.matchEffect(pull, {
+          onSuccess: (blocks) => {
+            for (const block of blocks) {
+              held.push(block)
+              heldSize += block.length
+            }
+            return gather(size)
+          },
+          onFailure: Option.match({
+            onNone: () => {
+              ended = true
+              return Effect.void
+            },
+            onSome: (error) => Effect.fail(error)
+          })
+        })
+      )
+
+    const cut = (size: number): Uint8Array => {
+      const all = ByteSource.concat(held)
+      const rest = all.subarray(size)
+      held = rest.length === 0 ? [] : [rest.slice()]
+      heldSize = rest.length
+      return all.subarray(0, size)
+    }
+
+    const next: Effect.Effect<Option.Option<Claim>, UploadError> = Effect.suspend(() => {
+      if (ended && heldSize === 0 && number > 1) return Effect.succeedNone
+      if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
+      const wanted = options.sizeOf(number)
+      const slot = options.slot(wanted)
+      slot.keepsMemory = true
+      return slot.reserve.pipe(
+        Effect.zipRight(gather(wanted)),
+        Effect.zipRight(Effect.suspend(() => {
+          const problem = wrongTotal(options.total, offset + heldSize, ended)
+          if (problem !== undefined) return Effect.fail(problem)
+          if (heldSize === 0 && number > 1) {
+            slot.close()
+            return Effect.succeedNone
+          }
+          const bytes = cut(wanted)
+          const piece: Piece = {
+            number,
+            offset,
+            size: bytes.length,
+            source: ByteSource.fromBytes(bytes),
+            from: 0,
+            toEnd: true,
+            fingerprint: undefined
+          }
+          number += 1
+          offset += bytes.length
+          return Effect.succeedSome({ piece, slot })
+        })),
+        Effect.onError(() => Effect.sync(() => slot.close()))
+      )
+    })
+
+    return { next: turn.withPermits(1)(next) }
+  })
+
+const tooManyParts = (maxCount: number) =>
+  new Rejected({ reason: "TooLarge", detail: `The destination takes at most ${maxCount} parts of an object.` })
+
+const wrongTotal = (total: number | undefined, read: number, ended: boolean): SourceChanged | undefined =>
+  total === undefined || (ended ? read === total : read <= total)
+    ? undefined
+    : read < total
+    ? new SourceChanged({
+      reason: "EndedEarly",
+      detail: `The source ended after ${read} bytes; it was listed with ${total}.`
+    })
+    : new SourceChanged({ reason: "Grew", detail: `The source has more than the ${total} bytes it was listed with.` })

@@ -1,0 +1,145 @@
+/**
+ * The requests of a multipart upload: each with its permit, its memory and its start, its own attempts, and no permit
+ * during a backoff.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import type * as Limits from "../Limits.js"
+import * as RetryPolicy from "../RetryPolicy.js"
+import { Rejected, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { Slot } from "./slot.js"
+import type { SlotContext, SlotOwner } from "./slot.js"
+
+export interface RequestContext extends SlotContext {
+  readonly retry: RetryPolicy.RetryPolicy
+  readonly budget: RetryPolicy.Budget
+  readonly observe: ((observation: Limits.Observation) => void) | undefined
+}
+
+export interface RequestOwner extends SlotOwner {
+  readonly clock: Clock.Clock
+  readonly requestRetried: (retry: Retry) => Effect.Effect<void>
+}
+
+/** A request that has failed, and is made again after `delayMillis`. */
+export interface Retry {
+  readonly part: number | undefined
+  /** The attempt that failed, from 1. */
+  readonly attempt: number
+  readonly attempts: number
+  readonly delayMillis: number
+  readonly error: UploadError
+}
+
+/** How waits are done that an interruption may cut. */
+export type Wait = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+export interface RequestOptions {
+  /** Defaults to one without memory. */
+  readonly slot?: Slot | undefined
+  readonly part?: number | undefined
+  readonly wait?: Wait | undefined
+  /** Defaults to the policy of the context, and its budget. */
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+  /** The bytes that the request stored, for those who observe. */
+  readonly bytes?: (() => number) | undefined
+}
+
+/** Makes a request until it succeeds or has failed for good. */
+export const request = <A>(
+  context: RequestContext,
+  owner: RequestOwner,
+  attempt: (number: number) => Effect.Effect<A, UploadError>,
+  options: RequestOptions = {}
+): Effect.Effect<A, UploadError> => {
+  const { part, retry = context.retry, slot = new Slot(context, owner, 0), wait = identity } = options
+  const driver = RetryPolicy.makeDriver(retry)
+  const once = (number: number) =>
+    Effect.suspend(() => {
+      let inFlight = 0
+      let startedAt = 0
+      return wait(slot.take).pipe(
+        Effect.zipRight(Effect.suspend(() => {
+          slot.begin()
+          inFlight = context.limits.inFlight.taken
+          startedAt = owner.clock.unsafeCurrentTimeMillis()
+          return attempt(number)
+        })),
+        Effect.catchAllCause((cause) =>
+          Cause.isInterrupted(cause) ? Effect.failCause(Cause.stripFailures(cause)) : Effect.fail(errorOf(cause))
+        ),
+        Effect.either,
+        Effect.ensuring(Effect.sync(() => slot.release())),
+        Effect.tap((result) =>
+          Effect.sync(() =>
+            context.observe?.({
+              outcome: Either.isRight(result)
+                ? "Succeeded"
+                : result.left._tag === "Throttled"
+                ? "Throttled"
+                : "Failed",
+              durationMillis: owner.clock.unsafeCurrentTimeMillis() - startedAt,
+              bytes: Either.isRight(result) ? options.bytes?.() ?? 0 : 0,
+              inFlight
+            })
+          )
+        )
+      )
+    })
+  return Effect.gen(function*() {
+    for (let number = 1;; number++) {
+      const result = yield* once(number)
+      if (Either.isRight(result)) {
+        context.budget.unsafeRefund(number - 1)
+        return result.right
+      }
+      const error = result.left
+      // A session that is gone does not come back.
+      const delay = error._tag === "SessionGone"
+        ? Option.none()
+        : yield* driver.next(owner.clock.unsafeCurrentTimeMillis(), error)
+      if (Option.isNone(delay) || (options.retry === undefined && !context.budget.unsafeTake())) {
+        return yield* Effect.fail(error)
+      }
+      const { attempts } = retry
+      yield* owner.requestRetried({ part, attempt: number, attempts, delayMillis: delay.value, error })
+      yield* wait(owner.clock.sleep(Duration.millis(delay.value)))
+    }
+  }).pipe(Effect.ensuring(Effect.sync(() => slot.close())))
+}
+
+/**
+ * Runs a call that an interruption must not cut, for at most `millis`; then it counts as stalled. (A time bound inside
+ * an uninterruptible region could not cut the call: it runs in a fiber of its own.)
+ */
+export const bounded = <A>(call: Effect.Effect<A, UploadError>, millis: number): Effect.Effect<A, UploadError> =>
+  Effect.flatMap(
+    Effect.forkDaemon(Effect.interruptible(Effect.timeoutFail(call, {
+      duration: Duration.millis(millis),
+      onTimeout: () =>
+        new Transient({
+          reason: "Stalled",
+          detail: `The destination did not answer within ${Duration.format(Duration.millis(millis))}.`
+        })
+    }))),
+    Fiber.join
+  )
+
+/** What a cause that is no interruption means for an upload. */
+const errorOf = (cause: Cause.Cause<UploadError>): UploadError =>
+  Option.getOrElse(Cause.failureOption(cause), () => unexpected(cause))
+
+/** The failure of a driver that died. */
+export const unexpected = (cause: Cause.Cause<unknown>): Rejected =>
+  new Rejected({
+    reason: "Unexpected",
+    detail: `The destination's driver failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`,
+    cause: Cause.squash(cause)
+  })

@@ -1,0 +1,99 @@
+/**
+ * One part of a large file: its attempts, and what is told of its bytes.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Checksum from "../Checksum.js"
+import type * as Destination from "../Destination.js"
+import { SessionGone } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { UploadBody } from "./body.js"
+import * as PartRecords from "./partRecords.js"
+import { request } from "./requests.js"
+import type { RequestContext, RequestOwner } from "./requests.js"
+import type { Slot } from "./slot.js"
+import { Transfer } from "./transfer.js"
+import type { Piece, TransferOwner } from "./transfer.js"
+
+export interface SenderContext extends RequestContext {
+  readonly parts: { readonly checksum: Checksum.Algorithm | undefined }
+}
+
+export interface SenderOwner extends RequestOwner, TransferOwner {
+  /** The parts in flight. */
+  readonly transfers: Set<Transfer>
+  /** Bytes that were counted as sent are not stored. */
+  readonly takenBack: (bytes: number) => void
+}
+
+export interface SendOptions {
+  readonly multipart: Destination.Multipart
+  readonly session: Destination.Session
+  /** Whether an earlier process has begun the session. */
+  readonly resumed: boolean
+  /** The size of the whole object, where it is known. */
+  readonly total: number | undefined
+  readonly piece: Piece
+  readonly slot: Slot
+}
+
+/** Sends a piece until it is stored or has failed for good. */
+export const sendPart = (
+  context: SenderContext,
+  owner: SenderOwner,
+  options: SendOptions
+): Effect.Effect<Destination.StoredPart, UploadError> => {
+  const { multipart, piece, resumed, session, slot } = options
+  const end = piece.offset + piece.size
+  // In order, a broken request may have stored a beginning, and the next one goes on from there.
+  let persisted = piece.offset
+  const lookUp = Effect.flatMap(Effect.suspend(() => multipart.listParts(session)), (listed) => {
+    const now = PartRecords.persistedBytes(listed, piece.offset)
+    if (now < piece.offset) {
+      return Effect.fail(new SessionGone({ detail: "The destination has lost what it had stored." }))
+    }
+    const gained = Math.min(now, end) - persisted
+    if (gained >= 0) owner.sent(gained)
+    else owner.takenBack(-gained)
+    persisted += gained
+    return Effect.void
+  })
+  const rest = Effect.suspend((): Effect.Effect<Destination.StoredPart, UploadError> => {
+    if (persisted === end && piece.size > 0) return Effect.succeed({ number: piece.number, size: piece.size })
+    const from = piece.from + persisted - piece.offset
+    const sent = transfer(context, owner, options, { ...piece, offset: persisted, from, size: end - persisted })
+    return persisted === piece.offset
+      ? sent
+      : Effect.map(sent, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
+  })
+  const attempt = (number: number) =>
+    multipart.limits.inOrder && (resumed || number > 1) ? Effect.zipRight(lookUp, rest) : rest
+  return request(context, owner, attempt, { slot, part: piece.number, bytes: () => piece.size })
+}
+
+const transfer = (
+  context: SenderContext,
+  owner: SenderOwner,
+  { multipart, session, total }: SendOptions,
+  piece: Piece
+): Effect.Effect<Destination.StoredPart, UploadError> => {
+  const transfer = new Transfer(owner, piece, context.parts.checksum)
+  const body = new UploadBody(transfer, context.limits.bandwidth)
+  const { number, offset, size } = piece
+  owner.transfers.add(transfer)
+  return multipart.uploadPart({ ...session, number, offset, total, body }).pipe(
+    Effect.raceFirst(transfer.stalled),
+    Effect.flatMap((part) => {
+      const { checksum } = body
+      const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
+      return problem === undefined ? Effect.succeed({ ...part, number, size, checksum }) : Effect.fail(problem)
+    }),
+    Effect.mapError((error) => transfer.sourceError ?? error),
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        owner.transfers.delete(transfer)
+        if (Exit.isFailure(exit)) owner.takenBack(transfer.handedOut)
+      })
+    )
+  )
+}

@@ -1,0 +1,98 @@
+/**
+ * One part on its way: the owner of its body, watched for stalls by itself.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as ByteSource from "../ByteSource.js"
+import type { Algorithm } from "../Checksum.js"
+import { Transient } from "../UploadError.js"
+import type { SourceError } from "../UploadError.js"
+import type * as Body from "./body.js"
+
+/** A piece of a file, to be sent in one request. */
+export interface Piece {
+  /** From 1. */
+  readonly number: number
+  /** Where in the object it begins, in bytes. */
+  readonly offset: number
+  readonly size: number
+  readonly source: ByteSource.ByteSource
+  /** Where in `source` it begins. */
+  readonly from: number
+  /** Whether nothing may follow it in `source`. */
+  readonly toEnd: boolean
+  /** What the source's fingerprint has to be. */
+  readonly fingerprint: string | undefined
+}
+
+/** Who is told of bytes that move. */
+export interface TransferOwner {
+  readonly clock: Clock.Clock
+  readonly sent: (bytes: number) => void
+}
+
+export class Transfer implements Body.Owner {
+  readonly source: ByteSource.ByteSource
+  readonly offset: number
+  readonly size: number
+  readonly toEnd: boolean
+  readonly fingerprint: string | undefined
+  readonly checksum: Algorithm | undefined
+  readonly clock: Clock.Clock
+  /** Bytes handed to the destination. */
+  handedOut = 0
+  /** The source's failure, which is the reason whatever the driver makes of it. */
+  sourceError: SourceError | undefined = undefined
+  lastByteAt: number
+  waits = 0
+  private readonly owner: TransferOwner
+  private stall: (() => void) | undefined = undefined
+
+  constructor(owner: TransferOwner, piece: Piece, checksum: Algorithm | undefined) {
+    this.owner = owner
+    this.source = piece.source
+    this.offset = piece.from
+    this.size = piece.size
+    this.toEnd = piece.toEnd
+    this.fingerprint = piece.fingerprint
+    this.checksum = checksum
+    this.clock = owner.clock
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** Fails when `unsafeStall` is called. */
+  readonly stalled: Effect.Effect<never, Transient> = Effect.async((resume) => {
+    this.stall = () => resume(Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." })))
+  })
+
+  unsafeStall(): void {
+    this.stall?.()
+  }
+
+  onOpen(): void {}
+
+  onWait(): void {
+    this.waits += 1
+  }
+
+  onGo(): void {
+    this.waits -= 1
+    this.onRead()
+  }
+
+  onRead(): void {
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
+  }
+
+  onSent(bytes: number): void {
+    this.handedOut += bytes
+    this.onRead()
+    this.owner.sent(bytes)
+  }
+
+  onEnd(): void {}
+
+  onSourceError(error: SourceError): void {
+    this.sourceError = error
+  }
+}

@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Journal } from "@sluice/core"
+import { Effect, Option } from "effect"
+
+const intent: Journal.Intent = {
+  key: "film.mov",
+  token: "t1",
+  size: 20,
+  fingerprint: "1:2:20:3",
+  partSize: 8,
+  checksum: "crc32",
+  startedAt: 5
+}
+
+const kept = (name: string, test: (journal: Journal.Journal["Type"]) => Effect.Effect<void, Journal.JournalError>) =>
+  it.effect(name, () => Effect.provide(Effect.flatMap(Journal.Journal, test), Journal.layerMemory))
+
+describe("Journal.layerMemory", () => {
+  kept("keeps sessions with their parts until they end", (journal) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(journal.session("film.mov"), Option.none())
+      yield* journal.begin(intent)
+      const begun = { ...intent, uploadId: undefined, parts: new Map() }
+      assert.deepStrictEqual(journal.session("film.mov"), Option.some(begun))
+      yield* journal.created("film.mov", "u1")
+      journal.partStored("film.mov", { number: 2, size: 8, etag: "e" })
+      yield* journal.flush
+      const session = { ...begun, uploadId: "u1", parts: new Map([[2, { number: 2, size: 8, etag: "e" }]]) }
+      assert.deepStrictEqual(yield* journal.sessions, [session])
+      journal.ended("film.mov")
+      assert.deepStrictEqual(yield* journal.sessions, [])
+    }))
+
+  kept("begins a key anew in place of what was there", (journal) =>
+    Effect.gen(function*() {
+      yield* journal.begin(intent)
+      yield* journal.created("film.mov", "u1")
+      journal.partStored("film.mov", { number: 1, size: 8 })
+      yield* journal.begin({ ...intent, token: "t2" })
+      assert.deepStrictEqual(yield* journal.sessions, [
+        { ...intent, token: "t2", uploadId: undefined, parts: new Map() }
+      ])
+    }))
+
+  kept("takes nothing for a key that was not begun", (journal) =>
+    Effect.gen(function*() {
+      yield* journal.created("film.mov", "u1")
+      journal.partStored("film.mov", { number: 1, size: 8 })
+      journal.ended("film.mov")
+      assert.deepStrictEqual(yield* journal.sessions, [])
+    }))
+
+  kept("hands out sessions that do not change any more", (journal) =>
+    Effect.gen(function*() {
+      yield* journal.begin(intent)
+      const before = Option.getOrThrow(journal.session("film.mov"))
+      journal.partStored("film.mov", { number: 1, size: 8 })
+      assert.strictEqual(before.parts.size, 0)
+    }))
+
+  kept(
+    "knows a finished file by key, size and fingerprint, until the run has ended",
+    (journal) =>
+      Effect.gen(function*() {
+        const file = { key: "a", size: 1, fingerprint: "f" }
+        journal.finished(file)
+        assert.isTrue(journal.wasFinished(file))
+        for (const other of [{ ...file, key: "b" }, { ...file, size: 2 }, { ...file, fingerprint: "g" }]) {
+          assert.isFalse(journal.wasFinished(other))
+        }
+        journal.finished({ ...file, fingerprint: "g" })
+        assert.isFalse(journal.wasFinished(file), "what was uploaded over it is what is there")
+        yield* journal.begin(intent)
+        yield* journal.runEnded
+        assert.isFalse(journal.wasFinished({ ...file, fingerprint: "g" }))
+        assert.lengthOf(yield* journal.sessions, 1)
+      })
+  )
+
+  kept("keeps owners until they are disowned", (journal) =>
+    Effect.gen(function*() {
+      yield* journal.own("a")
+      yield* journal.own("b")
+      yield* journal.own("a")
+      yield* journal.disown("b")
+      assert.deepStrictEqual(yield* journal.owners, ["a"])
+    }))
+
+  it.effect("says in its message what happened", () =>
+    Effect.sync(() => {
+      const error = new Journal.JournalError({ reason: "Locked", detail: "It is in use." })
+      assert.strictEqual(error.message, "It is in use.")
+    }))
+})

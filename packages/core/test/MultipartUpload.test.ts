@@ -1,0 +1,152 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ByteSource, Destination, Journal, RetryPolicy, Strategy, Uploader, UploadFile } from "@sluice/core"
+import type { UploadEvent, UploadReport, UploadResult, UploadRun } from "@sluice/core"
+import { Effect, Option } from "effect"
+import * as PartsRecording from "./PartsRecording.js"
+import * as Recording from "./Recording.js"
+
+const bytesOf = (size: number, seed = 1): Uint8Array => Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed) % 251)
+
+const large = (key: string, size: number): UploadFile.UploadFile => UploadFile.fromBytes(key, bytesOf(size))
+
+/** A file with a fingerprint, as one on a disk has it. */
+const onDisk = (key: string, size: number, fingerprint = "one"): UploadFile.UploadFile =>
+  UploadFile.make(key, { ...ByteSource.fromBytes(bytesOf(size)), fingerprint: Effect.succeed(fingerprint) }, {
+    fingerprint
+  })
+
+const retry = RetryPolicy.make({ jitter: "none", secondRound: false })
+
+const settings = {
+  strategy: Strategy.workerPool({ workers: 4 }),
+  retry,
+  multipartThreshold: 10,
+  partSize: 10,
+  checksum: "none"
+} as const satisfies Uploader.Options
+
+interface Outcome {
+  readonly report: UploadReport.UploadReport
+  readonly results: ReadonlyArray<UploadResult.UploadResult>
+  readonly events: ReadonlyArray<UploadEvent.UploadEvent>
+}
+
+/** Starts a run, does something to it, and tells how it ended. */
+const upload = (
+  recording: PartsRecording.PartsRecording,
+  files: Iterable<UploadFile.UploadFile>,
+  options: {
+    readonly uploader?: Uploader.Options | undefined
+    readonly run?: UploadRun.Options | undefined
+    readonly journal?: Journal.Journal["Type"] | undefined
+    readonly meanwhile?: ((run: UploadRun.UploadRun) => Effect.Effect<unknown>) | undefined
+  } = {}
+): Effect.Effect<Outcome> => {
+  const results: Array<UploadResult.UploadResult> = []
+  const events: Array<UploadEvent.UploadEvent> = []
+  const program = Effect.scoped(Effect.gen(function*() {
+    const uploader = yield* Uploader.make({ ...settings, ...options.uploader })
+    const run = yield* uploader.start(files, {
+      onResult: (result) => Effect.sync(() => results.push(result)),
+      onEvent: (event) => Effect.sync(() => events.push(event)),
+      ...options.run
+    })
+    if (options.meanwhile !== undefined) yield* Effect.fork(options.meanwhile(run))
+    return { report: yield* run.report, results, events }
+  })).pipe(Effect.provideService(Destination.Destination, recording.destination))
+  return options.journal === undefined ? program : Effect.provideService(program, Journal.Journal, options.journal)
+}
+
+const memoryJournal = Effect.map(Effect.provide(Journal.Journal, Journal.layerMemory), (journal) => journal)
+
+describe("a large file", () => {
+  it.effect("goes up in parts, several at once, and is completed once", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const { value: { report, results } } = yield* Recording.virtual(upload(recording, [large("a", 55)]))
+      assert.deepStrictEqual(recording.history, [
+        [0, "create a"],
+        [10, "part a 1"],
+        [10, "part a 2"],
+        [10, "part a 3"],
+        [10, "part a 4"],
+        [20, "part a 5"],
+        [20, "part a 6"],
+        [30, "complete a"]
+      ])
+      assert.deepStrictEqual(recording.objects, new Map([["a", bytesOf(55)]]))
+      assert.deepStrictEqual(results.map(Recording.summary), ["Uploaded a"])
+      assert.deepStrictEqual(report.bytes, { total: 55, uploaded: 55, resumed: 0 })
+      assert.strictEqual(report.peakInFlight, 4)
+      assert.strictEqual(report.durationMillis, 40)
+    }))
+
+  for (const onInterrupt of ["abort", "keep"] as const) {
+    it.effect(`that is interrupted at any instant is completed or not, and ${onInterrupt}`, () =>
+      Effect.gen(function*() {
+        for (let at = 0; at <= 41; at++) {
+          const recording = PartsRecording.make()
+          const journal = yield* memoryJournal
+          const { value: { report, results } } = yield* Recording.virtual(upload(recording, [onDisk("a", 55)], {
+            run: { onInterrupt },
+            journal,
+            meanwhile: (run) => Effect.zipRight(Effect.sleep(at), run.interrupt)
+          }))
+          const name = `interrupted after ${at} ms`
+          assert.strictEqual(recording.inFlight(), 0, name)
+          const ends = Array.from(recording.ends.values())
+          const tag = results[0]?._tag
+          assert.strictEqual(recording.objects.has("a"), tag === "Uploaded", name)
+          if (recording.objects.has("a")) assert.deepStrictEqual(recording.objects.get("a"), bytesOf(55), name)
+          const created = recording.history.some(([, event]) => event === "create a")
+          const kept = onInterrupt === "keep" && tag !== "Uploaded" && created
+          assert.deepStrictEqual(
+            ends,
+            !created || kept ? [] : [tag === "Uploaded" ? ["completed"] : ["aborted"]],
+            name
+          )
+          assert.strictEqual(recording.sessions.size, kept ? 1 : 0, name)
+          assert.strictEqual(Option.isSome(journal.session("a")), kept, name)
+          assert.strictEqual(report.abortsFailed, 0, name)
+        }
+      }))
+  }
+
+  it.effect("whose completion was not answered is looked for", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ attempt, verb }) => verb === "complete" && attempt === 1 ? PartsRecording.answerLost : undefined
+      })
+      const { value: { results } } = yield* Recording.virtual(upload(recording, [large("a", 25)]))
+      assert.deepStrictEqual(results.map(Recording.summary), ["Uploaded a"])
+      assert.deepStrictEqual(recording.history.slice(4), [
+        [20, "complete a"],
+        [30, "complete a: Transient"],
+        [130, "complete a"],
+        [135, "complete a: SessionGone"],
+        [135, "head a"]
+      ])
+      assert.deepStrictEqual([...recording.ends.values()], [["completed"]])
+    }))
+
+  it.effect("goes on where an earlier run left off", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const journal = yield* memoryJournal
+      const first = yield* Recording.virtual(upload(recording, [onDisk("a", 55)], {
+        journal,
+        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+      }))
+      assert.deepStrictEqual(first.value.results.map(Recording.summary), ["Interrupted a"])
+      recording.history.length = 0
+      const second = yield* Recording.virtual(upload(recording, [onDisk("a", 55)], { journal }))
+      assert.deepStrictEqual(recording.history, [
+        [0, "list a"],
+        [10, "part a 5"],
+        [10, "part a 6"],
+        [20, "complete a"]
+      ])
+      assert.deepStrictEqual(second.value.report.bytes, { total: 55, uploaded: 15, resumed: 40 })
+      assert.deepStrictEqual(recording.objects, new Map([["a", bytesOf(55)]]))
+    }))
+})

@@ -1,0 +1,66 @@
+/**
+ * Bytes as the engine hands them to a destination, without the engine: for tests of a driver's verbs alone.
+ */
+import { ByteSource } from "@sluice/core"
+import type { Checksum, Destination, UploadError } from "@sluice/core"
+import { Effect, Stream } from "effect"
+
+export interface Options {
+  /** Whether the bytes may be taken in one piece. Defaults to `false`, so that every block is its own write. */
+  readonly inOnePiece?: boolean | undefined
+  /** What the body says of its size. Defaults to the truth. */
+  readonly size?: number | undefined
+  /** What it says of its checksum once it has been read. */
+  readonly checksum?: Checksum.Checksum | undefined
+  /** Done before every block but the first. */
+  readonly between?: Effect.Effect<unknown, UploadError.UploadError> | undefined
+}
+
+/** A body of bytes in memory. It counts how often it waits for a turn on the destination's side. */
+export const make = (
+  bytes: Uint8Array,
+  options: Options = {}
+): Destination.Body & { readonly turns: () => number } => {
+  let read = false
+  let turns = 0
+  const noteRead = Effect.sync(() => {
+    read = true
+  })
+  const body: Destination.Body = {
+    size: options.size ?? bytes.length,
+    inOnePiece: options.inOnePiece ?? false,
+    stream: ({ blockSize = 256 * 1024 } = {}) => {
+      const blocks = Array.from(
+        { length: Math.ceil(bytes.length / blockSize) },
+        (_, i) => bytes.subarray(i * blockSize, (i + 1) * blockSize)
+      )
+      return Stream.concat(
+        Stream.mapEffect(
+          Stream.fromIterable(blocks.entries()),
+          ([i, block]) => i === 0 ? Effect.succeed(block) : Effect.as(options.between ?? Effect.void, block)
+        ),
+        Stream.execute(noteRead)
+      )
+    },
+    bytes: Effect.as(noteRead, bytes),
+    get whole() {
+      return Effect.as(noteRead, body)
+    },
+    get checksum() {
+      return read ? options.checksum : undefined
+    },
+    unwatched: (effect) =>
+      Effect.suspend(() => {
+        turns += 1
+        return effect
+      })
+  }
+  return Object.defineProperties(
+    { turns: () => turns } as Destination.Body & { readonly turns: () => number },
+    Object.getOwnPropertyDescriptors(body)
+  )
+}
+
+/** A body of all bytes of a stream. */
+export const collect = <E>(stream: Stream.Stream<Uint8Array, E>): Effect.Effect<Uint8Array, E> =>
+  Effect.map(Stream.runCollect(stream), (blocks) => ByteSource.concat(Array.from(blocks)))
