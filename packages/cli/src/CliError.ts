@@ -7,12 +7,20 @@
  * | `Usage` | 2 | a flag or an argument is wrong |
  * | `SourceNotFound` | 3 | what should be uploaded is not there |
  * | `DestinationUnusable` | 4 | the destination refused or was out of reach before anything was stored |
+ * | `JournalUnusable` | 5 | another `sluice` is using the journal, or it cannot be used |
  * | `Interrupted` | 130 | by Ctrl-C or SIGTERM |
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
-const Reason = Schema.Literal("SomeFailed", "Usage", "SourceNotFound", "DestinationUnusable", "Interrupted")
+const Reason = Schema.Literal(
+  "SomeFailed",
+  "Usage",
+  "SourceNotFound",
+  "DestinationUnusable",
+  "JournalUnusable",
+  "Interrupted"
+)
 
 export class CliError extends Schema.TaggedError<CliError>("@sluice/cli/CliError")("CliError", {
   reason: Reason,
@@ -33,6 +41,8 @@ export const usage = (detail: string): CliError => new CliError({ reason: "Usage
 export const sourceNotFound = (detail: string): CliError => new CliError({ reason: "SourceNotFound", detail })
 
 export const destinationUnusable = (detail: string): CliError => new CliError({ reason: "DestinationUnusable", detail })
+
+export const journalUnusable = (detail: string): CliError => new CliError({ reason: "JournalUnusable", detail })
 
 /** Why something on the disk could not be had, for after its name: `is not there`. */
 export const whyUnreadable = (cause: unknown): string => {
@@ -84,5 +94,6 @@ const exitCodes: Record<typeof Reason.Type, number> = {
   Usage: 2,
   SourceNotFound: 3,
   DestinationUnusable: 4,
+  JournalUnusable: 5,
   Interrupted: 130
 }

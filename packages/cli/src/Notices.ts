@@ -1,7 +1,7 @@
 /**
  * What is worth a line of its own while a run goes: retries and failures, until there are too many of them.
  */
-import type { UploadEvent } from "@sluice/core/UploadEvent"
+import type { UploadEvent, UploadRestarted } from "@sluice/core/UploadEvent"
 import * as Format from "./Format.js"
 import { failureLine } from "./Report.js"
 import type { Style } from "./Style.js"
@@ -27,11 +27,17 @@ export class Notices {
       return this.style.yellow(
         this.retries > shown
           ? "Further retries are counted only."
-          : `Retrying ${printable(event.key)} in ${Format.duration(event.delayMillis)}, attempt ${
-            event.attempt + 1
-          } of ` +
+          : `Retrying ${printable(event.key)}${event.part === undefined ? "" : `, part ${event.part},`} in ${
+            Format.duration(event.delayMillis)
+          }, attempt ${event.attempt + 1} of ` +
             `${event.attempts}: ${printable(event.error.message)}`
       )
+    }
+    if (event._tag === "UploadResumed" && event.bytes > 0) {
+      return `Going on with ${printable(event.key)}: ${Format.bytes(event.bytes)} are stored already.`
+    }
+    if (event._tag === "UploadRestarted") {
+      return this.style.yellow(`Beginning again with ${printable(event.key)}: ${restartReasons[event.reason]}.`)
     }
     if (event._tag === "UploadFinished" && event.outcome === "Failed" && this.failures <= shown) {
       this.failures += 1
@@ -43,4 +49,11 @@ export class Notices {
     }
     return undefined
   }
+}
+
+const restartReasons: Record<(typeof UploadRestarted.Type)["reason"], string> = {
+  SourceChanged: "it has changed since the last run",
+  PartSizeChanged: "the part size is another than in the last run",
+  ChecksumChanged: "the checksum is another than in the last run",
+  SessionGone: "the destination has forgotten what the last run sent"
 }

@@ -92,18 +92,21 @@ const maxBar = 60
 
 const minBar = 8
 
+const storedOrSent = ({ bytesInFlight, bytesResumed, bytesUploaded }: Progress.Progress): number =>
+  bytesUploaded + bytesResumed + bytesInFlight
+
 /** How long it will take from here, where that can be told. */
 const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | undefined => {
   if (progress.listing) return "still listing"
   if (stopping) return undefined
-  const bytesLeft = progress.bytesFound - progress.bytesUploaded - progress.bytesInFlight
+  const bytesLeft = progress.bytesFound - storedOrSent(progress)
   if (throughput.current <= 0 || now - progress.startedAt < 1_000) return undefined
   return `${Format.duration((bytesLeft * 1000) / throughput.current)} left`
 }
 
 const facts = ({ progress, stopping, throughput }: Moment, style: Style | undefined): ReadonlyArray<Fact> => {
   const finished = Progress.filesFinished(progress)
-  const sent = progress.bytesUploaded + progress.bytesInFlight
+  const sent = storedOrSent(progress)
   const found = progress.listing
     ? `${Format.count(progress.filesFound)}+ files`
     : Format.counted(progress.filesFound, "file")

@@ -53,11 +53,13 @@ export interface Context {
   readonly listed: boolean
   /** The file that lists what was left undone, where one is written. */
   readonly manifest: string | undefined
+  /** How many files were sent in part, and wait for the same command to go on. */
+  readonly kept: number
 }
 
 /** The summary, line by line. */
 export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
-  const { listed, manifest, notStarted, style } = options
+  const { kept, listed, manifest, notStarted, style } = options
   const { failed, interrupted, skipped, total, uploaded } = report.files
   const facts = [
     `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
@@ -75,9 +77,19 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
     for (const [reason, count] of findings.skipped) lines.push(`  ${Format.count(count)}: ${printable(reason)}`)
   }
   if (failed > 0) lines.push(...failureLines(report, style))
+  if (report.bytes.resumed > 0) {
+    lines.push(`An earlier run had stored ${Format.bytes(report.bytes.resumed)} of it: that was not sent again.`)
+  }
   if (interrupted > 0) {
     lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way, and stored none of them.`)
   }
+  if (kept > 0) {
+    lines.push(
+      `Kept what is stored of ${Format.counted(kept, "large file")}: the same command goes on with ` +
+        `${kept === 1 ? "it" : "them"}. sluice uploads ls shows what is kept, sluice uploads abort removes it.`
+    )
+  }
+  if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)
   if (!listed) lines.push("The list was not read to its end: there may be more that was not started.")
   if (failed + interrupted + notStarted > 0 || !listed) {
@@ -113,6 +125,16 @@ const failureLines = (report: UploadReport, style: Style): ReadonlyArray<string>
       `  ${isShared ? printable(key) : failureLine(key, error.message, attempts)}`
     ),
     ...(more > 0 ? [`  and ${Format.count(more)} more.`] : [])
+  ]
+}
+
+/** What could not be removed from the destination: it may cost money there. */
+const leftBehindLines = ({ abortsFailed, leftBehind }: UploadReport, style: Style): ReadonlyArray<string> => {
+  const shown = leftBehind.slice(0, failuresShown)
+  return [
+    style.red(`Could not remove what is stored of ${Format.counted(abortsFailed, "unfinished file")}:`),
+    ...shown.map(({ error, key }) => `  ${failureLine(key, error.message, 0)}`),
+    ...(abortsFailed > shown.length ? [`  and ${Format.count(abortsFailed - shown.length)} more.`] : [])
   ]
 }
 

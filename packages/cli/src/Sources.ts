@@ -5,9 +5,10 @@
  * anything is sent: sources that are not there, and keys that two sources share ({@link SharedKeys}). What turns up
  * while the list goes by, such as a directory that cannot be read, is an item of the list and fails alone.
  */
+import * as ByteSource from "@sluice/core/ByteSource"
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadError } from "@sluice/core/UploadError"
-import type { UploadFile } from "@sluice/core/UploadFile"
+import * as UploadFile from "@sluice/core/UploadFile"
 import * as UploadList from "@sluice/core/UploadList"
 import type { Failed, UploadResult } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
@@ -55,6 +56,12 @@ export const fromPaths = (
       : Stream.flatMap(Stream.fromIterable(lists), (list) => Array.isArray(list) ? Stream.fromIterable(list) : list)
     return { items, locations }
   })
+
+/** Standard input, to its end: nobody knows how much that is, and it cannot be read again. */
+export const fromStandardInput = (key: string): Sources => ({
+  items: [UploadFile.make(key, ByteSource.fromStream(Stream.fromAsyncIterable(process.stdin, (cause) => cause)))],
+  locations: new Locations()
+})
 
 /** Everything in a directory, each key with `prefix` before it. */
 export const walk = (
@@ -114,7 +121,7 @@ interface DirectorySource {
 interface FileSource {
   readonly _tag: "File"
   readonly path: string
-  readonly file: UploadFile
+  readonly file: UploadFile.UploadFile
 }
 
 const isDirectory = (source: Source): source is DirectorySource => source._tag === "Directory"

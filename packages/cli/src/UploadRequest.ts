@@ -4,6 +4,8 @@
 import type * as Command from "@effect/cli/Command"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
 import * as Strategy from "@sluice/core/Strategy"
+import type * as Uploader from "@sluice/core/Uploader"
+import type * as UploadRun from "@sluice/core/UploadRun"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Filter from "./Filter.js"
@@ -14,13 +16,17 @@ import type * as options from "./options.js"
 export type Flags = Command.Command.ParseConfig<typeof options.upload>
 
 export interface UploadRequest {
-  /** Files and directories; none where a list says what to upload. */
+  /** Files and directories; none where a list says what to upload, or where it is standard input. */
   readonly sources: ReadonlyArray<string>
+  /** The key of standard input, where that is what to upload. */
+  readonly standardInput: string | undefined
   readonly filesFrom: string | undefined
   readonly target: layers.Target
   readonly filter: Filter.Filter
-  readonly strategy: Strategy.Strategy
-  readonly retry: RetryPolicy.RetryPolicy
+  readonly uploader: Uploader.Options & { readonly strategy: Strategy.Strategy }
+  readonly run: Pick<UploadRun.Options, "onInterrupt" | "onSourceChange">
+  /** Where the journal is to be kept, if anywhere; `undefined` where nothing was said. */
+  readonly journal: string | false | undefined
   /** How many connections an HTTP destination may have. */
   readonly connections: number
 }
@@ -45,15 +51,35 @@ export const make = (
     if (filesFrom !== undefined && sources.length > 1) {
       return yield* Either.left("--files-from goes with one source, a directory, or with none.")
     }
+    if (sources.includes("-") && sources.length > 1) {
+      return yield* Either.left("Standard input (-) is uploaded by itself, without other sources.")
+    }
     if (sources.includes("")) return yield* Either.left("A source is empty. It is a file or a directory.")
     const strategy = yield* strategyOf(flags, workers)
+    const named = sources[0] === "-" ? yield* splitName(destination) : undefined
+    if (named !== undefined && filesFrom !== undefined) {
+      return yield* Either.left("Standard input (-) does not go with --files-from.")
+    }
     return {
-      sources,
+      sources: named === undefined ? sources : [],
+      standardInput: named?.key,
       filesFrom,
-      target: yield* layers.parseTarget(destination),
+      target: yield* layers.parseTarget(named?.destination ?? destination),
       filter: yield* Filter.make(flags),
-      strategy,
-      retry: retryOf(flags),
+      uploader: {
+        strategy,
+        retry: retryOf(flags),
+        partSize: Option.getOrUndefined(flags.partSize),
+        multipartThreshold: Option.getOrUndefined(flags.partSize),
+        partConcurrency: Option.getOrUndefined(flags.partConcurrency),
+        memory: Option.getOrUndefined(flags.memory),
+        checksum: Option.getOrUndefined(flags.checksum)
+      },
+      run: {
+        onInterrupt: Option.getOrUndefined(flags.onInterrupt),
+        onSourceChange: Option.getOrUndefined(flags.onSourceChange)
+      },
+      journal: yield* journalOf(flags),
       connections: Number.isFinite(strategy.concurrency) ? strategy.concurrency : maxConnections
     }
   })
@@ -79,6 +105,27 @@ const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strat
     ...Option.toArray(flags.rate).map((uploadsPerSecond) => Strategy.rateLimited({ uploadsPerSecond })),
     ...Option.toArray(flags.bandwidth).map((bytesPerSecond) => Strategy.bandwidth({ bytesPerSecond }))
   ))
+}
+
+/** Of standard input, the last part of the destination is the key. */
+const splitName = (
+  destination: string
+): Either.Either<{ readonly destination: string; readonly key: string }, string> => {
+  const [, before = "", key = "", query = ""] = /^((?:.*\/)?)([^/?#]*)(.*)$/s.exec(destination) ?? []
+  if (key === "" || key.includes("{key}") || destination.startsWith("sim:")) {
+    return destination.startsWith("sim:")
+      ? Either.right({ destination, key: "stdin" })
+      : Either.left("Standard input has no name: end the destination with one, such as backup/dump.sql.")
+  }
+  return Either.right({ destination: `${before === "" ? "." : before}${query}`, key })
+}
+
+const journalOf = (flags: Flags): Either.Either<UploadRequest["journal"], string> => {
+  if (!flags.noJournal) return Either.right(Option.getOrUndefined(flags.journal))
+  if (Option.isSome(flags.journal)) return Either.left("--journal and --no-journal contradict each other.")
+  return Option.contains(flags.onInterrupt, "keep")
+    ? Either.left("--on-interrupt keep needs a journal to find again what was kept: leave --no-journal out.")
+    : Either.right(false)
 }
 
 const retryOf = (flags: Flags): RetryPolicy.RetryPolicy => {

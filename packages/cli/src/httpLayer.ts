@@ -15,10 +15,12 @@ export const layer = (options: {
   readonly credentials: Option.Option<HttpCredentials>
   /** How many connections there may be. */
   readonly connections: number
+  readonly contentRange: boolean
 }): Layer.Layer<Destination> =>
   Http.layer({
     url: options.url,
-    credentials: Option.getOrUndefined(Option.map(options.credentials, render))
+    credentials: Option.getOrUndefined(Option.map(options.credentials, render)),
+    parts: options.contentRange ? "contentRange" : undefined
   }).pipe(
     Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher),
     Layer.provide(dispatcher(options.connections))

@@ -21,6 +21,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as CliError from "./CliError.js"
 import * as options from "./options.js"
@@ -65,6 +66,18 @@ export const parseTarget = (text: string): Either.Either<Target, string> => {
   }
 }
 
+/** A target as it can be written down: without what may be a secret. */
+export const nameOf = (target: Target): string => {
+  switch (target._tag) {
+    case "Local":
+      return path.resolve(target.root)
+    case "Http":
+      return target.url.replace(/[?#].*$/s, "")
+    case "Simulated":
+      return "sim:"
+  }
+}
+
 /** The credentials in the environment: `SLUICE_HTTP_TOKEN`, or `SLUICE_HTTP_USER` and `SLUICE_HTTP_PASSWORD`. */
 export const httpCredentials: Effect.Effect<Option.Option<HttpCredentials>, CliError.CliError> = Effect.gen(
   function*() {
@@ -90,6 +103,8 @@ export const layer = (target: Target, settings: {
   readonly fsync: boolean
   /** How many connections there may be. */
   readonly connections: number
+  /** Whether an HTTP server takes large files in parts. */
+  readonly contentRange: boolean
 }): Layer.Layer<Destination, CliError.CliError, FileSystem.FileSystem | Path.Path> => {
   switch (target._tag) {
     case "Local":
@@ -104,7 +119,7 @@ export const layer = (target: Target, settings: {
         const credentials = yield* httpCredentials
         // Its modules take a third of the start-up time: they are loaded only here.
         const { layer: httpLayer } = yield* Effect.promise(() => import("./httpLayer.js"))
-        return httpLayer({ url: target.url, credentials, connections: settings.connections })
+        return httpLayer({ ...settings, url: target.url, credentials })
       }))
   }
 }

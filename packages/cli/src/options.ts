@@ -5,6 +5,7 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as ByteSize from "@sluice/core/ByteSize"
+import * as Checksum from "@sluice/core/Checksum"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -99,6 +100,80 @@ const retryDelay = decoded("retry-delay", "100ms", decodeDuration, "a time with 
   Options.withDescription("The longest wait before the first retry; it doubles with each. Defaults to 100ms.")
 )
 
+/** Bytes: `8MiB`, `500k`. */
+export const decodeSize: Decode<number> = (text) => Option.filter(ByteSize.parse(text), (bytes) => bytes >= 1)
+
+const oneOf = <A extends string>(names: ReadonlyArray<A>): Decode<A> => (text) =>
+  Option.fromNullable(names.find((name) => name === text))
+
+const partSize = decoded("part-size", "8MiB", decodeSize, "a size with a unit, such as 8MiB or 64M").pipe(
+  Options.withDescription(
+    "Files larger than this go up in parts of this size, where the destination takes parts. Parts grow where a file " +
+      "would have too many. Defaults to 8MiB."
+  )
+)
+
+const partConcurrency = decoded("part-concurrency", "N", decodeCount(1), "a whole number from 1").pipe(
+  Options.withDescription(
+    "Parts of one file in flight, at most. Files and parts together are never more than --concurrency says, which is " +
+      "the default here too."
+  )
+)
+
+const memory = decoded("memory", "256MiB", decodeSize, "a size with a unit, such as 256MiB or 1GiB").pipe(
+  Options.withDescription("Bytes that uploads hold in memory, all together, at most. Defaults to 256MiB.")
+)
+
+const checksums = [...Checksum.algorithms, "none"] as const
+
+const checksum = decoded("checksum", "ALG|none", oneOf(checksums), `one of ${checksums.join(", ")}`).pipe(
+  Options.withDescription(
+    `What is sent is checked by this: ${
+      checksums.join(", ")
+    }. Defaults to what the destination likes best, if it knows any.`
+  )
+)
+
+const onInterrupt = decoded("on-interrupt", "abort|keep", oneOf(["abort", "keep"] as const), "abort or keep").pipe(
+  Options.withDescription(
+    "What becomes of files that were sent in part when the upload is stopped: keep what is stored, for the same command " +
+      "to go on with, or abort and remove it. Defaults to keep with a journal, and to abort without."
+  )
+)
+
+const sourceChanges = ["fail", "retry", "skip"] as const
+
+const onSourceChange = decoded(
+  "on-source-change",
+  sourceChanges.join("|"),
+  oneOf(sourceChanges),
+  "one of fail, retry and skip"
+).pipe(
+  Options.withDescription(
+    "What becomes of a file that changes while it is uploaded: it fails, is uploaded again as it is then, or is " +
+      "skipped. It is never stored half old and half new. Defaults to fail."
+  )
+)
+
+const journal = Options.text("journal").pipe(
+  Options.withPseudoName("DIR"),
+  Options.withDescription(
+    "Where the journal is kept, by which the same command goes on after a crash. Defaults to a directory of the user's, " +
+      "one for each source and destination."
+  ),
+  Options.optional
+)
+
+const noJournal = Options.boolean("no-journal").pipe(
+  Options.withDescription("Keeps no journal: after a crash everything begins again.")
+)
+
+const contentRange = Options.boolean("content-range").pipe(
+  Options.withDescription(
+    "Sends large files in parts to HTTP servers that take PUT with Content-Range and answer 308 while more is to come."
+  )
+)
+
 const include = Options.text("include").pipe(
   Options.withPseudoName("GLOB"),
   Options.withDescription(
@@ -163,7 +238,16 @@ export const upload = {
   quiet,
   report,
   failed,
-  fsync
+  fsync,
+  partSize,
+  partConcurrency,
+  memory,
+  checksum,
+  onInterrupt,
+  onSourceChange,
+  journal,
+  noJournal,
+  contentRange
 }
 
 // -----------------------------------------------------------------------------

@@ -22,6 +22,8 @@ import { Journal, JournalError } from "./Journal.js"
 import type { Session } from "./Journal.js"
 
 /**
+ * Where a journal is, and what it is for.
+ *
  * @since 0.1.0
  * @category models
  */

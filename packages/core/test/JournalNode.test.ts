@@ -1,7 +1,20 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Journal } from "@sluice/core"
 import * as JournalNode from "@sluice/core/JournalNode"
-import { Context, Deferred, Effect, Either, Exit, Layer, Logger, LogLevel, Option, Scope, TestClock } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  LogLevel,
+  Option,
+  Scope,
+  TestClock
+} from "effect"
 import * as fc from "fast-check"
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -633,6 +646,18 @@ describe("the lock of a journal", () => {
       assert.deepStrictEqual(fs.readFileSync(fileIn(directory)), before)
     }))
 
+  it.scopedLive("leaves nothing of those that died while they tried", () =>
+    Effect.gen(function*() {
+      const directory = yield* newDirectory
+      fs.mkdirSync(directory, { mode: 0o700 })
+      fs.writeFileSync(path.join(directory, "lock-one"), holder({ pid: dead() }))
+      fs.writeFileSync(path.join(directory, "lock-two-heir"), holder({ pid: dead() }))
+      fs.writeFileSync(path.join(directory, "lock-alive"), holder({}))
+      fs.writeFileSync(path.join(directory, "lock-being-written"), "")
+      yield* Effect.scoped(open(directory))
+      assert.deepStrictEqual(fs.readdirSync(directory).sort(), ["journal", "lock-alive", "lock-being-written"])
+    }))
+
   it.scopedLive("is won by one of many that find it stale", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
@@ -729,6 +754,24 @@ describe("when a journal is written", () => {
         yield* journal.created("a", "u")
         assert.strictEqual(forced, fsync ? 2 : 0)
       }
+    }))
+
+  it.scopedLive("whole, even if who waits for it is interrupted", () =>
+    Effect.gen(function*() {
+      const directory = yield* newDirectory
+      const journal = yield* open(directory)
+      const started = yield* Deferred.make<void>()
+      const gate: { open: () => void } = { open: () => {} }
+      yield* patched("write" as never, (real) => (...args) => {
+        gate.open = () => real(...args)
+        Deferred.unsafeDone(started, Exit.void)
+      })
+      const fiber = yield* Effect.fork(journal.begin(intentOf("a")))
+      yield* Deferred.await(started)
+      yield* Fiber.interrupt(fiber)
+      gate.open()
+      yield* journal.flush
+      assert.lengthOf((yield* JournalNode.readDirectory(directory)).sessions, 1)
     }))
 
   it.scopedLive("without what could not be read again", () =>

@@ -5,7 +5,8 @@ import { Effect, Option } from "effect"
 import * as PartsRecording from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 
-const bytesOf = (size: number, seed = 1): Uint8Array => Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed) % 251)
+const bytesOf = (size: number, seed = 1): Uint8Array =>
+  Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed) % 251)
 
 const large = (key: string, size: number): UploadFile.UploadFile => UploadFile.fromBytes(key, bytesOf(size))
 

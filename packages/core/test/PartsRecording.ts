@@ -176,12 +176,18 @@ export const make = (options: Options = {}): PartsRecording => {
           }
         })),
     listParts: ({ key, uploadId }) =>
-      request("list", key, undefined, 0, () =>
-        Effect.map(sessionOf(uploadId), ({ parts }) =>
-          options.tellsParts === false
-            ? undefined
-            : Array.from(parts, ([number, { bytes, etag }]) => ({ number, size: bytes.length, etag }))
-              .sort((a, b) => a.number - b.number))),
+      request(
+        "list",
+        key,
+        undefined,
+        0,
+        () =>
+          Effect.map(sessionOf(uploadId), ({ parts }) =>
+            options.tellsParts === false
+              ? undefined
+              : Array.from(parts, ([number, { bytes, etag }]) => ({ number, size: bytes.length, etag }))
+                .sort((a, b) => a.number - b.number))
+      ),
     complete: ({ checksum, key, parts, uploadId }) =>
       request("complete", key, undefined, 0, () =>
         Effect.map(sessionOf(uploadId), (session) => {
@@ -216,8 +222,13 @@ export const make = (options: Options = {}): PartsRecording => {
           })),
       multipart,
       head: (key) =>
-        request("head", key, undefined, 0, () =>
-          Effect.sync(() => Option.map(Option.fromNullable(objects.get(key)), ({ length }) => ({ size: length }))))
+        request(
+          "head",
+          key,
+          undefined,
+          0,
+          () => Effect.sync(() => Option.map(Option.fromNullable(objects.get(key)), ({ length }) => ({ size: length })))
+        )
     }),
     history,
     objects,

@@ -1,9 +1,10 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, RetryPolicy, Strategy, Uploader, UploadFile } from "@sluice/core"
-import type { Destination, UploadError, UploadEvent, UploadReport, UploadResult, UploadRun } from "@sluice/core"
+import type { UploadError, UploadEvent, UploadReport, UploadResult, UploadRun } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Clock, Deferred, Duration, Effect, Fiber, Layer, Random, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, Layer, Random } from "effect"
+import * as TestBody from "./contract/TestBody.js"
 import { pattern, sameBytes } from "./contract/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -26,7 +27,10 @@ interface History {
   readonly millis: number
 }
 
-/** Uploads files over a simulated network, by virtual time, all at once and without retries unless told otherwise. */
+/**
+ * Uploads files over a simulated network, by virtual time, all at once, each by one request and without retries unless
+ * told otherwise.
+ */
 const simulate = (
   options: Simulated.Options,
   files: Iterable<UploadFile.UploadFile>,
@@ -44,7 +48,9 @@ const simulate = (
     })
     return { report, events, results, peakInFlight: yield* network.peakInFlight }
   }).pipe(
-    Effect.provide(Layer.provideMerge(Uploader.layer({ strategy, retry }), Simulated.layer(options))),
+    Effect.provide(
+      Layer.provideMerge(Uploader.layer({ strategy, retry }), Simulated.layer({ parts: false, ...options }))
+    ),
     VirtualClock.run,
     Effect.map(({ millis, value }) => ({ ...value, millis }))
   )
@@ -63,15 +69,6 @@ const millisOf = (options: Simulated.Options, size: number, settings?: Settings)
 
 const errorsOf = (history: History): ReadonlyArray<UploadError.UploadError> =>
   [...history.results.values()].flatMap((result) => result._tag === "Failed" ? [result.error] : [])
-
-/** Bytes as the engine hands them to a destination, without the engine. */
-const bodyOf = (bytes: Uint8Array): Destination.Body => ({
-  size: bytes.length,
-  inOnePiece: true,
-  stream: () => Stream.make(bytes),
-  bytes: Effect.succeed(bytes),
-  unwatched: (effect) => effect
-})
 
 /** Thousands of failures: their stack traces would cost ten times what they cost themselves. */
 const withoutTraces = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -92,11 +89,13 @@ const withoutTraces = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =
 const attempts = (options: Simulated.Options, count: number) =>
   Effect.gen(function*() {
     const { destination } = yield* Simulated.make(options)
+    const bytes = new Uint8Array(1_000)
     const failures: Array<{ readonly attempt: number; readonly message: string; readonly millis: number }> = []
-    const body = bodyOf(new Uint8Array(1_000))
     for (let attempt = 0; attempt < count; attempt++) {
       const start = yield* Clock.currentTimeMillis
-      const outcome = yield* Effect.either(destination.put({ key: String(attempt), body }))
+      const outcome = yield* Effect.either(
+        destination.put({ key: String(attempt), body: TestBody.make(bytes, { inOnePiece: true }) })
+      )
       if (outcome._tag === "Right") continue
       const { _tag, message } = outcome.left
       failures.push({ attempt, message: `${_tag}: ${message}`, millis: (yield* Clock.currentTimeMillis) - start })
@@ -139,6 +138,8 @@ describe("Simulated", () => {
       Effect.gen(function*() {
         assert.strictEqual(yield* millisOf({ bytesPerSecond: 1_000 }, 2_500), 2_500)
         assert.strictEqual(yield* millisOf({ bytesPerSecond: "1 MiB" }, 10 * mib), 10_000)
+        // A part has a connection of its own.
+        assert.strictEqual(yield* millisOf({ bytesPerSecond: "1 MiB", parts: {} }, 10 * mib), 8_000)
         for (const bytesPerSecond of [7, 300, 3_000, 999_999]) {
           const size = bytesPerSecond * 20
           assertWithin(yield* millisOf({ bytesPerSecond }, size), 20_000, 0.001, `${bytesPerSecond} B/s`)

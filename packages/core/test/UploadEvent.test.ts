@@ -76,7 +76,16 @@ describe("UploadEvent", () => {
     const duration = Duration.millis(12)
     const finished = (result: UploadResult.UploadResult) => UploadEvent.finished(7, result)
     assert.deepStrictEqual(
-      finished({ _tag: "Uploaded", file, attempts: 2, bytes: 1, resumedBytes: 0, duration, etag: "e", checksum: undefined }),
+      finished({
+        _tag: "Uploaded",
+        file,
+        attempts: 2,
+        bytes: 1,
+        resumedBytes: 0,
+        duration,
+        etag: "e",
+        checksum: undefined
+      }),
       { ...common, outcome: "Uploaded", attempts: 2, bytes: 1, durationMillis: 12 }
     )
     assert.deepStrictEqual(finished(UploadResult.skipped("a", "a link")), {

@@ -65,7 +65,16 @@ describe("UploadResult", () => {
   it("is told apart by its tag", () => {
     const file = UploadFile.fromText("a", "")
     const results: ReadonlyArray<UploadResult.UploadResult> = [
-      { _tag: "Uploaded", file, attempts: 1, bytes: 0, resumedBytes: 0, duration: Duration.zero, etag: undefined, checksum: undefined },
+      {
+        _tag: "Uploaded",
+        file,
+        attempts: 1,
+        bytes: 0,
+        resumedBytes: 0,
+        duration: Duration.zero,
+        etag: undefined,
+        checksum: undefined
+      },
       UploadResult.skipped("a", "why not"),
       {
         _tag: "Failed",

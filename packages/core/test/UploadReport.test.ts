@@ -32,25 +32,34 @@ const leftBehind = [{ key: "c", error: { _tag: "Transient", reason: "Connection"
 
 describe("UploadReport.make", () => {
   it("says what a run did", () => {
-    assert.deepStrictEqual(UploadReport.make(progress, { ended: "Drained", endedAt: 3_000, failures, abortsFailed: 3, leftBehind }), {
-      _tag: "Report",
-      version: 1,
-      ended: "Drained",
-      files: { total: 10, uploaded: 4, skipped: 1, failed: 2, interrupted: 1, notStarted: 2 },
-      bytes: { total: 500, uploaded: 200, resumed: 50 },
-      attempts: 9,
-      retries: 2,
-      peakInFlight: 3,
-      durationMillis: 2_000,
-      throughputBytesPerSecond: 100,
-      failures,
-      abortsFailed: 3,
-      leftBehind
-    })
+    assert.deepStrictEqual(
+      UploadReport.make(progress, { ended: "Drained", endedAt: 3_000, failures, abortsFailed: 3, leftBehind }),
+      {
+        _tag: "Report",
+        version: 1,
+        ended: "Drained",
+        files: { total: 10, uploaded: 4, skipped: 1, failed: 2, interrupted: 1, notStarted: 2 },
+        bytes: { total: 500, uploaded: 200, resumed: 50 },
+        attempts: 9,
+        retries: 2,
+        peakInFlight: 3,
+        durationMillis: 2_000,
+        throughputBytesPerSecond: 100,
+        failures,
+        abortsFailed: 3,
+        leftBehind
+      }
+    )
   })
 
   it("has no throughput where no time has passed", () => {
-    const report = UploadReport.make(progress, { ended: "Completed", endedAt: 1_000, failures: [], abortsFailed: 0, leftBehind: [] })
+    const report = UploadReport.make(progress, {
+      ended: "Completed",
+      endedAt: 1_000,
+      failures: [],
+      abortsFailed: 0,
+      leftBehind: []
+    })
     assert.deepStrictEqual([report.durationMillis, report.throughputBytesPerSecond], [0, 0])
   })
 })
@@ -77,7 +86,13 @@ describe("the report's schema", () => {
 
   it.effect("refuses another version", () =>
     Effect.gen(function*() {
-      const report = UploadReport.make(progress, { ended: "Completed", endedAt: 0, failures, abortsFailed: 0, leftBehind: [] })
+      const report = UploadReport.make(progress, {
+        ended: "Completed",
+        endedAt: 0,
+        failures,
+        abortsFailed: 0,
+        leftBehind: []
+      })
       const exit = yield* Effect.exit(Schema.decodeUnknown(UploadReport.UploadReport)({ ...report, version: 2 }))
       assert.strictEqual(exit._tag, "Failure")
     }))
@@ -97,7 +112,13 @@ describe("UploadReport.isComplete", () => {
         }),
         ({ ended, ...files }) => {
           const total = files.uploaded + files.skipped + files.failed + files.interrupted + files.notStarted
-          const report = UploadReport.make(progress, { ended, endedAt: 0, failures: [], abortsFailed: 0, leftBehind: [] })
+          const report = UploadReport.make(progress, {
+            ended,
+            endedAt: 0,
+            failures: [],
+            abortsFailed: 0,
+            leftBehind: []
+          })
           assert.strictEqual(
             UploadReport.isComplete({ ...report, files: { total, ...files } }),
             ended !== "Interrupted" && files.failed + files.interrupted + files.notStarted === 0

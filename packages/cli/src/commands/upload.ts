@@ -3,6 +3,7 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import * as Journal from "@sluice/core/Journal"
 import * as MachineNode from "@sluice/core/MachineNode"
 import * as Strategy from "@sluice/core/Strategy"
 import * as Uploader from "@sluice/core/Uploader"
@@ -12,9 +13,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as path from "node:path"
 import * as CliError from "../CliError.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
+import * as Journals from "../Journals.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
@@ -29,8 +32,8 @@ import * as UploadRequest from "../UploadRequest.js"
 
 const paths = Args.text({ name: "source" }).pipe(
   Args.withDescription(
-    "Files and directories to upload, and last the destination: a directory, an http(s) address or sim:. " +
-      "Keys are paths relative to a directory, and the base names of files."
+    "Files and directories to upload, or - for standard input, and last the destination: a directory, an http(s) " +
+      "address or sim:. Keys are paths relative to a directory, and the base names of files."
   ),
   Args.repeated
 )
@@ -54,11 +57,13 @@ export const upload = Command.make(
       const failed = Option.getOrUndefined(flags.failed)
       if (report !== undefined) yield* OutputFile.check("--report", report)
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
-      yield* transfer(sources, { ...flags, report, failed }).pipe(
+      const journal = yield* openJournal(request, flags.fsync)
+      const uploader = Uploader.layer(request.uploader).pipe(
+        Layer.provide(layers.layer(request.target, { ...flags, connections: request.connections }))
+      )
+      yield* transfer(sources, { ...flags, report, failed, run: request.run, journal }).pipe(
         Effect.provide(
-          Uploader.layer({ strategy: request.strategy, retry: request.retry }).pipe(
-            Layer.provide(layers.layer(request.target, { fsync: flags.fsync, connections: request.connections }))
-          )
+          journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
         )
       )
     }).pipe(Effect.scoped)
@@ -71,14 +76,31 @@ export const upload = Command.make(
 // -----------------------------------------------------------------------------
 
 const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => {
+  if (request.standardInput !== undefined) return Effect.succeed(Sources.fromStandardInput(request.standardInput))
   const settings = { filter: request.filter, followSymlinks }
   return request.filesFrom === undefined
     ? Sources.fromPaths(request.sources, settings)
     : ListedSources.fromFile(request.filesFrom, request.sources[0], settings)
 }
 
+/** The journal of an upload, unless none is wanted, or it would be of no use. */
+const openJournal = (
+  { filesFrom, journal, sources, standardInput, target }: UploadRequest.UploadRequest,
+  fsync: boolean
+) => {
+  if (journal === false || (journal === undefined && target._tag === "Simulated")) return Effect.succeed(undefined)
+  const named = [...sources, ...(filesFrom === undefined ? [] : [filesFrom])].map((source) => path.resolve(source))
+  const subject = {
+    sources: standardInput === undefined ? named : [`- ${standardInput}`],
+    destination: layers.nameOf(target)
+  }
+  return Effect.map(Journals.open(subject, { directory: journal, fsync }), Option.getOrUndefined)
+}
+
 /** What the command does besides uploading. */
 interface Flags {
+  readonly run: UploadRequest.UploadRequest["run"]
+  readonly journal: Journal.Journal["Type"] | undefined
   readonly json: boolean
   readonly quiet: boolean
   readonly report: string | undefined
@@ -100,6 +122,7 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)
     const received = yield* Signals.listen
     const run = yield* uploader.start(undone?.items ?? sources.items, {
+      ...flags.run,
       onEvent: flags.json
         ? (event) => Effect.zipRight(printEvent(event), display.note(event))
         : flags.quiet
@@ -116,7 +139,8 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const { listing } = yield* run.currentProgress
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
-    yield* conclude(report, findings, flags, Either.getOrElse(rest, () => seen), Either.getLeft(rest))
+    const kept = flags.journal === undefined ? 0 : (yield* flags.journal.sessions).length
+    yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), kept }, Either.getLeft(rest))
   }).pipe(Effect.scoped)
 
 /** Tells the end of a run wherever it is wanted, and fails unless all is well. */
@@ -124,7 +148,7 @@ const conclude = (
   report: UploadReport,
   findings: Report.Findings,
   flags: Flags,
-  rest: Undone.Rest,
+  rest: Undone.Rest & { readonly kept: number },
   unlisted: Option.Option<CliError.CliError>
 ) =>
   Effect.gen(function*() {

@@ -14,7 +14,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,13 +23,13 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Bandwidth from "../Bandwidth.js"
 import * as ByteSize from "../ByteSize.js"
-import * as ByteSource from "../ByteSource.js"
 import * as Checksum from "../Checksum.js"
 import { Destination } from "../Destination.js"
-import type { Body, Head, PutRequest, Session, Stored, StoredPart } from "../Destination.js"
+import type { Head, PutRequest, Session, Stored, StoredPart } from "../Destination.js"
+import * as simulatedLine from "../internal/simulatedLine.js"
 import * as simulatedParts from "../internal/simulatedParts.js"
 import type { PartLimits } from "../PartPlan.js"
-import { Rejected, Throttled, Transient } from "../UploadError.js"
+import { Rejected, Throttled } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
 /**
@@ -169,101 +168,24 @@ export const make = (
 ): Effect.Effect<{ readonly destination: Destination["Type"]; readonly network: Network["Type"] }> =>
   Effect.sync(() => {
     const requestMillis = Duration.toMillis(options.requestLatency ?? 0)
-    const perByteMillis = Duration.toMillis(options.latencyPerByte ?? 0) +
-      (options.bytesPerSecond === undefined ? 0 : 1000 / ByteSize.decode(options.bytesPerSecond))
-    const shared = options.sharedBytesPerSecond === undefined
-      ? undefined
-      : Bandwidth.make(ByteSize.decode(options.sharedBytesPerSecond))
-    let sharing = 0
     const failureRate = options.failureRate ?? 0
     const maxInFlight = options.maxInFlight ?? Infinity
     const observe = options.observe ?? false
-    const random = options.seed === undefined ? undefined : Random.make(options.seed)
+    const { failurePoint, send, whileSharing } = simulatedLine.make({
+      perByteMillis: Duration.toMillis(options.latencyPerByte ?? 0) +
+        (options.bytesPerSecond === undefined ? 0 : 1000 / ByteSize.decode(options.bytesPerSecond)),
+      shared: options.sharedBytesPerSecond === undefined
+        ? undefined
+        : Bandwidth.make(ByteSize.decode(options.sharedBytesPerSecond)),
+      failureRate,
+      random: options.seed === undefined ? undefined : Random.make(options.seed),
+      keepsBytes: observe
+    })
     const objects = new Map<string, StoredObject>()
     const sessions = new simulatedParts.Sessions()
     let kept = 0
     let inFlight = 0
     let peakInFlight = 0
-
-    /** One connection: what its bytes cost is slept in whole milliseconds, the rest is carried over. */
-    const connect = () => {
-      let owed = 0
-      return (bytes: number): Effect.Effect<void> => {
-        owed += bytes * perByteMillis
-        const millis = Math.floor(owed)
-        owed -= millis
-        return shared === undefined ? sleep(millis) : atLeast(millis, shared.take(bytes))
-      }
-    }
-
-    // Blocks take no more than a second, so that a slow network still moves bytes.
-    const ownBlockSize = perByteMillis === 0
-      ? defaultBlockSize
-      : Math.max(1, Math.min(defaultBlockSize, Math.floor(longestBlockMillis / perByteMillis)))
-
-    // Where bandwidth is shared everybody waits for everybody's block: the more there are, the smaller they are.
-    const blockSize = (): number =>
-      shared === undefined
-        ? ownBlockSize
-        : Math.max(1, Math.min(ownBlockSize, shared.unit, Math.floor(shared.bytesPerSecond * roundSeconds / sharing)))
-
-    const inOnePiece = ({ inOnePiece, size }: Body): boolean =>
-      inOnePiece && size! * perByteMillis <= longestPutMillis && (shared === undefined || size! <= blockSize())
-
-    const whileSharing = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-      Effect.suspend(() => {
-        sharing += 1
-        return Effect.ensuring(
-          effect,
-          Effect.sync(() => {
-            sharing -= 1
-          })
-        )
-      })
-
-    /** Sends the body, or as much of it as comes before the failure, and has what came through stored. */
-    const send = <A>(
-      body: Body,
-      failsAfter: number,
-      store: (size: number, bytes: Uint8Array | undefined) => A
-    ): Effect.Effect<A, UploadError> => {
-      const transmit = connect()
-      if (inOnePiece(body)) {
-        return Effect.flatMap(body.bytes, (bytes): Effect.Effect<A, UploadError> => {
-          if (failsAfter < Infinity) {
-            return Effect.zipRight(transmit(failsAfter), Effect.fail(brokenConnection(failsAfter)))
-          }
-          const sent = transmit(bytes.length)
-          return observe
-            ? Effect.map(sent, () => store(bytes.length, bytes.slice()))
-            : Effect.as(sent, store(bytes.length, undefined))
-        })
-      }
-      let sent = 0
-      const blocks: Array<Uint8Array> = []
-      return Stream.runForEach(body.stream({ blockSize: blockSize() }), (block) => {
-        if (sent + block.length > failsAfter || failsAfter === 0) {
-          return Effect.zipRight(transmit(failsAfter - sent), Effect.fail(brokenConnection(failsAfter)))
-        }
-        sent += block.length
-        if (observe) blocks.push(block.slice())
-        return transmit(block.length)
-      }).pipe(
-        Effect.zipRight(
-          Effect.suspend(() => sent < failsAfter ? Effect.void : Effect.fail(brokenConnection(failsAfter)))
-        ),
-        Effect.map(() => store(sent, observe ? ByteSource.concat(blocks) : undefined))
-      )
-    }
-
-    const failurePoint = (size: number | undefined): Effect.Effect<number> => {
-      if (failureRate === 0) return noFailure
-      const draw = Effect.map(
-        Random.next,
-        (chance) => chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (size ?? 1))
-      )
-      return random === undefined ? draw : Effect.withRandom(draw, random)
-    }
 
     const keep: simulatedParts.Line["keep"] = ({ bytes, size }, name, algorithm) => {
       const stored = bytes !== undefined && options.corrupt?.(name) === true ? flipped(bytes) : bytes
@@ -292,10 +214,10 @@ export const make = (
       const done = failureRate === 0
         ? send(body, Infinity, observe ? store : ignore)
         : Effect.flatMap(failurePoint(body.size), (failsAfter) => send(body, failsAfter, observe ? store : ignore))
-      return requestMillis === 0 ? done : Effect.zipRight(sleep(requestMillis), done)
+      return requestMillis === 0 ? done : Effect.zipRight(simulatedLine.sleep(requestMillis), done)
     }
 
-    const put = shared === undefined ? request : (putRequest: PutRequest) => whileSharing(request(putRequest))
+    const put = whileSharing === undefined ? request : (putRequest: PutRequest) => whileSharing(request(putRequest))
 
     const throttled = new Throttled({
       detail: `The simulated network takes ${maxInFlight} requests at once.`,
@@ -317,19 +239,19 @@ export const make = (
 
     /** A request without bytes. */
     const ask = <A>(answer: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
-      sleep(requestMillis).pipe(
+      simulatedLine.sleep(requestMillis).pipe(
         Effect.zipRight(failurePoint(0)),
-        Effect.flatMap((failsAfter) => failsAfter < Infinity ? Effect.fail(brokenConnection(0)) : answer),
+        Effect.flatMap((failsAfter) => failsAfter < Infinity ? Effect.fail(simulatedLine.brokenConnection(0)) : answer),
         counted
       )
 
     const receive: simulatedParts.Line["receive"] = (body, admit) => {
-      const received = sleep(requestMillis).pipe(
+      const received = simulatedLine.sleep(requestMillis).pipe(
         Effect.zipRight(admit),
         Effect.zipRight(failurePoint(body.size)),
         Effect.flatMap((failsAfter) => send(body, failsAfter, (size, bytes) => ({ size, bytes })))
       )
-      return counted(shared === undefined ? received : whileSharing(received))
+      return counted(whileSharing === undefined ? received : whileSharing(received))
     }
 
     const capabilities = { maxPutSize: Infinity, unknownSize: true }
@@ -382,34 +304,11 @@ export const make = (
 // internal
 // -----------------------------------------------------------------------------
 
-const defaultBlockSize = 64 * 1024
-
-const longestBlockMillis = 1_000
-
-const longestPutMillis = 10_000
-
-/** How long it may take until all who share a bandwidth have had their turn. */
-const roundSeconds = 5
-
 const checksums: ReadonlyArray<Checksum.Algorithm> = ["crc32", "crc32c", "crc64nvme", "sha256", "md5"]
 
 const stored: Stored = {}
 
 const ignore = (): Stored => stored
-
-const noFailure = Effect.succeed(Infinity)
-
-const sleep = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
-
-/** Runs an effect, and waits until `millis` have gone by since its start. */
-const atLeast = (millis: number, effect: Effect.Effect<void>): Effect.Effect<void> =>
-  millis === 0
-    ? effect
-    : Effect.flatMap(Clock.currentTimeMillis, (start) =>
-      Effect.zipRight(
-        effect,
-        Effect.flatMap(Clock.currentTimeMillis, (now) => sleep(start + millis - now))
-      ))
 
 const headOf = ({ bytes, checksum, etag, modifiedAt }: StoredObject): Head => ({
   size: bytes.length,
@@ -428,6 +327,3 @@ const flipped = (bytes: Uint8Array): Uint8Array => {
 
 const notFound = (key: string) =>
   new Rejected({ reason: "NotFound", detail: `The simulated network has nothing under ${key}.` })
-
-const brokenConnection = (bytes: number) =>
-  new Transient({ reason: "Connection", detail: `The simulated network broke the connection after ${bytes} bytes.` })

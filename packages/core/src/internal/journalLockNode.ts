@@ -31,6 +31,7 @@ export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Sc
   Effect.gen(function*() {
     const { text, token } = yield* describeSelf
     yield* Effect.acquireRelease(take(directory, token, text), () => release(directory, text))
+    yield* Effect.ignore(sweep(directory))
     let lost: JournalError | undefined = undefined
     const refresh = Effect.gen(function*() {
       const found = yield* look(path.join(directory, "lock"))
@@ -187,6 +188,17 @@ const release = (directory: string, text: string): Effect.Effect<void> => {
   const lock = path.join(directory, "lock")
   return Effect.ignore(Effect.flatMap(look(lock), (found) => found?.text === text ? unlink(lock) : Effect.void))
 }
+
+/** Removes what processes have left that died while they tried; only the heirs of the lock itself count. */
+const sweep = (directory: string) =>
+  Effect.gen(function*() {
+    const names = yield* call<Array<string>>((done) => fs.readdir(directory, done))
+    for (const name of names) {
+      if (!name.startsWith("lock-")) continue
+      const found = yield* look(path.join(directory, name))
+      if (found !== undefined && isStale(found)) yield* unlink(path.join(directory, name))
+    }
+  })
 
 /** Makes a name appear with all of its content, unless it is there. */
 const appear = (own: string, name: string, text: string): Effect.Effect<boolean, NodeJS.ErrnoException> =>

@@ -163,7 +163,7 @@ export class Writer {
     })
   }
 
-  private readonly step: Effect.Effect<void> = Effect.uninterruptible(Effect.suspend(() => {
+  private readonly step: Effect.Effect<void> = Effect.suspend(() => {
     const lost = this.options.lock.lost()
     if (lost !== undefined) {
       this.reject(this.noted, lost)
@@ -175,7 +175,15 @@ export class Writer {
       this.compactAgainAt = this.end * 2
       return this.append
     })
-  }))
+  }).pipe(
+    // Nobody may be left waiting for a writer that is not there any more.
+    Effect.catchAllDefect((defect) =>
+      Effect.sync(() =>
+        this.reject(this.noted, Disk.unusable(`The journal in ${this.options.directory} cannot be written.`, defect))
+      )
+    ),
+    Effect.uninterruptible
+  )
 
   private readonly append: Effect.Effect<void> = Effect.suspend(() => {
     const { noted, pending } = this
