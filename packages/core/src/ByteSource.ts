@@ -24,6 +24,8 @@ import type { SourceError } from "./UploadError.js"
 export interface Range {
   readonly offset: number
   readonly length?: number | undefined
+  /** What the source's fingerprint has to be from the first byte to the last: see `checksFingerprint`. */
+  readonly fingerprint?: string | undefined
 }
 
 /**
@@ -56,6 +58,11 @@ export interface ByteSource {
   readonly bytes: (range: Range) => Effect.Effect<Uint8Array, SourceError>
   /** Changes whenever the content may have changed; `undefined` where the content cannot change. */
   readonly fingerprint: Effect.Effect<string, SourceError> | undefined
+  /**
+   * Whether a read itself fails with `SourceChanged` when the source is not what `Range.fingerprint` says: it can look at
+   * the very file that it has open. Without it the source's `fingerprint` is asked around each read.
+   */
+  readonly checksFingerprint?: boolean | undefined
   /** The source as it is now, which may be of another size: for those who go on with what has changed. */
   readonly latest?: Effect.Effect<Latest, SourceError> | undefined
 }

@@ -494,28 +494,32 @@ describe("FilesNode", () => {
         const root = yield* planted(table, size)
         const files = filesOf(yield* list(root))
         for (const [name, [change]] of Object.entries(table)) change(path.join(root, name), size)
-        const opened: Array<string> = []
-        yield* patched("open", counted((name) => opened.push(path.basename(name))))
-        const outcomes = yield* outcomesOf(files, forgetful)
-        assert.deepStrictEqual(opened, ["good"])
-        for (const name of Object.keys(table)) {
-          assert.strictEqual(
-            outcomes[name],
-            name === "vanished" ? "SourceUnreadable NotFound" : "SourceChanged Modified"
+        const opened = new Map<number, string>()
+        const read = new Set<string>()
+        yield* patched("open", (real) => (name, flags, done) =>
+          real(name, flags, (error: unknown, descriptor: number) => {
+            opened.set(descriptor, path.basename(name))
+            done(error, descriptor)
+          }))
+        yield* patched(
+          "read",
+          counted((descriptor) =>
+            read.add(opened.get(descriptor) ?? "another")
           )
-        }
-        assert.strictEqual(outcomes["good"], "Uploaded")
+        )
+        assert.deepStrictEqual(yield* outcomesOf(files, forgetful), expected(table))
+        assert.deepStrictEqual([...read], ["good"])
         assert.deepStrictEqual(openFiles(root), [])
       }))
 
     it.scopedLive("after it was listed as empty fails alone, by its class", () =>
       Effect.gen(function*() {
+        // There is nothing to read in them: only the fingerprint tells.
         const table = {
-          // There is nothing to read in them: only the fingerprint tells.
-          grown: [changes["grown"]![0], "SourceChanged Modified"] as const,
+          grown: changes["grown"]!,
           touched: changes["touched"]!,
           vanished: changes["vanished"]!,
-          fifo: [becomes["fifo"]![0], "SourceChanged Modified"] as const
+          fifo: becomes["fifo"]!
         }
         const root = yield* planted(table, 0)
         const files = filesOf(yield* list(root))
@@ -536,12 +540,7 @@ describe("FilesNode", () => {
       Effect.gen(function*() {
         const size = 1000
         // What is read in one piece is read before it changes: only the fingerprint tells.
-        const table = Object.fromEntries(
-          Object.entries(changes).map(([name, [change, outcome]]) =>
-            [name, [change, name === "vanished" ? outcome : "SourceChanged Modified"]] as const
-          )
-        )
-        const root = yield* planted(table, size)
+        const root = yield* planted(changes, size)
         const opened = new Map<number, string>()
         yield* patched("open", (real) => (name, flags, done) =>
           real(name, flags, (error: unknown, descriptor: number) => {
@@ -553,10 +552,10 @@ describe("FilesNode", () => {
           afterwards((descriptor) => {
             const name = path.basename(opened.get(descriptor)!)
             opened.delete(descriptor)
-            table[name]?.[0](path.join(root, name), size)
+            changes[name]?.[0](path.join(root, name), size)
           })
         )
-        assert.deepStrictEqual(yield* outcomesOf(FilesNode.directory(root), forgetful), expected(table))
+        assert.deepStrictEqual(yield* outcomesOf(FilesNode.directory(root), forgetful), expected(changes))
         assert.deepStrictEqual(openFiles(root), [])
       }))
   })

@@ -18,7 +18,9 @@ export interface Request {
 
 /**
  * What becomes of a request: it fails and nothing is done; it is done, and its answer is lost; it is done late, whatever
- * has become of who asked; or another part is stored than was sent.
+ * has become of who asked; another part is stored than was sent; it never answers; its driver dies; it answers before it
+ * has taken a byte; a beginning of a part is stored, where parts come in order, and then it fails; or it is done, and
+ * something else is told of it.
  */
 export type Fault =
   | { readonly _tag: "Refused"; readonly error: UploadError.UploadError }
@@ -26,6 +28,10 @@ export type Fault =
   | { readonly _tag: "Late"; readonly millis: number }
   | { readonly _tag: "BitFlipped" }
   | { readonly _tag: "Hangs" }
+  | { readonly _tag: "Dies" }
+  | { readonly _tag: "Early" }
+  | { readonly _tag: "Partial"; readonly bytes: number }
+  | { readonly _tag: "Tells"; readonly stored: Destination.Stored }
 
 export const broken = new UploadError.Transient({ reason: "Connection", detail: "The connection broke." })
 
@@ -40,6 +46,8 @@ export interface Options {
   readonly ownIds?: boolean | undefined
   /** Whether it can tell the parts that it has. */
   readonly tellsParts?: boolean | undefined
+  /** What `head` tells besides the size. Defaults to nothing. */
+  readonly headTells?: "etag" | "modifiedAt" | undefined
   /** Milliseconds that a request takes; half of it is over when it is done. Defaults to 10. */
   readonly latency?: ((request: Request) => number) | undefined
   readonly fault?: ((request: Request) => Fault | undefined) | undefined
@@ -48,6 +56,9 @@ export interface Options {
 interface Session {
   readonly key: string
   readonly parts: Map<number, { readonly bytes: Uint8Array; readonly etag: string }>
+  readonly modifiedAt: number | undefined
+  /** What came, where parts come in order. */
+  inOrder: Uint8Array
 }
 
 /** A destination in memory that takes parts, does what a script says, and writes down what happens to it. */
@@ -70,7 +81,7 @@ export interface PartsRecording {
 export const make = (options: Options = {}): PartsRecording => {
   const history: Array<Entry> = []
   const objects = new Map<string, Uint8Array>()
-  const times = new Map<string, number>()
+  const times = new Map<string, number | undefined>()
   const sessions = new Map<string, Session>()
   const ends = new Map<string, Array<"completed" | "aborted">>()
   const asked = new Map<string, number>()
@@ -103,6 +114,7 @@ export const make = (options: Options = {}): PartsRecording => {
       const answered = Effect.gen(function*() {
         yield* half
         if (fault?._tag === "Hangs") return yield* Effect.zipRight(Effect.sleep("1 hour"), Effect.fail(broken))
+        if (fault?._tag === "Dies") return yield* Effect.die(new Error("The driver has a bug."))
         if (fault?._tag === "Refused") return yield* Effect.fail(fault.error)
         if (fault?._tag === "Late") {
           yield* Effect.forkDaemon(Effect.zipRight(Effect.sleep(fault.millis), Effect.ignore(act(undefined))))
@@ -155,14 +167,22 @@ export const make = (options: Options = {}): PartsRecording => {
       request("create", key, undefined, 0, () =>
         Effect.sync(() => {
           const uploadId = options.ownIds === true ? token : `upload-${created += 1}`
-          sessions.set(uploadId, { key, parts: new Map() })
-          times.set(uploadId, modifiedAt ?? 0)
+          if (!sessions.has(uploadId)) sessions.set(uploadId, { key, parts: new Map(), modifiedAt, inOrder: new Uint8Array() })
           return uploadId
         })),
-    uploadPart: ({ body, key, number, uploadId }) =>
+    uploadPart: ({ body, key, number, offset, uploadId }) =>
       request("part", key, number, body.size ?? 0, (fault) =>
         Effect.gen(function*() {
           const session = yield* sessionOf(uploadId)
+          if (fault?._tag === "Early") return { number, size: body.size ?? 0 }
+          if (options.limits?.inOrder === true) {
+            if (offset !== session.inOrder.length) return yield* new UploadError.Conflict({ detail: `at ${offset}` })
+            const sent = yield* take(body)
+            const kept = fault?._tag === "Partial" ? sent.subarray(0, fault.bytes) : sent
+            requests.taken += kept.length
+            session.inOrder = ByteSource.concat([new Uint8Array(), session.inOrder, kept])
+            return kept === sent ? { number, size: sent.length } : yield* broken
+          }
           const bytes = (yield* take(body)).slice()
           requests.taken += bytes.length
           if (fault?._tag === "BitFlipped") bytes[0]! ^= 1
@@ -189,14 +209,17 @@ export const make = (options: Options = {}): PartsRecording => {
                 .sort((a, b) => a.number - b.number))
       ),
     complete: ({ checksum, key, parts, uploadId }) =>
-      request("complete", key, undefined, 0, () =>
+      request("complete", key, undefined, 0, (fault) =>
         Effect.map(sessionOf(uploadId), (session) => {
           const bytes = ByteSource.concat([
             new Uint8Array(),
+            session.inOrder,
             ...parts.map(({ number }) => session.parts.get(number)?.bytes ?? new Uint8Array())
           ])
           objects.set(key, bytes)
+          times.set(key, session.modifiedAt)
           end(uploadId, "completed")
+          if (fault?._tag === "Tells") return fault.stored
           return {
             etag: etagOf(bytes),
             size: bytes.length,
@@ -214,10 +237,11 @@ export const make = (options: Options = {}): PartsRecording => {
     destination: Destination.Destination.of({
       name: "parts:",
       capabilities: { maxPutSize: Infinity, unknownSize: false, ...options.capabilities },
-      put: ({ body, key }) =>
+      put: ({ body, key, modifiedAt }) =>
         request("put", key, undefined, body.size ?? 0, () =>
           Effect.map(take(body), (bytes) => {
             objects.set(key, bytes)
+            times.set(key, modifiedAt)
             return {}
           })),
       multipart,

@@ -145,8 +145,8 @@ export class UploadBody extends OwnedBody implements Destination.Body {
 
   /** What to read: at the end of the source one byte more than there should be, so that growth is seen. */
   private get range(): ByteSource.Range {
-    const { offset, size, toEnd } = this.owner
-    return size === undefined ? { offset } : { offset, length: toEnd ? size + 1 : size }
+    const { fingerprint, offset, size, toEnd } = this.owner
+    return size === undefined ? { fingerprint, offset } : { fingerprint, offset, length: toEnd ? size + 1 : size }
   }
 
   /** All bytes, checked. */
@@ -171,10 +171,10 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     }))
   }
 
-  /** Checks that the source is still what it was; nothing where it cannot change. */
+  /** Checks that the source is still what it was; nothing where it cannot change, or where reads check it. */
   private get unchanged(): Effect.Effect<unknown, SourceError> | undefined {
     const { fingerprint, source } = this.owner
-    return source.fingerprint === undefined || fingerprint === undefined
+    return source.fingerprint === undefined || source.checksFingerprint === true || fingerprint === undefined
       ? undefined
       : Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, modified)
   }

@@ -1,0 +1,200 @@
+/**
+ * Files of the local disk as sources of bytes.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as fs from "node:fs"
+import type * as ByteSource from "../ByteSource.js"
+import * as InFlight from "../InFlight.js"
+import { SourceChanged, SourceUnreadable } from "../UploadError.js"
+import type { SourceError } from "../UploadError.js"
+import type * as UploadFile from "../UploadFile.js"
+
+/** How many source files are open at once, at most, in the whole process. */
+export const maxOpenFiles = 256
+
+export const bigint = { bigint: true } as const
+
+const openFiles = InFlight.make(maxOpenFiles)
+
+const blockSize = 256 * 1024
+
+export type Callback<A> = (error: NodeJS.ErrnoException | null, value: A) => void
+
+/** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
+export const call = <A>(filePath: string, start: (done: Callback<A>) => void): Effect.Effect<A, SourceUnreadable> =>
+  Effect.uninterruptible(
+    Effect.async<A, SourceUnreadable>((resume) => {
+      start((error, value) => resume(error === null ? Effect.succeed(value) : Effect.fail(unreadable(filePath, error))))
+    })
+  )
+
+const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
+  new SourceUnreadable({
+    reason: cause.code === "ENOENT" || cause.code === "ENOTDIR"
+      ? "NotFound"
+      : cause.code === "EACCES" || cause.code === "EPERM"
+      ? "Forbidden"
+      : "Failed",
+    detail: cause.code === "ENOENT"
+      ? `${filePath} is not there.`
+      : cause.code === "EACCES" || cause.code === "EPERM"
+      ? `${filePath} may not be read (${cause.code}).`
+      : `${filePath} cannot be read: ${cause.message}.`,
+    cause
+  })
+
+const fingerprintOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`
+
+export const fileOf = (
+  key: string,
+  filePath: string,
+  stat: fs.BigIntStats,
+  followsLinks: boolean
+): UploadFile.UploadFile => {
+  const source = new FileSource(filePath, Number(stat.size), followsLinks)
+  return { key, size: source.size, source, fingerprint: fingerprintOf(stat), modifiedAt: Number(stat.mtimeMs) }
+}
+
+class FileSource implements ByteSource.ByteSource {
+  readonly path: string
+  readonly size: number
+  private readonly followsLinks: boolean
+
+  constructor(filePath: string, size: number, followsLinks: boolean) {
+    this.path = filePath
+    this.size = size
+    this.followsLinks = followsLinks
+  }
+
+  get reopenable(): true {
+    return true
+  }
+
+  get checksFingerprint(): true {
+    return true
+  }
+
+  get fingerprint(): Effect.Effect<string, SourceUnreadable> {
+    const stat = this.followsLinks ? fs.stat : fs.lstat
+    return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), fingerprintOf)
+  }
+
+  get latest(): Effect.Effect<ByteSource.Latest, SourceUnreadable> {
+    const stat = this.followsLinks ? fs.stat : fs.lstat
+    return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), (now) => ({
+      source: new FileSource(this.path, Number(now.size), this.followsLinks),
+      fingerprint: fingerprintOf(now),
+      modifiedAt: Number(now.mtimeMs)
+    }))
+  }
+
+  private get open(): Effect.Effect<number, SourceUnreadable> {
+    // Where a pipe has taken the file's place, opening it would wait for a writer for ever.
+    const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
+      (this.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
+    return call<number>(this.path, (done) => fs.open(this.path, flags, done))
+  }
+
+  private close(descriptor: number): Effect.Effect<void> {
+    return Effect.ignore(call<void>(this.path, (done) => fs.close(descriptor, (error) => done(error ?? null))))
+  }
+
+  /** Reads up to `length` bytes, and at least `enough` unless the file ends before. */
+  private readBlock(
+    descriptor: number,
+    offset: number,
+    length: number,
+    enough: number
+  ): Effect.Effect<Uint8Array, SourceUnreadable> {
+    const buffer = Buffer.allocUnsafeSlow(length)
+    const fill = (filled: number): Effect.Effect<Uint8Array, SourceUnreadable> =>
+      Effect.flatMap(
+        call<number>(this.path, (done) => fs.read(descriptor, buffer, filled, length - filled, offset + filled, done)),
+        (read) =>
+          read === 0 || filled + read >= enough
+            ? Effect.succeed(buffer.subarray(0, filled + read))
+            : fill(filled + read)
+      )
+    return enough === 0 ? Effect.succeed(buffer.subarray(0, 0)) : fill(0)
+  }
+
+  /** Fails unless the open file is still what it was, and still has a name. */
+  private check(descriptor: number, fingerprint: string): Effect.Effect<void, SourceError> {
+    return Effect.flatMap(
+      call<fs.BigIntStats>(this.path, (done) => fs.fstat(descriptor, bigint, done)),
+      (stat): Effect.Effect<void, SourceError> => {
+        if (!stat.isFile()) return Effect.fail(notRegular(this.path))
+        if (fingerprintOf(stat) !== fingerprint) return Effect.fail(changed(this.path, Number(stat.size) - this.size))
+        return stat.nlink > 0n
+          ? Effect.void
+          : Effect.zipRight(this.fingerprint, Effect.fail(changed(this.path, 0)))
+      }
+    )
+  }
+
+  // One byte more than there should be is asked for, so that a file that grew is seen at once.
+  bytes({ fingerprint, length, offset }: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
+    const rest = Math.max(0, this.size - offset)
+    return openFiles.withPermits(1)(
+      Effect.acquireUseRelease(
+        this.open,
+        (descriptor) => {
+          const block = this.readBlock(descriptor, offset, length ?? rest + 1, Math.min(length ?? rest, rest))
+          return fingerprint === undefined ? block : Effect.zipLeft(block, this.check(descriptor, fingerprint))
+        },
+        (descriptor) => this.close(descriptor)
+      )
+    )
+  }
+
+  read({ fingerprint, length = Infinity, offset }: ByteSource.Range): Stream.Stream<Uint8Array, SourceError> {
+    return Stream.unwrapScoped(
+      Effect.map(
+        Effect.zipRight(
+          holdPermit,
+          Effect.acquireRelease(this.open, (descriptor) => this.close(descriptor))
+        ),
+        (descriptor) => {
+          const blocks = Stream.unfoldEffect(offset, (from) => {
+            const wanted = Math.min(blockSize, offset + length - from)
+            return Effect.map(
+              this.readBlock(descriptor, from, wanted, wanted),
+              (block) => block.length === 0 ? Option.none() : Option.some([block, from + block.length] as const)
+            )
+          })
+          if (fingerprint === undefined) return blocks
+          const checked = Stream.execute(this.check(descriptor, fingerprint))
+          return Stream.concat(checked, Stream.concat(blocks, checked))
+        }
+      )
+    )
+  }
+}
+
+const notRegular = (filePath: string) =>
+  new SourceUnreadable({ reason: "Failed", detail: `${filePath} is not a regular file any more.` })
+
+/** A file that is not what it was, and has `growth` bytes more than it had. */
+const changed = (filePath: string, growth: number): SourceChanged =>
+  growth === 0
+    ? new SourceChanged({ reason: "Modified", detail: `${filePath} was modified or replaced while it was uploaded.` })
+    : new SourceChanged({
+      reason: growth > 0 ? "Grew" : "EndedEarly",
+      detail: `${filePath} has become ${Math.abs(growth)} bytes ${growth > 0 ? "longer" : "shorter"} meanwhile.`
+    })
+
+/** Takes a permit to have a file open, until the scope ends. */
+const holdPermit: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
+  let held = false
+  return Effect.zipRight(
+    Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (held) openFiles.unsafeRelease(1)
+      })
+    ),
+    openFiles.take(1, () => held = true)
+  )
+})
