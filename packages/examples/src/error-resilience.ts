@@ -23,6 +23,7 @@ const advice = Match.type<UploadError.UploadError>().pipe(
     Transient: () => "try again later",
     Throttled: () => "try again later, and slower",
     IntegrityMismatch: () => "send it again",
+    SessionGone: () => "send it again from the start",
     AuthExpired: () => "log in again",
     Conflict: () => "decide who wins",
     Rejected: ({ reason }) => reason === "InvalidKey" ? "rename the file" : "change the destination's settings",

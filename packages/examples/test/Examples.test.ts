@@ -10,6 +10,7 @@ import * as CustomDestination from "../src/custom-destination.js"
 import * as ErrorResilience from "../src/error-resilience.js"
 import * as HugeLazyList from "../src/huge-lazy-list.js"
 import * as InterruptAndDrain from "../src/interrupt-and-drain.js"
+import * as LargeFile from "../src/large-file-resume.js"
 import * as Metrics from "../src/metrics.js"
 import * as ProgressMonitor from "../src/progress-monitor.js"
 import * as RateLimited from "../src/rate-limited.js"
@@ -29,6 +30,17 @@ describe("the examples", () => {
       assert.deepStrictEqual(lines, [
         "40 of 40 files, 19.1 KiB in 1680 ms, 16 at once",
         "Everything is there."
+      ])
+    }))
+
+  it.effect("large-file-resume: what is stored is not sent again", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.virtual(LargeFile.program)
+      assert.deepStrictEqual(value.stored, value.own)
+      assert.deepStrictEqual(lines, [
+        "first process: cut off, 4 parts are stored",
+        "second process: 24.0 MiB sent, 16.0 MiB were there",
+        "crc32c SX6EHw==: the same"
       ])
     }))
 
