@@ -3,8 +3,8 @@
  *
  * `@effect/cli` 0.77 wants flags before arguments, lets a boolean flag swallow a file called `y` or `1`, takes an
  * unknown flag for a file, does not know `--include=*.jpg` of a repeatable flag, and refuses a flag that is given
- * twice. So arguments are put in order first: the command, its flags (each with its value), `--`, the arguments. Flags
- * may stand anywhere before a `--`, with a space or `=` before the value; of a flag given twice the last one holds.
+ * twice. So arguments are put in order first: the command, which may have two words, its flags (each with its value),
+ * `--`, the arguments. Flags may stand anywhere before a `--`, with a space or `=` before the value; of a flag given twice the last one holds.
  */
 import * as AutoCorrect from "@effect/cli/AutoCorrect"
 import * as CliConfig from "@effect/cli/CliConfig"
@@ -46,25 +46,29 @@ export type Request =
   | { readonly _tag: "Help"; readonly command: string | undefined }
   | { readonly _tag: "Run"; readonly args: ReadonlyArray<string> }
 
-/** Puts arguments in order, or says what is wrong with them. */
+/** Puts arguments in order, or says what is wrong with them. `commands` has the flags of each, by its words. */
 export const normalize = (
   args: ReadonlyArray<string>,
   commands: ReadonlyMap<string, Flags>
 ): Either.Either<Request, string> => {
-  const at = args.findIndex((arg) => !arg.startsWith("-"))
-  const command = at < 0 ? undefined : args[at]
+  const { at, command, words } = commandIn(args, commands)
   const flags = command === undefined ? undefined : commands.get(command)
   if (flags === undefined) {
-    if (args.length === 0 || args.some(isHelp)) return Either.right({ _tag: "Help", command: undefined })
+    const members = membersOf(command, commands)
+    if (args.length === 0 || args.some(isHelp) || (members.length > 0 && args.length === 1)) {
+      return Either.right({ _tag: "Help", command: members.length > 0 ? command : undefined })
+    }
     const builtIn = args.find((arg) => builtIns.has(arg.split("=", 1)[0] ?? arg))
     if (builtIn !== undefined) return Either.right({ _tag: "Run", args })
     return Either.left(
       command === undefined
         ? `${args[0]} is not known here: the command comes first, such as in "sluice upload photos backup".`
+        : members.length > 0
+        ? `"${command}" is followed by ${members.join(" or ")}, such as in "sluice ${command} ${members[0]}".`
         : `"${command}" is not a command. The commands are ${[...commands.keys()].join(", ")}.`
     )
   }
-  const rest = args.filter((_, index) => index !== at)
+  const rest = args.filter((_, index) => index < at || index >= at + words.length)
   const end = rest.indexOf("--")
   const typed = end < 0 ? rest : rest.slice(0, end)
   if (typed.some(isHelp)) return Either.right({ _tag: "Help", command })
@@ -100,13 +104,28 @@ export const normalize = (
   )
   return Either.right({
     _tag: "Run",
-    args: [command ?? "", ...lastOnes.flat(), "--", ...positional, ...(end < 0 ? [] : rest.slice(end + 1))]
+    args: [...words, ...lastOnes.flat(), "--", ...positional, ...(end < 0 ? [] : rest.slice(end + 1))]
   })
 }
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** The command and where it stands: its words follow each other. Of a word that only groups commands, just that. */
+const commandIn = (
+  args: ReadonlyArray<string>,
+  commands: ReadonlyMap<string, Flags>
+): { readonly at: number; readonly command: string | undefined; readonly words: ReadonlyArray<string> } => {
+  const at = args.findIndex((arg) => !arg.startsWith("-"))
+  const two = at < 0 ? [] : args.slice(at, at + 2)
+  const words = commands.has(two.join(" ")) ? two : two.slice(0, 1)
+  return { at, command: words.length === 0 ? undefined : words.join(" "), words }
+}
+
+/** What may follow a word that groups commands. */
+const membersOf = (word: string | undefined, commands: ReadonlyMap<string, Flags>): ReadonlyArray<string> =>
+  Array.from(commands.keys()).flatMap((name) => name.startsWith(`${word} `) ? [name.slice(`${word} `.length)] : [])
 
 const isHelp = (arg: string): boolean => arg === "--help" || arg === "-h"
 

@@ -5,6 +5,7 @@ import type { Journal, JournalError } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
@@ -36,13 +37,35 @@ export const directoryOf = (subject: Subject): string => {
   return path.join(home(), hash.slice(0, 32))
 }
 
-/** All directories below `home`: each may hold a journal. */
-export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.promise(() =>
-  fs.readdir(home(), { withFileTypes: true }).then(
-    (entries) => entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(home(), entry.name)).sort(),
-    () => []
+/** All directories below `home` that hold a journal. */
+export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.promise(async () => {
+  const names = await fs.readdir(home()).catch(() => [])
+  const found = await Promise.all(names.sort().map(async (name) => {
+    const directory = path.join(home(), name)
+    return await fs.lstat(path.join(directory, "journal")).then(() => [directory], () => [])
+  }))
+  return found.flat()
+})
+
+/** The process of this machine that is using a journal, as far as can be told without asking for the lock. */
+export const userOf = (directory: string): Effect.Effect<number | undefined> =>
+  Effect.promise(() =>
+    fs.readFile(path.join(directory, "lock"), "utf8").then(
+      (text) => Option.getOrUndefined(Option.filter(decodePid(text), isRunning)),
+      () => undefined
+    )
   )
-)
+
+/**
+ * Removes a journal that has nothing to say any more, whose lock the caller holds and gives back afterwards. Its
+ * directory goes too, unless there is something else in it, once the lock is given back: see `removeDirectory`.
+ */
+export const removeFile = (directory: string): Effect.Effect<void> =>
+  Effect.promise(() => fs.rm(path.join(directory, "journal"), { force: true }).catch(() => {}))
+
+/** Removes the directory of a journal that was removed, if nothing else is in it. */
+export const removeDirectory = (directory: string): Effect.Effect<void> =>
+  Effect.promise(() => fs.rmdir(directory).catch(() => {}))
 
 /**
  * The journal of an upload. One that another process is using, or that is another destination's, is no journal to go on
@@ -66,17 +89,29 @@ export const open = (
     )
   )
 
-/** What a journal that cannot be opened means for a command. */
-export const unusable = (error: JournalError): CliError.CliError =>
+/** What a journal that cannot be opened means for a command, and what can be done. */
+export const unusable = (error: JournalError, remedy: "wait" | "another" = "another"): CliError.CliError =>
   CliError.journalUnusable(
     error.reason === "Locked"
-      ? `${error.message} Wait for it to end, or give this upload a journal of its own with --journal DIR.`
+      ? `${error.message} Wait for it to end${
+        remedy === "wait" ? "." : ", or give this upload a journal of its own with --journal DIR."
+      }`
       : error.message
   )
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const decodePid = (text: string): Option.Option<number> =>
+  Option.flatMap(Option.liftThrowable((json: string): unknown => JSON.parse(json))(text), (lock) =>
+    Predicate.hasProperty(lock, "pid") && typeof lock.pid === "number" && Predicate.hasProperty(lock, "host") &&
+      lock.host === os.hostname()
+      ? Option.some(lock.pid)
+      : Option.none())
+
+const isRunning = (pid: number): boolean =>
+  Option.isSome(Option.liftThrowable(() => process.kill(pid, 0))())
 
 const warn = (error: JournalError): Effect.Effect<void, never, Output> =>
   Effect.flatMap(

@@ -8,6 +8,7 @@ import type * as Uploader from "@sluice/core/Uploader"
 import type * as UploadRun from "@sluice/core/UploadRun"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as path from "node:path"
 import * as Filter from "./Filter.js"
 import * as layers from "./layers.js"
 import type * as options from "./options.js"
@@ -111,14 +112,21 @@ const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strat
 const splitName = (
   destination: string
 ): Either.Either<{ readonly destination: string; readonly key: string }, string> => {
-  const [, before = "", key = "", query = ""] = /^((?:.*\/)?)([^/?#]*)(.*)$/s.exec(destination) ?? []
-  if (key === "" || key.includes("{key}") || destination.startsWith("sim:")) {
-    return destination.startsWith("sim:")
-      ? Either.right({ destination, key: "stdin" })
-      : Either.left("Standard input has no name: end the destination with one, such as backup/dump.sql.")
+  if (destination.startsWith("sim:")) return Either.right({ destination, key: "stdin" })
+  const isAddress = /^[a-z][a-z0-9+.-]+:\/\//i.test(destination)
+  const [, before = "", name = "", query = ""] =
+    (isAddress ? /^([^?#]*:\/\/[^/?#]*\/(?:[^?#]*\/)?)([^/?#]*)(.*)$/s : localName).exec(destination) ?? []
+  if (name === "" || name === "." || name === ".." || destination.includes("{key}")) {
+    return Either.left("Standard input has no name: end the destination with one, such as backup/dump.sql.")
   }
+  const key = isAddress ? Option.getOrElse(decodeName(name), () => name) : name
   return Either.right({ destination: `${before === "" ? "." : before}${query}`, key })
 }
+
+const localName = path.sep === "\\" ? /^((?:.*[/\\])?)([^/\\]*)$/s : /^((?:.*\/)?)([^/]*)$/s
+
+// In an address the key is encoded again.
+const decodeName = Option.liftThrowable(decodeURIComponent)
 
 const journalOf = (flags: Flags): Either.Either<UploadRequest["journal"], string> => {
   if (!flags.noJournal) return Either.right(Option.getOrUndefined(flags.journal))

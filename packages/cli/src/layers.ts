@@ -66,13 +66,16 @@ export const parseTarget = (text: string): Either.Either<Target, string> => {
   }
 }
 
+/** What stands for the query of an address where it is written down. */
+export const hiddenQuery = "?…"
+
 /** A target as it can be written down: without what may be a secret. */
 export const nameOf = (target: Target): string => {
   switch (target._tag) {
     case "Local":
       return path.resolve(target.root)
     case "Http":
-      return target.url.replace(/[?#].*$/s, "")
+      return target.url.replace(/\?.*$/s, hiddenQuery)
     case "Simulated":
       return "sim:"
   }

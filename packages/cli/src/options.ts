@@ -250,6 +250,48 @@ export const upload = {
   contentRange
 }
 
+const keptJournal = Options.text("journal").pipe(
+  Options.withPseudoName("DIR"),
+  Options.withDescription("Looks into this journal only, as it was given to an upload by --journal."),
+  Options.optional
+)
+
+/** The flags of `sluice uploads ls`. */
+export const uploadsLs = {
+  journal: keptJournal,
+  json: Options.boolean("json").pipe(Options.withDescription("Prints each upload on a line of JSON."))
+}
+
+/** The flags of `sluice uploads abort`. */
+export const uploadsAbort = {
+  journal: keptJournal,
+  all: Options.boolean("all").pipe(Options.withDescription("Aborts all that are listed, at every destination."))
+}
+
+/** The flags of `sluice verify`. */
+export const verify = {
+  concurrency: decoded("concurrency", "N|auto", decodeConcurrency, "a whole number from 1, or auto").pipe(
+    Options.withDescription("Files compared at once, at most. Defaults to auto: four for each CPU.")
+  ),
+  include,
+  exclude,
+  filesFrom: filePath("files-from").pipe(
+    Options.withDescription(
+      "Compares what this file lists, as for an upload. What only the destination has is not looked for."
+    )
+  ),
+  followSymlinks: Options.boolean("follow-symlinks").pipe(
+    Options.withDescription("Compares what symbolic links point to, inside the source. Without it they are skipped.")
+  ),
+  ignoreExtra: Options.boolean("ignore-extra").pipe(
+    Options.withDescription("Does not look for files that only the destination has.")
+  ),
+  json: Options.boolean("json").pipe(
+    Options.withDescription("Prints what became of each file as a line of JSON; the last line is the report.")
+  ),
+  quiet: Options.boolean("quiet").pipe(Options.withDescription("Prints differences only: nothing when all is well."))
+}
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

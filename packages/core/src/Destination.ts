@@ -168,6 +168,7 @@ export interface PartRequest extends Session {
   readonly offset: number
   /** The size of the whole object, where it is known. */
   readonly total: number | undefined
+  readonly contentType?: string | undefined
   readonly body: Body
 }
 

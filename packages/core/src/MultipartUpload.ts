@@ -24,7 +24,7 @@ import type * as InFlight from "./InFlight.js"
 import * as Body from "./internal/body.js"
 import * as PartRecords from "./internal/partRecords.js"
 import * as Pieces from "./internal/pieces.js"
-import { bounded, request } from "./internal/requests.js"
+import { bounded, request, requestMillis } from "./internal/requests.js"
 import type * as Requests from "./internal/requests.js"
 import { sendPart } from "./internal/sendPart.js"
 import type { SenderOwner } from "./internal/sendPart.js"
@@ -156,8 +156,8 @@ export const run = (
 ): Effect.Effect<Destination.Stored, UploadError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
-      const flow = new Flow(context, owner, multipart, restore)
-      return flow.run(size)
+      const flow = new Flow(context, owner, multipart, size, restore)
+      return flow.run
     })
   )
 
@@ -185,9 +185,6 @@ export const abort = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** How long `create`, `listParts`, `head` and `abort` may take for an answer. */
-const requestMillis = 30_000
-
 /** How long `complete` may take: some destinations put the object together before they answer. */
 const completeMillis = 600_000
 
@@ -206,15 +203,23 @@ class Flow {
   private readonly context: Context
   private readonly owner: Owner
   private readonly multipart: Destination.Multipart
+  private readonly size: number | undefined
   private readonly restore: Requests.Wait
   private readonly first: Slot
   /** What was asked to be completed, where nobody knows whether it was. */
   private asked: { readonly size: number; readonly checksum: Checksum.Checksum | undefined } | undefined = undefined
 
-  constructor(context: Context, owner: Owner, multipart: Destination.Multipart, restore: Requests.Wait) {
+  constructor(
+    context: Context,
+    owner: Owner,
+    multipart: Destination.Multipart,
+    size: number | undefined,
+    restore: Requests.Wait
+  ) {
     this.context = context
     this.owner = owner
     this.multipart = multipart
+    this.size = size
     this.restore = restore
     this.first = Slot.adopt(context, owner)
     owner.disownPermit()
@@ -224,8 +229,9 @@ class Flow {
     return this.owner.file.key
   }
 
-  run(size: number | undefined): Effect.Effect<Destination.Stored, UploadError> {
+  get run(): Effect.Effect<Destination.Stored, UploadError> {
     return Effect.gen(this, function*() {
+      const { size } = this
       const plan = size === undefined ? undefined : yield* PartPlan.make({
         size,
         partSize: this.context.parts.partSize,
@@ -242,8 +248,11 @@ class Flow {
     }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
   }
 
+  /** The object is there. That is noted before the end of its session, so that no crash comes between the two. */
   private commit(stored: Destination.Stored): Destination.Stored {
-    this.context.journal?.ended(this.key)
+    const { context: { journal }, key, owner: { fingerprint }, size } = this
+    if (fingerprint !== undefined && size !== undefined) journal?.finished({ key, size, fingerprint })
+    journal?.ended(key)
     this.owner.committed(stored)
     return stored
   }
@@ -356,7 +365,7 @@ class Flow {
 
   /** Sends what is not stored yet, and gives all parts by number. */
   private sendParts({ resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
-    const { context, multipart, owner: { fingerprint, source } } = this
+    const { context, multipart, owner: { file: { contentType }, fingerprint, source } } = this
     const { limits } = multipart
     const slot = (size: number) => new Slot(context, this.owner, this.memoryFor(size, source.reopenable))
     return Effect.gen(this, function*() {
@@ -376,7 +385,15 @@ class Flow {
           onNone: () => Effect.void,
           onSome: ({ piece, slot }) =>
             Effect.flatMap(
-              sendPart(context, this.owner, { multipart, session, resumed, total: plan?.size, piece, slot }),
+              sendPart(context, this.owner, {
+                multipart,
+                session,
+                resumed,
+                total: plan?.size,
+                contentType,
+                piece,
+                slot
+              }),
               (part) => {
                 stored.set(part.number, part)
                 context.journal?.partStored(session.key, part)
@@ -429,7 +446,7 @@ class Flow {
       const result = yield* Effect.exit(this.request(call))
       if (Exit.isSuccess(result)) {
         const problem = PartRecords.mismatch(result.value, size, size, checksum)
-        return problem === undefined ? result.value : yield* Effect.fail(problem)
+        return problem === undefined ? { checksum, ...result.value } : yield* Effect.fail(problem)
       }
       const gone = Option.exists(Cause.failureOption(result.cause), (error) => error._tag === "SessionGone")
       const there = this.asked !== undefined || gone

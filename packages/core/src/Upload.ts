@@ -504,10 +504,10 @@ export const abandon = (context: Context, upload: Upload): void => {
  * @category execution
  */
 export const acknowledge = (context: Context, upload: Upload): void => {
-  const { fingerprint, handedOut, resumedBytes } = upload
+  const { file: { key }, fingerprint, handedOut, large } = upload
   endAttempt(context, upload, "Succeeded")
-  if (context.journal === undefined || fingerprint === undefined) return
-  context.journal.finished({ key: upload.file.key, size: handedOut + resumedBytes, fingerprint })
+  // What went up in parts was noted when it was completed.
+  if (!large && fingerprint !== undefined) context.journal?.finished({ key, size: handedOut, fingerprint })
 }
 
 /**
@@ -549,7 +549,11 @@ const succeeded = (context: Context, upload: Upload, stored: Destination.Stored)
     context.budget.unsafeRefund(upload.attempt - 1)
   }
   acknowledge(context, upload)
-  return upload.observer.settled(upload, { _tag: "Stored", stored })
+  const checksum = stored.checksum ?? upload.body?.checksum
+  return upload.observer.settled(upload, {
+    _tag: "Stored",
+    stored: checksum === undefined ? stored : { ...stored, checksum }
+  })
 }
 
 const endAttempt = (context: Context, upload: Upload, outcome: Limits.Observation["outcome"]): void => {
@@ -636,7 +640,7 @@ const skipIfThere = (context: Context, upload: Upload): Effect.Effect<void> => {
   return Effect.flatMap(look, (isThere) => {
     if (!isThere) return begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
     endAttempt(context, upload, "Succeeded")
-    context.journal?.finished({ key, size: size ?? 0, fingerprint: upload.fingerprint ?? "" })
+    context.journal?.ended(key)
     return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
   })
 }

@@ -30,7 +30,7 @@ export interface Uploaded {
   readonly duration: Duration.Duration
   /** The destination's tag for the content, where it gives one. */
   readonly etag: string | undefined
-  /** The checksum of the object as the destination reckoned it, where it does. */
+  /** The checksum of the object, where one is computed: as the destination reckoned it or, where it does not, as sent. */
   readonly checksum: Checksum | undefined
 }
 

@@ -53,6 +53,7 @@ const partOf = (
     number,
     offset,
     total: options.total,
+    contentType: "text/x-test",
     body: TestBody.make(bytes.subarray(offset, offset + step), options)
   }
 }

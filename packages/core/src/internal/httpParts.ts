@@ -85,20 +85,11 @@ export const limits: PartLimits = {
 
 export const contentRange = (wire: Wire): Multipart => {
   const { name } = wire
-  // What kind of content it is goes with every part, and a part does not know. After a restart nobody does.
-  const contentTypes = new Map<string, string>()
-
   // There is nothing to send: the server begins an upload with its first part.
-  const create = ({ contentType, token }: CreateRequest) =>
-    Effect.sync(() => {
-      if (contentType !== undefined) contentTypes.set(token, contentType)
-      return token
-    })
-
-  const forget = ({ uploadId }: Session) => Effect.sync(() => contentTypes.delete(uploadId))
+  const create = ({ token }: CreateRequest) => Effect.succeed(token)
 
   const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> => {
-    const { body, key, number, offset, total, uploadId } = request
+    const { body, contentType, key, number, offset, total } = request
     const { size } = body
     if (size === undefined) return Effect.fail(unknownSize(key, number))
     const end = offset + size
@@ -123,7 +114,7 @@ export const contentRange = (wire: Wire): Multipart => {
         : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
     }
     const send = Effect.suspend(() =>
-      Effect.flatMap(bodyOf(body, contentTypes.get(uploadId)), (httpBody) => {
+      Effect.flatMap(bodyOf(body, contentType), (httpBody) => {
         const range = size === 0 ? "*" : `${offset}-${end - 1}`
         const headers = { "content-range": `bytes ${range}/${total ?? "*"}` }
         return wire.ask(key, { method: "PUT", headers, body: httpBody }, discarding(read))
@@ -160,25 +151,22 @@ export const contentRange = (wire: Wire): Multipart => {
     })
 
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
-    Effect.zipLeft(
-      ask(request, request.size, (response): Effect.Effect<Stored, UploadError> => {
-        if (isMissing(response)) return Effect.fail(sessionGone(request))
-        if (wantsMore(response)) return Effect.fail(wrongSize(name, request.key, request.size, persistedBy(response)))
-        if (!isSuccess(response)) return wire.refused(response)
-        const etag = response.headers["etag"]
-        const last = request.parts.at(-1)?.etag
-        return etag !== undefined && last !== undefined && etag !== last
-          ? Effect.fail(new Conflict({ detail: `Somebody else has written ${request.key} to ${name} meanwhile.` }))
-          : Effect.succeed({ etag: etag ?? last })
-      }),
-      forget(request)
-    )
+    ask(request, request.size, (response): Effect.Effect<Stored, UploadError> => {
+      if (isMissing(response)) return Effect.fail(sessionGone(request))
+      if (wantsMore(response)) return Effect.fail(wrongSize(name, request.key, request.size, persistedBy(response)))
+      if (!isSuccess(response)) return wire.refused(response)
+      const etag = response.headers["etag"]
+      const last = request.parts.at(-1)?.etag
+      return etag !== undefined && last !== undefined && etag !== last
+        ? Effect.fail(new Conflict({ detail: `Somebody else has written ${request.key} to ${name} meanwhile.` }))
+        : Effect.succeed({ etag: etag ?? last })
+    })
 
   const abort = (session: Session): Effect.Effect<void, UploadError> =>
     wire.requests.withPermits(1)(
       wire.ask(session.key, { method: "DELETE" }, (response) =>
         isSuccess(response) || endings.has(response.status) ? discardRest(response) : wire.refused(response))
-    ).pipe(Effect.zipRight(forget(session)), Effect.asVoid)
+    ).pipe(Effect.asVoid)
 
   return { limits, ownIds: true, create, uploadPart, listParts, complete, abort }
 }

@@ -38,6 +38,9 @@ export interface Retry {
   readonly error: UploadError
 }
 
+/** How long a request that carries no bytes may take for its answer. */
+export const requestMillis = 30_000
+
 /** How waits are done that an interruption may cut. */
 export type Wait = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 

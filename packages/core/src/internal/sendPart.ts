@@ -9,7 +9,7 @@ import { SessionGone } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { UploadBody } from "./body.js"
 import * as PartRecords from "./partRecords.js"
-import { request } from "./requests.js"
+import { bounded, request, requestMillis } from "./requests.js"
 import type { RequestContext, RequestOwner } from "./requests.js"
 import type { Slot } from "./slot.js"
 import { Transfer } from "./transfer.js"
@@ -33,6 +33,7 @@ export interface SendOptions {
   readonly resumed: boolean
   /** The size of the whole object, where it is known. */
   readonly total: number | undefined
+  readonly contentType: string | undefined
   readonly piece: Piece
   readonly slot: Slot
 }
@@ -47,7 +48,8 @@ export const sendPart = (
   const end = piece.offset + piece.size
   // In order, a broken request may have stored a beginning, and the next one goes on from there.
   let persisted = piece.offset
-  const lookUp = Effect.flatMap(Effect.suspend(() => multipart.listParts(session)), (listed) => {
+  const list = bounded(Effect.suspend(() => multipart.listParts(session)), requestMillis)
+  const lookUp = Effect.flatMap(list, (listed) => {
     const now = PartRecords.persistedBytes(listed, piece.offset)
     if (now < piece.offset) {
       return Effect.fail(new SessionGone({ detail: "The destination has lost what it had stored." }))
@@ -74,14 +76,14 @@ export const sendPart = (
 const transfer = (
   context: SenderContext,
   owner: SenderOwner,
-  { multipart, session, total }: SendOptions,
+  { contentType, multipart, session, total }: SendOptions,
   piece: Piece
 ): Effect.Effect<Destination.StoredPart, UploadError> => {
   const transfer = new Transfer(owner, piece, context.parts.checksum)
   const body = new UploadBody(transfer, context.limits.bandwidth)
   const { number, offset, size } = piece
   owner.transfers.add(transfer)
-  return multipart.uploadPart({ ...session, number, offset, total, body }).pipe(
+  return multipart.uploadPart({ ...session, number, offset, total, contentType, body }).pipe(
     Effect.raceFirst(transfer.stalled),
     Effect.flatMap((part) => {
       const { checksum } = body

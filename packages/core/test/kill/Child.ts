@@ -111,16 +111,20 @@ const WatchedFiles = Layer.effect(
     open: (file, options) =>
       Effect.map(real.open(file, options), (opened) => {
         const point = file.endsWith(".parts") ? "part half written" : file.endsWith(".part") ? "put half written" : null
-        const writeAll: FileSystem.File["writeAll"] = (block) =>
-          Effect.suspend(() =>
-            point === null || !isTime(point)
-              ? opened.writeAll(block)
-              : Effect.map(
-                opened.writeAll(block.subarray(0, Math.floor(block.length * task.kill!.fraction))),
-                () => die(point)
-              )
-          )
-        return point === null ? opened : Object.create(opened, { writeAll: { value: writeAll } }) as FileSystem.File
+        if (point === null) return opened
+        // The file has its position in itself, so it is changed and not wrapped.
+        const writeAll = opened.writeAll.bind(opened)
+        return Object.assign(opened, {
+          writeAll: (block: Uint8Array) =>
+            Effect.suspend(() =>
+              isTime(point)
+                ? Effect.map(
+                  writeAll(block.subarray(0, Math.floor(block.length * task.kill!.fraction))),
+                  () => die(point)
+                )
+                : writeAll(block)
+            )
+        })
       }),
     rename: (from, to) =>
       Effect.suspend(() => {
@@ -181,7 +185,11 @@ const JournalLayer = Layer.effect(
   Journal.Journal,
   Effect.map(Journal.Journal, (real): Journal.Journal["Type"] => ({
     ...real,
-    begin: (intent) => Effect.zipLeft(real.begin(intent), at("begun"))
+    begin: (intent) => Effect.zipLeft(real.begin(intent), at("begun")),
+    runEnded: Effect.suspend(() => {
+      note({ what: "run", phase: "end" })
+      return real.runEnded
+    })
   }))
 ).pipe(Layer.provide(JournalNode.layerDirectory({
   directory: task.journal,
@@ -194,7 +202,7 @@ const JournalLayer = Layer.effect(
 
 const upload = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
-  note({ what: "ready", phase: "start" })
+  writeSync(1, "ready\n")
   const report = yield* uploader.uploadAll(FilesNode.directory(task.source), {
     onInterrupt: "keep",
     onSourceChange: "retry"

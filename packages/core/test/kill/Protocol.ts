@@ -55,7 +55,7 @@ export interface Task {
 export interface Event {
   /** In milliseconds since the epoch. */
   readonly at: number
-  readonly what: "put" | "create" | "part" | "complete" | "abort" | "sweep" | "kill" | "ready"
+  readonly what: "put" | "create" | "part" | "complete" | "abort" | "sweep" | "run" | "kill"
   readonly phase: "start" | "end" | "fail"
   readonly key?: string | undefined
   readonly offset?: number | undefined

@@ -1,0 +1,146 @@
+/**
+ * Ends unfinished uploads for good: what `sluice uploads abort` does to one journal.
+ *
+ * Only what the journal has written down is touched, and only with the journal's lock in hand, so that nothing is taken
+ * from a process that is at work. The destination is first asked whether it still has the upload: one that was completed
+ * has nothing to abort, and with some destinations an abort goes to the address of the object itself.
+ */
+import type { Multipart } from "@sluice/core/Destination"
+import { Destination } from "@sluice/core/Destination"
+import * as InFlight from "@sluice/core/InFlight"
+import type { Journal, JournalError, Session } from "@sluice/core/Journal"
+import * as JournalNode from "@sluice/core/JournalNode"
+import * as Limits from "@sluice/core/Limits"
+import * as MultipartUpload from "@sluice/core/MultipartUpload"
+import * as RetryPolicy from "@sluice/core/RetryPolicy"
+import * as Strategy from "@sluice/core/Strategy"
+import { Transient } from "@sluice/core/UploadError"
+import type { UploadError } from "@sluice/core/UploadError"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import * as Journals from "./Journals.js"
+
+/** What became of one upload. */
+export interface Outcome {
+  readonly key: string
+  /** What the destination had stored of it, in bytes. */
+  readonly bytes: number
+  /** Why it could not be aborted. */
+  readonly error: UploadError | undefined
+}
+
+export interface Aborted {
+  readonly outcomes: ReadonlyArray<Outcome>
+  /** How many pieces were removed that killed processes had left of small files. */
+  readonly swept: number
+  /** Why such pieces may still be there. */
+  readonly unswept: ReadonlyArray<UploadError>
+}
+
+/**
+ * Aborts the uploads of a journal: those of `keys`, or all of them. `destination` is made once the journal is locked. A
+ * journal with nothing left in it is removed.
+ */
+export const run = <E, R>(
+  journal: { readonly directory: string; readonly destination: string },
+  keys: ReadonlySet<string> | undefined,
+  destination: Effect.Effect<Destination["Type"], E, R>
+): Effect.Effect<Aborted, E | JournalError, Exclude<R, Scope.Scope>> =>
+  Effect.scoped(
+    Effect.gen(function*() {
+      const { directory } = journal
+      const open = yield* JournalNode.make(journal)
+      const reached = yield* destination
+      const sessions = (yield* open.sessions).filter(({ key }) => keys?.has(key) ?? true)
+      const outcomes = yield* Effect.forEach(sessions, (session) => abortOne(open, reached, session), { concurrency })
+      const { swept, unswept } = keys === undefined ? yield* sweep(open, reached) : { swept: 0, unswept: [] }
+      yield* open.flush
+      const left = (yield* open.sessions).length + (yield* open.owners).length
+      const { finished } = yield* JournalNode.readDirectory(directory)
+      const isEmpty = left + finished === 0
+      if (isEmpty) yield* Journals.removeFile(directory)
+      return { result: { outcomes, swept, unswept }, isEmpty }
+    })
+  ).pipe(
+    Effect.tap(({ isEmpty }) => isEmpty ? Journals.removeDirectory(journal.directory) : Effect.void),
+    Effect.map(({ result }) => result)
+  )
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const concurrency = 8
+
+/** How long the destination may take to tell of an upload. */
+const lookMillis = 30_000
+
+const abortOne = (
+  journal: Journal["Type"],
+  destination: Destination["Type"],
+  session: Session
+): Effect.Effect<Outcome> =>
+  Effect.gen(function*() {
+    const { key } = session
+    const bytes = Array.from(session.parts.values()).reduce((sum, part) => sum + part.size, 0)
+    const { multipart } = destination
+    const uploadId = session.uploadId ?? (multipart?.ownIds === true ? session.token : undefined)
+    const done = multipart === undefined || uploadId === undefined
+      ? Either.right(undefined)
+      : yield* abort(destination, multipart, { key, uploadId })
+    if (Either.isRight(done)) journal.ended(key)
+    return { key, bytes, error: Either.isLeft(done) ? done.left : undefined }
+  })
+
+const abort = (
+  destination: Destination["Type"],
+  multipart: Multipart,
+  session: { readonly key: string; readonly uploadId: string }
+): Effect.Effect<Either.Either<void, UploadError>> =>
+  multipart.listParts(session).pipe(
+    Effect.timeoutFail({ duration: lookMillis, onTimeout: () => noAnswer }),
+    Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1, while: (error) => error._tag !== "SessionGone" }),
+    Effect.either,
+    Effect.flatMap((there) =>
+      Either.isRight(there)
+        ? Effect.flatMap(Effect.clock, (clock) =>
+          MultipartUpload.abort(contextOf(destination), { ...unheard, clock }, multipart, session))
+        : Effect.succeed(there.left._tag === "SessionGone" ? Either.right(undefined) : Either.left(there.left))
+    )
+  )
+
+const retry = RetryPolicy.make()
+
+const noAnswer = new Transient({ reason: "Stalled", detail: "The destination did not answer within 30 seconds." })
+
+const unheard = {
+  requestStarted: () => {},
+  requestEnded: () => {},
+  requestRetried: () => Effect.void
+}
+
+const contextOf = (destination: Destination["Type"]): MultipartUpload.Context => ({
+  destination,
+  limits: Limits.make(Strategy.workerPool({ workers: concurrency })),
+  memory: InFlight.make(Infinity),
+  retry,
+  budget: RetryPolicy.makeBudget(RetryPolicy.none),
+  observe: undefined,
+  journal: undefined,
+  parts: { threshold: Infinity, partSize: 1, partConcurrency: 1, checksum: undefined }
+})
+
+/** Removes what killed processes have left of small files. */
+const sweep = (journal: Journal["Type"], { leftovers }: Destination["Type"]) =>
+  Effect.gen(function*() {
+    const owners = leftovers === undefined ? [] : yield* journal.owners
+    const results = yield* Effect.forEach(owners, (owner) =>
+      Effect.either(
+        Effect.zipLeft(leftovers?.sweep(owner) ?? Effect.succeed(0), Effect.ignore(journal.disown(owner)))
+      ))
+    return {
+      swept: results.reduce((sum, result) => sum + (Either.isRight(result) ? result.right : 0), 0),
+      unswept: results.filter(Either.isLeft).map(({ left }) => left)
+    }
+  })

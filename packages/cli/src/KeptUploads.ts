@@ -1,0 +1,132 @@
+/**
+ * Multipart uploads of this user that have not ended, as the journals tell of them: what `sluice uploads ls` prints.
+ *
+ * Journals are read and not locked. One that cannot be read is a problem of its own, and the others are told all the
+ * same. Upload ids are left out: with some destinations, whoever knows them may write.
+ */
+import type { JournalError } from "@sluice/core/Journal"
+import type { Contents } from "@sluice/core/JournalNode"
+import * as JournalNode from "@sluice/core/JournalNode"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Format from "./Format.js"
+import * as Journals from "./Journals.js"
+import type { Style } from "./Style.js"
+import * as TerminalText from "./TerminalText.js"
+
+/** A journal, as it was when it was read. */
+export interface Found extends Contents {
+  readonly directory: string
+  /** The process that is using it. */
+  readonly usedBy: number | undefined
+}
+
+/** One unfinished upload. */
+export interface KeptUpload {
+  readonly destination: string
+  readonly source: string | undefined
+  readonly key: string
+  /** In bytes; `undefined` where nobody knew beforehand. */
+  readonly size: number | undefined
+  readonly storedBytes: number
+  readonly parts: number
+  readonly partCount: number | undefined
+  /** In milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly journal: string
+  readonly usedBy: number | undefined
+}
+
+/** All journals that there are, or that of one directory, and what is wrong with those that cannot be read. */
+export const find = (
+  directory: string | undefined
+): Effect.Effect<{ readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<JournalError> }> =>
+  Effect.gen(function*() {
+    const directories = directory === undefined ? yield* Journals.directories : [directory]
+    const read = yield* Effect.forEach(directories, (directory) =>
+      Effect.either(
+        Effect.zipWith(
+          JournalNode.readDirectory(directory),
+          Journals.userOf(directory),
+          (contents, usedBy): Found => ({ ...contents, directory, usedBy })
+        )
+      ), { concurrency: 16 })
+    return {
+      journals: read.filter(Either.isRight).map(({ right }) => right),
+      problems: read.filter(Either.isLeft).map(({ left }) => left)
+    }
+  })
+
+/** The unfinished uploads of journals, by destination and key. */
+export const of = (journals: ReadonlyArray<Found>): ReadonlyArray<KeptUpload> =>
+  journals.flatMap(({ destination, directory, sessions, source, usedBy }) =>
+    sessions.map(({ key, partSize, parts, size, startedAt }) => ({
+      destination,
+      source,
+      key,
+      size,
+      storedBytes: Array.from(parts.values()).reduce((sum, part) => sum + part.size, 0),
+      parts: parts.size,
+      partCount: size === undefined ? undefined : Math.ceil(size / partSize),
+      startedAt,
+      journal: directory,
+      usedBy
+    }))
+  ).sort((a, b) => compare(a.destination, b.destination) || compare(a.key, b.key) || a.startedAt - b.startedAt)
+
+/** One upload on a line of JSON. */
+export const json = (upload: KeptUpload): string => JSON.stringify({ _tag: "UnfinishedUpload", version: 1, ...upload })
+
+/** Uploads as a table of at most `columns`: where there is too little room, names lose their beginning. */
+export const table = (
+  uploads: ReadonlyArray<KeptUpload>,
+  options: { readonly columns: number; readonly style: Style; readonly now: number }
+): ReadonlyArray<string> => {
+  const rows = uploads.map((upload) => cellsOf(upload, options.now))
+  const widths = headings.map((heading, i) =>
+    Math.max(heading.length, ...rows.map((cells) => TerminalText.width(cells[i] ?? "")))
+  )
+  const numbers = widths.slice(2).reduce((sum, width) => sum + gap.length + width, 0)
+  const [destination, key] = share(options.columns - 1 - numbers - gap.length, widths[0] ?? 0, widths[1] ?? 0)
+  const columns = [destination, key, ...widths.slice(2)]
+  const line = (cells: ReadonlyArray<string>) =>
+    cells.map((cell, i) => {
+      const width = columns[i] ?? 0
+      const cut = i < 2 ? TerminalText.cutStart(cell, width) : cell
+      const padding = " ".repeat(Math.max(0, width - TerminalText.width(cut)))
+      return i < 2 || i === cells.length - 1 ? cut + padding : padding + cut
+    }).join(gap).trimEnd()
+  return [options.style.bold(line(headings)), ...rows.map(line)]
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const headings = ["DESTINATION", "KEY", "STORED", "", "PARTS", "AGE"]
+
+const gap = "  "
+
+const minName = 12
+
+const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
+
+const cellsOf = (upload: KeptUpload, now: number): ReadonlyArray<string> => {
+  const { partCount, parts, size, startedAt, storedBytes, usedBy } = upload
+  const age = Format.duration(Math.max(0, now - startedAt))
+  return [
+    TerminalText.printable(upload.destination),
+    TerminalText.printable(upload.key),
+    size === undefined ? Format.bytes(storedBytes) : `${Format.bytes(storedBytes)} of ${Format.bytes(size)}`,
+    size === undefined ? "?" : Format.percent(size === 0 ? 1 : storedBytes / size),
+    partCount === undefined ? Format.count(parts) : `${Format.count(parts)} of ${Format.count(partCount)}`,
+    usedBy === undefined ? age : `${age}, going on`
+  ]
+}
+
+/** How much of the room two columns get: what they need where that fits, else at least half for the second. */
+const share = (room: number, first: number, second: number): readonly [number, number] => {
+  if (first + second <= room) return [first, second]
+  const forFirst = Math.max(minName, Math.min(first, Math.max(Math.floor(room / 2), room - second)))
+  return [forFirst, Math.max(minName, room - forFirst)]
+}

@@ -1,0 +1,344 @@
+/**
+ * Compares files with what a destination has under their keys.
+ *
+ * Of each file the size is compared first. Where the destination tells a checksum of the object, the file is read and
+ * its checksum reckoned; else both are read and compared block by block. A few blocks a file are in memory, of as many
+ * files as `concurrency` says, and up to {@link aheadOfComparing} files of the list; nothing is kept of files that are
+ * done. What only the destination has is found by asking of each of its keys, one after the other, whether it is a
+ * source's: no list of keys is held.
+ *
+ * A destination that fails for the moment is asked again, and one that says nothing for 30 seconds has failed.
+ */
+import * as Bandwidth from "@sluice/core/Bandwidth"
+import * as Checksum from "@sluice/core/Checksum"
+import type { Destination, Head, Listed } from "@sluice/core/Destination"
+import type { Progress } from "@sluice/core/Progress"
+import * as RetryPolicy from "@sluice/core/RetryPolicy"
+import * as UploadError from "@sluice/core/UploadError"
+import type { UploadFile } from "@sluice/core/UploadFile"
+import * as UploadList from "@sluice/core/UploadList"
+import type { Transfer } from "@sluice/core/UploadRun"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Shown } from "./Display.js"
+import type { Items } from "./Remainder.js"
+import * as SameBytes from "./SameBytes.js"
+
+/** How many files of the list are known before their turn comes. */
+export const aheadOfComparing = 8_192
+
+/** The version that findings and reports carry. */
+export const version = 1
+
+/** What became of one key. */
+export type Finding =
+  | { readonly _tag: "Same"; readonly version: 1; readonly key: string; readonly size: number; readonly by: By }
+  | { readonly _tag: "Missing"; readonly version: 1; readonly key: string; readonly size: number | undefined }
+  | Different
+  | { readonly _tag: "Extra"; readonly version: 1; readonly key: string; readonly size: number }
+  | Unreadable
+  | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }
+
+/** How two contents were found to be the same or not. */
+export type By = "Checksum" | "Reading"
+
+export interface Different {
+  readonly _tag: "Different"
+  readonly version: 1
+  readonly key: string
+  readonly reason: "Size" | "Content"
+  /** Of the source, in bytes. */
+  readonly size: number | undefined
+  /** Of the object, in bytes. */
+  readonly storedSize: number
+}
+
+export interface Unreadable {
+  readonly _tag: "Unreadable"
+  readonly version: 1
+  readonly key: string
+  /** Which side could not be read, or not be compared. */
+  readonly side: "Source" | "Destination"
+  readonly error: UploadError.Summary
+}
+
+/** What was found, told at the end. */
+export interface Report {
+  readonly _tag: "Verification"
+  readonly version: 1
+  readonly ended: "Completed" | "Interrupted"
+  readonly files: Counts & { readonly total: number }
+  readonly bytes: { readonly total: number; readonly compared: number }
+  /** What is known of what only the destination has: `LookedFor`, `NotLookedFor`, or `NotListed` where it cannot say. */
+  readonly extras: "LookedFor" | "NotLookedFor" | "NotListed"
+  readonly durationMillis: number
+  readonly throughputBytesPerSecond: number
+}
+
+export interface Counts {
+  readonly same: number
+  readonly missing: number
+  readonly different: number
+  readonly extra: number
+  readonly unreadable: number
+  readonly skipped: number
+}
+
+export interface Options {
+  readonly items: Items
+  readonly destination: Destination["Type"]
+  /** Files that are compared at once, at most. */
+  readonly concurrency: number
+  /** Whether an object is one that no source has; `undefined` where that is not asked. */
+  readonly isExtra: ((key: string) => Effect.Effect<boolean>) | undefined
+  readonly onFinding: (finding: Finding) => Effect.Effect<void>
+}
+
+/** A comparison, to be run and watched. */
+export interface Comparison extends Shown {
+  readonly run: Effect.Effect<void>
+  /** What was found by now. */
+  readonly report: Effect.Effect<Report>
+}
+
+/** Whether destinations of this kind can be compared with at all. */
+export const isPossible = (destination: Destination["Type"]): boolean => destination.head !== undefined
+
+/** A comparison that is yet to be run. */
+export const make = (options: Options): Effect.Effect<Comparison> =>
+  Effect.map(Clock.currentTimeMillis, (startedAt) => new Run(options, startedAt))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const answerMillis = 30_000
+
+const retry = RetryPolicy.make()
+
+const listing = "(the list of objects)"
+
+interface Under {
+  readonly key: string
+  readonly size: number | undefined
+  readonly startedAt: number
+  sent: number
+}
+
+class Run implements Comparison {
+  private readonly options: Options
+  private readonly startedAt: number
+  private readonly clock = Clock.make()
+  private readonly monitor: Bandwidth.Monitor
+  private readonly under = new Set<Under>()
+  private readonly counts = { same: 0, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
+  private ended: Report["ended"] = "Interrupted"
+  private isListing = true
+  private found = 0
+  private bytesFound = 0
+  private bytesCompared = 0
+  private bytesDone = 0
+
+  constructor(options: Options, startedAt: number) {
+    this.options = options
+    this.startedAt = startedAt
+    this.monitor = Bandwidth.makeMonitor(startedAt)
+  }
+
+  get run(): Effect.Effect<void> {
+    const { concurrency, items } = this.options
+    const list: Stream.Stream<UploadList.Item> = Stream.StreamTypeId in items ? items : Stream.fromIterable(items)
+    return list.pipe(
+      Stream.tap((item) =>
+        Effect.sync(() => {
+          this.found += 1
+          if (UploadList.isFile(item)) this.bytesFound += item.size ?? 0
+        })
+      ),
+      Stream.ensuring(Effect.sync(() => this.isListing = false)),
+      Stream.buffer({ capacity: aheadOfComparing }),
+      Stream.mapEffect((item) => this.look(item), { concurrency, unordered: true }),
+      Stream.runDrain,
+      Effect.zipRight(this.lookForExtras),
+      Effect.zipRight(Effect.sync(() => this.ended = "Completed")),
+      Effect.asVoid
+    )
+  }
+
+  private look(item: UploadList.Item): Effect.Effect<void> {
+    if (UploadList.isFile(item)) return this.compare(item)
+    const { key } = item.file
+    return this.tell(
+      item._tag === "Skipped"
+        ? { _tag: "Skipped", version, key, reason: item.reason }
+        : { _tag: "Unreadable", version, key, side: "Source", error: UploadError.summarize(item.error) }
+    )
+  }
+
+  private tell(finding: Finding): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.counts[counters[finding._tag]] += 1
+      return this.options.onFinding(finding)
+    })
+  }
+
+  private compare(file: UploadFile): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const under: Under = { key: file.key, size: file.size, startedAt: this.clock.unsafeCurrentTimeMillis(), sent: 0 }
+      this.under.add(under)
+      return this.judge(file, under).pipe(
+        Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1 }),
+        Effect.catchAll((error) => Effect.succeed(unreadable(file.key, error))),
+        Effect.flatMap((finding) => this.tell(finding)),
+        Effect.ensuring(Effect.sync(() => {
+          this.under.delete(under)
+          this.bytesDone += file.size ?? under.sent
+        }))
+      )
+    })
+  }
+
+  private judge(file: UploadFile, under: Under): Effect.Effect<Finding, UploadError.UploadError> {
+    const { key, size, source } = file
+    const { head } = this.options.destination
+    return Effect.gen(this, function*() {
+      under.sent = 0
+      const there = head === undefined ? Option.none() : yield* answered(head(key))
+      if (Option.isNone(there)) return { _tag: "Missing", version, key, size }
+      const { size: storedSize } = there.value
+      const verdict = size !== undefined && size !== storedSize
+        ? "Size" as const
+        : yield* this.compareContent(file, there.value, under)
+      if (verdict === "Checksum" || verdict === "Reading") {
+        return { _tag: "Same", version, key, size: storedSize, by: verdict }
+      }
+      if (source.fingerprint !== undefined && file.fingerprint !== undefined) {
+        if ((yield* source.fingerprint) !== file.fingerprint) return yield* Effect.fail(changed)
+      }
+      return { _tag: "Different", version, key, reason: verdict, size, storedSize }
+    })
+  }
+
+  private compareContent(
+    file: UploadFile,
+    { checksum, size }: Head,
+    under: Under
+  ): Effect.Effect<By | "Content", UploadError.UploadError> {
+    const { read } = this.options.destination
+    const note = (bytes: number) => {
+      under.sent += bytes
+      this.bytesCompared += bytes
+      this.monitor.unsafeRecord(this.clock.unsafeCurrentTimeMillis(), bytes)
+    }
+    const ours = file.source.read({ offset: 0 })
+    if (size === 0 && file.size === 0) return Effect.succeed("Reading")
+    if (checksum !== undefined && Checksum.digestOf(checksum) !== undefined) {
+      return Effect.map(
+        SameBytes.checksum(ours, checksum.algorithm, note),
+        (value) => value === checksum.value ? "Checksum" : "Content"
+      )
+    }
+    return read === undefined ? Effect.fail(notComparable) : Effect.map(
+      SameBytes.compare(ours, Stream.timeoutFail(read(file.key), () => noAnswer, answerMillis), note),
+      (same) => same ? "Reading" : "Content"
+    )
+  }
+
+  private get lookForExtras(): Effect.Effect<void> {
+    const { destination: { list }, isExtra } = this.options
+    if (list === undefined || isExtra === undefined) return Effect.void
+    return list.pipe(
+      Stream.mapEffect(
+        (listed) => Effect.map(isExtra(listed.key), (extra): ReadonlyArray<Listed> => extra ? [listed] : []),
+        { concurrency: 16 }
+      ),
+      Stream.flattenIterables,
+      Stream.runForEach(({ key, size }) => this.tell({ _tag: "Extra", version, key, size })),
+      Effect.catchAll((error) => this.tell(unreadable(listing, error)))
+    )
+  }
+
+  get report(): Effect.Effect<Report> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      const { destination, isExtra } = this.options
+      const durationMillis = now - this.startedAt
+      return {
+        _tag: "Verification",
+        version,
+        ended: this.ended,
+        files: { total: this.found, ...this.counts },
+        bytes: { total: this.bytesFound, compared: this.bytesCompared },
+        extras: isExtra === undefined ? "NotLookedFor" : destination.list === undefined ? "NotListed" : "LookedFor",
+        durationMillis,
+        throughputBytesPerSecond: durationMillis > 0 ? (this.bytesCompared * 1000) / durationMillis : 0
+      }
+    })
+  }
+
+  get currentProgress(): Effect.Effect<Progress> {
+    return Effect.sync(() => {
+      let bytesInFlight = 0
+      for (const { sent } of this.under) bytesInFlight += sent
+      const { different, missing, same, skipped, unreadable } = this.counts
+      return {
+        startedAt: this.startedAt,
+        listing: this.isListing,
+        filesFound: this.found,
+        filesUploaded: same,
+        filesSkipped: skipped,
+        filesFailed: missing + different + unreadable,
+        filesInterrupted: 0,
+        inFlight: this.under.size,
+        peakInFlight: this.options.concurrency,
+        bytesFound: this.bytesFound,
+        bytesUploaded: this.bytesDone,
+        bytesInFlight,
+        bytesResumed: 0,
+        attempts: 0,
+        retries: 0
+      }
+    })
+  }
+
+  get throughput() {
+    return this.monitor.throughput
+  }
+
+  get inFlight(): Effect.Effect<ReadonlyArray<Transfer>> {
+    return Effect.sync(() => Array.from(this.under, (under) => ({ ...under, attempt: 1 })))
+  }
+}
+
+const counters = {
+  Same: "same",
+  Missing: "missing",
+  Different: "different",
+  Extra: "extra",
+  Unreadable: "unreadable",
+  Skipped: "skipped"
+} as const
+
+const answered = <A>(ask: Effect.Effect<A, UploadError.UploadError>) =>
+  Effect.timeoutFail(ask, { duration: answerMillis, onTimeout: () => noAnswer })
+
+const noAnswer = new UploadError.Transient({
+  reason: "Stalled",
+  detail: "The destination did not answer within 30 seconds."
+})
+
+const notComparable = new UploadError.Rejected({
+  reason: "Unsupported",
+  detail: "The destination tells no checksum, and cannot be read."
+})
+
+const changed = new UploadError.SourceChanged({ reason: "Modified", detail: "It has changed while it was compared." })
+
+const unreadable = (key: string, error: UploadError.UploadError): Unreadable => ({
+  _tag: "Unreadable",
+  version,
+  key,
+  side: UploadError.isSourceError(error) ? "Source" : "Destination",
+  error: UploadError.summarize(error)
+})

@@ -1,0 +1,220 @@
+/**
+ * `sluice uploads ls` and `sluice uploads abort`: uploads that were interrupted and kept, looked at and ended for good.
+ */
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import { Destination } from "@sluice/core/Destination"
+import type { JournalError } from "@sluice/core/Journal"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as fs from "node:fs/promises"
+import * as Aborting from "../Aborting.js"
+import * as CliError from "../CliError.js"
+import * as Format from "../Format.js"
+import * as Journals from "../Journals.js"
+import * as KeptUploads from "../KeptUploads.js"
+import * as layers from "../layers.js"
+import * as options from "../options.js"
+import { Output, writeLines } from "../Output.js"
+import { failureLine, failuresShown } from "../Report.js"
+import { printable } from "../TerminalText.js"
+
+export const ls = Command.make("ls", options.uploadsLs, ({ journal, json }) =>
+  Effect.gen(function*() {
+    const { stderr, stdout } = yield* Output
+    const found = yield* find(journal)
+    const uploads = KeptUploads.of(found)
+    if (json) return yield* writeLines(stdout, uploads.map(KeptUploads.json))
+    yield* uploads.length === 0 ? writeLines(stderr, [none]) : printTable(uploads)
+  })).pipe(Command.withDescription("Lists uploads that were interrupted and kept."))
+
+export const abort = Command.make(
+  "abort",
+  { named: Args.repeated(Args.text({ name: "destination" })), ...options.uploadsAbort },
+  ({ all, journal, named }) =>
+    Effect.gen(function*() {
+      const { stderr } = yield* Output
+      const [address, ...keys] = named
+      if (all && address !== undefined) {
+        return yield* CliError.usage("--all and a destination contradict each other: name what to abort, or say --all.")
+      }
+      const journals = yield* find(journal)
+      if (address === undefined && !all) return yield* preview(KeptUploads.of(journals))
+      const target = address === undefined
+        ? undefined
+        : yield* Effect.mapError(layers.parseTarget(address), CliError.usage)
+      const chosen = choose(journals, target, keys)
+      const missing = keys.filter((key) => !chosen.some(({ sessions }) => sessions.some((it) => it.key === key)))
+      if (chosen.length === 0 && address !== undefined) {
+        return yield* failed(`There are no unfinished uploads to ${layers.nameOf(yield* given(target))}.`)
+      }
+      const endings = yield* Effect.forEach(chosen, (found) =>
+        Effect.map(
+          Effect.either(abortIn(found, target, keys.length === 0 ? undefined : new Set(keys))),
+          (outcome) => ({ found, outcome })
+        ))
+      if (endings.length === 0) yield* writeLines(stderr, [none])
+      yield* tell(endings)
+      yield* writeLines(
+        stderr,
+        missing.map((key) => `There is no unfinished upload of ${printable(key)}: nothing was done.`)
+      )
+      if (endings.some(({ outcome }) => Either.isLeft(outcome) && outcome.left.reason === "JournalUnusable")) {
+        return yield* new CliError.CliError({ reason: "JournalUnusable" })
+      }
+      const well = endings.every(({ outcome }) =>
+        Either.isRight(outcome) && outcome.right.unswept.length === 0 &&
+        outcome.right.outcomes.every(({ error }) => error === undefined)
+      )
+      if (!well || missing.length > 0) return yield* new CliError.CliError({ reason: "SomeFailed" })
+    })
+).pipe(Command.withDescription("Aborts uploads that were interrupted and kept, and removes what is stored of them."))
+
+export const uploads = Command.make("uploads").pipe(
+  Command.withDescription("Uploads that were interrupted and kept."),
+  Command.withSubcommands([ls, abort])
+)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const none = "There are no unfinished uploads."
+
+/** The journals that can be read. What is wrong with others is told, and fatal where it is the one that was asked for. */
+const find = (journal: Option.Option<string>) =>
+  Effect.gen(function*() {
+    const { stderr } = yield* Output
+    const { journals, problems } = yield* KeptUploads.find(Option.getOrUndefined(journal))
+    const [problem] = problems
+    if (Option.isSome(journal) && problem !== undefined) return yield* unusable(problem)
+    yield* writeLines(stderr, problems.map((error) => stderr.style.yellow(`sluice: ${error.message}`)))
+    return journals
+  })
+
+const unusable = (error: JournalError) => CliError.journalUnusable(error.message)
+
+const failed = (detail: string) => new CliError.CliError({ reason: "SomeFailed", detail })
+
+const printTable = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
+  Effect.gen(function*() {
+    const { stdout } = yield* Output
+    const now = yield* Clock.currentTimeMillis
+    const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+    yield* writeLines(stdout, KeptUploads.table(uploads, { columns, style: stdout.style, now }))
+  })
+
+/** Nothing is removed by who has not said what: this tells what could be. */
+const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
+  Effect.gen(function*() {
+    const { stderr } = yield* Output
+    const [first] = uploads
+    if (first === undefined) return yield* writeLines(stderr, [none])
+    yield* printTable(uploads)
+    const quoted = (text: string) => /^[\w./:@%+=-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`
+    const destination = quoted(first.destination)
+    yield* writeLines(stderr, [
+      "Nothing was aborted. What is stored of an aborted upload is removed, and its file begins again. To abort",
+      `  one:                   sluice uploads abort ${destination} ${quoted(first.key)}`,
+      `  all to a destination:  sluice uploads abort ${destination}`,
+      "  all of these:          sluice uploads abort --all"
+    ])
+    return yield* new CliError.CliError({ reason: "Usage" })
+  })
+
+const given = (target: layers.Target | undefined) =>
+  target === undefined ? CliError.usage("The destination is missing.") : Effect.succeed(target)
+
+/** The journals of a destination, or all of them, that have something to abort. */
+const choose = (
+  journals: ReadonlyArray<KeptUploads.Found>,
+  target: layers.Target | undefined,
+  keys: ReadonlyArray<string>
+): ReadonlyArray<KeptUploads.Found> =>
+  journals.filter(({ destination, owners, sessions }) =>
+    (target === undefined || destination === layers.nameOf(target)) &&
+    (keys.length === 0
+      ? sessions.length + owners.length > 0
+      : sessions.some(({ key }) => keys.includes(key)))
+  )
+
+const abortIn = (
+  found: KeptUploads.Found,
+  typed: layers.Target | undefined,
+  keys: ReadonlySet<string> | undefined
+) =>
+  Effect.gen(function*() {
+    if (typed === undefined && found.destination.endsWith(layers.hiddenQuery)) {
+      return yield* failed(
+        "Its address had a query, which is not written down. Give the address in full: " +
+          `sluice uploads abort '${printable(found.destination)}'.`
+      )
+    }
+    const target = typed ?? (yield* Effect.mapError(layers.parseTarget(found.destination), CliError.usage))
+    return yield* Aborting.run(found, keys, reach(target, found.directory)).pipe(
+      Effect.catchTag("JournalError", (error) => Journals.unusable(error, "wait"))
+    )
+  })
+
+/** The destination. A directory is not made for this: where it is gone, so may the disk be that holds the uploads. */
+const reach = (target: layers.Target, journal: string) =>
+  Effect.gen(function*() {
+    if (target._tag === "Local") {
+      yield* Effect.tryPromise({
+        try: () => fs.stat(target.root),
+        catch: (cause) =>
+          CliError.destinationUnusable(
+            `The destination ${CliError.whyUnreadable(cause)}. If it is gone for good, remove its journal: ${journal}.`
+          )
+      })
+    }
+    const context = yield* Layer.build(
+      layers.layer(target, { fsync: false, connections: 8, contentRange: true })
+    )
+    return Context.get(context, Destination)
+  })
+
+interface Ending {
+  readonly found: KeptUploads.Found
+  readonly outcome: Either.Either<Aborting.Aborted, CliError.CliError>
+}
+
+const tell = (endings: ReadonlyArray<Ending>) =>
+  Effect.gen(function*() {
+    const { stderr } = yield* Output
+    const { style } = stderr
+    const outcomes = endings.flatMap(({ outcome }) => Either.isRight(outcome) ? outcome.right.outcomes : [])
+    const swept = endings.reduce((sum, { outcome }) => sum + (Either.isRight(outcome) ? outcome.right.swept : 0), 0)
+    const done = outcomes.filter(({ error }) => error === undefined)
+    const undone = outcomes.filter(({ error }) => error !== undefined)
+    const bytes = done.reduce((sum, outcome) => sum + outcome.bytes, 0)
+    const lines = [
+      ...(done.length > 0
+        ? [
+          `${style.bold(`Aborted ${Format.counted(done.length, "upload")}`)}, with ${Format.bytes(bytes)} stored of ` +
+          `${done.length === 1 ? "it" : "them"}:`
+        ]
+        : []),
+      ...firstOf(done.map(({ key }) => `  ${printable(key)}`)),
+      ...(swept > 0 ? [`Removed ${Format.counted(swept, "piece")} that a killed upload had left behind.`] : []),
+      ...(undone.length > 0 ? [style.red(`Could not abort ${Format.counted(undone.length, "upload")}:`)] : []),
+      ...firstOf(undone.map(({ error, key }) => `  ${failureLine(key, error?.message ?? "", 0)}`)),
+      ...endings.flatMap(({ found, outcome }) =>
+        Either.isLeft(outcome)
+          ? [style.red(`Nothing was aborted at ${printable(found.destination)}: ${printable(outcome.left.message)}`)]
+          : outcome.right.unswept.map(({ message }) =>
+            style.red(`Pieces of a killed upload may be left at ${printable(found.destination)}: ${printable(message)}`)
+          )
+      )
+    ]
+    yield* writeLines(stderr, lines)
+  })
+
+const firstOf = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
+  lines.length <= failuresShown
+    ? lines
+    : [...lines.slice(0, failuresShown), `  and ${Format.count(lines.length - failuresShown)} more.`]

@@ -1,0 +1,105 @@
+/**
+ * What was sent again after a kill, reckoned from what the processes wrote down: the bytes that the destination had
+ * stored, by what was late, and those that were on their way.
+ */
+import type { Event } from "./Protocol.js"
+
+/** Bytes that the destination had, and that were sent again. */
+export interface Lost {
+  readonly key: string
+  readonly bytes: number
+  /** How long they had been stored when the process was killed, in milliseconds. */
+  readonly ageMillis: number
+  /** Whether they were the end of an object that the destination has put together, and nobody had heard of that. */
+  readonly committed: boolean
+}
+
+interface Stretch {
+  readonly key: string
+  readonly from: number
+  readonly to: number
+  readonly total: number | undefined
+  /** `undefined` while it is on its way. */
+  endedAt: number | undefined
+  /** When the process that sent it died. */
+  killedAt: number | undefined
+}
+
+const overlap = (a: Stretch, b: Stretch): number =>
+  a.key === b.key ? Math.max(0, Math.min(a.to, b.to) - Math.max(a.from, b.from)) : 0
+
+/** The bytes of all files of one scenario. */
+export class Sent {
+  private before: Array<Stretch> = []
+  private readonly committed = new Set<string>()
+
+  /** The content is another one: nothing of it was ever sent. */
+  changed(key: string): void {
+    this.before = this.before.filter((stretch) => stretch.key !== key)
+    this.committed.delete(key)
+  }
+
+  /**
+   * Takes what a process has written down, and tells what it sent again; `inOrder` where the last part makes the object.
+   * Whatever of a session was sent before it was given up counts too.
+   */
+  process(events: ReadonlyArray<Event>, endedAt: number, inOrder: boolean): {
+    readonly lost: ReadonlyArray<Lost>
+    /** Bytes that were on their way at a kill, and were sent again. */
+    readonly again: number
+    /** Bytes that were on their way when this process ended. */
+    readonly inFlight: number
+  } {
+    const mine: Array<Stretch> = []
+    const lost: Array<Lost> = []
+    let again = 0
+    for (const { at, key, offset = 0, phase, size, total, what } of events) {
+      if (what === "run") {
+        // All was uploaded: whoever comes next begins anew.
+        this.before = []
+        this.committed.clear()
+        mine.length = 0
+      }
+      if (key === undefined) continue
+      if (what === "complete" && phase === "end") this.committed.add(key)
+      if ((what !== "put" && what !== "part") || size === undefined) continue
+      if (phase === "start") {
+        const stretch: Stretch = {
+          key,
+          from: offset,
+          to: offset + size,
+          total,
+          endedAt: undefined,
+          killedAt: undefined
+        }
+        for (const earlier of this.before) {
+          const bytes = overlap(stretch, earlier)
+          if (bytes === 0) continue
+          if (earlier.endedAt === undefined) again += bytes
+          else {
+            lost.push({
+              key,
+              bytes,
+              ageMillis: earlier.killedAt! - earlier.endedAt,
+              committed: this.committed.has(key)
+            })
+          }
+        }
+        mine.push(stretch)
+        continue
+      }
+      const index = mine.findIndex((one) => one.key === key && one.from === offset && one.endedAt === undefined)
+      if (index < 0) continue
+      if (phase === "fail") mine.splice(index, 1)
+      else {
+        mine[index]!.endedAt = at
+        if (inOrder && what === "part" && offset + size === total) this.committed.add(key)
+      }
+    }
+    for (const stretch of mine) stretch.killedAt = endedAt
+    // What was sent twice is counted once: from now on it is as this process left it.
+    this.before = [...this.before.filter((one) => mine.every((other) => overlap(one, other) === 0)), ...mine]
+    const inFlight = mine.filter((one) => one.endedAt === undefined).reduce((sum, one) => sum + one.to - one.from, 0)
+    return { lost, again, inFlight }
+  }
+}
