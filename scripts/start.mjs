@@ -13,9 +13,9 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const cli = path.join(root, "packages", "cli", "dist", "bin.js")
 
 /** Runs the command line in this terminal and gives its exit code. */
-const sluice = (args, cwd) =>
+const sluice = (args, cwd, env = {}) =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, ...args], { cwd, stdio: "inherit" })
+    const child = spawn(process.execPath, [cli, ...args], { cwd, stdio: "inherit", env: { ...process.env, ...env } })
     // The terminal sends Ctrl-C to the whole group: the child has it already, and here it must only wait.
     process.on("SIGINT", () => {})
     process.on("SIGTERM", (signal) => child.kill(signal))
@@ -44,7 +44,8 @@ const demo = async () => {
   await fs.promises.rm(path.join(root, destination), { recursive: true, force: true })
 
   console.log(`$ sluice upload ${source} ${destination}\n`)
-  const code = await sluice(["upload", source, destination], root)
+  // The sample is nobody's upload: its journal goes with it.
+  const code = await sluice(["upload", source, destination], root, { XDG_STATE_HOME: path.join(root, ".sample", "state") })
   if (code !== 0) {
     console.error(`\nThe upload ended with exit code ${code}.`)
     return code

@@ -11,6 +11,8 @@ export interface Contestant {
   readonly upload: (count: number) => Effect.Effect<void>
   /** The largest list this contestant is asked to do. Defaults to all. */
   readonly atMost?: number | undefined
+  /** The lists that this contestant is asked to do, by their number of files. Defaults to all. */
+  readonly lists?: ReadonlyArray<number> | undefined
 }
 
 export interface Contest {
@@ -53,7 +55,9 @@ export const run = (
   Effect.gen(function*() {
     const figures: Array<Figures> = []
     for (const { files, rounds } of contest.lists) {
-      const contestants = contest.contestants.filter(({ atMost = Infinity }) => files <= atMost)
+      const contestants = contest.contestants.filter(({ atMost = Infinity, lists }) =>
+        files <= atMost && lists?.includes(files) !== false
+      )
       const measured = contestants.map((): Array<Measurement.Measurement> => [])
       const wanted = options.quick ? 1 : rounds
       for (let round = 1; round <= wanted; round++) {

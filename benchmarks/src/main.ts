@@ -1,5 +1,5 @@
 /**
- * The benchmarks' command line: `npm run bench -- [engine] [unlimited] [list] [--quick] [--check] [--json FILE]`.
+ * The benchmarks' command line: `npm run bench -- [CONTEST ...] [--quick] [--check] [--json FILE]`.
  *
  * With `--measure CONTEST CONTESTANT FILES` it is the process that does one measurement, and prints it.
  */
@@ -9,12 +9,22 @@ import * as fs from "node:fs"
 import { parseArgs } from "node:util"
 import * as Contest from "./Contest.js"
 import * as Engine from "./contests/Engine.js"
+import * as Journal from "./contests/Journal.js"
+import * as Large from "./contests/Large.js"
 import * as List from "./contests/List.js"
+import * as Memory from "./contests/Memory.js"
 import * as Unlimited from "./contests/Unlimited.js"
 import * as Measurement from "./Measurement.js"
 import * as Table from "./Table.js"
 
-const contests = [Engine.contest, Unlimited.contest, List.contest]
+const contests = [
+  Engine.contest,
+  Unlimited.contest,
+  List.contest,
+  Memory.contest,
+  Journal.contest,
+  Large.contest
+]
 
 const usage = `Usage: npm run bench -- [CONTEST ...] [--quick] [--check] [--json FILE]
 

@@ -5,8 +5,7 @@
  * from a process that is at work. The destination is first asked whether it still has the upload: one that was completed
  * has nothing to abort, and with some destinations an abort goes to the address of the object itself.
  */
-import type { Multipart } from "@sluice/core/Destination"
-import { Destination } from "@sluice/core/Destination"
+import type { Destination, Multipart } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
 import type { Journal, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
@@ -100,12 +99,18 @@ const abort = (
 ): Effect.Effect<Either.Either<void, UploadError>> =>
   multipart.listParts(session).pipe(
     Effect.timeoutFail({ duration: lookMillis, onTimeout: () => noAnswer }),
-    Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1, while: (error) => error._tag !== "SessionGone" }),
+    Effect.retry({
+      schedule: retry.schedule,
+      times: retry.attempts - 1,
+      while: (error) => error._tag !== "SessionGone"
+    }),
     Effect.either,
     Effect.flatMap((there) =>
       Either.isRight(there)
-        ? Effect.flatMap(Effect.clock, (clock) =>
-          MultipartUpload.abort(contextOf(destination), { ...unheard, clock }, multipart, session))
+        ? Effect.flatMap(
+          Effect.clock,
+          (clock) => MultipartUpload.abort(contextOf(destination), { ...unheard, clock }, multipart, session)
+        )
         : Effect.succeed(there.left._tag === "SessionGone" ? Either.right(undefined) : Either.left(there.left))
     )
   )

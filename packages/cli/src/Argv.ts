@@ -108,6 +108,17 @@ export const normalize = (
   })
 }
 
+/** The command that arguments ask for, where there is such a command. */
+export const commandOf = (
+  args: ReadonlyArray<string>,
+  commands: ReadonlyMap<string, Flags>
+): string | undefined => {
+  const { command } = commandIn(args, commands)
+  return command !== undefined && (commands.has(command) || membersOf(command, commands).length > 0)
+    ? command
+    : undefined
+}
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
  *
  * | reason | exit code | when |
  * |---|---|---|
- * | `SomeFailed` | 1 | some files failed |
+ * | `SomeFailed` | 1 | some files failed, or are not the same |
  * | `Usage` | 2 | a flag or an argument is wrong |
  * | `SourceNotFound` | 3 | what should be uploaded is not there |
  * | `DestinationUnusable` | 4 | the destination refused or was out of reach before anything was stored |

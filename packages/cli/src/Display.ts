@@ -28,6 +28,9 @@ export interface Display {
 /** What a display sees of a run. */
 export type Shown = Pick<UploadRun<never>, "currentProgress" | "inFlight" | "throughput">
 
+/** What is said in another way than of uploads. */
+export type Words = Pick<ProgressView.Moment, "failed">
+
 /** Says what it is asked to say, and shows nothing. */
 export const quiet = (sink: Sink): Display => ({
   note: () => Effect.void,
@@ -36,8 +39,8 @@ export const quiet = (sink: Sink): Display => ({
 })
 
 /** A line every five seconds: what fails is counted, and told at the end. */
-export const plain = (sink: Sink): Display => {
-  const stage = new Stage()
+export const plain = (sink: Sink, words: Words = {}): Display => {
+  const stage = new Stage(words)
   return {
     note: (event) => Effect.sync(() => stage.note(event)),
     say: (line) => sink.write(`${line}\n`),
@@ -52,9 +55,9 @@ export const plain = (sink: Sink): Display => {
 }
 
 /** The live view. */
-export const live = (sink: Sink): Display => {
+export const live = (sink: Sink, words: Words = {}): Display => {
   const notices = new Notices(sink.style)
-  const stage = new Stage()
+  const stage = new Stage(words)
   let said: ReadonlyArray<string> = []
   let drawn: ReadonlyArray<string> = []
   const draw = (next: ReadonlyArray<string>): Effect.Effect<void> =>
@@ -120,7 +123,12 @@ export const frameOf = (options: {
 
 /** Where a run stands, from its events and itself. */
 class Stage {
+  private readonly words: Words
   private stopping = false
+
+  constructor(words: Words) {
+    this.words = words
+  }
 
   note(event: UploadEvent): void {
     if (event._tag === "RunChanged") this.stopping = event.state === "Draining" || event.state === "Interrupting"
@@ -129,7 +137,14 @@ class Stage {
   look(run: Shown): Effect.Effect<ProgressView.Moment> {
     return Effect.map(
       Effect.all([run.currentProgress, run.throughput, run.inFlight, Clock.currentTimeMillis]),
-      ([progress, throughput, transfers, now]) => ({ progress, throughput, transfers, now, stopping: this.stopping })
+      ([progress, throughput, transfers, now]) => ({
+        progress,
+        throughput,
+        transfers,
+        now,
+        stopping: this.stopping,
+        ...this.words
+      })
     )
   }
 }

@@ -25,7 +25,7 @@ export const print = (
     const plan = { _tag: "Plan", version, files: { total: 0, planned: 0, skipped: 0, failed: 0 }, bytes: { total: 0 } }
     // A person's terminal is not at the mercy of file names; a program gets them as they are.
     const shown = stdout.isTerminal ? printable : (text: string) => text
-    const textOf = (line: Line) => line._tag === "Planned" ? [`${shown(line.key)}\t${line.size}`] : []
+    const textOf = (line: Line) => line._tag === "Planned" ? [`${shown(line.key)}\t${line.size ?? "?"}`] : []
     const failureOf = (line: Line) =>
       line._tag === "Failed" ? [stderr.style.red(`Failed ${Report.failureLine(line.key, line.error.message, 0)}`)] : []
     yield* items.pipe(
@@ -62,12 +62,12 @@ const version = 1
 
 /** What becomes of one item. */
 type Line =
-  | { readonly _tag: "Planned"; readonly version: 1; readonly key: string; readonly size: number }
+  | { readonly _tag: "Planned"; readonly version: 1; readonly key: string; readonly size: number | undefined }
   | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }
   | { readonly _tag: "Failed"; readonly version: 1; readonly key: string; readonly error: UploadError.Summary }
 
 const lineOf = (item: UploadList.Item): Line => {
-  if (UploadList.isFile(item)) return { _tag: "Planned", version, key: item.key, size: item.size ?? 0 }
+  if (UploadList.isFile(item)) return { _tag: "Planned", version, key: item.key, size: item.size }
   const { key } = item.file
   return item._tag === "Skipped"
     ? { _tag: "Skipped", version, key, reason: item.reason }
@@ -83,7 +83,7 @@ const add = (plan: Plan, line: Line): void => {
   plan.files.total += 1
   if (line._tag === "Planned") {
     plan.files.planned += 1
-    plan.bytes.total += line.size
+    plan.bytes.total += line.size ?? 0
   } else if (line._tag === "Skipped") {
     plan.files.skipped += 1
   } else {

@@ -40,10 +40,12 @@ export const directoryOf = (subject: Subject): string => {
 /** All directories below `home` that hold a journal. */
 export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.promise(async () => {
   const names = await fs.readdir(home()).catch(() => [])
-  const found = await Promise.all(names.sort().map(async (name) => {
-    const directory = path.join(home(), name)
-    return await fs.lstat(path.join(directory, "journal")).then(() => [directory], () => [])
-  }))
+  const found = await Promise.all(
+    names.sort().map(async (name) => {
+      const directory = path.join(home(), name)
+      return await fs.lstat(path.join(directory, "journal")).then(() => [directory], () => [])
+    })
+  )
   return found.flat()
 })
 
@@ -104,14 +106,16 @@ export const unusable = (error: JournalError, remedy: "wait" | "another" = "anot
 // -----------------------------------------------------------------------------
 
 const decodePid = (text: string): Option.Option<number> =>
-  Option.flatMap(Option.liftThrowable((json: string): unknown => JSON.parse(json))(text), (lock) =>
-    Predicate.hasProperty(lock, "pid") && typeof lock.pid === "number" && Predicate.hasProperty(lock, "host") &&
-      lock.host === os.hostname()
-      ? Option.some(lock.pid)
-      : Option.none())
+  Option.flatMap(
+    Option.liftThrowable((json: string): unknown => JSON.parse(json))(text),
+    (lock) =>
+      Predicate.hasProperty(lock, "pid") && typeof lock.pid === "number" && Predicate.hasProperty(lock, "host") &&
+        lock.host === os.hostname()
+        ? Option.some(lock.pid)
+        : Option.none()
+  )
 
-const isRunning = (pid: number): boolean =>
-  Option.isSome(Option.liftThrowable(() => process.kill(pid, 0))())
+const isRunning = (pid: number): boolean => Option.isSome(Option.liftThrowable(() => process.kill(pid, 0))())
 
 const warn = (error: JournalError): Effect.Effect<void, never, Output> =>
   Effect.flatMap(

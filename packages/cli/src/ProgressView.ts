@@ -24,6 +24,8 @@ export interface Moment {
   readonly stopping: boolean
   /** Milliseconds since the epoch. */
   readonly now: number
+  /** What is said of files that failed. Defaults to `failed`. */
+  readonly failed?: string | undefined
 }
 
 export interface Screen {
@@ -104,7 +106,10 @@ const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | und
   return `${Format.duration((bytesLeft * 1000) / throughput.current)} left`
 }
 
-const facts = ({ progress, stopping, throughput }: Moment, style: Style | undefined): ReadonlyArray<Fact> => {
+const facts = (
+  { failed = "failed", progress, stopping, throughput }: Moment,
+  style: Style | undefined
+): ReadonlyArray<Fact> => {
   const finished = Progress.filesFinished(progress)
   const sent = storedOrSent(progress)
   const found = progress.listing
@@ -115,7 +120,7 @@ const facts = ({ progress, stopping, throughput }: Moment, style: Style | undefi
     { text: `${Format.bytes(sent)} of ${Format.bytes(progress.bytesFound)}${progress.listing ? "+" : ""}` },
     { text: Format.throughput(throughput.current) },
     ...(progress.filesFailed > 0
-      ? [{ text: `${Format.count(progress.filesFailed)} failed`, paint: style?.red }]
+      ? [{ text: `${Format.count(progress.filesFailed)} ${failed}`, paint: style?.red }]
       : []),
     {
       text: stopping ? `finishing ${Format.count(progress.inFlight)}` : `${Format.count(progress.inFlight)} in flight`

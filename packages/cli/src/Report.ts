@@ -84,9 +84,13 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
     lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way, and stored none of them.`)
   }
   if (kept > 0) {
+    const files = Format.counted(kept, "large file")
+    const them = kept === 1 ? "it" : "them"
     lines.push(
-      `Kept what is stored of ${Format.counted(kept, "large file")}: the same command goes on with ` +
-        `${kept === 1 ? "it" : "them"}. sluice uploads ls shows what is kept, sluice uploads abort removes it.`
+      report.ended === "Completed" && failed === 0
+        ? `Kept from an earlier run is what is stored of ${files} that this run did not come to.`
+        : `Kept what is stored of ${files}: the same command goes on with ${them}.`,
+      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
     )
   }
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))

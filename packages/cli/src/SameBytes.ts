@@ -48,7 +48,8 @@ export const checksum = <E>(
     return Effect.map(
       Stream.runForEach(bytes, (block) =>
         Effect.sync(() => {
-          fold.update(block)
+          // An empty block would begin some folds anew.
+          if (block.length > 0) fold.update(block)
           note(block.length)
         })),
       () => fold.checksum().value

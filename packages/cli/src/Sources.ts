@@ -15,6 +15,7 @@ import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { fstatSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
@@ -58,10 +59,14 @@ export const fromPaths = (
   })
 
 /** Standard input, to its end: nobody knows how much that is, and it cannot be read again. */
-export const fromStandardInput = (key: string): Sources => ({
-  items: [UploadFile.make(key, ByteSource.fromStream(Stream.fromAsyncIterable(process.stdin, (cause) => cause)))],
-  locations: new Locations()
-})
+export const fromStandardInput = (key: string): Effect.Effect<Sources, CliError.CliError> =>
+  Effect.gen(function*() {
+    // Node takes a directory for an empty stream.
+    const isDirectory = fstatSync(process.stdin.fd).isDirectory()
+    if (isDirectory) return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
+    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) => cause)
+    return { items: [UploadFile.make(key, ByteSource.fromStream(bytes))], locations: new Locations() }
+  })
 
 /** Everything in a directory, each key with `prefix` before it. */
 export const walk = (

@@ -42,20 +42,10 @@ export const make = (
   workers: number
 ): Either.Either<UploadRequest, string> =>
   Either.gen(function*() {
-    const filesFrom = Option.getOrUndefined(flags.filesFrom)
-    const destination = paths.at(-1)
-    const sources = paths.slice(0, -1)
-    if (destination === undefined) return yield* Either.left("The source and the destination are missing.")
-    if (filesFrom === undefined && sources.length === 0) {
-      return yield* Either.left(`The destination is missing: there is only ${JSON.stringify(destination)}.`)
-    }
-    if (filesFrom !== undefined && sources.length > 1) {
-      return yield* Either.left("--files-from goes with one source, a directory, or with none.")
-    }
+    const { destination, filesFrom, sources } = yield* split(paths, flags)
     if (sources.includes("-") && sources.length > 1) {
       return yield* Either.left("Standard input (-) is uploaded by itself, without other sources.")
     }
-    if (sources.includes("")) return yield* Either.left("A source is empty. It is a file or a directory.")
     const strategy = yield* strategyOf(flags, workers)
     const named = sources[0] === "-" ? yield* splitName(destination) : undefined
     if (named !== undefined && filesFrom !== undefined) {
@@ -84,6 +74,28 @@ export const make = (
       connections: Number.isFinite(strategy.concurrency) ? strategy.concurrency : maxConnections
     }
   })
+
+/** The arguments: sources, a list of them or both, and the destination. */
+export const split = (
+  paths: ReadonlyArray<string>,
+  flags: Pick<Flags, "filesFrom">
+): Either.Either<
+  { readonly sources: ReadonlyArray<string>; readonly filesFrom: string | undefined; readonly destination: string },
+  string
+> => {
+  const filesFrom = Option.getOrUndefined(flags.filesFrom)
+  const destination = paths.at(-1)
+  const sources = paths.slice(0, -1)
+  if (destination === undefined) return Either.left("The source and the destination are missing.")
+  if (filesFrom === undefined && sources.length === 0) {
+    return Either.left(`The destination is missing: there is only ${JSON.stringify(destination)}.`)
+  }
+  if (filesFrom !== undefined && sources.length > 1) {
+    return Either.left("--files-from goes with one source, a directory, or with none.")
+  }
+  if (sources.includes("")) return Either.left("A source is empty. It is a file or a directory.")
+  return Either.right({ sources, filesFrom, destination })
+}
 
 // -----------------------------------------------------------------------------
 // internal

@@ -18,7 +18,7 @@ import * as UploadError from "@sluice/core/UploadError"
 import type { UploadFile } from "@sluice/core/UploadFile"
 import * as UploadList from "@sluice/core/UploadList"
 import type { Transfer } from "@sluice/core/UploadRun"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -108,7 +108,7 @@ export const isPossible = (destination: Destination["Type"]): boolean => destina
 
 /** A comparison that is yet to be run. */
 export const make = (options: Options): Effect.Effect<Comparison> =>
-  Effect.map(Clock.currentTimeMillis, (startedAt) => new Run(options, startedAt))
+  Effect.map(Effect.clock, (clock) => new Run(options, clock))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -129,8 +129,8 @@ interface Under {
 
 class Run implements Comparison {
   private readonly options: Options
+  private readonly clock: Clock.Clock
   private readonly startedAt: number
-  private readonly clock = Clock.make()
   private readonly monitor: Bandwidth.Monitor
   private readonly under = new Set<Under>()
   private readonly counts = { same: 0, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
@@ -141,10 +141,11 @@ class Run implements Comparison {
   private bytesCompared = 0
   private bytesDone = 0
 
-  constructor(options: Options, startedAt: number) {
+  constructor(options: Options, clock: Clock.Clock) {
     this.options = options
-    this.startedAt = startedAt
-    this.monitor = Bandwidth.makeMonitor(startedAt)
+    this.clock = clock
+    this.startedAt = clock.unsafeCurrentTimeMillis()
+    this.monitor = Bandwidth.makeMonitor(this.startedAt)
   }
 
   get run(): Effect.Effect<void> {
@@ -157,7 +158,7 @@ class Run implements Comparison {
           if (UploadList.isFile(item)) this.bytesFound += item.size ?? 0
         })
       ),
-      Stream.ensuring(Effect.sync(() => this.isListing = false)),
+      Stream.concat(Stream.execute(Effect.sync(() => this.isListing = false))),
       Stream.buffer({ capacity: aheadOfComparing }),
       Stream.mapEffect((item) => this.look(item), { concurrency, unordered: true }),
       Stream.runDrain,
@@ -261,9 +262,9 @@ class Run implements Comparison {
   }
 
   get report(): Effect.Effect<Report> {
-    return Effect.map(Clock.currentTimeMillis, (now) => {
+    return Effect.sync(() => {
       const { destination, isExtra } = this.options
-      const durationMillis = now - this.startedAt
+      const durationMillis = this.clock.unsafeCurrentTimeMillis() - this.startedAt
       return {
         _tag: "Verification",
         version,

@@ -9,7 +9,7 @@
  *
  * Credentials are never part of an address: they come from the environment, see {@link HttpCredentials}.
  */
-import type * as FileSystem from "@effect/platform/FileSystem"
+import * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
 import type { Destination } from "@sluice/core/Destination"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
@@ -21,6 +21,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as CliError from "./CliError.js"
@@ -126,6 +127,39 @@ export const layer = (target: Target, settings: {
       }))
   }
 }
+
+/**
+ * A target to look at only: nothing is made or written, and a directory need not be writable. Fails with
+ * `DestinationUnusable` where a directory is not there.
+ */
+export const layerReadOnly = (target: Target, settings: {
+  readonly connections: number
+}): Layer.Layer<Destination, CliError.CliError, FileSystem.FileSystem | Path.Path> => {
+  const destination = layer(target, { ...settings, fsync: false, contentRange: false })
+  if (target._tag !== "Local") return destination
+  const readOnly = Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => ({
+      ...fs,
+      access: (path: string) => fs.access(path, { readable: true }),
+      makeDirectory: (path: string) => fs.readDirectory(path).pipe(Effect.asVoid)
+    }))
+  )
+  return Layer.unwrapEffect(Effect.as(checkDirectory(target.root), Layer.provide(destination, readOnly)))
+}
+
+/** Fails where a local destination is not there. */
+export const checkDirectory = (root: string): Effect.Effect<void, CliError.CliError> =>
+  Effect.tryPromise({
+    try: () => fs.promises.stat(root),
+    catch: (cause) => CliError.destinationUnusable(`The destination ${root} ${CliError.whyUnreadable(cause)}.`)
+  }).pipe(
+    Effect.filterOrFail(
+      (stat) => stat.isDirectory(),
+      () => CliError.destinationUnusable(`The destination ${root} is not a directory.`)
+    ),
+    Effect.asVoid
+  )
 
 // -----------------------------------------------------------------------------
 // internal

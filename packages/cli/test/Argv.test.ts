@@ -106,4 +106,41 @@ describe("Argv", () => {
       left("--json is not known here: the command comes first, such as in \"sluice upload photos backup\".")
     )
   })
+
+  describe("of two words", () => {
+    const commands = new Map([["copy", flags], ["copies ls", flags], ["copies rm", flags]])
+
+    const normalizeAll = (...args: ReadonlyArray<string>) => Argv.normalize(args, commands)
+
+    it("keeps the words together", () => {
+      assert.deepStrictEqual(
+        normalizeAll("copies", "rm", "to", "--json", "ls"),
+        runs("copies", "rm", "--json", "true", "--", "to", "ls")
+      )
+      assert.deepStrictEqual(normalizeAll("--json", "copies", "ls"), runs("copies", "ls", "--json", "true", "--"))
+      assert.deepStrictEqual(normalizeAll("copies", "ls", "--", "-x"), runs("copies", "ls", "--", "-x"))
+    })
+
+    it("does not look for the second word among flags and their values", () => {
+      assert.deepStrictEqual(
+        normalizeAll("copies", "--rate", "rm", "ls"),
+        left("\"copies\" is followed by ls or rm, such as in \"sluice copies ls\".")
+      )
+      assert.deepStrictEqual(
+        normalizeAll("copies", "mv"),
+        left("\"copies\" is followed by ls or rm, such as in \"sluice copies ls\".")
+      )
+    })
+
+    it("helps with the group and with each of it", () => {
+      const help = (command: string | undefined) => right({ _tag: "Help", command })
+      assert.deepStrictEqual(normalizeAll("copies"), help("copies"))
+      assert.deepStrictEqual(normalizeAll("copies", "--help"), help("copies"))
+      assert.deepStrictEqual(normalizeAll("copies", "rm", "-h"), help("copies rm"))
+      assert.deepStrictEqual(
+        ["copies rm x", "copies", "copy", "mv"].map((line) => Argv.commandOf(line.split(" "), commands)),
+        ["copies rm", "copies", "copy", undefined]
+      )
+    })
+  })
 })

@@ -48,7 +48,8 @@ describe("Cli", () => {
       assert.include(stdout, "\n  130  stopped by Ctrl-C or SIGTERM\n")
       const flags =
         "strategy concurrency rate bandwidth retries retry-delay include exclude files-from follow-symlinks dry-run json " +
-        "quiet report failed fsync"
+        "quiet report failed fsync part-size part-concurrency memory checksum on-interrupt on-source-change journal " +
+        "no-journal content-range"
       assert.deepStrictEqual(
         flags.split(" ").filter((flag) => !stdout.includes(`\n  --${flag}`)),
         []
@@ -57,11 +58,19 @@ describe("Cli", () => {
       assert.notMatch(stdout, /user-defined|This setting/)
       assert.strictEqual((yield* sluice("-h")).stdout, (yield* sluice()).stdout)
       assert.include((yield* sluice("simulate", "--help")).stdout, "--svg FILE")
+      assert.include((yield* sluice("verify", "--help")).stdout, "\n  --ignore-extra\n")
+      assert.include((yield* sluice("uploads")).stdout, "uploads abort")
+      assert.include((yield* sluice("uploads", "ls", "--help")).stdout, "--json")
+      assert.include((yield* sluice("uploads", "abort", "x", "-h")).stdout, "--all")
+      for (const command of ["upload", "verify", "uploads ls", "uploads abort"]) {
+        assert.notMatch((yield* sluice(...command.split(" "), "--help")).stdout, /cancel/i)
+      }
     }))
 
   it.effect("makes completions", () =>
     Effect.gen(function*() {
-      assert.include((yield* sluice("--completions", "bash")).stdout, "--files-from")
+      const { stdout } = yield* sluice("--completions", "bash")
+      for (const word of ["--files-from", "verify", "uploads", "abort", "--ignore-extra"]) assert.include(stdout, word)
     }))
 
   it.effect("says what is wrong with a flag or an argument, and exits with 2", () =>
@@ -70,12 +79,24 @@ describe("Cli", () => {
       const problems = {
         "upload": "The source and the destination are missing.",
         "upload src": "The destination is missing: there is only \"src\".",
-        "uplaod a b": "\"uplaod\" is not a command. The commands are upload, simulate.",
+        "uplaod a b":
+          "\"uplaod\" is not a command. The commands are upload, verify, uploads ls, uploads abort, simulate.",
         "upload a b --conccurency 4": "--conccurency is not a flag of \"sluice upload\". Did you mean --concurrency?",
         "upload a b --concurrency 0": "--concurrency: \"0\" is not right. It takes a whole number from 1, or auto.",
         "upload a b --strategy fast": "--strategy: \"fast\" is not right. It takes one of unlimited, pool and rate.",
         "upload a b --bandwidth fast":
           "--bandwidth: \"fast\" is not right. It takes bytes a second with a unit, such as 10MiB/s, 500kB/s or 2M.",
+        "upload a b --part-size 0":
+          "--part-size: \"0\" is not right. It takes a size with a unit, such as 8MiB or 64M.",
+        "upload a b --part-concurrency 0": "--part-concurrency: \"0\" is not right. It takes a whole number from 1.",
+        "upload a b --memory lots":
+          "--memory: \"lots\" is not right. It takes a size with a unit, such as 256MiB or 1GiB.",
+        "upload a b --checksum crc16":
+          "--checksum: \"crc16\" is not right. It takes one of crc32, crc32c, crc64nvme, md5, sha256, none.",
+        "upload a b --on-interrupt cancel": "--on-interrupt: \"cancel\" is not right. It takes abort or keep.",
+        "upload a b --on-source-change ignore":
+          "--on-source-change: \"ignore\" is not right. It takes one of fail, retry and skip.",
+        "upload a b --journal here --no-journal": "--journal and --no-journal contradict each other.",
         "upload a b --retries=-1": "--retries: \"-1\" is not right. It takes a whole number from 0.",
         "upload a b --retry-delay 100":
           "--retry-delay: \"100\" is not right. It takes a time with a unit, such as 100ms or 2s.",
@@ -96,7 +117,9 @@ describe("Cli", () => {
         assert.deepStrictEqual(yield* sluice(...line.split(" ")), {
           exitCode: 2,
           stdout: "",
-          stderr: `sluice: ${problem}\nTry sluice upload --help.\n`
+          stderr: `sluice: ${problem}\nTry sluice ${
+            line.startsWith("upload ") || line === "upload" ? "upload " : ""
+          }--help.\n`
         })
       }
     }))

@@ -19,6 +19,7 @@ const progress: Progress.Progress = {
   bytesFound: 1_000,
   bytesUploaded: 500,
   bytesInFlight: 0,
+  bytesResumed: 0,
   attempts: 5,
   retries: 0
 }

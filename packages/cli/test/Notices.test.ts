@@ -45,4 +45,23 @@ describe("Notices", () => {
     assert.strictEqual(failures.length, shown + 1)
     assert.strictEqual(failures.at(-1), "Further failures are counted only.")
   })
+
+  it("tells what goes on and what begins again", () => {
+    const notices = new Notices(Style.plain)
+    const about = { version: 1, at: 0, key: "a\u001b.mov" } as const
+    const lines = [
+      notices.lineOf({ _tag: "UploadResumed", ...about, size: 9_000_000, bytes: 5_000_000, parts: 5 }),
+      notices.lineOf({ _tag: "UploadResumed", ...about, bytes: 0, parts: 0 }),
+      notices.lineOf({ _tag: "UploadRestarted", ...about, reason: "SourceChanged" }),
+      notices.lineOf({ _tag: "UploadRestarted", ...about, reason: "SessionGone" }),
+      notices.lineOf({ ...retrying("a"), part: 3 } as UploadEvent.UploadEvent)
+    ]
+    assert.deepStrictEqual(lines, [
+      "Going on with a␛.mov: 5.0 MB are stored already.",
+      undefined,
+      "Beginning again with a␛.mov: it has changed since the last run.",
+      "Beginning again with a␛.mov: the destination has forgotten what the last run sent.",
+      "Retrying a, part 3, in 56 ms, attempt 2 of 5: It broke."
+    ])
+  })
 })

@@ -17,6 +17,7 @@ const progress: Progress.Progress = {
   bytesFound: 200_000_000,
   bytesUploaded: 80_000_000,
   bytesInFlight: 8_000_000,
+  bytesResumed: 0,
   attempts: 211,
   retries: 0
 }

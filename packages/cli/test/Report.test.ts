@@ -13,13 +13,15 @@ const report = (
   version: 1,
   ended: "Completed",
   files: { total: 0, uploaded: 0, skipped: 0, failed: 0, interrupted: 0, notStarted: 0, ...files },
-  bytes: { total: 200_000_000, uploaded: 198_200_000 },
+  bytes: { total: 200_000_000, uploaded: 198_200_000, resumed: 0 },
   attempts: 500,
   retries: 3,
   peakInFlight: 8,
   durationMillis: 12_300,
   throughputBytesPerSecond: 16_113_821,
   failures: [],
+  abortsFailed: 0,
+  leftBehind: [],
   ...more
 })
 
@@ -53,6 +55,7 @@ const summary = (
     notStarted: of.files.notStarted,
     listed: true,
     manifest: undefined,
+    kept: 0,
     ...context
   })
 
@@ -67,6 +70,25 @@ describe("Report", () => {
       "Uploaded 1 file, 198.2 MB in 340 ms, 16.1 MB/s, 1 retry."
     ])
     assert.deepStrictEqual(summary(report({})), ["Nothing to upload: no files were found."])
+  })
+
+  it("tells what was stored before, what is kept, and what could not be removed", () => {
+    const stopped = report({ total: 3, uploaded: 1, interrupted: 2 }, {
+      ended: "Interrupted",
+      bytes: { total: 10, uploaded: 10, resumed: 5_000_000 },
+      abortsFailed: 1,
+      leftBehind: [{ key: "c\u001b.mov", error: { _tag: "Transient", message: "It broke." } }]
+    })
+    const lines = summary(stopped, { kept: 1 })
+    assert.include(lines, "An earlier run had stored 5.0 MB of it: that was not sent again.")
+    assert.include(lines, "Could not remove what is stored of 1 unfinished file:")
+    assert.include(lines, "  c␛.mov: It broke.")
+    assert.include(lines.join("\n"), "Kept what is stored of 1 large file: the same command goes on with it.")
+    assert.include(summary(stopped, { kept: 2 }).join("\n"), "of 2 large files: the same command goes on with them.")
+    assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }), { kept: 1 }).slice(1), [
+      "Kept from an earlier run is what is stored of 1 large file that this run did not come to.",
+      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+    ])
   })
 
   it("names failed files with their causes, and harmlessly", () => {

@@ -16,6 +16,7 @@ const progress: Progress.Progress = {
   bytesFound: 0,
   bytesUploaded: 0,
   bytesInFlight: 0,
+  bytesResumed: 0,
   attempts: 5,
   retries: 0
 }

@@ -2,6 +2,8 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { spawn } from "node:child_process"
 import type { ChildProcessByStdio } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
 import type { Readable, Writable } from "node:stream"
 
@@ -11,8 +13,8 @@ const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
 export interface Options {
   readonly cwd?: string | undefined
   readonly env?: Record<string, string> | undefined
-  /** What standard input holds. Defaults to nothing. */
-  readonly input?: string | undefined
+  /** What standard input holds, or the file that it is. Defaults to nothing; `open` leaves it to the test. */
+  readonly input?: string | { readonly open: true } | { readonly file: string } | undefined
 }
 
 export interface Ended {
@@ -30,23 +32,36 @@ export interface Running {
   readonly ended: Effect.Effect<Ended>
 }
 
+/** Where the journals of a process are, unless `XDG_STATE_HOME` says otherwise: never where the user's are. */
+const stateHome = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "sluice-state-"))),
+  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
+)
+
+const readFrom = "exec \"$0\" \"$@\" < \"$INPUT\""
+
 /** Starts `sluice` as a process, which ends with the scope. */
 export const start = (
   args: ReadonlyArray<string>,
   options: Options = {}
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const { FORCE_COLOR: _, NO_COLOR: __, ...env } = process.env
-        return spawn(process.execPath, [bin, ...args], {
-          cwd: options.cwd,
-          env: { ...env, ...options.env },
-          stdio: ["pipe", "pipe", "pipe"]
-        })
-      }),
-      (child) => Effect.sync(() => child.kill("SIGKILL"))
-    ),
+    Effect.flatMap(stateHome, (stateHome) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const { FORCE_COLOR: _, NO_COLOR: __, ...env } = process.env
+          const { cwd, input } = options
+          const file = typeof input === "object" && "file" in input ? input.file : undefined
+          const command = [process.execPath, bin, ...args]
+          const [program = "", ...rest] = file === undefined ? command : ["sh", "-c", readFrom, ...command]
+          return spawn(program, rest, {
+            cwd,
+            env: { ...env, XDG_STATE_HOME: stateHome, INPUT: file, ...options.env },
+            stdio: ["pipe", "pipe", "pipe"]
+          })
+        }),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )),
     (child) => {
       const printed = { stdout: "", stderr: "" }
       const watchers = new Set<() => void>()
@@ -56,7 +71,8 @@ export const start = (
           for (const watch of watchers) watch()
         })
       }
-      child.stdin.on("error", () => {}).end(options.input ?? "")
+      child.stdin.on("error", () => {})
+      if (typeof options.input !== "object") child.stdin.end(options.input ?? "")
       const closed = new Promise<Ended>((resolve, reject) => {
         child.on("error", reject)
         child.on("close", (exitCode, signal) => resolve({ exitCode, signal, ...printed }))

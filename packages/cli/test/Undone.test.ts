@@ -22,7 +22,9 @@ const uploaded = (file: UploadFile.UploadFile): UploadResult.Uploaded => ({
   attempts: 1,
   bytes: 4,
   duration: Duration.zero,
-  etag: undefined
+  etag: undefined,
+  resumedBytes: 0,
+  checksum: undefined
 })
 
 const lines = (file: string) =>

@@ -20,14 +20,23 @@ const flags: UploadRequest.Flags = {
   quiet: false,
   report: none,
   failed: none,
-  fsync: false
+  fsync: false,
+  partSize: none,
+  partConcurrency: none,
+  memory: none,
+  checksum: none,
+  onInterrupt: none,
+  onSourceChange: none,
+  journal: none,
+  noJournal: false,
+  contentRange: false
 }
 
 const make = (changes: Partial<UploadRequest.Flags> = {}, paths: ReadonlyArray<string> = ["src", "to"]) =>
   Either.getOrThrow(UploadRequest.make(paths, { ...flags, ...changes }, 12))
 
 const limits = (changes: Partial<UploadRequest.Flags>) => {
-  const { bytesPerSecond, concurrency, uploadsPerSecond } = make(changes).strategy
+  const { bytesPerSecond, concurrency, uploadsPerSecond } = make(changes).uploader.strategy
   return { concurrency, uploadsPerSecond, bytesPerSecond }
 }
 
@@ -63,14 +72,97 @@ describe("UploadRequest", () => {
   })
 
   it("counts retries after the first attempt", () => {
-    assert.strictEqual(make().retry.attempts, 5)
-    assert.strictEqual(make({ retries: Option.some(2) }).retry.attempts, 3)
-    assert.deepInclude(make({ retries: Option.some(0) }).retry, { attempts: 1, secondRound: false })
+    assert.strictEqual(make().uploader.retry?.attempts, 5)
+    assert.strictEqual(make({ retries: Option.some(2) }).uploader.retry?.attempts, 3)
+    assert.deepInclude(make({ retries: Option.some(0) }).uploader.retry, { attempts: 1, secondRound: false })
   })
 
   it("takes the last path for the destination, and none of them for a source with a list", () => {
     assert.deepStrictEqual(make({}, ["a", "b", "to"]).sources, ["a", "b"])
     assert.deepStrictEqual(make({ filesFrom: Option.some("list") }, ["to"]).sources, [])
     assert.deepStrictEqual(make({ filesFrom: Option.some("list") }, ["a", "to"]).sources, ["a"])
+  })
+
+  it("leaves to the engine what nobody has said", () => {
+    const { strategy: _, retry: __, ...rest } = make().uploader
+    assert.deepStrictEqual(new Set(Object.values(rest)), new Set([undefined]))
+    assert.deepStrictEqual(make().run, { onInterrupt: undefined, onSourceChange: undefined })
+    assert.isUndefined(make().journal)
+  })
+
+  it("passes on how large files are sent", () => {
+    assert.deepInclude(
+      make({
+        partSize: Option.some(1_000),
+        partConcurrency: Option.some(3),
+        memory: Option.some(5_000),
+        checksum: Option.some("none" as const)
+      }).uploader,
+      { partSize: 1_000, multipartThreshold: 1_000, partConcurrency: 3, memory: 5_000, checksum: "none" }
+    )
+    assert.deepStrictEqual(
+      make({ onInterrupt: Option.some("keep" as const), onSourceChange: Option.some("skip" as const) }).run,
+      { onInterrupt: "keep", onSourceChange: "skip" }
+    )
+    assert.strictEqual(make({ journal: Option.some("here") }).journal, "here")
+    assert.isFalse(make({ noJournal: true }).journal)
+  })
+
+  const problem = (changes: Partial<UploadRequest.Flags>, paths?: ReadonlyArray<string>) =>
+    Either.match(UploadRequest.make(paths ?? ["src", "to"], { ...flags, ...changes }, 12), {
+      onLeft: (message) => message,
+      onRight: () => undefined
+    })
+
+  it("refuses what contradicts itself", () => {
+    assert.strictEqual(
+      problem({ journal: Option.some("here"), noJournal: true }),
+      "--journal and --no-journal contradict each other."
+    )
+    assert.strictEqual(
+      problem({ noJournal: true, onInterrupt: Option.some("keep") }),
+      "--on-interrupt keep needs a journal to find again what was kept: leave --no-journal out."
+    )
+    assert.isUndefined(problem({ noJournal: true, onInterrupt: Option.some("abort") }))
+    assert.strictEqual(
+      problem({}, ["-", "a", "to/x"]),
+      "Standard input (-) is uploaded by itself, without other sources."
+    )
+    assert.strictEqual(
+      problem({ filesFrom: Option.some("list") }, ["-", "to/x"]),
+      "Standard input (-) does not go with --files-from."
+    )
+  })
+
+  it("takes the last part of the destination for the key of standard input", () => {
+    const named = (destination: string) => {
+      const { standardInput, target } = make({}, ["-", destination])
+      return [standardInput, target._tag === "Local" ? target.root : target._tag === "Http" ? target.url : "sim:"]
+    }
+    assert.deepStrictEqual(named("backup/dump.sql"), ["dump.sql", "backup/"])
+    assert.deepStrictEqual(named("dump.sql"), ["dump.sql", "."])
+    assert.deepStrictEqual(named("/mnt/what?/a b"), ["a b", "/mnt/what?/"])
+    assert.deepStrictEqual(named("file:///mnt/backup/a%20b"), ["a b", "/mnt/backup/"])
+    assert.deepStrictEqual(named("https://host/a/dump.sql"), ["dump.sql", "https://host/a/"])
+    assert.deepStrictEqual(named("https://host/a%20b"), ["a b", "https://host/"])
+    assert.deepStrictEqual(named("https://host/a/b?sig=x/y&z=1"), ["b", "https://host/a/?sig=x/y&z=1"])
+    assert.deepStrictEqual(named("sim:?latency=1ms"), ["stdin", "sim:"])
+    for (
+      const nameless of [
+        "backup/",
+        ".",
+        "a/..",
+        "https://host",
+        "https://host/a/",
+        "https://host/{key}",
+        "https://h/?x=/y"
+      ]
+    ) {
+      assert.strictEqual(
+        problem({}, ["-", nameless]),
+        "Standard input has no name: end the destination with one, such as backup/dump.sql.",
+        nameless
+      )
+    }
   })
 })

@@ -53,6 +53,15 @@ describe("options", () => {
     table<number | "auto">(options.decodeConcurrency, { auto: "auto", "8": 8 }, ["0", "AUTO", "x"])
   })
 
+  it("reads sizes", () => {
+    table(options.decodeSize, {
+      "8MiB": 8 * 1024 * 1024,
+      "64M": 64 * 1024 * 1024,
+      "1GB": 1_000_000_000,
+      "1": 1
+    }, ["", "0", "0MiB", "-1M", "big", "1.5 bananas", "Infinity"])
+  })
+
   it("says what a flag takes", () => {
     assert.strictEqual(
       options.wrongValue("--rate", "fast", "starts a second, such as 50/s"),

@@ -48,10 +48,12 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         version: 1,
         ended: "Completed",
         files: { total: 1_000, uploaded: 1_000, skipped: 0, failed: 0, interrupted: 0, notStarted: 0 },
-        bytes: { total: bytes, uploaded: bytes },
+        bytes: { total: bytes, uploaded: bytes, resumed: 0 },
         attempts: 1_000,
         retries: 0,
-        failures: []
+        failures: [],
+        abortsFailed: 0,
+        leftBehind: []
       })
       assert.isAbove(Number(durationMillis), 0)
       assert.isAbove(Number(peakInFlight), 0)
@@ -282,7 +284,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       sluice.child.stdout.destroy()
       const { exitCode, stderr } = yield* sluice.ended
       assert.strictEqual(exitCode, 0)
-      assert.match(stderr, /^Uploaded 1,000 files.*\n$/)
+      assert.match(stderr, /^Uploaded 1,000 files.*\n$/m)
     }))
 
   describe("stopped", () => {

@@ -148,22 +148,42 @@ class Budget implements InFlight {
   }
 
   take(permits: number, granted: () => void, lane: Lane = "files"): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+    return Effect.suspend(() => {
+      if (!this.unsafeTake(permits, lane)) return this.wait(permits, granted, lane)
+      granted()
+      return Effect.void
+    })
+  }
+
+  // Joined where no interruption can come before there is somebody to leave the line again: the canceler of
+  // `Effect.async` is in place only a step after its registration.
+  private wait(permits: number, granted: () => void, lane: Lane): Effect.Effect<void> {
+    return Effect.uninterruptibleMask((restore) => {
       if (this.unsafeTake(permits, lane)) {
         granted()
-        return resume(Effect.void)
+        return Effect.void
       }
+      let isGranted = false
+      let wake: (() => void) | undefined = undefined
       const { line } = this.queue(lane)
       const place = line.join({
         permits,
         grant: () => {
           granted()
-          resume(Effect.void)
+          isGranted = true
+          wake?.()
         }
       })
-      return Effect.sync(() => {
-        if (line.leave(place)) this.wake()
-      })
+      return restore(Effect.async<void>((resume) => {
+        if (isGranted) resume(Effect.void)
+        else wake = () => resume(Effect.void)
+      })).pipe(
+        Effect.onInterrupt(() =>
+          Effect.sync(() => {
+            if (line.leave(place)) this.wake()
+          })
+        )
+      )
     })
   }
 

@@ -22,6 +22,7 @@ import type * as Checksum from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import type * as InFlight from "./InFlight.js"
 import * as Body from "./internal/body.js"
+import { inParallel } from "./internal/inParallel.js"
 import * as PartRecords from "./internal/partRecords.js"
 import * as Pieces from "./internal/pieces.js"
 import { bounded, request, requestMillis } from "./internal/requests.js"
@@ -98,6 +99,8 @@ export interface Owner extends SenderOwner {
   readonly onInterrupt: "abort" | "keep"
   /** The permit and the start that came with the file are given to its first request. */
   readonly disownPermit: () => void
+  /** A source that can be read only once is about to be. */
+  readonly onOpen: () => void
   /** Bytes that an earlier process has stored. */
   readonly resumed: (bytes: number, parts: number) => Effect.Effect<void>
   readonly restarted: (reason: RestartReason) => Effect.Effect<void>
@@ -171,15 +174,43 @@ export const abort = (
   context: Context,
   owner: Requests.RequestOwner,
   multipart: Destination.Multipart,
-  session: Destination.Session
+  session: Destination.Session,
+  slot?: Slot
 ): Effect.Effect<Either.Either<void, UploadError>> =>
-  bounded(
-    request(context, owner, () => bounded(multipart.abort(session), requestMillis), { retry: abortRetry }),
-    abortMillis
-  ).pipe(
+  request(context, owner, () => bounded(multipart.abort(session), requestMillis), {
+    slot,
+    retry: abortRetry,
+    retryMillis: abortMillis
+  }).pipe(
     Effect.catchTag("SessionGone", () => Effect.void),
     Effect.either
   )
+
+/**
+ * Aborts the multipart upload that an earlier process has begun for a file which now needs none. The caller has taken a
+ * permit and a start, which are used up.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const discard = (context: Context, owner: Owner, multipart: Destination.Multipart): Effect.Effect<void> =>
+  Effect.uninterruptible(Effect.suspend(() => {
+    const { key } = owner.file
+    const slot = Slot.adopt(context, owner)
+    owner.disownPermit()
+    const uploadId = Option.getOrUndefined(Option.flatMapNullable(sessionOf(context, key), idOf(multipart)))
+    return uploadId === undefined
+      ? Effect.sync(() => slot.close())
+      : abandon(context, owner, multipart, { key, uploadId }, slot)
+  }))
+
+/**
+ * Whether a multipart upload of a key is in the journal.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isBegun = (context: Context, key: string): boolean => Option.isSome(sessionOf(context, key))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -188,10 +219,36 @@ export const abort = (
 /** How long `complete` may take: some destinations put the object together before they answer. */
 const completeMillis = 600_000
 
-/** How long all attempts to abort may take together. */
+/** How long after the first attempt to abort another one may begin. */
 const abortMillis = 60_000
 
 const abortRetry = RetryPolicy.make({ attempts: 10, base: "200 millis", cap: "5 seconds", budget: false })
+
+interface Content {
+  readonly size: number
+  readonly checksum: Checksum.Checksum | undefined
+}
+
+const sessionOf = ({ journal }: Context, key: string): Option.Option<Journal.Session> =>
+  journal?.session(key) ?? Option.none()
+
+/** What the destination calls a session, where that is known. */
+const idOf = ({ ownIds }: Destination.Multipart) => ({ token, uploadId }: Journal.Session): string | undefined =>
+  uploadId ?? (ownIds ? token : undefined)
+
+/** Aborts a session, and forgets it or tells that it is left behind. */
+const abandon = (
+  context: Context,
+  owner: Owner,
+  multipart: Destination.Multipart,
+  session: Destination.Session,
+  slot?: Slot
+): Effect.Effect<void> =>
+  Effect.flatMap(abort(context, owner, multipart, session, slot), (outcome) => {
+    if (Either.isLeft(outcome)) return owner.abortFailed(outcome.left)
+    context.journal?.ended(session.key)
+    return Effect.void
+  })
 
 interface Opened {
   readonly session: Destination.Session
@@ -207,7 +264,12 @@ class Flow {
   private readonly restore: Requests.Wait
   private readonly first: Slot
   /** What was asked to be completed, where nobody knows whether it was. */
-  private asked: { readonly size: number; readonly checksum: Checksum.Checksum | undefined } | undefined = undefined
+  private asked: Content | undefined = undefined
+  /** What was there when the session still was, as far as that is known. */
+  private before: Option.Option<Destination.Head> | undefined = undefined
+  /** Whether the session has ended well, whatever became of the object. */
+  private completed = false
+  private journalFails = false
 
   constructor(
     context: Context,
@@ -262,9 +324,8 @@ class Flow {
   // ---------------------------------------------------------------------------
 
   private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
-    const { journal } = this.context
     return Effect.gen(this, function*() {
-      const known = Option.getOrUndefined(journal?.session(this.key) ?? Option.none())
+      const known = Option.getOrUndefined(sessionOf(this.context, this.key))
       const resumed = known === undefined ? undefined : yield* this.goOn(known, plan)
       return resumed ?? (yield* this.create(plan))
     })
@@ -274,7 +335,7 @@ class Flow {
     const { context: { journal, parts: { checksum, partSize } }, key, multipart, owner: { file, fingerprint } } = this
     return Effect.gen(this, function*() {
       const token = yield* drawToken
-      yield* written(
+      yield* this.written(
         journal?.begin({
           key,
           token,
@@ -285,6 +346,7 @@ class Flow {
           startedAt: this.owner.clock.unsafeCurrentTimeMillis()
         })
       )
+      let asked = false
       const create = bounded(
         multipart.create({
           key,
@@ -297,16 +359,20 @@ class Flow {
         }),
         requestMillis
       )
-      const created = yield* Effect.exit(this.request(create, this.first))
+      const asking = Effect.suspend(() => {
+        asked = true
+        return create
+      })
+      const created = yield* Effect.exit(this.request(asking, this.first))
       if (Exit.isFailure(created)) {
-        // Under a name of ours, what was created without an answer can be removed.
-        if (multipart.ownIds) return yield* this.giveUp({ key, uploadId: token }, created.cause)
-        journal?.ended(key)
+        // Under a name of ours, what was created without an answer can be removed. Nothing is stored: nothing is kept.
+        if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
+        else journal?.ended(key)
         return yield* Effect.failCause(created.cause)
       }
       const uploadId = created.value
       const opened: Opened = { session: { key, uploadId }, resumed: false, stored: new Map() }
-      const noted = yield* Effect.exit(written(uploadId === token ? undefined : journal?.created(key, uploadId)))
+      const noted = yield* Effect.exit(this.written(uploadId === token ? undefined : journal?.created(key, uploadId)))
       return Exit.isSuccess(noted) ? opened : yield* this.giveUp(opened.session, noted.cause)
     })
   }
@@ -317,23 +383,25 @@ class Flow {
     plan: PartPlan.PartPlan | undefined
   ): Effect.Effect<Opened | Destination.Stored | undefined, UploadError> {
     const { context: { journal }, key, multipart, owner } = this
-    const uploadId = known.uploadId ?? (multipart.ownIds ? known.token : undefined)
+    const uploadId = idOf(multipart)(known)
     if (uploadId === undefined) return Effect.succeed(undefined)
     const session: Destination.Session = { key, uploadId }
     return Effect.gen(this, function*() {
       const difference = this.differenceFrom(known, plan)
       if (difference !== undefined || plan === undefined) {
         yield* owner.restarted(difference ?? "SourceChanged")
-        yield* this.abort(session)
+        yield* this.abort(session, this.first)
         return undefined
       }
-      const listed = yield* Effect.either(
+      const listed = yield* Effect.exit(
         this.request(bounded(multipart.listParts(session), requestMillis), this.first)
       )
-      if (Either.isLeft(listed)) {
-        if (listed.left._tag !== "SessionGone") return yield* Effect.fail(listed.left)
+      if (Exit.isFailure(listed)) {
+        if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)
         const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
-        const there = known.parts.size === plan.count ? yield* this.look(plan.size, checksum, false) : Option.none()
+        const there = known.parts.size === plan.count
+          ? yield* this.look((found) => this.isOurs(found, { size: plan.size, checksum }) === true)
+          : Option.none()
         if (Option.isSome(there)) {
           yield* owner.resumed(plan.size, plan.count)
           return there.value
@@ -342,7 +410,7 @@ class Flow {
         yield* owner.restarted("SessionGone")
         return undefined
       }
-      const stored = PartRecords.reconcile(plan, known.parts, listed.right, multipart.limits.inOrder)
+      const stored = PartRecords.reconcile(plan, known.parts, listed.value, multipart.limits.inOrder)
       let bytes = 0
       for (const part of stored.values()) bytes += part.size
       yield* owner.resumed(bytes, stored.size)
@@ -370,6 +438,7 @@ class Flow {
     const slot = (size: number) => new Slot(context, this.owner, this.memoryFor(size, source.reopenable))
     return Effect.gen(this, function*() {
       const { partSize } = context.parts
+      if (!source.reopenable) this.owner.onOpen()
       const pieces = plan === undefined || !source.reopenable
         ? yield* Pieces.sequential({
           source,
@@ -379,38 +448,32 @@ class Flow {
           slot
         })
         : Pieces.planned(PartRecords.missing(plan, stored), { plan, source, fingerprint, slot })
-      const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(
-        pieces.next,
-        Option.match({
-          onNone: () => Effect.void,
-          onSome: ({ piece, slot }) =>
-            Effect.flatMap(
-              sendPart(context, this.owner, {
-                multipart,
-                session,
-                resumed,
-                total: plan?.size,
-                contentType,
-                piece,
-                slot
-              }),
-              (part) => {
-                stored.set(part.number, part)
-                context.journal?.partStored(session.key, part)
-                return sendOn
-              }
-            )
-        })
+      const options = { multipart, session, resumed, total: plan?.size, contentType }
+      const sendNext = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          restore(pieces.next),
+          Option.match({
+            onNone: () => Effect.succeed(false),
+            onSome: ({ piece, slot }) =>
+              restore(sendPart(context, this.owner, { ...options, piece, slot })).pipe(
+                Effect.map((part) => {
+                  stored.set(part.number, part)
+                  context.journal?.partStored(session.key, part)
+                  return true
+                }),
+                // Even where an interruption comes before the first step, nothing that the piece holds is lost.
+                Effect.ensuring(Effect.sync(() => slot.close()))
+              )
+          })
+        )
       )
+      const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(sendNext, (more) => more ? sendOn : Effect.void)
       const atOnce = Math.min(
         partsAtOnce(context),
         plan?.count ?? limits.maxCount,
-        Math.ceil(context.memory.limit / Math.max(1, this.memoryFor(partSize, source.reopenable))) + 1
+        Math.ceil(context.memory.limit / Math.max(1, this.memoryFor(plan?.partSize ?? partSize, source.reopenable))) + 1
       )
-      yield* Effect.forEach(Array.from({ length: atOnce }), () => sendOn, {
-        concurrency: "unbounded",
-        discard: true
-      })
+      yield* inParallel(atOnce, sendOn)
       return PartRecords.inOrder(stored)
     })
   }
@@ -442,16 +505,14 @@ class Flow {
     )
     return Effect.gen(this, function*() {
       yield* this.restore(this.unchanged)
-      yield* written(context.journal?.flush)
+      yield* this.written(context.journal?.flush)
       const result = yield* Effect.exit(this.request(call))
       if (Exit.isSuccess(result)) {
+        this.completed = true
         const problem = PartRecords.mismatch(result.value, size, size, checksum)
-        return problem === undefined ? { checksum, ...result.value } : yield* Effect.fail(problem)
+        return problem === undefined ? result.value : yield* Effect.fail(problem)
       }
-      const gone = Option.exists(Cause.failureOption(result.cause), (error) => error._tag === "SessionGone")
-      const there = this.asked !== undefined || gone
-        ? yield* this.look(size, checksum, this.asked !== undefined)
-        : Option.none()
+      const there = yield* this.settle(session, { size, checksum }, isGone(result.cause))
       return Option.isSome(there) ? there.value : yield* result
     })
   }
@@ -465,24 +526,56 @@ class Flow {
   }
 
   /**
-   * Whether the object is there although nobody said so. Its size alone is enough only for who has asked for it to be
-   * completed: an older version could be of the same size.
+   * Whether the object is there although nobody said so. Where only its size speaks for that, the session must be gone,
+   * and by being asked to complete: an older version could be of the same size.
    */
-  private look(
-    size: number,
-    checksum: Checksum.Checksum | undefined,
-    sizeIsEnough: boolean
+  private settle(
+    session: Destination.Session,
+    content: Content,
+    isKnownGone: boolean
   ): Effect.Effect<Option.Option<Destination.Stored>> {
+    const { asked, multipart } = this
+    if (asked === undefined && !isKnownGone) return Effect.succeedNone
+    return Effect.gen(this, function*() {
+      const gone = isKnownGone || (yield* this.inTime(multipart.listParts(session)).pipe(
+        Effect.match({ onFailure: (error) => error._tag === "SessionGone", onSuccess: () => false })
+      ))
+      return yield* this.look((found) => this.isOurs(found, content) ?? (gone && asked !== undefined))
+    })
+  }
+
+  /** As `settle`, when the session has been aborted: what changed since it was there has come of it. */
+  private settleAfterAbort(content: Content): Effect.Effect<Option.Option<Destination.Stored>> {
+    const { before } = this
+    return this.look((found) =>
+      this.isOurs(found, content) ?? (before !== undefined &&
+        Option.match(before, {
+          onNone: () => true,
+          onSome: ({ etag, modifiedAt, size }) =>
+            found.etag !== etag || found.modifiedAt !== modifiedAt || found.size !== size
+        }))
+    )
+  }
+
+  private isOurs(found: Destination.Head, content: Content): boolean | undefined {
+    return PartRecords.isSame(found, { ...content, modifiedAt: this.owner.modifiedAt })
+  }
+
+  private look(isIt: (found: Destination.Head) => boolean): Effect.Effect<Option.Option<Destination.Stored>> {
     const { destination: { head } } = this.context
     if (head === undefined) return Effect.succeedNone
-    return this.request(bounded(head(this.key), requestMillis)).pipe(
-      Effect.map(
-        Option.filter((found) =>
-          PartRecords.isSame(found, { size, checksum, modifiedAt: this.owner.modifiedAt }) ?? sizeIsEnough
-        )
-      ),
+    return this.inTime(head(this.key)).pipe(
+      Effect.map((found) => {
+        this.before = found
+        return Option.filter(found, isIt)
+      }),
       Effect.catchAllCause(() => Effect.succeedNone)
     )
+  }
+
+  /** A request that an interruption does not keep from being made: what it tells decides what the result says. */
+  private inTime<A>(call: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
+    return request(this.context, this.owner, () => bounded(call, requestMillis))
   }
 
   /** Aborts or keeps the session, and fails; unless it turns out that the object is there after all. */
@@ -490,44 +583,52 @@ class Flow {
     session: Destination.Session,
     cause: Cause.Cause<UploadError>
   ): Effect.Effect<Destination.Stored, UploadError> {
-    const { asked, context: { journal }, owner: { onInterrupt } } = this
+    const { asked, context: { journal } } = this
     return Effect.gen(this, function*() {
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      if (onInterrupt === "keep" && (error === undefined || PartRecords.canGoOn(error))) {
-        yield* Effect.ignore(written(journal?.flush))
+      if (this.completed) {
+        journal?.ended(session.key)
+        return yield* Effect.failCause(cause)
+      }
+      if (this.keeps(Option.getOrUndefined(Cause.failureOption(cause)))) {
+        yield* Effect.ignore(this.written(journal?.flush))
         return yield* Effect.failCause(cause)
       }
       yield* this.abort(session)
       // What was late could have been carried out until now.
-      const there = asked === undefined ? Option.none() : yield* this.look(asked.size, asked.checksum, true)
+      const there = asked === undefined ? Option.none() : yield* this.settleAfterAbort(asked)
       return Option.isSome(there) ? this.commit(there.value) : yield* Effect.failCause(cause)
     })
   }
 
-  private abort(session: Destination.Session): Effect.Effect<void> {
-    const { context, multipart, owner } = this
-    return Effect.flatMap(abort(context, owner, multipart, session), (outcome) => {
-      if (Either.isLeft(outcome)) return owner.abortFailed(outcome.left)
-      context.journal?.ended(session.key)
-      return Effect.void
-    })
+  /** Whether a session that was left for this reason is kept: where it could go on, and the journal knows of it. */
+  private keeps(error: UploadError | undefined): boolean {
+    const { context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
+      source.reopenable && (error === undefined || PartRecords.canGoOn(error))
+  }
+
+  private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {
+    return abandon(this.context, this.owner, this.multipart, session, slot)
   }
 
   private request<A>(call: Effect.Effect<A, UploadError>, slot?: Slot): Effect.Effect<A, UploadError> {
     return request(this.context, this.owner, () => call, { slot, wait: this.restore })
   }
+
+  /** What the journal could not write fails the upload: without it, a crash would leave an orphan. */
+  private written(write: Effect.Effect<void, Journal.JournalError> | undefined): Effect.Effect<void, Rejected> {
+    return write === undefined ? Effect.void : Effect.mapError(write, (cause) => {
+      this.journalFails = true
+      const detail = `The journal cannot be written: ${cause.message}`
+      return new Rejected({ reason: "Unexpected", detail, cause })
+    })
+  }
 }
+
+const isGone = (cause: Cause.Cause<UploadError>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error._tag === "SessionGone")
 
 const drawToken: Effect.Effect<string> = Effect.map(
   Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
   (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
 )
-
-/** What the journal could not write fails the upload: without it, a crash would leave an orphan. */
-const written = (
-  write: Effect.Effect<void, Journal.JournalError> | undefined
-): Effect.Effect<void, Rejected> =>
-  write === undefined ?
-    Effect.void :
-    Effect.mapError(write, (error) =>
-      new Rejected({ reason: "Unexpected", detail: `The journal cannot be written: ${error.message}`, cause: error }))

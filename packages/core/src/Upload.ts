@@ -454,7 +454,8 @@ export const failed = (context: Context, upload: Upload, error: UploadError): Ef
   }).pipe(Effect.flatten)
 
 /**
- * Waits for what an attempt needs and the upload does not hold yet: a permit, then memory, then a start.
+ * Waits for what an attempt needs and the upload does not hold yet: memory, then a permit, then a start. Whoever holds
+ * a permit never waits for memory.
  *
  * @since 0.1.0
  * @category execution
@@ -468,7 +469,7 @@ export const ready = (context: Context, upload: Upload): Effect.Effect<void> =>
     const space = memory === upload.heldMemory
       ? Effect.void
       : context.memory.take(memory, () => upload.heldMemory = memory)
-    return permit.pipe(Effect.zipRight(space), Effect.zipRight(context.limits.rate.take))
+    return space.pipe(Effect.zipRight(permit), Effect.zipRight(context.limits.rate.take))
   })
 
 /**
@@ -478,11 +479,11 @@ export const ready = (context: Context, upload: Upload): Effect.Effect<void> =>
  * @category execution
  */
 export const unsafeReady = (context: Context, upload: Upload): boolean => {
-  if (!context.limits.inFlight.unsafeTake(1)) return false
-  upload.holdsPermit = true
   const memory = memoryOf(context, upload)
   if (memory > 0 && !context.memory.unsafeTake(memory)) return false
   upload.heldMemory = memory
+  if (!context.limits.inFlight.unsafeTake(1)) return false
+  upload.holdsPermit = true
   return context.limits.rate.unsafeTake(upload.clock)
 }
 
@@ -630,18 +631,21 @@ const skipIfThere = (context: Context, upload: Upload): Effect.Effect<void> => {
   const { file: { key }, modifiedAt, observer, size } = upload
   const look = Effect.suspend(() => {
     observer.requestStarted()
-    return context.destination.head?.(key) ?? Effect.succeedNone
-  }).pipe(
-    Effect.timeout(lookMillis),
-    Effect.map(Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)),
-    Effect.catchAllCause(() => Effect.succeed(false)),
-    Effect.ensuring(Effect.sync(() => observer.requestEnded()))
-  )
+    return Effect.suspend(() => context.destination.head?.(key) ?? Effect.succeedNone).pipe(
+      Effect.timeout(lookMillis),
+      Effect.map(
+        Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)
+      ),
+      Effect.catchAllCause(() => Effect.succeed(false)),
+      Effect.ensuring(Effect.sync(() => observer.requestEnded()))
+    )
+  })
   return Effect.flatMap(look, (isThere) => {
     if (!isThere) return begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
-    endAttempt(context, upload, "Succeeded")
-    context.journal?.ended(key)
-    return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
+    return Effect.flatMap(tidy(context, upload) ?? Effect.void, () => {
+      endAttempt(context, upload, "Succeeded")
+      return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
+    })
   })
 }
 
@@ -657,9 +661,23 @@ const attempt = (context: Context, upload: Upload): Effect.Effect<Destination.St
 
 const send = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
   const { multipart } = context.destination
-  return upload.large && multipart !== undefined
-    ? MultipartUpload.run(context, upload, multipart, upload.size)
-    : sizedPut(context, upload)
+  if (upload.large && multipart !== undefined) return MultipartUpload.run(context, upload, multipart, upload.size)
+  const tidied = tidy(context, upload)
+  return tidied === undefined ? sizedPut(context, upload) : Effect.flatMap(tidied, () => {
+    upload.onWait()
+    return Effect.flatMap(ready(context, upload), () => {
+      upload.onGo()
+      return sizedPut(context, upload)
+    })
+  })
+}
+
+/** Ends what an earlier run has begun for a file that does not go up in parts any more; it takes the permit. */
+const tidy = (context: Context, upload: Upload): Effect.Effect<void> | undefined => {
+  const { multipart } = context.destination
+  return multipart === undefined || !MultipartUpload.isBegun(context, upload.file.key)
+    ? undefined
+    : MultipartUpload.discard(context, upload, multipart)
 }
 
 const sizedPut = (context: Context, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {

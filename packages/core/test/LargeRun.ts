@@ -1,6 +1,16 @@
-import { ByteSource, InFlight, Journal, Limits, RetryPolicy, Strategy, UploadFile, UploadReport, UploadRun } from "@sluice/core"
+import {
+  ByteSource,
+  InFlight,
+  Journal,
+  Limits,
+  RetryPolicy,
+  Strategy,
+  UploadFile,
+  UploadReport,
+  UploadRun
+} from "@sluice/core"
 import type { Checksum, Upload, UploadError, UploadEvent, UploadList, UploadResult } from "@sluice/core"
-import { Effect, Option, Stream } from "effect"
+import { Effect, FiberRef, Option, Stream } from "effect"
 import type { PartsRecording } from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 
@@ -92,6 +102,8 @@ export interface Options extends Setup {
   readonly meanwhile?:
     | ((run: UploadRun.UploadRun<unknown>, context: Upload.Context) => Effect.Effect<unknown>)
     | undefined
+  /** Runs again and again between the steps of fibers, which then yield: an interruption can strike anywhere. */
+  readonly steps?: (() => void) | undefined
 }
 
 export interface Outcome {
@@ -143,13 +155,36 @@ export const upload = (
     check("history", recording.history.slice(entries).join(), "")
     return { report: outcome.report, results, events, context: shared, millis: outcome.millis }
   })
-  return Effect.map(Recording.virtual(program), ({ value }) => value)
+  // The watch for stalls never sleeps for ever, so that a deadlock has to be told by time.
+  const deadline = Effect.zipRight(Effect.sleep("1 day"), Effect.dieMessage("The run does not come to its end."))
+  const { steps } = options
+  let asked = 0
+  const stepping = steps === undefined ?
+    program :
+    Effect.flatMap(FiberRef.get(FiberRef.currentScheduler), (scheduler) =>
+      Effect.withScheduler(program, {
+        shouldYield: () => {
+          asked += 1
+          // A turn takes nearly ten steps itself.
+          if (asked % 23 > 0) return false
+          steps()
+          return 0
+        },
+        scheduleTask: (task, priority, fiber) => scheduler.scheduleTask(task, priority, fiber)
+      }))
+  return Effect.map(Recording.virtual(Effect.raceFirst(Effect.disconnect(stepping), deadline)), ({ value }) => value)
 }
 
-export const memoryJournal: Effect.Effect<Journal.Journal["Type"]> = Effect.provide(Journal.Journal, Journal.layerMemory)
+export const memoryJournal: Effect.Effect<Journal.Journal["Type"]> = Effect.provide(
+  Journal.Journal,
+  Journal.layerMemory
+)
 
 /** Errors and results in a few words. */
 export const told = ({ results }: Pick<Outcome, "results">): ReadonlyArray<string> =>
-  results.map((result) => result._tag === "Failed" ? `Failed ${result.file.key}: ${named(result.error)}` : Recording.summary(result))
+  results.map((result) =>
+    result._tag === "Failed" ? `Failed ${result.file.key}: ${named(result.error)}` : Recording.summary(result)
+  )
 
-const named = (error: UploadError.UploadError): string => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
+const named = (error: UploadError.UploadError): string =>
+  "reason" in error ? `${error._tag} ${error.reason}` : error._tag

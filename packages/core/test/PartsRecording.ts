@@ -138,10 +138,11 @@ export const make = (options: Options = {}): PartsRecording => {
     })
 
   const gone = new UploadError.SessionGone({ detail: "There is no such session." })
-  const sessionOf = (uploadId: string) => {
-    const session = sessions.get(uploadId)
-    return session === undefined ? Effect.fail(gone) : Effect.succeed(session)
-  }
+  const sessionOf = (uploadId: string) =>
+    Effect.suspend(() => {
+      const session = sessions.get(uploadId)
+      return session === undefined ? Effect.fail(gone) : Effect.succeed(session)
+    })
   const end = (uploadId: string, how: "completed" | "aborted") => {
     sessions.delete(uploadId)
     ends.set(uploadId, [...ends.get(uploadId) ?? [], how])
@@ -167,7 +168,9 @@ export const make = (options: Options = {}): PartsRecording => {
       request("create", key, undefined, 0, () =>
         Effect.sync(() => {
           const uploadId = options.ownIds === true ? token : `upload-${created += 1}`
-          if (!sessions.has(uploadId)) sessions.set(uploadId, { key, parts: new Map(), modifiedAt, inOrder: new Uint8Array() })
+          if (!sessions.has(uploadId)) {
+            sessions.set(uploadId, { key, parts: new Map(), modifiedAt, inOrder: new Uint8Array() })
+          }
           return uploadId
         })),
     uploadPart: ({ body, key, number, offset, uploadId }) =>
@@ -176,7 +179,9 @@ export const make = (options: Options = {}): PartsRecording => {
           const session = yield* sessionOf(uploadId)
           if (fault?._tag === "Early") return { number, size: body.size ?? 0 }
           if (options.limits?.inOrder === true) {
-            if (offset !== session.inOrder.length) return yield* new UploadError.Conflict({ detail: `at ${offset}` })
+            if (offset !== session.inOrder.length) {
+              return yield* new UploadError.Conflict({ detail: `at ${offset}, not ${session.inOrder.length}` })
+            }
             const sent = yield* take(body)
             const kept = fault?._tag === "Partial" ? sent.subarray(0, fault.bytes) : sent
             requests.taken += kept.length
@@ -202,9 +207,11 @@ export const make = (options: Options = {}): PartsRecording => {
         undefined,
         0,
         () =>
-          Effect.map(sessionOf(uploadId), ({ parts }) =>
+          Effect.map(sessionOf(uploadId), ({ inOrder, parts }) =>
             options.tellsParts === false
               ? undefined
+              : options.limits?.inOrder === true
+              ? [{ number: 1, size: inOrder.length }]
               : Array.from(parts, ([number, { bytes, etag }]) => ({ number, size: bytes.length, etag }))
                 .sort((a, b) => a.number - b.number))
       ),
@@ -251,7 +258,14 @@ export const make = (options: Options = {}): PartsRecording => {
           key,
           undefined,
           0,
-          () => Effect.sync(() => Option.map(Option.fromNullable(objects.get(key)), ({ length }) => ({ size: length })))
+          () =>
+            Effect.sync(() =>
+              Option.map(Option.fromNullable(objects.get(key)), (bytes) => ({
+                size: bytes.length,
+                ...(options.headTells === "etag" && { etag: etagOf(bytes) }),
+                ...(options.headTells === "modifiedAt" && { modifiedAt: times.get(key) })
+              }))
+            )
         )
     }),
     history,

@@ -61,7 +61,9 @@ export const upload = Command.make(
       const uploader = Uploader.layer(request.uploader).pipe(
         Layer.provide(layers.layer(request.target, { ...flags, connections: request.connections }))
       )
-      yield* transfer(sources, { ...flags, report, failed, run: request.run, journal }).pipe(
+      // What is kept without a journal would be found by nobody.
+      const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
+      yield* transfer(sources, { ...flags, report, failed, run, journal }).pipe(
         Effect.provide(
           journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
         )
@@ -76,7 +78,7 @@ export const upload = Command.make(
 // -----------------------------------------------------------------------------
 
 const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => {
-  if (request.standardInput !== undefined) return Effect.succeed(Sources.fromStandardInput(request.standardInput))
+  if (request.standardInput !== undefined) return Sources.fromStandardInput(request.standardInput)
   const settings = { filter: request.filter, followSymlinks }
   return request.filesFrom === undefined
     ? Sources.fromPaths(request.sources, settings)

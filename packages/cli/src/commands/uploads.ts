@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as fs from "node:fs/promises"
 import * as Aborting from "../Aborting.js"
 import * as CliError from "../CliError.js"
 import * as Format from "../Format.js"
@@ -49,7 +48,7 @@ export const abort = Command.make(
         : yield* Effect.mapError(layers.parseTarget(address), CliError.usage)
       const chosen = choose(journals, target, keys)
       const missing = keys.filter((key) => !chosen.some(({ sessions }) => sessions.some((it) => it.key === key)))
-      if (chosen.length === 0 && address !== undefined) {
+      if (chosen.length === 0 && address !== undefined && keys.length === 0) {
         return yield* failed(`There are no unfinished uploads to ${layers.nameOf(yield* given(target))}.`)
       }
       const endings = yield* Effect.forEach(chosen, (found) =>
@@ -57,11 +56,17 @@ export const abort = Command.make(
           Effect.either(abortIn(found, target, keys.length === 0 ? undefined : new Set(keys))),
           (outcome) => ({ found, outcome })
         ))
-      if (endings.length === 0) yield* writeLines(stderr, [none])
+      if (endings.length === 0 && missing.length === 0) yield* writeLines(stderr, [none])
       yield* tell(endings)
       yield* writeLines(
         stderr,
-        missing.map((key) => `There is no unfinished upload of ${printable(key)}: nothing was done.`)
+        missing.map((key) =>
+          stderr.style.red(
+            `There is no unfinished upload of ${printable(key)} to ${
+              target === undefined ? "" : printable(layers.nameOf(target))
+            }.`
+          )
+        )
       )
       if (endings.some(({ outcome }) => Either.isLeft(outcome) && outcome.left.reason === "JournalUnusable")) {
         return yield* new CliError.CliError({ reason: "JournalUnusable" })
@@ -115,7 +120,8 @@ const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
     const [first] = uploads
     if (first === undefined) return yield* writeLines(stderr, [none])
     yield* printTable(uploads)
-    const quoted = (text: string) => /^[\w./:@%+=-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`
+    const quoted = (text: string) =>
+      /^[\w./:@%+=-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`
     const destination = quoted(first.destination)
     yield* writeLines(stderr, [
       "Nothing was aborted. What is stored of an aborted upload is removed, and its file begins again. To abort",
@@ -164,13 +170,11 @@ const abortIn = (
 const reach = (target: layers.Target, journal: string) =>
   Effect.gen(function*() {
     if (target._tag === "Local") {
-      yield* Effect.tryPromise({
-        try: () => fs.stat(target.root),
-        catch: (cause) =>
-          CliError.destinationUnusable(
-            `The destination ${CliError.whyUnreadable(cause)}. If it is gone for good, remove its journal: ${journal}.`
-          )
-      })
+      yield* Effect.mapError(
+        layers.checkDirectory(target.root),
+        ({ message }) =>
+          CliError.destinationUnusable(`${message} If it is gone for good, remove its journal, ${journal}.`)
+      )
     }
     const context = yield* Layer.build(
       layers.layer(target, { fsync: false, connections: 8, contentRange: true })

@@ -126,6 +126,7 @@ export class Engine implements Crew {
       return report
     }).pipe(Effect.ensuring(Effect.suspend(() => {
       this.ended = true
+      this.context.runs.delete(this)
       return this.account.close
     })))
   }
@@ -214,9 +215,13 @@ export class Engine implements Crew {
     if (this.large.delete(upload)) this.roomForLarge.unsafeOpen()
   }
 
+  private get canResume(): boolean {
+    return this.setAside.length > 0 && this.large.size < this.largeLimit
+  }
+
   /** The next of the large files that were set aside, if there is room for it. */
   private unsafeResume(): Upload.Upload | undefined {
-    return this.setAside.length === 0 || this.large.size >= this.largeLimit ? undefined : this.setAside.shift()
+    return this.canResume ? this.setAside.shift() : undefined
   }
 
   /** Takes an item for a worker; not a large file that there is no room for, which waits its turn elsewhere. */
@@ -270,8 +275,8 @@ export class Engine implements Crew {
 
   /** Sees to it that somebody stands by, for when there may be room for more. */
   private callLeader(): void {
-    if (this.standby > 0 || this.workers.size === 0 || this.stopping) return
-    if (this.setAside.length > 0 || this.list.mayHaveMore()) this.fork()
+    if (this.workers.size === 0 || this.stopping) return
+    if (this.canResume || (this.standby === 0 && this.list.mayHaveMore())) this.fork()
   }
 
   steps(worker: Worker): Effect.Effect<void> {
@@ -290,6 +295,7 @@ export class Engine implements Crew {
     const resumed = this.unsafeResume()
     if (resumed !== undefined) {
       this.take(worker, resumed)
+      this.standsNoMore(worker)
       return this.next(worker)
     }
     if (!worker.leading) {
@@ -309,6 +315,10 @@ export class Engine implements Crew {
 
   private leads(worker: Worker): void {
     worker.leading = true
+    this.standsNoMore(worker)
+  }
+
+  private standsNoMore(worker: Worker): void {
     if (worker.standingBy) this.standby -= 1
     worker.standingBy = false
   }
@@ -322,10 +332,13 @@ export class Engine implements Crew {
     return Effect.flatMap(this.lead.take(1, () => this.leads(worker)), () => this.step(worker))
   }
 
-  /** Whether somebody should stand by: where a permit is left, and where other runs take turns with this one. */
+  /**
+   * Whether somebody should stand by: where a permit is left, and where the parts of large files or other runs take
+   * turns with the files of this one.
+   */
   private get hasRoom(): boolean {
     const { inFlight } = this.context.limits
-    return inFlight.taken < inFlight.limit || this.context.runs.size > 1
+    return inFlight.taken < inFlight.limit || this.large.size > 0 || this.context.runs.size > 1
   }
 
   /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
@@ -389,7 +402,7 @@ export class Engine implements Crew {
   }
 
   private workerEnded(worker: Worker, exit: Exit.Exit<void>): void {
-    if (worker.standingBy) this.standby -= 1
+    this.standsNoMore(worker)
     this.handOver(worker)
     if (Exit.isSuccess(exit)) return this.left(worker)
     this.options.fork(

@@ -87,11 +87,15 @@ export class Pacer {
   take(units: number): Effect.Effect<void> {
     return Clock.clockWith((clock) => {
       if (this.unsafeTake(clock, units)) return Effect.void
-      this.waiting += 1
-      return this.line.withPermits(1)(this.waitTurn(clock, units)).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          this.waiting -= 1
-        }))
+      return Effect.acquireUseRelease(
+        Effect.sync(() => {
+          this.waiting += 1
+        }),
+        () => this.line.withPermits(1)(this.waitTurn(clock, units)),
+        () =>
+          Effect.sync(() => {
+            this.waiting -= 1
+          })
       )
     })
   }

@@ -32,7 +32,7 @@ export const reconcile = (
   const persisted = comesInOrder ? persistedBytes(listed, Infinity) : 0
   for (const part of PartPlan.parts(plan)) {
     if (comesInOrder) {
-      if (part.offset + part.size > persisted) break
+      if (listed === undefined ? !noted.has(part.number) : part.offset + part.size > persisted) break
       stored.set(part.number, noted.get(part.number) ?? { number: part.number, size: part.size })
       continue
     }

@@ -91,12 +91,20 @@ export const sequential = (options: {
         })
       )
 
+    /** The first `size` of the bytes that are held, or all. The rest is not copied. */
     const cut = (size: number): Uint8Array => {
-      const all = ByteSource.concat(held)
-      const rest = all.subarray(size)
-      held = rest.length === 0 ? [] : [rest.slice()]
-      heldSize = rest.length
-      return all.subarray(0, size)
+      const blocks: Array<Uint8Array> = []
+      let missing = Math.min(size, heldSize)
+      heldSize -= missing
+      while (missing > 0) {
+        const block = held[blocks.length]!
+        blocks.push(block.subarray(0, missing))
+        missing -= Math.min(missing, block.length)
+      }
+      const last = held[blocks.length - 1]?.subarray(blocks.at(-1)!.length)
+      held = held.slice(blocks.length)
+      if (last !== undefined && last.length > 0) held.unshift(last)
+      return ByteSource.concat(blocks)
     }
 
     const next: Effect.Effect<Option.Option<Claim>, UploadError> = Effect.suspend(() => {
@@ -104,7 +112,6 @@ export const sequential = (options: {
       if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
       const wanted = options.sizeOf(number)
       const slot = options.slot(wanted)
-      slot.keepsMemory = true
       return slot.reserve.pipe(
         Effect.zipRight(gather(wanted)),
         Effect.zipRight(Effect.suspend(() => {

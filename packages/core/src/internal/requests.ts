@@ -51,6 +51,8 @@ export interface RequestOptions {
   readonly wait?: Wait | undefined
   /** Defaults to the policy of the context, and its budget. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
+  /** How long after the first attempt another one may begin. */
+  readonly retryMillis?: number | undefined
   /** The bytes that the request stored, for those who observe. */
   readonly bytes?: (() => number) | undefined
 }
@@ -62,8 +64,10 @@ export const request = <A>(
   attempt: (number: number) => Effect.Effect<A, UploadError>,
   options: RequestOptions = {}
 ): Effect.Effect<A, UploadError> => {
-  const { part, retry = context.retry, slot = new Slot(context, owner, 0), wait = identity } = options
+  const { part, retry = context.retry, retryMillis = Infinity, slot = new Slot(context, owner, 0), wait = identity } =
+    options
   const driver = RetryPolicy.makeDriver(retry)
+  let firstAt = Infinity
   const once = (number: number) =>
     Effect.suspend(() => {
       let inFlight = 0
@@ -71,15 +75,18 @@ export const request = <A>(
       return wait(slot.take).pipe(
         Effect.zipRight(Effect.suspend(() => {
           slot.begin()
-          inFlight = context.limits.inFlight.taken
           startedAt = owner.clock.unsafeCurrentTimeMillis()
+          firstAt = Math.min(firstAt, startedAt)
           return attempt(number)
         })),
         Effect.catchAllCause((cause) =>
           Cause.isInterrupted(cause) ? Effect.failCause(Cause.stripFailures(cause)) : Effect.fail(errorOf(cause))
         ),
         Effect.either,
-        Effect.ensuring(Effect.sync(() => slot.release())),
+        Effect.ensuring(Effect.sync(() => {
+          inFlight = context.limits.inFlight.taken
+          slot.release()
+        })),
         Effect.tap((result) =>
           Effect.sync(() =>
             context.observe?.({
@@ -108,7 +115,8 @@ export const request = <A>(
       const delay = error._tag === "SessionGone"
         ? Option.none()
         : yield* driver.next(owner.clock.unsafeCurrentTimeMillis(), error)
-      if (Option.isNone(delay) || (options.retry === undefined && !context.budget.unsafeTake())) {
+      const late = owner.clock.unsafeCurrentTimeMillis() - firstAt >= retryMillis
+      if (late || Option.isNone(delay) || (options.retry === undefined && !context.budget.unsafeTake())) {
         return yield* Effect.fail(error)
       }
       const { attempts } = retry

@@ -83,8 +83,7 @@ const transfer = (
   const body = new UploadBody(transfer, context.limits.bandwidth)
   const { number, offset, size } = piece
   owner.transfers.add(transfer)
-  return multipart.uploadPart({ ...session, number, offset, total, contentType, body }).pipe(
-    Effect.raceFirst(transfer.stalled),
+  return transfer.watched(multipart.uploadPart({ ...session, number, offset, total, contentType, body })).pipe(
     Effect.flatMap((part) => {
       const { checksum } = body
       const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)

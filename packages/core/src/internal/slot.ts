@@ -21,13 +21,12 @@ export class Slot {
   private readonly context: SlotContext
   private readonly owner: SlotOwner
   private readonly bytes: number
+  private keepsMemory = false
   private lane: InFlight.Lane = "parts"
   private holdsPermit = false
   private holdsMemory = false
   private holdsStart = false
   private counted = false
-  /** Whether memory is held from one attempt to the next, since what it is for cannot be read again. */
-  keepsMemory = false
 
   constructor(context: SlotContext, owner: SlotOwner, bytes: number) {
     this.context = context
@@ -44,30 +43,18 @@ export class Slot {
     return slot
   }
 
-  /** Waits for the permit and then for memory, in this order everywhere: else two could wait for each other. */
+  /** Waits for the memory, which is kept from one attempt to the next: what it is for cannot be read again. */
   readonly reserve: Effect.Effect<void> = Effect.suspend(() => {
-    const { limits, memory } = this.context
-    const permit = this.holdsPermit
-      ? Effect.void
-      : limits.inFlight.take(1, () => this.holdsPermit = true, this.lane)
-    const space = Effect.suspend(() =>
-      this.holdsMemory || this.bytes === 0
-        ? Effect.void
-        : memory.take(this.bytes, () => this.holdsMemory = true, "parts")
-    )
-    return Effect.zipRight(permit, space)
+    this.keepsMemory = true
+    return this.takeMemory
   })
 
-  /** Waits for whatever of it is not held yet: the start last, since that is for now. */
+  /**
+   * Waits for whatever of it is not held yet: for memory before the permit, in this order everywhere, so that whoever
+   * holds a permit waits for nobody; and for the start last, since that is for now.
+   */
   readonly take: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(
-      this.reserve,
-      this.holdsStart
-        ? Effect.void
-        : Effect.map(this.context.limits.rate.take, () => {
-          this.holdsStart = true
-        })
-    )
+    this.takeMemory.pipe(Effect.zipRight(this.takePermit), Effect.zipRight(this.takeStart))
   )
 
   /** From here on the request is in flight. */
@@ -92,6 +79,24 @@ export class Slot {
     this.keepsMemory = false
     this.release()
   }
+
+  private get takeMemory(): Effect.Effect<void> {
+    return this.holdsMemory || this.bytes === 0
+      ? Effect.void
+      : this.context.memory.take(this.bytes, () => this.holdsMemory = true, "parts")
+  }
+
+  private readonly takePermit: Effect.Effect<void> = Effect.suspend(() =>
+    this.holdsPermit
+      ? Effect.void
+      : this.context.limits.inFlight.take(1, () => this.holdsPermit = true, this.lane)
+  )
+
+  private readonly takeStart: Effect.Effect<void> = Effect.suspend(() =>
+    this.holdsStart ? Effect.void : Effect.map(this.context.limits.rate.take, () => {
+      this.holdsStart = true
+    })
+  )
 
   private releaseMemory(): void {
     if (this.holdsMemory) this.context.memory.unsafeRelease(this.bytes, "parts")

@@ -3,6 +3,9 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type * as ByteSource from "../ByteSource.js"
 import type { Algorithm } from "../Checksum.js"
 import { Transient } from "../UploadError.js"
@@ -46,7 +49,8 @@ export class Transfer implements Body.Owner {
   lastByteAt: number
   waits = 0
   private readonly owner: TransferOwner
-  private stall: (() => void) | undefined = undefined
+  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private isStalled = false
 
   constructor(owner: TransferOwner, piece: Piece, checksum: Algorithm | undefined) {
     this.owner = owner
@@ -60,13 +64,29 @@ export class Transfer implements Body.Owner {
     this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 
-  /** Fails when `unsafeStall` is called. */
-  readonly stalled: Effect.Effect<never, Transient> = Effect.async((resume) => {
-    this.stall = () => resume(Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." })))
-  })
+  /**
+   * Makes the request, and fails when `unsafeStall` is called. However it ends, it has ended when this has: a race would
+   * leave the request behind when the fiber is interrupted.
+   */
+  watched<A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E | Transient> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.fork(restore(request)), (fiber) => {
+        this.fiber = fiber
+        return restore(Fiber.await(fiber)).pipe(
+          Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+          Effect.flatMap((exit): Effect.Effect<A, E | Transient> =>
+            this.isStalled && Exit.isInterrupted(exit)
+              ? Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." }))
+              : exit
+          )
+        )
+      })
+    )
+  }
 
   unsafeStall(): void {
-    this.stall?.()
+    this.isStalled = true
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
   onOpen(): void {}

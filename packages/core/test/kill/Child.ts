@@ -42,13 +42,14 @@ const passing = (point: Point): void => {
 const at = (point: Point) => Effect.sync(() => passing(point))
 
 /** Notes that something begins, and how it ends. */
-const noted = (event: Pick<Event, "what" | "key" | "offset" | "size" | "total">) =>
-<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    note({ ...event, phase: "start" })
-    return Effect.onExit(effect, (exit) =>
-      Effect.sync(() => note({ ...event, phase: exit._tag === "Success" ? "end" : "fail" })))
-  })
+const noted =
+  (event: Pick<Event, "what" | "key" | "offset" | "size" | "total">) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => {
+      note({ ...event, phase: "start" })
+      return Effect.onExit(effect, (exit) =>
+        Effect.sync(() => note({ ...event, phase: exit._tag === "Success" ? "end" : "fail" })))
+    })
 
 // -----------------------------------------------------------------------------
 // the destination

@@ -17,14 +17,12 @@ const directory = Effect.acquireRelease(
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
 )
 
-/** Every point at every destination that it is at, and with it what else the seeds say. */
-const scenarios = (["local", "http"] as const).flatMap((kind) =>
-  points.filter((point) => kind === "local" || !localPoints.has(point)).map((point, i) => ({
-    kind,
-    point,
-    seed: i + 1
-  }))
-)
+/** Every point, most of them at both destinations, and with it what else the seeds say. */
+const scenarios = [
+  ...points.map((point) => ({ kind: "local", point } as const)),
+  ...points.filter((point) => !localPoints.has(point) && !/^(begun|abort begun|ending|journal renamed)$/.test(point))
+    .map((point) => ({ kind: "http", point } as const))
+].map((scenario, i) => ({ ...scenario, seed: i + 1 }))
 
 describe("a process that is killed", () => {
   it.scopedLive("is followed by one that ends well: all files equal, nothing orphaned, nothing sent twice", () =>
@@ -47,7 +45,7 @@ describe("a process that is killed", () => {
           fs.rmSync(below, { recursive: true })
           return outcome
         }), { concurrency: 2 })
-      console.log(Summary.render(outcomes, (Date.now() - startedAt) / 1000))
+      process.stdout.write(`${Summary.render(outcomes, (Date.now() - startedAt) / 1000)}\n`)
       assert.deepStrictEqual(
         outcomes.flatMap(({ kind, problems, seed }) => problems.map((problem) => `${kind}, ${seed}: ${problem}`)),
         []

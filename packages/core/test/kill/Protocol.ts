@@ -35,7 +35,12 @@ export const points = [
 export type Point = typeof points[number]
 
 /** Only where what is written to files can be watched. */
-export const localPoints: ReadonlySet<Point> = new Set(["part half written", "put half written", "put written", "swept"])
+export const localPoints: ReadonlySet<Point> = new Set([
+  "part half written",
+  "put half written",
+  "put written",
+  "swept"
+])
 
 export interface Task {
   readonly source: string

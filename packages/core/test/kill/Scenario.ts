@@ -93,7 +93,8 @@ export const run = async (options: Options): Promise<Outcome> => {
     lost.push(...figures.lost.map((one) => ({ ...one, torn })))
     again += figures.again
     torn = false
-    if (ended.signal === "SIGKILL") {
+    if (ended.hung) problems.push(`process ${processes} did not end within a minute: ${JSON.stringify(kill)}`)
+    else if (ended.signal === "SIGKILL") {
       kills.push({
         point: typeof kill === "object" ? kill.point : "any moment",
         inFlight: figures.inFlight,
@@ -108,7 +109,7 @@ export const run = async (options: Options): Promise<Outcome> => {
   try {
     const plan = options.point === undefined ? planned(kind, dice) : needs(options.point)
     for (const [i, point] of plan.entries()) {
-      const named = point === undefined ? undefined : killAt(point, dice)
+      const named = point === undefined ? undefined : killAt(point, dice, options.point === undefined ? Infinity : 2)
       // An upload is aborted where its source has changed.
       const aborts = named?.point === "abort begun" || named?.point === "aborted"
       if (i > 0 && (aborts || dice.chance(0.25))) {
@@ -124,7 +125,9 @@ export const run = async (options: Options): Promise<Outcome> => {
     }
     await once(undefined)
     problems.push(...different(tree, server === undefined ? filesOf(root) : objectsOf(server)))
-    problems.push(...(server?.sessions() ?? []).map(({ bytes, key }) => `a session of ${key} is left with ${bytes} bytes`))
+    problems.push(
+      ...(server?.sessions() ?? []).map(({ bytes, key }) => `a session of ${key} is left with ${bytes} bytes`)
+    )
     problems.push(...journalProblems(journals))
     for (const { ageMillis, bytes, committed, key, torn } of lost) {
       // Who is there over HTTP, with the size that is wanted, could be somebody else: that is sent again as a whole.
@@ -169,9 +172,9 @@ const most: Partial<Record<Point, number>> = {
   "put stored": 5
 }
 
-const killAt = (point: Point, dice: Dice.Dice): Task["kill"] => ({
+const killAt = (point: Point, dice: Dice.Dice, atMost: number): Task["kill"] => ({
   point,
-  occurrence: dice.between(1, most[point] ?? 1),
+  occurrence: dice.between(1, Math.min(atMost, most[point] ?? 1)),
   fraction: dice.fraction()
 })
 
@@ -179,6 +182,8 @@ interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly output: string
+  /** Whether it had to be killed, since it did not end. */
+  readonly hung: boolean
   /** When it was killed, where it was by this process, or else when it ended. */
   readonly at: number
 }
@@ -196,6 +201,7 @@ const start = (
     })
     let output = ""
     let killedAt: number | undefined
+    let isMeant = false
     const kill = (): void => {
       killedAt = Date.now()
       child.kill("SIGKILL")
@@ -204,6 +210,7 @@ const start = (
     const countDown = (): void => {
       if (typeof moment !== "number") return
       clearTimeout(timer)
+      isMeant = true
       timer = setTimeout(kill, moment)
     }
     // The command line does not say when it begins.
@@ -218,8 +225,8 @@ const start = (
     child.once("exit", (code, signal) => {
       clearTimeout(timer)
       const at = killedAt ?? Date.now()
-      if (killedAt !== undefined && typeof moment !== "number") output += "\nIt did not end within a minute."
-      setImmediate(() => resolve({ code, signal, output, at }))
+      const hung = killedAt !== undefined && !isMeant
+      setImmediate(() => resolve({ code, signal, output, hung, at }))
     })
   })
 
@@ -231,7 +238,11 @@ const commandLine = (
   moment: Task["kill"] | number
 ): Promise<Ended> => {
   const program = path.resolve(import.meta.dirname, "../../../cli/dist/bin.js")
-  const flags = [`--part-size=${partSize / KiB}KiB`, `--concurrency=${workers}`, `--part-concurrency=${partConcurrency}`]
+  const flags = [
+    `--part-size=${partSize / KiB}KiB`,
+    `--concurrency=${workers}`,
+    `--part-concurrency=${partConcurrency}`
+  ]
   return start([program, "upload", ...flags, "--on-source-change=retry", source, root], moment, {
     XDG_STATE_HOME: journals
   })

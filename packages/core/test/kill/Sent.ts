@@ -96,7 +96,11 @@ export class Sent {
         if (inOrder && what === "part" && offset + size === total) this.committed.add(key)
       }
     }
-    for (const stretch of mine) stretch.killedAt = endedAt
+    for (const stretch of mine) {
+      stretch.killedAt = endedAt
+      // Its answer was not heard; the server may have taken all of it.
+      if (inOrder && stretch.endedAt === undefined && stretch.to === stretch.total) this.committed.add(stretch.key)
+    }
     // What was sent twice is counted once: from now on it is as this process left it.
     this.before = [...this.before.filter((one) => mine.every((other) => overlap(one, other) === 0)), ...mine]
     const inFlight = mine.filter((one) => one.endedAt === undefined).reduce((sum, one) => sum + one.to - one.from, 0)

@@ -39,7 +39,9 @@ export const render = (outcomes: ReadonlyArray<Outcome>, seconds: number): strin
     `stored and sent again: late        ${kibibytes(late.map(({ bytes }) => bytes))}; oldest ${
       Math.max(0, ...late.map(({ ageMillis }) => ageMillis))
     } ms (at most ${lateMillis})`,
-    `  whole, but nobody had heard      ${kibibytes(lost.filter(({ committed }) => committed).map(({ bytes }) => bytes))}`,
+    `  whole, but nobody had heard      ${
+      kibibytes(lost.filter(({ committed }) => committed).map(({ bytes }) => bytes))
+    }`,
     `  a record was torn for the test   ${
       kibibytes(lost.filter(({ committed, torn }) => !committed && torn).map(({ bytes }) => bytes))
     }`,

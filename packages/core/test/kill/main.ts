@@ -46,11 +46,13 @@ const worker = async (): Promise<void> => {
     const outcome = await Scenario.run({ seed, kind, child, directory, large: { from: 3 << 20, to: 12 << 20 } })
     kills += outcome.kills.length
     outcomes.push(outcome)
-    for (const problem of outcome.problems) console.log(`seed ${seed} (${kind}): ${problem}`)
+    for (const problem of outcome.problems) process.stdout.write(`seed ${seed} (${kind}): ${problem}\n`)
     if (outcome.problems.length > 0) {
-      console.log(`  again: npm run kills -- --kills 1 --parallel 1 --destination ${values.destination} --seed ${seed}`)
+      process.stdout.write(
+        `  again: npm run kills -- --kills 1 --parallel 1 --destination ${values.destination} --seed ${seed}\n`
+      )
     }
-    if (values.keep) console.log(`  kept: ${directory}`)
+    if (values.keep) process.stdout.write(`  kept: ${directory}\n`)
     else fs.rmSync(directory, { recursive: true, force: true })
   }
 }
@@ -58,5 +60,5 @@ const worker = async (): Promise<void> => {
 const startedAt = Date.now()
 await Promise.all(Array.from({ length: Number(values.parallel) }, worker))
 if (!values.keep) fs.rmSync(root, { recursive: true, force: true })
-console.log(Summary.render(outcomes, (Date.now() - startedAt) / 1000))
+process.stdout.write(`${Summary.render(outcomes, (Date.now() - startedAt) / 1000)}\n`)
 process.exitCode = outcomes.some(({ problems }) => problems.length > 0) ? 1 : 0

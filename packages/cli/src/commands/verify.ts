@@ -1,0 +1,119 @@
+/**
+ * `sluice verify <source>... <destination>`: compares what was uploaded with where it came from.
+ */
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import { Destination } from "@sluice/core/Destination"
+import * as MachineNode from "@sluice/core/MachineNode"
+import * as Strategy from "@sluice/core/Strategy"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as CliError from "../CliError.js"
+import * as Display from "../Display.js"
+import * as Extras from "../Extras.js"
+import * as Filter from "../Filter.js"
+import * as layers from "../layers.js"
+import * as ListedSources from "../ListedSources.js"
+import * as options from "../options.js"
+import { Output, writeLines } from "../Output.js"
+import * as Signals from "../Signals.js"
+import * as Sources from "../Sources.js"
+import * as UploadRequest from "../UploadRequest.js"
+import * as Verdict from "../Verdict.js"
+import * as Verification from "../Verification.js"
+
+const paths = Args.text({ name: "source" }).pipe(
+  Args.withDescription("Files and directories as they were uploaded, and last the destination."),
+  Args.repeated
+)
+
+export const verify = Command.make(
+  "verify",
+  { paths, ...options.verify },
+  ({ paths, ...flags }) =>
+    Effect.gen(function*() {
+      const machine = yield* MachineNode.machine
+      const asked = yield* Either.mapLeft(requestOf(paths, flags), CliError.usage)
+      const { filesFrom, filter, target } = asked
+      const settings = { filter, followSymlinks: flags.followSymlinks }
+      const sources = filesFrom === undefined
+        ? yield* Sources.fromPaths(asked.sources, settings)
+        : yield* ListedSources.fromFile(filesFrom, asked.sources[0], settings)
+      const isExtra = flags.ignoreExtra || filesFrom !== undefined
+        ? undefined
+        : yield* Extras.among(asked.sources, settings)
+      const chosen = Option.getOrElse(flags.concurrency, () => "auto" as const)
+      const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
+      yield* compare(sources, { ...flags, isExtra, concurrency }).pipe(
+        Effect.provide(layers.layerReadOnly(target, { connections: concurrency }))
+      )
+    }).pipe(Effect.scoped)
+).pipe(
+  Command.withDescription("Compares files and directories with what a destination has of them.")
+)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Flags = Command.Command.ParseConfig<typeof options.verify>
+
+const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
+  Either.gen(function*() {
+    const { destination, filesFrom, sources } = yield* UploadRequest.split(paths, flags)
+    if (sources.includes("-")) {
+      return yield* Either.left("Standard input (-) cannot be compared. Keep what was uploaded in a file.")
+    }
+    const target = yield* layers.parseTarget(destination)
+    if (target._tag === "Simulated") {
+      return yield* Either.left("sim: stores nothing: there is nothing to compare with.")
+    }
+    return { sources, filesFrom, target, filter: yield* Filter.make(flags) }
+  })
+
+/** Compares, shows how it goes, and tells the end. */
+const compare = (
+  sources: Sources.Sources,
+  flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency">
+) =>
+  Effect.gen(function*() {
+    const { stderr, stdout } = yield* Output
+    const destination = yield* Destination
+    if (!Verification.isPossible(destination)) {
+      return yield* CliError.destinationUnusable(
+        `What is at ${destination.name} cannot be compared: this kind of destination can neither tell of its files nor ` +
+          "be read."
+      )
+    }
+    const findings = new Verdict.Findings()
+    const comparison = yield* Verification.make({
+      items: sources.items,
+      destination,
+      concurrency: flags.concurrency,
+      isExtra: flags.isExtra,
+      onFinding: (finding) => {
+        findings.add(finding)
+        return flags.json ? stdout.write(`${JSON.stringify(finding)}\n`) : Effect.void
+      }
+    })
+    const words = { failed: "not the same" }
+    const display = flags.quiet || (flags.json && stdout.isTerminal)
+      ? Display.quiet(stderr)
+      : stderr.isTerminal
+      ? Display.live(stderr, words)
+      : Display.plain(stderr, words)
+    const received = yield* Signals.listen
+    yield* Effect.scoped(Effect.zipRight(
+      display.show(comparison),
+      Effect.raceFirst(comparison.run, received.take)
+    ))
+    const report = yield* comparison.report
+    const failure = findings.failureOf(report)
+    if (!flags.quiet || failure !== undefined) {
+      const extrasIgnored = flags.ignoreExtra
+      yield* writeLines(stderr, findings.summary(report, { style: stderr.style, extrasIgnored }))
+    }
+    if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
+    if (failure !== undefined) return yield* failure
+  }).pipe(Effect.scoped)

@@ -1,0 +1,135 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as FileServer from "./FileServer.js"
+import * as Sluice from "./Sluice.js"
+import * as TemporaryDirectory from "./TemporaryDirectory.js"
+
+const tree = { "a.txt": "aaaa", "sub/b.txt": "bbbb", "sub/c.txt": "cccc", "empty": "" }
+
+const counts = (text: string) => Sluice.jsonLines(text).at(-1)?.["files"]
+
+describe("sluice verify", { timeout: 60_000 }, () => {
+  it.scopedLive("is well when all is the same", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ ...tree })
+      const to = yield* TemporaryDirectory.withFiles({ ...tree })
+      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", root, to])
+      assert.deepStrictEqual([exitCode, stdout], [0, ""])
+      assert.match(stderr, /^Verified: 4 files the same, 12 B compared in .*\.\n$/)
+      const quiet = yield* Sluice.run(["verify", root, to, "--quiet", "--concurrency", "1"])
+      assert.deepStrictEqual([quiet.exitCode, quiet.stdout, quiet.stderr], [0, "", ""])
+    }))
+
+  it.scopedLive("tells what is missing, different and extra", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ ...tree })
+      const to = yield* TemporaryDirectory.withFiles({ "a.txt": "aaaA", "sub/b.txt": "bbb", empty: "", "x/extra": "x" })
+      const before = TemporaryDirectory.read(to)
+      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", root, to, "--json"])
+      assert.strictEqual(exitCode, 1)
+      assert.include(
+        stderr,
+        "Missing at the destination, 1 file:\n  sub/c.txt\n" +
+          "Different at the destination, 2 files:\n  a.txt: the content differs\n  sub/b.txt: 4 B here, 3 B there\n" +
+          "Only at the destination, 1 file:\n  x/extra\n"
+      )
+      assert.deepStrictEqual(counts(stdout), {
+        total: 4,
+        same: 1,
+        missing: 1,
+        different: 2,
+        extra: 1,
+        unreadable: 0,
+        skipped: 0
+      })
+      assert.deepStrictEqual(TemporaryDirectory.read(to), before)
+      const filtered = yield* Sluice.run(["verify", root, to, "--include", "empty"])
+      assert.strictEqual(filtered.exitCode, 0)
+      const ignoring = yield* Sluice.run([
+        "verify",
+        root,
+        to,
+        "--include",
+        "empty",
+        "--include",
+        "x/*",
+        "--ignore-extra"
+      ])
+      assert.strictEqual(ignoring.exitCode, 0)
+      assert.strictEqual((yield* Sluice.run(["verify", root, to, "--include", "x/*"])).exitCode, 1)
+    }))
+
+  it.scopedLive("lists only the first of many", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles(
+        Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}`, ""]))
+      )
+      const to = yield* TemporaryDirectory.make
+      const { stderr } = yield* Sluice.run(["verify", root, to])
+      assert.match(stderr, /Missing at the destination, 60 files:\n( {2}\d+\n){20} {2}and 40 more\.\n/)
+    }))
+
+  it.scopedLive("takes lists and single files, and looks for nothing extra then", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ ...tree, list: "a.txt\nsub/b.txt\n" })
+      const to = yield* TemporaryDirectory.withFiles({ ...tree, extra: "" })
+      const listed = yield* Sluice.run(["verify", "--files-from", "list", ".", to, "--json"], { cwd: root })
+      assert.strictEqual(listed.exitCode, 0)
+      assert.deepInclude(counts(listed.stdout), { total: 2, same: 2 })
+      const single = yield* Sluice.run(["verify", "a.txt", to], { cwd: root })
+      assert.strictEqual(single.exitCode, 0)
+      assert.include(single.stderr, "Extra files were not looked for")
+    }))
+
+  it.scopedLive("compares with a server, by reading it, with credentials from the environment", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ ...tree, "ünï cödé.txt": "ü" })
+      const server = yield* FileServer.start()
+      const env = { SLUICE_HTTP_TOKEN: "canary" }
+      assert.strictEqual((yield* Sluice.run(["upload", root, server.url], { env })).exitCode, 0)
+      const well = yield* Sluice.run(["verify", root, server.url], { env })
+      assert.strictEqual(well.exitCode, 0)
+      assert.include(well.stderr, "This destination cannot list what it has: extra files were not looked for.")
+      server.stored.set("a.txt", { headers: {}, body: "aaaA" })
+      server.stored.delete("empty")
+      const { exitCode, stderr } = yield* Sluice.run(["verify", root, server.url], { env })
+      assert.strictEqual(exitCode, 1)
+      assert.include(stderr, "  empty\n")
+      assert.include(stderr, "  a.txt: the content differs\n")
+      assert.notInclude(stderr, "canary")
+    }))
+
+  it.scopedLive("has an exit code for each way of ending, and makes nothing", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", file: "" })
+      const closed = yield* FileServer.start({ answer: () => 403 })
+      const ended = (...args: ReadonlyArray<string>) =>
+        Effect.map(Sluice.run(["verify", ...args], { cwd: root }), ({ exitCode, stderr }) => [exitCode, stderr])
+      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope is not there.\n"])
+      assert.deepStrictEqual(yield* ended("src", "to"), [4, "sluice: The destination to is not there.\n"])
+      assert.deepStrictEqual(yield* ended("src", "file"), [4, "sluice: The destination file is not a directory.\n"])
+      assert.isFalse(fs.existsSync(`${root}/to`))
+      assert.deepStrictEqual(yield* ended("src", "sim:"), [
+        2,
+        "sluice: sim: stores nothing: there is nothing to compare with.\nTry sluice verify --help.\n"
+      ])
+      assert.strictEqual((yield* ended("-", "to"))[0], 2)
+      assert.strictEqual((yield* ended("src"))[0], 2)
+      const [refused, said] = yield* ended("src", closed.url)
+      assert.strictEqual(refused, 4)
+      assert.include(said, "Could not compare 1 file:\n  a.txt: ")
+    }))
+
+  it.scopedLive("stops when it is told to, and tells what it did", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ ...tree })
+      const server = yield* FileServer.start({ held: true })
+      const sluice = yield* Sluice.start(["verify", root, server.url])
+      yield* server.hasReceived(2)
+      yield* sluice.kill("SIGINT")
+      const { exitCode, stderr } = yield* sluice.ended
+      assert.strictEqual(exitCode, 130)
+      assert.include(stderr, "Interrupted: what is not told of was not compared.")
+    }))
+})
