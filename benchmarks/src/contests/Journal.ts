@@ -1,7 +1,7 @@
 /**
  * `journal`: what it costs to write down, file by file, what is done.
  */
-import { NodeContext } from "@effect/platform-node"
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as ByteSource from "@sluice/core/ByteSource"
 import type * as Destination from "@sluice/core/Destination"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"

@@ -1,7 +1,7 @@
 /**
  * `memory`: whether the bytes in memory stay within the budget, whatever the concurrency and the sizes.
  */
-import { NodeContext } from "@effect/platform-node"
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import type * as Destination from "@sluice/core/Destination"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as Strategy from "@sluice/core/Strategy"

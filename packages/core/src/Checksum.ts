@@ -271,7 +271,8 @@ const crcFold = (algorithm: Combinable, step: Crc.Step): Fold => {
   return fold(
     algorithm,
     (bytes) => {
-      register = step(bytes, register)
+      // Of an empty array that has no memory of its own, zlib would begin anew.
+      if (bytes.length > 0) register = step(bytes, register)
     },
     () => Crc.toDigest(Crc.crcs[algorithm].field, Crc.add(register, Crc.ones))
   )

@@ -448,22 +448,24 @@ class Flow {
           slot
         })
         : Pieces.planned(PartRecords.missing(plan, stored), { plan, source, fingerprint, slot })
-      const options = { multipart, session, resumed, total: plan?.size, contentType }
+      const options = { multipart, session, total: plan?.size, contentType }
+      const goesOnAt = resumed ? stored.size + 1 : undefined
       const sendNext = Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(
           restore(pieces.next),
           Option.match({
             onNone: () => Effect.succeed(false),
             onSome: ({ piece, slot }) =>
-              restore(sendPart(context, this.owner, { ...options, piece, slot })).pipe(
-                Effect.map((part) => {
-                  stored.set(part.number, part)
-                  context.journal?.partStored(session.key, part)
-                  return true
-                }),
-                // Even where an interruption comes before the first step, nothing that the piece holds is lost.
-                Effect.ensuring(Effect.sync(() => slot.close()))
-              )
+              restore(sendPart(context, this.owner, { ...options, goesOn: piece.number === goesOnAt, piece, slot }))
+                .pipe(
+                  Effect.map((part) => {
+                    stored.set(part.number, part)
+                    context.journal?.partStored(session.key, part)
+                    return true
+                  }),
+                  // Even where an interruption comes before the first step, nothing that the piece holds is lost.
+                  Effect.ensuring(Effect.sync(() => slot.close()))
+                )
           })
         )
       )

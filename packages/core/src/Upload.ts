@@ -399,8 +399,7 @@ const begin = (context: Context, upload: Upload, now: number): Effect.Effect<voi
   upload.lastByteAt = now
   upload.handedOut = 0
   upload.resumedBytes = 0
-  // What goes up in parts is watched part by part.
-  upload.waits = upload.large ? 1 : 0
+  upload.waits = 0
   upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
@@ -597,7 +596,7 @@ const reasonToRetry = (upload: Upload, error: UploadError): UploadError | undefi
     return new Transient({ reason: "Unavailable", detail: error.detail })
   }
   // The requests of what goes up in parts have had attempts of their own.
-  return upload.large && (error._tag === "Transient" || error._tag === "Throttled") ? undefined : error
+  return upload.large && error._tag !== "SessionGone" ? undefined : error
 }
 
 /** Takes the source as it is now. Where that cannot be had, the next attempt takes its fingerprint anew. */

@@ -123,7 +123,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       limits,
       retry,
       budget: RetryPolicy.makeBudget(retry),
-      memory: InFlight.make(ByteSize.decode(options.memory ?? defaults.memory)),
+      memory: InFlight.make(Math.max(1, ByteSize.decode(options.memory ?? defaults.memory))),
       parts: {
         threshold: ByteSize.decode(options.multipartThreshold ?? defaults.multipartThreshold),
         partSize: ByteSize.decode(options.partSize ?? defaults.partSize),

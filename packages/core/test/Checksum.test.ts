@@ -147,6 +147,18 @@ describe("Checksum.make", () => {
   })
 })
 
+describe("an empty block", () => {
+  it("changes nothing, wherever it comes", () => {
+    for (const algorithm of Checksum.algorithms) {
+      for (const make of [Checksum.make, Checksum.makePortable]) {
+        const fold = make(algorithm)
+        for (const block of ["", "some", "", " bytes", ""]) fold.update(block === "" ? new Uint8Array(0) : text(block))
+        assert.deepStrictEqual(fold.checksum(), Checksum.of(algorithm, text("some bytes")), algorithm)
+      }
+    }
+  })
+})
+
 describe("S3's own vectors", () => {
   // Three parts of 5 MiB; ceph/s3-tests, test_multipart_use_cksum_helper_*.
   const bodies = ["A", "B", "C"].map((letter) => zeros(5 * 1024 ** 2).fill(letter.charCodeAt(0)))

@@ -29,8 +29,12 @@ describe("interrupted at any step of any fiber, not only where something waits,"
             steps += 1
             if (steps === step) Deferred.unsafeDone(strike, Exit.void)
           }
-        }).pipe(Effect.tapErrorCause(() => Effect.sync(() => console.log(name, steps, recording.history.map((e) => e.join(" ")).join("\n")))))
-        for (const ends of recording.ends.values()) assert.strictEqual(ends.length, 1, name)
+        }).pipe(Effect.tapErrorCause(() =>
+          Effect.sync(() => console.log(name, steps, recording.history.map((e) => e.join(" ")).join("\n")))
+        ))
+        for (const ends of recording.ends.values()) {
+          assert.strictEqual(ends.length, 1, name)
+        }
         assert.strictEqual(recording.sessions.size, 0, name)
         for (const result of outcome.results) {
           if (result._tag === "Uploaded" && result.file.key !== "v") {

@@ -96,46 +96,48 @@ export const make = (options: Options = {}): PartsRecording => {
     size: number,
     act: (fault: Fault | undefined) => Effect.Effect<A, UploadError.UploadError>
   ): Effect.Effect<A, UploadError.UploadError> =>
-    Clock.clockWith((clock) => {
-      const name = `${verb} ${key}${number === undefined ? "" : ` ${number}`}`
-      const note = (event: string) => {
-        history.push([clock.unsafeCurrentTimeMillis(), event])
-      }
-      const attempt = (asked.get(name) ?? 0) + 1
-      asked.set(name, attempt)
-      requests.inFlight += 1
-      requests.peak = Math.max(requests.peak, requests.inFlight)
-      requests.bytes += size
-      requests.peakBytes = Math.max(requests.peakBytes, requests.bytes)
-      note(name)
-      const millis = (options.latency ?? (() => 10))({ verb, key, number, attempt })
-      const fault = options.fault?.({ verb, key, number, attempt })
-      const half = Effect.sleep(millis / 2)
-      const answered = Effect.gen(function*() {
-        yield* half
-        if (fault?._tag === "Hangs") return yield* Effect.zipRight(Effect.sleep("1 hour"), Effect.fail(broken))
-        if (fault?._tag === "Dies") return yield* Effect.die(new Error("The driver has a bug."))
-        if (fault?._tag === "Refused") return yield* Effect.fail(fault.error)
-        if (fault?._tag === "Late") {
-          yield* Effect.forkDaemon(Effect.zipRight(Effect.sleep(fault.millis), Effect.ignore(act(undefined))))
-          return yield* Effect.zipRight(Effect.sleep("1 hour"), Effect.fail(broken))
+    Clock.clockWith((clock) =>
+      Effect.uninterruptibleMask((restore) => {
+        const name = `${verb} ${key}${number === undefined ? "" : ` ${number}`}`
+        const note = (event: string) => {
+          history.push([clock.unsafeCurrentTimeMillis(), event])
         }
-        const value = yield* act(fault)
-        yield* half
-        return fault?._tag === "AnswerLost" ? yield* Effect.fail(fault.error) : value
+        const attempt = (asked.get(name) ?? 0) + 1
+        asked.set(name, attempt)
+        requests.inFlight += 1
+        requests.peak = Math.max(requests.peak, requests.inFlight)
+        requests.bytes += size
+        requests.peakBytes = Math.max(requests.peakBytes, requests.bytes)
+        note(name)
+        const millis = (options.latency ?? (() => 10))({ verb, key, number, attempt })
+        const fault = options.fault?.({ verb, key, number, attempt })
+        const half = Effect.sleep(millis / 2)
+        const answered = Effect.gen(function*() {
+          yield* half
+          if (fault?._tag === "Hangs") return yield* Effect.zipRight(Effect.sleep("1 hour"), Effect.fail(broken))
+          if (fault?._tag === "Dies") return yield* Effect.die(new Error("The driver has a bug."))
+          if (fault?._tag === "Refused") return yield* Effect.fail(fault.error)
+          if (fault?._tag === "Late") {
+            yield* Effect.forkDaemon(Effect.zipRight(Effect.sleep(fault.millis), Effect.ignore(act(undefined))))
+            return yield* Effect.zipRight(Effect.sleep("1 hour"), Effect.fail(broken))
+          }
+          const value = yield* act(fault)
+          yield* half
+          return fault?._tag === "AnswerLost" ? yield* Effect.fail(fault.error) : value
+        })
+        return Effect.onExit(restore(answered), (exit) =>
+          Effect.sync(() => {
+            requests.inFlight -= 1
+            requests.bytes -= size
+            if (Exit.isSuccess(exit)) return
+            note(`${name}: ${
+              Cause.isInterrupted(exit.cause)
+                ? "interrupted"
+                : Option.match(Cause.failureOption(exit.cause), { onNone: () => "died", onSome: ({ _tag }) => _tag })
+            }`)
+          }))
       })
-      return Effect.onExit(answered, (exit) =>
-        Effect.sync(() => {
-          requests.inFlight -= 1
-          requests.bytes -= size
-          if (Exit.isSuccess(exit)) return
-          note(`${name}: ${
-            Cause.isInterrupted(exit.cause)
-              ? "interrupted"
-              : Option.match(Cause.failureOption(exit.cause), { onNone: () => "died", onSome: ({ _tag }) => _tag })
-          }`)
-        }))
-    })
+    )
 
   const gone = new UploadError.SessionGone({ detail: "There is no such session." })
   const sessionOf = (uploadId: string) =>
