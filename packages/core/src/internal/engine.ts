@@ -3,10 +3,6 @@
  *
  * The leader pulls one file, takes a permit and a start for it, hands the lead on and uploads. A worker that ends its
  * file stands by for the lead again. Nothing here knows how a file gets uploaded: that is `Upload`.
- *
- * Only so many large files are on their way at once as it takes to use all permits, and one more; those that the list
- * has beyond that are set aside while small ones go on, and a worker that ends a large file goes on with the next of
- * them. So neither kind waits for the other.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -17,7 +13,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
-import * as MultipartUpload from "../MultipartUpload.js"
 import * as Upload from "../Upload.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -26,7 +21,9 @@ import type { UploadFile } from "../UploadFile.js"
 import * as UploadList from "../UploadList.js"
 import type { UploadReport } from "../UploadReport.js"
 import type { Account } from "./account.js"
+import * as Attempts from "./attempts.js"
 import * as FileList from "./fileList.js"
+import { LargeFiles } from "./largeFiles.js"
 import { Worker } from "./worker.js"
 import type { Crew } from "./worker.js"
 
@@ -57,9 +54,6 @@ const maxStandby = 64
 /** How many results may wait to be told before no further files are taken: a slow reader slows the run. */
 const maxTellings = 64
 
-/** How many large files may be set aside before the list has to wait. */
-const maxSetAside = 1_000
-
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
 
@@ -84,10 +78,7 @@ export class Engine implements Crew {
   private readonly gate = Effect.unsafeMakeLatch(true)
   private readonly workers = new Set<Worker>()
   private readonly deferred: Array<{ readonly upload: Upload.Upload; readonly error: UploadError }> = []
-  /** The large files that are on their way, and those that have to wait for them. */
-  private readonly large = new Set<Upload.Upload>()
-  private readonly setAside: Array<Upload.Upload> = []
-  private readonly roomForLarge = Effect.unsafeMakeLatch(true)
+  private readonly largeFiles: LargeFiles
   private list: List = emptyList
   private state: State
   private ended = false
@@ -103,6 +94,7 @@ export class Engine implements Crew {
     this.clock = options.clock
     this.account = options.account
     this.context = options.context
+    this.largeFiles = new LargeFiles(options.context)
     this.onInterrupt = options.onInterrupt
     this.onSourceChange = options.onSourceChange
     this.state = options.paused ? "Paused" : "Running"
@@ -136,7 +128,7 @@ export class Engine implements Crew {
       yield* this.runRound(list)
       yield* list.close
       if (!this.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound())
-      for (const upload of this.setAside.splice(0)) this.putBack(upload)
+      for (const upload of this.largeFiles.takeAll()) this.putBack(upload)
       for (const { error, upload } of this.deferred) yield* this.account.failed(upload, error)
       if (this.defect !== undefined) yield* this.defect
     })
@@ -155,7 +147,7 @@ export class Engine implements Crew {
   private secondRound(): List {
     const unsafePull = () => {
       const failed = this.deferred.shift()
-      return failed === undefined ? FileList.end : Upload.nextRound(failed.upload, failed.error)
+      return failed === undefined ? FileList.end : Attempts.nextRound(failed.upload, failed.error)
     }
     return {
       unsafePull,
@@ -189,46 +181,14 @@ export class Engine implements Crew {
   /** The uploader's limits may have grown. */
   limitsChanged(): void {
     this.moveGate()
-    this.roomForLarge.unsafeOpen()
+    this.largeFiles.limitChanged()
     this.callLeader()
-  }
-
-  /** How many large files may be on their way at once. */
-  private get largeLimit(): number {
-    const { limit } = this.context.limits.inFlight
-    if (limit === Infinity) return Infinity
-    return Math.ceil(limit / Math.min(limit, MultipartUpload.partsAtOnce(this.context))) + 1
-  }
-
-  /** Lets a large file be on its way, if there is room. */
-  private seat(upload: Upload.Upload): boolean {
-    if (!upload.large || this.large.has(upload)) return true
-    if (this.large.size >= this.largeLimit) {
-      this.roomForLarge.unsafeClose()
-      return false
-    }
-    this.large.add(upload)
-    return true
-  }
-
-  private unseat(upload: Upload.Upload): void {
-    if (this.large.delete(upload)) this.roomForLarge.unsafeOpen()
-  }
-
-  private get canResume(): boolean {
-    return this.setAside.length > 0 && this.large.size < this.largeLimit
-  }
-
-  /** The next of the large files that were set aside, if there is room for it. */
-  private unsafeResume(): Upload.Upload | undefined {
-    return this.canResume ? this.setAside.shift() : undefined
   }
 
   /** Takes an item for a worker; not a large file that there is no room for, which waits its turn elsewhere. */
   private take(worker: Worker, item: UploadFile | Upload.Upload): boolean {
     const upload = worker.take(item)
-    if (this.seat(upload) || this.setAside.length >= maxSetAside) return true
-    this.setAside.push(upload)
+    if (this.largeFiles.seat(upload) || !this.largeFiles.setAside(upload)) return true
     worker.upload = undefined
     return false
   }
@@ -276,7 +236,7 @@ export class Engine implements Crew {
   /** Sees to it that somebody stands by, for when there may be room for more. */
   private callLeader(): void {
     if (this.workers.size === 0 || this.stopping) return
-    if (this.canResume || (this.standby === 0 && this.list.mayHaveMore())) this.fork()
+    if (this.largeFiles.canResume || (this.standby === 0 && this.list.mayHaveMore())) this.fork()
   }
 
   steps(worker: Worker): Effect.Effect<void> {
@@ -292,7 +252,7 @@ export class Engine implements Crew {
     if (worker.ready && worker.upload !== undefined) return this.begin(worker, worker.upload)
     worker.upload = undefined
     if (this.stopping) return Effect.void
-    const resumed = this.unsafeResume()
+    const resumed = this.largeFiles.unsafeResume()
     if (resumed !== undefined) {
       this.take(worker, resumed)
       this.standsNoMore(worker)
@@ -310,7 +270,7 @@ export class Engine implements Crew {
     worker.ready = false
     if (this.hasRoom) this.callLeader()
     this.handOver(worker)
-    return Upload.run(this.context, upload)
+    return Attempts.run(this.context, upload)
   }
 
   private leads(worker: Worker): void {
@@ -338,7 +298,7 @@ export class Engine implements Crew {
    */
   private get hasRoom(): boolean {
     const { inFlight } = this.context.limits
-    return inFlight.taken < inFlight.limit || this.large.size > 0 || this.context.runs.size > 1
+    return inFlight.taken < inFlight.limit || this.largeFiles.onTheirWay > 0 || this.context.runs.size > 1
   }
 
   /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
@@ -350,8 +310,8 @@ export class Engine implements Crew {
       worker.decided = item
       return false
     }
-    return this.take(worker, item) && worker.upload !== undefined && this.seat(worker.upload) &&
-      Upload.unsafeReady(this.context, worker.upload)
+    return this.take(worker, item) && worker.upload !== undefined && this.largeFiles.seat(worker.upload) &&
+      Attempts.unsafeReady(this.context, worker.upload)
   }
 
   /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left, or none is wanted. */
@@ -364,20 +324,20 @@ export class Engine implements Crew {
       }
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
-        const ready = this.stopping ? FileList.end : this.unsafeResume() ?? this.list.unsafePull()
+        const ready = this.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
         const item = ready === FileList.pending ? yield* this.list.pull : ready
         if (item === FileList.end) return Effect.void
         if (isUpload(item)) this.take(worker, item)
         else yield* this.account.finished(item)
       }
       const { upload } = worker
-      while (!this.seat(upload)) yield* this.roomForLarge.await
+      while (!this.largeFiles.seat(upload)) yield* this.largeFiles.room
       while (!worker.ready) {
-        yield* Upload.ready(this.context, upload)
+        yield* Attempts.ready(this.context, upload)
         if (this.gateOpen && !this.stopping) {
           worker.ready = true
         } else {
-          Upload.abandon(this.context, upload)
+          Attempts.abandon(this.context, upload)
           yield* this.gate.await
           if (this.stopping) {
             this.putBack(upload)
@@ -391,7 +351,7 @@ export class Engine implements Crew {
 
   /** A file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
-    this.unseat(upload)
+    this.largeFiles.unseat(upload)
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
   }
 
@@ -432,23 +392,23 @@ export class Engine implements Crew {
     return Effect.suspend(() => {
       const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
       if (upload !== undefined && upload.stored !== undefined) {
-        this.unseat(upload)
-        Upload.acknowledge(this.context, upload)
+        this.largeFiles.unseat(upload)
+        Attempts.acknowledge(this.context, upload)
         const told = this.account.uploaded(upload, upload.stored)
         return Cause.isInterruptedOnly(exit.cause) ? told : Effect.zipRight(told, this.die(exit.cause))
       }
       if (!Cause.isInterruptedOnly(exit.cause)) {
-        if (upload !== undefined) Upload.abandon(this.context, upload)
+        if (upload !== undefined) Attempts.abandon(this.context, upload)
         return this.die(exit.cause)
       }
       if (this.state !== "Interrupting") {
         if (upload === undefined) this.fork()
-        else this.fork(upload, Upload.failed(this.context, upload, this.stalled()))
+        else this.fork(upload, Attempts.failed(this.context, upload, this.stalled()))
         return Effect.void
       }
       if (upload === undefined) return Effect.void
-      this.unseat(upload)
-      Upload.abandon(this.context, upload)
+      this.largeFiles.unseat(upload)
+      Attempts.abandon(this.context, upload)
       if (upload.attempt > upload.roundStart) return this.account.interrupted(upload)
       this.putBack(upload)
       return Effect.void
@@ -509,7 +469,7 @@ export class Engine implements Crew {
   }
 
   settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
-    this.unseat(upload)
+    this.largeFiles.unseat(upload)
     if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
     if (outcome._tag === "Skipped") return this.account.skipped(upload, outcome.reason, outcome.uploadedBefore)
     if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {

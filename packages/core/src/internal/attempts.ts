@@ -1,0 +1,364 @@
+/**
+ * The way of one file through its attempts: what it waits for, what it does, and what becomes of it.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as ByteSize from "../ByteSize.js"
+import * as ByteSource from "../ByteSource.js"
+import type * as Destination from "../Destination.js"
+import type * as Limits from "../Limits.js"
+import * as MultipartUpload from "../MultipartUpload.js"
+import * as ObjectKey from "../ObjectKey.js"
+import * as RetryPolicy from "../RetryPolicy.js"
+import type * as Upload from "../Upload.js"
+import { IntegrityMismatch, isRetryable, Rejected, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as Body from "./body.js"
+import * as MultipartFlow from "./multipartFlow.js"
+import * as PartRecords from "./partRecords.js"
+import { unexpected } from "./requests.js"
+
+/** How much memory an attempt of a whole file takes, in bytes. */
+export const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
+  large ? 0 : capabilities.wholeBodies === true && size !== undefined ? size : Body.buffered(size)
+
+/**
+ * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
+ * taken a permit and a start for it; afterwards the permit is given back.
+ */
+export const run = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
+  const { observer } = upload
+  const now = observer.clock.unsafeCurrentTimeMillis()
+  if (upload.attempt === 0) {
+    upload.startedAt = now
+    const error = refusal(context, upload)
+    if (error !== undefined) {
+      endAttempt(context, upload, "Failed")
+      return observer.settled(upload, { _tag: "Failed", error, again: false })
+    }
+    if (upload.roundStart === 0 && wasFinished(context, upload)) return skipIfThere(context, upload)
+  }
+  return begin(context, upload, now)
+}
+
+const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Effect.Effect<void> => {
+  const { observer } = upload
+  upload.attempt += 1
+  upload.attemptStartedAt = now
+  upload.lastByteAt = now
+  upload.handedOut = 0
+  upload.resumedBytes = 0
+  upload.waits = 0
+  upload.bodyEnded = false
+  upload.sourceError = undefined
+  upload.state = "Attempt"
+  // Suspended, so that what an attempt is made of is not held while it waits.
+  const settled = Effect.matchCauseEffect(Effect.suspend(() => attempt(context, upload)), {
+    onSuccess: (stored) => succeeded(context, upload, stored),
+    onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
+  })
+  const announced = observer.attemptStarted(upload)
+  if (announced === Effect.void) return settled
+  // Whoever is told of the attempt may be slow: that is no stall.
+  upload.onWait()
+  return Effect.flatMap(announced, () => {
+    upload.onGo()
+    return settled
+  })
+}
+
+/** Goes on after a failed attempt: waits and tries again, or fails for good. */
+export const failed = (context: Upload.Context, upload: Upload.Upload, error: UploadError): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { observer } = upload
+    endAttempt(context, upload, error._tag === "Throttled" ? "Throttled" : "Failed")
+    const now = observer.clock.unsafeCurrentTimeMillis()
+    if (error._tag === "SourceChanged" && observer.onSourceChange !== "fail") {
+      if (observer.onSourceChange === "skip") {
+        return observer.settled(upload, { _tag: "Skipped", reason: changed, uploadedBefore: false })
+      }
+      yield* lookAgain(context, upload)
+    }
+    const readable = upload.source.reopenable || !upload.opened
+    const reason = readable ? reasonToRetry(upload, error) : undefined
+    upload.driver ??= RetryPolicy.makeDriver(context.retry)
+    const delay = reason === undefined ? Option.none() : yield* upload.driver.next(now, reason)
+    if (Option.isNone(delay) || !context.budget.unsafeTake()) {
+      const again = readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
+      return observer.settled(upload, { _tag: "Failed", error, again })
+    }
+    upload.state = "Backoff"
+    yield* observer.backoff(upload, delay.value, error)
+    yield* observer.clock.sleep(Duration.millis(delay.value))
+    yield* ready(context, upload)
+    endBackoff(upload)
+    return run(context, upload)
+    // What follows goes on from here, not inside: this frame is not to wait on the stack for it.
+  }).pipe(Effect.flatten)
+
+/**
+ * Waits for what an attempt needs and the upload does not hold yet: memory, then a permit, then a start. Whoever holds
+ * a permit never waits for memory.
+ */
+export const ready = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const memory = memoryOf(context, upload)
+    const permit = upload.holdsPermit
+      ? Effect.void
+      : context.limits.inFlight.take(1, () => upload.holdsPermit = true)
+    const space = memory === upload.heldMemory
+      ? Effect.void
+      : context.memory.take(memory, () => upload.heldMemory = memory)
+    return space.pipe(Effect.zipRight(permit), Effect.zipRight(context.limits.rate.take))
+  })
+
+/** Takes all of that now and answers `true`, or answers `false`. What was taken until then stays taken. */
+export const unsafeReady = (context: Upload.Context, upload: Upload.Upload): boolean => {
+  const memory = memoryOf(context, upload)
+  if (memory > 0 && !context.memory.unsafeTake(memory)) return false
+  upload.heldMemory = memory
+  if (!context.limits.inFlight.unsafeTake(1)) return false
+  upload.holdsPermit = true
+  return context.limits.rate.unsafeTake(upload.clock)
+}
+
+/**
+ * Leaves an upload where it stands, after an interruption: ends its attempt or its backoff and gives its permit back.
+ */
+export const abandon = (context: Upload.Context, upload: Upload.Upload): void => {
+  endAttempt(context, upload, "Failed")
+  endBackoff(upload)
+}
+
+/** Ends an attempt that stored the file. */
+export const acknowledge = (context: Upload.Context, upload: Upload.Upload): void => {
+  const { file: { key }, fingerprint, handedOut, large } = upload
+  endAttempt(context, upload, "Succeeded")
+  // What went up in parts was noted when it was completed.
+  if (!large && fingerprint !== undefined) context.journal?.finished({ key, size: handedOut, fingerprint })
+}
+
+/** Begins another round of attempts for a file whose round failed with `lastError`. */
+export const nextRound = (upload: Upload.Upload, lastError: UploadError): Upload.Upload => {
+  upload.roundStart = upload.attempt
+  upload.state = "Idle"
+  upload.lastError = lastError
+  upload.driver = undefined
+  return upload
+}
+
+/** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
+const maxBuffered = 8 * 1024 * 1024
+
+const changed = "It changed while it was uploaded."
+
+const finishedBefore = "It was uploaded before the last run was interrupted."
+
+/** How long the look at a file that was finished before may take, in milliseconds. */
+const lookMillis = 30_000
+
+const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): Effect.Effect<void> => {
+  const { handedOut, large, size } = upload
+  if (!large) {
+    if (size === undefined ? !upload.bodyEnded : handedOut !== size) {
+      return failed(context, upload, answeredEarly(size, handedOut))
+    }
+    const problem = PartRecords.mismatch(stored, handedOut, handedOut, upload.body?.checksum)
+    if (problem !== undefined) return failed(context, upload, problem)
+    context.budget.unsafeRefund(upload.attempt - 1)
+  }
+  acknowledge(context, upload)
+  const checksum = stored.checksum ?? upload.body?.checksum
+  return upload.observer.settled(upload, {
+    _tag: "Stored",
+    stored: checksum === undefined ? stored : { ...stored, checksum }
+  })
+}
+
+const endAttempt = (context: Upload.Context, upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void => {
+  const inFlight = context.limits.inFlight.taken
+  if (upload.state === "Attempt") {
+    upload.state = "Idle"
+    upload.observer.attemptEnded(upload, outcome)
+    // What goes up in parts was observed request by request.
+    if (!upload.large) {
+      context.observe?.({
+        outcome,
+        durationMillis: upload.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
+        bytes: outcome === "Succeeded" ? upload.handedOut : 0,
+        inFlight
+      })
+    }
+  }
+  if (upload.heldMemory > 0) {
+    context.memory.unsafeRelease(upload.heldMemory)
+    upload.heldMemory = 0
+  }
+  if (upload.holdsPermit) {
+    upload.holdsPermit = false
+    context.limits.inFlight.unsafeRelease(1)
+  }
+}
+
+const endBackoff = (upload: Upload.Upload): void => {
+  if (upload.state !== "Backoff") return
+  upload.state = "Idle"
+  upload.observer.backoffEnded()
+}
+
+const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError =>
+  upload.sourceError ?? Option.getOrElse(Cause.failureOption(cause), () => unexpected(cause))
+
+/** As what a failure is tried again, if at all. */
+const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
+  if (error._tag === "SourceChanged" && upload.observer.onSourceChange === "retry") {
+    return new Transient({ reason: "Unavailable", detail: error.detail })
+  }
+  // The requests of what goes up in parts have had attempts of their own.
+  return upload.large && (error._tag === "Transient" || error._tag === "Throttled") ? undefined : error
+}
+
+/** Takes the source as it is now. Where that cannot be had, the next attempt takes its fingerprint anew. */
+const lookAgain = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
+  upload.fingerprint = undefined
+  return upload.source.latest === undefined ? Effect.void : Effect.match(upload.source.latest, {
+    onFailure: () => {},
+    onSuccess: (latest) => upload.relist(context, latest)
+  })
+}
+
+/** Why a file is not even tried. */
+const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload): UploadError | undefined => {
+  const problem = ObjectKey.problem(file.key)
+  if (problem !== undefined) {
+    return new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
+  }
+  if (size === undefined) return undefined
+  if (large) return Option.getOrUndefined(Either.getLeft(MultipartUpload.plan(context, size)))
+  const { capabilities } = context.destination
+  return size > capabilities.maxPutSize ? tooLarge(capabilities) : undefined
+}
+
+/** Whether an earlier run, which did not come to its end, has uploaded just this file. */
+const wasFinished = ({ destination, journal }: Upload.Context, { file, fingerprint, size }: Upload.Upload): boolean =>
+  journal !== undefined && destination.head !== undefined && size !== undefined && fingerprint !== undefined &&
+  journal.wasFinished({ key: file.key, size, fingerprint })
+
+/** Skips a file that is at the destination already, or uploads it where a look shows that it is not. */
+const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
+  const { file: { key }, modifiedAt, observer, size } = upload
+  const look = Effect.suspend(() => {
+    observer.requestStarted()
+    return Effect.suspend(() => context.destination.head?.(key) ?? Effect.succeedNone).pipe(
+      Effect.timeout(lookMillis),
+      Effect.map(
+        Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)
+      ),
+      Effect.catchAllCause(() => Effect.succeed(false)),
+      Effect.ensuring(Effect.sync(() => observer.requestEnded()))
+    )
+  })
+  return Effect.flatMap(look, (isThere) => {
+    if (!isThere) return begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
+    return Effect.flatMap(tidy(context, upload) ?? Effect.void, () => {
+      endAttempt(context, upload, "Succeeded")
+      return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
+    })
+  })
+}
+
+const attempt = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { fingerprint } = upload.source
+  return fingerprint === undefined || upload.fingerprint !== undefined
+    ? send(context, upload)
+    : Effect.flatMap(fingerprint, (now) => {
+      upload.fingerprint = now
+      return send(context, upload)
+    })
+}
+
+const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { multipart } = context.destination
+  if (upload.large && multipart !== undefined) return MultipartFlow.run(context, upload, multipart, upload.size)
+  const tidied = tidy(context, upload)
+  return tidied === undefined ? sizedPut(context, upload) : Effect.flatMap(tidied, () => {
+    upload.onWait()
+    return Effect.flatMap(ready(context, upload), () => {
+      upload.onGo()
+      return sizedPut(context, upload)
+    })
+  })
+}
+
+/** Ends what an earlier run has begun for a file that does not go up in parts any more; it takes the permit. */
+const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> | undefined => {
+  const { multipart } = context.destination
+  return multipart === undefined || !MultipartFlow.isBegun(context, upload.file.key)
+    ? undefined
+    : MultipartFlow.discard(context, upload, multipart)
+}
+
+const sizedPut = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { capabilities } = context.destination
+  if (upload.size !== undefined || capabilities.unknownSize) return put(context, upload)
+  return Effect.flatMap(
+    buffer(upload),
+    (size) => size > capabilities.maxPutSize ? Effect.fail(tooLarge(capabilities)) : put(context, upload)
+  )
+}
+
+const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const body = new Body.UploadBody(upload, context.limits.bandwidth)
+  upload.body = body
+  return context.destination.put({
+    key: upload.file.key,
+    body,
+    contentType: upload.file.contentType,
+    metadata: upload.file.metadata,
+    modifiedAt: upload.modifiedAt
+  })
+}
+
+const answeredEarly = (size: number | undefined, sent: number) =>
+  new IntegrityMismatch({
+    reason: "Size",
+    detail: `The destination called the object stored after ${sent} ${
+      size === undefined ? "bytes" : `of ${size} bytes`
+    }, before its end.`
+  })
+
+const tooLarge = (capabilities: Destination.Capabilities) =>
+  new Rejected({
+    reason: "TooLarge",
+    detail: `The destination takes at most ${ByteSize.format(capabilities.maxPutSize)} in one request.`
+  })
+
+/** Reads a source of unknown size into memory, once, so that its size is known and it can be sent again. */
+const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
+  Effect.suspend(() => {
+    upload.opened = true
+    let total = 0
+    return upload.source.read({ offset: 0 }).pipe(
+      Stream.mapEffect((block) => {
+        total += block.length
+        upload.onRead()
+        return total <= maxBuffered ? Effect.succeed(block) : Effect.fail(
+          new Rejected({
+            reason: "Unsupported",
+            detail: `The destination must know the size beforehand, and the source gives more than ${
+              ByteSize.format(maxBuffered)
+            } without saying how much.`
+          })
+        )
+      }),
+      Stream.runCollect,
+      Effect.map((blocks) => {
+        upload.source = ByteSource.fromBytes(ByteSource.concat(Array.from(blocks)))
+        return total
+      })
+    )
+  })

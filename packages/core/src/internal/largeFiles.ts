@@ -1,0 +1,81 @@
+/**
+ * The large files of a run: those that are on their way, and those that wait for them.
+ *
+ * Only so many are on their way at once as it takes to use all permits, and one more; those that the list has beyond that
+ * are set aside while small ones go on, and a worker that ends a large file goes on with the next of them. So neither
+ * kind waits for the other.
+ */
+import * as Effect from "effect/Effect"
+import * as MultipartUpload from "../MultipartUpload.js"
+import type * as Upload from "../Upload.js"
+
+/** How many large files may be set aside before the list has to wait. */
+const maxSetAside = 1_000
+
+export class LargeFiles {
+  private readonly context: Upload.Context
+  private readonly seated = new Set<Upload.Upload>()
+  private readonly aside: Array<Upload.Upload> = []
+  private readonly latch = Effect.unsafeMakeLatch(true)
+
+  constructor(context: Upload.Context) {
+    this.context = context
+  }
+
+  get onTheirWay(): number {
+    return this.seated.size
+  }
+
+  get waiting(): number {
+    return this.aside.length
+  }
+
+  private get limit(): number {
+    const { limit } = this.context.limits.inFlight
+    if (limit === Infinity) return Infinity
+    return Math.ceil(limit / Math.min(limit, MultipartUpload.partsAtOnce(this.context))) + 1
+  }
+
+  /** Lets a file be on its way, if it is a small one or there is room. */
+  seat(upload: Upload.Upload): boolean {
+    if (!upload.large || this.seated.has(upload)) return true
+    if (this.seated.size >= this.limit) {
+      this.latch.unsafeClose()
+      return false
+    }
+    this.seated.add(upload)
+    return true
+  }
+
+  unseat(upload: Upload.Upload): void {
+    if (this.seated.delete(upload)) this.latch.unsafeOpen()
+  }
+
+  /** Waits until there may be room. */
+  readonly room: Effect.Effect<void> = this.latch.await
+
+  limitChanged(): void {
+    this.latch.unsafeOpen()
+  }
+
+  /** Puts a file aside, if there are not too many. */
+  setAside(upload: Upload.Upload): boolean {
+    if (this.aside.length >= maxSetAside) return false
+    this.aside.push(upload)
+    return true
+  }
+
+  get canResume(): boolean {
+    return this.aside.length > 0 && this.seated.size < this.limit
+  }
+
+  /** The next of the files that were set aside, if there is room for it. */
+  unsafeResume(): Upload.Upload | undefined {
+    return this.canResume ? this.aside.shift() : undefined
+  }
+
+  /** All that are still aside. */
+  takeAll(): ReadonlyArray<Upload.Upload> {
+    return this.aside.splice(0)
+  }
+}

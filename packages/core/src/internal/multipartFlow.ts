@@ -1,0 +1,418 @@
+/**
+ * The way of a large file: create or go on, parts, complete; and abort or keep on anything else.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type * as Destination from "../Destination.js"
+import type * as Journal from "../Journal.js"
+import * as MultipartUpload from "../MultipartUpload.js"
+import * as PartPlan from "../PartPlan.js"
+import { Rejected } from "../UploadError.js"
+import type { SourceError, UploadError } from "../UploadError.js"
+import * as Body from "./body.js"
+import { inParallel } from "./inParallel.js"
+import { LostAnswer } from "./lostAnswer.js"
+import * as PartRecords from "./partRecords.js"
+import * as Pieces from "./pieces.js"
+import { bounded, request, requestMillis } from "./requests.js"
+import type * as Requests from "./requests.js"
+import { sendPart } from "./sendPart.js"
+import { Slot } from "./slot.js"
+
+/** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
+export const run = (
+  context: MultipartUpload.Context,
+  owner: MultipartUpload.Owner,
+  multipart: Destination.Multipart,
+  size: number | undefined
+): Effect.Effect<Destination.Stored, UploadError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const flow = new Flow(context, owner, multipart, size, restore)
+      return flow.run
+    })
+  )
+
+/**
+ * Aborts the multipart upload that an earlier process has begun for a file which now needs none. The caller has taken a
+ * permit and a start, which are used up.
+ */
+export const discard = (
+  context: MultipartUpload.Context,
+  owner: MultipartUpload.Owner,
+  multipart: Destination.Multipart
+): Effect.Effect<void> =>
+  Effect.uninterruptible(Effect.suspend(() => {
+    const { key } = owner.file
+    const slot = Slot.adopt(context, owner)
+    owner.disownPermit()
+    const uploadId = Option.getOrUndefined(Option.flatMapNullable(sessionOf(context, key), idOf(multipart)))
+    return uploadId === undefined
+      ? Effect.sync(() => slot.close())
+      : abandon(context, owner, multipart, { key, uploadId }, slot)
+  }))
+
+/** Whether a multipart upload of a key is in the journal. */
+export const isBegun = (context: MultipartUpload.Context, key: string): boolean =>
+  Option.isSome(sessionOf(context, key))
+
+/** How long `complete` may take: some destinations put the object together before they answer. */
+const completeMillis = 600_000
+
+const sessionOf = ({ journal }: MultipartUpload.Context, key: string): Option.Option<Journal.Session> =>
+  journal?.session(key) ?? Option.none()
+
+/** What the destination calls a session, where that is known. */
+const idOf = ({ ownIds }: Destination.Multipart) => ({ token, uploadId }: Journal.Session): string | undefined =>
+  uploadId ?? (ownIds ? token : undefined)
+
+/** Aborts a session, and forgets it or tells that it is left behind. */
+const abandon = (
+  context: MultipartUpload.Context,
+  owner: MultipartUpload.Owner,
+  multipart: Destination.Multipart,
+  session: Destination.Session,
+  slot?: Slot
+): Effect.Effect<void> =>
+  Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {
+    if (Either.isLeft(outcome)) return owner.abortFailed(outcome.left)
+    context.journal?.ended(session.key)
+    return Effect.void
+  })
+
+interface Opened {
+  readonly session: Destination.Session
+  readonly resumed: boolean
+  readonly stored: Map<number, Destination.StoredPart>
+}
+
+class Flow {
+  private readonly context: MultipartUpload.Context
+  private readonly owner: MultipartUpload.Owner
+  private readonly multipart: Destination.Multipart
+  private readonly size: number | undefined
+  private readonly restore: Requests.Wait
+  private readonly first: Slot
+  private readonly outcome: LostAnswer
+  /** Whether the session has ended well, whatever became of the object. */
+  private completed = false
+  private journalFails = false
+
+  constructor(
+    context: MultipartUpload.Context,
+    owner: MultipartUpload.Owner,
+    multipart: Destination.Multipart,
+    size: number | undefined,
+    restore: Requests.Wait
+  ) {
+    this.context = context
+    this.owner = owner
+    this.multipart = multipart
+    this.size = size
+    this.restore = restore
+    this.outcome = new LostAnswer(context, owner, multipart)
+    this.first = Slot.adopt(context, owner)
+    owner.disownPermit()
+  }
+
+  private get key(): string {
+    return this.owner.file.key
+  }
+
+  get run(): Effect.Effect<Destination.Stored, UploadError> {
+    return Effect.gen(this, function*() {
+      const { size } = this
+      const plan = size === undefined ? undefined : yield* PartPlan.make({
+        size,
+        partSize: this.context.parts.partSize,
+        limits: this.multipart.limits
+      })
+      const opened = yield* this.open(plan)
+      if (!("session" in opened)) return this.commit(opened)
+      const result = yield* this.restore(Effect.scoped(this.sendParts(opened, plan))).pipe(
+        Effect.flatMap((parts) => this.complete(opened, parts)),
+        Effect.exit
+      )
+      if (Exit.isSuccess(result)) return this.commit(result.value)
+      return yield* this.giveUp(opened.session, result.cause)
+    }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
+  }
+
+  /** The object is there. That is noted before the end of its session, so that no crash comes between the two. */
+  private commit(stored: Destination.Stored): Destination.Stored {
+    const { context: { journal }, key, owner: { fingerprint }, size } = this
+    if (fingerprint !== undefined && size !== undefined) journal?.finished({ key, size, fingerprint })
+    journal?.ended(key)
+    this.owner.committed(stored)
+    return stored
+  }
+
+  // ---------------------------------------------------------------------------
+  // beginning, or going on
+  // ---------------------------------------------------------------------------
+
+  private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
+    return Effect.gen(this, function*() {
+      const known = Option.getOrUndefined(sessionOf(this.context, this.key))
+      const resumed = known === undefined ? undefined : yield* this.goOn(known, plan)
+      return resumed ?? (yield* this.create(plan))
+    })
+  }
+
+  private create(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
+    const { context: { journal, parts: { checksum, partSize } }, key, multipart, owner: { file, fingerprint } } = this
+    return Effect.gen(this, function*() {
+      const token = yield* drawToken
+      yield* this.written(
+        journal?.begin({
+          key,
+          token,
+          size: plan?.size,
+          fingerprint,
+          partSize: plan?.partSize ?? partSize,
+          checksum,
+          startedAt: this.owner.clock.unsafeCurrentTimeMillis()
+        })
+      )
+      let asked = false
+      const create = bounded(
+        multipart.create({
+          key,
+          size: plan?.size,
+          checksum,
+          token,
+          contentType: file.contentType,
+          metadata: file.metadata,
+          modifiedAt: this.owner.modifiedAt
+        }),
+        requestMillis
+      )
+      const asking = Effect.suspend(() => {
+        asked = true
+        return create
+      })
+      const created = yield* Effect.exit(this.request(asking, this.first))
+      if (Exit.isFailure(created)) {
+        // Under a name of ours, what was created without an answer can be removed. Nothing is stored: nothing is kept.
+        if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
+        else journal?.ended(key)
+        return yield* Effect.failCause(created.cause)
+      }
+      const uploadId = created.value
+      const opened: Opened = { session: { key, uploadId }, resumed: false, stored: new Map() }
+      const noted = yield* Effect.exit(this.written(uploadId === token ? undefined : journal?.created(key, uploadId)))
+      return Exit.isSuccess(noted) ? opened : yield* this.giveUp(opened.session, noted.cause)
+    })
+  }
+
+  /** Goes on with what an earlier process has begun; `undefined` where that cannot be. */
+  private goOn(
+    known: Journal.Session,
+    plan: PartPlan.PartPlan | undefined
+  ): Effect.Effect<Opened | Destination.Stored | undefined, UploadError> {
+    const { context: { journal }, key, multipart, owner } = this
+    const uploadId = idOf(multipart)(known)
+    if (uploadId === undefined) return Effect.succeed(undefined)
+    const session: Destination.Session = { key, uploadId }
+    return Effect.gen(this, function*() {
+      const difference = this.differenceFrom(known, plan)
+      if (difference !== undefined || plan === undefined) {
+        yield* owner.restarted(difference ?? "SourceChanged")
+        yield* this.abort(session, this.first)
+        return undefined
+      }
+      const listed = yield* Effect.exit(
+        this.request(bounded(multipart.listParts(session), requestMillis), this.first)
+      )
+      if (Exit.isFailure(listed)) {
+        if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)
+        const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
+        const there = known.parts.size === plan.count
+          ? yield* this.outcome.look((found) => this.outcome.isOurs(found, { size: plan.size, checksum }) === true)
+          : Option.none()
+        if (Option.isSome(there)) {
+          yield* owner.resumed(plan.size, plan.count)
+          return there.value
+        }
+        journal?.ended(key)
+        yield* owner.restarted("SessionGone")
+        return undefined
+      }
+      const stored = PartRecords.reconcile(plan, known.parts, listed.value, multipart.limits.inOrder)
+      let bytes = 0
+      for (const part of stored.values()) bytes += part.size
+      yield* owner.resumed(bytes, stored.size)
+      return { session, resumed: true, stored }
+    })
+  }
+
+  /** Why an upload that was begun is not the one that is wanted; `undefined` where it is. */
+  private differenceFrom(
+    known: Journal.Session,
+    plan: PartPlan.PartPlan | undefined
+  ): MultipartUpload.RestartReason | undefined {
+    const { context: { parts: { checksum } }, owner: { fingerprint } } = this
+    if (plan === undefined || known.size !== plan.size) return "SourceChanged"
+    if (known.fingerprint !== fingerprint || fingerprint === undefined) return "SourceChanged"
+    if (known.partSize !== plan.partSize) return "PartSizeChanged"
+    return known.checksum === checksum ? undefined : "ChecksumChanged"
+  }
+
+  // ---------------------------------------------------------------------------
+  // parts
+  // ---------------------------------------------------------------------------
+
+  /** Sends what is not stored yet, and gives all parts by number. */
+  private sendParts({ resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
+    const { context, multipart, owner: { file: { contentType }, fingerprint, source } } = this
+    const { limits } = multipart
+    const slot = (size: number) => new Slot(context, this.owner, this.memoryFor(size, source.reopenable))
+    return Effect.gen(this, function*() {
+      const { partSize } = context.parts
+      if (!source.reopenable) this.owner.onOpen()
+      const pieces = plan === undefined || !source.reopenable
+        ? yield* Pieces.sequential({
+          source,
+          sizeOf: plan === undefined ? PartPlan.growing({ partSize, limits }).sizeOf : () => plan.partSize,
+          maxCount: limits.maxCount,
+          total: plan?.size,
+          slot
+        })
+        : Pieces.planned(PartRecords.missing(plan, stored), { plan, source, fingerprint, slot })
+      const options = { multipart, session, total: plan?.size, contentType }
+      const goesOnAt = resumed ? stored.size + 1 : undefined
+      const sendNext = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          restore(pieces.next),
+          Option.match({
+            onNone: () => Effect.succeed(false),
+            onSome: ({ piece, slot }) =>
+              restore(sendPart(context, this.owner, { ...options, goesOn: piece.number === goesOnAt, piece, slot }))
+                .pipe(
+                  Effect.map((part) => {
+                    stored.set(part.number, part)
+                    context.journal?.partStored(session.key, part)
+                    return true
+                  }),
+                  // Even where an interruption comes before the first step, nothing that the piece holds is lost.
+                  Effect.ensuring(Effect.sync(() => slot.close()))
+                )
+          })
+        )
+      )
+      const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(sendNext, (more) => more ? sendOn : Effect.void)
+      const atOnce = Math.min(
+        MultipartUpload.partsAtOnce(context),
+        plan?.count ?? limits.maxCount,
+        Math.ceil(context.memory.limit / Math.max(1, this.memoryFor(plan?.partSize ?? partSize, source.reopenable))) + 1
+      )
+      yield* inParallel(atOnce, sendOn)
+      return PartRecords.inOrder(stored)
+    })
+  }
+
+  private memoryFor(size: number, reopenable: boolean): number {
+    return this.context.destination.capabilities.wholeBodies === true || !reopenable ? size : Body.buffered(size)
+  }
+
+  // ---------------------------------------------------------------------------
+  // the end
+  // ---------------------------------------------------------------------------
+
+  private complete(
+    { session }: Opened,
+    parts: ReadonlyArray<Destination.StoredPart>
+  ): Effect.Effect<Destination.Stored, UploadError> {
+    const { context, multipart, owner } = this
+    const size = parts.reduce((total, part) => total + part.size, 0)
+    const checksum = PartRecords.combined(context.parts.checksum, parts)
+    const call = Effect.tapError(
+      bounded(
+        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
+        completeMillis
+      ),
+      (error) =>
+        Effect.sync(() => {
+          if (error._tag === "Transient") this.outcome.asked = { size, checksum }
+        })
+    )
+    return Effect.gen(this, function*() {
+      yield* this.restore(this.unchanged)
+      yield* this.written(context.journal?.flush)
+      const result = yield* Effect.exit(this.request(call))
+      if (Exit.isSuccess(result)) {
+        this.completed = true
+        const problem = PartRecords.mismatch(result.value, size, size, checksum)
+        return problem === undefined ? result.value : yield* Effect.fail(problem)
+      }
+      const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
+      return Option.isSome(there) ? there.value : yield* result
+    })
+  }
+
+  /** Fails unless the source is still what it was. */
+  private get unchanged(): Effect.Effect<unknown, SourceError> {
+    const { fingerprint, source } = this.owner
+    return source.fingerprint === undefined || fingerprint === undefined
+      ? Effect.void
+      : Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, Body.modified)
+  }
+
+  /** Aborts or keeps the session, and fails; unless it turns out that the object is there after all. */
+  private giveUp(
+    session: Destination.Session,
+    cause: Cause.Cause<UploadError>
+  ): Effect.Effect<Destination.Stored, UploadError> {
+    const { context: { journal }, outcome: { asked } } = this
+    return Effect.gen(this, function*() {
+      if (this.completed) {
+        journal?.ended(session.key)
+        return yield* Effect.failCause(cause)
+      }
+      if (this.keeps(Option.getOrUndefined(Cause.failureOption(cause)))) {
+        yield* Effect.ignore(this.written(journal?.flush))
+        return yield* Effect.failCause(cause)
+      }
+      yield* this.abort(session)
+      // What was late could have been carried out until now.
+      const there = asked === undefined ? Option.none() : yield* this.outcome.settleAfterAbort(asked)
+      return Option.isSome(there) ? this.commit(there.value) : yield* Effect.failCause(cause)
+    })
+  }
+
+  /** Whether a session that was left for this reason is kept: where it could go on, and the journal knows of it. */
+  private keeps(error: UploadError | undefined): boolean {
+    const { context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
+      source.reopenable && (error === undefined || PartRecords.canGoOn(error))
+  }
+
+  private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {
+    return abandon(this.context, this.owner, this.multipart, session, slot)
+  }
+
+  private request<A>(call: Effect.Effect<A, UploadError>, slot?: Slot): Effect.Effect<A, UploadError> {
+    return request(this.context, this.owner, () => call, { slot, wait: this.restore })
+  }
+
+  /** What the journal could not write fails the upload: without it, a crash would leave an orphan. */
+  private written(write: Effect.Effect<void, Journal.JournalError> | undefined): Effect.Effect<void, Rejected> {
+    return write === undefined ? Effect.void : Effect.mapError(write, (cause) => {
+      this.journalFails = true
+      const detail = `The journal cannot be written: ${cause.message}`
+      return new Rejected({ reason: "Unexpected", detail, cause })
+    })
+  }
+}
+
+const isGone = (cause: Cause.Cause<UploadError>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error._tag === "SessionGone")
+
+const drawToken: Effect.Effect<string> = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
+  (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
+)
