@@ -9,7 +9,7 @@ import { SessionGone } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { UploadBody } from "./body.js"
 import * as PartRecords from "./partRecords.js"
-import { bounded, request, requestMillis } from "./requests.js"
+import { request } from "./requests.js"
 import type { RequestContext, RequestOwner } from "./requests.js"
 import type { Slot } from "./slot.js"
 import { Transfer } from "./transfer.js"
@@ -48,7 +48,10 @@ export const sendPart = (
   const end = piece.offset + piece.size
   // In order, a broken request may have stored a beginning, and the next one goes on from there.
   let persisted = piece.offset
-  const list = bounded(Effect.suspend(() => multipart.listParts(session)), requestMillis)
+  const list = Effect.suspend(() => {
+    const transfer = new Transfer(owner, piece, undefined)
+    return watched(owner, transfer, multipart.listParts(session))
+  })
   const lookUp = Effect.flatMap(list, (listed) => {
     const now = PartRecords.persistedBytes(listed, piece.offset)
     if (now < piece.offset) {
@@ -82,8 +85,8 @@ const transfer = (
   const transfer = new Transfer(owner, piece, context.parts.checksum)
   const body = new UploadBody(transfer, context.limits.bandwidth)
   const { number, offset, size } = piece
-  owner.transfers.add(transfer)
-  return transfer.watched(multipart.uploadPart({ ...session, number, offset, total, contentType, body })).pipe(
+  const request = multipart.uploadPart({ ...session, number, offset, total, contentType, body })
+  return watched(owner, transfer, request).pipe(
     Effect.flatMap((part) => {
       const { checksum } = body
       const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
@@ -92,9 +95,19 @@ const transfer = (
     Effect.mapError((error) => transfer.sourceError ?? error),
     Effect.onExit((exit) =>
       Effect.sync(() => {
-        owner.transfers.delete(transfer)
         if (Exit.isFailure(exit)) owner.takenBack(transfer.handedOut)
       })
     )
   )
 }
+
+/** Makes a request that fails when nothing moves any more. */
+const watched = <A>(
+  owner: SenderOwner,
+  transfer: Transfer,
+  request: Effect.Effect<A, UploadError>
+): Effect.Effect<A, UploadError> =>
+  Effect.suspend(() => {
+    owner.transfers.add(transfer)
+    return transfer.watched(request)
+  }).pipe(Effect.ensuring(Effect.sync(() => owner.transfers.delete(transfer))))
