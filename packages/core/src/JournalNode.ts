@@ -111,7 +111,7 @@ export const readDirectory = (directory: string): Effect.Effect<Contents, Journa
  * `Unusable` where it cannot be read or written, or where others may write to the directory. In all of these cases the
  * journal is left as it was.
  *
- * What is noted is written within 5 ms, or as soon as 64 records wait. When the disk is full, whoever waits for a record
+ * What is noted is written within 20 ms, or as soon as 64 records wait. When the disk is full, whoever waits for a record
  * fails with `Unusable`; what was written stays, and what was noted is written when there is space again. `wasFinished`
  * knows the files that were in the journal when it was opened, in 27 to 43 bytes of memory each; what finishes
  * afterwards takes no memory, and is known when it is opened again.
@@ -146,7 +146,7 @@ export const make = (options: Options): Effect.Effect<Journal["Type"], JournalEr
     const lock = yield* Lock.acquire(directory)
     const fresh: Record.Header = { destination, source, createdAt: yield* Clock.currentTimeMillis }
     return yield* Effect.uninterruptible(Effect.gen(function*() {
-      const { file, replay } = yield* openOrCreate(directory, fresh)
+      const { file, replay } = yield* openOrCreate(directory, fresh, fsync)
       const header = { destination, source: source ?? replay.header?.source, createdAt: replay.header?.createdAt ?? 0 }
       const writer = new Writer({ directory, fsync, header, lock }, replay, file)
       yield* writer.run
@@ -199,13 +199,13 @@ interface Ready {
 }
 
 /** Opens the file, and drops what was torn at its end. Nothing is changed before all of it was understood. */
-const openOrCreate = (directory: string, fresh: Record.Header): Effect.Effect<Ready, JournalError> =>
+const openOrCreate = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
   Effect.gen(function*() {
     const file = yield* Disk.open(directory, "write")
-    if (file === undefined) return yield* create(directory, fresh)
+    if (file === undefined) return yield* create(directory, fresh, fsync)
     return yield* Effect.gen(function*() {
       const replay = yield* understand(directory, file)
-      if (replay.header === undefined) return yield* Effect.zipLeft(create(directory, fresh), closeOpened(file))
+      if (replay.header === undefined) return yield* Effect.zipLeft(create(directory, fresh, fsync), closeOpened(file))
       if (replay.header.destination !== fresh.destination) {
         return yield* Effect.fail(
           new JournalError({
@@ -218,9 +218,9 @@ const openOrCreate = (directory: string, fresh: Record.Header): Effect.Effect<Re
     }).pipe(Effect.tapErrorCause(() => closeOpened(file)))
   })
 
-const create = (directory: string, fresh: Record.Header): Effect.Effect<Ready, JournalError> =>
+const create = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
   Effect.gen(function*() {
-    const file = yield* Disk.replace(directory, { text: Record.header(fresh) })
+    const file = yield* Disk.replace(directory, { fsync, text: Record.header(fresh) })
     return { file, replay: yield* Disk.replay(file) }
   }).pipe(Effect.mapError(Disk.failedTo(directory, "be made")))
 
@@ -265,7 +265,7 @@ const journalOf = (writer: Writer, { finished, state }: Replay): Journal["Type"]
       if (finished.hasKey(digest)) finished.set(digest)
       writer.noteFinished(Record.finished(digest))
     },
-    wasFinished: (file) => finished.has(Record.digestOf(file)),
+    wasFinished: (file) => finished.size > 0 && finished.has(Record.digestOf(file)),
     runEnded: Effect.suspend(() => {
       finished.clear()
       writer.noteRunEnded()

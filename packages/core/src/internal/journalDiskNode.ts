@@ -187,6 +187,8 @@ const finishedScanner = (wanted: (digest: string) => boolean, take: (line: strin
 
 /** What a journal file is replaced with. */
 export interface Replacement {
+  /** Whether it is forced to the disk, so that it outlives a power cut. */
+  readonly fsync: boolean
   /** What comes first. */
   readonly text: string
   /** Where records of finished files are copied from, and which of them. */
@@ -204,7 +206,10 @@ export interface Replacement {
  * Puts a new file in the place of the journal, at once and whole: at any moment there is one or the other under the
  * name, and the other one is not needed. Only for who holds the lock.
  */
-export const replace = (directory: string, { copy, last, text }: Replacement): Effect.Effect<Opened, Failure> => {
+export const replace = (
+  directory: string,
+  { copy, fsync, last, text }: Replacement
+): Effect.Effect<Opened, Failure> => {
   const file = fileIn(directory)
   const temporary = `${file}.new`
   const remove = call((done) => fs.unlink(temporary, (error) => done(error, undefined)))
@@ -233,11 +238,11 @@ export const replace = (directory: string, { copy, last, text }: Replacement): E
         yield* move("", true)
       }
       yield* append(last ?? "")
-      yield* sync(descriptor)
+      if (fsync) yield* sync(descriptor)
       yield* call((done) => fs.rename(temporary, file, (error) => done(error, undefined)))
       return size
     }).pipe(Effect.tapErrorCause(() => Effect.zipRight(close(descriptor), Effect.ignore(remove))))
-    yield* Effect.ignore(syncDirectory(directory))
+    if (fsync) yield* Effect.ignore(syncDirectory(directory))
     return { descriptor, size }
   }).pipe(Effect.uninterruptible)
 }

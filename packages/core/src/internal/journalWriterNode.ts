@@ -1,6 +1,6 @@
 /**
  * The writing end of a journal file. What is noted is written at once while few records come, and in batches of 64
- * records or 5 ms while many do; whoever waits for a record makes its batch go at once.
+ * records or 20 ms while many do; whoever waits for a record makes its batch go at once.
  *
  * One fiber writes. It keeps what it could not write, in order, and goes on at the same offset when there is space
  * again, so that a torn batch is written over and nothing is lost but time.
@@ -209,6 +209,7 @@ export class Writer {
       const { end, file, finishedFrom, noted, pending, pendingEnd } = this
       this.runHasEnded = false
       const replacement: Disk.Replacement = {
+        fsync: this.options.fsync,
         text: Record.header(this.options.header) + textOf(this.replay.state),
         copy: pendingEnd === undefined && this.finishedRecords > 0
           ? { descriptor: file.descriptor, start: finishedFrom, end, wanted }
@@ -267,7 +268,7 @@ export class Writer {
 
 const mostRecords = 64
 
-const batchDelay = "5 millis"
+const batchDelay = "20 millis"
 
 const retryDelay = "1 second"
 
