@@ -62,14 +62,18 @@ export const isMissing = ({ status }: HttpClientResponse): boolean => status ===
 /** A look at an object by `HEAD`. */
 export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
   wire.requests.withPermits(1)(
-    wire.ask(key, { method: "HEAD" }, (response) => {
-      if (isMissing(response)) return Effect.succeed(Option.none())
-      if (!isSuccess(response)) return wire.refused(response)
-      const length = response.headers["content-length"]
-      return length !== undefined && /^\d+$/.test(length)
-        ? Effect.succeed(Option.some({ size: Number(length), etag: response.headers["etag"] }))
-        : Effect.fail(unexpected(wire.name, response, "does not say how large the object is"))
-    })
+    wire.ask(
+      key,
+      { method: "HEAD" },
+      discarding((response): Effect.Effect<Option.Option<Head>, UploadError> => {
+        if (isMissing(response)) return Effect.succeed(Option.none())
+        if (!isSuccess(response)) return wire.refused(response)
+        const length = response.headers["content-length"]
+        return length !== undefined && /^\d+$/.test(length)
+          ? Effect.succeed(Option.some({ size: Number(length), etag: response.headers["etag"] }))
+          : Effect.fail(unexpected(wire.name, response, "does not say how large the object is"))
+      })
+    )
   )
 
 const multiple = 256 * 1024
@@ -85,8 +89,21 @@ export const limits: PartLimits = {
 
 export const contentRange = (wire: Wire): Multipart => {
   const { name } = wire
-  // There is nothing to send: the server begins an upload with its first part.
-  const create = ({ token }: CreateRequest) => Effect.succeed(token)
+  // The server begins an upload with its first part. What is under the key before that is noted in the upload id: by that
+  // it can be told later whether what is there then has come of this upload.
+  const create = ({ key, token }: CreateRequest) =>
+    Effect.match(head(wire, key), {
+      onFailure: () => token,
+      onSuccess: (found) => `${token}:${Option.getOrElse(Option.flatMapNullable(found, ({ etag }) => etag), () => "")}`
+    })
+
+  /** The object that has come of an upload, where that can be told. */
+  const resultOf = ({ key, uploadId }: Session): Effect.Effect<Option.Option<Head>, UploadError> => {
+    const [, before] = uploadId.split(/:(.*)/s)
+    return before === undefined
+      ? Effect.succeedNone
+      : Effect.map(head(wire, key), Option.filter(({ etag }) => etag !== undefined && etag !== before))
+  }
 
   const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> => {
     const { body, contentType, key, number, offset, total } = request
@@ -139,16 +156,26 @@ export const contentRange = (wire: Wire): Multipart => {
 
   // The server does not know of parts. One of number 0 stands for all bytes that it has from the first on: whoever uploads
   // in order needs no more than the sum of the sizes.
+  const listed = (persisted: number): ReadonlyArray<StoredPart> =>
+    persisted === 0 ? [] : [{ number: 0, size: persisted }]
+
   const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
-    ask(session, undefined, (response) => {
-      // An upload that is over is no session any more.
-      if (isMissing(response) || (isSuccess(response) && !wantsMore(response))) return Effect.fail(sessionGone(session))
-      if (!wantsMore(response)) return wire.refused(response)
+    ask(session, undefined, (response): Effect.Effect<number | undefined, UploadError> => {
+      if (isMissing(response)) return Effect.fail(sessionGone(session))
+      if (!wantsMore(response)) return isSuccess(response) ? Effect.succeed(undefined) : wire.refused(response)
       const persisted = persistedBy(response)
       return persisted === undefined
         ? Effect.fail(unexpected(name, response, "does not say in bytes from 0 what it has"))
-        : Effect.succeed(persisted === 0 ? [] : [{ number: 0, size: persisted }])
-    })
+        : Effect.succeed(persisted)
+    }).pipe(Effect.flatMap((persisted) =>
+      persisted !== undefined ? Effect.succeed(listed(persisted)) : Effect.flatMap(
+        resultOf(session),
+        Option.match({
+          onNone: () => Effect.fail(sessionGone(session)),
+          onSome: ({ size }) => Effect.succeed(listed(size))
+        })
+      )
+    ))
 
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
     ask(request, request.size, (response): Effect.Effect<Stored, UploadError> => {
@@ -168,7 +195,7 @@ export const contentRange = (wire: Wire): Multipart => {
         isSuccess(response) || endings.has(response.status) ? discardRest(response) : wire.refused(response))
     ).pipe(Effect.asVoid)
 
-  return { limits, ownIds: true, create, uploadPart, listParts, complete, abort }
+  return { limits, ownIds: false, create, uploadPart, listParts, complete, abort }
 }
 
 /** What servers answer that have no such upload any more, that do not end uploads, or that have ended it (499: Google). */

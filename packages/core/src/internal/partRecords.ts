@@ -29,7 +29,9 @@ export const reconcile = (
 ): Map<number, Destination.StoredPart> => {
   const stored = new Map<number, Destination.StoredPart>()
   const byNumber = listed === undefined ? undefined : new Map(listed.map((part) => [part.number, part]))
-  const persisted = comesInOrder ? persistedBytes(listed, Infinity) : 0
+  const persisted = comesInOrder ? persistedBytes(listed, 0) : 0
+  // More than there is to send is no beginning of it.
+  if (persisted > plan.size) return stored
   for (const part of PartPlan.parts(plan)) {
     if (comesInOrder) {
       if (listed === undefined ? !noted.has(part.number) : part.offset + part.size > persisted) break

@@ -129,9 +129,8 @@ export const run = async (options: Options): Promise<Outcome> => {
       ...(server?.sessions() ?? []).map(({ bytes, key }) => `a session of ${key} is left with ${bytes} bytes`)
     )
     problems.push(...journalProblems(journals))
-    for (const { ageMillis, bytes, committed, key, torn } of lost) {
-      // Who is there over HTTP, with the size that is wanted, could be somebody else: that is sent again as a whole.
-      if ((committed && kind === "http") || torn || ageMillis <= lateMillis) continue
+    for (const { ageMillis, bytes, key, torn } of lost) {
+      if (torn || ageMillis <= lateMillis) continue
       problems.push(`${bytes} bytes of ${key} were sent again, which had been stored for ${ageMillis} ms`)
     }
   } finally {
