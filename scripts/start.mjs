@@ -45,7 +45,9 @@ const demo = async () => {
 
   console.log(`$ sluice upload ${source} ${destination}\n`)
   // The sample is nobody's upload: its journal goes with it.
-  const code = await sluice(["upload", source, destination], root, { XDG_STATE_HOME: path.join(root, ".sample", "state") })
+  const code = await sluice(["upload", source, destination], root, {
+    XDG_STATE_HOME: path.join(root, ".sample", "state")
+  })
   if (code !== 0) {
     console.error(`\nThe upload ended with exit code ${code}.`)
     return code

@@ -29,9 +29,7 @@ describe("interrupted at any step of any fiber, not only where something waits,"
             steps += 1
             if (steps === step) Deferred.unsafeDone(strike, Exit.void)
           }
-        }).pipe(Effect.tapErrorCause(() =>
-          Effect.sync(() => console.log(name, steps, recording.history.map((e) => e.join(" ")).join("\n")))
-        ))
+        })
         for (const ends of recording.ends.values()) {
           assert.strictEqual(ends.length, 1, name)
         }
