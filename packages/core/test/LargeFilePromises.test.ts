@@ -1,0 +1,445 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ByteSource,
+  Checksum,
+  Journal,
+  Progress,
+  RetryPolicy,
+  Strategy,
+  UploadError,
+  UploadFile,
+  UploadMetrics
+} from "@sluice/core"
+import { Effect, Metric, Option, Stream } from "effect"
+import * as LargeRun from "./LargeRun.js"
+import * as PartsRecording from "./PartsRecording.js"
+
+/** A file whose content is replaced at a moment of virtual time; the new one may be of another size. */
+const replacedAt = (key: string, at: number, before: Uint8Array, after: Uint8Array) => {
+  const version = (bytes: Uint8Array, seed: number) => ({
+    bytes,
+    fingerprint: `version ${seed}`,
+    modifiedAt: seed * 1e6
+  })
+  const versions = [version(before, 1), version(after, 2)] as const
+  const now = Effect.map(Effect.clock, (clock) => versions[clock.unsafeCurrentTimeMillis() < at ? 0 : 1])
+  const sourceOf = (size: number): ByteSource.ByteSource => ({
+    size,
+    reopenable: true,
+    read: (range) => Stream.unwrap(Effect.map(now, ({ bytes }) => ByteSource.fromBytes(bytes).read(range))),
+    bytes: (range) => Effect.flatMap(now, ({ bytes }) => ByteSource.fromBytes(bytes).bytes(range)),
+    fingerprint: Effect.map(now, ({ fingerprint }) => fingerprint),
+    latest: Effect.map(now, ({ bytes, fingerprint, modifiedAt }) => ({
+      source: sourceOf(bytes.length),
+      fingerprint,
+      modifiedAt
+    }))
+  })
+  return UploadFile.make(key, sourceOf(before.length), { fingerprint: "version 1", modifiedAt: 1e6 })
+}
+
+const before = LargeRun.bytesOf(55, 1)
+
+describe("a large file that changes", () => {
+  // Parts are read from 15 ms on, and the last look is at 30 ms.
+  for (const at of [1, 12, 16, 22, 29]) {
+    for (
+      const after of [LargeRun.bytesOf(55, 2), LargeRun.bytesOf(30, 2), LargeRun.bytesOf(90, 2), LargeRun.bytesOf(5, 2)]
+    ) {
+      const name = `after ${at} ms, to ${after.length} bytes`
+      it.effect(`${name}, fails, and nothing of it is left`, () =>
+        Effect.gen(function*() {
+          const recording = PartsRecording.make()
+          const outcome = yield* LargeRun.upload(recording, [replacedAt("a", at, before, after)])
+          assert.match(LargeRun.told(outcome).join(), /^Failed a: SourceChanged/)
+          assert.strictEqual(recording.objects.size, 0)
+          assert.strictEqual(recording.sessions.size, 0)
+        }))
+
+      it.effect(`${name}, is uploaded as it is then where that is asked for`, () =>
+        Effect.gen(function*() {
+          const recording = PartsRecording.make()
+          const { report, results } = yield* LargeRun.upload(recording, [replacedAt("a", at, before, after)], {
+            run: { onSourceChange: "retry" }
+          })
+          assert.deepStrictEqual(recording.objects, new Map([["a", after]]))
+          assert.strictEqual(recording.sessions.size, 0)
+          assert.deepStrictEqual(report.bytes, { total: after.length, uploaded: after.length, resumed: 0 })
+          assert.strictEqual(results[0]?._tag === "Uploaded" ? results[0].bytes : 0, after.length)
+        }))
+    }
+  }
+
+  it.effect("is skipped where that is asked for", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const file = replacedAt("a", 16, before, LargeRun.bytesOf(55, 2))
+      const { report, results } = yield* LargeRun.upload(recording, [file], { run: { onSourceChange: "skip" } })
+      assert.deepStrictEqual(results.map(({ _tag }) => _tag), ["Skipped"])
+      assert.deepStrictEqual([report.files.skipped, report.bytes.uploaded], [1, 0])
+      assert.deepStrictEqual([recording.objects.size, recording.sessions.size], [0, 0])
+    }))
+})
+
+describe("what the destination has stored of a part", () => {
+  it.effect("is sent again where it is not what was sent", () =>
+    Effect.gen(function*() {
+      for (const checksum of Checksum.algorithms) {
+        const recording = PartsRecording.make({
+          fault: ({ attempt, number, verb }) =>
+            verb === "part" && number === 2 && attempt === 1 ? { _tag: "BitFlipped" } : undefined
+        })
+        const { events } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { checksum })
+        assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]), checksum)
+        assert.deepStrictEqual(
+          events.flatMap((event) => event._tag === "UploadRetrying" ? [[event.part, event.error._tag]] : []),
+          [[2, "IntegrityMismatch"]]
+        )
+      }
+    }))
+
+  it.effect("fails the file where it never is", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ number, verb }) => verb === "part" && number === 2 ? { _tag: "BitFlipped" } : undefined
+      })
+      const outcome = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { checksum: "crc32c" })
+      assert.deepStrictEqual(LargeRun.told(outcome), ["Failed a: IntegrityMismatch Checksum"])
+      assert.deepStrictEqual([recording.objects.size, recording.sessions.size], [0, 0])
+    }))
+})
+
+describe("an abort that fails for good", () => {
+  it.effect("is an event, a metric and a line of the report, and the session stays in the journal", () =>
+    Effect.gen(function*() {
+      const count = Effect.map(Metric.value(UploadMetrics.failedAborts), (state) => Number(state.count))
+      const earlier = yield* count
+      const recording = PartsRecording.make({
+        fault: ({ verb }) => verb === "abort" ? PartsRecording.refused() : undefined
+      })
+      const journal = yield* LargeRun.memoryJournal
+      const { events, report } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
+        journal,
+        run: { onInterrupt: "abort" },
+        meanwhile: (run) => Effect.zipRight(Effect.sleep(15), run.interrupt)
+      })
+      const error = { _tag: "Transient", reason: "Connection", message: "The connection broke." }
+      assert.deepStrictEqual(
+        events.flatMap((event) => event._tag === "AbortFailed" ? [[event.key, event.error]] : []),
+        [["a", error]]
+      )
+      assert.deepStrictEqual([report.abortsFailed, report.leftBehind], [1, [{ key: "a", error }]])
+      assert.strictEqual((yield* count) - earlier, 1)
+      assert.isTrue(Option.isSome(journal.session("a")))
+    }))
+
+  it.effect("is tried until it works", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ attempt, verb }) => verb === "abort" && attempt < 5 ? PartsRecording.refused() : undefined
+      })
+      const { report } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
+        meanwhile: (run) => Effect.zipRight(Effect.sleep(15), run.interrupt)
+      })
+      assert.deepStrictEqual([report.abortsFailed, [...recording.ends.values()]], [0, [["aborted"]]])
+    }))
+})
+
+describe("budgets that files and parts share", () => {
+  const mixed = () => [
+    ...[1, 2, 3].map((i) => LargeRun.onDisk(`large ${i}`, 100, i)),
+    ...Array.from({ length: 30 }, (_, i) => LargeRun.onDisk(`small ${i}`, 1 + i % 10, i))
+  ]
+
+  it.effect("keep bytes in memory below the budget, whatever the number of workers", () =>
+    Effect.gen(function*() {
+      for (const workers of [1, 3, 8, 40]) {
+        for (const memory of [5, 25, 70]) {
+          const recording = PartsRecording.make({ capabilities: { wholeBodies: true } })
+          const { report } = yield* LargeRun.upload(recording, mixed(), { workers, memory })
+          assert.strictEqual(report.files.uploaded, 33)
+          // What is larger than all of it goes alone.
+          assert.isAtMost(recording.peakBytes(), Math.max(10, memory), `${workers} workers, ${memory} bytes`)
+        }
+      }
+    }))
+
+  it.effect("keep requests in flight below a limit that changes on the way", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const seen: Array<readonly [at: number, inFlight: number]> = []
+      const { report } = yield* LargeRun.upload(recording, mixed(), {
+        workers: 2,
+        meanwhile: (run) =>
+          Effect.gen(function*() {
+            for (let at = 0; at < 200; at++) {
+              if (at === 50) yield* run.limits.set({ concurrency: 7 })
+              if (at === 100) yield* run.limits.set({ concurrency: 1 })
+              yield* Effect.sleep(1)
+              seen.push([at, recording.inFlight()])
+            }
+          })
+      })
+      assert.strictEqual(report.files.uploaded, 33)
+      assert.isAtMost(Math.max(...seen.filter(([at]) => at < 50).map(([, inFlight]) => inFlight)), 2)
+      assert.strictEqual(Math.max(...seen.filter(([at]) => at < 100).map(([, inFlight]) => inFlight)), 7)
+      // Those that were in flight have ended by then.
+      assert.isAtMost(Math.max(...seen.filter(([at]) => at > 110).map(([, inFlight]) => inFlight)), 1)
+    }))
+
+  it.effect("start no more requests than the rate says", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 95), LargeRun.onDisk("b", 5)], {
+        strategy: Strategy.rateLimited({ uploadsPerSecond: 100 })
+      })
+      const starts = recording.history.map(([at]) => at)
+      assert.strictEqual(starts.length, 13)
+      assert.deepStrictEqual(starts.slice(1).filter((at, i) => at - starts[i]! < 10), [])
+    }))
+})
+
+describe("the progress of large files", () => {
+  it.effect("never goes backwards in what is acknowledged, nor beyond all there is", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ attempt, number, verb }) =>
+          verb === "part" && number !== undefined && number % 3 === 0 && attempt < 3
+            ? PartsRecording.refused()
+            : undefined
+      })
+      const seen: Array<Progress.Progress> = []
+      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 155), LargeRun.onDisk("b", 75)], {
+        meanwhile: (run) =>
+          Effect.forever(Effect.zipRight(
+            Effect.sleep(1),
+            Effect.map(run.currentProgress, (progress) => {
+              seen.push(progress)
+            })
+          ))
+      })
+      assert.isAbove(seen.length, 100)
+      for (const [i, progress] of seen.entries()) {
+        const { bytesFound, bytesInFlight, bytesResumed, bytesUploaded } = progress
+        assert.isAtMost(bytesUploaded + bytesResumed + bytesInFlight, bytesFound)
+        assert.isAtLeast(bytesInFlight, 0)
+        assert.isAtLeast(bytesUploaded, seen[i - 1]?.bytesUploaded ?? 0)
+        assert.isAtMost(Progress.fraction(progress), 1)
+      }
+    }))
+
+  it.effect("starts from what is stored already", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const journal = yield* LargeRun.memoryJournal
+      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 100)], {
+        journal,
+        meanwhile: (run) => Effect.zipRight(Effect.sleep(35), run.interrupt)
+      })
+      const seen: Array<Progress.Progress> = []
+      const { report } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 100)], {
+        journal,
+        meanwhile: (run) =>
+          Effect.zipRight(
+            Effect.sleep(11),
+            Effect.map(run.currentProgress, (progress) => {
+              seen.push(progress)
+            })
+          )
+      })
+      assert.deepStrictEqual(seen.map(({ bytesResumed, bytesUploaded }) => [bytesResumed, bytesUploaded]), [[80, 0]])
+      assert.deepStrictEqual(report.bytes, { total: 100, uploaded: 20, resumed: 80 })
+    }))
+})
+
+describe("the journal", () => {
+  /** A journal that writes down when it is told what, beside the requests. */
+  const telling = (recording: PartsRecording.PartsRecording) =>
+    Effect.map(LargeRun.memoryJournal, (journal): Journal.Journal["Type"] => {
+      const note = (event: string) =>
+        Effect.map(Effect.clock, (clock) => {
+          recording.history.push([clock.unsafeCurrentTimeMillis(), event])
+        })
+      const last = () => recording.history.at(-1)?.[0] ?? 0
+      return {
+        ...journal,
+        begin: (intent) => Effect.zipRight(note(`> begin ${intent.key}`), journal.begin(intent)),
+        created: (key, uploadId) => Effect.zipRight(note(`> created ${key}`), journal.created(key, uploadId)),
+        partStored: (key, part) => {
+          recording.history.push([last(), `> stored ${key} ${part.number}`])
+          journal.partStored(key, part)
+        },
+        flush: Effect.zipRight(note("> flush"), journal.flush),
+        ended: (key) => {
+          recording.history.push([last(), `> ended ${key}`])
+          journal.ended(key)
+        },
+        finished: (file) => {
+          recording.history.push([last(), `> finished ${file.key}`])
+          journal.finished(file)
+        },
+        runEnded: Effect.zipRight(note("> run ended"), journal.runEnded)
+      }
+    })
+
+  it.effect("knows of each step before the next is taken", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const journal = yield* telling(recording)
+      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 15)], { journal })
+      assert.deepStrictEqual(recording.history.map(([, event]) => event), [
+        "> begin a",
+        "create a",
+        "> created a",
+        "part a 1",
+        "part a 2",
+        "> stored a 1",
+        "> stored a 2",
+        "> flush",
+        "complete a",
+        "> finished a",
+        "> ended a",
+        "> run ended"
+      ])
+    }))
+
+  it.effect("has a process that died at any moment followed by one that ends well", () =>
+    Effect.gen(function*() {
+      const files = () => [LargeRun.onDisk("a", 55), LargeRun.onDisk("b", 35), LargeRun.onDisk("s", 5)]
+      for (let at = 0; at <= 60; at++) {
+        const recording = PartsRecording.make({ headTells: "modifiedAt" })
+        const first = yield* LargeRun.memoryJournal
+        const finished: Array<Journal.Finished> = []
+        const copyOf = <A extends { readonly parts: ReadonlyMap<number, unknown> }>(session: A): A => ({
+          ...session,
+          parts: new Map(session.parts)
+        })
+        // As everything is at that moment: what the first process does afterwards has not happened.
+        const moment = Effect.gen(function*() {
+          return {
+            sessions: (yield* first.sessions).map(copyOf),
+            finished: finished.slice(),
+            objects: new Map(recording.objects),
+            open: Array.from(recording.sessions, ([uploadId, session]) => [uploadId, copyOf(session)] as const),
+            taken: recording.bytesTaken()
+          }
+        })
+        let seen: Effect.Effect.Success<typeof moment> | undefined
+        yield* LargeRun.upload(recording, files(), {
+          journal: {
+            ...first,
+            finished: (file) => {
+              finished.push(file)
+              first.finished(file)
+            }
+          },
+          meanwhile: () =>
+            Effect.zipRight(
+              Effect.sleep(at),
+              Effect.map(moment, (all) => {
+                seen = all
+              })
+            )
+        })
+        seen ??= yield* moment
+        recording.objects.clear()
+        recording.sessions.clear()
+        recording.ends.clear()
+        for (const [key, bytes] of seen.objects) recording.objects.set(key, bytes)
+        for (const [uploadId, session] of seen.open) recording.sessions.set(uploadId, session)
+        const known = new Set(seen.sessions.map(({ uploadId }) => uploadId))
+        // What was created without an answer under an id that the destination drew is not known: nobody can find it.
+        const unknown = [...recording.sessions.keys()].filter((uploadId) => !known.has(uploadId))
+        const journal = yield* LargeRun.memoryJournal
+        for (const { parts, uploadId, ...intent } of seen.sessions) {
+          yield* journal.begin(intent)
+          if (uploadId !== undefined) yield* journal.created(intent.key, uploadId)
+          for (const part of parts.values()) journal.partStored(intent.key, part)
+        }
+        for (const file of seen.finished) journal.finished(file)
+        const before = recording.bytesTaken()
+        yield* LargeRun.upload(recording, files(), { journal })
+        for (const { key, size } of files()) {
+          assert.deepStrictEqual(recording.objects.get(key), LargeRun.bytesOf(size ?? 0), `${key} at ${at}`)
+        }
+        assert.deepStrictEqual(yield* journal.sessions, [], `at ${at}`)
+        assert.deepStrictEqual([...recording.sessions.keys()], unknown, `at ${at}`)
+        // Four parts of ten bytes were in flight at most, and were sent again.
+        assert.isAtMost(seen.taken + recording.bytesTaken() - before, 90 + 40, `at ${at}`)
+      }
+    }))
+
+  it.effect("of somebody else's session of the same key is none of ours", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      recording.sessions.set("foreign", { key: "a", parts: new Map() } as never)
+      const journal = yield* LargeRun.memoryJournal
+      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { journal })
+      assert.deepStrictEqual([...recording.sessions.keys()], ["foreign"])
+    }))
+
+  for (
+    const [reason, second, settings] of [
+      ["SourceChanged", LargeRun.onDisk("a", 55, 2), {}],
+      ["PartSizeChanged", LargeRun.onDisk("a", 55), { partSize: 20 }],
+      ["ChecksumChanged", LargeRun.onDisk("a", 55), { checksum: "crc32" }]
+    ] as const
+  ) {
+    it.effect(`tells that a file begins again: ${reason}`, () =>
+      Effect.gen(function*() {
+        const recording = PartsRecording.make()
+        const journal = yield* LargeRun.memoryJournal
+        yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
+          journal,
+          meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        })
+        const { events } = yield* LargeRun.upload(recording, [second], { journal, ...settings })
+        assert.deepStrictEqual(
+          events.flatMap((event) => event._tag === "UploadRestarted" ? [event.reason] : []),
+          [reason]
+        )
+        assert.deepStrictEqual([...recording.ends.values()], [["aborted"], ["completed"]])
+      }))
+  }
+
+  it.effect("has a file begin again that the destination has forgotten", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const journal = yield* LargeRun.memoryJournal
+      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
+        journal,
+        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+      })
+      recording.sessions.clear()
+      const { events } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { journal })
+      assert.deepStrictEqual(
+        events.flatMap((event) => event._tag === "UploadRestarted" ? [event.reason] : []),
+        ["SessionGone"]
+      )
+      assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]))
+    }))
+
+  it.effect("does not forget what is finished before the run is", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ key, verb }) =>
+          key === "b" && verb === "put"
+            ? PartsRecording.refused(new UploadError.Rejected({ reason: "Forbidden", detail: "No." }))
+            : undefined
+      })
+      const journal = yield* LargeRun.memoryJournal
+      const files = () => [LargeRun.onDisk("a", 5), LargeRun.onDisk("b", 5), LargeRun.onDisk("c", 55)]
+      yield* LargeRun.upload(recording, files(), { journal, retry: RetryPolicy.none })
+      const { report, results } = yield* LargeRun.upload(recording, files(), { journal, retry: RetryPolicy.none })
+      assert.deepStrictEqual(results.map(({ _tag, file }) => `${_tag} ${file.key}`).sort(), [
+        "Failed b",
+        "Skipped a",
+        "Skipped c"
+      ])
+      assert.strictEqual(report.bytes.resumed, 60)
+      // What is not there any more is uploaded again, whatever the journal says.
+      recording.objects.delete("a")
+      const third = yield* LargeRun.upload(recording, files(), { journal, retry: RetryPolicy.none })
+      assert.isTrue(third.results.some(({ _tag, file }) => _tag === "Uploaded" && file.key === "a"))
+    }))
+})
