@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   ByteSource,
   Checksum,
-  Journal,
   Progress,
   RetryPolicy,
   Strategy,
@@ -10,6 +9,7 @@ import {
   UploadFile,
   UploadMetrics
 } from "@sluice/core"
+import type { Journal } from "@sluice/core"
 import { Effect, Metric, Option, Stream } from "effect"
 import * as LargeRun from "./LargeRun.js"
 import * as PartsRecording from "./PartsRecording.js"

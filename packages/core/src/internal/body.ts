@@ -21,9 +21,13 @@ const onePiece = 1024 * 1024
 
 const defaultBlockSize = 256 * 1024
 
-/** How many bytes a body of `size` holds in memory at once, where its destination does not take it whole. */
+/**
+ * How much memory a body of `size` is reckoned with, in bytes, where its destination does not take it whole: a block that
+ * is read, one that is held back, one that is on its way, and those that wait for the garbage collector, which comes late
+ * to what is not on the heap.
+ */
 export const buffered = (size: number | undefined): number =>
-  size !== undefined && size <= onePiece ? size : 2 * defaultBlockSize
+  size !== undefined && size <= onePiece ? size : 8 * defaultBlockSize
 
 /** Whose bytes these are, and who is told of what happens to them. */
 export interface Owner {

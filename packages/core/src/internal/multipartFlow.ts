@@ -232,7 +232,9 @@ class Flow {
         if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)
         const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
         const there = known.parts.size === plan.count
-          ? yield* this.outcome.look((found) => this.outcome.isOurs(found, { size: plan.size, checksum }) === true)
+          ? yield* this.outcome.look((found) =>
+            this.outcome.isOurs(found, { size: plan.size, checksum }) ?? this.hasEtagOf(known, found)
+          )
           : Option.none()
         if (Option.isSome(there)) {
           yield* owner.resumed(plan.size, plan.count)
@@ -248,6 +250,11 @@ class Flow {
       yield* owner.resumed(bytes, stored.size)
       return { session, resumed: true, stored }
     })
+  }
+
+  /** Whether an object is what the last part has made of an upload in order: its answer told the object's etag. */
+  private hasEtagOf({ parts }: Journal.Session, { etag }: Destination.Head): boolean {
+    return this.multipart.limits.inOrder && etag !== undefined && etag === parts.get(parts.size)?.etag
   }
 
   /** Why an upload that was begun is not the one that is wanted; `undefined` where it is. */
