@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Notices } from "./Notices.js"
-import type { Sink } from "./Output.js"
+import type { Output, Sink } from "./Output.js"
 import * as ProgressView from "./ProgressView.js"
 import * as TerminalText from "./TerminalText.js"
 
@@ -30,6 +30,18 @@ export type Shown = Pick<UploadRun<never>, "currentProgress" | "inFlight" | "thr
 
 /** What is said in another way than of uploads. */
 export type Words = Pick<ProgressView.Moment, "failed">
+
+/** The display that suits where it goes, and what else is printed. */
+export const make = (
+  { stderr, stdout }: Pick<Output["Type"], "stderr" | "stdout">,
+  { json, quiet: isQuiet }: { readonly json: boolean; readonly quiet: boolean },
+  words: Words = {}
+): Display =>
+  isQuiet || (json && stdout.isTerminal)
+    ? quiet(stderr)
+    : stderr.isTerminal
+    ? live(stderr, words)
+    : plain(stderr, words)
 
 /** Says what it is asked to say, and shows nothing. */
 export const quiet = (sink: Sink): Display => ({

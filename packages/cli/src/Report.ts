@@ -112,35 +112,35 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
 export const failureLine = (key: string, message: string, attempts: number): string =>
   `${printable(key)}: ${printable(message)}${attempts > 1 ? ` (${attempts} attempts)` : ""}`
 
+/** The first of some lines, and how many more of `count` there are. */
+export const firstOf = (lines: ReadonlyArray<string>, count: number = lines.length): ReadonlyArray<string> => {
+  const shown = lines.slice(0, failuresShown)
+  return count > shown.length ? [...shown, `  and ${Format.count(count - shown.length)} more.`] : shown
+}
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
 /** The first failures with their causes; a cause that they all share is told once. */
-const failureLines = (report: UploadReport, style: Style): ReadonlyArray<string> => {
-  const shown = report.failures.slice(0, failuresShown)
-  const more = report.files.failed - shown.length
-  const causes = new Set(report.failures.map(({ error }) => error.message))
+const failureLines = ({ failures, files }: UploadReport, style: Style): ReadonlyArray<string> => {
+  const causes = new Set(failures.map(({ error }) => error.message))
   const [cause = ""] = causes
-  const isShared = causes.size === 1 && shown.length > 1
+  const isShared = causes.size === 1 && failures.length > 1
+  const lines = failures.map(({ attempts, error, key }) =>
+    `  ${isShared ? printable(key) : failureLine(key, error.message, attempts)}`
+  )
   return [
-    style.red(`Failed ${Format.counted(report.files.failed, "file")}${isShared ? `: ${printable(cause)}` : ":"}`),
-    ...shown.map(({ attempts, error, key }) =>
-      `  ${isShared ? printable(key) : failureLine(key, error.message, attempts)}`
-    ),
-    ...(more > 0 ? [`  and ${Format.count(more)} more.`] : [])
+    style.red(`Failed ${Format.counted(files.failed, "file")}${isShared ? `: ${printable(cause)}` : ":"}`),
+    ...firstOf(lines, files.failed)
   ]
 }
 
 /** What could not be removed from the destination: it may cost money there. */
-const leftBehindLines = ({ abortsFailed, leftBehind }: UploadReport, style: Style): ReadonlyArray<string> => {
-  const shown = leftBehind.slice(0, failuresShown)
-  return [
-    style.red(`Could not remove what is stored of ${Format.counted(abortsFailed, "unfinished file")}:`),
-    ...shown.map(({ error, key }) => `  ${failureLine(key, error.message, 0)}`),
-    ...(abortsFailed > shown.length ? [`  and ${Format.count(abortsFailed - shown.length)} more.`] : [])
-  ]
-}
+const leftBehindLines = ({ abortsFailed, leftBehind }: UploadReport, style: Style): ReadonlyArray<string> => [
+  style.red(`Could not remove what is stored of ${Format.counted(abortsFailed, "unfinished file")}:`),
+  ...firstOf(leftBehind.map(({ error, key }) => `  ${failureLine(key, error.message, 0)}`), abortsFailed)
+]
 
 /** Whether a failure tells of the destination as a whole, and not of one file or its key. */
 const isDestinations = (error: UploadError): boolean => {

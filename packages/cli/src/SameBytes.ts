@@ -48,8 +48,7 @@ export const checksum = <E>(
     return Effect.map(
       Stream.runForEach(bytes, (block) =>
         Effect.sync(() => {
-          // An empty block would begin some folds anew.
-          if (block.length > 0) fold.update(block)
+          fold.update(block)
           note(block.length)
         })),
       () => fold.checksum().value

@@ -3,7 +3,7 @@
  */
 import { CliError } from "./CliError.js"
 import * as Format from "./Format.js"
-import { failureLine, failuresShown } from "./Report.js"
+import { failureLine, failuresShown, firstOf } from "./Report.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
 import type { Finding, Report } from "./Verification.js"
@@ -48,8 +48,7 @@ export class Findings {
     const list = (kind: Kind, count: number, heading: string) =>
       count === 0 ? [] : [
         style.red(`${heading} ${Format.counted(count, "file")}:`),
-        ...(this.lines.get(kind) ?? []).toSorted(),
-        ...(count > failuresShown ? [`  and ${Format.count(count - failuresShown)} more.`] : [])
+        ...firstOf((this.lines.get(kind) ?? []).toSorted(), count)
       ]
     const same = files.same === files.total
       ? `${Format.counted(files.total, "file")} the same`

@@ -55,7 +55,7 @@ describe("interrupted at whole and half milliseconds, a run of two large and thr
                 workers: 3,
                 journal,
                 run: { onInterrupt },
-                meanwhile: (run) => Effect.zipRight(Effect.sleep(at), run.interrupt)
+                meanwhile: LargeRun.interruptedAfter(at)
               })
               const sessions = journal === undefined
                 ? []
@@ -100,7 +100,7 @@ describe("interrupted at whole and half milliseconds, a run of two large and thr
             const outcome = yield* LargeRun.upload(recording, [LargeRun.onDisk("L", 45)], {
               journal,
               run: { onInterrupt },
-              meanwhile: (run) => Effect.zipRight(Effect.sleep(at), run.interrupt)
+              meanwhile: LargeRun.interruptedAfter(at)
             })
             const uploaded = outcome.results.some(({ _tag }) => _tag === "Uploaded")
             assert.deepStrictEqual(

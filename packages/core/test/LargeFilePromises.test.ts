@@ -121,7 +121,7 @@ describe("an abort that fails for good", () => {
       const { events, report } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
         run: { onInterrupt: "abort" },
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(15), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(15)
       })
       const error = { _tag: "Transient", reason: "Connection", message: "The connection broke." }
       assert.deepStrictEqual(
@@ -139,7 +139,7 @@ describe("an abort that fails for good", () => {
         fault: ({ attempt, verb }) => verb === "abort" && attempt < 5 ? PartsRecording.refused() : undefined
       })
       const { report } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(15), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(15)
       })
       assert.deepStrictEqual([report.abortsFailed, [...recording.ends.values()]], [0, [["aborted"]]])
     }))
@@ -234,7 +234,7 @@ describe("the progress of large files", () => {
       const journal = yield* LargeRun.memoryJournal
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 100)], {
         journal,
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(35), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(35)
       })
       const seen: Array<Progress.Progress> = []
       const { report } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 100)], {
@@ -391,7 +391,7 @@ describe("the journal", () => {
         const journal = yield* LargeRun.memoryJournal
         yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
           journal,
-          meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+          meanwhile: LargeRun.interruptedAfter(25)
         })
         const { events } = yield* LargeRun.upload(recording, [second], { journal, ...settings })
         assert.deepStrictEqual(
@@ -408,7 +408,7 @@ describe("the journal", () => {
       const journal = yield* LargeRun.memoryJournal
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       })
       recording.sessions.clear()
       const { events } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { journal })

@@ -100,7 +100,7 @@ const world = (seed: number) =>
         ...settings,
         journal,
         run: { onInterrupt: oneOf(["abort", "keep"] as const) },
-        ...(round < 3 && { meanwhile: (run) => Effect.zipRight(Effect.sleep(at), run.interrupt) })
+        ...(round < 3 && { meanwhile: LargeRun.interruptedAfter(at) })
       })
       const { report, results } = outcome
       assert.strictEqual(new Set(results.map(({ file }) => file.key)).size, results.length, "one result a file")

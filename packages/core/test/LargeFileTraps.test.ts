@@ -30,7 +30,7 @@ describe("a large file", () => {
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         workers: 1,
         journal,
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       })
       const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55, 2)], { workers: 1, journal })
       assert.deepStrictEqual(LargeRun.told(out), ["Uploaded a"])
@@ -52,7 +52,7 @@ describe("a large file", () => {
         const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 25)], {
           run: { onInterrupt },
           journal,
-          meanwhile: (run) => Effect.zipRight(Effect.sleep(60), run.interrupt)
+          meanwhile: LargeRun.interruptedAfter(60)
         })
         assert.isTrue(recording.objects.has("a"))
         assert.deepStrictEqual(LargeRun.told(out), ["Uploaded a"])
@@ -84,12 +84,12 @@ describe("a large file", () => {
       const journal = yield* LargeRun.memoryJournal
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       })
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
         run: { onInterrupt: "abort" },
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(5), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(5)
       })
       assert.strictEqual(recording.sessions.size, 0)
     }))
@@ -98,7 +98,7 @@ describe("a large file", () => {
       const recording = PartsRecording.make()
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         run: { onInterrupt: "keep" },
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       })
       assert.strictEqual(recording.sessions.size, 0)
     }))
@@ -106,7 +106,7 @@ describe("a large file", () => {
     Effect.gen(function*() {
       const recording = PartsRecording.make({ fault: once("abort", { _tag: "Hangs" }, 1, 99) })
       const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       })
       assert.strictEqual(out.report.abortsFailed, 1)
       assert.isAtMost(out.millis, 61_000)
@@ -155,7 +155,7 @@ describe("a large file", () => {
       const journal = yield* LargeRun.memoryJournal
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       })
       recording.history.length = 0
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 5)], { journal, workers: 1 })

@@ -175,6 +175,10 @@ export const upload = (
   return Effect.map(Recording.virtual(Effect.raceFirst(Effect.disconnect(stepping), deadline)), ({ value }) => value)
 }
 
+/** Interrupts a run some time after its start. */
+export const interruptedAfter = (millis: number) => (run: UploadRun.UploadRun<unknown>): Effect.Effect<void> =>
+  Effect.zipRight(Effect.sleep(millis), run.interrupt)
+
 export const memoryJournal: Effect.Effect<Journal.Journal["Type"]> = Effect.provide(
   Journal.Journal,
   Journal.layerMemory

@@ -98,16 +98,7 @@ describe("LocalDirectory", () => {
     const history = (root: string, fsync: boolean | undefined, keys: ReadonlyArray<string>) =>
       Effect.gen(function*() {
         const steps: Array<string> = []
-        const shown = (file: string) => path.relative(root, file).replace(/\.sluice-[\w-]+/, "temporary") || "root"
-        const platform = TestFileSystem.layer((real) => ({
-          open: (file, options) =>
-            Effect.map(real.open(file, options), (opened) =>
-              TestFileSystem.fileWith(opened, {
-                sync: Effect.tap(opened.sync, () => steps.push(`sync ${shown(file)}`))
-              })),
-          rename: (from, to) =>
-            Effect.tap(real.rename(from, to), () => steps.push(`rename ${shown(from)} to ${shown(to)}`))
-        }))
+        const platform = TestFileSystem.layerTelling(root, (step) => steps.push(step))
         const uploader = yield* into(root, { fsync, platform })
         for (const key of keys) yield* uploader.upload(UploadFile.fromText(key, key))
         return steps

@@ -246,16 +246,7 @@ describe("LocalDirectory in parts", () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const steps: Array<string> = []
-      const shown = (file: string) => path.relative(root, file).replace(/\.sluice-[\w-]+/, "temporary") || "root"
-      const platform = TestFileSystem.layer((real) => ({
-        open: (file, options) =>
-          Effect.map(real.open(file, options), (opened) =>
-            TestFileSystem.fileWith(opened, {
-              sync: Effect.tap(opened.sync, () => steps.push(`sync ${shown(file)}`))
-            })),
-        rename: (from, to) =>
-          Effect.tap(real.rename(from, to), () => steps.push(`rename ${shown(from)} to ${shown(to)}`))
-      }))
+      const platform = TestFileSystem.layerTelling(root, (step) => steps.push(step))
       const local = yield* at(root, { fsync: true, platform })
       yield* create(local, "key", 1000)
       yield* local.multipart.uploadPart(part("key", pattern(1000), 1, 0))

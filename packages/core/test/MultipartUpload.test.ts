@@ -1,26 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ByteSource, Destination, Journal, RetryPolicy, Strategy, Uploader, UploadFile } from "@sluice/core"
-import type { UploadEvent, UploadReport, UploadResult, UploadRun } from "@sluice/core"
+import { Destination, Journal, Strategy, Uploader } from "@sluice/core"
+import type { UploadEvent, UploadFile, UploadReport, UploadResult, UploadRun } from "@sluice/core"
 import { Effect, Option } from "effect"
+import * as LargeRun from "./LargeRun.js"
 import * as PartsRecording from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 
-const bytesOf = (size: number, seed = 1): Uint8Array =>
-  Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed) % 251)
-
-const large = (key: string, size: number): UploadFile.UploadFile => UploadFile.fromBytes(key, bytesOf(size))
-
-/** A file with a fingerprint, as one on a disk has it. */
-const onDisk = (key: string, size: number, fingerprint = "one"): UploadFile.UploadFile =>
-  UploadFile.make(key, { ...ByteSource.fromBytes(bytesOf(size)), fingerprint: Effect.succeed(fingerprint) }, {
-    fingerprint
-  })
-
-const retry = RetryPolicy.make({ jitter: "none", secondRound: false })
-
 const settings = {
   strategy: Strategy.workerPool({ workers: 4 }),
-  retry,
+  retry: LargeRun.retry,
   multipartThreshold: 10,
   partSize: 10,
   checksum: "none"
@@ -58,13 +46,11 @@ const upload = (
   return options.journal === undefined ? program : Effect.provideService(program, Journal.Journal, options.journal)
 }
 
-const memoryJournal = Effect.map(Effect.provide(Journal.Journal, Journal.layerMemory), (journal) => journal)
-
 describe("a large file", () => {
   it.effect("goes up in parts, several at once, and is completed once", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
-      const { value: { report, results } } = yield* Recording.virtual(upload(recording, [large("a", 55)]))
+      const { value: { report, results } } = yield* Recording.virtual(upload(recording, [LargeRun.inMemory("a", 55)]))
       assert.deepStrictEqual(recording.history, [
         [0, "create a"],
         [10, "part a 1"],
@@ -75,7 +61,7 @@ describe("a large file", () => {
         [20, "part a 6"],
         [30, "complete a"]
       ])
-      assert.deepStrictEqual(recording.objects, new Map([["a", bytesOf(55)]]))
+      assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]))
       assert.deepStrictEqual(results.map(Recording.summary), ["Uploaded a"])
       assert.deepStrictEqual(report.bytes, { total: 55, uploaded: 55, resumed: 0 })
       assert.strictEqual(report.peakInFlight, 4)
@@ -87,18 +73,20 @@ describe("a large file", () => {
       Effect.gen(function*() {
         for (let at = 0; at <= 41; at++) {
           const recording = PartsRecording.make()
-          const journal = yield* memoryJournal
-          const { value: { report, results } } = yield* Recording.virtual(upload(recording, [onDisk("a", 55)], {
-            run: { onInterrupt },
-            journal,
-            meanwhile: (run) => Effect.zipRight(Effect.sleep(at), run.interrupt)
-          }))
+          const journal = yield* LargeRun.memoryJournal
+          const { value: { report, results } } = yield* Recording.virtual(
+            upload(recording, [LargeRun.onDisk("a", 55)], {
+              run: { onInterrupt },
+              journal,
+              meanwhile: LargeRun.interruptedAfter(at)
+            })
+          )
           const name = `interrupted after ${at} ms`
           assert.strictEqual(recording.inFlight(), 0, name)
           const ends = Array.from(recording.ends.values())
           const tag = results[0]?._tag
           assert.strictEqual(recording.objects.has("a"), tag === "Uploaded", name)
-          if (recording.objects.has("a")) assert.deepStrictEqual(recording.objects.get("a"), bytesOf(55), name)
+          if (recording.objects.has("a")) assert.deepStrictEqual(recording.objects.get("a"), LargeRun.bytesOf(55), name)
           const created = recording.history.some(([, event]) => event === "create a")
           const kept = onInterrupt === "keep" && tag !== "Uploaded" && created
           assert.deepStrictEqual(
@@ -118,7 +106,7 @@ describe("a large file", () => {
       const recording = PartsRecording.make({
         fault: ({ attempt, verb }) => verb === "complete" && attempt === 1 ? PartsRecording.answerLost : undefined
       })
-      const { value: { results } } = yield* Recording.virtual(upload(recording, [large("a", 25)]))
+      const { value: { results } } = yield* Recording.virtual(upload(recording, [LargeRun.inMemory("a", 25)]))
       assert.deepStrictEqual(results.map(Recording.summary), ["Uploaded a"])
       assert.deepStrictEqual(recording.history.slice(4), [
         [20, "complete a"],
@@ -133,14 +121,14 @@ describe("a large file", () => {
   it.effect("goes on where an earlier run left off", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
-      const journal = yield* memoryJournal
-      const first = yield* Recording.virtual(upload(recording, [onDisk("a", 55)], {
+      const journal = yield* LargeRun.memoryJournal
+      const first = yield* Recording.virtual(upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
-        meanwhile: (run) => Effect.zipRight(Effect.sleep(25), run.interrupt)
+        meanwhile: LargeRun.interruptedAfter(25)
       }))
       assert.deepStrictEqual(first.value.results.map(Recording.summary), ["Interrupted a"])
       recording.history.length = 0
-      const second = yield* Recording.virtual(upload(recording, [onDisk("a", 55)], { journal }))
+      const second = yield* Recording.virtual(upload(recording, [LargeRun.onDisk("a", 55)], { journal }))
       assert.deepStrictEqual(recording.history, [
         [0, "list a"],
         [10, "part a 5"],
@@ -148,6 +136,6 @@ describe("a large file", () => {
         [20, "complete a"]
       ])
       assert.deepStrictEqual(second.value.report.bytes, { total: 55, uploaded: 15, resumed: 40 })
-      assert.deepStrictEqual(recording.objects, new Map([["a", bytesOf(55)]]))
+      assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]))
     }))
 })

@@ -114,11 +114,7 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const uploader = yield* Uploader.Uploader
-    const display = flags.quiet || (flags.json && stdout.isTerminal)
-      ? Display.quiet(stderr)
-      : stderr.isTerminal
-      ? Display.live(stderr)
-      : Display.plain(stderr)
+    const display = Display.make({ stderr, stdout }, flags)
     const findings = new Report.Tally()
     const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources)
     const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)

@@ -4,7 +4,6 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { Destination } from "@sluice/core/Destination"
-import type { JournalError } from "@sluice/core/Journal"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,7 +18,7 @@ import * as KeptUploads from "../KeptUploads.js"
 import * as layers from "../layers.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
-import { failureLine, failuresShown } from "../Report.js"
+import { failureLine, firstOf } from "../Report.js"
 import { printable } from "../TerminalText.js"
 
 export const ls = Command.make("ls", options.uploadsLs, ({ journal, json }) =>
@@ -96,12 +95,10 @@ const find = (journal: Option.Option<string>) =>
     const { stderr } = yield* Output
     const { journals, problems } = yield* KeptUploads.find(Option.getOrUndefined(journal))
     const [problem] = problems
-    if (Option.isSome(journal) && problem !== undefined) return yield* unusable(problem)
+    if (Option.isSome(journal) && problem !== undefined) return yield* Journals.unusable(problem)
     yield* writeLines(stderr, problems.map((error) => stderr.style.yellow(`sluice: ${error.message}`)))
     return journals
   })
-
-const unusable = (error: JournalError) => CliError.journalUnusable(error.message)
 
 const failed = (detail: string) => new CliError.CliError({ reason: "SomeFailed", detail })
 
@@ -217,8 +214,3 @@ const tell = (endings: ReadonlyArray<Ending>) =>
     ]
     yield* writeLines(stderr, lines)
   })
-
-const firstOf = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
-  lines.length <= failuresShown
-    ? lines
-    : [...lines.slice(0, failuresShown), `  and ${Format.count(lines.length - failuresShown)} more.`]

@@ -97,12 +97,7 @@ const compare = (
         return flags.json ? stdout.write(`${JSON.stringify(finding)}\n`) : Effect.void
       }
     })
-    const words = { failed: "not the same" }
-    const display = flags.quiet || (flags.json && stdout.isTerminal)
-      ? Display.quiet(stderr)
-      : stderr.isTerminal
-      ? Display.live(stderr, words)
-      : Display.plain(stderr, words)
+    const display = Display.make({ stderr, stdout }, flags, { failed: "not the same" })
     const received = yield* Signals.listen
     yield* Effect.scoped(Effect.zipRight(
       display.show(comparison),

@@ -19,13 +19,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { Head, Listed, PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
 import { codeOf, errorOf, LocalFiles } from "../internal/localFiles.js"
 import { isPartsName, multipart } from "../internal/localParts.js"
+import { drawToken } from "../internal/token.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -109,7 +109,7 @@ export const make = (
       return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${root} is not a directory.` }))
     }
     const files = new LocalFiles(fs, path, root, fsync, openFiles)
-    const owner = yield* randomOwner
+    const owner = yield* drawToken
     let drawn = 0
 
     /** Opens a new file under a temporary name; where somebody else has the same name, the next one is taken. */
@@ -211,11 +211,6 @@ export const make = (
 // -----------------------------------------------------------------------------
 
 const readSize = 256 * 1024
-
-const randomOwner: Effect.Effect<string> = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
-  (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
-)
 
 /** Whose temporary file it is, by its name; `undefined` where it is none. */
 const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]

@@ -1,7 +1,7 @@
 /**
  * The way of one file through its attempts: what it waits for, what it does, and what becomes of it.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -20,11 +20,11 @@ import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
-import { unexpected } from "./requests.js"
+import { failureOf, requestMillis } from "./requests.js"
 
-/** How much memory an attempt of a whole file takes, in bytes. */
-export const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
-  large ? 0 : capabilities.wholeBodies === true && size !== undefined ? size : Body.buffered(size)
+/** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
+const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
+  large ? 0 : Body.memoryOf(capabilities, size)
 
 /**
  * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
@@ -158,9 +158,6 @@ const changed = "It changed while it was uploaded."
 
 const finishedBefore = "It was uploaded before the last run was interrupted."
 
-/** How long the look at a file that was finished before may take, in milliseconds. */
-const lookMillis = 30_000
-
 const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): Effect.Effect<void> => {
   const { handedOut, large, size } = upload
   if (!large) {
@@ -211,7 +208,7 @@ const endBackoff = (upload: Upload.Upload): void => {
 }
 
 const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError =>
-  upload.sourceError ?? Option.getOrElse(Cause.failureOption(cause), () => unexpected(cause))
+  upload.sourceError ?? failureOf(cause)
 
 /** As what a failure is tried again, if at all. */
 const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
@@ -254,7 +251,7 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
   const look = Effect.suspend(() => {
     observer.requestStarted()
     return Effect.suspend(() => context.destination.head?.(key) ?? Effect.succeedNone).pipe(
-      Effect.timeout(lookMillis),
+      Effect.timeout(requestMillis),
       Effect.map(
         Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)
       ),

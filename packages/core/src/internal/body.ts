@@ -26,8 +26,14 @@ const defaultBlockSize = 256 * 1024
  * is read, one that is held back, one that is on its way, and those that wait for the garbage collector, which comes late
  * to what is not on the heap.
  */
-export const buffered = (size: number | undefined): number =>
+const buffered = (size: number | undefined): number =>
   size !== undefined && size <= onePiece ? size : 8 * defaultBlockSize
+
+/** How much memory a body of `size` takes, in bytes, on its way to a destination. */
+export const memoryOf = (
+  { wholeBodies }: Pick<Destination.Capabilities, "wholeBodies">,
+  size: number | undefined
+): number => wholeBodies === true && size !== undefined ? size : buffered(size)
 
 /** Whose bytes these are, and who is told of what happens to them. */
 export interface Owner {

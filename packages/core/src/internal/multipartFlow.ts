@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import type * as Destination from "../Destination.js"
 import type * as Journal from "../Journal.js"
 import * as MultipartUpload from "../MultipartUpload.js"
@@ -22,6 +21,7 @@ import { bounded, request, requestMillis } from "./requests.js"
 import type * as Requests from "./requests.js"
 import { sendPart } from "./sendPart.js"
 import { Slot } from "./slot.js"
+import { drawToken } from "./token.js"
 
 /** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
 export const run = (
@@ -126,11 +126,7 @@ class Flow {
   get run(): Effect.Effect<Destination.Stored, UploadError> {
     return Effect.gen(this, function*() {
       const { size } = this
-      const plan = size === undefined ? undefined : yield* PartPlan.make({
-        size,
-        partSize: this.context.parts.partSize,
-        limits: this.multipart.limits
-      })
+      const plan = size === undefined ? undefined : yield* MultipartUpload.plan(this.context, size)
       const opened = yield* this.open(plan)
       if (!("session" in opened)) return this.commit(opened)
       const result = yield* this.restore(Effect.scoped(this.sendParts(opened, plan))).pipe(
@@ -289,7 +285,7 @@ class Flow {
           total: plan?.size,
           slot
         })
-        : Pieces.planned(PartRecords.missing(plan, stored), { plan, source, fingerprint, slot })
+        : Pieces.planned(PartPlan.remaining(plan, stored.values()), { plan, source, fingerprint, slot })
       const options = { multipart, session, total: plan?.size, contentType }
       const goesOnAt = resumed ? stored.size + 1 : undefined
       const sendNext = Effect.uninterruptibleMask((restore) =>
@@ -323,7 +319,7 @@ class Flow {
   }
 
   private memoryFor(size: number, reopenable: boolean): number {
-    return this.context.destination.capabilities.wholeBodies === true || !reopenable ? size : Body.buffered(size)
+    return reopenable ? Body.memoryOf(this.context.destination.capabilities, size) : size
   }
 
   // ---------------------------------------------------------------------------
@@ -418,8 +414,3 @@ class Flow {
 
 const isGone = (cause: Cause.Cause<UploadError>): boolean =>
   Option.exists(Cause.failureOption(cause), (error) => error._tag === "SessionGone")
-
-const drawToken: Effect.Effect<string> = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
-  (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
-)

@@ -11,15 +11,6 @@ import type { UploadError } from "../UploadError.js"
 export const canGoOn = (error: UploadError): boolean =>
   !isSourceError(error) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
 
-export const missing = function*(
-  plan: PartPlan.PartPlan,
-  stored: ReadonlyMap<number, Destination.StoredPart>
-): Iterable<PartPlan.Part> {
-  for (const part of PartPlan.parts(plan)) {
-    if (!stored.has(part.number)) yield part
-  }
-}
-
 /** The parts that both the journal and the destination know, and that are what the plan says. */
 export const reconcile = (
   plan: PartPlan.PartPlan,

@@ -80,7 +80,7 @@ export const request = <A>(
           return attempt(number)
         })),
         Effect.catchAllCause((cause) =>
-          Cause.isInterrupted(cause) ? Effect.failCause(Cause.stripFailures(cause)) : Effect.fail(errorOf(cause))
+          Cause.isInterrupted(cause) ? Effect.failCause(Cause.stripFailures(cause)) : Effect.fail(failureOf(cause))
         ),
         Effect.either,
         Effect.ensuring(Effect.sync(() => {
@@ -144,11 +144,11 @@ export const bounded = <A>(call: Effect.Effect<A, UploadError>, millis: number):
   )
 
 /** What a cause that is no interruption means for an upload. */
-const errorOf = (cause: Cause.Cause<UploadError>): UploadError =>
+export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>
   Option.getOrElse(Cause.failureOption(cause), () => unexpected(cause))
 
 /** The failure of a driver that died. */
-export const unexpected = (cause: Cause.Cause<unknown>): Rejected =>
+const unexpected = (cause: Cause.Cause<unknown>): Rejected =>
   new Rejected({
     reason: "Unexpected",
     detail: `The destination's driver failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`,

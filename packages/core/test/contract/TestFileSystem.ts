@@ -6,6 +6,7 @@ import type { Path } from "@effect/platform"
 import { NodeFileSystem, NodePath } from "@effect/platform-node"
 import { SystemError } from "@effect/platform/Error"
 import { Effect, Layer } from "effect"
+import * as path from "node:path"
 
 /** The real file system with the calls that `change` gives in place of its own. */
 export const layer = (
@@ -18,6 +19,22 @@ export const layer = (
     ).pipe(Layer.provide(NodeFileSystem.layer)),
     NodePath.layer
   )
+
+/** The same, which tells what is forced to the disk and what is renamed, in this order, by the names below `root`. */
+export const layerTelling = (
+  root: string,
+  tell: (step: string) => void
+): Layer.Layer<FileSystem.FileSystem | Path.Path> => {
+  const shown = (file: string) => path.relative(root, file).replace(/\.sluice-[\w-]+/, "temporary") || "root"
+  return layer((real) => ({
+    open: (file, options) =>
+      Effect.map(
+        real.open(file, options),
+        (opened) => fileWith(opened, { sync: Effect.tap(opened.sync, () => tell(`sync ${shown(file)}`)) })
+      ),
+    rename: (from, to) => Effect.tap(real.rename(from, to), () => tell(`rename ${shown(from)} to ${shown(to)}`))
+  }))
+}
 
 /** The same, where only what is done to open files differs. */
 export const layerFile = (
