@@ -62,6 +62,8 @@ export interface Body {
   readonly whole: Effect.Effect<Body, UploadError>
   /** The checksum of the bytes, when all of them have been read; `undefined` before, and where none is computed. */
   readonly checksum: Checksum | undefined
+  /** The checksum by any algorithm, for a body that has its bytes: see `whole`. */
+  readonly sum?: ((algorithm: Algorithm) => Checksum) | undefined
   /**
    * Runs an effect during which the attempt is not taken for stalled, although no bytes move: for what is waited for on
    * this side, such as a turn to have a file or a connection open.

@@ -218,6 +218,10 @@ class WholeBody extends OwnedBody implements Destination.Body {
     return Effect.succeed(this)
   }
 
+  sum(algorithm: Checksum.Algorithm): Checksum.Checksum {
+    return this.checksum?.algorithm === algorithm ? this.checksum : Checksum.of(algorithm, this.all)
+  }
+
   stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
     Uint8Array
   > {

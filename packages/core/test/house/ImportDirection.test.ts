@@ -28,6 +28,7 @@ const floors: Record<string, number> = {
   InFlight: 1,
   Journal: 1,
   JournalNode: 1,
+  TransportNode: 1,
   Limits: 1,
   MachineNode: 1,
   RateLimit: 1,

@@ -1,0 +1,50 @@
+/**
+ * The XML that S3 speaks, in both directions: elements by name, with the text in them. No DOCTYPE, no entities but the
+ * predefined ones, bounded size.
+ */
+import { parseXml, XmlElement, XmlText } from "@rgrove/parse-xml"
+import * as Option from "effect/Option"
+
+/** Answers larger than this are not read: the largest page of a listing is less than half of it. */
+const largest = 1024 * 1024
+
+/** An element that has been read. */
+export class Element {
+  private readonly element: XmlElement
+
+  constructor(element: XmlElement) {
+    this.element = element
+  }
+
+  get name(): string {
+    return this.element.name
+  }
+
+  /** The elements of a name that it has. */
+  all(name: string): ReadonlyArray<Element> {
+    return this.element.children
+      .filter((child): child is XmlElement => child instanceof XmlElement && child.name === name)
+      .map((child) => new Element(child))
+  }
+
+  /** The text in the first element of a name. */
+  text(name: string): string | undefined {
+    const found = this.all(name)[0]
+    return found?.element.children.map((child) => child instanceof XmlText ? child.text : "").join("")
+  }
+}
+
+/** Reads a document: its root element, or nothing where it is none that S3 would send. */
+export const parse = (bytes: Uint8Array): Option.Option<Element> => {
+  if (bytes.length > largest) return Option.none()
+  const text = new TextDecoder().decode(bytes)
+  if (/<!DOCTYPE/i.test(text)) return Option.none()
+  return Option.map(
+    Option.flatMapNullable(Option.liftThrowable(parseXml)(text.trim()), ({ root }) => root),
+    (root) => new Element(root)
+  )
+}
+
+/** Writes text as it stands between tags. */
+export const escape = (text: string): string =>
+  text.replace(/[&<>"'\r]/g, (character) => `&#${character.charCodeAt(0)};`)

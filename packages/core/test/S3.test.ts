@@ -1,0 +1,299 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Destination, RetryPolicy, Strategy, Transport, Uploader, UploadFile } from "@sluice/core"
+import type { UploadError } from "@sluice/core"
+import * as S3 from "@sluice/core/destinations/S3"
+import { Effect, Layer, Option, Redacted, Stream } from "effect"
+
+/** A request as the server sees it, without what a signature adds. */
+interface Seen {
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+type Respond = (request: Seen, index: number) => Partial<Transport.Answer> | string
+
+const text = (body: string) => new TextEncoder().encode(body)
+
+/** A transport that answers as it is told, and keeps what it was asked. */
+const answering = (respond: Respond) => {
+  const seen: Array<Seen> = []
+  const send = (request: Transport.Request): Effect.Effect<Transport.Answer, UploadError.UploadError> =>
+    Effect.gen(function*() {
+      const body = request.body === undefined
+        ? new Uint8Array()
+        : request.body instanceof Uint8Array
+        ? request.body
+        : yield* request.body.bytes
+      const { headers, method, url } = request
+      seen.push({ method, url, headers, body: body.slice() })
+      const answer = respond(seen.at(-1)!, seen.length)
+      return {
+        status: 200,
+        headers: {},
+        body: new Uint8Array(),
+        ...(typeof answer === "string" ? { body: text(answer) } : answer)
+      }
+    })
+  const layer = Layer.succeed(Transport.Transport, {
+    send,
+    open: (request) =>
+      Effect.map(send(request), ({ body, headers, status }) => ({ status, headers, stream: Stream.succeed(body) }))
+  })
+  return { layer, seen }
+}
+
+const credentials: S3.Credentials = {
+  accessKeyId: "AKIAIOSFODNN7EXAMPLE",
+  secretAccessKey: Redacted.make("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+}
+
+const bucket: S3.Options = { bucket: "examplebucket", credentials: Effect.succeed(credentials) }
+
+const error = (code: string, more = "") => text(`<?xml version="1.0"?><Error><Code>${code}</Code>${more}</Error>`)
+
+/** Uploads a file to a bucket that answers as it is told. Signing is not of virtual time: there is no backoff. */
+const upload = (
+  respond: Respond,
+  options: Partial<S3.Options> = {},
+  file = UploadFile.fromText("notes/a b.txt", "hello", { contentType: "text/plain", modifiedAt: 1_500 }),
+  uploader: Uploader.Options = {}
+) =>
+  Effect.gen(function*() {
+    const { layer, seen } = answering(respond)
+    const retry = RetryPolicy.make({ base: 0, throttledBase: 0, secondRound: false, attempts: 3 })
+    const result = yield* Effect.either(Effect.flatMap(Uploader.Uploader, (uploader) => uploader.upload(file))).pipe(
+      Effect.provide(
+        Uploader.layer({ strategy: Strategy.workerPool({ workers: 1 }), retry, ...uploader }).pipe(
+          Layer.provide(S3.layer({ ...bucket, ...options })),
+          Layer.provide(layer)
+        )
+      )
+    )
+    return { result, seen }
+  })
+
+const failure = (outcome: { readonly result: { readonly _tag: string } }) => {
+  const { result } = outcome as { readonly result: { readonly left?: UploadError.UploadError } }
+  const left = result.left
+  return left === undefined ? "none" : "reason" in left ? `${left._tag} ${left.reason}` : left._tag
+}
+
+describe("an object", () => {
+  it.effect("goes in one signed request, with its checksum in a header", () =>
+    Effect.gen(function*() {
+      const { result, seen } = yield* upload(() => ({ headers: { etag: "\"x\"", "x-amz-checksum-crc32": "NhCmhg==" } }))
+      assert.strictEqual(result._tag, "Right")
+      const { authorization, ...headers } = seen[0]!.headers
+      assert.deepStrictEqual([seen.length, seen[0]!.method, seen[0]!.url], [
+        1,
+        "PUT",
+        "https://examplebucket.s3.us-east-1.amazonaws.com/notes/a%20b.txt"
+      ])
+      assert.deepStrictEqual(headers, {
+        "content-type": "text/plain",
+        host: "examplebucket.s3.us-east-1.amazonaws.com",
+        "x-amz-checksum-crc32": "NhCmhg==",
+        "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
+        "x-amz-date": "19700101T000000Z",
+        "x-amz-meta-mtime": "1.5"
+      })
+      assert.match(authorization ?? "", /^AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE\/19700101\/us-east-1\/s3\//)
+    }))
+
+  it.effect("has its payload signed where the connection does not protect it", () =>
+    Effect.gen(function*() {
+      const { seen } = yield* upload(() => ({}), { endpoint: "http://storage.example.org" })
+      assert.strictEqual(seen[0]!.url, "http://storage.example.org/examplebucket/notes/a%20b.txt")
+      assert.strictEqual(
+        seen[0]!.headers["x-amz-content-sha256"],
+        "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+      )
+      assert.strictEqual(seen[0]!.headers["content-md5"], "XUFAKrxLKna5cZ2REBfFkg==")
+    }))
+
+  it.effect("that did not arrive as it was sent is sent again", () =>
+    Effect.gen(function*() {
+      const { result, seen } = yield* upload((_, index) =>
+        index === 1 ? { headers: { "x-amz-checksum-crc32": "AAAAAA==" } } : { headers: {} }
+      )
+      assert.deepStrictEqual([result._tag, seen.length], ["Right", 2])
+    }))
+
+  it.effect("keeps headers apart from what metadata say", () =>
+    Effect.gen(function*() {
+      const file = UploadFile.fromText("a", "", { metadata: { "Name: x\r\nhost": "a\r\nb", owner: "Zoë" } })
+      const { seen } = yield* upload(() => ({}), {}, file)
+      for (const [name, value] of Object.entries(seen[0]!.headers)) {
+        assert.match(name, /^[a-z0-9!#$&'*+.^_`|~-]+$/)
+        assert.match(value, /^[\x20-\x7e]*$/)
+      }
+      assert.strictEqual(seen[0]!.headers["x-amz-meta-owner"], "=?UTF-8?B?Wm/Dqw==?=")
+    }))
+})
+
+describe("an answer", () => {
+  const outcomes: ReadonlyArray<readonly [status: number, code: string, outcome: string, requests: number]> = [
+    [503, "SlowDown", "Throttled", 3],
+    [503, "", "Throttled", 3],
+    [429, "", "Throttled", 3],
+    [500, "InternalError", "Transient Unavailable", 3],
+    [502, "", "Transient Unavailable", 3],
+    [400, "RequestTimeout", "Transient Unavailable", 3],
+    [400, "BadDigest", "IntegrityMismatch Checksum", 3],
+    [403, "AccessDenied", "Rejected Forbidden", 1],
+    [403, "SignatureDoesNotMatch", "Rejected Unauthorized", 1],
+    [404, "NoSuchBucket", "Rejected NotFound", 1],
+    [412, "PreconditionFailed", "Conflict", 1],
+    [409, "ConditionalRequestConflict", "Conflict", 1],
+    [501, "NotImplemented", "Rejected Unsupported", 1],
+    [400, "EntityTooLarge", "Rejected TooLarge", 1],
+    [307, "TemporaryRedirect", "Rejected Redirected", 1]
+  ]
+  for (const [status, code, outcome, requests] of outcomes) {
+    it.effect(`of ${status} ${code} is ${outcome}`, () =>
+      Effect.gen(function*() {
+        const tried = yield* upload(() => ({ status, body: code === "" ? new Uint8Array() : error(code) }))
+        assert.deepStrictEqual([failure(tried), tried.seen.length], [outcome, requests])
+      }))
+  }
+
+  it.effect("that names another region is followed once, in that region's name", () =>
+    Effect.gen(function*() {
+      const { result, seen } = yield* upload((_, index) =>
+        index === 1
+          ? { status: 400, body: error("AuthorizationHeaderMalformed", "<Region>eu-central-1</Region>") }
+          : {}
+      )
+      assert.strictEqual(result._tag, "Right")
+      assert.deepStrictEqual(seen.map(({ url }) => url), [
+        "https://examplebucket.s3.us-east-1.amazonaws.com/notes/a%20b.txt",
+        "https://examplebucket.s3.eu-central-1.amazonaws.com/notes/a%20b.txt"
+      ])
+      assert.include(seen[1]!.headers["authorization"] ?? "", "/eu-central-1/s3/")
+    }))
+
+  it.effect("that names no region, but another host, is not followed", () =>
+    Effect.gen(function*() {
+      const tried = yield* upload(() => ({
+        status: 400,
+        body: error("AuthorizationHeaderMalformed", "<Region>evil.example.org/</Region>")
+      }))
+      assert.deepStrictEqual([failure(tried), tried.seen.length], ["Rejected Unsupported", 1])
+    }))
+
+  it.effect("that says that credentials have expired has new ones asked for", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { result, seen } = yield* upload(
+        (_, index) => index === 1 ? { status: 400, body: error("ExpiredToken") } : {},
+        {
+          credentials: Effect.sync(() => {
+            asked += 1
+            return { ...credentials, accessKeyId: `KEY${asked}` }
+          })
+        }
+      )
+      assert.strictEqual(result._tag, "Right")
+      assert.deepStrictEqual(
+        seen.map(({ headers }) => /Credential=(\w+)/.exec(headers["authorization"] ?? "")?.[1]),
+        ["KEY1", "KEY2"]
+      )
+    }))
+
+  it.effect("that says that the clock is off has it put right", () =>
+    Effect.gen(function*() {
+      const { result, seen } = yield* upload((_, index) =>
+        index === 1
+          ? { status: 403, headers: { date: "Fri, 24 May 2013 00:00:00 GMT" }, body: error("RequestTimeTooSkewed") }
+          : {}
+      )
+      assert.strictEqual(result._tag, "Right")
+      assert.strictEqual(seen[1]!.headers["x-amz-date"], "20130524T000000Z")
+    }))
+})
+
+describe("a large object", () => {
+  const mib = 1024 ** 2
+  const file = UploadFile.fromBytes("big", new Uint8Array(11 * mib).fill(7))
+  const settings: Uploader.Options = { partSize: 5 * mib, multipartThreshold: 5 * mib, checksum: "crc32" }
+
+  const serving = (completed: Respond): Respond => (request, index) => {
+    if (request.method === "POST" && request.url.endsWith("?uploads=")) {
+      return "<InitiateMultipartUploadResult><UploadId>up load/1</UploadId></InitiateMultipartUploadResult>"
+    }
+    if (request.method === "POST") return completed(request, index)
+    if (request.method === "PUT") return { headers: { etag: `"part ${request.body[0]}"` } }
+    return { status: 404, body: error("NoSuchUpload") }
+  }
+
+  it.effect("goes up in parts, and is completed with the checksum of the whole", () =>
+    Effect.gen(function*() {
+      const done = "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>"
+      const { result, seen } = yield* upload(serving(() => done), {}, file, settings)
+      assert.strictEqual(result._tag, "Right")
+      const base = "https://examplebucket.s3.us-east-1.amazonaws.com/big"
+      assert.deepStrictEqual(seen.map(({ body, method, url }) => [method, url.slice(base.length), body.length]), [
+        ["POST", "?uploads=", 0],
+        ["PUT", "?partNumber=1&uploadId=up%20load%2F1", 5 * mib],
+        ["PUT", "?partNumber=2&uploadId=up%20load%2F1", 5 * mib],
+        ["PUT", "?partNumber=3&uploadId=up%20load%2F1", mib],
+        ["POST", "?uploadId=up%20load%2F1", seen[4]!.body.length]
+      ])
+      assert.strictEqual(seen[0]!.headers["x-amz-checksum-algorithm"], "CRC32")
+      assert.strictEqual(seen[0]!.headers["x-amz-checksum-type"], "FULL_OBJECT")
+      assert.strictEqual(seen[4]!.headers["x-amz-mp-object-size"], String(11 * mib))
+      assert.isString(seen[4]!.headers["x-amz-checksum-crc32"])
+      assert.include(
+        new TextDecoder().decode(seen[4]!.body),
+        "<Part><PartNumber>3</PartNumber><ETag>&#34;part 7&#34;</ETag></Part>"
+      )
+    }))
+
+  for (
+    const [name, answer] of [
+      ["an error", "<Error><Code>InternalError</Code></Error>"],
+      ["a document that is cut short", "<CompleteMultipartUploadResult><ETag>"],
+      ["white space only", "   \n"],
+      ["a document type", "<!DOCTYPE x><CompleteMultipartUploadResult/>"]
+    ] as const
+  ) {
+    it.effect(`is not taken for completed where the answer of 200 holds ${name}`, () =>
+      Effect.gen(function*() {
+        let asked = 0
+        const { result, seen } = yield* upload(
+          serving(() => {
+            asked += 1
+            return asked === 1
+              ? answer
+              : "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>"
+          }),
+          {},
+          file,
+          settings
+        )
+        assert.strictEqual(result._tag, "Right")
+        assert.strictEqual(seen.filter(({ method }) => method === "POST").length, 3)
+      }))
+  }
+})
+
+describe("a look", () => {
+  const look = (respond: Respond) =>
+    Effect.flatMap(Destination.Destination, (destination) => destination.head!("k")).pipe(
+      Effect.provide(S3.layer(bucket).pipe(Layer.provide(answering(respond).layer)))
+    )
+
+  it.effect("tells size, modification time and checksum", () =>
+    Effect.gen(function*() {
+      const found = yield* look(() => ({
+        headers: { "content-length": "5", etag: "\"e\"", "x-amz-meta-mtime": "1.5", "x-amz-checksum-crc32": "NhCmhg==" }
+      }))
+      assert.deepStrictEqual(
+        Option.getOrThrow(found),
+        { size: 5, etag: "\"e\"", modifiedAt: 1_500, checksum: { algorithm: "crc32", value: "NhCmhg==" } }
+      )
+      assert.isTrue(Option.isNone(yield* look(() => ({ status: 404 }))))
+    }))
+})
