@@ -419,6 +419,30 @@ describe("the journal", () => {
       assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]))
     }))
 
+  it.effect("of a session that is gone needs nothing sent again where the object holds the very content", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({ headTells: "etag" })
+      const journal = yield* LargeRun.memoryJournal
+      const told: Array<ReadonlyArray<string>> = []
+      for (const theirs of [2, 1]) {
+        yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
+          journal,
+          run: { onInterrupt: "keep" },
+          meanwhile: LargeRun.interruptedAfter(25)
+        })
+        // The session ended, nobody heard how, and what is there has the right size.
+        recording.sessions.clear()
+        recording.objects.set("a", LargeRun.bytesOf(55, theirs))
+        recording.history.length = 0
+        const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { journal })
+        assert.deepStrictEqual(recording.objects.get("a"), LargeRun.bytesOf(55))
+        assert.deepStrictEqual(LargeRun.told(out), ["Uploaded a"])
+        told.push(recording.history.map(([, event]) => event))
+      }
+      const looks = ["list a", "list a: SessionGone", "head a"]
+      const parts = [1, 2, 3, 4, 5, 6].map((number) => `part a ${number}`)
+      assert.deepStrictEqual(told, [[...looks, "create a", ...parts, "complete a"], looks])
+    }))
   it.effect("does not forget what is finished before the run is", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({

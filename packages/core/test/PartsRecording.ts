@@ -1,6 +1,6 @@
 import { ByteSource, Checksum, Destination, UploadError } from "@sluice/core"
 import type { PartPlan } from "@sluice/core"
-import { Cause, Clock, Effect, Exit, Option, Stream } from "effect"
+import { Cause, Clock, Effect, Encoding, Exit, Option, Stream } from "effect"
 import type { Entry } from "./Recording.js"
 
 /** The verbs of a destination. */
@@ -153,7 +153,7 @@ export const make = (options: Options = {}): PartsRecording => {
     options.capabilities?.wholeBodies === true
       ? Effect.flatMap(body.whole, (whole) => whole.bytes)
       : Effect.map(Stream.runCollect(body.stream()), (blocks) => ByteSource.concat(Array.from(blocks)))
-  const etagOf = (bytes: Uint8Array) => Checksum.of("md5", bytes).value
+  const etagOf = (bytes: Uint8Array) => `"${Encoding.encodeHex(Checksum.digestOf(Checksum.of("md5", bytes))!)}"`
 
   const multipart: Destination.Multipart = {
     limits: {

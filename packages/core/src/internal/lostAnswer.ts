@@ -2,8 +2,10 @@
  * What has become of an object whose completion was asked for, and not answered: that is settled by looking.
  */
 import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
-import type * as Checksum from "../Checksum.js"
+import * as Stream from "effect/Stream"
+import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
 import type { UploadError } from "../UploadError.js"
@@ -63,6 +65,32 @@ export class LostAnswer {
     )
   }
 
+  /**
+   * The object, where its etag is the MD5 of what the source holds. So it is told whose it is when the same content was
+   * there before, and nobody heard whether it has been stored once more. It costs reading the source, and no sending.
+   */
+  lookByContent(size: number): Effect.Effect<Option.Option<Destination.Stored>> {
+    const { fingerprint, source } = this.owner
+    const md5 = Effect.suspend(() => {
+      const fold = Checksum.make("md5")
+      return Effect.map(
+        Stream.runForEach(source.read({ offset: 0, fingerprint }), (block) => Effect.sync(() => fold.update(block))),
+        () => Encoding.encodeHex(fold.digest())
+      )
+    })
+    return Effect.flatMap(
+      this.look((found) => found.size === size && md5Etag.test(found.etag ?? "")),
+      Option.match({
+        onNone: () => Effect.succeedNone,
+        onSome: (stored) =>
+          Effect.match(md5, {
+            onFailure: () => Option.none(),
+            onSuccess: (value) => stored.etag?.replaceAll("\"", "") === value ? Option.some(stored) : Option.none()
+          })
+      })
+    )
+  }
+
   isOurs(found: Destination.Head, content: Content): boolean | undefined {
     return PartRecords.isSame(found, { ...content, modifiedAt: this.owner.modifiedAt })
   }
@@ -84,3 +112,6 @@ export class LostAnswer {
     return request(this.context, this.owner, () => bounded(call, requestMillis))
   }
 }
+
+/** An etag that may be the MD5 of the content. */
+const md5Etag = /^"?[0-9a-f]{32}"?$/

@@ -227,11 +227,14 @@ class Flow {
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)
         const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
-        const there = known.parts.size === plan.count
+        const completed = known.parts.size === plan.count
           ? yield* this.outcome.look((found) =>
             this.outcome.isOurs(found, { size: plan.size, checksum }) ?? this.hasEtagOf(known, found)
           )
           : Option.none()
+        const there = Option.isSome(completed)
+          ? completed
+          : yield* this.restore(this.outcome.lookByContent(plan.size))
         if (Option.isSome(there)) {
           yield* owner.resumed(plan.size, plan.count)
           return there.value
