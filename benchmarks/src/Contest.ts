@@ -3,6 +3,7 @@
  * by round, so that a slow spell of the machine falls on all of them. What counts is the median.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Measurement from "./Measurement.js"
 
 export interface Contestant {
@@ -13,6 +14,12 @@ export interface Contestant {
   readonly atMost?: number | undefined
   /** The lists that this contestant is asked to do, by their number of files. Defaults to all. */
   readonly lists?: ReadonlyArray<number> | undefined
+  /** Whether it can take part here at all. Defaults to `true`. */
+  readonly isThere?: boolean | undefined
+  /** Runs before what is measured, as to load modules. */
+  readonly prepare?: Effect.Effect<void> | undefined
+  /** Measures by itself what `upload` cannot, a process that is not this one. */
+  readonly measure?: ((count: number) => Effect.Effect<Measurement.Measurement>) | undefined
 }
 
 export interface Contest {
@@ -23,6 +30,8 @@ export interface Contest {
   readonly lists: ReadonlyArray<{ readonly files: number; readonly rounds: number }>
   /** The first one is what the others are compared with. */
   readonly contestants: ReadonlyArray<Contestant>
+  /** Sets up what all measurements need, until the scope ends; gives a reason where that cannot be. */
+  readonly setUp?: Effect.Effect<string | undefined, never, Scope.Scope> | undefined
   /** What is promised of the figures. */
   readonly promises: (of: (contestant: string, files: number) => Figures) => ReadonlyArray<Promised>
 }
@@ -45,6 +54,8 @@ export interface Outcome {
   readonly contest: string
   readonly figures: ReadonlyArray<Figures>
   readonly promises: ReadonlyArray<Promised>
+  /** Why nothing was measured. */
+  readonly skipped?: string | undefined
 }
 
 /** Runs a contest; `quick` makes it one round. */
@@ -54,9 +65,11 @@ export const run = (
 ): Effect.Effect<Outcome, Measurement.Failed> =>
   Effect.gen(function*() {
     const figures: Array<Figures> = []
+    const skipped = contest.setUp === undefined ? undefined : yield* contest.setUp
+    if (skipped !== undefined) return { contest: contest.name, figures, promises: [], skipped }
     for (const { files, rounds } of contest.lists) {
-      const contestants = contest.contestants.filter(({ atMost = Infinity, lists }) =>
-        files <= atMost && lists?.includes(files) !== false
+      const contestants = contest.contestants.filter(({ atMost = Infinity, isThere = true, lists }) =>
+        isThere && files <= atMost && lists?.includes(files) !== false
       )
       const measured = contestants.map((): Array<Measurement.Measurement> => [])
       const wanted = options.quick ? 1 : rounds
@@ -78,7 +91,7 @@ export const run = (
     const find = (contestant: string, files: number) =>
       figures.find((one) => one.contestant === contestant && one.files === files)!
     return { contest: contest.name, figures, promises: contest.promises(find) }
-  })
+  }).pipe(Effect.scoped)
 
 /** A promise that a figure is at most so much. */
 export const atMost = (promise: string, measured: number, limit: number, unit: "MB" | "µs" | "×"): Promised => ({

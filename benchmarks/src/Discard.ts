@@ -26,23 +26,27 @@ const take = (body: Destination.Body, { holdMillis, reads, wholeBodies }: Option
     taken.bytes += block.length
     if (reads) crc32(block)
   }
+  const seeAll = (bytes: Uint8Array): void => {
+    see(bytes)
+    body.release()
+  }
   if (wholeBodies) {
     return body.whole.pipe(
       Effect.flatMap((whole) => whole.bytes),
       Effect.tap(holdMillis > 0 ? Effect.sleep(holdMillis) : Effect.void),
-      Effect.map((bytes) => see(bytes))
+      Effect.map(seeAll)
     )
   }
   if (body.inOnePiece) {
     return Effect.map(
       Effect.tap(body.bytes, holdMillis > 0 ? Effect.sleep(holdMillis) : Effect.void),
-      (bytes) => see(bytes)
+      seeAll
     )
   }
   return Stream.runForEach(
-    body.stream(),
+    body.stream({ lent: true }),
     (block) => Effect.map(holdMillis > 0 ? immediate : Effect.void, () => see(block))
-  )
+  ).pipe(Effect.map(() => body.release()))
 }
 
 export const layer = (options: Options): Layer.Layer<Destination.Destination> =>

@@ -37,6 +37,7 @@ export const render = (contest: Contest, outcome: Outcome): string => {
   const lists = contest.lists.map(({ files }) => outcome.figures.filter((figures) => figures.files === files))
   return [
     `\n== ${contest.name}: ${contest.title}`,
+    ...(outcome.skipped === undefined ? [] : [`SKIP  ${outcome.skipped}`]),
     ...lists.filter((figures) => figures.length > 0).map(list),
     outcome.promises
       .map(({ kept, measured, promise }) => `${kept ? "PASS" : "FAIL"}  ${promise}: ${measured}`)

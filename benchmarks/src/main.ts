@@ -13,6 +13,7 @@ import * as Journal from "./contests/Journal.js"
 import * as Large from "./contests/Large.js"
 import * as List from "./contests/List.js"
 import * as Memory from "./contests/Memory.js"
+import * as Put from "./contests/Put.js"
 import * as Unlimited from "./contests/Unlimited.js"
 import * as Measurement from "./Measurement.js"
 import * as Table from "./Table.js"
@@ -23,7 +24,8 @@ const contests = [
   List.contest,
   Memory.contest,
   Journal.contest,
-  Large.contest
+  Large.contest,
+  Put.contest
 ]
 
 const usage = `Usage: npm run bench -- [CONTEST ...] [--quick] [--check] [--json FILE]
@@ -63,7 +65,9 @@ const measure = (contestName: string, contestantName: string, files: number) =>
   Effect.gen(function*() {
     const contest = yield* find(contestName)
     const contestant = yield* Effect.fromNullable(contest.contestants.find(({ name }) => name === contestantName))
-    console.log(JSON.stringify(yield* Measurement.here(contestant.upload(files), files)))
+    yield* contestant.prepare ?? Effect.void
+    const measured = contestant.measure?.(files) ?? Measurement.here(contestant.upload(files), files)
+    console.log(JSON.stringify(yield* measured))
   })
 
 const onStart = (what: string): void => {

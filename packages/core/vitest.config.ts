@@ -1,8 +1,14 @@
-import { defineProject } from "vitest/config"
+import { configDefaults, defineProject } from "vitest/config"
 
 // Sources, not builds: "@sluice/core" resolves to packages/core/src by the "@sluice/source" condition of its exports.
+// What needs other servers than Node's own is in vitest.servers.config.ts.
 export default defineProject({
   resolve: { conditions: ["@sluice/source"] },
   ssr: { resolve: { conditions: ["@sluice/source"] } },
-  test: { testTimeout: 60_000, name: "core", include: ["test/**/*.test.ts"] }
+  test: {
+    testTimeout: 60_000,
+    name: "core",
+    include: ["test/**/*.test.ts"],
+    exclude: [...configDefaults.exclude, "test/servers/**"]
+  }
 })

@@ -5,7 +5,7 @@
  * from a process that is at work. The destination is first asked whether it still has the upload: one that was completed
  * has nothing to abort, and with some destinations an abort goes to the address of the object itself.
  */
-import type { Destination, Multipart } from "@sluice/core/Destination"
+import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
 import type { Journal, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
@@ -87,7 +87,7 @@ const abortOne = (
     const uploadId = session.uploadId ?? (multipart?.ownIds === true ? session.token : undefined)
     const done = multipart === undefined || uploadId === undefined
       ? Either.right(undefined)
-      : yield* abort(destination, multipart, { key, uploadId })
+      : yield* abort(destination, multipart, { key, uploadId, parts: Array.from(session.parts.values()) })
     if (Either.isRight(done)) journal.ended(key)
     return { key, bytes, error: Either.isLeft(done) ? done.left : undefined }
   })
@@ -95,7 +95,7 @@ const abortOne = (
 const abort = (
   destination: Destination["Type"],
   multipart: Multipart,
-  session: { readonly key: string; readonly uploadId: string }
+  session: Begun
 ): Effect.Effect<Either.Either<void, UploadError>> =>
   multipart.listParts(session).pipe(
     Effect.timeoutFail({ duration: lookMillis, onTimeout: () => noAnswer }),

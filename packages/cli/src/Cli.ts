@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as Argv from "./Argv.js"
 import * as CliError from "./CliError.js"
+import { doctor } from "./commands/doctor.js"
 import { simulate } from "./commands/simulate.js"
 import { upload } from "./commands/upload.js"
 import { abort, ls, uploads } from "./commands/uploads.js"
@@ -73,13 +74,14 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
 // internal
 // -----------------------------------------------------------------------------
 
-const sluice = Command.make("sluice").pipe(Command.withSubcommands([upload, verify, uploads, simulate]))
+const sluice = Command.make("sluice").pipe(Command.withSubcommands([upload, verify, uploads, doctor, simulate]))
 
 const flags = new Map([
   ["upload", Argv.flagsOf(Command.getUsage(upload))],
   ["verify", Argv.flagsOf(Command.getUsage(verify))],
   ["uploads ls", Argv.flagsOf(Command.getUsage(ls))],
   ["uploads abort", Argv.flagsOf(Command.getUsage(abort))],
+  ["doctor", Argv.flagsOf(Command.getUsage(doctor))],
   ["simulate", Argv.flagsOf(Command.getUsage(simulate))]
 ])
 

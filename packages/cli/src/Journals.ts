@@ -5,7 +5,6 @@ import type { Journal, JournalError } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
@@ -48,15 +47,6 @@ export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.promise(
   )
   return found.flat()
 })
-
-/** The process of this machine that is using a journal, as far as can be told without asking for the lock. */
-export const userOf = (directory: string): Effect.Effect<number | undefined> =>
-  Effect.promise(() =>
-    fs.readFile(path.join(directory, "lock"), "utf8").then(
-      (text) => Option.getOrUndefined(Option.filter(decodePid(text), isRunning)),
-      () => undefined
-    )
-  )
 
 /**
  * Removes a journal that has nothing to say any more, whose lock the caller holds and gives back afterwards. Its
@@ -104,18 +94,6 @@ export const unusable = (error: JournalError, remedy: "wait" | "another" = "anot
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
-
-const decodePid = (text: string): Option.Option<number> =>
-  Option.flatMap(
-    Option.liftThrowable((json: string): unknown => JSON.parse(json))(text),
-    (lock) =>
-      Predicate.hasProperty(lock, "pid") && typeof lock.pid === "number" && Predicate.hasProperty(lock, "host") &&
-        lock.host === os.hostname()
-        ? Option.some(lock.pid)
-        : Option.none()
-  )
-
-const isRunning = (pid: number): boolean => Option.isSome(Option.liftThrowable(() => process.kill(pid, 0))())
 
 const warn = (error: JournalError): Effect.Effect<void, never, Output> =>
   Effect.flatMap(

@@ -47,7 +47,7 @@ export const find = (
       Effect.either(
         Effect.zipWith(
           JournalNode.readDirectory(directory),
-          Journals.userOf(directory),
+          JournalNode.userOf(directory),
           (contents, usedBy): Found => ({ ...contents, directory, usedBy })
         )
       ), { concurrency: 16 })

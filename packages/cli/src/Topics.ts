@@ -4,6 +4,7 @@
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
+import { doctor } from "./commands/doctor.js"
 import { simulate } from "./commands/simulate.js"
 import { upload } from "./commands/upload.js"
 import { abort, ls } from "./commands/uploads.js"
@@ -22,13 +23,23 @@ const flagsOf = <Name extends string, R, E, A>(command: Command.Command<Name, R,
 
 const destinations: ReadonlyArray<Help.Entry> = [
   ["backup, file:///mnt/backup", "a directory"],
+  ["s3://bucket/prefix", "a bucket of AWS S3, or with --endpoint of R2, B2, MinIO, Ceph, Swift, GCS"],
+  ["tus+https://host/files/", "a server that speaks tus, the protocol for resumable uploads"],
   ["https://host/files", "a server that takes PUT; {key} in the address stands for the key"],
   ["sim:?latency=20ms&bandwidth=10MB/s&failures=5%&seed=1", "a simulated network; nothing is stored"]
 ]
 
 const environment: ReadonlyArray<Help.Entry> = [
-  ["SLUICE_HTTP_TOKEN", "a bearer token for HTTP destinations"],
-  ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "or a user and a password"]
+  ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN", "who asks S3"],
+  [
+    "AWS_PROFILE",
+    "or a profile; without either, whatever else AWS has: the default profile, SSO, web identity, container, instance"
+  ],
+  ["AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE", "for S3, where the flags say nothing"],
+  ["SLUICE_HTTP_TOKEN", "a bearer token for HTTP and tus servers"],
+  ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "or a user and a password"],
+  ["SLUICE_HTTP_HEADERS", "headers for HTTP and tus servers that may hold secrets, one a line"],
+  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the proxies to go by, and the hosts to reach without"]
 ]
 
 const stateDirectory: Help.Entry = [
@@ -46,6 +57,7 @@ const sluice: Help.Topic = {
       ["verify", "compares what was uploaded with where it came from"],
       ["uploads ls", "lists uploads that were interrupted and kept"],
       ["uploads abort", "aborts them, and removes what is stored of them"],
+      ["doctor", "finds out whether uploads to a destination will work"],
       ["simulate", "compares strategies on a simulated network"]
     ]],
     ["Flags", [
@@ -80,6 +92,8 @@ const uploadTopic: Help.Topic = {
     ]],
     ["Examples", [
       ["sluice upload photos /mnt/backup", "a directory to another one; again, it goes on where it was stopped"],
+      ["sluice upload photos s3://bucket/photos --region eu-central-1", "to S3"],
+      ["sluice upload photos s3://bucket --endpoint https://minio.example.org:9000", "to a server of your own"],
       ["sluice upload a.jpg b.jpg https://host/files --rate 5/s", "two files to a server"],
       ["sluice upload site https://host/ --exclude .git --failed failed.ndjson", "and list what fails"],
       ["sluice upload --files-from failed.ndjson https://host/", "and upload just that"],
@@ -109,6 +123,7 @@ const verifyTopic: Help.Topic = {
     ]],
     ["Examples", [
       ["sluice verify photos /mnt/backup", "a directory with its copy"],
+      ["sluice verify photos s3://bucket/photos", "a directory with what a bucket has"],
       ["sluice verify a.jpg https://host/files", "one file with what a server has"],
       ["sluice verify photos /mnt/backup --ignore-extra --json", "a line of JSON for each file"]
     ]]
@@ -164,6 +179,30 @@ const abortTopic: Help.Topic = {
   ]
 }
 
+const doctorTopic: Help.Topic = {
+  synopsis: "sluice doctor <destination> [flags]",
+  about: [
+    "Finds out whether uploads to a destination will work, and says what to do where they will not: it reaches the " +
+    "server, compares clocks, writes a small object, looks at it, reads it back, lists, begins an upload in parts and " +
+    "aborts it, and removes what it has written.",
+    "A problem makes uploads fail. A note is something they can do without."
+  ],
+  flags: flagsOf(doctor),
+  more: [
+    ["Destinations", destinations.slice(0, -1)],
+    ["Environment", environment],
+    ["Exit codes", [
+      ["0", "uploads will work"],
+      ["2", "a flag or an argument is wrong"],
+      ["4", "uploads will not work"]
+    ]],
+    ["Examples", [
+      ["sluice doctor s3://bucket/photos", "a bucket of AWS, with the credentials of the environment"],
+      ["sluice doctor s3://bucket --endpoint http://127.0.0.1:9000 --profile minio", "one of a server of your own"]
+    ]]
+  ]
+}
+
 const simulateTopic: Help.Topic = {
   synopsis: "sluice simulate [flags]",
   about: [
@@ -180,5 +219,6 @@ const topics: ReadonlyMap<string, Help.Topic> = new Map([
   ["uploads", uploadsTopic],
   ["uploads ls", lsTopic],
   ["uploads abort", abortTopic],
+  ["doctor", doctorTopic],
   ["simulate", simulateTopic]
 ])

@@ -9,12 +9,13 @@ import type * as UploadRun from "@sluice/core/UploadRun"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as path from "node:path"
+import * as destinationOptions from "./destinationOptions.js"
 import * as Filter from "./Filter.js"
-import * as layers from "./layers.js"
 import type * as options from "./options.js"
+import * as Targets from "./Targets.js"
 
 /** The flags as they were decoded, one by one. */
-export type Flags = Command.Command.ParseConfig<typeof options.upload>
+export type Flags = Command.Command.ParseConfig<typeof options.upload & typeof destinationOptions.upload>
 
 export interface UploadRequest {
   /** Files and directories; none where a list says what to upload, or where it is standard input. */
@@ -22,7 +23,9 @@ export interface UploadRequest {
   /** The key of standard input, where that is what to upload. */
   readonly standardInput: string | undefined
   readonly filesFrom: string | undefined
-  readonly target: layers.Target
+  readonly target: Targets.Target
+  /** What the flags say of the destination. */
+  readonly settings: destinationOptions.Settings
   readonly filter: Filter.Filter
   readonly uploader: Uploader.Options & { readonly strategy: Strategy.Strategy }
   readonly run: Pick<UploadRun.Options, "onInterrupt" | "onSourceChange">
@@ -39,7 +42,8 @@ export const maxConnections = 256
 export const make = (
   paths: ReadonlyArray<string>,
   flags: Flags,
-  workers: number
+  workers: number,
+  environment: Targets.Around["environment"] = {}
 ): Either.Either<UploadRequest, string> =>
   Either.gen(function*() {
     const { destination, filesFrom, sources } = yield* split(paths, flags)
@@ -51,11 +55,16 @@ export const make = (
     if (named !== undefined && filesFrom !== undefined) {
       return yield* Either.left("Standard input (-) does not go with --files-from.")
     }
+    const target = yield* Targets.parse(named?.destination ?? destination, {
+      endpoint: Option.getOrUndefined(flags.endpoint),
+      environment
+    })
     return {
       sources: named === undefined ? sources : [],
       standardInput: named?.key,
       filesFrom,
-      target: yield* layers.parseTarget(named?.destination ?? destination),
+      target,
+      settings: yield* destinationOptions.settingsOf(target, flags),
       filter: yield* Filter.make(flags),
       uploader: {
         strategy,
@@ -78,7 +87,7 @@ export const make = (
 /** The arguments: sources, a list of them or both, and the destination. */
 export const split = (
   paths: ReadonlyArray<string>,
-  flags: Pick<Flags, "filesFrom">
+  flags: { readonly filesFrom: Option.Option<string> }
 ): Either.Either<
   { readonly sources: ReadonlyArray<string>; readonly filesFrom: string | undefined; readonly destination: string },
   string
@@ -125,15 +134,20 @@ const splitName = (
   destination: string
 ): Either.Either<{ readonly destination: string; readonly key: string }, string> => {
   if (destination.startsWith("sim:")) return Either.right({ destination, key: "stdin" })
-  const isAddress = /^[a-z][a-z0-9+.-]+:\/\//i.test(destination)
+  const isAddress = /^(?!s3:)[a-z][a-z0-9+.-]+:\/\//i.test(destination)
   const [, before = "", name = "", query = ""] =
-    (isAddress ? /^([^?#]*:\/\/[^/?#]*\/(?:[^?#]*\/)?)([^/?#]*)(.*)$/s : localName).exec(destination) ?? []
+    (isAddress ? addressName : /^s3:\/\//i.test(destination) ? bucketName : localName).exec(destination) ?? []
   if (name === "" || name === "." || name === ".." || destination.includes("{key}")) {
     return Either.left("Standard input has no name: end the destination with one, such as backup/dump.sql.")
   }
   const key = isAddress ? Option.getOrElse(decodeName(name), () => name) : name
   return Either.right({ destination: `${before === "" ? "." : before}${query}`, key })
 }
+
+const addressName = /^([^?#]*:\/\/[^/?#]*\/(?:[^?#]*\/)?)([^/?#]*)(.*)$/s
+
+// Keys of S3 are written as they are, but for the ? that comes before settings.
+const bucketName = /^(s3:\/\/[^/?]*\/(?:[^?]*\/)?)([^/?]*)(.*)$/is
 
 const localName = path.sep === "\\" ? /^((?:.*[/\\])?)([^/\\]*)$/s : /^((?:.*\/)?)([^/]*)$/s
 

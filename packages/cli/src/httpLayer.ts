@@ -1,30 +1,26 @@
 /**
- * HTTP destinations, over a pool of kept-alive connections. Loaded only when one is used.
+ * HTTP destinations. Loaded only when one is used.
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { Destination } from "@sluice/core/Destination"
 import * as Http from "@sluice/core/destinations/Http"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type { Transport } from "@sluice/core/Transport"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { Agent } from "undici"
-import type { HttpCredentials } from "./layers.js"
+import type { Settings } from "./destinationOptions.js"
+import type { HttpAccess, HttpCredentials } from "./HttpAccess.js"
 
-export const layer = (options: {
-  readonly url: string
-  readonly credentials: Option.Option<HttpCredentials>
-  /** How many connections there may be. */
-  readonly connections: number
-  readonly contentRange: boolean
-}): Layer.Layer<Destination> =>
+export const layer = (
+  url: string,
+  access: HttpAccess,
+  { contentRange, ifAbsent }: Pick<Settings, "contentRange" | "ifAbsent">
+): Layer.Layer<Destination, never, Transport> =>
   Http.layer({
-    url: options.url,
-    credentials: Option.getOrUndefined(Option.map(options.credentials, render)),
-    parts: options.contentRange ? "contentRange" : undefined
-  }).pipe(
-    Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher),
-    Layer.provide(dispatcher(options.connections))
-  )
+    url,
+    headers: access.headers,
+    credentials: Option.getOrUndefined(Option.map(access.credentials, render)),
+    ifAbsent,
+    parts: contentRange ? "contentRange" : undefined
+  })
 
 // -----------------------------------------------------------------------------
 // internal
@@ -34,13 +30,3 @@ const render = (credentials: HttpCredentials): Http.Credentials =>
   credentials._tag === "Bearer"
     ? Http.bearer(credentials.token)
     : Http.basic(credentials.user, credentials.password)
-
-// The engine watches for stalls, by bytes moved: the agent's own times would cut slow uploads that are well.
-const dispatcher = (connections: number): Layer.Layer<NodeHttpClient.Dispatcher> =>
-  Layer.scoped(
-    NodeHttpClient.Dispatcher,
-    Effect.acquireRelease(
-      Effect.sync(() => new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 })),
-      (agent) => Effect.promise(() => agent.destroy())
-    )
-  )

@@ -45,7 +45,8 @@ export const decodeConcurrency: Decode<number | "auto"> = (text) =>
 export const wrongValue = (flag: string, text: string, takes: string): string =>
   `${flag}: ${JSON.stringify(text)} is not right. It takes ${takes}.`
 
-const decoded = <A>(name: string, placeholder: string, decode: Decode<A>, takes: string) =>
+/** A flag that may be left out, read by a decoder. */
+export const decoded = <A>(name: string, placeholder: string, decode: Decode<A>, takes: string) =>
   Options.text(name).pipe(
     Options.withPseudoName(placeholder),
     Options.mapEffect((text) =>
@@ -290,6 +291,13 @@ export const verify = {
     Options.withDescription("Prints what became of each file as a line of JSON; the last line is the report.")
   ),
   quiet: Options.boolean("quiet").pipe(Options.withDescription("Prints differences only: nothing when all is well."))
+}
+
+/** The flags of `sluice doctor`. */
+export const doctor = {
+  json: Options.boolean("json").pipe(
+    Options.withDescription("Prints each finding as a line of JSON; the last line says whether uploads will work.")
+  )
 }
 
 // -----------------------------------------------------------------------------

@@ -80,7 +80,7 @@ describe("Cli", () => {
         "upload": "The source and the destination are missing.",
         "upload src": "The destination is missing: there is only \"src\".",
         "uplaod a b":
-          "\"uplaod\" is not a command. The commands are upload, verify, uploads ls, uploads abort, simulate.",
+          "\"uplaod\" is not a command. The commands are upload, verify, uploads ls, uploads abort, doctor, simulate.",
         "upload a b --conccurency 4": "--conccurency is not a flag of \"sluice upload\". Did you mean --concurrency?",
         "upload a b --concurrency 0": "--concurrency: \"0\" is not right. It takes a whole number from 1, or auto.",
         "upload a b --strategy fast": "--strategy: \"fast\" is not right. It takes one of unlimited, pool and rate.",

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, Option } from "effect"
+import * as Targets from "../src/Targets.js"
 import * as UploadRequest from "../src/UploadRequest.js"
 
 const none = Option.none()
@@ -29,7 +30,21 @@ const flags: UploadRequest.Flags = {
   onSourceChange: none,
   journal: none,
   noJournal: false,
-  contentRange: false
+  contentRange: false,
+  endpoint: none,
+  region: none,
+  profile: none,
+  provider: none,
+  pathStyle: false,
+  noPathStyle: false,
+  header: [],
+  ca: none,
+  noVerifyTls: false,
+  storageClass: none,
+  acl: none,
+  cacheControl: none,
+  metadata: [],
+  ifAbsent: false
 }
 
 const make = (changes: Partial<UploadRequest.Flags> = {}, paths: ReadonlyArray<string> = ["src", "to"]) =>
@@ -137,7 +152,10 @@ describe("UploadRequest", () => {
   it("takes the last part of the destination for the key of standard input", () => {
     const named = (destination: string) => {
       const { standardInput, target } = make({}, ["-", destination])
-      return [standardInput, target._tag === "Local" ? target.root : target._tag === "Http" ? target.url : "sim:"]
+      return [
+        standardInput,
+        target._tag === "Local" ? target.root : target._tag === "Http" ? target.url : Targets.nameOf(target)
+      ]
     }
     assert.deepStrictEqual(named("backup/dump.sql"), ["dump.sql", "backup/"])
     assert.deepStrictEqual(named("dump.sql"), ["dump.sql", "."])
@@ -147,6 +165,9 @@ describe("UploadRequest", () => {
     assert.deepStrictEqual(named("https://host/a%20b"), ["a b", "https://host/"])
     assert.deepStrictEqual(named("https://host/a/b?sig=x/y&z=1"), ["b", "https://host/a/?sig=x/y&z=1"])
     assert.deepStrictEqual(named("sim:?latency=1ms"), ["stdin", "sim:"])
+    assert.deepStrictEqual(named("s3://bkt/a/100%#1.sql"), ["100%#1.sql", "s3://bkt/a"])
+    assert.deepStrictEqual(named("s3://bkt/b?endpoint=http://h/x"), ["b", "s3://bkt?endpoint=http://h/x"])
+    assert.deepStrictEqual(named("tus+https://host/files/a%20b"), ["a b", "tus+https://host/files/"])
     for (
       const nameless of [
         "backup/",
@@ -155,7 +176,9 @@ describe("UploadRequest", () => {
         "https://host",
         "https://host/a/",
         "https://host/{key}",
-        "https://h/?x=/y"
+        "https://h/?x=/y",
+        "s3://bkt",
+        "s3://bkt/a/"
       ]
     ) {
       assert.strictEqual(

@@ -26,6 +26,10 @@ export interface Range {
   readonly length?: number | undefined
   /** What the source's fingerprint has to be from the first byte to the last: see `checksFingerprint`. */
   readonly fingerprint?: string | undefined
+  /** How large blocks should be, in bytes, where the source can choose. Defaults to 256 KiB. */
+  readonly blockSize?: number | undefined
+  /** Gives memory of at least a size to read into, to a source that has none of its own. Defaults to fresh memory. */
+  readonly into?: ((size: number) => Uint8Array) | undefined
 }
 
 /**

@@ -49,10 +49,11 @@ export interface Body {
   /** Whether the bytes are few enough to be taken in one piece. */
   readonly inOnePiece: boolean
   /**
-   * The bytes in blocks of at most `blockSize` (defaults to 256 KiB). The last block is handed out only after the
-   * source has proved whole and unchanged; a source that is not fails the stream instead.
+   * The bytes in blocks of at most `blockSize`. The last block is handed out only after the
+   * source has proved whole and unchanged; a source that is not fails the stream instead. Where they are only `lent`,
+   * the memory of a block is used again when two more have been pulled after it: for who is through with each by then.
    */
-  readonly stream: (options?: { readonly blockSize?: number | undefined }) => Stream.Stream<Uint8Array, UploadError>
+  readonly stream: (options?: StreamOptions) => Stream.Stream<Uint8Array, UploadError>
   /** All bytes as one array, checked as above. For when `inOnePiece` holds. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
   /**
@@ -69,6 +70,22 @@ export interface Body {
    * this side, such as a turn to have a file or a connection open.
    */
   readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * Says that nobody reads the bytes any more that the body gave, so that their memory is used again. Only for who has
+   * stored or sent all of them and keeps none: memory then stays much lower. Without it nothing is amiss.
+   */
+  readonly release: () => void
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamOptions {
+  /** How large blocks are at most, in bytes. Defaults to 256 KiB, and to 512 KiB where they are lent. */
+  readonly blockSize?: number | undefined
+  /** Whether blocks are lent, and not given away. Defaults to `false`. */
+  readonly lent?: boolean | undefined
 }
 
 /**
@@ -136,6 +153,8 @@ export interface Listed extends Head {
 export interface Session {
   readonly key: string
   readonly uploadId: string
+  /** The parts that the journal knows to be stored, for destinations that cannot tell them by themselves. */
+  readonly parts?: ReadonlyArray<StoredPart> | undefined
 }
 
 /**
@@ -284,5 +303,7 @@ export class Destination extends Context.Tag("@sluice/core/Destination")<Destina
   readonly read?: ((key: string) => Stream.Stream<Uint8Array, UploadError>) | undefined
   /** All objects, for whoever compares. */
   readonly list?: Stream.Stream<Listed, UploadError> | undefined
+  /** Removes an object; succeeds where there is none. */
+  readonly remove?: ((key: string) => Effect.Effect<void, UploadError>) | undefined
   readonly leftovers?: Leftovers | undefined
 }>() {}

@@ -104,6 +104,24 @@ export const readDirectory = (directory: string): Effect.Effect<Contents, Journa
   )
 
 /**
+ * The process of this machine that is using the journal in a directory; `undefined` where none is, or where that cannot
+ * be told. The lock is not asked for.
+ *
+ * @example
+ * ```ts
+ * import * as JournalNode from "@sluice/core/JournalNode"
+ * import { Console, Effect } from "effect"
+ *
+ * const tellUser = Effect.flatMap(JournalNode.userOf("/var/lib/sluice/photos"), (pid) =>
+ *   Console.log(pid === undefined ? "Nobody is using it." : `Process ${pid} is using it.`))
+ * ```
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const userOf = (directory: string): Effect.Effect<number | undefined> => Lock.holderOf(directory)
+
+/**
  * A journal in a directory, for one process at a time.
  *
  * Fails with `Locked` where another process, or another layer of this one, is using the directory; with `Foreign`

@@ -185,7 +185,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   stored: Destination.Stored | undefined = undefined
   /** @internal */
-  body: Destination.Body | undefined = undefined
+  body: Body.UploadBody | undefined = undefined
   /** @internal */
   modifiedAt: number | undefined
   private isRelisted = false

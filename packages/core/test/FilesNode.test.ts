@@ -542,19 +542,28 @@ describe("FilesNode", () => {
         // What is read in one piece is read before it changes: only the fingerprint tells.
         const root = yield* planted(changes, size)
         const opened = new Map<number, string>()
+        const meddle = (descriptor: number) => {
+          const name = path.basename(opened.get(descriptor) ?? "")
+          opened.delete(descriptor)
+          changes[name]?.[0](path.join(root, name), size)
+        }
         yield* patched("open", (real) => (name, flags, done) =>
           real(name, flags, (error: unknown, descriptor: number) => {
             opened.set(descriptor, name)
             done(error, descriptor)
           }))
-        yield* patched(
-          "read",
-          afterwards((descriptor) => {
-            const name = path.basename(opened.get(descriptor)!)
-            opened.delete(descriptor)
-            changes[name]?.[0](path.join(root, name), size)
-          })
-        )
+        yield* patched("read", afterwards(meddle))
+        // So are files that are read at once, while nothing else runs.
+        yield* patched("openSync", (real) => (name, flags) => {
+          const descriptor: number = real(name, flags)
+          opened.set(descriptor, name)
+          return descriptor
+        })
+        yield* patched("readSync", (real) => (...args) => {
+          const read: number = real(...args)
+          meddle(args[0])
+          return read
+        })
         assert.deepStrictEqual(yield* outcomesOf(FilesNode.directory(root), forgetful), expected(changes))
         assert.deepStrictEqual(openFiles(root), [])
       }))

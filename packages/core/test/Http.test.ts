@@ -1,9 +1,8 @@
-import { NodeHttpClient } from "@effect/platform-node"
-import Undici from "@effect/platform-node/Undici"
 import { assert, describe, it, vi } from "@effect/vitest"
-import { ByteSource, Destination, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { ByteSource, Destination, RetryPolicy, Strategy, Transport, Uploader, UploadError, UploadFile } from "@sluice/core"
 import type { UploadEvent, UploadRun } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
+import * as TransportNode from "@sluice/core/TransportNode"
 import {
   Cause,
   Deferred,
@@ -36,7 +35,7 @@ const mib = 1024 * kib
 interface Settings {
   readonly strategy?: Strategy.Strategy
   readonly retry?: RetryPolicy.RetryPolicy
-  readonly client?: typeof NodeHttpClient.layerUndici
+  readonly transport?: TransportNode.Options
 }
 
 /** An uploader to a server, without retries unless asked for. */
@@ -44,8 +43,8 @@ const to = (
   options: Http.Options,
   settings: Settings = {}
 ): Effect.Effect<Uploader.Uploader["Type"], never, Scope.Scope> => {
-  const { client = NodeHttpClient.layerUndici, retry = RetryPolicy.none, strategy = Strategy.unlimited } = settings
-  const destination = Layer.provide(Http.layer(options), client)
+  const { retry = RetryPolicy.none, strategy = Strategy.unlimited, transport = { connections: 300 } } = settings
+  const destination = Layer.provide(Http.layer(options), TransportNode.layer(transport))
   return Effect.flatMap(
     Layer.build(destination),
     (context) => Effect.provide(Uploader.make({ strategy, retry }), context)
@@ -131,8 +130,8 @@ describe("Http", () => {
         "https://me:secret#secret@example.org/": "https://me"
       }
       for (const [url, expected] of Object.entries(shown)) {
-        assert.strictEqual(Http.renderUrl(url), expected)
-        assert.notInclude(Http.renderUrl(url), "secret")
+        assert.strictEqual(Transport.renderUrl(url), expected)
+        assert.notInclude(Transport.renderUrl(url), "secret")
       }
     })
 
@@ -621,16 +620,7 @@ describe("Http", () => {
     it.scopedLive("have to be good", () =>
       Effect.gen(function*() {
         const { authority, elsewhere, issued, selfSigned } = yield* Certificates.certificates
-        const trusting = Layer.provide(
-          NodeHttpClient.layerUndiciWithoutDispatcher,
-          Layer.scoped(
-            NodeHttpClient.Dispatcher,
-            Effect.acquireRelease(
-              Effect.sync(() => new Undici.Agent({ connect: { ca: authority.cert } })),
-              (agent) => Effect.promise(() => agent.destroy())
-            )
-          )
-        )
+        const trusting: Settings = { transport: { ca: authority.cert.toString() } }
         let requests = 0
         const handler = after((_request, response) => {
           requests += 1
@@ -647,11 +637,11 @@ describe("Http", () => {
           assert.strictEqual(shortly(error), "Rejected Forbidden")
           assert.include(error.message, "cannot be trusted")
         }
-        const wrongName = yield* failure({ url: servers.elsewhere.url, credentials }, small, { client: trusting })
+        const wrongName = yield* failure({ url: servers.elsewhere.url, credentials }, small, trusting)
         assert.strictEqual(shortly(wrongName), "Rejected Forbidden")
         assert.strictEqual(requests, 0)
 
-        yield* upload({ url: servers.issued.url, credentials }, small, { client: trusting })
+        yield* upload({ url: servers.issued.url, credentials }, small, trusting)
         assert.strictEqual(requests, 1)
       }))
 
@@ -823,7 +813,7 @@ describe("Http", () => {
     it.scopedLive("are not in the destination's name", () =>
       Effect.gen(function*() {
         for (const options of optionsFor("https://example.org")) {
-          const destination = yield* Effect.provide(Http.make(options), NodeHttpClient.layerUndici)
+          const destination = yield* Effect.provide(Http.make(options), TransportNode.layer())
           assert.strictEqual(destination.name, "https://example.org/files/{key}")
         }
       }))
@@ -850,7 +840,7 @@ describe("Http", () => {
       Effect.map(
         Effect.provide(
           Destination.Destination,
-          Layer.provide(Http.layer({ url: "http://x" }), NodeHttpClient.layerUndici)
+          Layer.provide(Http.layer({ url: "http://x" }), TransportNode.layer())
         ),
         ({ capabilities }) => assert.deepStrictEqual(capabilities, { maxPutSize: Infinity, unknownSize: false })
       )

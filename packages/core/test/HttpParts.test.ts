@@ -1,7 +1,8 @@
-import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
+import { Transport } from "@sluice/core"
 import type { Destination, UploadError } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
+import * as TransportNode from "@sluice/core/TransportNode"
 import { Cause, Deferred, Effect, Fiber, Option, Redacted, Stream } from "effect"
 import * as fs from "node:fs"
 import type * as http from "node:http"
@@ -19,11 +20,8 @@ const step = 256 * kib
 
 const to = (options: Http.Options) =>
   Effect.map(
-    Effect.flatMap(NodeHttpClient.makeDispatcher, (dispatcher) =>
-      Http.make({ parts: "contentRange", ...options }).pipe(
-        Effect.provide(NodeHttpClient.layerUndiciWithoutDispatcher),
-        Effect.provideService(NodeHttpClient.Dispatcher, dispatcher)
-      )),
+    Effect.flatMap(TransportNode.make(), (transport) =>
+      Effect.provideService(Http.make({ parts: "contentRange", ...options }), Transport.Transport, transport)),
     (destination) => ({
       ...destination,
       multipart: destination.multipart!,
@@ -245,17 +243,18 @@ describe("Http in parts", () => {
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const reached = yield* Deferred.make<void>()
-      const bytes = pattern(2 * step)
+      const bytes = pattern(6 * step)
       yield* http.multipart.uploadPart(partOf("key", bytes, 1))
-      const stuck = partOf("key", bytes, 2, {
-        total: bytes.length,
-        between: Effect.zipRight(Deferred.succeed(reached, undefined), Effect.never)
+      const rest = (options: TestBody.Options = {}) => ({
+        ...partOf("key", bytes, 2),
+        body: TestBody.make(bytes.subarray(step), options)
       })
+      const stuck = rest({ between: Effect.zipRight(Deferred.succeed(reached, undefined), Effect.never) })
       const fiber = yield* Effect.fork(http.multipart.uploadPart(stuck))
       yield* Deferred.await(reached)
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(yield* http.multipart.listParts(session("key")), [{ number: 0, size: step }])
-      yield* http.multipart.uploadPart(partOf("key", bytes, 2))
+      yield* http.multipart.uploadPart(rest())
       assert.isTrue(sameBytes(server.object("key"), bytes))
     }))
 

@@ -1,84 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Destination, RetryPolicy, Strategy, Transport, Uploader, UploadFile } from "@sluice/core"
-import type { UploadError } from "@sluice/core"
+import { Destination, UploadFile } from "@sluice/core"
+import type { Uploader } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
-import { Effect, Layer, Option, Redacted, Stream } from "effect"
-
-/** A request as the server sees it, without what a signature adds. */
-interface Seen {
-  readonly method: string
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
-}
-
-type Respond = (request: Seen, index: number) => Partial<Transport.Answer> | string
-
-const text = (body: string) => new TextEncoder().encode(body)
-
-/** A transport that answers as it is told, and keeps what it was asked. */
-const answering = (respond: Respond) => {
-  const seen: Array<Seen> = []
-  const send = (request: Transport.Request): Effect.Effect<Transport.Answer, UploadError.UploadError> =>
-    Effect.gen(function*() {
-      const body = request.body === undefined
-        ? new Uint8Array()
-        : request.body instanceof Uint8Array
-        ? request.body
-        : yield* request.body.bytes
-      const { headers, method, url } = request
-      seen.push({ method, url, headers, body: body.slice() })
-      const answer = respond(seen.at(-1)!, seen.length)
-      return {
-        status: 200,
-        headers: {},
-        body: new Uint8Array(),
-        ...(typeof answer === "string" ? { body: text(answer) } : answer)
-      }
-    })
-  const layer = Layer.succeed(Transport.Transport, {
-    send,
-    open: (request) =>
-      Effect.map(send(request), ({ body, headers, status }) => ({ status, headers, stream: Stream.succeed(body) }))
-  })
-  return { layer, seen }
-}
-
-const credentials: S3.Credentials = {
-  accessKeyId: "AKIAIOSFODNN7EXAMPLE",
-  secretAccessKey: Redacted.make("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-}
-
-const bucket: S3.Options = { bucket: "examplebucket", credentials: Effect.succeed(credentials) }
-
-const error = (code: string, more = "") => text(`<?xml version="1.0"?><Error><Code>${code}</Code>${more}</Error>`)
-
-/** Uploads a file to a bucket that answers as it is told. Signing is not of virtual time: there is no backoff. */
-const upload = (
-  respond: Respond,
-  options: Partial<S3.Options> = {},
-  file = UploadFile.fromText("notes/a b.txt", "hello", { contentType: "text/plain", modifiedAt: 1_500 }),
-  uploader: Uploader.Options = {}
-) =>
-  Effect.gen(function*() {
-    const { layer, seen } = answering(respond)
-    const retry = RetryPolicy.make({ base: 0, throttledBase: 0, secondRound: false, attempts: 3 })
-    const result = yield* Effect.either(Effect.flatMap(Uploader.Uploader, (uploader) => uploader.upload(file))).pipe(
-      Effect.provide(
-        Uploader.layer({ strategy: Strategy.workerPool({ workers: 1 }), retry, ...uploader }).pipe(
-          Layer.provide(S3.layer({ ...bucket, ...options })),
-          Layer.provide(layer)
-        )
-      )
-    )
-    return { result, seen }
-  })
-
-const failure = (outcome: { readonly result: { readonly _tag: string } }) => {
-  const { result } = outcome as { readonly result: { readonly left?: UploadError.UploadError } }
-  const left = result.left
-  return left === undefined ? "none" : "reason" in left ? `${left._tag} ${left.reason}` : left._tag
-}
+import { Effect, Layer, Option } from "effect"
+import { answering, bucket, credentials, error, failure, upload } from "./S3Answers.js"
+import type { Respond } from "./S3Answers.js"
 
 describe("an object", () => {
   it.effect("goes in one signed request, with its checksum in a header", () =>
@@ -146,10 +72,26 @@ describe("an answer", () => {
     [403, "SignatureDoesNotMatch", "Rejected Unauthorized", 1],
     [404, "NoSuchBucket", "Rejected NotFound", 1],
     [412, "PreconditionFailed", "Conflict", 1],
-    [409, "ConditionalRequestConflict", "Conflict", 1],
+    [409, "ConditionalRequestConflict", "Transient Unavailable", 3],
+    [409, "BucketConflict", "Conflict", 1],
     [501, "NotImplemented", "Rejected Unsupported", 1],
     [400, "EntityTooLarge", "Rejected TooLarge", 1],
-    [307, "TemporaryRedirect", "Rejected Redirected", 1]
+    [400, "XAmzContentChecksumMismatch", "IntegrityMismatch Checksum", 3],
+    [400, "IncompleteBody", "Transient Unavailable", 3],
+    [400, "KeyTooLongError", "Rejected InvalidKey", 1],
+    [400, "InvalidStorageClass", "Rejected Unsupported", 1],
+    [403, "InvalidAccessKeyId", "Rejected Unauthorized", 1],
+    [403, "QuotaExceeded", "Rejected NoSpace", 1],
+    [405, "MethodNotAllowed", "Rejected Unsupported", 1],
+    [408, "", "Transient Unavailable", 3],
+    [411, "MissingContentLength", "Rejected Unsupported", 1],
+    [500, "", "Transient Unavailable", 3],
+    [503, "ServiceUnavailable", "Transient Unavailable", 3],
+    [504, "", "Transient Unavailable", 3],
+    [507, "", "Rejected NoSpace", 1],
+    [520, "", "Transient Unavailable", 3],
+    // The bucket is asked where it is, in two ways.
+    [307, "TemporaryRedirect", "Rejected Redirected", 3]
   ]
   for (const [status, code, outcome, requests] of outcomes) {
     it.effect(`of ${status} ${code} is ${outcome}`, () =>
@@ -247,7 +189,7 @@ describe("a large object", () => {
       assert.isString(seen[4]!.headers["x-amz-checksum-crc32"])
       assert.include(
         new TextDecoder().decode(seen[4]!.body),
-        "<Part><PartNumber>3</PartNumber><ETag>&#34;part 7&#34;</ETag></Part>"
+        "<Part><PartNumber>3</PartNumber><ETag>&#34;part 7&#34;</ETag><ChecksumCRC32>"
       )
     }))
 

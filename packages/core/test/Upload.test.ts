@@ -330,7 +330,8 @@ describe("a source", () => {
         Stream.runForEach(body.stream({ blockSize: 2 }), (block) => Effect.sync(() => handedOut.push(block.length)))
       )
       // It is looked at when the attempt starts, before the first byte, and after the last.
-      const source = fingerprinted("one", "one", "two")
+      const blocks = ["he", "ll", "o"].map((text) => new TextEncoder().encode(text))
+      const source = { ...fingerprinted("one", "one", "two"), read: () => Stream.fromIterable(blocks) }
       const run = yield* Recording.uploadAll(recording, [UploadFile.make("a", source)])
       assert.strictEqual(failure(run), "SourceChanged Modified")
       assert.deepStrictEqual(handedOut, [2, 2])

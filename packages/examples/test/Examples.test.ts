@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { ConfigProvider, Effect, Option } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -16,8 +16,10 @@ import * as ProgressMonitor from "../src/progress-monitor.js"
 import * as RateLimited from "../src/rate-limited.js"
 import * as Retry from "../src/retry-with-backoff.js"
 import * as Testing from "../src/testing-with-test-clock.js"
+import * as UploadToTus from "../src/upload-to-tus.js"
 import * as WorkerPool from "../src/worker-pool.js"
 import * as Transcript from "./Transcript.js"
+import * as TusServer from "./TusServer.js"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -178,6 +180,31 @@ describe("the examples", () => {
         "1 s later: 0 in flight, stored: database.dump, settings.json",
         "it took 4000 ms"
       ])
+    }))
+
+  it.scopedLive("upload-to-tus: a small file in one request, a large one in parts", () =>
+    Effect.gen(function*() {
+      const server = yield* TusServer.serve
+      const { lines } = yield* Transcript.printed(UploadToTus.program).pipe(
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["TUS_URL", server.url]])))
+      )
+      assert.strictEqual(lines.at(-1), "2 of 2 files uploaded")
+      assert.deepStrictEqual(
+        lines.slice(0, -1).map((line) => line.replace(/\d+$/, "")).toSorted(),
+        [`films/holiday.mkv, 20.0 MiB: ${server.url}`, `notes/today.txt, 14 B: ${server.url}`]
+      )
+      assert.deepStrictEqual(
+        server.log.map((line) => line.replace(/\/\d+ /, "/n ")).toSorted(),
+        [
+          "HEAD /files/n 0",
+          "OPTIONS /files/ 0",
+          `PATCH /files/n ${4 * 1024 ** 2}`,
+          `PATCH /files/n ${8 * 1024 ** 2}`,
+          `PATCH /files/n ${8 * 1024 ** 2}`,
+          "POST /files/ 0",
+          "POST /files/ 14"
+        ]
+      )
     }))
 
   it("are all listed in the README", () => {

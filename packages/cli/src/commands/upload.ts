@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
 import * as CliError from "../CliError.js"
+import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
 import * as Journals from "../Journals.js"
@@ -26,26 +27,27 @@ import * as OutputFile from "../OutputFile.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
+import * as Targets from "../Targets.js"
 import * as Undone from "../Undone.js"
 import * as UploadLoop from "../UploadLoop.js"
 import * as UploadRequest from "../UploadRequest.js"
 
 const paths = Args.text({ name: "source" }).pipe(
   Args.withDescription(
-    "Files and directories to upload, or - for standard input, and last the destination: a directory, an http(s) " +
-      "address or sim:. Keys are paths relative to a directory, and the base names of files."
+    "Files and directories to upload, or - for standard input, and last the destination: a directory, " +
+      "s3://bucket/prefix, tus+https://host/path, an http(s) address or sim:. Keys are paths relative to a directory, and the base names of files."
   ),
   Args.repeated
 )
 
 export const upload = Command.make(
   "upload",
-  { paths, ...options.upload },
+  { paths, ...options.upload, ...destinationOptions.upload },
   ({ paths, ...flags }) =>
     Effect.gen(function*() {
       const machine = yield* MachineNode.machine
       const request = yield* Effect.mapError(
-        UploadRequest.make(paths, flags, Strategy.optimalWorkerCount(machine)),
+        UploadRequest.make(paths, flags, Strategy.optimalWorkerCount(machine), process.env),
         CliError.usage
       )
       const sources = yield* find(request, flags.followSymlinks)
@@ -59,15 +61,20 @@ export const upload = Command.make(
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
       const journal = yield* openJournal(request, flags.fsync)
       const uploader = Uploader.layer(request.uploader).pipe(
-        Layer.provide(layers.layer(request.target, { ...flags, connections: request.connections }))
+        Layer.provide(layers.layer(request.target, {
+          ...request.settings,
+          fsync: flags.fsync,
+          connections: request.connections
+        }))
       )
       // What is kept without a journal would be found by nobody.
       const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
-      yield* transfer(sources, { ...flags, report, failed, run, journal }).pipe(
-        Effect.provide(
-          journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
+      yield* transfer(sources, { ...flags, report, failed, run, journal, remote: layers.isRemote(request.target) })
+        .pipe(
+          Effect.provide(
+            journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
+          )
         )
-      )
     }).pipe(Effect.scoped)
 ).pipe(
   Command.withDescription("Uploads files and directories in parallel.")
@@ -94,13 +101,15 @@ const openJournal = (
   const named = [...sources, ...(filesFrom === undefined ? [] : [filesFrom])].map((source) => path.resolve(source))
   const subject = {
     sources: standardInput === undefined ? named : [`- ${standardInput}`],
-    destination: layers.nameOf(target)
+    destination: Targets.nameOf(target)
   }
   return Effect.map(Journals.open(subject, { directory: journal, fsync }), Option.getOrUndefined)
 }
 
 /** What the command does besides uploading. */
 interface Flags {
+  /** Whether the destination is on the network. */
+  readonly remote: boolean
   readonly run: UploadRequest.UploadRequest["run"]
   readonly journal: Journal.Journal["Type"] | undefined
   readonly json: boolean
@@ -164,7 +173,10 @@ const conclude = (
       const manifest = Option.isNone(unlisted) ? flags.failed : undefined
       yield* writeLines(stderr, [
         ...Report.summary(report, findings, { ...rest, style, manifest }),
-        ...unwritten.map((error) => style.red(error.message))
+        ...unwritten.map((error) => style.red(error.message)),
+        ...(flags.remote && failure?.reason === "DestinationUnusable"
+          ? ["sluice doctor finds out what is wrong with a destination."]
+          : [])
       ])
     }
     if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Aborting from "../Aborting.js"
 import * as CliError from "../CliError.js"
+import * as destinationOptions from "../destinationOptions.js"
 import * as Format from "../Format.js"
 import * as Journals from "../Journals.js"
 import * as KeptUploads from "../KeptUploads.js"
@@ -19,6 +20,7 @@ import * as layers from "../layers.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import { failureLine, firstOf } from "../Report.js"
+import * as Targets from "../Targets.js"
 import { printable } from "../TerminalText.js"
 
 export const ls = Command.make("ls", options.uploadsLs, ({ journal, json }) =>
@@ -32,8 +34,8 @@ export const ls = Command.make("ls", options.uploadsLs, ({ journal, json }) =>
 
 export const abort = Command.make(
   "abort",
-  { named: Args.repeated(Args.text({ name: "destination" })), ...options.uploadsAbort },
-  ({ all, journal, named }) =>
+  { named: Args.repeated(Args.text({ name: "destination" })), ...options.uploadsAbort, ...destinationOptions.reach },
+  ({ all, journal, named, ...reach }) =>
     Effect.gen(function*() {
       const { stderr } = yield* Output
       const [address, ...keys] = named
@@ -44,15 +46,15 @@ export const abort = Command.make(
       if (address === undefined && !all) return yield* preview(KeptUploads.of(journals))
       const target = address === undefined
         ? undefined
-        : yield* Effect.mapError(layers.parseTarget(address), CliError.usage)
+        : yield* Effect.mapError(parse(address, reach), CliError.usage)
       const chosen = choose(journals, target, keys)
       const missing = keys.filter((key) => !chosen.some(({ sessions }) => sessions.some((it) => it.key === key)))
       if (chosen.length === 0 && address !== undefined && keys.length === 0) {
-        return yield* failed(`There are no unfinished uploads to ${layers.nameOf(yield* given(target))}.`)
+        return yield* failed(`There are no unfinished uploads to ${Targets.nameOf(yield* given(target))}.`)
       }
       const endings = yield* Effect.forEach(chosen, (found) =>
         Effect.map(
-          Effect.either(abortIn(found, target, keys.length === 0 ? undefined : new Set(keys))),
+          Effect.either(abortIn(found, { typed: target, keys: keys.length === 0 ? undefined : new Set(keys), reach })),
           (outcome) => ({ found, outcome })
         ))
       if (endings.length === 0 && missing.length === 0) yield* writeLines(stderr, [none])
@@ -62,7 +64,7 @@ export const abort = Command.make(
         missing.map((key) =>
           stderr.style.red(
             `There is no unfinished upload of ${printable(key)} to ${
-              target === undefined ? "" : printable(layers.nameOf(target))
+              target === undefined ? "" : printable(Targets.nameOf(target))
             }.`
           )
         )
@@ -129,42 +131,51 @@ const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
     return yield* new CliError.CliError({ reason: "Usage" })
   })
 
-const given = (target: layers.Target | undefined) =>
+const given = (target: Targets.Target | undefined) =>
   target === undefined ? CliError.usage("The destination is missing.") : Effect.succeed(target)
 
 /** The journals of a destination, or all of them, that have something to abort. */
 const choose = (
   journals: ReadonlyArray<KeptUploads.Found>,
-  target: layers.Target | undefined,
+  target: Targets.Target | undefined,
   keys: ReadonlyArray<string>
 ): ReadonlyArray<KeptUploads.Found> =>
   journals.filter(({ destination, owners, sessions }) =>
-    (target === undefined || destination === layers.nameOf(target)) &&
+    (target === undefined || destination === Targets.nameOf(target)) &&
     (keys.length === 0
       ? sessions.length + owners.length > 0
       : sessions.some(({ key }) => keys.includes(key)))
   )
 
-const abortIn = (
-  found: KeptUploads.Found,
-  typed: layers.Target | undefined,
-  keys: ReadonlySet<string> | undefined
-) =>
+/** An address as it was typed. */
+const parse = (address: string, { endpoint }: destinationOptions.Reach) =>
+  Targets.parse(address, { endpoint: Option.getOrUndefined(endpoint), environment: process.env })
+
+interface Asked {
+  /** The destination, where it was named. */
+  readonly typed: Targets.Target | undefined
+  readonly keys: ReadonlySet<string> | undefined
+  readonly reach: destinationOptions.Reach
+}
+
+const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked) =>
   Effect.gen(function*() {
-    if (typed === undefined && found.destination.endsWith(layers.hiddenQuery)) {
+    if (typed === undefined && found.destination.endsWith(Targets.hiddenQuery)) {
       return yield* failed(
         "Its address had a query, which is not written down. Give the address in full: " +
           `sluice uploads abort '${printable(found.destination)}'.`
       )
     }
-    const target = typed ?? (yield* Effect.mapError(layers.parseTarget(found.destination), CliError.usage))
-    return yield* Aborting.run(found, keys, reach(target, found.directory)).pipe(
+    // What is written down is all there is to know of it, whatever the environment says today.
+    const target = typed ?? (yield* Effect.mapError(Targets.parse(found.destination), CliError.usage))
+    const settings = yield* Effect.mapError(destinationOptions.settingsOf(target, flags), CliError.usage)
+    return yield* Aborting.run(found, keys, reach(target, settings, found.directory)).pipe(
       Effect.catchTag("JournalError", (error) => Journals.unusable(error, "wait"))
     )
   })
 
 /** The destination. A directory is not made for this: where it is gone, so may the disk be that holds the uploads. */
-const reach = (target: layers.Target, journal: string) =>
+const reach = (target: Targets.Target, settings: destinationOptions.Settings, journal: string) =>
   Effect.gen(function*() {
     if (target._tag === "Local") {
       yield* Effect.mapError(
@@ -174,7 +185,7 @@ const reach = (target: layers.Target, journal: string) =>
       )
     }
     const context = yield* Layer.build(
-      layers.layer(target, { fsync: false, connections: 8, contentRange: true })
+      layers.layer(target, { ...settings, fsync: false, connections: 8, contentRange: true })
     )
     return Context.get(context, Destination)
   })

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as CliError from "../CliError.js"
+import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as Extras from "../Extras.js"
 import * as Filter from "../Filter.js"
@@ -19,6 +20,7 @@ import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
+import * as Targets from "../Targets.js"
 import * as UploadRequest from "../UploadRequest.js"
 import * as Verdict from "../Verdict.js"
 import * as Verification from "../Verification.js"
@@ -30,12 +32,12 @@ const paths = Args.text({ name: "source" }).pipe(
 
 export const verify = Command.make(
   "verify",
-  { paths, ...options.verify },
+  { paths, ...options.verify, ...destinationOptions.reach },
   ({ paths, ...flags }) =>
     Effect.gen(function*() {
       const machine = yield* MachineNode.machine
       const asked = yield* Either.mapLeft(requestOf(paths, flags), CliError.usage)
-      const { filesFrom, filter, target } = asked
+      const { filesFrom, filter, settings: reach, target } = asked
       const settings = { filter, followSymlinks: flags.followSymlinks }
       const sources = filesFrom === undefined
         ? yield* Sources.fromPaths(asked.sources, settings)
@@ -46,7 +48,7 @@ export const verify = Command.make(
       const chosen = Option.getOrElse(flags.concurrency, () => "auto" as const)
       const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
       yield* compare(sources, { ...flags, isExtra, concurrency }).pipe(
-        Effect.provide(layers.layerReadOnly(target, { connections: concurrency }))
+        Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency }))
       )
     }).pipe(Effect.scoped)
 ).pipe(
@@ -57,7 +59,7 @@ export const verify = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-type Flags = Command.Command.ParseConfig<typeof options.verify>
+type Flags = Command.Command.ParseConfig<typeof options.verify & typeof destinationOptions.reach>
 
 const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
   Either.gen(function*() {
@@ -65,11 +67,15 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
     if (sources.includes("-")) {
       return yield* Either.left("Standard input (-) cannot be compared. Keep what was uploaded in a file.")
     }
-    const target = yield* layers.parseTarget(destination)
+    const target = yield* Targets.parse(destination, {
+      endpoint: Option.getOrUndefined(flags.endpoint),
+      environment: process.env
+    })
     if (target._tag === "Simulated") {
       return yield* Either.left("sim: stores nothing: there is nothing to compare with.")
     }
-    return { sources, filesFrom, target, filter: yield* Filter.make(flags) }
+    const settings = yield* destinationOptions.settingsOf(target, flags)
+    return { sources, filesFrom, target, settings, filter: yield* Filter.make(flags) }
   })
 
 /** Compares, shows how it goes, and tells the end. */

@@ -1,25 +1,17 @@
 /**
- * An HTTP server that takes files by `PUT`, through the `HttpClient` in the context.
+ * An HTTP server that takes files by `PUT`, through the `Transport` in the context.
  *
  * One request a file, or a part where `parts` says so, with a true `Content-Length` and never chunked: a body of unknown
- * size is held in memory first, up to 8 MiB. Redirects are refused, since following one would hand the credentials to whoever it names; take care that
- * the client does not follow them itself. Requests are not traced: an address may be a secret.
+ * size is held in memory first, up to 8 MiB. Redirects are refused, since following one would hand the credentials to
+ * whoever it names. Requests are not traced: an address may be a secret.
  *
- * Of the platform's clients, `NodeHttpClient.layerUndici` over a dispatcher with as many connections as uploads in
- * flight does well. `NodeHttpClient.layer` opens a connection for every request, and `FetchHttpClient` drops the
- * `Content-Length` of streams.
+ * `TransportNode.layer`, with as many connections as there are uploads in flight, is the transport for Node.
  *
  * @since 0.1.0
  */
 import * as Headers from "@effect/platform/Headers"
-import * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
-import * as UrlParams from "@effect/platform/UrlParams"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -28,10 +20,15 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import { discardRest, invalidAddress, masking, refused, requestFailed } from "../internal/httpAnswers.js"
-import { bodyOf, contentRange, head, isSuccess } from "../internal/httpParts.js"
+import { invalidAddress, isSuccess, masking, refused, secretsOf, talkMillis } from "../internal/httpAnswers.js"
+import * as HttpCredentials from "../internal/httpCredentials.js"
+import * as HttpForm from "../internal/httpForm.js"
+import { contentRange, contentTypeOf, head } from "../internal/httpParts.js"
 import type { Wire, WireRequest } from "../internal/httpParts.js"
+import * as HttpPresigned from "../internal/httpPresigned.js"
 import * as ObjectKey from "../ObjectKey.js"
+import { renderUrl, Transport } from "../Transport.js"
+import type { Answer, Request } from "../Transport.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -57,7 +54,7 @@ export interface Options {
   readonly headers?: Headers.Input | undefined
   /** What the `Authorization` header says. */
   readonly credentials?: Credentials | undefined
-  /** The method. Defaults to `PUT`. */
+  /** The method. Defaults to `PUT`, and for forms to `POST`. */
   readonly method?: "PUT" | "POST" | undefined
   /** How many requests are under way at once, at most; other uploads wait for their turn. Defaults to 256. */
   readonly maxRequests?: number | undefined
@@ -69,6 +66,60 @@ export interface Options {
    * to none: every object goes in one request.
    */
   readonly parts?: "contentRange" | undefined
+  /** Sends each file in a form, as browsers do. Defaults to the bare file. */
+  readonly form?: Form | undefined
+  /**
+   * Whether an object that is there already is left alone: requests say `If-None-Match: *`, and the upload fails with
+   * `Conflict` where the server answers 412. So does one that is tried again because its answer was lost. Defaults to
+   * `false`.
+   */
+  readonly ifAbsent?: boolean | undefined
+}
+
+/**
+ * A form (`multipart/form-data`, RFC 7578) with a file in it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Form {
+  /** The name of the file's field. Defaults to `file`. */
+  readonly field?: string | undefined
+  /** Other fields, which come before the file; `{key}` in a value stands for the key. Defaults to none. */
+  readonly fields?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * An address that was signed beforehand, and the headers that its signature covers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PresignedUrl {
+  readonly url: string
+  /** Sent as they are. Defaults to none. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface PresignedOptions {
+  /**
+   * Where each file goes: a list by key, or a function that asks for the address, once for every attempt. A key that the
+   * list does not have is `Rejected`.
+   */
+  readonly urls:
+    | ((key: string) => Effect.Effect<string | PresignedUrl, UploadError>)
+    | ReadonlyMap<string, string | PresignedUrl>
+    | Readonly<Record<string, string | PresignedUrl>>
+  /** The method that was signed. Defaults to `PUT`. */
+  readonly method?: "PUT" | "POST" | undefined
+  /** How many requests are under way at once, at most; other uploads wait for their turn. Defaults to 256. */
+  readonly maxRequests?: number | undefined
+  /** What the destination is called in messages. Defaults to `presigned addresses`. */
+  readonly name?: string | undefined
 }
 
 /**
@@ -77,7 +128,7 @@ export interface Options {
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { method: "PUT", maxRequests: 256 } as const
+export const defaults = { method: "PUT", maxRequests: 256, field: "file", ifAbsent: false } as const
 
 /**
  * Credentials of a bearer token.
@@ -85,8 +136,7 @@ export const defaults = { method: "PUT", maxRequests: 256 } as const
  * @since 0.1.0
  * @category constructors
  */
-export const bearer = (token: Redacted.Redacted<string>): Credentials =>
-  Redacted.make(`Bearer ${Redacted.value(token)}`)
+export const bearer: (token: Redacted.Redacted<string>) => Credentials = HttpCredentials.bearer
 
 /**
  * Credentials of a user name and a password.
@@ -94,17 +144,16 @@ export const bearer = (token: Redacted.Redacted<string>): Credentials =>
  * @since 0.1.0
  * @category constructors
  */
-export const basic = (user: string, password: Redacted.Redacted<string>): Credentials =>
-  Redacted.make(`Basic ${Encoding.encodeBase64(`${user}:${Redacted.value(password)}`)}`)
+export const basic: (user: string, password: Redacted.Redacted<string>) => Credentials = HttpCredentials.basic
 
 /**
  * An HTTP server as a destination.
  *
  * @example
  * ```ts
- * import { NodeHttpClient } from "@effect/platform-node"
  * import { Uploader } from "@sluice/core"
  * import * as Http from "@sluice/core/destinations/Http"
+ * import * as TransportNode from "@sluice/core/TransportNode"
  * import { Layer, Redacted } from "effect"
  *
  * const ArtifactUploader = Uploader.layer().pipe(
@@ -112,15 +161,40 @@ export const basic = (user: string, password: Redacted.Redacted<string>): Creden
  *     url: "https://ci.example.org/artifacts/{key}",
  *     credentials: Http.bearer(Redacted.make("token"))
  *   })),
- *   Layer.provide(NodeHttpClient.layerUndici)
+ *   Layer.provide(TransportNode.layer())
  * )
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Destination, never, HttpClient.HttpClient> =>
+export const layer = (options: Options): Layer.Layer<Destination, never, Transport> =>
   Layer.effect(Destination, make(options))
+
+/**
+ * Addresses that were signed beforehand as a destination. Nothing is sent but the bytes, their length and the headers
+ * that come with an address: no other header was signed.
+ *
+ * @example
+ * ```ts
+ * import { Uploader } from "@sluice/core"
+ * import * as Http from "@sluice/core/destinations/Http"
+ * import * as TransportNode from "@sluice/core/TransportNode"
+ * import { Layer } from "effect"
+ *
+ * const PresignedUploader = Uploader.layer().pipe(
+ *   Layer.provide(Http.layerPresigned({
+ *     urls: { "report.pdf": "https://bucket.example.org/report.pdf?X-Amz-Signature=…" }
+ *   })),
+ *   Layer.provide(TransportNode.layer())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPresigned = (options: PresignedOptions): Layer.Layer<Destination, never, Transport> =>
+  Layer.effect(Destination, makePresigned(options))
 
 /**
  * Makes a destination of an HTTP server.
@@ -128,62 +202,82 @@ export const layer = (options: Options): Layer.Layer<Destination, never, HttpCli
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Destination["Type"], never, HttpClient.HttpClient> =>
-  Effect.map(HttpClient.HttpClient, (httpClient) => {
-    const client = HttpClient.withTracerDisabledWhen(httpClient, () => true)
+export const make = (options: Options): Effect.Effect<Destination["Type"], never, Transport> =>
+  Effect.map(Transport, (transport) => {
     const name = renderUrl(options.url)
     const requests = InFlight.make(options.maxRequests ?? defaults.maxRequests)
-    const headers = options.credentials === undefined
-      ? Headers.fromInput(options.headers)
-      : Headers.set(Headers.fromInput(options.headers), "authorization", Redacted.value(options.credentials))
-    const mask = masking(options.url, headers)
+    const headers: Readonly<Record<string, string>> = {
+      ...Headers.fromInput(options.headers),
+      ...(options.credentials !== undefined && { authorization: Redacted.value(options.credentials) })
+    }
+    const condition: Readonly<Record<string, string>> = options.ifAbsent === true ? { "if-none-match": "*" } : {}
+    const { form } = options
+    const mask = masking(...secretsOf(options.url, headers))
+    const method = options.method ?? (form === undefined ? defaults.method : "POST")
     // Where the key could be the host, or a part of it, whoever names files would say who gets the credentials.
     const host = hostOf(urlOf(options.url, "a"))
     const valid = host !== undefined && host === hostOf(urlOf(options.url, "b"))
-    const method = options.method ?? defaults.method
 
-    const put = ({ body, contentType, key }: PutRequest): Effect.Effect<Stored, UploadError> =>
-      Effect.gen(function*() {
-        if (!valid) return yield* Effect.fail(invalidAddress(name))
-        const request = HttpClientRequest.make(method)(urlOf(options.url, key), {
-          headers,
-          body: yield* bodyOf(body, contentType)
+    const encoded = ({ body, contentType, key }: PutRequest) => {
+      const type = contentTypeOf(contentType)
+      return form === undefined
+        ? Effect.succeed({ body, contentType: type })
+        : HttpForm.encode({
+          field: form.field ?? defaults.field,
+          fields: Object.fromEntries(
+            Object.entries(form.fields ?? {}).map(([field, value]) => [field, value.replaceAll("{key}", () => key)])
+          ),
+          fileName: key.slice(key.lastIndexOf("/") + 1),
+          contentType: type,
+          body
         })
-        const response = yield* Effect.mapError(client.execute(request), (error) => requestFailed(name, error))
-        if (!isSuccess(response)) return yield* refused(name, response, mask)
-        yield* discardRest(response)
-        return { etag: response.headers["etag"] }
-      }).pipe(Effect.scoped, requests.withPermits(1, (turn) => body.unwatched(turn)))
+    }
 
-    const execute = <R>(
-      via: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
-      key: string,
-      request: WireRequest
-    ): Effect.Effect<HttpClientResponse, UploadError, R> => {
+    const put = (request: PutRequest): Effect.Effect<Stored, UploadError> =>
+      !valid ?
+        Effect.fail(invalidAddress(name)) :
+        Effect.flatMap(encoded(request), ({ body, contentType }) =>
+          transport.send({
+            method,
+            url: urlOf(options.url, request.key),
+            headers: { ...headers, ...condition, "content-type": contentType },
+            body,
+            answerMillis: talkMillis
+          })).pipe(
+            Effect.flatMap((answer) => stored(name, answer, mask)),
+            requests.withPermits(1, (turn) => request.body.unwatched(turn))
+          )
+
+    const addressed = (key: string, request: WireRequest): Effect.Effect<Request, UploadError> => {
       const problem = ObjectKey.problem(key)
       if (problem !== undefined) return Effect.fail(invalidKey(key, problem))
       if (!valid) return Effect.fail(invalidAddress(name))
-      const sent = HttpClientRequest.make(request.method)(urlOf(options.url, key), {
-        headers: Headers.setAll(headers, request.headers ?? {}),
-        body: request.body
+      return Effect.succeed({
+        ...request,
+        url: urlOf(options.url, key),
+        headers: { ...headers, ...request.headers, ...(request.body !== undefined && condition) },
+        answerMillis: talkMillis
       })
-      return Effect.mapError(via.execute(sent), (error) => requestFailed(name, error))
     }
 
     const wire: Wire = {
       name,
       requests,
-      ask: (key, request, read) => Effect.flatMap(execute(client, key, request), read),
-      refused: (response) => refused(name, response, mask)
+      ask: (key, request) => Effect.flatMap(addressed(key, request), transport.send),
+      refused: (answer) => fail(name, answer, mask)
     }
 
     const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
       Stream.unwrapScoped(
         Effect.gen(function*() {
           yield* holdPermit(requests)
-          const response = yield* execute(HttpClient.withScope(client), key, { method: "GET" })
-          if (!isSuccess(response)) return yield* refused(name, response, mask)
-          return Stream.mapError(response.stream, (error) => requestFailed(name, error))
+          const answer = yield* Effect.flatMap(addressed(key, { method: "GET" }), transport.open)
+          return isSuccess(answer)
+            ? answer.stream
+            : Stream.fromEffect(Effect.flatMap(
+              beginning(answer.stream),
+              (body): Effect.Effect<never, UploadError> => fail(name, { ...answer, body }, mask)
+            ))
         })
       )
 
@@ -191,27 +285,61 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       name,
       capabilities: { maxPutSize: Infinity, unknownSize: false },
       put,
-      ...(method === "PUT" && { head: (key) => head(wire, key), read }),
-      ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
+      ...(method === "PUT" && form === undefined && {
+        head: (key: string) => head(wire, key),
+        read,
+        ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
+      })
     })
   })
 
 /**
- * Writes an address for people: without user, password, query and fragment, where secrets may be.
+ * Makes a destination of addresses that were signed beforehand.
  *
  * @since 0.1.0
- * @category formatting
+ * @category constructors
  */
-export const renderUrl = (url: string): string =>
-  url
-    .replace(/[?#].*$/s, "")
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
-    // What is no port may be a password that was cut.
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/(?!\[)[^/:]*):(?!\d+(?:\/|$))[^/]*/i, "$1")
+export const makePresigned = (
+  options: PresignedOptions
+): Effect.Effect<Destination["Type"], never, Transport> =>
+  Effect.map(Transport, (transport) => {
+    const requests = InFlight.make(options.maxRequests ?? defaults.maxRequests)
+    const method = options.method ?? defaults.method
+    return Destination.of({
+      name: options.name ?? "presigned addresses",
+      capabilities: { maxPutSize: Infinity, unknownSize: false },
+      put: ({ body, key }) =>
+        Effect.flatMap(HttpPresigned.find(options.urls, key), ({ headers, url }) =>
+          Effect.flatMap(
+            transport.send({ method, url, headers, body, answerMillis: talkMillis }),
+            (answer) => stored(renderUrl(url), answer, masking(...secretsOf(url, headers)))
+          )).pipe(requests.withPermits(1, (turn) => body.unwatched(turn)))
+    })
+  })
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+type Mask = (text: string) => string
+
+const stored = (name: string, answer: Answer, mask: Mask): Effect.Effect<Stored, UploadError> =>
+  isSuccess(answer) ? Effect.succeed({ etag: answer.headers["etag"] }) : fail(name, answer, mask)
+
+const fail = (name: string, answer: Answer, mask: Mask): Effect.Effect<never, UploadError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refused(name, answer, mask, now)))
+
+/** As much of an answer as may be shown, if it comes soon. */
+const beginning = (stream: Stream.Stream<Uint8Array, UploadError>): Effect.Effect<Uint8Array> =>
+  stream.pipe(
+    Stream.runHead,
+    Effect.timeoutTo({
+      duration: talkMillis,
+      onSuccess: Option.getOrElse(() => new Uint8Array(0)),
+      onTimeout: () => new Uint8Array(0)
+    }),
+    Effect.orElseSucceed(() => new Uint8Array(0))
+  )
 
 const urlOf = (template: string, key: string): string => {
   const encoded = key.split("/").map(encodeURIComponent).join("/")
@@ -221,10 +349,12 @@ const urlOf = (template: string, key: string): string => {
 }
 
 const hostOf = (url: string): string | undefined =>
-  Either.match(UrlParams.makeUrl(url, UrlParams.empty, Option.none()), {
-    onLeft: () => undefined,
-    onRight: ({ host, protocol }) => /^https?:$/.test(protocol) ? `${protocol}//${host}` : undefined
-  })
+  Option.getOrUndefined(
+    Option.filterMap(
+      Option.liftThrowable(() => new URL(url))(),
+      ({ host, protocol }) => /^https?:$/.test(protocol) ? Option.some(`${protocol}//${host}`) : Option.none()
+    )
+  )
 
 const invalidKey = (key: string, problem: string) =>
   new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })

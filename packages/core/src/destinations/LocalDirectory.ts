@@ -186,6 +186,15 @@ export const make = (
       Stream.map(({ info, key }) => ({ key, ...headOf(info) }))
     )
 
+    const remove = (key: string): Effect.Effect<void, UploadError> =>
+      Effect.gen(function*() {
+        const target = yield* files.targetOf(key)
+        if (!(yield* files.hasDirectory(target.directory))) return
+        const info = yield* Effect.mapError(files.look(target.path), errorOf(target.path))
+        if (Option.isNone(Option.filter(info, ({ type }) => type === "File"))) return
+        yield* Effect.mapError(fs.remove(target.path, { force: true }), errorOf(target.path))
+      })
+
     // Its own temporaries are not left behind, but in use.
     const sweep = (earlier: string): Effect.Effect<number, UploadError> =>
       earlier === owner ? Effect.succeed(0) : files.walk.pipe(
@@ -202,6 +211,7 @@ export const make = (
       head,
       read,
       list,
+      remove,
       leftovers: { owner, sweep }
     })
   })

@@ -7,17 +7,21 @@
  * that have expired is put right and sent once more. The modification time is kept as `mtime` in the metadata, in
  * seconds, as rclone does.
  *
+ * What servers differ in is known of each {@link Provider}. Options that lead nowhere, such as an endpoint that is no
+ * address, fail each upload with `Rejected`, before anything is sent.
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { Algorithm } from "../Checksum.js"
 import { Destination } from "../Destination.js"
-import * as Bucket from "../internal/s3Bucket.js"
-import * as Objects from "../internal/s3Objects.js"
+import { Bucket } from "../internal/s3Bucket.js"
+import { list } from "../internal/s3Listing.js"
+import { Objects } from "../internal/s3Objects.js"
 import { multipart } from "../internal/s3Parts.js"
+import type * as Providers from "../internal/s3Provider.js"
 import { Transport } from "../Transport.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -31,31 +35,60 @@ export interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: Redacted.Redacted
   readonly sessionToken?: Redacted.Redacted | undefined
+  /**
+   * When they expire, in milliseconds since the epoch: others are asked for a minute before. Defaults to when the server
+   * says that they have.
+   */
+  readonly expiresAt?: number | undefined
 }
 
 /**
- * What servers differ in. `aws` has checksums in headers; the others are sent an MD5, which all of them check.
+ * What servers differ in, by who makes them.
+ *
+ * | provider | known by its endpoint | checksum | `ifAbsent` |
+ * |---|---|---|---|
+ * | `aws` | `*.amazonaws.com`, or none | CRC-32 in a header; others on demand | yes |
+ * | `r2` (Cloudflare) | `*.r2.cloudflarestorage.com`, region `auto` | MD5 | yes |
+ * | `b2` (Backblaze) | `*.backblazeb2.com` | MD5 | refused |
+ * | `gcs` (Google, by its XML API) | `storage.googleapis.com` | MD5 | refused |
+ * | `minio` | by name only | MD5; others on demand | yes |
+ * | `ceph` | by name only | MD5 | yes, for what goes in parts as the server will |
+ * | `swift` (OpenStack) | by name only | MD5 | refused |
+ * | `other` | all else | MD5 | as the server will |
+ *
+ * Where something is refused, the upload fails with `Rejected` before anything is sent, since such servers would answer
+ * with an error or, worse, overwrite. They differ, too, in how large an object, a part and the metadata may be, and in
+ * whether an etag is an MD5 that can be checked.
  *
  * @since 0.1.0
  * @category models
  */
-export type Provider = "aws" | "r2" | "b2" | "minio" | "ceph" | "swift" | "gcs" | "other"
+export type Provider = Providers.Provider
 
 /**
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** 3 characters at least: letters, digits, dots, dashes and underscores. */
   readonly bucket: string
   /** What every key begins with, such as `backups/2026/`. Defaults to nothing. */
   readonly prefix?: string | undefined
-  /** Defaults to `us-east-1`; where the bucket is elsewhere, the first answer tells. */
+  /**
+   * Defaults to what the endpoint's name tells, or else to `us-east-1`, with Cloudflare and Google to `auto`. Where the
+   * bucket is elsewhere, the first answer tells.
+   */
   readonly region?: string | undefined
   /** The server's address, such as `https://minio.example.org:9000`. Defaults to that of AWS in the region. */
   readonly endpoint?: string | undefined
-  /** Whether the bucket is in the path of addresses, and not in the host name. Defaults to `true` with an endpoint. */
+  /**
+   * Whether the bucket is in the path of addresses, and not in the host name. Defaults to `true` with an endpoint or with
+   * dots in the bucket's name. Under a numeric address it always is.
+   */
   readonly pathStyle?: boolean | undefined
-  /** Asked for before the first request, and again when what it gave has expired. */
+  /**
+   * Asked for before the first request, and again when what it gave has expired; once for all requests that wait for it.
+   */
   readonly credentials: Effect.Effect<Credentials, UploadError>
   /** Defaults to what the endpoint is known for. */
   readonly provider?: Provider | undefined
@@ -65,9 +98,18 @@ export interface Options {
   readonly storageClass?: string | undefined
   /** Such as `public-read`. */
   readonly acl?: string | undefined
+  /** Such as `max-age=3600`. */
   readonly cacheControl?: string | undefined
   /** Such as `AES256` or `aws:kms`. */
   readonly serverSideEncryption?: string | undefined
+  /** The key to encrypt with, where that is by `aws:kms`. */
+  readonly kmsKeyId?: string | undefined
+  /** Tags of every object. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  /** Metadata of every object; those of a file come on top. Values may be any text, names are made tokens. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** More headers for every object, such as `content-disposition`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -76,7 +118,7 @@ export interface Options {
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { prefix: "", region: "us-east-1", ifAbsent: false } as const
+export const defaults = { prefix: "", ifAbsent: false } as const
 
 /**
  * A bucket as a destination.
@@ -117,30 +159,17 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
   Effect.gen(function*() {
     const transport = yield* Transport
     const clock = yield* Clock.clockWith(Effect.succeed)
-    const bucket = Bucket.make(transport, clock, { ...options, prefix: options.prefix ?? defaults.prefix })
-    const checksums = checksumsOf(options.provider ?? providerOf(options.endpoint))
+    const bucket = new Bucket(transport, clock, { ...options, prefix: options.prefix ?? defaults.prefix })
+    const objects = new Objects(bucket, options)
+    const { checksums, maxPutSize } = objects.profile
     return Destination.of({
       name: bucket.name,
-      capabilities: { maxPutSize: maxPutSize, unknownSize: false, wholeBodies: true, checksums },
-      put: (request) => Objects.put(bucket, request),
-      head: (key) => Objects.head(bucket, key),
-      read: (key) => Objects.read(bucket, key),
-      list: Objects.list(bucket),
-      multipart: multipart(bucket)
+      capabilities: { maxPutSize, unknownSize: false, wholeBodies: true, checksums },
+      put: (request) => objects.put(request),
+      head: (key) => objects.head(key),
+      read: (key) => objects.read(key),
+      list: list(bucket),
+      remove: (key) => objects.remove(key),
+      multipart: multipart(objects)
     })
   })
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-const maxPutSize = 5 * 1024 ** 3
-
-const checksumsOf = (provider: Provider): ReadonlyArray<Algorithm> =>
-  provider === "aws" ? ["crc32", "crc32c", "crc64nvme", "sha256", "md5"] : ["md5"]
-
-const providerOf = (endpoint: string | undefined): Provider => {
-  if (endpoint === undefined) return "aws"
-  const { hostname } = new URL(endpoint)
-  return hostname.endsWith(".amazonaws.com") || hostname.endsWith(".amazonaws.com.cn") ? "aws" : "other"
-}

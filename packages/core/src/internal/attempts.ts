@@ -191,6 +191,7 @@ const endAttempt = (context: Upload.Context, upload: Upload.Upload, outcome: Lim
       })
     }
   }
+  upload.body?.ended()
   if (upload.heldMemory > 0) {
     context.memory.unsafeRelease(upload.heldMemory)
     upload.heldMemory = 0

@@ -5,6 +5,7 @@
  * destination never completes an object from a source that was cut short, grew or changed.
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,25 +16,34 @@ import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import { SourceChanged } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
+import { blocks, isWorthIt } from "./blocks.js"
 
 /** Bodies up to this size are read in one piece where nothing speaks against it. */
 const onePiece = 1024 * 1024
 
 const defaultBlockSize = 256 * 1024
 
-/**
- * How much memory a body of `size` is reckoned with, in bytes, where its destination does not take it whole: a block that
- * is read, one that is held back, one that is on its way, and those that wait for the garbage collector, which comes late
- * to what is not on the heap.
- */
-const buffered = (size: number | undefined): number =>
-  size !== undefined && size <= onePiece ? size : 8 * defaultBlockSize
+/** Blocks are read in no larger pieces than this, however large they may be. */
+const largestBlock = 512 * 1024
 
-/** How much memory a body of `size` takes, in bytes, on its way to a destination. */
+/**
+ * How many blocks a stream goes round that lends them: one that is read, one that is held back until it is sure that
+ * another follows, and two that were handed out.
+ */
+const lentBlocks = 4
+
+/** How much memory a body of `size` holds, in bytes, on its way to a destination. */
+const held = (wholeBodies: boolean | undefined, size: number | undefined): number =>
+  size !== undefined && (wholeBodies === true || size <= onePiece) ? size : lentBlocks * largestBlock
+
+/**
+ * How much memory a body of `size` is reckoned with, in bytes: what it holds and a quarter, for what waits meanwhile for
+ * the garbage collector.
+ */
 export const memoryOf = (
   { wholeBodies }: Pick<Destination.Capabilities, "wholeBodies">,
   size: number | undefined
-): number => wholeBodies === true && size !== undefined ? size : buffered(size)
+): number => Math.ceil(1.25 * held(wholeBodies, size))
 
 /** Whose bytes these are, and who is told of what happens to them. */
 export interface Owner {
@@ -60,6 +70,34 @@ export interface Owner {
   readonly onEnd: () => void
   /** The source failed: this, not what the destination makes of it, is the reason. */
   readonly onSourceError: (error: SourceError) => void
+}
+
+/** The memory that a body reads into, where it is to be used again. */
+class Loan {
+  private readonly taken: Array<Uint8Array> = []
+  private readonly most: number
+
+  constructor(most: number) {
+    this.most = most
+  }
+
+  readonly into = (size: number): Uint8Array => {
+    const oldest = this.taken.length < this.most ? undefined : this.taken.shift()!
+    const block = oldest === undefined || oldest.length < size ? blocks.take(size) : oldest
+    if (oldest !== undefined && oldest !== block) blocks.drop(oldest)
+    this.taken.push(block)
+    return block
+  }
+
+  /** Nobody reads any of it any more. */
+  release(): void {
+    while (this.taken.length > 0) blocks.give(this.taken.pop()!)
+  }
+
+  /** Somebody may still read it. */
+  drop(): void {
+    while (this.taken.length > 0) blocks.drop(this.taken.pop()!)
+  }
 }
 
 /** What a body with its bytes at hand and one without have in common. */
@@ -90,6 +128,11 @@ abstract class OwnedBody {
     })
   }
 
+  /** All bytes have been handed out. */
+  protected onEnd(): void {
+    this.owner.onEnd()
+  }
+
   protected sliceSize(blockSize: number): number {
     return this.bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, this.bandwidth.unit)
   }
@@ -99,7 +142,7 @@ abstract class OwnedBody {
     const { bandwidth, owner } = this
     const sent = () => {
       owner.onSent(block.length)
-      if (all) owner.onEnd()
+      if (all) this.onEnd()
       return block
     }
     return bandwidth.unsafeTake(owner.clock, block.length)
@@ -110,47 +153,143 @@ abstract class OwnedBody {
 
 export class UploadBody extends OwnedBody implements Destination.Body {
   checksum: Checksum.Checksum | undefined = undefined
+  private loan: Loan | undefined = undefined
+  private isAtEnd = false
+
+  // Who has not taken all of it yet may still have it read into.
+  release(): void {
+    if (this.isAtEnd) this.loan?.release()
+  }
+
+  override onEnd(): void {
+    this.isAtEnd = true
+    super.onEnd()
+  }
+
+  /** The attempt is over. What the destination has not released it may have kept. */
+  ended(): void {
+    this.loan?.drop()
+  }
 
   get bytes(): Effect.Effect<Uint8Array, SourceError> {
     return Effect.flatMap(this.read, (block) => this.handOut(block, true))
   }
 
   get whole(): Effect.Effect<Destination.Body, SourceError> {
-    return Effect.map(this.read, (bytes) => new WholeBody(this.owner, this.bandwidth, bytes, this.checksum))
+    return Effect.map(this.read, (bytes) => new WholeBody(this.owner, this.bandwidth, bytes, this))
   }
 
-  stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
-    Uint8Array,
-    SourceError
-  > {
-    const { owner } = this
-    return Stream.suspend(() => {
-      let reading = false
+  stream(
+    { lent = false, blockSize = lent ? largestBlock : defaultBlockSize }: Destination.StreamOptions = {}
+  ): Stream.Stream<Uint8Array, SourceError> {
+    return Stream.unwrapScoped(Effect.suspend(() => {
+      const { owner } = this
+      const loan = lent ? new Loan(lentBlocks) : undefined
+      this.loan = loan
       owner.onOpen()
       owner.onWait()
-      const heard = Effect.sync(() => {
-        if (reading) owner.onRead()
-        else owner.onGo()
-        reading = true
-      })
-      const fold = owner.checksum === undefined ? undefined : Checksum.make(owner.checksum)
-      const summed = Effect.sync(() => {
-        this.checksum = fold?.checksum()
-      })
-      // An empty source is heard from at its end.
-      const blocks = Stream.concat(Stream.tap(owner.source.read(this.range), () => heard), Stream.execute(heard))
-      const checked = heldBack(
-        slices(blocks, () => this.sliceSize(blockSize)),
-        owner.size,
-        Effect.zipRight(this.unchanged ?? Effect.void, summed),
-        (block) => fold?.update(block)
+      const range = { ...this.range, blockSize: Math.min(blockSize, largestBlock), into: loan?.into }
+      const pulling = Stream.toPull(owner.source.read(range))
+      const { unchanged } = this
+      return Effect.map(
+        unchanged === undefined ? pulling : Effect.zipRight(this.noting(unchanged), pulling),
+        (pull) => Stream.repeatEffectOption(this.blocks(pull, blockSize))
       )
-      return this.unchanged === undefined ? checked : Stream.concat(Stream.execute(this.unchanged), checked)
-    }).pipe(
-      Stream.mapEffect((block) => this.handOut(block, false)),
-      Stream.concat(Stream.execute(Effect.sync(() => owner.onEnd()))),
-      Stream.tapError((error) => Effect.sync(() => owner.onSourceError(error)))
-    )
+    }))
+  }
+
+  /** The next block to hand out, as often as asked: each one when the next has come, the last when all is proved. */
+  private blocks(
+    pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<SourceError>>,
+    blockSize: number
+  ): Effect.Effect<Uint8Array, Option.Option<SourceError>> {
+    const { owner } = this
+    const fold = owner.checksum === undefined ? undefined : Checksum.make(owner.checksum)
+    /** What was pulled, and is still to be looked at. */
+    let pulled: ReadonlyArray<Uint8Array> = []
+    let looked = 0
+    let read = 0
+    let held: Uint8Array | undefined
+    /** What is being handed out, slice by slice. */
+    let current = nothing
+    let from = 0
+    let heardOf = false
+    let ended = false
+
+    const heard = (): void => {
+      if (heardOf) owner.onRead()
+      else owner.onGo()
+      heardOf = true
+    }
+    const more = Effect.matchCauseEffect(pull, {
+      onSuccess: (blocks) => {
+        heard()
+        pulled = Chunk.toReadonlyArray(blocks)
+        looked = 0
+        return next
+      },
+      onFailure: (cause) => {
+        const failure = Option.getOrUndefined(Cause.failureOption(cause))
+        if (failure === undefined || Option.isSome(failure)) {
+          if (failure !== undefined) owner.onSourceError(failure.value)
+          return Effect.failCause(cause)
+        }
+        // An empty source is heard from at its end.
+        heard()
+        return Effect.flatMap(this.proved(read), () => {
+          this.checksum = fold?.checksum()
+          ended = true
+          current = held ?? nothing
+          from = 0
+          return next
+        })
+      }
+    })
+    const next: Effect.Effect<Uint8Array, Option.Option<SourceError>> = Effect.suspend(() => {
+      if (from < current.length) {
+        const slice = from === 0 && current.length <= this.sliceSize(blockSize)
+          ? current
+          : current.subarray(from, from + this.sliceSize(blockSize))
+        from += slice.length
+        return this.handOut(slice, false)
+      }
+      if (ended) {
+        this.onEnd()
+        return Effect.fail(Option.none())
+      }
+      while (looked < pulled.length) {
+        const block = pulled[looked++]!
+        if (block.length === 0) continue
+        read += block.length
+        fold?.update(block)
+        if (owner.size !== undefined && read > owner.size) return this.failing(wrongSize(owner.size, read)!)
+        const previous = held
+        held = block
+        if (previous === undefined) continue
+        current = previous
+        from = 0
+        return next
+      }
+      return more
+    })
+    return next
+  }
+
+  /** Fails unless the source has ended where it should, and is what it was. */
+  private proved(read: number): Effect.Effect<unknown, Option.Option<SourceError>> {
+    const problem = wrongSize(this.owner.size, read)
+    if (problem !== undefined) return this.failing(problem)
+    const { unchanged } = this
+    return unchanged === undefined ? Effect.void : Effect.mapError(this.noting(unchanged), Option.some)
+  }
+
+  private failing(error: SourceError): Effect.Effect<never, Option.Option<SourceError>> {
+    this.owner.onSourceError(error)
+    return Effect.fail(Option.some(error))
+  }
+
+  private noting<A>(effect: Effect.Effect<A, SourceError>): Effect.Effect<A, SourceError> {
+    return Effect.tapError(effect, (error) => Effect.sync(() => this.owner.onSourceError(error)))
   }
 
   /** What to read: at the end of the source one byte more than there should be, so that growth is seen. */
@@ -159,13 +298,21 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return size === undefined ? { fingerprint, offset } : { fingerprint, offset, length: toEnd ? size + 1 : size }
   }
 
+  /** What to read, into memory that is to be used again where that is worth it. */
+  private get lendingRange(): ByteSource.Range {
+    const { range } = this
+    if (range.length === undefined || !isWorthIt(range.length)) return range
+    this.loan = new Loan(1)
+    return { ...range, into: this.loan.into }
+  }
+
   /** All bytes, checked. */
   private get read(): Effect.Effect<Uint8Array, SourceError> {
     return Effect.suspend(() => {
       const { owner } = this
       owner.onOpen()
       owner.onWait()
-      return Effect.flatMap(owner.source.bytes(this.range), (block) => {
+      return Effect.flatMap(owner.source.bytes(this.lendingRange), (block) => {
         owner.onGo()
         const problem = wrongSize(owner.size, block.length)
         if (problem !== undefined) return Effect.fail(problem)
@@ -193,17 +340,24 @@ export class UploadBody extends OwnedBody implements Destination.Body {
 /** A body whose bytes are in memory, and have been checked. */
 class WholeBody extends OwnedBody implements Destination.Body {
   private readonly all: Uint8Array
-  readonly checksum: Checksum.Checksum | undefined
+  private readonly origin: UploadBody
 
-  constructor(
-    owner: Owner,
-    bandwidth: Bandwidth.Bandwidth,
-    all: Uint8Array,
-    checksum: Checksum.Checksum | undefined
-  ) {
+  constructor(owner: Owner, bandwidth: Bandwidth.Bandwidth, all: Uint8Array, origin: UploadBody) {
     super(owner, bandwidth)
     this.all = all
-    this.checksum = checksum
+    this.origin = origin
+  }
+
+  get checksum(): Checksum.Checksum | undefined {
+    return this.origin.checksum
+  }
+
+  release(): void {
+    this.origin.release()
+  }
+
+  protected override onEnd(): void {
+    this.origin.onEnd()
   }
 
   override get size(): number {
@@ -222,16 +376,16 @@ class WholeBody extends OwnedBody implements Destination.Body {
     return this.checksum?.algorithm === algorithm ? this.checksum : Checksum.of(algorithm, this.all)
   }
 
-  stream({ blockSize = defaultBlockSize }: { readonly blockSize?: number | undefined } = {}): Stream.Stream<
-    Uint8Array
-  > {
-    const { all, owner } = this
+  stream({ blockSize = defaultBlockSize }: Destination.StreamOptions = {}): Stream.Stream<Uint8Array> {
+    const { all } = this
     return slices(all.length === 0 ? Stream.empty : Stream.succeed(all), () => this.sliceSize(blockSize)).pipe(
       Stream.mapEffect((block) => this.handOut(block, false)),
-      Stream.concat(Stream.execute(Effect.sync(() => owner.onEnd())))
+      Stream.concat(Stream.execute(Effect.sync(() => this.onEnd())))
     )
   }
 }
+
+const nothing: Uint8Array = new Uint8Array(0)
 
 /** The failure of a source that is not what it was. */
 export const modified = (): SourceChanged =>
@@ -260,35 +414,3 @@ const slices = <E>(
           ? Option.none()
           : Option.map(Option.some(Math.min(sliceSize(), block.length - offset)), (length) =>
             [block.subarray(offset, offset + length), offset + length] as const)))
-
-/** Lets each block through when the next one has come, and the last one when `atEnd` has succeeded. */
-const heldBack = (
-  blocks: Stream.Stream<Uint8Array, SourceError>,
-  size: number | undefined,
-  atEnd: Effect.Effect<unknown, SourceError>,
-  onBlock: (block: Uint8Array) => void
-): Stream.Stream<Uint8Array, SourceError> => {
-  let read = 0
-  let held: Uint8Array | undefined
-  const swap = (block: Uint8Array | undefined): Option.Option<Uint8Array> => {
-    const previous = held
-    held = block
-    return Option.fromNullable(previous)
-  }
-  const passing = Stream.mapEffect(
-    Stream.filter(blocks, (block) => block.length > 0),
-    (block) => {
-      read += block.length
-      onBlock(block)
-      return size !== undefined && read > size ? Effect.fail(wrongSize(size, read)!) : Effect.succeed(swap(block))
-    }
-  )
-  const last = Effect.suspend(() => {
-    const problem = wrongSize(size, read)
-    return problem === undefined ? Effect.as(atEnd, undefined) : Effect.fail(problem)
-  })
-  return Stream.concat(
-    passing,
-    Stream.fromEffect(Effect.map(last, swap))
-  ).pipe(Stream.filterMap((block) => block))
-}

@@ -22,6 +22,7 @@ import * as UploadList from "../UploadList.js"
 import type { UploadReport } from "../UploadReport.js"
 import type { Account } from "./account.js"
 import * as Attempts from "./attempts.js"
+import { blocks } from "./blocks.js"
 import * as FileList from "./fileList.js"
 import { LargeFiles } from "./largeFiles.js"
 import { Worker } from "./worker.js"
@@ -119,6 +120,7 @@ export class Engine implements Crew {
     }).pipe(Effect.ensuring(Effect.suspend(() => {
       this.ended = true
       this.context.runs.delete(this)
+      if (this.context.runs.size === 0) blocks.rest()
       return this.account.close
     })))
   }

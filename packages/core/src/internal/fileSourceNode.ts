@@ -11,6 +11,7 @@ import * as InFlight from "../InFlight.js"
 import { SourceChanged, SourceUnreadable } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as UploadFile from "../UploadFile.js"
+import * as QuickReads from "./quickReadsNode.js"
 
 /** How many source files are open at once, at most, in the whole process. */
 export const maxOpenFiles = 256
@@ -19,7 +20,7 @@ export const bigint = { bigint: true } as const
 
 const openFiles = InFlight.make(maxOpenFiles)
 
-const blockSize = 256 * 1024
+const defaultBlockSize = 256 * 1024
 
 export type Callback<A> = (error: NodeJS.ErrnoException | null, value: A) => void
 
@@ -54,7 +55,7 @@ export const fileOf = (
   stat: fs.BigIntStats,
   followsLinks: boolean
 ): UploadFile.UploadFile => {
-  const source = new FileSource(filePath, Number(stat.size), followsLinks)
+  const source = new FileSource(filePath, Number(stat.size), followsLinks, QuickReads.of(stat.dev))
   return { key, size: source.size, source, fingerprint: fingerprintOf(stat), modifiedAt: Number(stat.mtimeMs) }
 }
 
@@ -62,11 +63,13 @@ class FileSource implements ByteSource.ByteSource {
   readonly path: string
   readonly size: number
   private readonly followsLinks: boolean
+  private readonly quickReads: QuickReads.QuickReads
 
-  constructor(filePath: string, size: number, followsLinks: boolean) {
+  constructor(filePath: string, size: number, followsLinks: boolean, quickReads: QuickReads.QuickReads) {
     this.path = filePath
     this.size = size
     this.followsLinks = followsLinks
+    this.quickReads = quickReads
   }
 
   get reopenable(): true {
@@ -85,17 +88,20 @@ class FileSource implements ByteSource.ByteSource {
   get latest(): Effect.Effect<ByteSource.Latest, SourceUnreadable> {
     const stat = this.followsLinks ? fs.stat : fs.lstat
     return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), (now) => ({
-      source: new FileSource(this.path, Number(now.size), this.followsLinks),
+      source: new FileSource(this.path, Number(now.size), this.followsLinks, QuickReads.of(now.dev)),
       fingerprint: fingerprintOf(now),
       modifiedAt: Number(now.mtimeMs)
     }))
   }
 
-  private get open(): Effect.Effect<number, SourceUnreadable> {
+  private get flags(): number {
     // Where a pipe has taken the file's place, opening it would wait for a writer for ever.
-    const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
+    return fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
       (this.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
-    return call<number>(this.path, (done) => fs.open(this.path, flags, done))
+  }
+
+  private get open(): Effect.Effect<number, SourceUnreadable> {
+    return call<number>(this.path, (done) => fs.open(this.path, this.flags, done))
   }
 
   private close(descriptor: number): Effect.Effect<void> {
@@ -105,11 +111,10 @@ class FileSource implements ByteSource.ByteSource {
   /** Reads up to `length` bytes, and at least `enough` unless the file ends before. */
   private readBlock(
     descriptor: number,
-    offset: number,
-    length: number,
+    { into, length, offset }: Wanted,
     enough: number
   ): Effect.Effect<Uint8Array, SourceUnreadable> {
-    const buffer = Buffer.allocUnsafeSlow(length)
+    const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
     const fill = (filled: number): Effect.Effect<Uint8Array, SourceUnreadable> =>
       Effect.flatMap(
         call<number>(this.path, (done) => fs.read(descriptor, buffer, filled, length - filled, offset + filled, done)),
@@ -125,24 +130,39 @@ class FileSource implements ByteSource.ByteSource {
   private check(descriptor: number, fingerprint: string): Effect.Effect<void, SourceError> {
     return Effect.flatMap(
       call<fs.BigIntStats>(this.path, (done) => fs.fstat(descriptor, bigint, done)),
-      (stat): Effect.Effect<void, SourceError> => {
-        if (!stat.isFile()) return Effect.fail(notRegular(this.path))
-        if (fingerprintOf(stat) !== fingerprint) return Effect.fail(changed(this.path, Number(stat.size) - this.size))
-        return stat.nlink > 0n
-          ? Effect.void
-          : Effect.zipRight(this.fingerprint, Effect.fail(changed(this.path, 0)))
-      }
+      (stat): Effect.Effect<void, SourceError> => this.problem(stat, fingerprint) ?? Effect.void
     )
   }
 
+  /** What speaks against an open file being what it was; nothing where nothing does. */
+  private problem(stat: fs.BigIntStats, fingerprint: string): Effect.Effect<never, SourceError> | undefined {
+    if (!stat.isFile()) return Effect.fail(notRegular(this.path))
+    if (fingerprintOf(stat) !== fingerprint) return Effect.fail(changed(this.path, Number(stat.size) - this.size))
+    return stat.nlink > 0n ? undefined : Effect.zipRight(this.fingerprint, Effect.fail(changed(this.path, 0)))
+  }
+
   // One byte more than there should be is asked for, so that a file that grew is seen at once.
-  bytes({ fingerprint, length, offset }: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
-    const rest = Math.max(0, this.size - offset)
+  bytes({ fingerprint, into, length, offset }: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
+    return Effect.suspend(() => {
+      const rest = Math.max(0, this.size - offset)
+      const wanted: Wanted = { offset, length: length ?? rest + 1, into }
+      const enough = Math.min(length ?? rest, rest)
+      return this.quickReads.areFine(this.path, wanted.length)
+        ? this.readAtOnce(wanted, enough, fingerprint)
+        : this.readAll(wanted, enough, fingerprint)
+    })
+  }
+
+  private readAll(
+    wanted: Wanted,
+    enough: number,
+    fingerprint: string | undefined
+  ): Effect.Effect<Uint8Array, SourceError> {
     return openFiles.withPermits(1)(
       Effect.acquireUseRelease(
         this.open,
         (descriptor) => {
-          const block = this.readBlock(descriptor, offset, length ?? rest + 1, Math.min(length ?? rest, rest))
+          const block = this.readBlock(descriptor, wanted, enough)
           return fingerprint === undefined ? block : Effect.zipLeft(block, this.check(descriptor, fingerprint))
         },
         (descriptor) => this.close(descriptor)
@@ -150,7 +170,38 @@ class FileSource implements ByteSource.ByteSource {
     )
   }
 
-  read({ fingerprint, length = Infinity, offset }: ByteSource.Range): Stream.Stream<Uint8Array, SourceError> {
+  /** As `readAll`, in one go: nothing else runs meanwhile, so that no other file is open. */
+  private readAtOnce(
+    { into, length, offset }: Wanted,
+    enough: number,
+    fingerprint: string | undefined
+  ): Effect.Effect<Uint8Array, SourceError> {
+    const began = process.hrtime.bigint()
+    let descriptor: number | undefined = undefined
+    try {
+      descriptor = fs.openSync(this.path, this.flags)
+      const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
+      let filled = 0
+      let read = Infinity
+      while (filled < enough && read > 0) {
+        read = fs.readSync(descriptor, buffer, filled, length - filled, offset + filled)
+        filled += read
+      }
+      const problem = fingerprint === undefined
+        ? undefined
+        : this.problem(fs.fstatSync(descriptor, bigint), fingerprint)
+      return problem ?? Effect.succeed(buffer.subarray(0, filled))
+    } catch (error) {
+      return Effect.fail(unreadable(this.path, error as NodeJS.ErrnoException))
+    } finally {
+      if (descriptor !== undefined) fs.closeSync(descriptor)
+      this.quickReads.took(process.hrtime.bigint() - began)
+    }
+  }
+
+  read(
+    { blockSize = defaultBlockSize, fingerprint, into, length = Infinity, offset }: ByteSource.Range
+  ): Stream.Stream<Uint8Array, SourceError> {
     return Stream.unwrapScoped(
       Effect.map(
         Effect.zipRight(
@@ -159,11 +210,13 @@ class FileSource implements ByteSource.ByteSource {
         ),
         (descriptor) => {
           const blocks = Stream.unfoldEffect(offset, (from) => {
-            const wanted = Math.min(blockSize, offset + length - from)
-            return Effect.map(
-              this.readBlock(descriptor, from, wanted, wanted),
-              (block) => block.length === 0 ? Option.none() : Option.some([block, from + block.length] as const)
-            )
+            const size = Math.min(blockSize, offset + length - from)
+            return size === 0
+              ? Effect.succeedNone
+              : Effect.map(
+                this.readBlock(descriptor, { offset: from, length: size, into }, size),
+                (block) => block.length === 0 ? Option.none() : Option.some([block, from + block.length] as const)
+              )
           })
           if (fingerprint === undefined) return blocks
           const checked = Stream.execute(this.check(descriptor, fingerprint))
@@ -172,6 +225,14 @@ class FileSource implements ByteSource.ByteSource {
       )
     )
   }
+}
+
+/** What is to be read of a file. */
+interface Wanted {
+  readonly offset: number
+  /** In bytes; more than there is where growth is to be seen. */
+  readonly length: number
+  readonly into: ((size: number) => Uint8Array) | undefined
 }
 
 const notRegular = (filePath: string) =>

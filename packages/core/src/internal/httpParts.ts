@@ -2,13 +2,9 @@
  * Multipart uploads by `Content-Range`: parts go one after the other to the address of the object itself, and the server
  * keeps count. This is the wire form of the resumable sessions of Google Cloud Storage.
  */
-import * as HttpBody from "@effect/platform/HttpBody"
-import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
-import type { HttpMethod } from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type {
-  Body,
   CompleteRequest,
   CreateRequest,
   Head,
@@ -20,60 +16,42 @@ import type {
 } from "../Destination.js"
 import type * as InFlight from "../InFlight.js"
 import type { PartLimits } from "../PartPlan.js"
+import type * as Transport from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected, SessionGone, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { discardRest } from "./httpAnswers.js"
+import { isSuccess } from "./httpAnswers.js"
 
 /** One request: what is not the same in all of them. */
-export interface WireRequest {
-  readonly method: HttpMethod
+export type WireRequest = Pick<Transport.Request, "body" | "method"> & {
   readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly body?: HttpBody.HttpBody | undefined
 }
 
 /** A server, with everything that requests to it have in common. */
 export interface Wire {
   readonly name: string
   readonly requests: InFlight.InFlight
-  /** Sends a request to the address of a key, and reads the answer. */
-  readonly ask: <A>(
-    key: string,
-    request: WireRequest,
-    read: (response: HttpClientResponse) => Effect.Effect<A, UploadError>
-  ) => Effect.Effect<A, UploadError>
+  /** Sends a request to the address of a key. */
+  readonly ask: (key: string, request: WireRequest) => Effect.Effect<Transport.Answer, UploadError>
   /** What an answer that is none of those expected means. */
-  readonly refused: (response: HttpClientResponse) => Effect.Effect<never, UploadError>
+  readonly refused: (answer: Transport.Answer) => Effect.Effect<never, UploadError>
 }
 
-/** Blocks are small enough that a slow link still moves one within the stall time. */
-const blockSize = 64 * 1024
+export const contentTypeOf = (contentType: string | undefined): string => contentType ?? "application/octet-stream"
 
-export const bodyOf = (body: Body, contentType: string | undefined): Effect.Effect<HttpBody.HttpBody, UploadError> => {
-  const type = contentType ?? "application/octet-stream"
-  return body.inOnePiece
-    ? Effect.map(body.bytes, (bytes) => HttpBody.uint8Array(bytes, type))
-    : Effect.succeed(HttpBody.stream(body.stream({ blockSize }), type, body.size))
-}
-
-export const isSuccess = ({ status }: HttpClientResponse): boolean => status >= 200 && status < 300
-
-export const isMissing = ({ status }: HttpClientResponse): boolean => status === 404 || status === 410
+export const isMissing = ({ status }: Transport.Head): boolean => status === 404 || status === 410
 
 /** A look at an object by `HEAD`. */
 export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
-  wire.requests.withPermits(1)(
-    wire.ask(
-      key,
-      { method: "HEAD" },
-      discarding((response): Effect.Effect<Option.Option<Head>, UploadError> => {
-        if (isMissing(response)) return Effect.succeed(Option.none())
-        if (!isSuccess(response)) return wire.refused(response)
-        const length = response.headers["content-length"]
-        return length !== undefined && /^\d+$/.test(length)
-          ? Effect.succeed(Option.some({ size: Number(length), etag: response.headers["etag"] }))
-          : Effect.fail(unexpected(wire.name, response, "does not say how large the object is"))
-      })
-    )
+  Effect.flatMap(
+    wire.requests.withPermits(1)(wire.ask(key, { method: "HEAD" })),
+    (answer): Effect.Effect<Option.Option<Head>, UploadError> => {
+      if (isMissing(answer)) return Effect.succeed(Option.none())
+      if (!isSuccess(answer)) return wire.refused(answer)
+      const length = answer.headers["content-length"]
+      return length !== undefined && /^\d+$/.test(length)
+        ? Effect.succeed(Option.some({ size: Number(length), etag: answer.headers["etag"] }))
+        : Effect.fail(unexpected(wire.name, answer, "does not say how large the object is"))
+    }
   )
 
 const multiple = 256 * 1024
@@ -111,7 +89,7 @@ export const contentRange = (wire: Wire): Multipart => {
     if (size === undefined) return Effect.fail(unknownSize(key, number))
     const end = offset + size
     const storedPart = (etag: string | undefined): StoredPart => ({ number, size, etag, checksum: body.checksum })
-    const read = (response: HttpClientResponse): Effect.Effect<StoredPart, UploadError> => {
+    const read = (response: Transport.Answer): Effect.Effect<StoredPart, UploadError> => {
       if (isMissing(response)) return Effect.fail(sessionGone(request))
       if (wantsMore(response)) {
         const persisted = persistedBy(response)
@@ -130,28 +108,19 @@ export const contentRange = (wire: Wire): Multipart => {
         ? Effect.succeed(storedPart(response.headers["etag"]))
         : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
     }
-    const send = Effect.suspend(() =>
-      Effect.flatMap(bodyOf(body, contentType), (httpBody) => {
-        const range = size === 0 ? "*" : `${offset}-${end - 1}`
-        const headers = { "content-range": `bytes ${range}/${total ?? "*"}` }
-        return wire.ask(key, { method: "PUT", headers, body: httpBody }, discarding(read))
-      })
+    // An empty object of unknown size: there is nothing to send, and `complete` tells that there will be nothing.
+    if (size === 0 && total === undefined) return Effect.as(body.bytes, storedPart(undefined))
+    const range = size === 0 ? "*" : `${offset}-${end - 1}`
+    const headers = { "content-type": contentTypeOf(contentType), "content-range": `bytes ${range}/${total ?? "*"}` }
+    return wire.requests.withPermits(1, (turn) => body.unwatched(turn))(
+      Effect.flatMap(wire.ask(key, { method: "PUT", headers, body }), read)
     )
-    return wire.requests.withPermits(1, (turn) => body.unwatched(turn))(send)
   }
 
   /** Asks how far the server is. With the size of the object it is also told that there is no more to come. */
-  const ask = <A>(
-    { key }: Session,
-    size: number | undefined,
-    read: (response: HttpClientResponse) => Effect.Effect<A, UploadError>
-  ): Effect.Effect<A, UploadError> =>
+  const ask = ({ key }: Session, size: number | undefined): Effect.Effect<Transport.Answer, UploadError> =>
     wire.requests.withPermits(1)(
-      wire.ask(
-        key,
-        { method: "PUT", headers: { "content-length": "0", "content-range": `bytes */${size ?? "*"}` } },
-        discarding(read)
-      )
+      wire.ask(key, { method: "PUT", headers: { "content-range": `bytes */${size ?? "*"}` } })
     )
 
   // The server does not know of parts. One of number 0 stands for all bytes that it has from the first on: whoever uploads
@@ -160,7 +129,7 @@ export const contentRange = (wire: Wire): Multipart => {
     persisted === 0 ? [] : [{ number: 0, size: persisted }]
 
   const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
-    ask(session, undefined, (response): Effect.Effect<number | undefined, UploadError> => {
+    Effect.flatMap(ask(session, undefined), (response): Effect.Effect<number | undefined, UploadError> => {
       if (isMissing(response)) return Effect.fail(sessionGone(session))
       if (!wantsMore(response)) return isSuccess(response) ? Effect.succeed(undefined) : wire.refused(response)
       const persisted = persistedBy(response)
@@ -178,7 +147,7 @@ export const contentRange = (wire: Wire): Multipart => {
     ))
 
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
-    ask(request, request.size, (response): Effect.Effect<Stored, UploadError> => {
+    Effect.flatMap(ask(request, request.size), (response): Effect.Effect<Stored, UploadError> => {
       if (isMissing(response)) return Effect.fail(sessionGone(request))
       if (wantsMore(response)) return Effect.fail(wrongSize(name, request.key, request.size, persistedBy(response)))
       if (!isSuccess(response)) return wire.refused(response)
@@ -190,10 +159,10 @@ export const contentRange = (wire: Wire): Multipart => {
     })
 
   const abort = (session: Session): Effect.Effect<void, UploadError> =>
-    wire.requests.withPermits(1)(
-      wire.ask(session.key, { method: "DELETE" }, (response) =>
-        isSuccess(response) || endings.has(response.status) ? discardRest(response) : wire.refused(response))
-    ).pipe(Effect.asVoid)
+    Effect.flatMap(
+      wire.requests.withPermits(1)(wire.ask(session.key, { method: "DELETE" })),
+      (answer) => isSuccess(answer) || endings.has(answer.status) ? Effect.void : wire.refused(answer)
+    )
 
   return { limits, ownIds: false, create, uploadPart, listParts, complete, abort }
 }
@@ -202,29 +171,21 @@ export const contentRange = (wire: Wire): Multipart => {
 const endings: ReadonlySet<number> = new Set([404, 405, 410, 499, 501])
 
 /** Whether the server says that there is more to come. With an address it would be a redirect. */
-const wantsMore = ({ headers, status }: HttpClientResponse): boolean =>
+const wantsMore = ({ headers, status }: Transport.Head): boolean =>
   status === 202 || (status === 308 && (headers["location"] === undefined || headers["range"] !== undefined))
 
 /** How many bytes from the first on the server has; `undefined` where that cannot be made out. */
-const persistedBy = ({ headers }: HttpClientResponse): number | undefined => {
+const persistedBy = ({ headers }: Transport.Head): number | undefined => {
   const range = headers["range"]
   if (range === undefined) return 0
   const last = /^bytes=0-(\d{1,16})$/.exec(range)?.[1]
   return last === undefined ? undefined : Number(last) + 1
 }
 
-/** Takes in the rest of an answer that is not shown to anybody. */
-const discarding =
-  <A>(read: (response: HttpClientResponse) => Effect.Effect<A, UploadError>) =>
-  (response: HttpClientResponse): Effect.Effect<A, UploadError> =>
-    isSuccess(response) || wantsMore(response)
-      ? Effect.zipRight(discardRest(response), read(response))
-      : read(response)
-
 const sessionGone = ({ key, uploadId }: Session) =>
   new SessionGone({ detail: `The server has forgotten the upload ${uploadId} of ${key}.` })
 
-const unexpected = (name: string, { status }: HttpClientResponse, problem: string) =>
+const unexpected = (name: string, { status }: Transport.Head, problem: string) =>
   new Rejected({ reason: "Unexpected", detail: `${name} answered ${status} and ${problem}.` })
 
 const unknownSize = (key: string, number: number) =>

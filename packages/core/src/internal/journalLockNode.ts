@@ -52,6 +52,17 @@ export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Sc
     return { lost: () => lost }
   })
 
+/** The process of this machine that holds the lock of a directory; `undefined` where there is none that is running. */
+export const holderOf = (directory: string): Effect.Effect<number | undefined> =>
+  look(path.join(directory, "lock")).pipe(
+    Effect.map((found) =>
+      found?.holder === undefined || found.holder.host !== os.hostname() || isStale(found)
+        ? undefined
+        : found.holder.pid
+    ),
+    Effect.orElseSucceed(() => undefined)
+  )
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

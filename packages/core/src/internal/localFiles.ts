@@ -173,8 +173,10 @@ export class LocalFiles {
               written += block.length
             })
           )
-        if (inOnePiece === undefined) yield* Stream.runForEach(body.stream({ blockSize: writeSize }), writeBlock)
-        else if (inOnePiece.length > 0) yield* writeBlock(inOnePiece)
+        if (inOnePiece === undefined) {
+          yield* Stream.runForEach(body.stream({ blockSize: writeSize, lent: true }), writeBlock)
+        } else if (inOnePiece.length > 0) yield* writeBlock(inOnePiece)
+        body.release()
         if (this.fsync) yield* Effect.uninterruptible(Effect.mapError(file.sync, errorOf(place)))
         return written
       })

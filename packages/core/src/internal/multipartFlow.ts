@@ -50,10 +50,11 @@ export const discard = (
     const { key } = owner.file
     const slot = Slot.adopt(context, owner)
     owner.disownPermit()
-    const uploadId = Option.getOrUndefined(Option.flatMapNullable(sessionOf(context, key), idOf(multipart)))
-    return uploadId === undefined
+    const known = Option.getOrUndefined(sessionOf(context, key))
+    const uploadId = known === undefined ? undefined : idOf(multipart)(known)
+    return known === undefined || uploadId === undefined
       ? Effect.sync(() => slot.close())
-      : abandon(context, owner, multipart, { key, uploadId }, slot)
+      : abandon(context, owner, multipart, { key, uploadId, parts: PartRecords.inOrder(known.parts) }, slot)
   }))
 
 /** Whether a multipart upload of a key is in the journal. */
@@ -213,7 +214,7 @@ class Flow {
     const { context: { journal }, key, multipart, owner } = this
     const uploadId = idOf(multipart)(known)
     if (uploadId === undefined) return Effect.succeed(undefined)
-    const session: Destination.Session = { key, uploadId }
+    const session: Destination.Session = { key, uploadId, parts: PartRecords.inOrder(known.parts) }
     return Effect.gen(this, function*() {
       const difference = this.differenceFrom(known, plan)
       if (difference !== undefined || plan === undefined) {

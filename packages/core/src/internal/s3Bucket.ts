@@ -4,26 +4,27 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as ByteSource from "../ByteSource.js"
 import type { Body } from "../Destination.js"
 import type * as Transport from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as Address from "./s3Address.js"
 import * as Errors from "./s3Errors.js"
+import type { Profile } from "./s3Provider.js"
 import * as Signer from "./s3Signer.js"
 
-export interface BucketOptions {
-  readonly bucket: string
-  readonly prefix: string
-  readonly region?: string | undefined
-  readonly endpoint?: string | undefined
-  readonly pathStyle?: boolean | undefined
-  readonly credentials: Effect.Effect<Signer.Credentials, UploadError>
-  readonly ifAbsent?: boolean | undefined
-  readonly storageClass?: string | undefined
-  readonly acl?: string | undefined
-  readonly cacheControl?: string | undefined
-  readonly serverSideEncryption?: string | undefined
+/** Credentials, and until when they are good. */
+export interface Credentials extends Signer.Credentials {
+  /** In milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined
+}
+
+export interface BucketOptions extends Address.AddressOptions {
+  readonly credentials: Effect.Effect<Credentials, UploadError>
 }
 
 /** A request to the bucket, or to an object in it. */
@@ -31,151 +32,280 @@ export interface BucketRequest {
   readonly method: Transport.Request["method"]
   /** The key without the prefix; `undefined` for the bucket itself. */
   readonly key: string | undefined
+  readonly subject: Errors.Subject
   readonly query?: Readonly<Record<string, string>> | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** A body whose bytes are in memory already, or some bytes. */
   readonly body?: Body | Uint8Array | undefined
 }
 
-export interface Bucket {
-  readonly name: string
-  readonly options: BucketOptions
-  /** Sends a request, and fails unless the answer is a success. */
-  readonly ask: (request: BucketRequest) => Effect.Effect<Transport.Answer, UploadError>
-  readonly open: (request: BucketRequest) => Effect.Effect<Transport.OpenAnswer, UploadError, Scope.Scope>
+/** Who asks, where, and by which clock. Each request keeps what it was made with. */
+interface Standing {
+  readonly region: string
+  readonly address: Address.Address
+  /** How far the server's clock is ahead of ours, in milliseconds. */
+  readonly skew: number
+  readonly identity: Identity | undefined
 }
 
-export const make = (
-  transport: Transport.Transport["Type"],
-  clock: Clock.Clock,
-  options: BucketOptions
-): Bucket => new Connection(transport, clock, options)
+interface Identity {
+  readonly signer: Signer.Signer
+  readonly expiresAt: number
+  /** Whether they were asked for because others had expired. */
+  readonly isRenewed: boolean
+  works: boolean
+}
 
-/** Encodes a key for the path of an address, as signatures want it. */
-export const encodeKey = (key: string): string =>
-  key.split("/").map((segment) =>
-    encodeURIComponent(segment).replace(
-      /[!'()*]/g,
-      (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
-    )
-  ).join("/")
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-/** What a region is called, so that no answer can send us elsewhere. */
-const regionName = /^[a-z0-9-]{1,40}$/
-
-const localHosts: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"])
-
-class Connection implements Bucket {
+export class Bucket {
   readonly name: string
-  readonly options: BucketOptions
+  readonly prefix: string
   private readonly transport: Transport.Transport["Type"]
   private readonly clock: Clock.Clock
-  private region: string
-  /** How far the server's clock is ahead of ours, in milliseconds. */
-  private skew = 0
-  private signer: Signer.Signer | undefined = undefined
+  private readonly options: BucketOptions
+  private readonly place: Either.Either<Address.Place, Rejected>
+  private standing: Standing | undefined
+  private hasExpired = false
+  private readonly turn = Effect.unsafeMakeSemaphore(1)
 
   constructor(transport: Transport.Transport["Type"], clock: Clock.Clock, options: BucketOptions) {
     this.transport = transport
     this.clock = clock
     this.options = options
-    this.region = options.region ?? "us-east-1"
+    this.prefix = options.prefix
     this.name = `s3://${options.bucket}/${options.prefix}`.replace(/\/$/, "")
+    this.place = Address.make(options)
+    if (Either.isRight(this.place)) {
+      const { inRegion, region } = this.place.right
+      this.standing = { region, address: inRegion(region), skew: 0, identity: undefined }
+    }
   }
 
+  /** What the server is like; `undefined` where the options lead to none. */
+  get profile(): Profile | undefined {
+    return Either.isRight(this.place) ? this.place.right.profile : undefined
+  }
+
+  /** Sends a request, and fails unless the answer is a success. */
   ask(request: BucketRequest): Effect.Effect<Transport.Answer, UploadError> {
-    return this.attempt(request, true)
+    return this.attempt(request, (signed) => this.transport.send(signed), true)
   }
 
+  /** Sends a request, and gives its answer while the body is still coming. */
   open(request: BucketRequest): Effect.Effect<Transport.OpenAnswer, UploadError, Scope.Scope> {
-    return Effect.flatMap(this.signed(request), (signed) => this.transport.open(signed))
+    const open = (signed: Transport.Request) =>
+      Effect.flatMap(this.transport.open(signed), (answer) =>
+        Errors.isSuccess(answer)
+          ? Effect.succeed(answer)
+          : Effect.map(firstBytes(answer.stream), (body) => ({ ...answer, body })))
+    return this.attempt(request, open, true)
   }
 
-  private get addressesPaths(): boolean {
-    const { bucket, endpoint, pathStyle } = this.options
-    return pathStyle ?? (endpoint !== undefined || bucket.includes("."))
-  }
-
-  private urlOf({ key, query = {} }: BucketRequest): string {
-    const { bucket, endpoint, prefix } = this.options
-    const base = new URL(endpoint ?? `https://s3.${this.region}.amazonaws.com`)
-    const root = this.addressesPaths
-      ? `${base.protocol}//${base.host}${base.pathname.replace(/\/$/, "")}/${bucket}`
-      : `${base.protocol}//${bucket}.${base.host}${base.pathname.replace(/\/$/, "")}`
-    const names = Object.entries(query)
-    const search = names.length === 0
-      ? ""
-      : `?${
-        names.map(([name, value]) => `${encodeURIComponent(name)}=${encodeKey(value).replaceAll("/", "%2F")}`).join("&")
-      }`
-    return `${root}${key === undefined ? "" : `/${encodeKey(prefix + key)}`}${search}`
-  }
-
-  private get signing(): Effect.Effect<Signer.Signer, UploadError> {
-    return Effect.suspend(() =>
-      this.signer !== undefined
-        ? Effect.succeed(this.signer)
-        : Effect.map(this.options.credentials, (credentials) => this.signer = Signer.make(credentials, this.region))
-    )
-  }
-
-  private signed(request: BucketRequest): Effect.Effect<Transport.Request, UploadError> {
-    const { body, headers = {}, method } = request
-    const url = this.urlOf(request)
-    const plain: Transport.Request = { method, url, headers, body }
-    return Effect.flatMap(this.signing, (signer) => {
-      const now = this.clock.unsafeCurrentTimeMillis() + this.skew
-      const { hostname, protocol } = new URL(url)
-      if (body === undefined || body instanceof Uint8Array) {
-        return signer.sign(plain, Signer.hashOf(body ?? nothing), now)
+  private attempt<A extends Transport.Head | Transport.Answer, R>(
+    request: BucketRequest,
+    send: (signed: Transport.Request) => Effect.Effect<A, UploadError, R>,
+    mayMend: boolean
+  ): Effect.Effect<A, UploadError, R> {
+    return Effect.suspend(() => {
+      const { standing } = this
+      if (standing === undefined) return Effect.flatMap(this.place, () => Effect.never)
+      const identity = this.current(standing)
+      if (identity === undefined) {
+        return Effect.zipRight(this.identified(request), this.attempt(request, send, mayMend))
       }
-      if (protocol === "https:" || localHosts.has(hostname)) return signer.sign(plain, Signer.unsigned, now)
-      // On its way in the clear the payload could be changed: the signature covers it.
-      const sum = body.sum?.("sha256")
-      return sum === undefined
-        ? Effect.fail(new Rejected({ reason: "Unsupported", detail: `${this.name} needs TLS for bodies like this.` }))
-        : signer.sign(plain, Signer.hexOf(sum), now)
+      const signed = this.signed(request, standing, identity)
+      if (Either.isLeft(signed)) return Effect.fail(signed.left)
+      return Effect.flatMap(send(signed.right), (answer) => {
+        if (Errors.isSuccess(answer)) {
+          identity.works = true
+          return Effect.succeed(answer)
+        }
+        const error = Errors.read(
+          { ...answer, body: "body" in answer ? answer.body : nothing },
+          this.clock.unsafeCurrentTimeMillis(),
+          secretsOf(signed.right)
+        )
+        const failure = Errors.classify(this.name, error, request.subject)
+        if (!mayMend) return Effect.fail(failure)
+        return Effect.flatMap(this.mended(error, standing, identity), (isMended) => {
+          if (!isMended) return Effect.fail(failure)
+          const { body } = request
+          // A body is taken once: whoever gave it makes the request again.
+          return body === undefined || body instanceof Uint8Array
+            ? this.attempt(request, send, false)
+            : Effect.fail(new Transient({ reason: "Unavailable", detail: failure.message }))
+        })
+      })
     })
   }
 
-  private attempt(request: BucketRequest, mayMend: boolean): Effect.Effect<Transport.Answer, UploadError> {
-    return Effect.flatMap(this.signed(request), (signed) => this.transport.send(signed)).pipe(
-      Effect.flatMap((answer) => {
-        if (Errors.isSuccess(answer)) return Effect.succeed(answer)
-        const error = Errors.read(answer, this.clock.unsafeCurrentTimeMillis())
-        if (!mayMend || !this.mend(error)) return Effect.fail(Errors.classify(this.name, error))
-        const { body } = request
-        // A body is taken once: whoever gave it makes the request again.
-        return body === undefined || body instanceof Uint8Array
-          ? this.attempt(request, false)
-          : Effect.fail(
-            new Transient({ reason: "Unavailable", detail: `${Errors.classify(this.name, error).message}` })
-          )
-      })
+  // ---------------------------------------------------------------------------
+  // requests
+  // ---------------------------------------------------------------------------
+
+  private signed(
+    { body, headers = {}, key, method, query }: BucketRequest,
+    { address, region, skew }: Standing,
+    { signer }: Identity
+  ): Either.Either<Transport.Request, UploadError> {
+    const { host, isSafe, origin, root } = address
+    let path = root === "" ? "/" : root
+    if (key !== undefined) {
+      const full = this.prefix + key
+      const problem = Address.keyProblem(full)
+      if (problem !== undefined) {
+        return Either.left(
+          new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(full.slice(0, 200))} ${problem}.` })
+        )
+      }
+      path = `${root}/${Address.encodeKey(full)}`
+    }
+    const search = query === undefined ? "" : Address.encodeQuery(query)
+    const isRead = body === undefined || body instanceof Uint8Array
+    // On its way in the clear the payload could be changed: the signature covers it.
+    const sum = isRead || isSafe ? undefined : body.sum?.("sha256")
+    if (!isRead && !isSafe && sum === undefined) {
+      return Either.left(
+        new Rejected({ reason: "Unsupported", detail: `${this.name} needs TLS for bodies like this.` })
+      )
+    }
+    const payload = isRead
+      ? body === undefined ? emptyHash : Signer.hashOf(body)
+      : sum === undefined
+      ? Signer.unsigned
+      : Signer.hexOf(sum)
+    const signed = signer.sign(
+      { method, path, query: search, headers: { ...headers, host }, payload },
+      region,
+      this.clock.unsafeCurrentTimeMillis() + skew
     )
+    return Either.right({
+      method,
+      url: search === "" ? origin + path : `${origin}${path}?${search}`,
+      headers: signed,
+      body
+    })
   }
 
+  // ---------------------------------------------------------------------------
+  // credentials
+  // ---------------------------------------------------------------------------
+
+  private current({ identity }: Standing): Identity | undefined {
+    return identity !== undefined && this.clock.unsafeCurrentTimeMillis() < identity.expiresAt ? identity : undefined
+  }
+
+  /** Asks for credentials, once for all who wait for them. That they are waited for is no stall. */
+  private identified({ body }: BucketRequest): Effect.Effect<void, UploadError> {
+    const asking = this.turn.withPermits(1)(Effect.suspend(() => {
+      const { standing } = this
+      return standing === undefined || this.current(standing) !== undefined
+        ? Effect.void
+        : Effect.map(this.options.credentials, (credentials) => this.take(credentials))
+    }))
+    return body === undefined || body instanceof Uint8Array ? asking : body.unwatched(asking)
+  }
+
+  private take(credentials: Credentials): void {
+    const { expiresAt = Infinity } = credentials
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.change({
+      identity: {
+        signer: new Signer.Signer(credentials),
+        // What is about to expire would on its way; what has expired is tried, since clocks differ.
+        expiresAt: expiresAt - early > now ? expiresAt - early : Infinity,
+        isRenewed: this.hasExpired,
+        works: false
+      }
+    })
+  }
+
+  private change(change: Partial<Standing>): void {
+    if (this.standing !== undefined) this.standing = { ...this.standing, ...change }
+  }
+
+  // ---------------------------------------------------------------------------
+  // mending
+  // ---------------------------------------------------------------------------
+
   /** Puts right what the answer says is wrong with the request, and tells whether there was anything. */
-  private mend(error: Errors.S3Error): boolean {
-    if (Errors.expired.has(error.code)) {
-      this.signer = undefined
-      return true
+  private mended(error: Errors.S3Error, used: Standing, identity: Identity): Effect.Effect<boolean> {
+    const { code, serverTime, status } = error
+    const { standing } = this
+    if (standing === undefined) return Effect.succeed(false)
+    if (serverTime !== undefined && status >= 400 && status <= 403) {
+      const skew = serverTime - this.clock.unsafeCurrentTimeMillis()
+      if (Math.abs(skew - used.skew) > tolerance) {
+        this.change({ skew })
+        return Effect.succeed(true)
+      }
     }
-    if (Errors.skewed.has(error.code) && error.serverTime !== undefined) {
-      this.skew = error.serverTime - this.clock.unsafeCurrentTimeMillis()
-      return true
+    if (Errors.expired.has(code)) {
+      if (standing.identity !== identity) return Effect.succeed(true)
+      if (identity.isRenewed && !identity.works) return Effect.succeed(false)
+      this.hasExpired = true
+      this.change({ identity: undefined })
+      return Effect.succeed(true)
     }
-    const { region, status } = error
-    const misdirected = Errors.misdirected.has(error.code) || status === 301 || status === 307 || status === 400
-    if (!misdirected || region === undefined || region === this.region || !regionName.test(region)) return false
-    this.region = region
-    this.signer = undefined
+    const isMisdirected = Errors.misdirected.has(code) || status === 301 || status === 307 || status === 400
+    if (!isMisdirected) return Effect.succeed(false)
+    if (error.region !== undefined) return Effect.succeed(this.move(error.region, used))
+    // To a look, some servers give no reason.
+    return Errors.misdirected.has(code) || status === 301 || code === ""
+      ? Effect.map(this.askRegion(used, identity), (region) => region !== undefined && this.move(region, used))
+      : Effect.succeed(false)
+  }
+
+  /** Goes on in another region, and tells whether that is another one than the request went to. */
+  private move(region: string, used: Standing): boolean {
+    if (region === used.region || !Address.isRegion(region) || Either.isLeft(this.place)) return false
+    if (region !== this.standing?.region) this.change({ region, address: this.place.right.inRegion(region) })
     return true
+  }
+
+  /** The region of the bucket, which answers tell even where it is none of ours to see: by a header, or as an error. */
+  private askRegion(used: Standing, identity: Identity): Effect.Effect<string | undefined> {
+    const ask = (method: "GET" | "HEAD"): Effect.Effect<string | undefined> => {
+      const query = method === "GET" ? { location: "" } : undefined
+      const request = this.signed({ method, key: undefined, subject: "object", query }, used, identity)
+      return Either.isLeft(request)
+        ? Effect.succeed(undefined)
+        : Effect.match(this.transport.send(request.right), {
+          onFailure: () => undefined,
+          onSuccess: (answer) => Errors.read(answer, 0).region
+        })
+    }
+    return Effect.flatMap(ask("HEAD"), (region) => region === undefined ? ask("GET") : Effect.succeed(region))
   }
 }
 
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** How far clocks may be apart, in milliseconds: servers allow for 15 minutes. */
+const tolerance = 240_000
+
+/** How long before credentials expire others are asked for, in milliseconds. */
+const early = 60_000
+
+/** How much of an answer that is no success is read, in bytes. */
+const excerpt = 64 * 1024
+
 const nothing = new Uint8Array(0)
+
+const emptyHash = Signer.hashOf(nothing)
+
+const firstBytes = (stream: Stream.Stream<Uint8Array, UploadError>): Effect.Effect<Uint8Array, UploadError> =>
+  Stream.runFoldWhile<Uint8Array, UploadError, never, Uint8Array>(
+    stream,
+    nothing,
+    (bytes) => bytes.length < excerpt,
+    (bytes, block) => ByteSource.concat([bytes, block])
+  )
+
+/** What of a request a server may not have repeated in a message. */
+const secretsOf = ({ headers }: Transport.Request): ReadonlyArray<string> => {
+  const authorization = headers["authorization"] ?? ""
+  const signature = /Signature=(\w+)/.exec(authorization)?.[1]
+  return [authorization, signature, headers["x-amz-security-token"]].flatMap((secret) => secret || [])
+}

@@ -28,51 +28,72 @@ export interface S3Error {
   readonly retryAfterMillis: number | undefined
 }
 
+/** What a request is about: the same answer may mean one thing of an object and another of a multipart upload. */
+export type Subject = "object" | "session" | "completion"
+
 export const isSuccess = ({ status }: { readonly status: number }): boolean => status >= 200 && status < 300
 
-/** Reads an answer that is no success. */
-export const read = ({ body, headers, status }: Answer, now: number): S3Error => {
-  const root = Option.getOrUndefined(Option.filter(Xml.parse(body), ({ name }) => name === "Error"))
+/** Reads an answer that is no success. What is secret is blotted out, in case the server repeats it. */
+export const read = (
+  { body, headers, status }: Answer,
+  now: number,
+  secrets: ReadonlyArray<string> = []
+): S3Error => {
+  const root = Option.getOrUndefined(
+    Option.filter(Xml.parse(body.subarray(0, largestError)), ({ name }) => name === "Error")
+  )
   const time = Date.parse(headers["date"] ?? "")
   return {
     status,
-    code: root?.text("Code") ?? "",
-    message: (root?.text("Message") ?? "").replace(/[\p{Cc}\s]+/gu, " ").slice(0, 500),
+    code: shown(root?.text("Code"), secrets, 100),
+    message: shown(root?.text("Message"), secrets, 500),
     region: headers["x-amz-bucket-region"] ?? root?.text("Region"),
     serverTime: Number.isNaN(time) ? undefined : time,
-    retryAfterMillis: retryAfter(headers["retry-after"], now)
+    retryAfterMillis: retryAfter(headers, now)
   }
 }
 
 /** The class of an error: what the caller can do about it. */
-export const classify = (name: string, error: S3Error): UploadError => {
+export const classify = (name: string, error: S3Error, subject: Subject): UploadError => {
   const { code, message, retryAfterMillis, status } = error
   const said = [code, message].filter((text) => text !== "").join(": ")
   const detail = `${name} answered ${status}${said === "" ? "" : ` ${said}`}`
-  if (throttling.has(code) || status === 429 || (status === 503 && code === "")) {
+  if (
+    throttling.has(code) || status === 429 || (status === 503 && (code === "" || retryAfterMillis !== undefined))
+  ) {
     return new Throttled({ detail, ...(retryAfterMillis !== undefined && { retryAfterMillis }) })
   }
+  if (subject !== "object" && (code === "NoSuchUpload" || (status === 404 && code !== "NoSuchBucket"))) {
+    return new SessionGone({ detail })
+  }
+  if (subject === "completion" && restarting.has(code)) return new SessionGone({ detail })
   if (transient.has(code) || status === 408 || status === 499) return new Transient({ reason: "Unavailable", detail })
   if (damaged.has(code)) return new IntegrityMismatch({ reason: "Checksum", detail })
-  if (code === "NoSuchUpload") return new SessionGone({ detail })
   if (expired.has(code)) return new AuthExpired({ detail })
-  if (status === 409 || status === 412) return new Conflict({ detail })
-  if (status >= 500 && status !== 501 && status !== 507) return new Transient({ reason: "Unavailable", detail })
-  if (status >= 300 && status < 400) return new Rejected({ reason: "Redirected", detail })
-  return new Rejected({ reason: reasons[code] ?? byStatus[status] ?? "Unsupported", detail })
+  if (status === 409 || status === 412 || code === "PreconditionFailed") return new Conflict({ detail })
+  const reason = reasons[code] ?? byStatus[status]
+  if (status >= 500 && status !== 501 && reason === undefined) return new Transient({ reason: "Unavailable", detail })
+  if (status >= 300 && status < 400) {
+    return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed)` })
+  }
+  return new Rejected({ reason: reason ?? "Unsupported", detail })
 }
 
 /** Credentials that were good once: others may be better. */
-export const expired: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
-
-/** The clock here and the clock there do not agree. */
-export const skewed: ReadonlySet<string> = new Set(["RequestTimeTooSkewed"])
+export const expired: ReadonlySet<string> = new Set([
+  "ExpiredToken",
+  "ExpiredTokenException",
+  "InvalidToken",
+  "RequestExpired",
+  "TokenRefreshRequired"
+])
 
 /** The request went to the wrong region. */
 export const misdirected: ReadonlySet<string> = new Set([
   "AuthorizationHeaderMalformed",
   "IllegalLocationConstraintException",
   "PermanentRedirect",
+  "Redirect",
   "TemporaryRedirect"
 ])
 
@@ -80,20 +101,36 @@ export const misdirected: ReadonlySet<string> = new Set([
 // internal
 // -----------------------------------------------------------------------------
 
+/** How much of an error is read, in bytes. */
+const largestError = 64 * 1024
+
+const shown = (text: string | undefined, secrets: ReadonlyArray<string>, length: number): string =>
+  secrets
+    .reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text ?? "")
+    .replace(/[\p{Cc}\s]+/gu, " ")
+    .slice(0, length)
+
 const throttling: ReadonlySet<string> = new Set([
   "BandwidthLimitExceeded",
+  "PriorRequestNotComplete",
   "RequestLimitExceeded",
   "RequestThrottled",
+  "RequestThrottledException",
+  "ServerBusy",
   "SlowDown",
   "SlowDownRead",
   "SlowDownWrite",
-  "ServerBusy",
+  "Throttled",
+  "ThrottledException",
   "Throttling",
   "ThrottlingException",
-  "TooManyRequests"
+  "TooManyRequests",
+  "TooManyRequestsException"
 ])
 
+/** Somebody else writes there at this moment, too: then a put is to be tried again. */
 const transient: ReadonlySet<string> = new Set([
+  "ConditionalRequestConflict",
   "IncompleteBody",
   "InternalError",
   "OperationAborted",
@@ -101,29 +138,56 @@ const transient: ReadonlySet<string> = new Set([
   "ServiceUnavailable"
 ])
 
-const damaged: ReadonlySet<string> = new Set(["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"])
+/** What a multipart upload cannot be completed after, but begun anew. */
+const restarting: ReadonlySet<string> = new Set(["ConditionalRequestConflict", "InvalidPart"])
+
+const damaged: ReadonlySet<string> = new Set([
+  "BadDigest",
+  "InvalidDigest",
+  "XAmzContentChecksumMismatch",
+  "XAmzContentSHA256Mismatch"
+])
 
 const reasons: Readonly<Record<string, Rejected["reason"]>> = {
   AccessDenied: "Forbidden",
+  AccountProblem: "Forbidden",
+  AllAccessDisabled: "Forbidden",
   EntityTooLarge: "TooLarge",
   InvalidAccessKeyId: "Unauthorized",
+  InvalidSecurity: "Unauthorized",
+  InvalidURI: "InvalidKey",
   KeyTooLongError: "InvalidKey",
+  MetadataTooLarge: "TooLarge",
   NoSuchBucket: "NotFound",
+  NotImplemented: "Unsupported",
+  NotSignedUp: "Forbidden",
   QuotaExceeded: "NoSpace",
-  SignatureDoesNotMatch: "Unauthorized"
+  SignatureDoesNotMatch: "Unauthorized",
+  XMinioStorageFull: "NoSpace"
 }
 
 const byStatus: Readonly<Record<number, Rejected["reason"]>> = {
   401: "Unauthorized",
+  402: "Forbidden",
   403: "Forbidden",
   404: "NotFound",
   413: "TooLarge",
   507: "NoSpace"
 }
 
-/** `Retry-After`: seconds, or a date. Nonsense and more than a day are ignored. */
-const retryAfter = (header: string | undefined, now: number): number | undefined => {
-  if (header === undefined) return undefined
-  const millis = /^\s*\d+(\.\d+)?\s*$/.test(header) ? Math.ceil(Number(header) * 1000) : Date.parse(header) - now
+/**
+ * `x-amz-retry-after` in milliseconds, or `Retry-After` in seconds or as a date. Nonsense and more than a day are
+ * ignored.
+ */
+const retryAfter = (headers: Answer["headers"], now: number): number | undefined => {
+  const exact = headers["x-amz-retry-after"]
+  const header = headers["retry-after"]
+  const millis = exact !== undefined
+    ? /^\d+$/.test(exact) ? Number(exact) : NaN
+    : header === undefined
+    ? NaN
+    : /^\s*\d+(\.\d+)?\s*$/.test(header)
+    ? Math.ceil(Number(header) * 1000)
+    : Date.parse(header) - now
   return millis >= 0 && millis <= 86_400_000 ? millis : undefined
 }

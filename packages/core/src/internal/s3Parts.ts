@@ -2,6 +2,7 @@
  * Multipart uploads to a bucket.
  */
 import * as Effect from "effect/Effect"
+import type { Algorithm } from "../Checksum.js"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -11,139 +12,157 @@ import type {
   Stored,
   StoredPart
 } from "../Destination.js"
-import type { PartLimits } from "../PartPlan.js"
-import { SessionGone, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import type { Bucket } from "./s3Bucket.js"
-import * as Objects from "./s3Objects.js"
+import { Transient } from "../UploadError.js"
+import type { Rejected, UploadError } from "../UploadError.js"
+import type { Objects } from "./s3Objects.js"
+import { document, headerOf } from "./s3Objects.js"
 import * as Xml from "./s3Xml.js"
 
-const mib = 1024 ** 2
+export const multipart = (objects: Objects): Multipart => {
+  const { bucket, profile } = objects
 
-export const limits: PartLimits = {
-  minSize: 5 * mib,
-  maxSize: 5 * 1024 * mib,
-  multiple: 1,
-  maxCount: 10_000,
-  maxObjectSize: 10_000 * 5 * 1024 * mib,
-  inOrder: false
-}
+  const unread = (what: string) =>
+    new Transient({ reason: "Unavailable", detail: `${bucket.name} gave no ${what}: its answer cannot be read.` })
 
-export const multipart = (bucket: Bucket): Multipart => {
+  /** Whether one checksum stands for a whole object of parts. */
+  const isFull = (algorithm: Algorithm): boolean => profile.fullObject.includes(algorithm)
+
   const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
     Effect.gen(function*() {
+      // What the server cannot promise at the end is not begun.
+      yield* objects.condition(profile.conditionalComplete)
+      const { checksum } = request
+      const headers = yield* objects.describe(request)
+      if (checksum !== undefined && checksum !== "md5") {
+        headers["x-amz-checksum-algorithm"] = checksum.toUpperCase()
+        if (profile.fullObject.length > 0) {
+          headers["x-amz-checksum-type"] = isFull(checksum)
+            ? "FULL_OBJECT"
+            : "COMPOSITE"
+        }
+      }
       const answer = yield* bucket.ask({
         method: "POST",
         key: request.key,
+        subject: "object",
         query: { uploads: "" },
-        headers: { ...Objects.describe(bucket, request), ...declare(request) }
+        headers
       })
-      const root = yield* Objects.document(bucket, answer.body, "InitiateMultipartUploadResult")
+      const root = yield* document(bucket, answer.body, "InitiateMultipartUploadResult", "object")
       const uploadId = root.text("UploadId")
-      return uploadId === undefined || uploadId === ""
-        ? yield* Effect.fail(new Transient({ reason: "Unavailable", detail: `${bucket.name} gave no upload id.` }))
-        : uploadId
+      return uploadId === undefined || uploadId === "" ? yield* Effect.fail(unread("upload id")) : uploadId
     })
 
   const uploadPart = ({ body, key, number, uploadId }: PartRequest): Effect.Effect<StoredPart, UploadError> =>
     Effect.gen(function*() {
       const whole = yield* body.whole
+      const { checksum, size = 0 } = whole
       const answer = yield* bucket.ask({
         method: "PUT",
         key,
+        subject: "session",
         query: { partNumber: String(number), uploadId },
-        headers: Objects.sumHeader(whole),
+        headers: checksum === undefined ? {} : { [headerOf(checksum.algorithm)]: checksum.value },
         body: whole
       })
-      return { number, size: whole.size ?? 0, ...Objects.storedBy(answer.headers, whole.checksum) }
+      whole.release()
+      const stored = objects.storedBy(answer, checksum, profile.partEtagIsMd5)
+      // Without its etag, a part cannot be asked for at the end.
+      return stored.etag === undefined
+        ? yield* Effect.fail(unread("etag"))
+        : { number, size, ...stored, etag: quoted(stored.etag) }
     })
 
-  const listParts = ({ key, uploadId }: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> => {
-    const from = (marker: string, before: ReadonlyArray<StoredPart>): Effect.Effect<
-      ReadonlyArray<StoredPart>,
-      UploadError
-    > =>
-      Effect.gen(function*() {
-        const answer = yield* bucket.ask({ method: "GET", key, query: { uploadId, "part-number-marker": marker } })
-        const root = yield* Objects.document(bucket, answer.body, "ListPartsResult")
-        const parts = [
-          ...before,
-          ...root.all("Part").map((part) => ({
-            number: Number(part.text("PartNumber")),
-            size: Number(part.text("Size")),
-            etag: part.text("ETag")
-          }))
-        ]
-        const next = root.text("NextPartNumberMarker")
-        return root.text("IsTruncated") === "true" && next !== undefined && next !== marker
-          ? yield* from(next, parts)
-          : parts
-      })
-    return from("0", [])
-  }
+  const listParts = ({ key, uploadId }: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
+    Effect.gen(function*() {
+      const parts: Array<StoredPart> = []
+      for (let marker = 0;;) {
+        const answer = yield* bucket.ask({
+          method: "GET",
+          key,
+          subject: "session",
+          query: { uploadId, "part-number-marker": String(marker), "max-parts": "1000" }
+        })
+        const root = yield* document(bucket, answer.body, "ListPartsResult", "session")
+        for (const part of root.all("Part")) {
+          const number = Number(part.text("PartNumber"))
+          const size = Number(part.text("Size"))
+          if (!Number.isSafeInteger(number) || !Number.isSafeInteger(size)) return yield* Effect.fail(unread("parts"))
+          parts.push({ number, size, etag: quoted(part.text("ETag")) })
+        }
+        if (root.text("IsTruncated") !== "true") return parts
+        const next = Number(root.text("NextPartNumberMarker") ?? parts.at(-1)?.number)
+        // Each page leads on, and to no part that there cannot be: so there is an end.
+        if (!(next > marker && next <= profile.limits.maxCount)) return yield* Effect.fail(unread("next page of parts"))
+        marker = next
+      }
+    })
 
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
     Effect.gen(function*() {
       const { checksum, key, parts, size, uploadId } = request
-      const isFull = checksum !== undefined && checksum.algorithm !== "md5"
+      const whole = checksum !== undefined && isFull(checksum.algorithm) ? checksum : undefined
       const answer = yield* bucket.ask({
         method: "POST",
         key,
+        subject: "completion",
         query: { uploadId },
         headers: {
           "content-type": "application/xml",
-          ...Objects.condition(bucket),
-          ...(isFull && {
-            [Objects.headerOf(checksum.algorithm)]: checksum.value,
-            "x-amz-checksum-type": "FULL_OBJECT",
-            "x-amz-mp-object-size": String(size)
-          })
+          ...(yield* objects.condition(profile.conditionalComplete)),
+          ...(whole !== undefined && {
+            [headerOf(whole.algorithm)]: whole.value,
+            "x-amz-checksum-type": "FULL_OBJECT"
+          }),
+          ...(profile.fullObject.length > 0 && { "x-amz-mp-object-size": String(size) })
         },
         body: new TextEncoder().encode(documentOf(parts))
       })
       // A success may turn out to be none after its head was sent: the root element tells.
-      const root = yield* Objects.document(bucket, answer.body, "CompleteMultipartUploadResult")
-      return { etag: root.text("ETag") }
+      const root = yield* document(bucket, answer.body, "CompleteMultipartUploadResult", "completion")
+      const theirs = whole === undefined ? undefined : root.text(elementOf(whole.algorithm))
+      return {
+        etag: root.text("ETag"),
+        ...(whole !== undefined && theirs !== undefined && !theirs.includes("-") && {
+          checksum: { algorithm: whole.algorithm, value: theirs }
+        })
+      }
     })
 
-  // Parts in flight may still arrive after an abort: it is over when the session is.
+  // Parts in flight may still arrive after an abort: it is over when the session is, or has no parts.
   const abort = (session: Session): Effect.Effect<void, UploadError> =>
     Effect.gen(function*() {
       const { key, uploadId } = session
-      yield* bucket.ask({ method: "DELETE", key, query: { uploadId } })
-      const left = yield* Effect.either(listParts(session))
-      if (left._tag === "Left") return left.left._tag === "SessionGone" ? undefined : yield* Effect.fail(left.left)
-      return yield* Effect.fail(new Transient({ reason: "Unavailable", detail: `${key} still has parts.` }))
+      yield* bucket.ask({ method: "DELETE", key, subject: "session", query: { uploadId } })
+      const left = yield* Effect.catchIf(
+        listParts(session),
+        // Who may abort need not be allowed to look, and some servers cannot tell.
+        (error): error is Rejected => error._tag === "Rejected",
+        () => Effect.succeed([])
+      )
+      if (left.length > 0) {
+        return yield* Effect.fail(new Transient({ reason: "Unavailable", detail: `${key} still has parts.` }))
+      }
     }).pipe(Effect.catchTag("SessionGone", () => Effect.void))
 
-  return {
-    limits,
-    ownIds: false,
-    create,
-    uploadPart,
-    listParts: (session) => Effect.mapError(listParts(session), (error) => goneIfMissing(error, session)),
-    complete: (request) => Effect.mapError(complete(request), (error) => goneIfMissing(error, request)),
-    abort
-  }
+  return { limits: profile.limits, ownIds: false, create, uploadPart, listParts, complete, abort }
 }
 
-/** Some servers know no other word for it than that there is nothing. */
-const goneIfMissing = (error: UploadError, { key }: Session): UploadError =>
-  error._tag === "Rejected" && error.reason === "NotFound" && !error.detail.includes("NoSuchBucket")
-    ? new SessionGone({ detail: `There is no upload of ${key} any more. ${error.detail}` })
-    : error
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
 
-const declare = ({ checksum }: CreateRequest): Record<string, string> =>
-  checksum === undefined || checksum === "md5"
-    ? {}
-    : {
-      "x-amz-checksum-algorithm": checksum.toUpperCase(),
-      "x-amz-checksum-type": checksum === "sha256" ? "COMPOSITE" : "FULL_OBJECT"
-    }
+/** Some servers list without the quotes that they answered with. */
+const quoted = (etag: string | undefined): string | undefined =>
+  etag === undefined || etag.startsWith("\"") ? etag : `"${etag}"`
+
+const elementOf = (algorithm: Algorithm): string => `Checksum${algorithm.toUpperCase()}`
 
 const documentOf = (parts: ReadonlyArray<StoredPart>): string => {
   const list = parts.map(({ checksum, etag, number }) => {
-    const sum = checksum?.algorithm === "sha256" ? `<ChecksumSHA256>${Xml.escape(checksum.value)}</ChecksumSHA256>` : ""
+    const sum = checksum === undefined || checksum.algorithm === "md5"
+      ? ""
+      : `<${elementOf(checksum.algorithm)}>${Xml.escape(checksum.value)}</${elementOf(checksum.algorithm)}>`
     return `<Part><PartNumber>${number}</PartNumber><ETag>${Xml.escape(etag ?? "")}</ETag>${sum}</Part>`
   })
   return `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${

@@ -37,14 +37,32 @@ export class Element {
 /** Reads a document: its root element, or nothing where it is none that S3 would send. */
 export const parse = (bytes: Uint8Array): Option.Option<Element> => {
   if (bytes.length > largest) return Option.none()
-  const text = new TextDecoder().decode(bytes)
-  if (/<!DOCTYPE/i.test(text)) return Option.none()
-  return Option.map(
-    Option.flatMapNullable(Option.liftThrowable(parseXml)(text.trim()), ({ root }) => root),
-    (root) => new Element(root)
+  return Option.liftThrowable(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes).trim())().pipe(
+    Option.filter((text) => !/<!DOCTYPE/i.test(text) && !isDeep(text)),
+    Option.flatMap(Option.liftThrowable((text) => parseXml(text))),
+    Option.flatMapNullable(({ root }) => root),
+    Option.map((root) => new Element(root))
   )
 }
 
 /** Writes text as it stands between tags. */
 export const escape = (text: string): string =>
   text.replace(/[&<>"'\r]/g, (character) => `&#${character.charCodeAt(0)};`)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Answers of S3 have four levels. */
+const deepest = 16
+
+/** Whether elements are nested so deep that reading them would take more than a stack has. */
+const isDeep = (text: string): boolean => {
+  let depth = 0
+  for (const [tag] of text.matchAll(/<(?![!?])[^<>]*>/g)) {
+    if (tag.startsWith("</")) depth -= 1
+    else if (!tag.endsWith("/>")) depth += 1
+    if (depth > deepest) return true
+  }
+  return false
+}

@@ -95,6 +95,7 @@ const transfer = (
     Effect.mapError((error) => transfer.sourceError ?? error),
     Effect.onExit((exit) =>
       Effect.sync(() => {
+        body.ended()
         if (Exit.isFailure(exit)) owner.takenBack(transfer.handedOut)
       })
     )

@@ -85,14 +85,16 @@ export const make = ({ failureRate, keepsBytes, perByteMillis, random, shared }:
           return Effect.zipRight(transmit(failsAfter), Effect.fail(brokenConnection(failsAfter)))
         }
         const sent = transmit(bytes.length)
-        return keepsBytes
-          ? Effect.map(sent, () => store(bytes.length, bytes.slice()))
-          : Effect.as(sent, store(bytes.length, undefined))
+        return Effect.map(sent, () => {
+          const stored = store(bytes.length, keepsBytes ? bytes.slice() : undefined)
+          body.release()
+          return stored
+        })
       })
     }
     let sent = 0
     const blocks: Array<Uint8Array> = []
-    return Stream.runForEach(body.stream({ blockSize: blockSize() }), (block) => {
+    return Stream.runForEach(body.stream({ blockSize: blockSize(), lent: true }), (block) => {
       if (sent + block.length > failsAfter || failsAfter === 0) {
         return Effect.zipRight(transmit(failsAfter - sent), Effect.fail(brokenConnection(failsAfter)))
       }
@@ -103,7 +105,10 @@ export const make = ({ failureRate, keepsBytes, perByteMillis, random, shared }:
       Effect.zipRight(
         Effect.suspend(() => sent < failsAfter ? Effect.void : Effect.fail(brokenConnection(failsAfter)))
       ),
-      Effect.map(() => store(sent, keepsBytes ? ByteSource.concat(blocks) : undefined))
+      Effect.map(() => {
+        body.release()
+        return store(sent, keepsBytes ? ByteSource.concat(blocks) : undefined)
+      })
     )
   }
 

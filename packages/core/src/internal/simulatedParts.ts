@@ -64,7 +64,7 @@ export interface Line {
 }
 
 /** A session as the server has it. */
-export interface Open extends Session {
+export interface Open extends Omit<Session, "parts"> {
   readonly request: CreateRequest
   readonly parts: Map<number, Kept>
 }

@@ -1,12 +1,14 @@
-import { NodeContext, NodeHttpClient } from "@effect/platform-node"
+import { NodeContext } from "@effect/platform-node"
 import { vi } from "@effect/vitest"
 import * as Http from "@sluice/core/destinations/Http"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as Simulated from "@sluice/core/destinations/Simulated"
-import { Effect, Layer } from "effect"
+import * as TransportNode from "@sluice/core/TransportNode"
+import { Context, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { destinationContract } from "./DestinationContract.js"
+import * as PartsServer from "./PartsServer.js"
 import * as PutServer from "./PutServer.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
@@ -43,23 +45,63 @@ for (const fsync of [false, true]) {
         (root) => ({ modifiedAt: Number(fs.statSync(path.join(root, key), { bigint: true }).mtimeMs) })
       ),
     keeps: ["modifiedAt"],
-    maxOpenFiles: LocalDirectory.defaults.maxOpenFiles
+    maxOpenFiles: LocalDirectory.defaults.maxOpenFiles,
+    parts: {
+      partSize: 64 * 1024,
+      unfinished: Effect.map(
+        TemporaryDirectory.TemporaryDirectory,
+        (temporary) => TemporaryDirectory.filesBelow(temporary).filter((file) => file.endsWith(".parts"))
+      )
+    }
   })
 }
 
+const http = Layer.unwrapEffect(
+  Effect.map(PutServer.PutServer, ({ url }) => Http.layer({ url: `${url}/files/` }))
+).pipe(Layer.provideMerge(PutServer.layer))
+
+const transport = TransportNode.layer({ connections: 256 })
+
 destinationContract({
   name: "Http",
-  layer: Layer.unwrapEffect(Effect.map(PutServer.PutServer, ({ url }) => Http.layer({ url: `${url}/files/` }))).pipe(
-    Layer.provide(NodeHttpClient.layerUndici),
-    Layer.provideMerge(PutServer.layer)
-  ),
+  layer: Layer.provide(http, transport),
   readBack: (key) => Effect.map(PutServer.PutServer, ({ objects }) => objects.get(key)?.bytes),
   // A request that goes on is what a temporary file is to a directory: the server has to see it end.
   list: Effect.flatMap(PutServer.PutServer, ({ idle, objects }) => Effect.map(idle, () => [...objects.keys()])),
   details: (key) =>
     Effect.map(PutServer.PutServer, ({ objects }) => ({ contentType: objects.get(key)?.headers["content-type"] })),
   keeps: ["contentType"],
-  maxOpenFiles: 0
+  maxOpenFiles: 0,
+  tells: false,
+  http: { layer: http, stageOf: ({ method }) => method === "PUT" ? "put" : undefined }
+})
+
+class Parts extends Context.Tag("@sluice/core/test/PartsServer")<Parts, PartsServer.PartsServer>() {}
+
+const httpParts = Layer.unwrapEffect(
+  Effect.map(Parts, ({ url }) => Http.layer({ url, parts: "contentRange" }))
+).pipe(Layer.provideMerge(Layer.scoped(Parts, PartsServer.serve())))
+
+destinationContract({
+  name: "Http in parts",
+  layer: Layer.provide(httpParts, transport),
+  readBack: (key) => Effect.map(Parts, ({ object }) => object(key)),
+  list: Effect.map(Parts, ({ objects }) => objects()),
+  maxOpenFiles: 0,
+  parts: {
+    partSize: 256 * 1024,
+    lastPartCompletes: true,
+    unfinished: Effect.map(Parts, ({ sessions }) => sessions().map(({ key }) => key))
+  },
+  http: {
+    layer: httpParts,
+    stageOf: ({ headers, method }) => {
+      if (method !== "PUT") return undefined
+      const range = headers["content-range"]
+      if (range === undefined) return "put"
+      return /^bytes \d/.test(range) ? "part" : range === "bytes */*" ? "list" : "complete"
+    }
+  }
 })
 
 destinationContract({
@@ -73,5 +115,12 @@ destinationContract({
     ])),
   details: (key) => Effect.map(Simulated.Network, ({ objects }) => objects.get(key) ?? {}),
   keeps: ["contentType", "metadata"],
-  maxOpenFiles: 0
+  maxOpenFiles: 0,
+  parts: {
+    partSize: 64 * 1024,
+    unfinished: Effect.flatMap(
+      Simulated.Network,
+      ({ sessions }) => Effect.map(sessions, (open) => open.map(({ key }) => key))
+    )
+  }
 })

@@ -3,26 +3,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
-import type { Destination, UploadResult } from "@sluice/core"
+import type { UploadResult } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { faultsContract } from "./FaultsContract.js"
+import { looksContract } from "./LooksContract.js"
 import { openFiles } from "./OpenFiles.js"
+import { partsContract } from "./PartsContract.js"
+import type { Subject } from "./Subject.js"
 import { pattern, sameBytes, scripted } from "./TestSource.js"
 
-/** A destination to be tested, and a way around it to what it has stored. */
-export interface Subject<R> {
-  readonly name: string
-  /** A destination of its own for every case, empty at first. */
-  readonly layer: Layer.Layer<Destination.Destination | R, unknown>
-  /** What is stored under a key. */
-  readonly readBack: (key: string) => Effect.Effect<Uint8Array | undefined, never, R>
-  /** Everything that is there, temporary leftovers and what lies outside of the root included. */
-  readonly list: Effect.Effect<ReadonlyArray<string>, never, R>
-  /** What the destination keeps of a file's details. */
-  readonly details?: ((key: string) => Effect.Effect<UploadFile.Details, never, R>) | undefined
-  readonly keeps?: ReadonlyArray<"contentType" | "metadata" | "modifiedAt"> | undefined
-  /** How many files the destination has open at once, at most. */
-  readonly maxOpenFiles: number
-}
+export type { Subject } from "./Subject.js"
 
 const kib = 1024
 const mib = 1024 * kib
@@ -234,7 +224,28 @@ export const destinationContract = <R>(subject: Subject<R>): void => {
 
     describe("keys", () => {
       it.live("stores under odd names", () =>
-        onFresh(storesAll(new Map(oddNames.map((key, i) => [key, pattern(100 + i, i + 1)])))))
+        onFresh(storesAll(
+          new Map(
+            oddNames.filter((key) => subject.takesKey?.(key) ?? true).map((key, i) => [key, pattern(100 + i, i + 1)])
+          )
+        )))
+
+      it.live("stores under names that differ by case, spaces and the form of letters only", () =>
+        onFresh(storesAll(
+          new Map(["A", "a", "a ", " a", "a  b", "a b", "\u00e9", "e\u0301", "\u212b", "\u00c5"].map(
+            (key, i) => [`same/${key}`, pattern(10 + i, i + 1)]
+          ))
+        )))
+
+      it.live("refuses what it cannot store under, and says so", () =>
+        onFresh(Effect.gen(function*() {
+          const refused = oddNames.filter((key) => !(subject.takesKey?.(key) ?? true))
+          for (const key of refused) {
+            const error = yield* Effect.flip(upload(UploadFile.fromText(key, "odd")))
+            assert.strictEqual(error._tag, "Rejected", JSON.stringify(key))
+          }
+          assert.deepStrictEqual(yield* subject.list, [])
+        })))
 
       it.live("refuses hostile keys and writes nothing anywhere", () =>
         onFresh(Effect.gen(function*() {
@@ -480,5 +491,9 @@ export const destinationContract = <R>(subject: Subject<R>): void => {
           Strategy.unlimited
         ))
     })
+
+    looksContract(subject)
+    partsContract(subject)
+    faultsContract(subject)
   })
 }

@@ -49,6 +49,7 @@ export const make = (
     get checksum() {
       return read ? options.checksum : undefined
     },
+    release: () => {},
     unwatched: (effect) =>
       Effect.suspend(() => {
         turns += 1

@@ -3,9 +3,10 @@
  * does at the destination it writes down before and afterwards, so that those who come after it know what was stored.
  */
 import { FileSystem } from "@effect/platform"
-import { NodeFileSystem, NodeHttpClient, NodePath } from "@effect/platform-node"
+import { NodeFileSystem, NodePath } from "@effect/platform-node"
 import { Destination, Journal, Strategy, Uploader, UploadReport } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
+import * as TransportNode from "@sluice/core/TransportNode"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as FilesNode from "@sluice/core/FilesNode"
 import * as JournalNode from "@sluice/core/JournalNode"
@@ -139,7 +140,7 @@ const RealDestination = task.destination.kind === "local"
   ? LocalDirectory.layer({ root: task.destination.root }).pipe(
     Layer.provide(Layer.merge(WatchedFiles, NodePath.layer))
   )
-  : Http.layer({ url: task.destination.url, parts: "contentRange" }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+  : Http.layer({ url: task.destination.url, parts: "contentRange" }).pipe(Layer.provide(TransportNode.layer()))
 
 const DestinationLayer = Layer.effect(
   Destination.Destination,

@@ -1,0 +1,120 @@
+/**
+ * What to do about an error that a destination answers with, by what it is and by what was tried.
+ */
+import type { UploadError } from "@sluice/core/UploadError"
+import type { Kind } from "./Targets.js"
+
+/** What was tried. */
+export type Check = "server" | "credentials" | "write" | "look" | "read" | "list" | "parts" | "abort" | "remove"
+
+/** What to do, in a sentence or two; `undefined` where nobody knows. */
+export const forError = (
+  error: UploadError,
+  { check, kind }: { readonly check: Check; readonly kind: Kind }
+): string | undefined => {
+  switch (error._tag) {
+    case "Transient":
+      return error.reason === "Connection"
+        ? connection.find(([pattern]) => pattern.test(error.message))?.[1] ?? unreachable
+        : "The server is unwell or overloaded: try again in a while."
+    case "Throttled":
+      return "The server asks for fewer requests: try again later, with a lower --concurrency or --rate."
+    case "AuthExpired":
+      return "Get new credentials, such as by aws sso login, and try again."
+    case "IntegrityMismatch":
+      return "What arrives is not what is sent: something in between changes it, or --provider is not what the server is."
+    case "Conflict":
+      return "Something at the destination has that name already, or holds it."
+    case "Rejected":
+      return rejected(error, check, kind)
+    default:
+      return undefined
+  }
+}
+
+/** What to do where a destination has not kept what it said it had. */
+export const notStored = "Do not trust this destination with uploads before you know why."
+
+/** What to do where clocks are apart. */
+export const clock = "Set the clock of this machine, such as by turning its time synchronization on."
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const unreachable = "Check the address, and the proxies in HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+
+const connection: ReadonlyArray<readonly [RegExp, string]> = [
+  [/ECONNREFUSED/, "Nothing listens there: check the host and the port, and that the server is running."],
+  [/ENOTFOUND|EAI_AGAIN/, "There is no host of that name: check how it is written, and that this machine has DNS."],
+  [/TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, `It does not answer: check for a firewall. ${unreachable}`],
+  [
+    /EPROTO|ECONNRESET|HTTP_PARSER|HPE_|other side closed|SOCKET/i,
+    "What answers there may not be what you think: check the port, and whether it is https:// or http://."
+  ]
+]
+
+/** What permission of S3 each check needs. */
+const permissions: Readonly<Record<Check, string>> = {
+  server: "",
+  credentials: "",
+  write: "s3:PutObject (and s3:PutObjectAcl with --acl)",
+  look: "s3:GetObject",
+  read: "s3:GetObject",
+  list: "s3:ListBucket",
+  parts: "s3:PutObject",
+  abort: "s3:AbortMultipartUpload and s3:ListMultipartUploadParts",
+  remove: "s3:DeleteObject"
+}
+
+const rejected = (
+  { message, reason }: Extract<UploadError, { readonly _tag: "Rejected" }>,
+  check: Check,
+  kind: Kind
+): string | undefined => {
+  switch (reason) {
+    case "Unauthorized":
+      if (kind !== "S3") return httpCredentials
+      if (message.includes("SignatureDoesNotMatch")) {
+        return "The secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY, or the profile."
+      }
+      return message.includes("InvalidAccessKeyId")
+        ? "The server does not know the access key: check AWS_ACCESS_KEY_ID or the profile, and --endpoint."
+        : undefined
+    case "Forbidden":
+      if (message.includes("WRONG_VERSION_NUMBER")) {
+        return "The server does not speak TLS there: write http://, or another port."
+      }
+      if (message.includes("cannot be trusted")) {
+        return "Its certificate is by an authority that is not trusted here, or is not for this host. Name a file with " +
+          "the authority's certificate by --ca."
+      }
+      return kind === "S3" ? `Allow ${permissions[check]} on this bucket and prefix, or use another profile.` : kind ===
+          "Local"
+        ? "Change who may write there, or run sluice as somebody who may."
+        : httpCredentials
+    case "NotFound":
+      return kind === "S3"
+        ? message.includes("NoSuchBucket") || check === "write"
+          ? "Make the bucket, or check its name, --endpoint and --region."
+          : undefined
+        : kind === "Local"
+        ? "Make the directory, or check its name."
+        : "Check the path of the address: the server has nothing there that takes files."
+    case "NoSpace":
+      return "Make room there, or have the quota raised."
+    case "Redirected":
+      return "Use the address that it redirects to, if you trust it: sluice does not follow redirects with credentials."
+    case "Unsupported":
+      return kind === "Http"
+        ? "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."
+        : kind === "S3"
+        ? "Check --provider and --path-style, which say what the server is like."
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+const httpCredentials =
+  "Set SLUICE_HTTP_TOKEN, or SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, in the environment, and check what they may do."

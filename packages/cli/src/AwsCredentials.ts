@@ -1,0 +1,129 @@
+/**
+ * Who asks S3: the keys in the environment, or what the standard chain of AWS finds: profiles, SSO, web identity,
+ * container, instance. The chain's modules are loaded only where the environment has no keys.
+ *
+ * As with the AWS command line, a profile that is named by a flag comes before the environment, and the environment
+ * before everything else. What goes wrong is told in words of our own wherever the cause could hold a secret.
+ */
+import type * as S3 from "@sluice/core/destinations/S3"
+import { AuthExpired, Rejected } from "@sluice/core/UploadError"
+import type { UploadError } from "@sluice/core/UploadError"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+
+export interface Options {
+  /** The profile that was asked for by a flag. */
+  readonly profile: string | undefined
+  readonly region: string | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** Credentials, to be asked for before the first request and whenever those before have expired. */
+export interface Source {
+  /** Where they come from, for people. */
+  readonly name: string
+  readonly credentials: Effect.Effect<S3.Credentials, UploadError>
+}
+
+/** Where credentials are to be had. */
+export const make = (options: Options): Source => {
+  const { environment, profile, region } = options
+  const accessKeyId = environment["AWS_ACCESS_KEY_ID"]
+  const secretAccessKey = environment["AWS_SECRET_ACCESS_KEY"]
+  const sessionToken = environment["AWS_SESSION_TOKEN"]
+  if (profile === undefined && accessKeyId && secretAccessKey) {
+    return {
+      name: "the environment",
+      credentials: Effect.succeed({
+        accessKeyId,
+        secretAccessKey: Redacted.make(secretAccessKey),
+        sessionToken: sessionToken ? Redacted.make(sessionToken) : undefined
+      })
+    }
+  }
+  const named = profile ?? (environment["AWS_PROFILE"] || undefined)
+  const name = named === undefined ? "the credentials chain of AWS" : `the profile ${JSON.stringify(named)}`
+  let provider: Provider | undefined = undefined
+  return {
+    name,
+    credentials: Effect.tryPromise({
+      try: async () => {
+        const isFirst = provider === undefined
+        provider ??= await chain(named, region)
+        // Who asks again was told that the last ones have expired.
+        const found = await provider(isFirst ? {} : { forceRefresh: true })
+        return {
+          accessKeyId: found.accessKeyId,
+          secretAccessKey: Redacted.make(found.secretAccessKey),
+          sessionToken: found.sessionToken === undefined ? undefined : Redacted.make(found.sessionToken),
+          expiresAt: found.expiration?.getTime()
+        }
+      },
+      catch: (cause) => whyNone(cause, named)
+    })
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Provider = (options: { readonly forceRefresh?: boolean }) => Promise<{
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string | undefined
+  readonly expiration?: Date | undefined
+}>
+
+/** The chain warns on the console of what is none of the user's concern here. */
+const silent = { trace: () => {}, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+const chain = async (profile: string | undefined, region: string | undefined): Promise<Provider> => {
+  const { fromNodeProviderChain } = await import("@aws-sdk/credential-providers")
+  return fromNodeProviderChain({
+    logger: silent,
+    ...(profile !== undefined && { profile }),
+    ...(region !== undefined && { clientConfig: { region } })
+  })
+}
+
+/** Errors of the chain whose messages are written for people. Others may quote what they could not read. */
+const tellable = new Set(["CredentialsProviderError", "TokenProviderError", "AccessDenied", "AccessDeniedException"])
+
+const whyNone = (cause: unknown, profile: string | undefined): UploadError => {
+  const name = Predicate.hasProperty(cause, "name") ? String(cause.name) : ""
+  const message = cause instanceof Error ? cause.message.replace(/[\p{Cc}\s]+/gu, " ").trim().slice(0, 300) : ""
+  if (/expired|refresh failed|sso session/i.test(message) && tellable.has(name)) {
+    return new AuthExpired({
+      detail: `The session${profile === undefined ? "" : ` of the profile ${JSON.stringify(profile)}`} has expired. ` +
+        `Sign in again: aws sso login${profile === undefined ? "" : ` --profile ${profile}`}.`
+    })
+  }
+  if (profile === undefined && message.startsWith("Could not load credentials")) return none
+  if (message.startsWith("Could not load credentials")) {
+    return new Rejected({
+      reason: "Unauthorized",
+      detail: `There are no credentials for S3: there is no profile ${JSON.stringify(profile)}, or what it says of ` +
+        "credentials does not work. The profiles of AWS are in ~/.aws/config and ~/.aws/credentials."
+    })
+  }
+  const from = profile === undefined ? "AWS gave no credentials" : `The profile ${JSON.stringify(profile)} gives none`
+  const said = message.startsWith("Command failed") || message.includes("credential_process")
+    ? "its credential_process failed"
+    : tellable.has(name) && message !== ""
+    ? message.replace(/\.$/, "")
+    : name === ""
+    ? "it cannot be read"
+    : `it cannot be read (${name})`
+  return new Rejected({
+    reason: "Unauthorized",
+    detail: `There are no credentials for S3. ${from}: ${said}.`
+  })
+}
+
+const none = new Rejected({
+  reason: "Unauthorized",
+  detail: "There are no credentials for S3. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or " +
+    "name a profile with --profile or AWS_PROFILE."
+})

@@ -1,0 +1,162 @@
+/**
+ * What `sluice doctor` finds out about a destination: one finding for each thing that uploads need, told as soon as it is
+ * known. A small object is written, looked at, read back, listed and removed; an upload in parts is begun and aborted.
+ *
+ * A problem is what makes uploads fail; a note is what they can do without, and what it costs.
+ */
+import type { Destination } from "@sluice/core/Destination"
+import * as RetryPolicy from "@sluice/core/RetryPolicy"
+import type * as Uploader from "@sluice/core/Uploader"
+import type * as UploadError from "@sluice/core/UploadError"
+import * as UploadFile from "@sluice/core/UploadFile"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Advice from "./Advice.js"
+import type { Kind } from "./Targets.js"
+
+/** How a check came out. */
+export type Outcome = "ok" | "note" | "problem"
+
+export interface Finding {
+  readonly _tag: "Check"
+  readonly version: 1
+  /** What was checked, such as `write`. */
+  readonly check: string
+  readonly outcome: Outcome
+  /** What was seen. */
+  readonly detail: string
+  /** What to do about it, where it is not well. */
+  readonly advice: string | undefined
+}
+
+/** Tells a finding. */
+export type Tell = (check: string, outcome: Outcome, detail: string, advice?: string) => Effect.Effect<void>
+
+/** The destination to look at. */
+export interface Subject {
+  readonly kind: Kind
+  readonly destination: Destination["Type"]
+  readonly uploader: Uploader.Uploader["Type"]
+  /** The key of the object that is written; nothing else has it. */
+  readonly key: string
+}
+
+/** Few attempts: who waits for an answer would rather know. */
+export const options: Uploader.Options = {
+  retry: RetryPolicy.make({ attempts: 2, base: "200 millis" })
+}
+
+/** Looks at a destination that can be reached. */
+export const run = (subject: Subject, tell: Tell): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { destination, key, kind } = subject
+    const failed = (check: Advice.Check, outcome: Outcome, error: UploadError.UploadError, cost: string = "") =>
+      tell(check, outcome, `${error.message}${cost}`, Advice.forError(error, { kind, check }))
+    const written = yield* Effect.either(subject.uploader.upload(UploadFile.fromText(key, content, metadata)))
+    if (Either.isLeft(written)) return yield* failed("write", "problem", written.left)
+    yield* tell("write", "ok", `stored ${key}, ${content.length} bytes`)
+    const { checksum } = written.right
+    const { checksums = [] } = destination.capabilities
+    yield* checksum === undefined || checksums.length === 0
+      ? tell("checksum", "note", "the destination checks nothing: uploads are checked by their size only")
+      : tell("checksum", "ok", `${checksum.algorithm}, checked by the destination`)
+    if (destination.head !== undefined) {
+      const head = yield* Effect.either(destination.head(key))
+      if (Either.isLeft(head)) {
+        yield* failed("look", "note", head.left, " Uploads work; sluice verify will not.")
+      } else if (Option.isNone(head.right)) {
+        yield* tell("look", "problem", `${key} was stored, and is not there.`, Advice.notStored)
+      } else {
+        const { size } = head.right.value
+        yield* size === content.length
+          ? tell("look", "ok", `${key} is there, with its size`)
+          : tell("look", "problem", `${key} has ${size} bytes instead of ${content.length}.`, Advice.notStored)
+      }
+    }
+    if (destination.read !== undefined) yield* checkRead(subject, tell)
+    if (destination.list !== undefined) {
+      // One is enough to know: there may be millions.
+      const first = yield* Effect.either(Stream.runHead(destination.list))
+      yield* Either.isLeft(first)
+        ? failed("list", "note", first.left, " sluice verify cannot tell what only the destination has.")
+        : tell("list", "ok", "objects can be listed")
+    }
+    yield* checkMultipart(subject, tell)
+    yield* checkRemove(subject, tell)
+  }).pipe(Effect.scoped)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const content = "sluice doctor wrote this to see whether uploads work. It can be removed.\n"
+
+const metadata = { contentType: "text/plain; charset=utf-8" }
+
+const checkRead = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const bytes = destination.read === undefined ? Stream.empty : destination.read(key)
+    const text = yield* Effect.either(Stream.mkString(Stream.decodeText(bytes)))
+    if (Either.isLeft(text)) {
+      return yield* tell(
+        "read",
+        "note",
+        `${text.left.message} Uploads work; sluice verify goes by checksums only.`,
+        Advice.forError(text.left, { kind, check: "read" })
+      )
+    }
+    yield* text.right === content
+      ? tell("read", "ok", "the same bytes came back")
+      : tell("read", "problem", "Other bytes came back than were stored.", Advice.notStored)
+  })
+
+const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { capabilities, multipart } = destination
+    if (multipart === undefined) {
+      return yield* tell("parts", "note", "large files go up in one request: after an interruption they begin again")
+    }
+    const request = {
+      key,
+      size: 64 * 1024 ** 2,
+      checksum: capabilities.checksums?.[0],
+      token: key.replace(/\W/g, "").padEnd(32, "0").slice(0, 32),
+      ...metadata
+    }
+    const created = yield* Effect.either(multipart.create(request))
+    if (Either.isLeft(created)) {
+      return yield* tell(
+        "parts",
+        "problem",
+        `${created.left.message} Large files will fail.`,
+        Advice.forError(created.left, { kind, check: "parts" })
+      )
+    }
+    const aborted = yield* Effect.either(multipart.abort({ key, uploadId: created.right }))
+    yield* Either.isLeft(aborted)
+      ? tell(
+        "parts",
+        "note",
+        `${aborted.left.message} What is stored of uploads that are aborted stays there, and may cost money.`,
+        Advice.forError(aborted.left, { kind, check: "abort" })
+      )
+      : tell("parts", "ok", "an upload in parts was begun, and aborted")
+  })
+
+const checkRemove = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (destination.remove === undefined) {
+      return yield* tell("remove", "note", `${key} is left there: this kind of destination cannot remove objects`)
+    }
+    const removed = yield* Effect.either(destination.remove(key))
+    yield* Either.isLeft(removed)
+      ? tell(
+        "remove",
+        "note",
+        `${removed.left.message} ${key} is left there. Uploads work without.`,
+        Advice.forError(removed.left, { kind, check: "remove" })
+      )
+      : tell("remove", "ok", `${key} is removed again`)
+  })

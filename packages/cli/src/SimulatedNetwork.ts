@@ -1,0 +1,71 @@
+/**
+ * The simulated network of an address: `sim:flaky`, `sim:?latency=20ms&failures=5%`.
+ */
+import * as Simulated from "@sluice/core/destinations/Simulated"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as options from "./options.js"
+
+/** Reads what follows `sim:`, or says what is wrong with it. */
+export const parse = (text: string): Either.Either<Simulated.Options, string> => {
+  const [preset = "", query = ""] = text.split(/\?(.*)/s)
+  const found = Object.entries(Simulated.presets).find(([name]) => name === preset)
+  if (preset !== "" && found === undefined) {
+    return Either.left(
+      `${JSON.stringify(`sim:${preset}`)} is no simulated network. There are ${
+        Object.keys(Simulated.presets).map((name) => `sim:${name}`).join(", ")
+      } and sim:?… with ${Object.keys(parameters).join(", ")}.`
+    )
+  }
+  return Array.from(new URLSearchParams(query.replaceAll("+", "%2B"))).reduce<Either.Either<Simulated.Options, string>>(
+    (network, [name, value]) =>
+      Either.flatMap(
+        network,
+        (settings) => Either.map(parseParameter(name, value), (more) => ({ ...settings, ...more }))
+      ),
+    Either.right({ ...found?.[1] })
+  )
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+interface Parameter {
+  readonly decode: (text: string) => Option.Option<Simulated.Options>
+  readonly takes: string
+}
+
+const parameter = <A>(
+  decode: options.Decode<A>,
+  takes: string,
+  set: (value: A) => Simulated.Options
+): Parameter => ({ decode: (text) => Option.map(decode(text), set), takes })
+
+const decodeFraction: options.Decode<number> = (text) => {
+  const [, digits, sign] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? []
+  const fraction = Number(digits) / (sign === "%" ? 100 : 1)
+  return fraction >= 0 && fraction <= 1 ? Option.some(fraction) : Option.none()
+}
+
+const time = "a time such as 20ms"
+
+const speed = "bytes a second, such as 1MB/s"
+
+const parameters: Readonly<Record<string, Parameter>> = {
+  latency: parameter(options.decodeDuration, time, (millis) => ({ requestLatency: millis })),
+  "latency-per-byte": parameter(options.decodeDuration, time, (millis) => ({ latencyPerByte: millis })),
+  bandwidth: parameter(options.decodeBandwidth, speed, (rate) => ({ sharedBytesPerSecond: rate })),
+  "connection-bandwidth": parameter(options.decodeBandwidth, speed, (rate) => ({ bytesPerSecond: rate })),
+  failures: parameter(decodeFraction, "a part of all attempts, such as 0.05 or 5%", (part) => ({ failureRate: part })),
+  "max-in-flight": parameter(options.decodeCount(1), "a whole number from 1", (most) => ({ maxInFlight: most })),
+  "retry-after": parameter(options.decodeDuration, time, (millis) => ({ retryAfter: millis })),
+  seed: { decode: (text) => Option.some({ seed: text }), takes: "any text" }
+}
+
+const parseParameter = (name: string, value: string): Either.Either<Simulated.Options, string> => {
+  const known = Object.hasOwn(parameters, name) ? parameters[name] : undefined
+  return known === undefined
+    ? Either.left(`sim: has no ${JSON.stringify(name)}. It has ${Object.keys(parameters).join(", ")}.`)
+    : Either.fromOption(known.decode(value), () => options.wrongValue(`sim: ${name}`, value, known.takes))
+}

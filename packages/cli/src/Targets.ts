@@ -1,0 +1,211 @@
+/**
+ * Destinations by what people type: a path, or an address.
+ *
+ * | typed | destination |
+ * |---|---|
+ * | `backup`, `/mnt/backup`, `file:///mnt/backup` | a local directory |
+ * | `s3://bucket/prefix`, `s3://bucket/prefix?endpoint=https://host` | a bucket, and what its keys begin with |
+ * | `tus+https://host/files` | a server that speaks tus 1.0.0 |
+ * | `https://host/path`, `https://host/{key}?overwrite=1` | an HTTP server that takes files by PUT |
+ * | `sim:?latency=20ms&failures=5%`, `sim:flaky` | the simulated network, which stores nothing |
+ *
+ * Credentials are never part of an address: they come from the environment, or from the profiles of AWS.
+ */
+import type * as Simulated from "@sluice/core/destinations/Simulated"
+import * as ObjectKey from "@sluice/core/ObjectKey"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as SimulatedNetwork from "./SimulatedNetwork.js"
+
+/** Where files go. */
+export type Target =
+  | { readonly _tag: "Local"; readonly root: string }
+  | S3Target
+  | { readonly _tag: "Tus"; readonly url: string }
+  | { readonly _tag: "Http"; readonly url: string }
+  | { readonly _tag: "Simulated"; readonly network: Simulated.Options }
+
+export interface S3Target {
+  readonly _tag: "S3"
+  readonly bucket: string
+  /** What every key begins with: nothing, or something that ends in a slash. */
+  readonly prefix: string
+  /** The address of the server, without a slash at its end; `undefined` for AWS. */
+  readonly endpoint: string | undefined
+}
+
+export type Kind = Target["_tag"]
+
+/** What is known of a destination besides its address. */
+export interface Around {
+  /** The server of S3, as a flag has it. */
+  readonly endpoint?: string | undefined
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+/** Reads a destination, or says what is wrong with it. No message holds what may be a secret. */
+export const parse = (text: string, around: Around = {}): Either.Either<Target, string> => {
+  // One letter before the colon is a drive.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1]?.toLowerCase()
+  switch (scheme) {
+    case undefined:
+      return text === ""
+        ? Either.left("The destination is empty. It is a directory or an address.")
+        : Either.right({ _tag: "Local", root: text })
+    case "file":
+      return Either.try({
+        try: () => ({ _tag: "Local", root: fileURLToPath(text) }),
+        catch: () => `${JSON.stringify(text)} is not the address of a local directory, such as file:///mnt/backup.`
+      })
+    case "s3":
+      return parseS3(text, around)
+    case "http":
+    case "https":
+      return Either.map(checkAddress(text, "http(s)"), (url) => ({ _tag: "Http", url }))
+    case "tus+http":
+    case "tus+https":
+      return Either.map(checkAddress(text.slice("tus+".length), "tus+http(s)"), (url) => ({ _tag: "Tus", url }))
+    case "sim":
+      return Either.map(
+        SimulatedNetwork.parse(text.slice("sim:".length)),
+        (network) => ({ _tag: "Simulated", network })
+      )
+    default:
+      return Either.left(Object.hasOwn(hints, scheme) ? `${hints[scheme]}` : unknownKind(scheme))
+  }
+}
+
+/** What stands for the query of an address where it is written down. */
+export const hiddenQuery = "?…"
+
+/** A target as it can be written down: without what may be a secret. Of S3, it can be read again. */
+export const nameOf = (target: Target): string => {
+  switch (target._tag) {
+    case "Local":
+      return path.resolve(target.root)
+    case "S3": {
+      const { bucket, endpoint, prefix } = target
+      return `s3://${bucket}${prefix === "" ? "" : `/${prefix.slice(0, -1)}`}${
+        endpoint === undefined ? "" : `?endpoint=${readableComponent(endpoint)}`
+      }`
+    }
+    case "Tus":
+      return `tus+${target.url.replace(/\?.*$/s, hiddenQuery)}`
+    case "Http":
+      return target.url.replace(/\?.*$/s, hiddenQuery)
+    case "Simulated":
+      return "sim:"
+  }
+}
+
+/** What a kind of destination is called where several are told of. */
+export const kinds: Readonly<Record<Kind, string>> = {
+  Local: "directories",
+  S3: "s3://",
+  Tus: "tus+http(s)://",
+  Http: "http(s)://",
+  Simulated: "sim:"
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const allKinds = "There are directories, s3://, tus+http(s)://, http(s):// and sim:"
+
+const unknownKind = (scheme: string): string =>
+  notYet.has(scheme)
+    ? `Destinations of the kind "${scheme}:" are not there yet. ${allKinds}.`
+    : `"${scheme}:" is no kind of destination. ${allKinds}; a directory whose name begins like that is written ` +
+      `./${scheme}:…`
+
+const notYet = new Set(["az", "azure", "azblob", "sftp", "ftp", "webdav"])
+
+const speaksS3 = (scheme: string, endpoint: string): string =>
+  `"${scheme}:" is written s3://bucket/prefix --endpoint ${endpoint} here.`
+
+const hints: Readonly<Record<string, string>> = {
+  s3a: "\"s3a:\" is written s3://bucket/prefix here.",
+  r2: speaksS3("r2", "https://ACCOUNT.r2.cloudflarestorage.com"),
+  b2: speaksS3("b2", "https://s3.REGION.backblazeb2.com"),
+  gs: speaksS3("gs", "https://storage.googleapis.com"),
+  gcs: speaksS3("gcs", "https://storage.googleapis.com"),
+  minio: speaksS3("minio", "https://HOST:9000"),
+  tus: "\"tus:\" is written tus+https://host/path here, or tus+http://…",
+  tuss: "\"tuss:\" is written tus+https://host/path here."
+}
+
+const parseUrl = Option.liftThrowable((url: string) => new URL(url))
+
+/** An address of HTTP as it was typed, without its fragment. */
+const checkAddress = (text: string, kind: string): Either.Either<string, string> => {
+  const parsed = parseUrl(text)
+  if (Option.isNone(parsed)) return Either.left(`The destination is not a valid ${kind} address.`)
+  if (parsed.value.username !== "" || parsed.value.password !== "") {
+    return Either.left(
+      `The address of ${parsed.value.host} holds a user or a password, which others on this machine can read. ` +
+        "Leave it out, and set SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, or SLUICE_HTTP_TOKEN, in the environment."
+    )
+  }
+  return Either.right(text.replace(/#.*$/s, ""))
+}
+
+const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> => {
+  const [, bucket = "", rest = "", query] = /^s3:\/\/([^/?]*)\/?([^?]*)(?:\?(.*))?$/is.exec(text) ?? []
+  if (bucket.includes("@")) {
+    return Either.left(
+      "The address of a bucket holds credentials, which others on this machine can read. Leave them out, and set " +
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or name a profile with --profile."
+    )
+  }
+  if (!bucketName.test(bucket)) {
+    return Either.left(
+      bucket === ""
+        ? "The bucket is missing: a destination in S3 is written s3://bucket/prefix."
+        : `${
+          JSON.stringify(bucket)
+        } is no name of a bucket: it has 3 to 63 lower-case letters, digits, hyphens and dots.`
+    )
+  }
+  const prefix = rest === "" || rest.endsWith("/") ? rest : `${rest}/`
+  const problem = prefix === "" ? undefined : ObjectKey.problem(prefix.slice(0, -1))
+  if (problem !== undefined) return Either.left(`The prefix ${JSON.stringify(prefix)} ${problem}.`)
+  const settings = new URLSearchParams(query?.replaceAll("+", "%2B"))
+  const unknown = Array.from(settings.keys()).find((name) => name !== "endpoint")
+  if (unknown !== undefined || (query !== undefined && settings.size !== 1)) {
+    return Either.left(
+      "After a ? an address of S3 has only its endpoint, such as s3://bucket/prefix?endpoint=https://host."
+    )
+  }
+  const { environment = {} } = around
+  const written = settings.get("endpoint") ?? undefined
+  if (written !== undefined && around.endpoint !== undefined && written !== around.endpoint) {
+    return Either.left("--endpoint and the endpoint in the address contradict each other.")
+  }
+  const typed = written ?? around.endpoint
+  const fromEnvironment = environment["AWS_ENDPOINT_URL_S3"] || environment["AWS_ENDPOINT_URL"] || undefined
+  return Either.map(
+    checkEndpoint(typed ?? fromEnvironment, typed === undefined ? "AWS_ENDPOINT_URL" : "--endpoint"),
+    (endpoint) => ({ _tag: "S3", bucket, prefix, endpoint })
+  )
+}
+
+/** What may be a bucket: old ones, and those of other servers, may have capital letters and underscores, and be longer. */
+const bucketName = /^[a-z0-9][a-z0-9._-]{1,254}$/i
+
+const checkEndpoint = (text: string | undefined, name: string): Either.Either<string | undefined, string> => {
+  if (text === undefined) return Either.right(undefined)
+  const url = parseUrl(text)
+  if (Option.isNone(url) || !/^https?:\/\//i.test(text) || url.value.hash !== "") {
+    return Either.left(`${name} is not the address of a server, such as https://minio.example.org:9000.`)
+  }
+  const { host, password, pathname, protocol, search, username } = url.value
+  return username !== "" || password !== "" || search !== ""
+    ? Either.left(`${name} may hold neither a user nor a password nor a query: others on this machine can read them.`)
+    : Either.right(`${protocol}//${host}${pathname.replace(/\/+$/, "")}`)
+}
+
+const readableComponent = (text: string): string =>
+  encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2F", "/")

@@ -1,0 +1,108 @@
+/**
+ * `sluice doctor <destination>`: whether uploads to a destination will work, and what to do where they will not.
+ */
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import { Destination } from "@sluice/core/Destination"
+import * as Uploader from "@sluice/core/Uploader"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Checkup from "../Checkup.js"
+import * as CliError from "../CliError.js"
+import * as destinationOptions from "../destinationOptions.js"
+import * as layers from "../layers.js"
+import * as options from "../options.js"
+import type { Sink } from "../Output.js"
+import { Output, writeLines } from "../Output.js"
+import * as Targets from "../Targets.js"
+import { printable } from "../TerminalText.js"
+
+export const doctor = Command.make(
+  "doctor",
+  {
+    address: Args.text({ name: "destination" }).pipe(Args.withDescription("The destination to look at.")),
+    ...options.doctor,
+    ...destinationOptions.doctor
+  },
+  ({ address, json, ...flags }) =>
+    Effect.gen(function*() {
+      const { stderr, stdout } = yield* Output
+      const environment = process.env
+      const target = yield* Effect.mapError(
+        Targets.parse(address, { endpoint: Option.getOrUndefined(flags.endpoint), environment }),
+        CliError.usage
+      )
+      const settings = yield* Effect.mapError(destinationOptions.settingsOf(target, flags), CliError.usage)
+      if (target._tag === "Simulated") {
+        return yield* CliError.usage("sim: stores nothing: there is nothing to look at.")
+      }
+      const findings: Array<Checkup.Finding> = []
+      const tell: Checkup.Tell = (check, outcome, detail, advice) => {
+        const finding: Checkup.Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }
+        findings.push(finding)
+        return writeLines(stdout, json ? [JSON.stringify(finding)] : lines(finding, stdout))
+      }
+      yield* look(target, settings, tell)
+      const problems = findings.filter(({ outcome }) => outcome === "problem").length
+      const notes = findings.filter(({ outcome }) => outcome === "note").length
+      const works = problems === 0
+      if (json) yield* writeLines(stdout, [JSON.stringify({ _tag: "Checkup", version: 1, works, problems, notes })])
+      const name = printable(Targets.nameOf(target))
+      yield* writeLines(
+        stderr,
+        [
+          works
+            ? stderr.style.bold(`Uploads to ${name} will work.`)
+            : stderr.style.red(`Uploads to ${name} will not work as things are.`)
+        ]
+      )
+      if (!works) return yield* new CliError.CliError({ reason: "DestinationUnusable" })
+    })
+).pipe(Command.withDescription("Finds out whether uploads to a destination will work, and what to do."))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const look = (
+  target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
+  settings: destinationOptions.Settings,
+  tell: Checkup.Tell
+) =>
+  Effect.gen(function*() {
+    if (target._tag === "Local") {
+      const inside = Effect.provide(
+        examine(target, tell),
+        layers.layer(target, { ...settings, fsync: false, connections: 4 })
+      )
+      return yield* Effect.zipRight(layers.checkDirectory(target.root), inside).pipe(
+        Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Make it, or name another."))
+      )
+    }
+    const RemoteCheckup = yield* Effect.promise(() => import("../RemoteCheckup.js"))
+    yield* RemoteCheckup.run(target, settings, { tell, examine: examine(target, tell) })
+  })
+
+/** Writes to a destination, and whatever else shows what it can do. */
+const examine = (target: Targets.Target, tell: Checkup.Tell) =>
+  Effect.gen(function*() {
+    const destination = yield* Destination
+    const random = yield* Random.nextIntBetween(0, 2 ** 31)
+    const key = `sluice-doctor-${random.toString(36)}.txt`
+    yield* Effect.flatMap(
+      Uploader.Uploader,
+      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key }, tell)
+    ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
+  })
+
+const checkWidth = "credentials".length
+
+const lines = ({ advice, check, detail, outcome }: Checkup.Finding, { style }: Sink): ReadonlyArray<string> => {
+  const paint = outcome === "problem" ? style.red : outcome === "note" ? style.yellow : style.cyan
+  return [
+    `${paint(outcome.padEnd("problem".length))}  ${check.padEnd(checkWidth)}  ${printable(detail)}`,
+    ...(advice === undefined ? [] : [`${" ".repeat("problem".length + 2 + checkWidth + 2)}${printable(advice)}`])
+  ]
+}

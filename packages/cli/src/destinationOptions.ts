@@ -1,0 +1,228 @@
+/**
+ * The flags that say how to reach a destination, and how objects are stored there; each is for some kinds of
+ * destinations only. Secrets are never flags: who lists the processes of a machine sees them.
+ */
+import type * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import type { Provider } from "@sluice/core/destinations/S3"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as HeaderLines from "./HeaderLines.js"
+import * as options from "./options.js"
+import * as Targets from "./Targets.js"
+
+const text = (name: string, placeholder: string, description: string) =>
+  Options.text(name).pipe(
+    Options.withPseudoName(placeholder),
+    Options.withDescription(description),
+    Options.optional
+  )
+
+export const providers = ["aws", "r2", "b2", "minio", "ceph", "swift", "gcs", "other"] as const satisfies ReadonlyArray<
+  Provider
+>
+
+/** The flags that say how to reach a destination. */
+export const reach = {
+  endpoint: text(
+    "endpoint",
+    "URL",
+    "The address of a server that speaks S3, such as https://minio.example.org:9000. Defaults to AWS_ENDPOINT_URL_S3, " +
+      "AWS_ENDPOINT_URL, or AWS itself."
+  ),
+  region: text(
+    "region",
+    "REGION",
+    "The region of the bucket. Defaults to AWS_REGION, AWS_DEFAULT_REGION, or what the server says."
+  ),
+  profile: text(
+    "profile",
+    "NAME",
+    "The profile of AWS to take credentials from, instead of those in the environment."
+  ),
+  provider: options.decoded(
+    "provider",
+    "NAME",
+    (name) => Option.fromNullable(providers.find((known) => known === name)),
+    `one of ${providers.join(", ")}`
+  ).pipe(
+    Options.withDescription(
+      `What the S3 server is, since they differ: ${providers.join(", ")}. Defaults to what the endpoint is known for.`
+    )
+  ),
+  pathStyle: Options.boolean("path-style").pipe(
+    Options.withDescription("Has the bucket in the path of addresses. The default with --endpoint.")
+  ),
+  noPathStyle: Options.boolean("no-path-style").pipe(
+    Options.withDescription("Has the bucket in the host name, as AWS does: https://bucket.host/key.")
+  ),
+  header: Options.text("header").pipe(
+    Options.withPseudoName("NAME: VALUE"),
+    Options.withDescription(
+      "A header for every request to an HTTP or tus server. May be given again. Headers with secrets go into " +
+        "SLUICE_HTTP_HEADERS, one a line."
+    ),
+    Options.repeated
+  ),
+  ca: text(
+    "ca",
+    "FILE",
+    "Trusts the certificate authorities in this file, in PEM, and no others. For S3, defaults to AWS_CA_BUNDLE."
+  ),
+  noVerifyTls: Options.boolean("no-verify-tls").pipe(
+    Options.withDescription(
+      "Does not check the server's certificate, and warns: whoever is in between can read and change everything."
+    )
+  )
+}
+
+/** How objects are stored. */
+const storing = {
+  storageClass: text("storage-class", "CLASS", "The storage class of objects in S3, such as STANDARD_IA."),
+  acl: text("acl", "ACL", "The canned ACL of objects in S3, such as private or bucket-owner-full-control.")
+}
+
+/** The flags of `sluice upload` besides its own. */
+export const upload = {
+  ...reach,
+  ...storing,
+  cacheControl: text("cache-control", "TEXT", "What Cache-Control says of objects in S3, such as max-age=86400."),
+  metadata: Options.text("metadata").pipe(
+    Options.withPseudoName("KEY=VALUE"),
+    Options.withDescription("Is kept with every object, in S3 and on tus servers. May be given again."),
+    Options.repeated
+  ),
+  ifAbsent: Options.boolean("if-absent").pipe(
+    Options.withDescription(
+      "Leaves alone what is there already, in S3 and on HTTP servers that heed If-None-Match: a file whose key is " +
+        "taken fails."
+    )
+  )
+}
+
+/** The flags of `sluice doctor` besides its own. */
+export const doctor = { ...reach, ...storing }
+
+/** Flags of how to reach a destination, as they were decoded. */
+export type Reach = Command.Command.ParseConfig<typeof reach>
+
+/** All of these flags; a command has the first of them at least. */
+export type Flags = Reach & Partial<Command.Command.ParseConfig<typeof upload>> & { readonly contentRange?: boolean }
+
+/** What flags say, taken together. */
+export interface Settings {
+  readonly region: string | undefined
+  readonly profile: string | undefined
+  readonly provider: Provider | undefined
+  readonly pathStyle: boolean | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly ca: string | undefined
+  readonly verifyTls: boolean
+  readonly storageClass: string | undefined
+  readonly acl: string | undefined
+  readonly cacheControl: string | undefined
+  readonly metadata: Readonly<Record<string, string>>
+  readonly ifAbsent: boolean
+  readonly contentRange: boolean
+}
+
+/** Takes flags together for a destination; refuses those that are for others. */
+export const settingsOf = (target: Targets.Target, flags: Flags): Either.Either<Settings, string> =>
+  Either.gen(function*() {
+    for (const [name, kinds, isGiven] of scopes) {
+      if (isGiven(flags) && !kinds.includes(target._tag)) {
+        return yield* Either.left(
+          `--${name} is for ${kinds.map((kind) => Targets.kinds[kind]).join(" and ")}, and the destination is ${
+            whatIs[target._tag]
+          }.`
+        )
+      }
+    }
+    if (flags.pathStyle && flags.noPathStyle) {
+      return yield* Either.left("--path-style and --no-path-style contradict each other.")
+    }
+    if (flags.noVerifyTls && Option.isSome(flags.ca)) {
+      return yield* Either.left("--ca and --no-verify-tls contradict each other.")
+    }
+    const optional = (value: Option.Option<string> | undefined) => Option.getOrUndefined(value ?? Option.none())
+    return {
+      region: optional(flags.region),
+      profile: optional(flags.profile),
+      provider: Option.getOrUndefined(flags.provider),
+      pathStyle: flags.pathStyle ? true : flags.noPathStyle ? false : undefined,
+      headers: yield* HeaderLines.fromFlags(flags.header),
+      ca: optional(flags.ca),
+      verifyTls: !flags.noVerifyTls,
+      storageClass: optional(flags.storageClass),
+      acl: optional(flags.acl),
+      cacheControl: optional(flags.cacheControl),
+      metadata: yield* metadataOf(flags.metadata ?? []),
+      ifAbsent: flags.ifAbsent ?? false,
+      contentRange: flags.contentRange ?? false
+    }
+  })
+
+/** Settings where nothing was said. */
+export const defaults: Settings = {
+  region: undefined,
+  profile: undefined,
+  provider: undefined,
+  pathStyle: undefined,
+  headers: {},
+  ca: undefined,
+  verifyTls: true,
+  storageClass: undefined,
+  acl: undefined,
+  cacheControl: undefined,
+  metadata: {},
+  ifAbsent: false,
+  contentRange: false
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const whatIs: Readonly<Record<Targets.Kind, string>> = {
+  Local: "a directory",
+  S3: "in S3",
+  Tus: "a tus server",
+  Http: "an HTTP server",
+  Simulated: "a simulated network"
+}
+
+type Scope = readonly [name: string, kinds: ReadonlyArray<Targets.Kind>, isGiven: (flags: Flags) => boolean]
+
+const isSome = (option: Option.Option<unknown> | undefined): boolean => option !== undefined && Option.isSome(option)
+
+const remote: ReadonlyArray<Targets.Kind> = ["S3", "Tus", "Http"]
+
+/** Which kinds of destinations each flag is for. */
+const scopes: ReadonlyArray<Scope> = [
+  ["endpoint", ["S3"], ({ endpoint }) => isSome(endpoint)],
+  ["region", ["S3"], ({ region }) => isSome(region)],
+  ["profile", ["S3"], ({ profile }) => isSome(profile)],
+  ["provider", ["S3"], ({ provider }) => isSome(provider)],
+  ["path-style", ["S3"], ({ pathStyle }) => pathStyle],
+  ["no-path-style", ["S3"], ({ noPathStyle }) => noPathStyle],
+  ["header", ["Tus", "Http"], ({ header }) => header.length > 0],
+  ["ca", remote, ({ ca }) => isSome(ca)],
+  ["no-verify-tls", remote, ({ noVerifyTls }) => noVerifyTls],
+  ["storage-class", ["S3"], ({ storageClass }) => isSome(storageClass)],
+  ["acl", ["S3"], ({ acl }) => isSome(acl)],
+  ["cache-control", ["S3"], ({ cacheControl }) => isSome(cacheControl)],
+  ["metadata", ["S3", "Tus"], ({ metadata = [] }) => metadata.length > 0],
+  ["if-absent", ["S3", "Http"], ({ ifAbsent = false }) => ifAbsent],
+  ["content-range", ["Http"], ({ contentRange = false }) => contentRange]
+]
+
+const metadataOf = (pairs: ReadonlyArray<string>): Either.Either<Record<string, string>, string> =>
+  Either.map(
+    Either.all(pairs.map((pair) => {
+      const [, name, value] = /^([^=\s]+)=(.*)$/s.exec(pair) ?? []
+      return name === undefined || value === undefined || /\p{Cc}/u.test(pair)
+        ? Either.left(options.wrongValue("--metadata", pair, "a name and a value, such as project=apollo"))
+        : Either.right([name, value] as const)
+    })),
+    Object.fromEntries
+  )

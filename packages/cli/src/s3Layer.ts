@@ -1,0 +1,55 @@
+/**
+ * Buckets of S3. Loaded only when one is used.
+ */
+import type { Destination } from "@sluice/core/Destination"
+import * as S3 from "@sluice/core/destinations/S3"
+import type { Transport } from "@sluice/core/Transport"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as AwsCredentials from "./AwsCredentials.js"
+import * as CliError from "./CliError.js"
+import type { Settings } from "./destinationOptions.js"
+import type { S3Target } from "./Targets.js"
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** A bucket as a destination. Fails where there are no credentials, which are asked for once at the start. */
+export const layer = (
+  target: S3Target,
+  settings: Settings,
+  environment: Environment
+): Layer.Layer<Destination, CliError.CliError, Transport> =>
+  Layer.unwrapEffect(
+    Effect.gen(function*() {
+      const { credentials } = sourceOf(settings, environment)
+      let first: S3.Credentials | undefined = yield* Effect.mapError(
+        credentials,
+        ({ message }) => CliError.destinationUnusable(message)
+      )
+      return S3.layer({
+        bucket: target.bucket,
+        prefix: target.prefix,
+        endpoint: target.endpoint,
+        region: regionOf(settings, environment),
+        pathStyle: settings.pathStyle,
+        provider: settings.provider,
+        storageClass: settings.storageClass,
+        acl: settings.acl,
+        cacheControl: settings.cacheControl,
+        ifAbsent: settings.ifAbsent,
+        credentials: Effect.suspend(() => {
+          const found = first
+          first = undefined
+          return found === undefined ? credentials : Effect.succeed(found)
+        })
+      })
+    })
+  )
+
+/** The region that was named, by a flag or by the environment. */
+export const regionOf = ({ region }: Pick<Settings, "region">, environment: Environment): string | undefined =>
+  region ?? (environment["AWS_REGION"] || environment["AWS_DEFAULT_REGION"] || undefined)
+
+/** Where the credentials come from. */
+export const sourceOf = (settings: Settings, environment: Environment): AwsCredentials.Source =>
+  AwsCredentials.make({ profile: settings.profile, region: regionOf(settings, environment), environment })

@@ -1,0 +1,128 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as FileServer from "./FileServer.js"
+import * as S3Server from "./S3Server.js"
+import * as Sluice from "./Sluice.js"
+import * as TemporaryDirectory from "./TemporaryDirectory.js"
+
+const look = (
+  address: string,
+  flags: ReadonlyArray<string> = [],
+  env: Record<string, string> = {}
+) =>
+  Effect.map(
+    Sluice.run(["doctor", address, "--json", ...flags], { env: { ...S3Server.environment, ...env } }),
+    ({ exitCode, stderr, stdout }) => {
+      const lines = stdout === "" ? [] : Sluice.jsonLines(stdout)
+      const found = lines.slice(0, -1).map(({ check, outcome }) => `${check} ${outcome}`)
+      const advice = lines.flatMap(({ advice }) => typeof advice === "string" ? [advice] : []).join("\n")
+      return { exitCode, stderr, found, advice, lines, last: lines.at(-1) }
+    }
+  )
+
+describe("sluice doctor", { timeout: 120_000 }, () => {
+  it.scopedLive("finds a bucket well, and leaves nothing in it", () =>
+    Effect.gen(function*() {
+      const server = yield* S3Server.start()
+      const { exitCode, found, last, stderr } = yield* look("s3://bkt/pre", ["--endpoint", server.url])
+      assert.strictEqual(exitCode, 0, stderr)
+      assert.deepStrictEqual(
+        found,
+        ["server", "clock", "region", "credentials", "write", "checksum", "look", "read", "list", "parts", "remove"]
+          .map((check) => `${check} ok`)
+      )
+      assert.deepStrictEqual(last, { _tag: "Checkup", version: 1, works: true, problems: 0, notes: 0 })
+      assert.strictEqual(stderr, `Uploads to s3://bkt/pre?endpoint=${server.url} will work.\n`)
+      assert.deepStrictEqual([server.stored.size, server.unfinished.size], [0, 0])
+    }))
+
+  it.scopedLive("says what is wrong with a bucket, and what to do", () =>
+    Effect.gen(function*() {
+      const server = yield* S3Server.start()
+      const endpoint = ["--endpoint", server.url]
+      const typo = yield* look("s3://typo", endpoint)
+      assert.strictEqual(typo.exitCode, 4)
+      assert.strictEqual(typo.found.at(-1), "write problem")
+      assert.include(typo.advice, "Make the bucket")
+      const key = yield* look("s3://bkt", endpoint, { AWS_ACCESS_KEY_ID: "AKOTHER" })
+      assert.strictEqual(key.exitCode, 4)
+      assert.include(key.advice, "does not know the access key")
+      const nobody = yield* look("s3://bkt", endpoint, { AWS_ACCESS_KEY_ID: "" })
+      assert.strictEqual(nobody.exitCode, 4)
+      assert.strictEqual(nobody.found.at(-1), "credentials problem")
+      assert.deepStrictEqual([server.stored.size, server.unfinished.size], [0, 0])
+    }))
+
+  it.scopedLive("tells what uploads can do without from what they cannot", () =>
+    Effect.gen(function*() {
+      const server = yield* S3Server.start({
+        ahead: 8 * 60_000,
+        headers: { "x-amz-bucket-region": "eu-elsewhere-1" },
+        refuse: (method, path) =>
+          method === "DELETE" || path.includes("list-type") ? { status: 403, code: "AccessDenied" } : undefined
+      })
+      const { advice, exitCode, found, lines } = yield* look("s3://bkt", ["--endpoint", server.url])
+      assert.strictEqual(exitCode, 0)
+      assert.deepStrictEqual(found.filter((it) => !it.endsWith("ok")), [
+        "clock note",
+        "region note",
+        "list note",
+        "parts note",
+        "remove note"
+      ])
+      assert.include(advice, "Set the clock")
+      assert.include(advice, "--region eu-elsewhere-1")
+      assert.include(advice, "s3:ListBucket")
+      assert.include(advice, "s3:AbortMultipartUpload")
+      assert.include(advice, "s3:DeleteObject")
+      const [left = ""] = [...server.stored.keys()].map((key) => key.replace("bkt/", ""))
+      assert.include(lines.find(({ check }) => check === "remove")?.["detail"], left)
+    }))
+
+  it.scopedLive("finds out that nothing listens, and that it is no TLS", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.scoped(S3Server.start())
+      const dead = yield* look("s3://bkt", ["--endpoint", server.url])
+      assert.strictEqual(dead.exitCode, 4)
+      assert.deepStrictEqual(dead.found, ["server problem"])
+      assert.include(dead.advice, "Nothing listens there")
+      const { url } = yield* FileServer.start()
+      const plain = yield* look(url.replace("http:", "https:"))
+      assert.strictEqual(plain.exitCode, 4)
+      assert.include(plain.advice, "does not speak TLS")
+    }))
+
+  it.scopedLive("looks at an HTTP server, and at a directory", () =>
+    Effect.gen(function*() {
+      const server = yield* FileServer.start()
+      const http = yield* look(`${server.url}/x?token=canary`)
+      assert.strictEqual(http.exitCode, 0, http.stderr)
+      assert.include(http.found, "write ok")
+      assert.notInclude(JSON.stringify(http), "canary")
+      const refusing = yield* FileServer.start({ answer: () => 401 })
+      const unknown = yield* look(refusing.url)
+      assert.strictEqual(unknown.exitCode, 4)
+      assert.include(unknown.advice, "SLUICE_HTTP_TOKEN")
+
+      const directory = yield* TemporaryDirectory.make
+      const local = yield* look(directory)
+      assert.strictEqual(local.exitCode, 0, local.stderr)
+      assert.deepStrictEqual(fs.readdirSync(directory), [])
+      const absent = yield* look(`${directory}/absent`)
+      assert.strictEqual(absent.exitCode, 4)
+      assert.isFalse(fs.existsSync(`${directory}/absent`))
+      assert.strictEqual((yield* look("sim:")).exitCode, 2)
+    }))
+
+  it.scopedLive("prints a line for each finding, and what to do below it", () =>
+    Effect.gen(function*() {
+      const server = yield* S3Server.start()
+      const { exitCode, stdout } = yield* Sluice.run(["doctor", "s3://typo", "--endpoint", server.url], {
+        env: S3Server.environment
+      })
+      assert.strictEqual(exitCode, 4)
+      assert.match(stdout, /^ok {7}clock {8}within 2 s of the server's$/m)
+      assert.match(stdout, /^problem {2}write {8}s3:\/\/typo.*NoSuchBucket.*\n {22}Make the bucket/m)
+    }))
+})

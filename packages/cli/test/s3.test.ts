@@ -1,0 +1,173 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as S3Server from "./S3Server.js"
+import * as Sluice from "./Sluice.js"
+import * as TemporaryDirectory from "./TemporaryDirectory.js"
+
+const run = (server: S3Server.S3Server, args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  Sluice.run([...args, "--endpoint", server.url], { env: { ...S3Server.environment, ...env } })
+
+const textsIn = (server: S3Server.S3Server) =>
+  Object.fromEntries([...server.stored].map(([key, { body }]) => [key, body.toString()]))
+
+const odd = {
+  "a.txt": "a",
+  "empty": "",
+  "with space/naïve café.txt": "1",
+  "写真/日本語 🎉.jpg": "2",
+  "100% %2e%2e %41+b.txt": "3",
+  "#hash & 'quote' \"double\" ; $HOME `x` !*().txt": "4",
+  "?query=1&x.txt": "5"
+}
+
+describe("sluice and S3", { timeout: 120_000 }, () => {
+  it.scopedLive("uploads a tree with odd names, and agrees that it is there", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles(odd)
+      const server = yield* S3Server.start()
+      const upload = yield* run(server, ["upload", root, "s3://bkt/pre/fix", "--metadata", "project=apollo"])
+      assert.strictEqual(upload.exitCode, 0, upload.stderr)
+      assert.deepStrictEqual(
+        textsIn(server),
+        Object.fromEntries(Object.entries(odd).map(([key, text]) => [`bkt/pre/fix/${key}`, text]))
+      )
+      assert.include(server.stored.get("bkt/pre/fix/a.txt")?.headers, { "x-amz-meta-project": "apollo" })
+      const verify = yield* run(server, ["verify", root, "s3://bkt/pre/fix"])
+      assert.strictEqual(verify.exitCode, 0, verify.stderr)
+      assert.match(verify.stderr, /^Verified: 7 files the same/m)
+      fs.writeFileSync(`${root}/a.txt`, "b")
+      assert.strictEqual((yield* run(server, ["verify", root, "s3://bkt/pre/fix"])).exitCode, 1)
+    }))
+
+  it.scopedLive("sends large files in parts, with what flags say of objects", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      const content = "0123456789abcdef".repeat(11 * 65_536)
+      fs.writeFileSync(`${root}/large.bin`, content)
+      const server = yield* S3Server.start()
+      const flags = [
+        "--part-size",
+        "5MiB",
+        "--storage-class",
+        "COLD",
+        "--acl",
+        "private",
+        "--cache-control",
+        "no-store"
+      ]
+      const { exitCode, stderr } = yield* run(server, ["upload", root, "s3://bkt", ...flags])
+      assert.strictEqual(exitCode, 0, stderr)
+      assert.isTrue(server.stored.get("bkt/large.bin")?.body.equals(Buffer.from(content)))
+      assert.deepStrictEqual([...server.unfinished], [])
+      assert.include(server.requests, "POST bkt/large.bin uploads")
+      fs.rmSync(`${root}/large.bin`)
+      fs.writeFileSync(`${root}/small`, "x")
+      yield* run(server, ["upload", root, "s3://bkt", ...flags])
+      assert.include(server.stored.get("bkt/small")?.headers, {
+        "x-amz-storage-class": "COLD",
+        "x-amz-acl": "private",
+        "cache-control": "no-store"
+      })
+    }))
+
+  it.scopedLive("leaves alone what is there, where it is told to", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "new", "b.txt": "b" })
+      const server = yield* S3Server.start()
+      server.stored.set("bkt/a.txt", { body: Buffer.from("old"), headers: {} })
+      const { exitCode, stderr } = yield* run(server, ["upload", root, "s3://bkt", "--if-absent"])
+      assert.strictEqual(exitCode, 1)
+      assert.match(stderr, /^Failed 1 file:\n {2}a\.txt: /m)
+      assert.deepStrictEqual(textsIn(server), { "bkt/a.txt": "old", "bkt/b.txt": "b" })
+    }))
+
+  it.scopedLive("takes the server from the environment, and does not confuse two of them", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      const [one, two] = [yield* S3Server.start(), yield* S3Server.start()]
+      const state = yield* TemporaryDirectory.make
+      const environment = (url: string) => ({
+        ...S3Server.environment,
+        AWS_ENDPOINT_URL_S3: url,
+        XDG_STATE_HOME: state
+      })
+      for (const server of [one, two]) {
+        const ended = yield* Sluice.run(["upload", root, "s3://bkt"], { env: environment(server.url) })
+        assert.strictEqual(ended.exitCode, 0, ended.stderr)
+        assert.deepStrictEqual(textsIn(server), { "bkt/a.txt": "a" })
+      }
+      const journals = fs.readdirSync(`${state}/sluice`)
+      assert.lengthOf(journals, 2)
+    }))
+
+  it.scopedLive("goes on where it failed, lists what is kept, and aborts it wherever it is", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(25 * 65_536))
+      const state = yield* TemporaryDirectory.make
+      let refusing = true
+      const server = yield* S3Server.start({
+        refuse: (method, path) =>
+          refusing && method === "PUT" && path.includes("partNumber=5") ? { status: 503, code: "SlowDown" } : undefined
+      })
+      const env = { ...S3Server.environment, XDG_STATE_HOME: state }
+      const args = ["upload", root, "s3://bkt/p", "--endpoint", server.url, "--part-size", "5MiB", "--retries", "0"]
+      const first = yield* Sluice.run(args, { env })
+      assert.strictEqual(first.exitCode, 4, first.stderr)
+      const listed = yield* Sluice.run(["uploads", "ls", "--json"], { env })
+      const destination = `s3://bkt/p?endpoint=${server.url}`
+      assert.deepInclude(Sluice.jsonLines(listed.stdout)[0], { destination, key: "large.bin" })
+      refusing = false
+      const parts = () => server.requests.filter((it) => it.startsWith("PUT bkt/p/large.bin partNumber")).length
+      const before = parts()
+      const second = yield* Sluice.run(args, { env })
+      assert.strictEqual(second.exitCode, 0, second.stderr)
+      assert.strictEqual(parts() - before, 1)
+      assert.strictEqual(server.stored.get("bkt/p/large.bin")?.body.length, 25 * 1024 ** 2)
+
+      refusing = true
+      fs.writeFileSync(`${root}/large.bin`, "fedcba9876543210".repeat(25 * 65_536))
+      yield* Sluice.run(args, { env })
+      assert.strictEqual(server.unfinished.size, 1)
+      // What the environment says of servers today does not matter for what was begun yesterday.
+      const aborted = yield* Sluice.run(["uploads", "abort", "--all"], {
+        env: { ...env, AWS_ENDPOINT_URL: "http://x:1" }
+      })
+      assert.strictEqual(aborted.exitCode, 0, aborted.stderr)
+      assert.strictEqual(server.unfinished.size, 0)
+    }))
+
+  it.scopedLive("says what is wrong before it begins", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      const server = yield* S3Server.start()
+      const nobody = yield* run(server, ["upload", root, "s3://bkt"], { AWS_ACCESS_KEY_ID: "" })
+      assert.strictEqual(nobody.exitCode, 4)
+      assert.include(nobody.stderr, "There are no credentials for S3. Set AWS_ACCESS_KEY_ID")
+      const profile = yield* run(server, ["upload", root, "s3://bkt", "--profile", "absent"])
+      assert.strictEqual(profile.exitCode, 4)
+      assert.include(profile.stderr, "no profile \"absent\"")
+      assert.deepStrictEqual(server.requests, [])
+      const bucket = yield* run(server, ["upload", root, "s3://typo"])
+      assert.strictEqual(bucket.exitCode, 4)
+      assert.include(bucket.stderr, "NoSuchBucket")
+      assert.include(bucket.stderr, "sluice doctor finds out what is wrong")
+      const flag = yield* Sluice.run(["upload", root, `${root}-to`, "--storage-class", "COLD"])
+      assert.strictEqual(flag.exitCode, 2)
+      assert.include(flag.stderr, "--storage-class is for s3://, and the destination is a directory.")
+    }))
+
+  it.scopedLive("takes credentials from a profile", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      const home = yield* TemporaryDirectory.withFiles({
+        credentials: "[other]\naws_access_key_id = AKCLI\naws_secret_access_key = x\n"
+      })
+      const server = yield* S3Server.start()
+      const env = { AWS_ACCESS_KEY_ID: "AKWRONG", AWS_SHARED_CREDENTIALS_FILE: `${home}/credentials` }
+      assert.strictEqual((yield* run(server, ["upload", root, "s3://bkt"], env)).exitCode, 4)
+      const ended = yield* run(server, ["upload", root, "s3://bkt", "--profile", "other"], env)
+      assert.strictEqual(ended.exitCode, 0, ended.stderr)
+    }))
+})

@@ -1,0 +1,142 @@
+/**
+ * One request on a connection, and its answer as far as it comes.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Dispatcher } from "undici"
+import * as ByteSource from "../ByteSource.js"
+import { answerLimit, answerMillis, idleMillis, renderUrl } from "../Transport.js"
+import type { Answer, Request } from "../Transport.js"
+import type { UploadError } from "../UploadError.js"
+import * as Failures from "./requestFailures.js"
+
+type Outcome = Effect.Effect<Answer, UploadError>
+
+/** Hears of the answer. What comes in one go is one step for the fiber; only what does not is watched by the clock. */
+export class Exchange implements Dispatcher.DispatchHandler {
+  private readonly request: Request
+  private resume: ((outcome: Outcome) => void) | undefined
+  private outcome: Outcome | undefined = undefined
+  private controller: Dispatcher.DispatchController | undefined = undefined
+  private isAborted = false
+  private status = 0
+  private headers: Record<string, string> = {}
+  private readonly blocks: Array<Uint8Array> = []
+  private size = 0
+
+  constructor(request: Request, resume: (outcome: Outcome) => void) {
+    this.request = request
+    this.resume = resume
+  }
+
+  /** Ends the request at once: its connection is closed, or it never gets one. */
+  abort(): void {
+    this.isAborted = true
+    this.controller?.abort(aborted())
+  }
+
+  fail(error: UploadError): void {
+    this.settle(Effect.fail(error))
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Thrown here it leaves the connection to others.
+    if (this.isAborted) throw aborted()
+    this.controller = controller
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | Array<string> | undefined>
+  ): void {
+    // Those below 200 come before the answer.
+    if (status < 200) return
+    this.status = status
+    this.headers = flat(headers)
+    if (headers["content-length"] !== "0") queueMicrotask(() => this.linger())
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, block: Uint8Array): void {
+    const room = answerLimit - this.size
+    this.size += block.length
+    if (room > 0) this.blocks.push(block.subarray(0, room))
+    if (block.length > room) {
+      this.settle(Effect.succeed(this.answer(true)))
+      controller.abort(aborted())
+    }
+  }
+
+  onResponseEnd(): void {
+    const { body } = this.request
+    // Who says that it is stored has read it.
+    if (this.status >= 200 && this.status < 300 && body !== undefined && "release" in body) body.release()
+    this.settle(this.status === 0 ? Effect.fail(this.failed(undefined)) : Effect.succeed(this.answer(false)))
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: unknown): void {
+    this.settle(this.status === 0 ? Effect.fail(this.failed(error)) : Effect.succeed(this.answer(true)))
+  }
+
+  private answer(isCut: boolean): Answer {
+    const { blocks, headers, status } = this
+    const body = blocks.length === 0 ? nothing : ByteSource.concat(blocks)
+    return isCut ? { status, headers, body, isCut } : { status, headers, body }
+  }
+
+  private failed(error: unknown): UploadError {
+    return Failures.failed(renderUrl(this.request.url), error)
+  }
+
+  private settle(outcome: Outcome): void {
+    if (this.outcome !== undefined) return
+    this.outcome = outcome
+    this.resume?.(outcome)
+  }
+
+  /** The head has come, and not yet the rest. */
+  private linger(): void {
+    if (this.outcome !== undefined) return
+    const { resume } = this
+    this.resume = undefined
+    resume?.(Effect.raceFirst(this.rest, this.patience))
+  }
+
+  private get rest(): Outcome {
+    return Effect.async((resume) => {
+      if (this.outcome !== undefined) return resume(this.outcome)
+      this.resume = resume
+      return Effect.sync(() => this.abort())
+    })
+  }
+
+  /** Waits until the rest has taken too long, and gives what there is. */
+  private get patience(): Outcome {
+    return Effect.gen(this, function*() {
+      let left = this.request.answerMillis ?? answerMillis
+      while (left > 0) {
+        const { size } = this
+        const since = yield* Clock.currentTimeMillis
+        yield* Effect.sleep(Duration.millis(Math.min(left, idleMillis)))
+        left -= Math.max(1, (yield* Clock.currentTimeMillis) - since)
+        if (size === this.size) break
+      }
+      return this.answer(true)
+    })
+  }
+}
+
+/** The headers of an answer; those that came several times are joined. */
+export const flat = (headers: Record<string, string | Array<string> | undefined>): Record<string, string> => {
+  const all: Record<string, string> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) all[name] = typeof value === "string" ? value : value.join(", ")
+  }
+  return all
+}
+
+const nothing = new Uint8Array(0)
+
+const aborted = () => new Error("The request was ended.")

@@ -1,0 +1,98 @@
+/**
+ * Bodies on their way to a socket.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { Readable } from "node:stream"
+import type { Body } from "../Destination.js"
+import { renderUrl } from "../Transport.js"
+import type { Answer, Request } from "../Transport.js"
+import { SourceChanged } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as Failures from "./requestFailures.js"
+
+/** Large enough to cost little, and small enough that a slow link moves one within the time of a stall. */
+const blockSize = 512 * 1024
+
+/** What is written: nothing, all of it, or what is fed block by block. */
+export type Sent = Uint8Array | Readable | null
+
+type Send = (request: Request, sent: Sent) => Effect.Effect<Answer, UploadError>
+
+/** Gives the body to send: in one piece, or fed block by block, from the fiber of the request. */
+export const withBody = (request: Request, send: Send): Effect.Effect<Answer, UploadError> => {
+  const { body } = request
+  if (body === undefined) return send(request, null)
+  if (body instanceof Uint8Array) return send(request, body)
+  const { size } = body
+  if (size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(request.url)))
+  return body.inOnePiece || size === 0
+    ? Effect.flatMap(body.bytes, (bytes) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size)))
+    : feed(request, body, size, send)
+}
+
+/** What a readable gives, whose reading can be interrupted at any time: its iterator would wait for the next block. */
+export const blocksOf = (
+  readable: Readable,
+  onError: (error: unknown) => UploadError
+): Stream.Stream<Uint8Array, UploadError> =>
+  Stream.repeatEffectOption(
+    Effect.async<Uint8Array, Option.Option<UploadError>>((resume) => {
+      const look = () => {
+        const block: Uint8Array | null = readable.read()
+        if (block !== null) resume(Effect.succeed(block))
+        else if (readable.readableEnded) resume(Effect.fail(Option.none()))
+        else if (readable.destroyed) resume(Effect.fail(Option.some(onError(readable.errored))))
+        else return
+        leave()
+      }
+      const events = ["readable", "end", "error", "close"] as const
+      const leave = () => {
+        for (const event of events) readable.off(event, look)
+      }
+      for (const event of events) readable.on(event, look)
+      look()
+      return Effect.sync(leave)
+    })
+  )
+
+const feed = (request: Request, body: Body, size: number, send: Send): Effect.Effect<Answer, UploadError> =>
+  Effect.suspend(() => {
+    let wanted: (() => void) | undefined = undefined
+    let isWanted = false
+    let fed = 0
+    const readable = new Readable({
+      highWaterMark: 1,
+      read: () => {
+        isWanted = true
+        wanted?.()
+      }
+    })
+    // Who ends a request that has no connection yet would be heard by nobody.
+    readable.on("error", () => {})
+    const push = (block: Uint8Array): Effect.Effect<void, UploadError> => {
+      fed += block.length
+      // Nothing of what is too much may go: the server would take it for the next request.
+      return fed > size ? Effect.fail(wrongSize(size)) : Effect.async((resume) => {
+        isWanted = false
+        wanted = () => resume(Effect.void)
+        readable.push(block)
+        if (isWanted) wanted()
+      })
+    }
+    const end = Effect.suspend(() => {
+      if (fed !== size) return Effect.fail(wrongSize(size))
+      readable.push(null)
+      return Effect.never
+    })
+    // A block is in the socket's hands before the next but one is asked for, and written before the one after that.
+    const pump = Effect.zipRight(Stream.runForEach(body.stream({ blockSize, lent: true }), push), end)
+    // Nobody else knows the length.
+    const sized = { ...request, headers: { ...request.headers, "content-length": String(size) } }
+    // Where the body fails first, the request is ended, and with it the connection.
+    return Effect.raceFirst(send(sized, readable), pump)
+  })
+
+const wrongSize = (size: number) =>
+  new SourceChanged({ reason: "EndedEarly", detail: `The body has not the ${size} bytes that it should have.` })

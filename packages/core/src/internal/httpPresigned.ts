@@ -1,0 +1,56 @@
+/**
+ * Addresses that were signed beforehand, one for each key.
+ */
+import * as Effect from "effect/Effect"
+import { Rejected } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+
+/** An address, and the headers that its signature covers. */
+export interface Signed {
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+export interface PresignedRequest {
+  readonly url: string
+  /** Names are in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** One that asks for them, or the list of them. */
+export type Urls =
+  | ((key: string) => Effect.Effect<string | Signed, UploadError>)
+  | ReadonlyMap<string, string | Signed>
+  | Readonly<Record<string, string | Signed>>
+
+/** The address of a key. */
+export const find = (urls: Urls, key: string): Effect.Effect<PresignedRequest, UploadError> =>
+  Effect.map(typeof urls === "function" ? urls(key) : listed(urls, key), (found) => {
+    const { headers = {}, url } = typeof found === "string" ? { url: found } : found
+    return {
+      url,
+      headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const listed = (
+  urls: Exclude<Urls, (...args: never) => unknown>,
+  key: string
+): Effect.Effect<string | Signed, UploadError> => {
+  const found = urls instanceof Map ? urls.get(key) : ownOf(urls, key)
+  return found === undefined
+    ? Effect.fail(
+      new Rejected({
+        reason: "InvalidKey",
+        detail: `There is no presigned address for the key ${JSON.stringify(key)}.`
+      })
+    )
+    : Effect.succeed(found)
+}
+
+const ownOf = (urls: object, key: string): string | Signed | undefined =>
+  Object.hasOwn(urls, key) ? (urls as Readonly<Record<string, string | Signed>>)[key] : undefined

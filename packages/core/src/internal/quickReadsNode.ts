@@ -1,0 +1,76 @@
+/**
+ * Whether small files of a device are read at once, while everything else waits: five calls through the thread pool cost
+ * several times what the file itself does, and a file in the page cache is there within microseconds.
+ *
+ * Only where the device is known to be of this machine, so that no dead server can block the process, and as long as it
+ * is quick: after a slow read the next ones are done in the thread pool, longer each time.
+ */
+import * as fs from "node:fs"
+
+/** Larger files are not read at once, in bytes. */
+const largest = 1024 * 1024
+
+/** What takes longer was not in the page cache, or on a fast disk: in nanoseconds. */
+const slow = 1_000_000n
+
+/** How many reads are left to the thread pool after a slow one: at first, and at most. */
+const patience = { least: 16, most: 4096 }
+
+/** File systems of this machine, by the numbers that Linux gives them (statfs(2)). */
+const local: ReadonlySet<number> = new Set([
+  0x0102_1994, // tmpfs
+  0x794c_7630, // overlay
+  0x8584_58f6, // ramfs
+  0x9123_683e, // btrfs
+  0x2fc1_2fc1, // zfs
+  0x5846_5342, // xfs
+  0xef53, // ext2, ext3, ext4
+  0xf2f5_2010 // f2fs
+])
+
+/** What is known of one device. */
+export class QuickReads {
+  private kind: "unasked" | "asked" | "local" | "other" = process.platform === "linux" ? "unasked" : "other"
+  private toSkip = 0
+  private skips = patience.least
+
+  /** Whether the next file of so many bytes is to be read at once. */
+  areFine(filePath: string, size: number): boolean {
+    if (this.kind !== "local") {
+      if (this.kind === "unasked") this.ask(filePath)
+      return false
+    }
+    if (size > largest) return false
+    if (this.toSkip === 0) return true
+    this.toSkip -= 1
+    return false
+  }
+
+  /** A file was read at once, and that took so many nanoseconds. */
+  took(nanos: bigint): void {
+    if (nanos < slow) {
+      this.skips = Math.max(patience.least, this.skips - 1)
+      return
+    }
+    this.toSkip = this.skips
+    this.skips = Math.min(patience.most, this.skips * 2)
+  }
+
+  private ask(filePath: string): void {
+    this.kind = "asked"
+    fs.statfs(filePath, (error, found) => {
+      this.kind = error === null && local.has(found.type) ? "local" : "other"
+    })
+  }
+}
+
+const devices = new Map<bigint, QuickReads>()
+
+/** What is known of a device, by its number. */
+export const of = (device: bigint): QuickReads => {
+  const known = devices.get(device)
+  if (known !== undefined) return known
+  const made = new QuickReads()
+  devices.set(device, made)
+  return made
+}

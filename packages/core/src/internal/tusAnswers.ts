@@ -1,0 +1,51 @@
+/**
+ * What answers of tus servers mean for an upload.
+ */
+import type { Answer } from "../Transport.js"
+import { IntegrityMismatch, Rejected, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as HttpAnswers from "./httpAnswers.js"
+import * as Offer from "./tusOffer.js"
+
+export const isSuccess = HttpAnswers.isSuccess
+
+/** Whether there is no such upload, or none any more. */
+export const isGone = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
+
+/** The failure that an answer stands for which is no success: one of an upload, or one where uploads are created. */
+export const refused = (
+  name: string,
+  answer: Answer,
+  options: { readonly isOfUpload: boolean; readonly mask: (text: string) => string; readonly now: number }
+): UploadError => {
+  const { isOfUpload, mask, now } = options
+  const error = HttpAnswers.refused(name, answer, mask, now)
+  const { detail } = error
+  switch (answer.status) {
+    case 409:
+      return isOfUpload
+        ? new Transient({ reason: "Unavailable", detail: `${detail} (the upload is at another offset)` })
+        : error
+    case 412: {
+      const versions = Offer.versionsOf(answer)
+      return versions.length === 0 || versions.includes(Offer.version)
+        ? new Rejected({ reason: "Unsupported", detail })
+        : otherVersion(name, versions)
+    }
+    case 423:
+      return new Transient({ reason: "Unavailable", detail: `${detail} (the upload is locked)` })
+    case 460:
+      return new IntegrityMismatch({ reason: "Checksum", detail: `${detail} (not what the checksum says)` })
+    default:
+      return error
+  }
+}
+
+export const otherVersion = (name: string, versions: ReadonlyArray<string>) =>
+  new Rejected({
+    reason: "Unsupported",
+    detail: `${name} speaks tus ${plain(versions.join(", "))}, and not ${Offer.version}.`
+  })
+
+/** Text of a server, short and on one line. */
+const plain = (text: string): string => text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 100)

@@ -1,0 +1,166 @@
+/**
+ * Large files at a tus server that concatenates: every part is an upload of its own, and at the end one more is made of
+ * them. A session is not known to the server before that. Its id holds the metadata, and the etags of its parts are
+ * their paths.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type {
+  CompleteRequest,
+  CreateRequest,
+  Multipart,
+  PartRequest,
+  Session,
+  Stored,
+  StoredPart
+} from "../Destination.js"
+import type { PartLimits } from "../PartPlan.js"
+import { Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as Answers from "./tusAnswers.js"
+import * as Metadata from "./tusMetadata.js"
+import { isPath } from "./tusServer.js"
+import type { Server } from "./tusServer.js"
+import * as Uploads from "./tusUploads.js"
+
+/** The paths of all parts go in one header, and few servers take more than 8 KiB of them. */
+const maxCount = 100
+
+export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
+  minSize: 1,
+  maxSize: 64 * 1024 ** 3,
+  multiple: 1,
+  maxCount,
+  maxObjectSize: Math.min(maxSize ?? Infinity, maxCount * 64 * 1024 ** 3),
+  inOrder: false
+})
+
+/** What this process knows of a session. */
+interface Known {
+  /** The paths of parts, by their number. */
+  readonly parts: Map<number, string>
+  /** The path of what has been made of them. */
+  whole: string | undefined
+}
+
+export const multipart = (server: Server): Multipart => {
+  const { name } = server
+  const sessions = new Map<string, Known>()
+
+  const knownOf = ({ parts = [], uploadId }: Session): Known => {
+    const known = sessions.get(uploadId) ?? { parts: new Map(), whole: undefined }
+    sessions.set(uploadId, known)
+    for (const { etag, number } of parts) {
+      if (etag !== undefined && !known.parts.has(number)) known.parts.set(number, etag)
+    }
+    return known
+  }
+
+  const create = (request: CreateRequest): Effect.Effect<string> =>
+    Effect.succeed(`${prefix}${request.token} ${Metadata.encode(server.keyName, request)}`)
+
+  const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> =>
+    Effect.gen(function*() {
+      const { body, key, number } = request
+      const { parts } = knownOf(request)
+      const path = yield* Uploads.send(server, key, body, { "upload-concat": "partial" }, false)
+      const former = parts.get(number)
+      parts.set(number, path)
+      if (former !== undefined) yield* Uploads.discard(server, former)
+      return { number, size: body.size ?? 0, etag: path }
+    })
+
+  /** The parts of which the server has all bytes. */
+  const wholeOf = (key: string, parts: ReadonlyArray<StoredPart>) =>
+    Effect.map(
+      Effect.forEach(parts, (part) =>
+        part.etag === undefined || !isPath(part.etag)
+          ? Effect.succeedNone
+          : Effect.map(Uploads.head(server, part.etag, key), ({ length, offset }) =>
+            offset === part.size && (length === undefined || length === part.size)
+              ? Option.some(part)
+              : Option.none()).pipe(Effect.catchTag("SessionGone", () => Effect.succeedNone)), {
+        concurrency: Uploads.concurrency
+      }),
+      (found) => found.flatMap(Option.toArray)
+    )
+
+  const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart> | undefined, UploadError> => {
+    const { key, parts, uploadId } = session
+    if (metadataOf(uploadId) === undefined) return Uploads.giveUp(server, session)
+    knownOf(session)
+    return parts === undefined ? Effect.succeed(undefined) : wholeOf(key, parts)
+  }
+
+  /** Makes an upload of the parts, and gives its path. */
+  const concatenate = ({ key, parts, uploadId }: CompleteRequest): Effect.Effect<string, UploadError> =>
+    Effect.gen(function*() {
+      const metadata = metadataOf(uploadId)
+      const paths = parts.flatMap(({ etag }) => etag !== undefined && isPath(etag) ? [etag] : [])
+      if (metadata === undefined || paths.length < parts.length) return yield* Effect.fail(Uploads.gone(server, key))
+      const answer = yield* server.ask({
+        method: "POST",
+        headers: { "upload-concat": `final;${paths.join(" ")}`, "upload-metadata": metadata },
+        body: new Uint8Array(0)
+      })
+      if (Answers.isSuccess(answer)) return yield* server.pathOf(answer.headers["location"])
+      // There are many ways to say that a part is missing.
+      if (mayMiss(answer.status) && (yield* wholeOf(key, parts)).length < parts.length) {
+        return yield* Effect.fail(Uploads.gone(server, key))
+      }
+      return yield* server.refused(answer)
+    })
+
+  const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
+    Effect.gen(function*() {
+      const { key, size, uploadId } = request
+      const known = knownOf(request)
+      const path = known.whole ?? (yield* concatenate(request))
+      known.whole = path
+      // Some servers put away what has come whole.
+      const state = yield* Effect.catchTag(
+        Uploads.head(server, path, key),
+        "SessionGone",
+        () => Effect.succeed({ length: undefined, offset: undefined, away: true })
+      )
+      const { length, offset } = state
+      if ((length ?? size) !== size || (offset ?? size) !== size) {
+        yield* Uploads.discard(server, path)
+        known.whole = undefined
+        return yield* Effect.fail(Uploads.wrongSize(server, key, size, offset ?? length))
+      }
+      if (offset === undefined && !("away" in state)) return yield* Effect.fail(unfinished(name, key))
+      sessions.delete(uploadId)
+      // The whole is there, and of the right size: its parts are not needed any more.
+      if (offset === size) yield* Effect.ignore(Uploads.inTime(Uploads.abort(server, request)))
+      yield* server.stored(key, path, size)
+      return { size }
+    })
+
+  return {
+    limits: limits(server),
+    ownIds: false,
+    create,
+    uploadPart,
+    listParts,
+    complete,
+    abort: (session) =>
+      Effect.suspend(() => {
+        const { parts, whole } = knownOf(session)
+        const others = whole === undefined ? parts.values() : [...parts.values(), whole]
+        return Effect.tap(Uploads.abort(server, session, others), () => sessions.delete(session.uploadId))
+      })
+  }
+}
+
+const prefix = "parts:"
+
+/** The metadata that a session's id holds; `undefined` where it is none of ours. */
+const metadataOf = (uploadId: string): string | undefined =>
+  uploadId.startsWith(prefix) ? /^\S* ([\x21-\x7e ]*)$/.exec(uploadId)?.[1] : undefined
+
+/** Whether an answer may mean that a part is not there, or not all of it. */
+const mayMiss = (status: number): boolean => status === 400 || (status >= 403 && status < 412) || status === 422
+
+const unfinished = (name: string, key: string) =>
+  new Transient({ reason: "Unavailable", detail: `${name} has not put ${key} together yet.` })

@@ -1,0 +1,142 @@
+/**
+ * Large files at a tus server: one upload, its parts one after the other. Its path is the upload's id.
+ */
+import * as Effect from "effect/Effect"
+import type {
+  CompleteRequest,
+  CreateRequest,
+  Multipart,
+  PartRequest,
+  Session,
+  Stored,
+  StoredPart
+} from "../Destination.js"
+import type { PartLimits } from "../PartPlan.js"
+import { Rejected } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as Metadata from "./tusMetadata.js"
+import { isPath } from "./tusServer.js"
+import type { Server } from "./tusServer.js"
+import * as Uploads from "./tusUploads.js"
+
+export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
+  minSize: 1,
+  maxSize: 2 ** 52,
+  multiple: 1,
+  maxCount: 1_000_000,
+  maxObjectSize: maxSize ?? Number.MAX_SAFE_INTEGER,
+  inOrder: true
+})
+
+/** What this process knows of an upload. */
+interface Known {
+  /** How many bytes there are to be; `undefined` where nobody has said so. */
+  readonly length: number | undefined
+  /** Whether the server is told that at the end only. */
+  readonly deferred: boolean
+  /** The end of what was ever sent: more than that cannot have come from here. */
+  sent: number
+  /** What the server has confirmed: less than that it must not have. */
+  stored: number
+}
+
+export const multipart = (server: Server): Multipart => {
+  const { name } = server
+  const known = new Map<string, Known>()
+
+  const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
+    Effect.gen(function*() {
+      const { size } = request
+      if (size === undefined && !server.offer.extensions.includes("creation-defer-length")) {
+        return yield* Effect.fail(Uploads.sizeless(name))
+      }
+      const path = yield* Uploads.create(server, {
+        ...(size === undefined ? { "upload-defer-length": "1" } : { "upload-length": String(size) }),
+        "upload-metadata": Metadata.encode(server.keyName, request)
+      })
+      known.set(path, { length: size, deferred: size === undefined, sent: 0, stored: 0 })
+      return path
+    })
+
+  const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> =>
+    Effect.gen(function*() {
+      const { body, key, number, offset, total, uploadId } = request
+      const { size } = body
+      if (size === undefined) return yield* Effect.fail(Uploads.sizeless(name))
+      const path = yield* pathOf(request)
+      const upload = known.get(path)
+      if (upload?.length !== undefined && total !== undefined && upload.length !== total) {
+        return yield* Effect.fail(Uploads.gone(server, key))
+      }
+      const { checksum, sent } = yield* Uploads.summed(server, body)
+      const end = offset + size
+      if (upload !== undefined) upload.sent = Math.max(upload.sent, end)
+      if (size === 0) yield* sent.bytes
+      else yield* Uploads.patch(server, { path: uploadId, key, offset, size, body: sent, headers: checksum })
+      if (upload !== undefined) upload.stored = end
+      return { number, size, checksum: sent.checksum }
+    })
+
+  /** How far the upload is. Fails with `SessionGone` where that is not what came of sending it. */
+  const look = ({ key, uploadId: path }: Session) =>
+    Effect.gen(function*() {
+      const { length, offset } = yield* Uploads.head(server, path, key)
+      if (offset === undefined) return yield* Effect.fail(silent(name, key))
+      const upload = known.get(path) ?? { length, deferred: false, sent: offset, stored: 0 }
+      known.set(path, upload)
+      return offset > upload.sent || offset < upload.stored || offset > (length ?? Infinity) ||
+          (length !== undefined && upload.length !== undefined && length !== upload.length)
+        ? yield* Effect.fail(Uploads.gone(server, key))
+        : { length, offset }
+    })
+
+  // The server does not know of parts. One of number 0 stands for all bytes that it has from the first on: whoever uploads
+  // in order needs no more than the sum of the sizes.
+  const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
+    Effect.gen(function*() {
+      if (!isPath(session.uploadId)) return yield* Uploads.giveUp(server, session)
+      const { offset } = yield* look(session)
+      return offset === 0 ? [] : [{ number: 0, size: offset }]
+    })
+
+  const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
+    Effect.gen(function*() {
+      const { key, size } = request
+      const path = yield* pathOf(request)
+      const stored = known.get(path)?.stored
+      const { length, offset } = yield* look(request).pipe(
+        // Some servers put away what has come whole.
+        Effect.catchTag("SessionGone", (error) =>
+          stored === size && known.get(path)?.length === size
+            ? Effect.succeed({ length: size, offset: size })
+            : Effect.fail(error))
+      )
+      if (offset !== size || (length !== undefined && length !== size)) {
+        return yield* Effect.fail(Uploads.wrongSize(server, key, size, offset))
+      }
+      if (length === undefined && known.get(path)?.deferred === true) {
+        const headers = { "upload-length": String(size) }
+        yield* Uploads.patch(server, { path, key, offset, size: 0, body: new Uint8Array(0), headers })
+      }
+      known.delete(path)
+      yield* server.stored(key, path, size)
+      return { size }
+    })
+
+  /** The path of an upload that was begun here, or by an earlier process that went about it the same way. */
+  const pathOf = ({ key, uploadId }: Session): Effect.Effect<string, UploadError> =>
+    isPath(uploadId) ? Effect.succeed(uploadId) : Effect.fail(Uploads.gone(server, key))
+
+  return {
+    limits: limits(server),
+    ownIds: false,
+    create,
+    uploadPart,
+    listParts,
+    complete,
+    abort: (session) => Effect.tap(Uploads.abort(server, session), () => known.delete(session.uploadId))
+  }
+}
+
+const silent = (name: string, key: string) =>
+  new Rejected({ reason: "Unexpected", detail: `${name} does not say how much of ${key} it has.` })

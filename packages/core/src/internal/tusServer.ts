@@ -1,0 +1,188 @@
+/**
+ * A tus server to send requests to: where it is, what it can do, and which addresses are its own.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import { renderUrl } from "../Transport.js"
+import type { Answer, Request, Transport } from "../Transport.js"
+import { Rejected, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as HttpAnswers from "./httpAnswers.js"
+import * as Answers from "./tusAnswers.js"
+import * as Offer from "./tusOffer.js"
+
+export interface Options {
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly credentials?: Redacted.Redacted<string> | undefined
+  readonly keyName: string
+  readonly offer?: Offer.Offer | undefined
+  readonly onStored?:
+    | ((uploaded: { readonly key: string; readonly url: string; readonly size: number }) => Effect.Effect<void>)
+    | undefined
+}
+
+/** A request to an upload, or to where uploads are created. */
+export interface Asked {
+  readonly method: Request["method"]
+  /** The upload's path, with its query. Defaults to where uploads are created. */
+  readonly path?: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly body?: Request["body"]
+}
+
+export interface Server {
+  /** What it is called in messages. */
+  readonly name: string
+  readonly keyName: string
+  readonly offer: Offer.Offer
+  /** Whether it takes bytes with the creation of an upload: it is believed until it turns out not to. */
+  takesBytesAtOnce: boolean
+  /** Uploads of attempts that failed, and that could not be removed then. */
+  readonly left: Set<string>
+  /** Gives whatever the server answers. */
+  readonly ask: (asked: Asked) => Effect.Effect<Answer, UploadError>
+  /** Fails as an answer means that is no success. Those who name an upload's path keep it out of the message. */
+  readonly refused: (answer: Answer, path?: string) => Effect.Effect<never, UploadError>
+  /** The path of an upload, with its query, from what `Location` says. */
+  readonly pathOf: (location: string | undefined) => Either.Either<string, UploadError>
+  /** Tells that an upload is there, whole. */
+  readonly stored: (key: string, path: string, size: number) => Effect.Effect<void>
+}
+
+export const make = (transport: Transport["Type"], options: Options): Effect.Effect<Server> =>
+  Effect.gen(function*() {
+    const name = renderUrl(options.url)
+    const endpoint = Option.getOrUndefined(parse(options.url))
+    const { origin = "", username = "" } = endpoint ?? {}
+    const problem = endpoint === undefined
+      ? HttpAnswers.invalidAddress(name)
+      : username !== "" || endpoint.password !== ""
+      ? withPassword(name)
+      : undefined
+    const headers: Record<string, string> = {}
+    for (const [header, value] of Object.entries(options.headers ?? {})) headers[header.toLowerCase()] = value
+    if (options.credentials !== undefined) headers["authorization"] = Redacted.value(options.credentials)
+    const secrets = HttpAnswers.secretsOf(options.url, headers)
+    const send = (asked: Asked, more: Readonly<Record<string, string>>): Effect.Effect<Answer, UploadError> =>
+      problem !== undefined ? Effect.fail(problem) : Effect.mapError(
+        transport.send({
+          method: asked.method,
+          url: asked.path === undefined ? `${endpoint?.href.replace(/#.*$/s, "")}` : `${origin}${asked.path}`,
+          headers: { ...headers, ...asked.headers, ...more },
+          body: asked.body
+        }),
+        (error) => asked.path === undefined ? error : unnamed(error, renderUrl(origin + asked.path), name)
+      )
+    const { offer, version } = options.offer === undefined
+      ? yield* offered(send({ method: "OPTIONS" }, {}))
+      : { offer: options.offer, version: undefined }
+    const otherVersion = version === undefined ? undefined : Answers.otherVersion(name, version)
+
+    const pathOf = (location: string | undefined): Either.Either<string, UploadError> => {
+      const url = Option.flatMap(Option.fromNullable(location), (text) => parse(text, endpoint?.href))
+      return Option.match(url, {
+        onNone: () => Either.left(nowhere(name)),
+        onSome: (found) =>
+          found.origin === origin && found.username === "" && found.password === ""
+            ? Either.right(found.pathname + found.search)
+            : Either.left(elsewhere(name, found.origin))
+      })
+    }
+
+    return {
+      name,
+      keyName: options.keyName,
+      offer,
+      takesBytesAtOnce: offer.extensions.includes("creation-with-upload"),
+      left: new Set(),
+      ask: (asked) =>
+        otherVersion === undefined ? send(asked, { "tus-resumable": Offer.version }) : Effect.fail(otherVersion),
+      refused: (answer, path) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const mask = HttpAnswers.masking(...secrets, ...(path === undefined ? [] : [path, ...path.split(/[/?]/)]))
+          return Effect.fail(Answers.refused(name, answer, { isOfUpload: path !== undefined, mask, now }))
+        }),
+      pathOf,
+      stored: (key, path, size) => options.onStored?.({ key, url: origin + path, size }) ?? Effect.void
+    }
+  })
+
+/** Whether a path that was written down earlier is one that a request can be sent to. */
+export const isPath = (text: string): boolean =>
+  text.startsWith("/") && Option.exists(parse(`http://a${text}`), (url) => url.pathname + url.search === text)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** How long the server may take to say what it can do, in all attempts. */
+const offerTime = "10 seconds"
+
+interface Offered {
+  readonly offer: Offer.Offer
+  /** The versions that it speaks, where this one is not among them. */
+  readonly version: ReadonlyArray<string> | undefined
+}
+
+/** What the server says that it can do. One that does not say so is tried all the same. */
+const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered> =>
+  Effect.flatMap(
+    ask,
+    (answer) => answer.status === 429 || answer.status >= 500 ? Effect.fail("unwell" as const) : Effect.succeed(answer)
+  ).pipe(
+    Effect.retry({
+      schedule: Schedule.exponential("200 millis"),
+      times: 2,
+      while: (error) => error === "unwell" || error._tag === "Transient" || error._tag === "Throttled"
+    }),
+    Effect.timeout(offerTime),
+    Effect.match({
+      onFailure: () => ({ offer: Offer.unknown, version: undefined }),
+      onSuccess: (answer) => {
+        const versions = Offer.versionsOf(answer)
+        return !Answers.isSuccess(answer) || versions.length === 0
+          ? { offer: Offer.unknown, version: undefined }
+          : versions.includes(Offer.version)
+          ? { offer: Offer.read(answer), version: undefined }
+          : { offer: Offer.unknown, version: versions }
+      }
+    })
+  )
+
+/** A failure of the transport, with the server's name in place of an upload's address. */
+const unnamed = (error: UploadError, address: string, name: string): UploadError => {
+  const { cause } = error
+  const detail = error.detail.replaceAll(address, name)
+  return error._tag === "Transient"
+    ? new Transient({ reason: error.reason, detail, cause })
+    : error._tag === "Rejected"
+    ? new Rejected({ reason: error.reason, detail, cause })
+    : error
+}
+
+const parse = (text: string, base?: string): Option.Option<URL> =>
+  Option.filter(
+    Option.liftThrowable(() => new URL(text, base))(),
+    ({ protocol }) => protocol === "http:" || protocol === "https:"
+  )
+
+const withPassword = (name: string) =>
+  new Rejected({
+    reason: "Unsupported",
+    detail: `The address of ${name} has a user or a password in it: they belong in the credentials.`
+  })
+
+const nowhere = (name: string) =>
+  new Rejected({ reason: "Unexpected", detail: `${name} does not say where the upload is.` })
+
+const elsewhere = (name: string, origin: string) =>
+  new Rejected({
+    reason: "Redirected",
+    detail: `${name} says that the upload is at ${renderUrl(origin)}: only its own origin is trusted. A server behind` +
+      " a proxy may have to be told its own address."
+  })

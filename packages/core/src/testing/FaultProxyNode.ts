@@ -1,0 +1,321 @@
+/**
+ * A TCP proxy in front of a real server, which makes the line bad in chosen ways: toxics. For tests, on Node.
+ *
+ * A toxic strikes the bytes of one direction: `up`, from the client to the server, or `down`. Whether it strikes a
+ * connection is drawn once for the two, so that with a seed the n-th connection has the same fate in every run. Toxics
+ * can be changed while connections are open. Each counts the connections that it has struck: a test asks
+ * {@link FaultProxy} for `missed`, lest it passes because nothing went wrong.
+ *
+ * All waits are on `Clock`. The proxy listens on 127.0.0.1 only; its sockets are closed with the scope.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as net from "node:net"
+import * as ByteSize from "../ByteSize.js"
+import * as FaultConnection from "../internal/faultConnectionNode.js"
+
+/**
+ * What all toxics have in common.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Target {
+  /** What it is counted by. Defaults to what it is: `latency`, `reset` and so on. */
+  readonly name?: string | undefined
+  /** The bytes that it strikes: those to the server or those from it. Defaults to `up`. */
+  readonly direction?: "up" | "down" | undefined
+  /** The part of connections that it strikes, from 0 to 1. Defaults to 1. */
+  readonly probability?: number | undefined
+}
+
+/**
+ * One way in which the line is bad.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Toxic = FaultConnection.Toxic
+
+/**
+ * Every block of bytes comes late. Blocks overtake none before them, and are not slower than that: the line is long, not
+ * narrow. `delay` defaults to 0, `jitter` is a random part that is added, up to so much, and defaults to 0.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const latency = (
+  options: Target & {
+    readonly delay?: Duration.DurationInput | undefined
+    readonly jitter?: Duration.DurationInput | undefined
+  }
+): Toxic =>
+  make("latency", options, {
+    _tag: "Latency",
+    delayMillis: Duration.toMillis(options.delay ?? 0),
+    jitterMillis: Duration.toMillis(options.jitter ?? 0)
+  })
+
+/**
+ * No more than so many bytes a second on each connection.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const bandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.ByteSizeInput }): Toxic =>
+  make("bandwidth", options, {
+    _tag: "Bandwidth",
+    bytesPerSecond: Math.max(1, ByteSize.decode(options.bytesPerSecond))
+  })
+
+/**
+ * That a side has ended is told late.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const slowClose = (options: Target & { readonly delay: Duration.DurationInput }): Toxic =>
+  make("slowClose", options, { _tag: "SlowClose", delayMillis: Duration.toMillis(options.delay) })
+
+/**
+ * After so many bytes (defaults to 0) all others are taken, and never passed on.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const timeout = (options: Target & { readonly after?: ByteSize.ByteSizeInput | undefined } = {}): Toxic =>
+  make("timeout", options, { _tag: "Timeout", afterBytes: ByteSize.decode(options.after ?? 0) })
+
+/**
+ * After so many bytes (defaults to 0) both sides get a TCP reset.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const reset = (options: Target & { readonly after?: ByteSize.ByteSizeInput | undefined } = {}): Toxic =>
+  make("reset", options, { _tag: "Reset", afterBytes: ByteSize.decode(options.after ?? 0) })
+
+/**
+ * Bytes come in segments of at most so many bytes, each after a delay that defaults to 0.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const slice = (
+  options: Target & { readonly bytes: ByteSize.ByteSizeInput; readonly delay?: Duration.DurationInput | undefined }
+): Toxic =>
+  make("slice", options, {
+    _tag: "Slice",
+    bytes: Math.max(1, ByteSize.decode(options.bytes)),
+    delayMillis: Duration.toMillis(options.delay ?? 0)
+  })
+
+/**
+ * After so many bytes both sides are told, in good order, that the other has ended.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const limit = (options: Target & { readonly bytes: ByteSize.ByteSizeInput }): Toxic =>
+  make("limit", options, { _tag: "Limit", bytes: ByteSize.decode(options.bytes) })
+
+/**
+ * Connections are reset as soon as they are made, and those that are open at once. The server hears nothing of it.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const down = (options: Omit<Target, "direction"> = {}): Toxic => make("down", options, { _tag: "Down" })
+
+/**
+ * Whether a toxic strikes the n-th connection, from 1, of a proxy with this seed.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const strikes = (
+  toxic: Toxic,
+  options: { readonly seed: number | string; readonly connection: number }
+): Effect.Effect<boolean> => Effect.map(diceOf(toxic, options).next, (drawn) => drawn < toxic.probability)
+
+/**
+ * A proxy that is running.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class FaultProxy extends Context.Tag("@sluice/core/testing/FaultProxyNode/FaultProxy")<FaultProxy, {
+  /** Where it listens, on 127.0.0.1. */
+  readonly port: number
+  /** What decides which connections are struck. */
+  readonly seed: number | string
+  /** Puts these toxics in place of those before, also for the connections that are open. */
+  readonly set: (...toxics: ReadonlyArray<Toxic>) => Effect.Effect<void>
+  /** On how many connections the toxic of this name has struck, ever. */
+  readonly struck: (name: string) => Effect.Effect<number>
+  /** The names of those toxics that were ever in place and have struck no connection. */
+  readonly missed: Effect.Effect<ReadonlyArray<string>>
+  /** How many connections were ever made. */
+  readonly accepted: Effect.Effect<number>
+  /** How many are open. */
+  readonly open: Effect.Effect<number>
+  /** How many bytes were passed on, by direction. */
+  readonly passed: Effect.Effect<{ readonly up: number; readonly down: number }>
+}>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The port of the server on 127.0.0.1. */
+  readonly port: number
+  /** The toxics at the start. Defaults to none. */
+  readonly toxics?: ReadonlyArray<Toxic> | undefined
+  /** Decides which connections are struck, and by how much. Defaults to a number that `Random` gives. */
+  readonly seed?: number | string | undefined
+}
+
+/**
+ * A proxy as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<FaultProxy> => Layer.scoped(FaultProxy, serve(options))
+
+/**
+ * Serves until the scope ends; then all of its sockets are closed.
+ *
+ * @example
+ * ```ts
+ * import * as FaultProxy from "@sluice/core/testing/FaultProxyNode"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const proxy = yield* FaultProxy.serve({ port: 9000, seed: 1 })
+ *   yield* proxy.set(FaultProxy.reset({ after: "1 MiB", probability: 0.5 }))
+ *   // … upload to http://127.0.0.1:${proxy.port}
+ *   return yield* proxy.missed
+ * }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const seed = options.seed ?? (yield* Random.nextInt)
+    const clock = yield* Effect.clock
+    const counts = new Map<string, number>()
+    const passed = { up: 0, down: 0 }
+    const connections = new Set<FaultConnection.Connection>()
+    let accepted = 0
+    let toxics: ReadonlyArray<Toxic> = []
+
+    const put = (next: ReadonlyArray<Toxic>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        toxics = next
+        for (const { name } of next) counts.set(name, counts.get(name) ?? 0)
+        return Effect.forEach([...connections], (connection) => connection.toxicsChanged, { discard: true })
+      })
+    yield* put(options.toxics ?? [])
+
+    const waiting = yield* Queue.unbounded<net.Socket>()
+    const server = yield* listening(waiting)
+    const address = server.address()
+    const port = address !== null && typeof address === "object" ? address.port : 0
+
+    const meet = (client: net.Socket): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        accepted += 1
+        const number = accepted
+        const connection = new FaultConnection.Connection({
+          client,
+          port: options.port,
+          clock,
+          passed,
+          toxics: () => toxics,
+          activate: (toxic) => activate(toxic, { seed, connection: number }, counts)
+        })
+        connections.add(connection)
+        return Effect.ensuring(connection.run, Effect.sync(() => connections.delete(connection)))
+      })
+    yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(waiting), (client) => Effect.fork(meet(client)))))
+
+    return FaultProxy.of({
+      port,
+      seed,
+      set: (...next) => put(next),
+      struck: (name) => Effect.sync(() => counts.get(name) ?? 0),
+      missed: Effect.sync(() => [...counts].flatMap(([name, count]) => count === 0 ? [name] : [])),
+      accepted: Effect.sync(() => accepted),
+      open: Effect.sync(() => connections.size),
+      passed: Effect.sync(() => ({ ...passed }))
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const make = (
+  name: string,
+  { direction = "up", probability = 1, name: given }: Target,
+  kind: Toxic["kind"]
+): Toxic => ({
+  name: given ?? name,
+  direction,
+  probability,
+  kind
+})
+
+/** The dice for one connection, which fall the same whatever else happens. */
+const diceOf = (
+  { name }: Toxic,
+  { connection, seed }: { readonly seed: number | string; readonly connection: number }
+): Random.Random => Random.make(`${seed}:${connection}:${name}`)
+
+const activate = (
+  toxic: Toxic,
+  options: { readonly seed: number | string; readonly connection: number },
+  counts: Map<string, number>
+): Effect.Effect<FaultConnection.ActiveToxic> => {
+  let struck = false
+  return Effect.map(strikes(toxic, options), (applies) => ({
+    toxic,
+    random: diceOf({ ...toxic, name: `${toxic.name}:jitter` }, options),
+    applies,
+    strike: () => {
+      if (!struck) counts.set(toxic.name, (counts.get(toxic.name) ?? 0) + 1)
+      struck = true
+    }
+  }))
+}
+
+/** A server whose connections end with the scope. Either side of them may end before the other. */
+const listening = (waiting: Queue.Enqueue<net.Socket>): Effect.Effect<net.Server, never, Scope.Scope> => {
+  const sockets = new Set<net.Socket>()
+  const listen = Effect.async<net.Server>((resume) => {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      sockets.add(socket)
+      socket.on("error", () => {})
+      socket.once("close", () => sockets.delete(socket))
+      waiting.unsafeOffer(socket)
+    })
+    server.once("error", (error) => resume(Effect.die(error)))
+    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+  })
+  return Effect.acquireRelease(listen, (server) =>
+    Effect.async<void>((resume) => {
+      server.close(() => resume(Effect.void))
+      for (const socket of sockets) socket.destroy()
+    }))
+}

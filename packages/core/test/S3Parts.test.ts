@@ -1,0 +1,260 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Checksum, UploadFile } from "@sluice/core"
+import type { Uploader } from "@sluice/core"
+import { Effect } from "effect"
+import { error, failure, text, upload, using } from "./S3Answers.js"
+import type { Respond } from "./S3Answers.js"
+
+const mib = 1024 ** 2
+
+const session = { key: "big", uploadId: "u" }
+
+const done = "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>"
+
+const partsList = (numbers: ReadonlyArray<number>, rest = "", etag = "\"e\"") =>
+  `<ListPartsResult>${
+    numbers.map((number) => `<Part><PartNumber>${number}</PartNumber><Size>5</Size><ETag>${etag}</ETag></Part>`).join(
+      ""
+    )
+  }${rest}</ListPartsResult>`
+
+/** Answers create and parts; the rest is told. */
+const serving = (respond: Respond): Respond => (request, index) => {
+  if (request.method === "POST" && request.url.endsWith("?uploads=")) {
+    return "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+  }
+  return request.method === "PUT" ? { headers: { etag: "\"e\"" } } : respond(request, index)
+}
+
+/** Three parts of 5 MiB: "A", "B" and "C". */
+const letters = UploadFile.fromBytes(
+  "big",
+  Uint8Array.from({ length: 15 * mib }, (_, i) => 65 + Math.floor(i / (5 * mib)))
+)
+
+const settings = (checksum: Checksum.Algorithm | "none"): Uploader.Options => ({
+  partSize: 5 * mib,
+  multipartThreshold: 5 * mib,
+  partConcurrency: 1,
+  checksum
+})
+
+describe("the parts of an object", () => {
+  // The values of ceph/s3-tests.
+  const vectors = [
+    ["crc32", ["JRTCyQ==", "QoZTGg==", "YAgjqw=="], "WgDhBQ=="],
+    ["crc32c", ["MDaLrw==", "TH4EZg==", "Z7mBIQ=="], "xU+Krw=="],
+    ["crc64nvme", ["L/E4WYn8v98=", "xW1l19VobYM=", "cK5MnNaWrW4="], "i+6LR0y3eFo="]
+  ] as const
+  for (const [algorithm, parts, whole] of vectors) {
+    it.effect(`have the published ${algorithm} in their headers, and the object has that of the whole`, () =>
+      Effect.gen(function*() {
+        const { result, seen } = yield* upload(serving(() => done), {}, letters, settings(algorithm))
+        assert.strictEqual(result._tag, "Right")
+        const name = `x-amz-checksum-${algorithm}`
+        assert.deepStrictEqual(seen.map(({ headers }) => headers[name]), [undefined, ...parts, whole])
+        assert.deepStrictEqual(seen.map(({ headers }) => headers["x-amz-checksum-type"]), [
+          "FULL_OBJECT",
+          undefined,
+          undefined,
+          undefined,
+          "FULL_OBJECT"
+        ])
+        const element = `Checksum${algorithm.toUpperCase()}`
+        const document = new TextDecoder().decode(seen[4]?.body)
+        for (const [i, value] of parts.entries()) {
+          assert.include(
+            document,
+            `<Part><PartNumber>${i + 1}</PartNumber><ETag>&#34;e&#34;</ETag><${element}>${value}</${element}></Part>`
+          )
+        }
+      }))
+  }
+
+  it.effect("have a composite checksum by SHA-256, of which only parts are told", () =>
+    Effect.gen(function*() {
+      const { result, seen } = yield* upload(serving(() => done), {}, letters, settings("sha256"))
+      assert.strictEqual(result._tag, "Right")
+      assert.strictEqual(seen[0]?.headers["x-amz-checksum-type"], "COMPOSITE")
+      assert.isUndefined(seen[4]?.headers["x-amz-checksum-sha256"])
+      const values = seen.slice(1, 4).map(({ headers }) => ({
+        checksum: { algorithm: "sha256" as const, value: headers["x-amz-checksum-sha256"] ?? "" }
+      }))
+      assert.strictEqual(
+        Checksum.composite("sha256", values)?.value,
+        "uWBwpe1dxI4Vw8Gf0X9ynOdw/SS6VBzfWm9giiv1sf4=-3"
+      )
+    }))
+
+  it.effect("go without checksums where none are wanted, and with MD5 alone where nothing else is known", () =>
+    Effect.gen(function*() {
+      const none = yield* upload(serving(() => done), {}, letters, settings("none"))
+      const swift = yield* upload(serving(() => done), { provider: "swift" }, letters, settings("md5"))
+      for (const { seen } of [none, swift]) {
+        const names = seen.flatMap(({ headers }) => Object.keys(headers))
+        assert.isFalse(names.some((name) => name.startsWith("x-amz-checksum")))
+      }
+      assert.isTrue(swift.seen.slice(1, 4).every(({ headers }) => headers["content-md5"] !== undefined))
+      assert.isUndefined(swift.seen[4]?.headers["x-amz-mp-object-size"])
+    }))
+
+  it.effect("are not what was sent where the server says so", () =>
+    Effect.gen(function*() {
+      const answered = { headers: { etag: "\"e\"", "x-amz-checksum-crc32": "AAAAAA==" } }
+      const tried = yield* upload(
+        (request, index) =>
+          request.method === "PUT"
+            ? answered
+            : serving(() => request.method === "POST" ? done : { status: 404 })(request, index),
+        {},
+        letters,
+        settings("crc32")
+      )
+      assert.strictEqual(failure(tried), "IntegrityMismatch Checksum")
+    }))
+})
+
+describe("a list of parts", () => {
+  const list = (respond: Respond) => using(respond, ({ multipart }) => multipart!.listParts(session))
+
+  it.effect("goes from page to page, with etags as they were answered", () =>
+    Effect.gen(function*() {
+      const { result, seen } = yield* list(({ url }) =>
+        url.includes("part-number-marker=2&")
+          ? partsList([3], "<IsTruncated>false</IsTruncated>")
+          : partsList([1, 2], "<IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker>", "e")
+      )
+      const part = (number: number) => ({ number, size: 5, etag: "\"e\"" })
+      assert.deepInclude(result, { right: [part(1), part(2), part(3)] })
+      assert.strictEqual(seen.length, 2)
+    }))
+
+  it.effect("ends, whatever the server says", () =>
+    Effect.gen(function*() {
+      for (const next of ["0", "-1", "NaN", "1e9"]) {
+        const page = partsList(
+          [1],
+          `<IsTruncated>true</IsTruncated><NextPartNumberMarker>${next}</NextPartNumberMarker>`
+        )
+        const tried = yield* list(() => page)
+        assert.deepStrictEqual([failure(tried), tried.seen.length], ["Transient Unavailable", 1])
+      }
+      const endless = yield* list((_, index) =>
+        partsList([], `<IsTruncated>true</IsTruncated><NextPartNumberMarker>${index * 4_000}</NextPartNumberMarker>`)
+      )
+      assert.deepStrictEqual([failure(endless), endless.seen.length], ["Transient Unavailable", 3])
+    }))
+
+  it.effect("of an upload that is gone, by whatever name, fails so", () =>
+    Effect.gen(function*() {
+      const answers = [error("NoSuchUpload"), error("NoSuchKey"), text("")]
+      for (const body of answers) assert.strictEqual(failure(yield* list(() => ({ status: 404, body }))), "SessionGone")
+      assert.strictEqual(
+        failure(yield* list(() => ({ status: 404, body: error("NoSuchBucket") }))),
+        "Rejected NotFound"
+      )
+    }))
+})
+
+describe("the end of an upload in parts", () => {
+  const complete = (status: number, code: string, ifAbsent = false) =>
+    using(
+      () => ({ status, body: error(code) }),
+      ({ multipart }) => multipart!.complete({ ...session, parts: [], size: 0, checksum: undefined }),
+      { ifAbsent }
+    )
+
+  const outcomes: ReadonlyArray<readonly [status: number, code: string, outcome: string]> = [
+    [400, "EntityTooSmall", "Rejected Unsupported"],
+    [400, "InvalidPart", "SessionGone"],
+    [400, "InvalidPartOrder", "Rejected Unsupported"],
+    [404, "NoSuchUpload", "SessionGone"],
+    [409, "ConditionalRequestConflict", "SessionGone"],
+    [412, "PreconditionFailed", "Conflict"],
+    [500, "InternalError", "Transient Unavailable"],
+    [200, "InternalError", "Transient Unavailable"],
+    [200, "NoSuchUpload", "SessionGone"],
+    [200, "PreconditionFailed", "Conflict"],
+    [200, "AccessDenied", "Rejected Forbidden"]
+  ]
+  for (const [status, code, outcome] of outcomes) {
+    it.effect(`is ${outcome} after ${status} ${code}`, () =>
+      Effect.gen(function*() {
+        const { result, seen } = yield* complete(status, code, true)
+        assert.strictEqual(failure({ result }), outcome)
+        assert.strictEqual(seen[0]?.headers["if-none-match"], "*")
+      }))
+  }
+
+  it.effect("is settled by a look where its answer was lost", () =>
+    Effect.gen(function*() {
+      let completions = 0
+      const { result, seen } = yield* upload(
+        serving(({ method }) => {
+          if (method === "HEAD") {
+            return {
+              headers: { "content-length": String(15 * mib), "x-amz-checksum-crc32": "WgDhBQ==", etag: "\"e-3\"" }
+            }
+          }
+          if (method !== "POST") return { status: 404, body: error("NoSuchUpload") }
+          completions += 1
+          return completions === 1 ? { status: 500 } : { status: 404, body: error("NoSuchUpload") }
+        }),
+        {},
+        letters,
+        settings("crc32")
+      )
+      assert.strictEqual(result._tag, "Right")
+      assert.strictEqual(seen.filter(({ method }) => method === "PUT").length, 3)
+      assert.strictEqual(seen.at(-1)?.headers["x-amz-checksum-mode"], "ENABLED")
+    }))
+
+  it.effect("begins anew, bounded, where a part is not there any more", () =>
+    Effect.gen(function*() {
+      let completions = 0
+      const { result, seen } = yield* upload(
+        serving(({ method }) => {
+          if (method !== "POST") return { status: 404, body: error("NoSuchUpload") }
+          completions += 1
+          return completions === 1 ? { status: 400, body: error("InvalidPart") } : done
+        }),
+        {},
+        letters,
+        settings("crc32")
+      )
+      assert.strictEqual(result._tag, "Right")
+      assert.strictEqual(seen.filter(({ url }) => url.endsWith("?uploads=")).length, 2)
+      assert.strictEqual(seen.filter(({ method }) => method === "PUT").length, 6)
+    }))
+
+  it.effect("is refused at its beginning where the server knows no conditions", () =>
+    Effect.gen(function*() {
+      const tried = yield* upload(serving(() => done), { provider: "swift", ifAbsent: true }, letters, settings("md5"))
+      assert.deepStrictEqual([failure(tried), tried.seen.length], ["Rejected Unsupported", 0])
+    }))
+})
+
+describe("an abort", () => {
+  const abort = (respond: Respond) => using(respond, ({ multipart }) => multipart!.abort(session))
+
+  it.effect("is over when there is no such upload any more, or it has no parts", () =>
+    Effect.gen(function*() {
+      const answers: ReadonlyArray<Respond> = [
+        ({ method }) => method === "DELETE" ? { status: 204 } : { status: 404, body: error("NoSuchUpload") },
+        ({ method }) => method === "DELETE" ? { status: 204 } : partsList([]),
+        () => ({ status: 404, body: error("NoSuchUpload") }),
+        // Who may abort need not be allowed to look.
+        ({ method }) => method === "DELETE" ? { status: 204 } : { status: 403, body: error("AccessDenied") },
+        ({ method }) => method === "DELETE" ? { status: 204 } : { status: 501, body: error("NotImplemented") }
+      ]
+      for (const respond of answers) assert.strictEqual((yield* abort(respond)).result._tag, "Right")
+    }))
+
+  it.effect("is to be tried again where parts were still on their way", () =>
+    Effect.gen(function*() {
+      const late = yield* abort(({ method }) => method === "DELETE" ? { status: 204 } : partsList([7]))
+      assert.strictEqual(failure(late), "Transient Unavailable")
+      const refused = yield* abort(() => ({ status: 403, body: error("AccessDenied") }))
+      assert.strictEqual(failure(refused), "Rejected Forbidden")
+    }))
+})

@@ -1,0 +1,179 @@
+import { FetchHttpClient } from "@effect/platform"
+import type { HttpClient } from "@effect/platform"
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Transport, UploadError } from "@sluice/core"
+import { Deferred, Effect, Exit, Fiber, Layer, Stream, Tracer } from "effect"
+import type { Socket } from "node:net"
+import { readBody, serve } from "./contract/PutServer.js"
+import * as TestBody from "./contract/TestBody.js"
+import { pattern, sameBytes } from "./contract/TestSource.js"
+
+vi.setConfig({ testTimeout: 30_000 })
+
+const mib = 1024 * 1024
+
+const transport = Effect.map(
+  Layer.build(Layer.provide(Transport.layerHttpClient, NodeHttpClient.layerUndici)),
+  (context) => context.unsafeMap.get(Transport.Transport.key) as Transport.Transport["Type"]
+)
+
+const put = (url: string, body?: Transport.Request["body"], headers: Readonly<Record<string, string>> = {}) =>
+  ({ method: "PUT", url, headers, body }) satisfies Transport.Request
+
+const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
+
+describe("Transport over an HttpClient", () => {
+  it.scopedLive("sends every kind of body with its length, no header of its own, and reads the answer", () =>
+    Effect.gen(function*() {
+      const { send } = yield* transport
+      const large = pattern(2 * mib + 7)
+      for (
+        const [body, bytes] of [
+          [undefined, new Uint8Array()],
+          [new Uint8Array(), new Uint8Array()],
+          [pattern(10), pattern(10)],
+          [TestBody.make(new Uint8Array()), new Uint8Array()],
+          [TestBody.make(pattern(100), { inOnePiece: true }), pattern(100)],
+          [TestBody.make(large), large]
+        ] as const
+      ) {
+        let seen: { readonly raw: ReadonlyArray<string>; readonly body: Buffer | undefined } | undefined = undefined
+        const { url } = yield* serve((request, response) =>
+          readBody(request, (body) => {
+            seen = { raw: request.rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()), body }
+            response.writeHead(200, { etag: request.headers["content-length"] }).end("hello")
+          })
+        )
+        const answer = yield* send(put(`${url}/a%20b?x=1`, body, { "x-one": "1" }))
+        assert.deepStrictEqual(
+          [answer.status, answer.headers["etag"], Buffer.from(answer.body).toString(), answer.isCut],
+          [200, String(bytes.length), "hello", undefined]
+        )
+        assert.deepStrictEqual([...seen!.raw].sort(), ["connection", "content-length", "host", "x-one"])
+        assert.isTrue(sameBytes(seen!.body, bytes))
+      }
+    }))
+
+  it.scopedLive("keeps no more of an answer than the limit, and gives one that breaks off as far as it came", () =>
+    Effect.gen(function*() {
+      const { send } = yield* transport
+      const { idle, url } = yield* serve((request, response) => {
+        if (request.url === "/cut") {
+          response.writeHead(403, { "content-length": 1000 })
+          return void response.write("because", () => setImmediate(() => request.socket.destroy()))
+        }
+        response.writeHead(500, { "content-length": 1024 * mib })
+        const more = () => {
+          while (!response.destroyed && response.write(Buffer.alloc(64 * 1024)));
+        }
+        response.on("drain", more)
+        return more()
+      })
+      const endless = yield* send(put(`${url}/endless`))
+      assert.deepStrictEqual([endless.status, endless.body.length, endless.isCut], [500, Transport.answerLimit, true])
+      yield* idle
+      const cut = yield* send(put(`${url}/cut`))
+      assert.deepStrictEqual([cut.status, Buffer.from(cut.body).toString(), cut.isCut], [403, "because", true])
+    }))
+
+  it.scopedLive("is interrupted at once, and traces nothing", () =>
+    Effect.gen(function*() {
+      const { send } = yield* transport
+      const heard = yield* Deferred.make<Socket>()
+      const { idle, url } = yield* serve((request) =>
+        void request.once("data", () => Effect.runSync(Deferred.succeed(heard, request.socket)))
+      )
+      const spans: Array<string> = []
+      const tracer = Tracer.make({
+        context: (run) => run(),
+        span: (name, parent, context, links, startTime, kind) => {
+          spans.push(name)
+          return {
+            _tag: "Span",
+            spanId: "",
+            traceId: "",
+            sampled: true,
+            status: { _tag: "Started", startTime },
+            attributes: new Map(),
+            name,
+            parent,
+            context,
+            links: [...links],
+            kind,
+            end: () => {},
+            attribute: () => {},
+            event: () => {},
+            addLinks: () => {}
+          }
+        }
+      })
+      const fiber = yield* Effect.fork(Effect.withTracer(Effect.withSpan(send(put(url, pattern(10))), "mine"), tracer))
+      yield* Deferred.await(heard)
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+      yield* idle
+      assert.deepStrictEqual(spans, ["mine"])
+    }))
+
+  it.scopedLive("fails as the body does, and tells no secrets of what cannot be sent", () =>
+    Effect.gen(function*() {
+      const { open, send } = yield* transport
+      const { url } = yield* serve((request, response) => readBody(request, () => response.end()))
+      const broken = new UploadError.SourceUnreadable({ reason: "Failed", detail: "The disk is gone." })
+      const body = TestBody.make(pattern(2 * mib), { between: Effect.fail(broken) })
+      assert.strictEqual(shortly(yield* Effect.flip(send(put(url, body)))), "SourceUnreadable Failed")
+      for (
+        const [address, headers] of [
+          ["http://bad host/?sig=s3cr3t", {}],
+          [`${url}/?sig=s3cr3t`, { "x-one": "s3cr3t\n" }]
+        ] as const
+      ) {
+        for (
+          const effect of [
+            send(put(address, pattern(10), headers)),
+            Effect.scoped(open({ method: "GET", url: address, headers }))
+          ]
+        ) {
+          const error = yield* Effect.flip(effect as Effect.Effect<unknown, UploadError.UploadError>)
+          assert.strictEqual(shortly(error), "Rejected Unsupported")
+          assert.notInclude(`${error.message} ${JSON.stringify(error)} ${error.cause}`, "s3cr3t")
+        }
+      }
+    }))
+
+  it.scopedLive("opens an answer, whose connection ends with the scope", () =>
+    Effect.gen(function*() {
+      const { open } = yield* transport
+      const { idle, url } = yield* serve((_request, response) => {
+        response.writeHead(200, { "content-length": 1_000_000_000 })
+        response.write(Buffer.alloc(64 * 1024))
+      })
+      const blocks = yield* Effect.scoped(
+        Effect.flatMap(open({ method: "GET", url, headers: {} }), ({ stream }) =>
+          Stream.runCollect(Stream.take(stream, 1)))
+      )
+      assert.strictEqual(blocks.length, 1)
+      yield* idle
+    }))
+
+  it.scopedLive("follows no redirects, not even where fetch would", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const { url } = yield* serve((request, response) =>
+        readBody(request, () => {
+          seen.push(request.url!)
+          response.writeHead(307, { location: "/other" }).end()
+        })
+      )
+      for (
+        const client of [NodeHttpClient.layerUndici, FetchHttpClient.layer] as Array<Layer.Layer<HttpClient.HttpClient>>
+      ) {
+        const answer = yield* Effect.flatMap(Transport.Transport, ({ send }) => send(put(`${url}/here`, pattern(10))))
+          .pipe(
+            Effect.provide(Layer.provide(Transport.layerHttpClient, client))
+          )
+        assert.strictEqual(answer.status, 307)
+      }
+      assert.deepStrictEqual(seen, ["/here", "/here"])
+    }))
+})

@@ -1,0 +1,65 @@
+/**
+ * An HTTP server that passes what it is sent on to S3 while it is still coming: `PUT /films/holiday.mkv` becomes the
+ * object `films/holiday.mkv`. A large body goes in parts, so that no more than a few of them are in memory at once,
+ * whatever the clients send: all requests together share the uploader's memory, and who sends faster than S3 takes waits.
+ *
+ * ```sh
+ * S3_BUCKET=films AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… npx tsx packages/examples/src/stream-request-to-s3.ts
+ * ```
+ */
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { NodeHttpServer } from "@effect/platform-node"
+import { ByteSource, Uploader, UploadError, UploadFile } from "@sluice/core"
+import * as S3 from "@sluice/core/destinations/S3"
+import * as TransportNode from "@sluice/core/TransportNode"
+import { Config, Effect, Layer, Option } from "effect"
+import { createServer } from "node:http"
+import { runMain } from "./run.js"
+
+const keyOf = (url: string) => Effect.option(Effect.try(() => decodeURIComponent(url.replace(/[?#].*$/s, "").slice(1))))
+
+const router = HttpRouter.empty.pipe(HttpRouter.put(
+  "*",
+  Effect.gen(function*() {
+    const uploader = yield* Uploader.Uploader
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const key = Option.getOrElse(yield* keyOf(request.url), () => "")
+    const length = request.headers["content-length"]
+    // A body comes once: what fails after its first bytes were taken is for the client to send again.
+    const source = ByteSource.fromStream(request.stream, { size: length === undefined ? undefined : Number(length) })
+    const { attempts, bytes } = yield* uploader.upload(
+      UploadFile.make(key, source, { contentType: request.headers["content-type"] })
+    )
+    return HttpServerResponse.unsafeJson({ key, bytes, attempts }, { status: 201 })
+  }).pipe(Effect.catchAll((error) =>
+    Effect.succeed(
+      HttpServerResponse.unsafeJson({ error: error.message }, {
+        status: error instanceof UploadError.Rejected ? 400 : 502
+      })
+    )
+  ))
+))
+
+const S3Layer = Layer.unwrapEffect(Effect.gen(function*() {
+  const accessKeyId = yield* Config.string("AWS_ACCESS_KEY_ID")
+  const secretAccessKey = yield* Config.redacted("AWS_SECRET_ACCESS_KEY")
+  return S3.layer({
+    bucket: yield* Config.string("S3_BUCKET"),
+    endpoint: Option.getOrUndefined(yield* Config.option(Config.string("S3_ENDPOINT"))),
+    credentials: Effect.succeed({ accessKeyId, secretAccessKey })
+  })
+}))
+
+/** The server, without the port that it listens on. */
+export const ServerLayer = HttpServer.serve(router).pipe(
+  Layer.provide(Uploader.layer({ memory: "64 MiB", partSize: "8 MiB", multipartThreshold: "8 MiB" })),
+  Layer.provide(S3Layer),
+  Layer.provide(TransportNode.layer())
+)
+
+export const program = Layer.launch(ServerLayer.pipe(
+  HttpServer.withLogAddress,
+  Layer.provide(NodeHttpServer.layer(createServer, { port: 3000 }))
+))
+
+runMain(import.meta.url, program)

@@ -1,0 +1,2 @@
+/** Which servers are there, and why others are not. */
+export const status: () => ReadonlyArray<{ readonly name: string; readonly reason: string | undefined }>
