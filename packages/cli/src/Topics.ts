@@ -77,7 +77,9 @@ const uploadTopic: Help.Topic = {
     "files that are stored are not sent again.",
     "Ctrl-C once finishes what is in flight, twice stops at once. The report is printed in every case."
   ],
-  flags: flagsOf(upload),
+  get flags() {
+    return flagsOf(upload)
+  },
   more: [
     ["Destinations", destinations],
     ["Environment", [...environment, stateDirectory]],
@@ -110,7 +112,9 @@ const verifyTopic: Help.Topic = {
     "else by reading both. Says what is missing there, what is different, and what only the destination has.",
     "What only the destination has is looked for where a directory is named, and the destination can list what it has."
   ],
-  flags: flagsOf(verify),
+  get flags() {
+    return flagsOf(verify)
+  },
   more: [
     ["Environment", environment],
     ["Exit codes", [
@@ -147,7 +151,9 @@ const uploadsTopic: Help.Topic = {
 const lsTopic: Help.Topic = {
   synopsis: "sluice uploads ls [flags]",
   about: [`Lists uploads that were interrupted and kept. ${uploadsAbout}`],
-  flags: flagsOf(ls),
+  get flags() {
+    return flagsOf(ls)
+  },
   more: [["Environment", [stateDirectory]], ["Exit codes", [
     ["0", "all is told; journals that cannot be read are, too"],
     ["5", "the journal that was asked for cannot be read"]
@@ -161,7 +167,9 @@ const abortTopic: Help.Topic = {
     "what is in this user's journals is touched, never what a running upload is at, and no object that is complete.",
     "Without a destination it shows what there is, and does nothing."
   ],
-  flags: flagsOf(abort),
+  get flags() {
+    return flagsOf(abort)
+  },
   more: [
     ["Environment", [...environment, stateDirectory]],
     ["Exit codes", [
@@ -187,7 +195,9 @@ const doctorTopic: Help.Topic = {
     "aborts it, and removes what it has written.",
     "A problem makes uploads fail. A note is something they can do without."
   ],
-  flags: flagsOf(doctor),
+  get flags() {
+    return flagsOf(doctor)
+  },
   more: [
     ["Destinations", destinations.slice(0, -1)],
     ["Environment", environment],
@@ -209,7 +219,9 @@ const simulateTopic: Help.Topic = {
     "Compares four strategies on a simulated network, in virtual time: all at once, a worker pool, a fixed rate of " +
     "starts, and a rate that follows response times."
   ],
-  flags: flagsOf(simulate),
+  get flags() {
+    return flagsOf(simulate)
+  },
   more: []
 }
 

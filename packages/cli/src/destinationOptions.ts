@@ -126,11 +126,18 @@ export interface Settings {
   readonly contentRange: boolean
 }
 
-/** Takes flags together for a destination; refuses those that are for others. */
-export const settingsOf = (target: Targets.Target, flags: Flags): Either.Either<Settings, string> =>
+/**
+ * Takes flags together for a destination; refuses those that are for others, unless the flags are for several
+ * destinations at once.
+ */
+export const settingsOf = (
+  target: Targets.Target,
+  flags: Flags,
+  { forSeveral = false }: { readonly forSeveral?: boolean } = {}
+): Either.Either<Settings, string> =>
   Either.gen(function*() {
     for (const [name, kinds, isGiven] of scopes) {
-      if (isGiven(flags) && !kinds.includes(target._tag)) {
+      if (!forSeveral && isGiven(flags) && !kinds.includes(target._tag)) {
         return yield* Either.left(
           `--${name} is for ${kinds.map((kind) => Targets.kinds[kind]).join(" and ")}, and the destination is ${
             whatIs[target._tag]

@@ -104,8 +104,9 @@ describe("Cli", () => {
           "--strategy unlimited and --concurrency contradict each other. Use --strategy pool.",
         "upload a b --strategy rate": "--strategy rate needs to know the rate: add --rate, such as --rate 50/s.",
         "upload a b c --files-from list": "--files-from goes with one source, a directory, or with none.",
-        "upload a s3://bucket":
-          "Destinations of the kind \"s3:\" are not there yet. There are directories, http(s):// and sim:.",
+        "upload a sftp://host":
+          "Destinations of the kind \"sftp:\" are not there yet. There are directories, s3://, tus+http(s)://, http(s):// " +
+          "and sim:.",
         [`upload ${src} sim: --report /nowhere/report`]:
           "--report: \"/nowhere/report\" lies in a directory that is not there. It takes a file to write to.",
         [`upload ${src} sim: --failed ${src}`]: `--failed: "${src}" is a directory. It takes a file to write to.`,

@@ -61,6 +61,12 @@ describe("destinationOptions", () => {
     )
   })
 
+  it("may be for other kinds where they are for several destinations", () => {
+    const all = { ...nothing, profile: Option.some("p") }
+    const local = destinationOptions.settingsOf({ _tag: "Local", root: "dir" }, all, { forSeveral: true })
+    assert.isTrue(Either.isRight(local))
+  })
+
   it("are refused where they contradict each other", () => {
     assert.include(problem("s3://bkt", { pathStyle: true, noPathStyle: true }), "contradict")
     assert.include(problem("s3://bkt", { ca: Option.some("f"), noVerifyTls: true }), "contradict")

@@ -12,6 +12,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Algorithm, Checksum } from "./Checksum.js"
 import type { PartLimits } from "./PartPlan.js"
@@ -54,6 +55,10 @@ export interface Body {
    * the memory of a block is used again when two more have been pulled after it: for who is through with each by then.
    */
   readonly stream: (options?: StreamOptions) => Stream.Stream<Uint8Array, UploadError>
+  /** As `stream`, for who asks for each block by itself: one after the other, until it fails with `None`. */
+  readonly blocks: (
+    options?: StreamOptions
+  ) => Effect.Effect<Effect.Effect<Uint8Array, Option.Option<UploadError>>, UploadError, Scope.Scope>
   /** All bytes as one array, checked as above. For when `inOnePiece` holds. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
   /**

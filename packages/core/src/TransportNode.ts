@@ -108,7 +108,7 @@ const exchange = (origins: Origins, request: Request, sent: Sent): Effect.Effect
 const open = (origins: Origins, request: Request): Effect.Effect<OpenAnswer, UploadError, Scope.Scope> => {
   const name = renderUrl(request.url)
   const begun = Effect.suspend(() => {
-    const place = origins.locate(request.url)
+    const place = origins.locate(request)
     if ("_tag" in place) return Effect.fail(place)
     const { dispatcher, origin, path } = place
     const { headers, method } = request
@@ -119,9 +119,7 @@ const open = (origins: Origins, request: Request): Effect.Effect<OpenAnswer, Upl
   })
   return Effect.uninterruptibleMask((restore) =>
     Effect.timeoutFail(restore(begun), { duration: answerMillis, onTimeout: () => Failures.stalled(name) }).pipe(
-      Effect.tap(({ body }) =>
-        Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy()))
-      )
+      Effect.tap(({ body }) => Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy())))
     )
   ).pipe(
     Effect.map(({ body, headers, statusCode }) => ({

@@ -340,6 +340,21 @@ describe("FaultProxy", () => {
       }
     }))
 
+  it.scoped("strikes no more connections than it may", () =>
+    Effect.gen(function*() {
+      const { pair, proxy } = yield* setup({ toxics: [FaultProxy.limit({ bytes: 5, times: 2 })] })
+      for (let i = 0; i < 2; i++) {
+        const [client, server] = yield* pair
+        yield* client.write(bytes.subarray(0, 10))
+        yield* server.ended
+        assert.strictEqual(server.received().length, 5)
+      }
+      const [client, server] = yield* pair
+      yield* client.write(bytes.subarray(0, 10))
+      assert.isTrue(sameBytes(yield* server.bytes(10), bytes.subarray(0, 10)))
+      assert.strictEqual(yield* proxy.struck("limit"), 2)
+    }))
+
   it.scoped("names the toxics that have struck nobody", () =>
     Effect.gen(function*() {
       const toxics = [

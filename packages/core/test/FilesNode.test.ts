@@ -400,8 +400,11 @@ describe("FilesNode", () => {
         yield* patched("opendir", (real) => (name, options, done) =>
           real(name, options, (error: unknown, handle: fs.Dir) => {
             if (error === null && path.basename(name) === "bad") {
-              handle.read = ((failed: (error: Error) => void) =>
-                failed(Object.assign(new Error("EIO: i/o error"), { code: "EIO" }))) as typeof handle.read
+              const broken = Object.assign(new Error("EIO: i/o error"), { code: "EIO" })
+              handle.read = ((failed: (error: Error) => void) => failed(broken)) as typeof handle.read
+              handle.readSync = () => {
+                throw broken
+              }
             }
             done(error, handle)
           }))
@@ -419,10 +422,12 @@ describe("FilesNode", () => {
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         plant(root, { a: "x", gone: "y", z: "x" })
-        yield* patched("lstat", (real) => (name, ...rest) => {
-          if (path.basename(name) === "gone") fs.rmSync(name, { force: true })
-          return real(name, ...rest)
-        })
+        for (const look of ["lstat", "lstatSync"] as const) {
+          yield* patched(look, (real) => (name, ...rest) => {
+            if (path.basename(name) === "gone") fs.rmSync(name, { force: true })
+            return real(name, ...rest)
+          })
+        }
         const items = yield* list(root)
         assert.deepStrictEqual(keysOf(items), ["a", "z"])
         assert.deepStrictEqual(othersOf(items), { gone: "SourceUnreadable NotFound" })
@@ -719,7 +724,9 @@ describe("FilesNode", () => {
         let opened = 0
         let looks = 0
         yield* patched("opendir", counted(() => opened += 1))
-        yield* patched("lstat", counted((name: string) => looks += name.startsWith(`${root}/`) ? 1 : 0))
+        for (const look of ["lstat", "lstatSync"] as const) {
+          yield* patched(look, counted((name: string) => looks += name.startsWith(`${root}/`) ? 1 : 0))
+        }
         yield* Stream.runHead(FilesNode.directory(root))
         assert.strictEqual(opened, 2, "the root and its first directory")
         assert.strictEqual(looks, 40 + 500)

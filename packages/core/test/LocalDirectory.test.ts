@@ -441,6 +441,31 @@ describe("LocalDirectory", () => {
       }))
   })
 
+  it.scopedLive("removes an object, and nothing that is none", () =>
+    Effect.gen(function*() {
+      const directory = yield* TemporaryDirectory.make
+      const root = path.join(directory, "root")
+      fs.mkdirSync(path.join(root, "sub"), { recursive: true })
+      fs.mkdirSync(path.join(directory, "outside"))
+      for (const file of ["root/a", "root/sub/b", "outside/c"]) fs.writeFileSync(path.join(directory, file), "x")
+      fs.symlinkSync("a", path.join(root, "link"))
+      fs.symlinkSync("../outside", path.join(root, "out"))
+      const { remove } = yield* Effect.provide(LocalDirectory.make({ root }), NodeContext.layer)
+      assert.isDefined(remove)
+      for (const key of ["sub/b", "absent", "no/where", "sub", "link"]) yield* remove?.(key) ?? Effect.void
+      for (const key of ["out/c", "../outside/c"]) {
+        assert.strictEqual(shortly(yield* Effect.flip(remove?.(key) ?? Effect.void)), "Rejected InvalidKey")
+      }
+      assert.deepStrictEqual(fs.readdirSync(root).sort(), ["a", "link", "out", "sub"])
+      assert.deepStrictEqual(
+        [fs.readdirSync(path.join(root, "sub")), fs.readdirSync(path.join(directory, "outside"))],
+        [
+          [],
+          ["c"]
+        ]
+      )
+    }))
+
   describe("readers", () => {
     it.scopedLive("see whole versions only, and who reads the old one goes on reading it", () =>
       Effect.gen(function*() {

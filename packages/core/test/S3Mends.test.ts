@@ -34,7 +34,8 @@ describe("credentials", () => {
             Array.from({ length: 10 }, (_, i) => destination.head!(`k${i}`)),
             { concurrency: "unbounded" }
           ))
-          yield* Effect.yieldNow()
+          // All of them have begun.
+          yield* Effect.repeatN(Effect.yieldNow(), 100)
           yield* Deferred.succeed(given, credentials)
           yield* Fiber.join(all)
         }), { credentials: asking })

@@ -168,6 +168,8 @@ describe("TransportNode", () => {
             assert.strictEqual(shortly(error), "Rejected Unsupported")
             assert.notInclude(error.message, "x-evil")
           }
+          const opened = Effect.scoped(transport.open({ method: "GET", url, headers: bad }))
+          assert.strictEqual(yield* failure(opened), "Rejected Unsupported")
         }
         for (
           const address of ["not an address", "http://a b/", "ftp://127.0.0.1/", "http://127.0.0.1:99999/", "http://"]
@@ -259,7 +261,7 @@ describe("TransportNode", () => {
         const transport = yield* TransportNode.make({ connections: 1 })
         const cases: ReadonlyArray<readonly [Destination.Body, string]> = [
           [TestBody.make(pattern(2 * mib), { between: Effect.fail(broken) }), "SourceUnreadable Failed"],
-          [{ ...TestBody.make(pattern(mib)), size: mib, stream: () => Stream.fail(broken) }, "SourceUnreadable Failed"],
+          [{ ...TestBody.make(pattern(mib)), size: mib, blocks: () => Effect.fail(broken) }, "SourceUnreadable Failed"],
           [TestBody.make(pattern(mib), { size: mib + 1 }), "SourceChanged EndedEarly"],
           [TestBody.make(new Uint8Array(), { size: 5 }), "SourceChanged EndedEarly"],
           [TestBody.make(pattern(5), { size: 6, inOnePiece: true }), "SourceChanged EndedEarly"]

@@ -51,6 +51,7 @@ class Wire {
               size: body.size,
               inOnePiece: body.inOnePiece,
               stream,
+              blocks: (options) => Effect.map(body.blocks(options), Effect.tap(counted)),
               bytes: Effect.tap(body.bytes, counted),
               whole: body.whole,
               checksum: body.checksum,

@@ -19,9 +19,10 @@ export const serve: Effect.Effect<
         const isSigned = headers.authorization?.startsWith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") === true
         log.push(`${method} ${url}${method === "PUT" ? ` ${size}` : ""}${isSigned ? "" : " not signed"}`)
         response.setHeader("ETag", "\"e\"")
-        if (method !== "POST") return response.writeHead(200).end()
-        response.writeHead(200, { "Content-Type": "application/xml" }).end(
-          url.endsWith("?uploads=")
+        response.writeHead(200).end(
+          method !== "POST"
+            ? ""
+            : url.endsWith("?uploads=")
             ? "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
             : "<CompleteMultipartUploadResult><ETag>\"e-3\"</ETag></CompleteMultipartUploadResult>"
         )

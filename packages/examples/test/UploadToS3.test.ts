@@ -18,7 +18,10 @@ describe("upload-to-s3", () => {
           ])
         ))
       )
-      assert.deepStrictEqual(lines, ["notes/today.txt: 14 B, md5 KJn58EUwoqrz6s2sHk9Duw==", "films/holiday.mkv: 20.0 MiB"])
+      assert.deepStrictEqual(lines, [
+        "notes/today.txt: 14 B, md5 KJn58EUwoqrz6s2sHk9Duw==",
+        "films/holiday.mkv: 20.0 MiB"
+      ])
       const [small, create, ...rest] = server.log
       assert.deepStrictEqual([small, create, rest.at(-1)], [
         "PUT /backups/2026/notes/today.txt 14",

@@ -168,7 +168,11 @@ const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked)
     }
     // What is written down is all there is to know of it, whatever the environment says today.
     const target = typed ?? (yield* Effect.mapError(Targets.parse(found.destination), CliError.usage))
-    const settings = yield* Effect.mapError(destinationOptions.settingsOf(target, flags), CliError.usage)
+    const forSeveral = typed === undefined
+    const settings = yield* Effect.mapError(
+      destinationOptions.settingsOf(target, flags, { forSeveral }),
+      CliError.usage
+    )
     return yield* Aborting.run(found, keys, reach(target, settings, found.directory)).pipe(
       Effect.catchTag("JournalError", (error) => Journals.unusable(error, "wait"))
     )

@@ -9,6 +9,7 @@ import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "../Bandwidth.js"
 import type * as ByteSource from "../ByteSource.js"
@@ -100,6 +101,9 @@ class Loan {
   }
 }
 
+/** Gives the next block; fails with `None` after the last. */
+type Pull = Effect.Effect<Uint8Array, Option.Option<SourceError>>
+
 /** What a body with its bytes at hand and one without have in common. */
 abstract class OwnedBody {
   protected readonly owner: Owner
@@ -112,6 +116,12 @@ abstract class OwnedBody {
 
   get size(): number | undefined {
     return this.owner.size
+  }
+
+  abstract blocks(options?: Destination.StreamOptions): Effect.Effect<Pull, SourceError, Scope.Scope>
+
+  stream(options?: Destination.StreamOptions): Stream.Stream<Uint8Array, SourceError> {
+    return Stream.unwrapScoped(Effect.map(this.blocks(options), Stream.repeatEffectOption))
   }
 
   get inOnePiece(): boolean {
@@ -179,10 +189,10 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return Effect.map(this.read, (bytes) => new WholeBody(this.owner, this.bandwidth, bytes, this))
   }
 
-  stream(
+  blocks(
     { lent = false, blockSize = lent ? largestBlock : defaultBlockSize }: Destination.StreamOptions = {}
-  ): Stream.Stream<Uint8Array, SourceError> {
-    return Stream.unwrapScoped(Effect.suspend(() => {
+  ): Effect.Effect<Pull, SourceError, Scope.Scope> {
+    return Effect.suspend(() => {
       const { owner } = this
       const loan = lent ? new Loan(lentBlocks) : undefined
       this.loan = loan
@@ -193,16 +203,16 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       const { unchanged } = this
       return Effect.map(
         unchanged === undefined ? pulling : Effect.zipRight(this.noting(unchanged), pulling),
-        (pull) => Stream.repeatEffectOption(this.blocks(pull, blockSize))
+        (pull) => this.handingOut(pull, blockSize)
       )
-    }))
+    })
   }
 
   /** The next block to hand out, as often as asked: each one when the next has come, the last when all is proved. */
-  private blocks(
+  private handingOut(
     pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<SourceError>>,
     blockSize: number
-  ): Effect.Effect<Uint8Array, Option.Option<SourceError>> {
+  ): Pull {
     const { owner } = this
     const fold = owner.checksum === undefined ? undefined : Checksum.make(owner.checksum)
     /** What was pulled, and is still to be looked at. */
@@ -245,7 +255,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
         })
       }
     })
-    const next: Effect.Effect<Uint8Array, Option.Option<SourceError>> = Effect.suspend(() => {
+    const next: Pull = Effect.suspend(() => {
       if (from < current.length) {
         const slice = from === 0 && current.length <= this.sliceSize(blockSize)
           ? current
@@ -376,12 +386,18 @@ class WholeBody extends OwnedBody implements Destination.Body {
     return this.checksum?.algorithm === algorithm ? this.checksum : Checksum.of(algorithm, this.all)
   }
 
-  stream({ blockSize = defaultBlockSize }: Destination.StreamOptions = {}): Stream.Stream<Uint8Array> {
+  blocks({ blockSize = defaultBlockSize }: Destination.StreamOptions = {}): Effect.Effect<Pull> {
     const { all } = this
-    return slices(all.length === 0 ? Stream.empty : Stream.succeed(all), () => this.sliceSize(blockSize)).pipe(
-      Stream.mapEffect((block) => this.handOut(block, false)),
-      Stream.concat(Stream.execute(Effect.sync(() => this.onEnd())))
-    )
+    let from = 0
+    return Effect.succeed(Effect.suspend(() => {
+      if (from === all.length) {
+        this.onEnd()
+        return Effect.fail(Option.none())
+      }
+      const slice = all.subarray(from, from + this.sliceSize(blockSize))
+      from += slice.length
+      return this.handOut(slice, false)
+    }))
   }
 }
 
@@ -400,17 +416,3 @@ const wrongSize = (size: number | undefined, bytes: number): SourceChanged | und
       detail: `The source ended after ${bytes} bytes; it was listed with ${size}.`
     })
     : new SourceChanged({ reason: "Grew", detail: `The source has more than the ${size} bytes it was listed with.` })
-
-/** Cuts blocks to a size that may change while the stream runs. */
-const slices = <E>(
-  blocks: Stream.Stream<Uint8Array, E>,
-  sliceSize: () => number
-): Stream.Stream<Uint8Array, E> =>
-  Stream.flatMap(blocks, (block) =>
-    block.length <= sliceSize()
-      ? Stream.succeed(block)
-      : Stream.unfold(0, (offset) =>
-        offset >= block.length
-          ? Option.none()
-          : Option.map(Option.some(Math.min(sliceSize(), block.length - offset)), (length) =>
-            [block.subarray(offset, offset + length), offset + length] as const)))

@@ -87,7 +87,13 @@ const feed = (request: Request, body: Body, size: number, send: Send): Effect.Ef
       return Effect.never
     })
     // A block is in the socket's hands before the next but one is asked for, and written before the one after that.
-    const pump = Effect.zipRight(Stream.runForEach(body.stream({ blockSize, lent: true }), push), end)
+    const pump = Effect.scoped(Effect.flatMap(body.blocks({ blockSize, lent: true }), (next) => {
+      const pumping: Effect.Effect<never, UploadError> = Effect.matchEffect(next, {
+        onSuccess: (block) => Effect.zipRight(push(block), pumping),
+        onFailure: Option.match({ onNone: () => end, onSome: (error) => Effect.fail(error) })
+      })
+      return pumping
+    }))
     // Nobody else knows the length.
     const sized = { ...request, headers: { ...request.headers, "content-length": String(size) } }
     // Where the body fails first, the request is ended, and with it the connection.

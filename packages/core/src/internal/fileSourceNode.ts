@@ -32,7 +32,7 @@ export const call = <A>(filePath: string, start: (done: Callback<A>) => void): E
     })
   )
 
-const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
+export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
   new SourceUnreadable({
     reason: cause.code === "ENOENT" || cause.code === "ENOTDIR"
       ? "NotFound"

@@ -2,6 +2,7 @@
  * Forms with a file in them, as browsers send them: `multipart/form-data` by RFC 7578, encoded as the HTML standard says.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as ByteSource from "../ByteSource.js"
@@ -76,10 +77,16 @@ class FormBody implements Body {
   }
 
   stream(options?: StreamOptions): ReturnType<Body["stream"]> {
-    return Stream.make(this.head).pipe(
-      Stream.concat(this.file.stream(options)),
-      Stream.concat(Stream.make(this.tail))
-    )
+    return Stream.unwrapScoped(Effect.map(this.blocks(options), Stream.repeatEffectOption))
+  }
+
+  blocks(options?: StreamOptions): ReturnType<Body["blocks"]> {
+    const { head, tail } = this
+    return Effect.map(this.file.blocks(options), (next) => {
+      const edges = [head, tail]
+      const edge = Effect.suspend(() => Effect.mapError(Effect.fromNullable(edges.shift()), Option.none<never>))
+      return Effect.suspend(() => edges.length === 2 ? edge : Effect.catchIf(next, Option.isNone, () => edge))
+    })
   }
 
   unwatched<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {

@@ -89,6 +89,8 @@ interface Opened {
   readonly session: Destination.Session
   readonly resumed: boolean
   readonly stored: Map<number, Destination.StoredPart>
+  /** What an earlier process has stored of the next part, in bytes. */
+  readonly begun: number
 }
 
 class Flow {
@@ -200,7 +202,7 @@ class Flow {
         return yield* Effect.failCause(created.cause)
       }
       const uploadId = created.value
-      const opened: Opened = { session: { key, uploadId }, resumed: false, stored: new Map() }
+      const opened: Opened = { session: { key, uploadId }, resumed: false, stored: new Map(), begun: 0 }
       const noted = yield* Effect.exit(this.written(uploadId === token ? undefined : journal?.created(key, uploadId)))
       return Exit.isSuccess(noted) ? opened : yield* this.giveUp(opened.session, noted.cause)
     })
@@ -245,10 +247,13 @@ class Flow {
         return undefined
       }
       const stored = PartRecords.reconcile(plan, known.parts, listed.value, multipart.limits.inOrder)
-      let bytes = 0
-      for (const part of stored.values()) bytes += part.size
-      yield* owner.resumed(bytes, stored.size)
-      return { session, resumed: true, stored }
+      let whole = 0
+      for (const part of stored.values()) whole += part.size
+      const begun = multipart.limits.inOrder
+        ? Math.min(PartRecords.persistedBytes(listed.value, whole), plan.size) - whole
+        : 0
+      yield* owner.resumed(whole + begun, stored.size)
+      return { session, resumed: true, stored, begun }
     })
   }
 
@@ -274,7 +279,7 @@ class Flow {
   // ---------------------------------------------------------------------------
 
   /** Sends what is not stored yet, and gives all parts by number. */
-  private sendParts({ resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
+  private sendParts({ begun, resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
     const { context, multipart, owner: { file: { contentType }, fingerprint, source } } = this
     const { limits } = multipart
     const slot = (size: number) => new Slot(context, this.owner, this.memoryFor(size, source.reopenable))
@@ -298,7 +303,12 @@ class Flow {
           Option.match({
             onNone: () => Effect.succeed(false),
             onSome: ({ piece, slot }) =>
-              restore(sendPart(context, this.owner, { ...options, goesOn: piece.number === goesOnAt, piece, slot }))
+              restore(sendPart(context, this.owner, {
+                ...options,
+                begun: piece.number === goesOnAt ? begun : undefined,
+                piece,
+                slot
+              }))
                 .pipe(
                   Effect.map((part) => {
                     stored.set(part.number, part)

@@ -45,10 +45,9 @@ export class Origins {
   }
 
   /** Sends a request, whose headers are those given, and never throws. */
-  dispatch({ headers, method, url }: Request, body: Sent, handler: Handler): void {
-    const problem = problemOf(headers)
-    if (problem !== undefined) return handler.fail(Failures.invalidRequest(renderUrl(url), problem))
-    const place = this.locate(url)
+  dispatch(request: Request, body: Sent, handler: Handler): void {
+    const { headers, method, url } = request
+    const place = this.locate(request)
     if ("_tag" in place) return handler.fail(place)
     const { dispatcher, origin, path } = place
     // After a HEAD the pool would close the connection, for fear of servers that send a body.
@@ -62,7 +61,10 @@ export class Origins {
     }
   }
 
-  locate(url: string): Place | UploadError {
+  /** Where a request goes, if it can be said in HTTP. */
+  locate({ headers, url }: Pick<Request, "headers" | "url">): Place | UploadError {
+    const problem = problemOf(headers)
+    if (problem !== undefined) return Failures.invalidRequest(renderUrl(url), problem)
     const slash = url.indexOf("/", 8)
     const begin = slash < 0 ? url : url.slice(0, slash)
     const known = this.known.get(begin)

@@ -29,8 +29,8 @@ export interface SenderOwner extends RequestOwner, TransferOwner {
 export interface SendOptions {
   readonly multipart: Destination.Multipart
   readonly session: Destination.Session
-  /** Whether an earlier process may have sent a beginning of the piece. */
-  readonly goesOn: boolean
+  /** How much of the piece an earlier process has stored, in bytes, where it may have sent a beginning of it. */
+  readonly begun: number | undefined
   /** The size of the whole object, where it is known. */
   readonly total: number | undefined
   readonly contentType: string | undefined
@@ -44,10 +44,10 @@ export const sendPart = (
   owner: SenderOwner,
   options: SendOptions
 ): Effect.Effect<Destination.StoredPart, UploadError> => {
-  const { goesOn, multipart, piece, session, slot } = options
+  const { begun, multipart, piece, session, slot } = options
   const end = piece.offset + piece.size
   // In order, a broken request may have stored a beginning, and the next one goes on from there.
-  let persisted = piece.offset
+  let persisted = piece.offset + (begun ?? 0)
   const list = Effect.suspend(() => {
     const transfer = new Transfer(owner, piece, undefined)
     return watched(owner, transfer, multipart.listParts(session))
@@ -72,7 +72,7 @@ export const sendPart = (
       : Effect.map(sent, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
   })
   const attempt = (number: number) =>
-    multipart.limits.inOrder && (goesOn || number > 1) ? Effect.zipRight(lookUp, rest) : rest
+    multipart.limits.inOrder && (begun !== undefined || number > 1) ? Effect.zipRight(lookUp, rest) : rest
   return request(context, owner, attempt, { slot, part: piece.number, bytes: () => piece.size })
 }
 

@@ -11,7 +11,8 @@ import * as path from "node:path"
 import { SourceUnreadable } from "../UploadError.js"
 import type * as UploadList from "../UploadList.js"
 import * as UploadResult from "../UploadResult.js"
-import { bigint, call, fileOf } from "./fileSourceNode.js"
+import { bigint, call, fileOf, unreadable } from "./fileSourceNode.js"
+import * as QuickReads from "./quickReadsNode.js"
 
 /** What is walked, and how. */
 export interface WalkOptions {
@@ -22,11 +23,15 @@ export interface WalkOptions {
 /** How many names of a directory are read at once. */
 const batchSize = 1024
 
+/** How long files may be looked at while everything else waits, in nanoseconds. */
+const mostNanos = 10_000_000n
+
 /** A directory on the way down, with those that it is in. */
 interface Place {
   readonly key: string
   readonly identity: string
   readonly parent: Place | undefined
+  readonly quickReads: QuickReads.QuickReads
 }
 
 /** The directory that is open. */
@@ -47,7 +52,7 @@ export class Walk {
   constructor(root: string, stat: fs.BigIntStats, options: WalkOptions) {
     this.root = root
     this.options = options
-    this.pending = [{ key: "", identity: identityOf(stat), parent: undefined }]
+    this.pending = [{ key: "", identity: identityOf(stat), parent: undefined, quickReads: QuickReads.of(stat.dev) }]
   }
 
   private pathOf(key: string): string {
@@ -89,24 +94,53 @@ export class Walk {
   ): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> {
     return Effect.gen(this, function*() {
       const directoryPath = this.pathOf(place.key)
-      const names: Array<string> = []
+      const quickReads = place.quickReads.areFine(directoryPath, 0)
+      const entries: Array<fs.Dirent> = []
       let problem: SourceUnreadable | undefined = undefined
-      while (names.length < batchSize) {
-        const entry = yield* Effect.either(call<fs.Dirent | null>(directoryPath, (done) => handle.read(done)))
+      while (entries.length < batchSize) {
+        const entry = yield* Effect.either(nextEntry(directoryPath, handle, quickReads))
         if (Either.isRight(entry) && entry.right !== null) {
-          names.push(entry.right.name)
+          entries.push(entry.right)
           continue
         }
         if (Either.isLeft(entry)) problem = entry.left
         yield* this.close
         break
       }
-      names.sort()
-      const found = yield* Effect.forEach(names, (name) => this.look(place, name, replaced), { concurrency: 16 })
-      this.pending.push(...found.filter(isPlace).reverse())
+      entries.sort((a, b) => a.name < b.name ? -1 : 1)
+      const known = quickReads ? this.lookAtOnce(place, entries) : new Map<string, UploadList.Item | undefined>()
+      const others = entries.filter(({ name }) => !known.has(name))
+      const looked = yield* Effect.forEach(others, ({ name }) => this.look(place, name, replaced), { concurrency: 16 })
+      this.pending.push(...looked.filter(isPlace).reverse())
+      let next = 0
+      const found = known.size === 0
+        ? looked
+        : entries.map(({ name }) => known.has(name) ? known.get(name) : looked[next++])
       const items = Chunk.unsafeFromArray(found.filter(isItem))
       return problem === undefined ? items : Chunk.appendAll(items, yield* unreadableDirectory(place, problem))
     })
+  }
+
+  /**
+   * What is under the names of regular files, as far as that is told quickly. Directories are left out: one could be
+   * where another device begins, which would have to be waited for.
+   */
+  private lookAtOnce(parent: Place, entries: ReadonlyArray<fs.Dirent>): Map<string, UploadList.Item | undefined> {
+    const known = new Map<string, UploadList.Item | undefined>()
+    const began = process.hrtime.bigint()
+    for (const entry of entries) {
+      const { name } = entry
+      if (!entry.isFile() || name.includes("\ufffd")) continue
+      const key = parent.key === "" ? name : `${parent.key}/${name}`
+      const entryPath = this.pathOf(key)
+      const stat = Option.getOrUndefined(lstatAtOnce(entryPath))
+      if (stat?.isFile() === true) {
+        known.set(name, this.wants(key, "file") ? fileOf(key, entryPath, stat, false) : undefined)
+      }
+      if (known.size % 32 === 0 && process.hrtime.bigint() - began > mostNanos) break
+    }
+    parent.quickReads.took((process.hrtime.bigint() - began) / BigInt(Math.max(1, known.size)))
+    return known
   }
 
   /** What is under a name: an item, a directory to walk, or nothing where it is left out. */
@@ -178,16 +212,33 @@ export class Walk {
         : UploadResult.skipped(key, "It is not a regular file.")
     }
     if (!this.wants(key, "directory")) return undefined
-    if (this.options.followSymlinks !== true) return { key, identity: "", parent: undefined }
+    if (this.options.followSymlinks !== true) {
+      return { key, identity: "", parent: undefined, quickReads: QuickReads.of(stat.dev) }
+    }
     const identity = identityOf(stat)
     for (let place: Place | undefined = parent; place !== undefined; place = place.parent) {
       if (place.identity === identity) {
         return UploadResult.skipped(key, "It is a symbolic link to a directory that it is in.")
       }
     }
-    return { key, identity, parent }
+    return { key, identity, parent, quickReads: QuickReads.of(stat.dev) }
   }
 }
+
+const lstatAtOnce = Option.liftThrowable((entryPath: string) => fs.lstatSync(entryPath, bigint))
+
+/** The next name of a directory, `null` after the last; at once, where those of a batch are in memory or come quickly. */
+const nextEntry = (
+  directoryPath: string,
+  handle: fs.Dir,
+  atOnce: boolean
+): Effect.Effect<fs.Dirent | null, SourceUnreadable> =>
+  atOnce
+    ? Effect.try({
+      try: () => handle.readSync(),
+      catch: (error) => unreadable(directoryPath, error as NodeJS.ErrnoException)
+    })
+    : call<fs.Dirent | null>(directoryPath, (done) => handle.read(done))
 
 const identityOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}`
 

@@ -34,6 +34,8 @@ export interface Target {
   readonly direction?: "up" | "down" | undefined
   /** The part of connections that it strikes, from 0 to 1. Defaults to 1. */
   readonly probability?: number | undefined
+  /** How many connections it strikes at most; then the line is well. Defaults to all. */
+  readonly times?: number | undefined
 }
 
 /**
@@ -266,14 +268,11 @@ export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never
 // internal
 // -----------------------------------------------------------------------------
 
-const make = (
-  name: string,
-  { direction = "up", probability = 1, name: given }: Target,
-  kind: Toxic["kind"]
-): Toxic => ({
-  name: given ?? name,
-  direction,
-  probability,
+const make = (name: string, target: Target, kind: Toxic["kind"]): Toxic => ({
+  name: target.name ?? name,
+  direction: target.direction ?? "up",
+  probability: target.probability ?? 1,
+  times: target.times ?? Infinity,
   kind
 })
 
@@ -289,12 +288,13 @@ const activate = (
   counts: Map<string, number>
 ): Effect.Effect<FaultConnection.ActiveToxic> => {
   let struck = false
-  return Effect.map(strikes(toxic, options), (applies) => ({
+  const countOf = () => counts.get(toxic.name) ?? 0
+  return Effect.map(strikes(toxic, options), (drawn) => ({
     toxic,
     random: diceOf({ ...toxic, name: `${toxic.name}:jitter` }, options),
-    applies,
+    applies: () => drawn && (struck || countOf() < toxic.times),
     strike: () => {
-      if (!struck) counts.set(toxic.name, (counts.get(toxic.name) ?? 0) + 1)
+      if (!struck) counts.set(toxic.name, countOf() + 1)
       struck = true
     }
   }))

@@ -2,7 +2,8 @@
  * What a destination tells of the objects that it has.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Destination, Uploader, UploadFile } from "@sluice/core"
+import { Destination, UploadFile } from "@sluice/core"
+import type { Uploader } from "@sluice/core"
 import { Effect, Either, Option, Stream } from "effect"
 import { staged, uploadOne } from "./Subject.js"
 import type { Subject } from "./Subject.js"

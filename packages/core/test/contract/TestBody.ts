@@ -3,7 +3,7 @@
  */
 import { ByteSource } from "@sluice/core"
 import type { Checksum, Destination, UploadError } from "@sluice/core"
-import { Effect, Stream } from "effect"
+import { Chunk, Effect, Stream } from "effect"
 
 export interface Options {
   /** Whether the bytes may be taken in one piece. Defaults to `false`, so that every block is its own write. */
@@ -42,6 +42,8 @@ export const make = (
         Stream.execute(noteRead)
       )
     },
+    blocks: (options) =>
+      Effect.map(Stream.toPull(Stream.rechunk(body.stream(options), 1)), Effect.map(Chunk.unsafeHead)),
     bytes: Effect.as(noteRead, bytes),
     get whole() {
       return Effect.as(noteRead, body)

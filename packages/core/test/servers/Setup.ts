@@ -75,7 +75,7 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
   provide("swift", addresses.swift)
   provide("nginx", addresses.nginx)
   for (const { name, skipped } of told) {
-    console.log(`server ${name}: ${skipped === undefined ? "running" : `skipped: ${skipped}`}`)
+    process.stdout.write(`server ${name}: ${skipped === undefined ? "running" : `skipped: ${skipped}`}\n`)
   }
   // For the gate, which says at its end what it ran against. The reference server of tus is an npm package: always there.
   fs.mkdirSync(build, { recursive: true })

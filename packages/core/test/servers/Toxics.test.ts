@@ -9,7 +9,7 @@ import { toxicsMatrix } from "../contract/ToxicsMatrix.js"
 import * as TusReference from "../TusReference.js"
 import * as Swift from "./Swift.js"
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 90_000 })
 
 const swift = inject("swift")
 
@@ -27,7 +27,10 @@ if ("skipped" in swift) {
       Layer.unwrapEffect(Effect.map(SwiftBucket, (bucket) => S3.layer(Swift.options(bucket, port)))),
     readBack: (key) => Effect.flatMap(SwiftBucket, ({ read }) => read(key)),
     unfinished: Effect.flatMap(SwiftBucket, ({ unfinished }) => unfinished),
-    partSize: 5 * 1024 * 1024
+    forgetsCreations: true,
+    partSize: 5 * 1024 * 1024,
+    stallTimeout: "2 seconds",
+    concurrent: false
   })
 }
 
@@ -52,5 +55,6 @@ toxicsMatrix({
     fs.existsSync(directory)
       ? TusReference.uploads(directory).filter(({ isWhole }) => !isWhole).map(({ key }) => key)
       : []),
+  forgetsCreations: true,
   partSize: 256 * 1024
 })
