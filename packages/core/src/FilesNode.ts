@@ -3,7 +3,7 @@
  *
  * A directory is walked lazily, so that a tree of any size costs memory for one directory's batch of names and for the
  * subdirectories still to come. What cannot be uploaded is an item too: links that are not followed and special files
- * come as `Skipped`, directories that cannot be read as `Failed`.
+ * come as `Skipped`, directories that cannot be read as `Failed`. The content type follows from the key's extension.
  *
  * However many uploads are in flight, at most {@link maxOpenFiles} source files are open at once in a process; the
  * others wait for their turn before they open theirs.

@@ -116,6 +116,19 @@ describe("FilesNode", () => {
         assert.strictEqual(files.find((file) => file.key === "one.0")?.modifiedAt, longAgo.getTime())
       }))
 
+    it.scopedLive("tells the content type by the extension", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        plant(root, { "a.HTML": "", "b.tar.gz": "", "c": "", "d/e.jpeg": "", "f.unheardof": "" })
+        assert.deepStrictEqual(filesOf(yield* list(root)).map(({ contentType, key }) => [key, contentType]), [
+          ["a.HTML", "text/html"],
+          ["b.tar.gz", "application/gzip"],
+          ["c", undefined],
+          ["f.unheardof", undefined],
+          ["d/e.jpeg", "image/jpeg"]
+        ])
+      }))
+
     it.scopedLive("lists in the same order every time", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
@@ -401,7 +414,8 @@ describe("FilesNode", () => {
           real(name, options, (error: unknown, handle: fs.Dir) => {
             if (error === null && path.basename(name) === "bad") {
               const broken = Object.assign(new Error("EIO: i/o error"), { code: "EIO" })
-              handle.read = ((failed: (error: Error) => void) => failed(broken)) as typeof handle.read
+              handle.read = ((failed: (error: Error) => void) =>
+                failed(broken)) as typeof handle.read
               handle.readSync = () => {
                 throw broken
               }
@@ -424,7 +438,7 @@ describe("FilesNode", () => {
         plant(root, { a: "x", gone: "y", z: "x" })
         for (const look of ["lstat", "lstatSync"] as const) {
           yield* patched(look, (real) => (name, ...rest) => {
-            if (path.basename(name) === "gone") fs.rmSync(name, { force: true })
+            if (path.basename(name) === "gone" && fs.existsSync(name)) fs.unlinkSync(name)
             return real(name, ...rest)
           })
         }

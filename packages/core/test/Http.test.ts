@@ -1,5 +1,14 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { ByteSource, Destination, RetryPolicy, Strategy, Transport, Uploader, UploadError, UploadFile } from "@sluice/core"
+import {
+  ByteSource,
+  Destination,
+  RetryPolicy,
+  Strategy,
+  Transport,
+  Uploader,
+  UploadError,
+  UploadFile
+} from "@sluice/core"
 import type { UploadEvent, UploadRun } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as TransportNode from "@sluice/core/TransportNode"

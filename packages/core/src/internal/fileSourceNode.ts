@@ -1,10 +1,12 @@
 /**
  * Files of the local disk as sources of bytes.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as MimeTypes from "mrmime"
 import * as fs from "node:fs"
 import type * as ByteSource from "../ByteSource.js"
 import * as InFlight from "../InFlight.js"
@@ -56,7 +58,14 @@ export const fileOf = (
   followsLinks: boolean
 ): UploadFile.UploadFile => {
   const source = new FileSource(filePath, Number(stat.size), followsLinks, QuickReads.of(stat.dev))
-  return { key, size: source.size, source, fingerprint: fingerprintOf(stat), modifiedAt: Number(stat.mtimeMs) }
+  return {
+    key,
+    size: source.size,
+    source,
+    contentType: MimeTypes.lookup(key),
+    fingerprint: fingerprintOf(stat),
+    modifiedAt: Number(stat.mtimeMs)
+  }
 }
 
 class FileSource implements ByteSource.ByteSource {
@@ -143,12 +152,12 @@ class FileSource implements ByteSource.ByteSource {
 
   // One byte more than there should be is asked for, so that a file that grew is seen at once.
   bytes({ fingerprint, into, length, offset }: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
-    return Effect.suspend(() => {
+    return Effect.clockWith((clock) => {
       const rest = Math.max(0, this.size - offset)
       const wanted: Wanted = { offset, length: length ?? rest + 1, into }
       const enough = Math.min(length ?? rest, rest)
       return this.quickReads.areFine(this.path, wanted.length)
-        ? this.readAtOnce(wanted, enough, fingerprint)
+        ? this.readAtOnce(clock, wanted, enough, fingerprint)
         : this.readAll(wanted, enough, fingerprint)
     })
   }
@@ -172,11 +181,12 @@ class FileSource implements ByteSource.ByteSource {
 
   /** As `readAll`, in one go: nothing else runs meanwhile, so that no other file is open. */
   private readAtOnce(
+    clock: Clock.Clock,
     { into, length, offset }: Wanted,
     enough: number,
     fingerprint: string | undefined
   ): Effect.Effect<Uint8Array, SourceError> {
-    const began = process.hrtime.bigint()
+    const began = clock.unsafeCurrentTimeNanos()
     let descriptor: number | undefined = undefined
     try {
       descriptor = fs.openSync(this.path, this.flags)
@@ -195,7 +205,7 @@ class FileSource implements ByteSource.ByteSource {
       return Effect.fail(unreadable(this.path, error as NodeJS.ErrnoException))
     } finally {
       if (descriptor !== undefined) fs.closeSync(descriptor)
-      this.quickReads.took(process.hrtime.bigint() - began)
+      this.quickReads.took(clock.unsafeCurrentTimeNanos() - began)
     }
   }
 

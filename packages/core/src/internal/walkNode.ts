@@ -2,6 +2,7 @@
  * A walk through a directory of the local disk: every file below it, with keys relative to it.
  */
 import * as Chunk from "effect/Chunk"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -108,7 +109,9 @@ export class Walk {
         break
       }
       entries.sort((a, b) => a.name < b.name ? -1 : 1)
-      const known = quickReads ? this.lookAtOnce(place, entries) : new Map<string, UploadList.Item | undefined>()
+      const known = quickReads
+        ? this.lookAtOnce(yield* Effect.clock, place, entries)
+        : new Map<string, UploadList.Item | undefined>()
       const others = entries.filter(({ name }) => !known.has(name))
       const looked = yield* Effect.forEach(others, ({ name }) => this.look(place, name, replaced), { concurrency: 16 })
       this.pending.push(...looked.filter(isPlace).reverse())
@@ -125,9 +128,13 @@ export class Walk {
    * What is under the names of regular files, as far as that is told quickly. Directories are left out: one could be
    * where another device begins, which would have to be waited for.
    */
-  private lookAtOnce(parent: Place, entries: ReadonlyArray<fs.Dirent>): Map<string, UploadList.Item | undefined> {
+  private lookAtOnce(
+    clock: Clock.Clock,
+    parent: Place,
+    entries: ReadonlyArray<fs.Dirent>
+  ): Map<string, UploadList.Item | undefined> {
     const known = new Map<string, UploadList.Item | undefined>()
-    const began = process.hrtime.bigint()
+    const began = clock.unsafeCurrentTimeNanos()
     for (const entry of entries) {
       const { name } = entry
       if (!entry.isFile() || name.includes("\ufffd")) continue
@@ -137,9 +144,9 @@ export class Walk {
       if (stat?.isFile() === true) {
         known.set(name, this.wants(key, "file") ? fileOf(key, entryPath, stat, false) : undefined)
       }
-      if (known.size % 32 === 0 && process.hrtime.bigint() - began > mostNanos) break
+      if (known.size % 32 === 0 && clock.unsafeCurrentTimeNanos() - began > mostNanos) break
     }
-    parent.quickReads.took((process.hrtime.bigint() - began) / BigInt(Math.max(1, known.size)))
+    parent.quickReads.took((clock.unsafeCurrentTimeNanos() - began) / BigInt(Math.max(1, known.size)))
     return known
   }
 

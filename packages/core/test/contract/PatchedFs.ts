@@ -10,7 +10,17 @@ type Call = (...args: Array<any>) => any
 
 /** Replaces a call until the scope ends; `make` is given the real one. */
 export const patched = (
-  name: "close" | "lstat" | "lstatSync" | "open" | "openSync" | "opendir" | "read" | "readFileSync" | "readSync" | "stat",
+  name:
+    | "close"
+    | "lstat"
+    | "lstatSync"
+    | "open"
+    | "openSync"
+    | "opendir"
+    | "read"
+    | "readFileSync"
+    | "readSync"
+    | "stat",
   make: (real: Call) => Call
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(Effect.acquireRelease(
