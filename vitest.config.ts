@@ -4,6 +4,9 @@ import projects from "./vitest.workspace.ts"
 export default defineConfig({
   test: {
     projects,
+    // Many tests wait for processes, sockets and disks: on two cores, one worker would leave much of them idle.
+    maxWorkers: 2,
+    minWorkers: 1,
     coverage: {
       provider: "v8",
       include: ["packages/*/src/**/*.ts"],

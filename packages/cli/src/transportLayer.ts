@@ -2,12 +2,13 @@
  * HTTP for destinations, over a pool of kept-alive connections, with proxies as the environment names them. Loaded only
  * when it is used.
  */
-import type { Answer } from "@sluice/core/Transport"
-import { Transport } from "@sluice/core/Transport"
+import type { Answer, OpenAnswer } from "@sluice/core/Transport"
+import { answerLimit, Transport } from "@sluice/core/Transport"
 import * as TransportNode from "@sluice/core/TransportNode"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as CliError from "./CliError.js"
 
@@ -50,18 +51,41 @@ export const proxySecrets = (
 export const hiding = (secrets: ReadonlyArray<string>) => (transport: Transport["Type"]): Transport["Type"] => {
   if (secrets.length === 0) return transport
   const hide = (text: string) => secrets.reduce((shown, secret) => shown.replaceAll(secret, "***"), text)
+  const cleanHeaders = (headers: Answer["headers"]) =>
+    Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, hide(value)]))
+  const cleanBytes = (bytes: Uint8Array): Uint8Array =>
+    Buffer.from(hide(Buffer.from(bytes).toString("latin1")), "latin1")
   const clean = (answer: Answer): Answer =>
+    answer.status < 300
+      ? answer
+      : { ...answer, headers: cleanHeaders(answer.headers), body: cleanBytes(answer.body) }
+  // The body of a refusal is a message: it is read whole, as far as anybody would.
+  const cleanOpen = (answer: OpenAnswer): OpenAnswer =>
     answer.status < 300 ? answer : {
       status: answer.status,
-      headers: Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, hide(value)])),
-      body: Buffer.from(hide(Buffer.from(answer.body).toString("latin1")), "latin1")
+      headers: cleanHeaders(answer.headers),
+      stream: Stream.fromEffect(Effect.map(firstBytes(answer.stream), (bytes) => cleanBytes(bytes)))
     }
-  return Transport.of({ ...transport, send: (request) => Effect.map(transport.send(request), clean) })
+  return Transport.of({
+    send: (request) => Effect.map(transport.send(request), clean),
+    open: (request) => Effect.map(transport.open(request), cleanOpen)
+  })
 }
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const firstBytes = (stream: OpenAnswer["stream"]) =>
+  Effect.map(
+    Stream.runFoldWhile(
+      stream,
+      { blocks: [] as ReadonlyArray<Uint8Array>, size: 0 },
+      ({ size }) => size < answerLimit,
+      ({ blocks, size }, block) => ({ blocks: [...blocks, block], size: size + block.length })
+    ),
+    ({ blocks }) => Buffer.concat(blocks).subarray(0, answerLimit)
+  )
 
 const readAuthorities = ({ file, name }: { readonly file: string; readonly name: string }) =>
   Effect.tryPromise({

@@ -112,7 +112,9 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
           refusing && method === "PUT" && path.includes("partNumber=5") ? { status: 503, code: "SlowDown" } : undefined
       })
       const env = { ...S3Server.environment, XDG_STATE_HOME: state }
+      // One after the other, so that the others are stored when the last one fails.
       const args = ["upload", root, "s3://bkt/p", "--endpoint", server.url, "--part-size", "5MiB", "--retries", "0"]
+        .concat("--part-concurrency", "1")
       const first = yield* Sluice.run(args, { env })
       assert.strictEqual(first.exitCode, 4, first.stderr)
       const listed = yield* Sluice.run(["uploads", "ls", "--json"], { env })

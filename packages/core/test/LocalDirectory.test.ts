@@ -27,7 +27,7 @@ const into = (root: string, settings: Settings = {}) => {
   const { platform = NodeContext.layer, retry = RetryPolicy.none, strategy = Strategy.unlimited, ...options } = settings
   return Effect.map(
     Layer.build(
-      Uploader.layer({ strategy, retry }).pipe(
+      Uploader.layer({ strategy, retry, memory: "1 GiB" }).pipe(
         Layer.provide(LocalDirectory.layer({ root, ...options })),
         Layer.provide(platform)
       )

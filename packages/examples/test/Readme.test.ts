@@ -10,4 +10,16 @@ describe("README", () => {
     assert.isAbove(shown.length, 0)
     for (const [, path, code] of shown) assert.strictEqual(code, read(path!), path)
   })
+
+  it("shows parts of programs as they are there, too", () => {
+    const shown = [...read("README.md").matchAll(/<!-- from (packages\/examples\/\S+) -->\n```ts\n(.*?)```/gs)]
+    assert.isAbove(shown.length, 0)
+    for (const [, path, code] of shown) assert.include(read(path!), `\n${code!}`, path)
+  })
+
+  it("shows no code that is not of a program", () => {
+    const blocks = [...read("README.md").matchAll(/(.*)\n```ts\n/g)]
+    assert.isAbove(blocks.length, 0)
+    for (const [, before] of blocks) assert.match(before!, /^<!-- (?:from )?packages\/examples\/\S+ -->$/)
+  })
 })
