@@ -13,8 +13,6 @@ const isInstalled = (command) =>
     existsSync(`${folder}/${command}`)
   )
 
-const nginxModules = "/usr/lib/nginx/modules"
-
 const servers = [
   {
     name: "Swift",
@@ -22,16 +20,6 @@ const servers = [
     missing: () =>
       ["swift-proxy-server", "swift-account-server", "swift-container-server", "swift-object-server", "memcached"]
         .filter((command) => !isInstalled(command))
-  },
-  {
-    name: "nginx",
-    packages: ["nginx-light", "libnginx-mod-http-lua", "libnginx-mod-http-dav-ext"],
-    missing: () => [
-      ...["nginx"].filter((command) => !isInstalled(command)),
-      ...["ngx_http_lua_module.so", "ngx_http_dav_ext_module.so"].filter((file) =>
-        !existsSync(`${nginxModules}/${file}`)
-      )
-    ]
   }
 ]
 

@@ -1,5 +1,5 @@
 /**
- * Starts the servers that are installed here, once for all tests, and says which these are.
+ * Starts Swift where it is installed, once for all tests, and says whether it is.
  */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -15,7 +15,6 @@ export type Address = { readonly port: number; readonly directory: string } | { 
 declare module "vitest" {
   export interface ProvidedContext {
     swift: Address
-    nginx: Address
   }
 }
 
@@ -64,22 +63,13 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
     }
   }
 
-  const addresses = {
-    swift: await script("Swift", "swift.sh", 5, startPort),
-    nginx: await script("nginx", "nginx-sink.sh", 3, startPort + 60)
-  }
-  const told = Object.entries(addresses).map(([name, address]) => ({
-    name,
-    skipped: "skipped" in address ? address.skipped : undefined
-  }))
-  provide("swift", addresses.swift)
-  provide("nginx", addresses.nginx)
-  for (const { name, skipped } of told) {
-    process.stdout.write(`server ${name}: ${skipped === undefined ? "running" : `skipped: ${skipped}`}\n`)
-  }
+  const swift = await script("Swift", "swift.sh", 5, startPort)
+  provide("swift", swift)
+  const told = { name: "Swift", skipped: "skipped" in swift ? swift.skipped : undefined }
+  process.stdout.write(`server Swift: ${told.skipped === undefined ? "running" : `skipped: ${told.skipped}`}\n`)
   // For the gate, which says at its end what it ran against. The reference server of tus is an npm package: always there.
   fs.mkdirSync(build, { recursive: true })
-  fs.writeFileSync(path.join(build, "servers.json"), JSON.stringify([...told, { name: "@tus/server" }]))
+  fs.writeFileSync(path.join(build, "servers.json"), JSON.stringify([told, { name: "@tus/server" }]))
   return async () => {
     for (const stop of stops) stop()
     fs.rmSync(base, { recursive: true, force: true, maxRetries: 5 })
