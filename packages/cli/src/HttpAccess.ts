@@ -39,6 +39,13 @@ export const credentials: Effect.Effect<Option.Option<HttpCredentials>, CliError
   }
 ).pipe(Effect.catchTag("ConfigError", (error: ConfigError.ConfigError) => CliError.usage(String(error))))
 
+/** The credentials as a kind of destination wants them, by its constructors. */
+export const render = <A>(to: {
+  readonly bearer: (token: Redacted.Redacted) => A
+  readonly basic: (user: string, password: Redacted.Redacted) => A
+}) =>
+(found: HttpCredentials): A => found._tag === "Bearer" ? to.bearer(found.token) : to.basic(found.user, found.password)
+
 /** What the environment and the flags say, taken together. A flag comes before the environment. */
 export const make = (flags: HeaderLines.Headers): Effect.Effect<HttpAccess, CliError.CliError> =>
   Effect.gen(function*() {

@@ -6,20 +6,11 @@ import * as Tus from "@sluice/core/destinations/Tus"
 import type { Transport } from "@sluice/core/Transport"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { HttpAccess, HttpCredentials } from "./HttpAccess.js"
+import * as HttpAccess from "./HttpAccess.js"
 
-export const layer = (url: string, access: HttpAccess): Layer.Layer<Destination, never, Transport> =>
+export const layer = (url: string, access: HttpAccess.HttpAccess): Layer.Layer<Destination, never, Transport> =>
   Tus.layer({
     url,
     headers: access.headers,
-    credentials: Option.getOrUndefined(Option.map(access.credentials, render))
+    credentials: Option.getOrUndefined(Option.map(access.credentials, HttpAccess.render(Tus)))
   })
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-const render = (credentials: HttpCredentials): Tus.Credentials =>
-  credentials._tag === "Bearer"
-    ? Tus.bearer(credentials.token)
-    : Tus.basic(credentials.user, credentials.password)

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as http from "node:http"
+import { listening } from "./listening.js"
 
 export interface Received {
   readonly headers: http.IncomingHttpHeaders
@@ -90,17 +91,9 @@ export const start = (
       })
     })
     server.on("connection", () => connections += 1)
-    yield* Effect.acquireRelease(
-      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-      () =>
-        Effect.promise(() => {
-          server.closeAllConnections()
-          return new Promise((resolve) => server.close(resolve))
-        })
-    )
-    const address = server.address()
+    const port = yield* listening(server)
     return {
-      url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
+      url: `http://127.0.0.1:${port}`,
       stored,
       unfinished,
       requests: (key) => puts.get(key) ?? 0,

@@ -3,6 +3,7 @@ import type { Scope } from "effect"
 import * as crypto from "node:crypto"
 import * as http from "node:http"
 import * as zlib from "node:zlib"
+import { listening } from "./listening.js"
 
 /** An object that is stored. */
 export interface StoredObject {
@@ -135,16 +136,7 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
         response.end(request.method === "HEAD" ? undefined : body)
       })
     })
-    yield* Effect.acquireRelease(
-      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-      () =>
-        Effect.promise(() => {
-          server.closeAllConnections()
-          return new Promise((resolve) => server.close(resolve))
-        })
-    )
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
+    const port = yield* listening(server)
     return { url: `http://127.0.0.1:${port}`, stored, unfinished, requests }
   })
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Either, Option } from "effect"
 import * as Targets from "../src/Targets.js"
 import * as UploadRequest from "../src/UploadRequest.js"
+import { noFlags } from "./noFlags.js"
 
 const none = Option.none()
 
@@ -31,15 +32,7 @@ const flags: UploadRequest.Flags = {
   journal: none,
   noJournal: false,
   contentRange: false,
-  endpoint: none,
-  region: none,
-  profile: none,
-  provider: none,
-  pathStyle: false,
-  noPathStyle: false,
-  header: [],
-  ca: none,
-  noVerifyTls: false,
+  ...noFlags,
   storageClass: none,
   acl: none,
   cacheControl: none,

@@ -3,23 +3,10 @@ import { Either, Option } from "effect"
 import * as destinationOptions from "../src/destinationOptions.js"
 import * as HeaderLines from "../src/HeaderLines.js"
 import * as Targets from "../src/Targets.js"
-
-const none = Option.none()
-
-const nothing: destinationOptions.Flags = {
-  endpoint: none,
-  region: none,
-  profile: none,
-  provider: none,
-  pathStyle: false,
-  noPathStyle: false,
-  header: [],
-  ca: none,
-  noVerifyTls: false
-}
+import { noFlags } from "./noFlags.js"
 
 const settings = (address: string, flags: Partial<destinationOptions.Flags>) =>
-  destinationOptions.settingsOf(Either.getOrThrow(Targets.parse(address)), { ...nothing, ...flags })
+  destinationOptions.settingsOf(Either.getOrThrow(Targets.parse(address)), { ...noFlags, ...flags })
 
 const problem = (address: string, flags: Partial<destinationOptions.Flags>) =>
   Option.getOrUndefined(Either.getLeft(settings(address, flags)))
@@ -62,7 +49,7 @@ describe("destinationOptions", () => {
   })
 
   it("may be for other kinds where they are for several destinations", () => {
-    const all = { ...nothing, profile: Option.some("p") }
+    const all = { ...noFlags, profile: Option.some("p") }
     const local = destinationOptions.settingsOf({ _tag: "Local", root: "dir" }, all, { forSeveral: true })
     assert.isTrue(Either.isRight(local))
   })

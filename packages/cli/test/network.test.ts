@@ -1,23 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Scope } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as FileServer from "./FileServer.js"
+import { listening } from "./listening.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
-
-const listen = (server: net.Server): Effect.Effect<number, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-    () => Effect.promise(() => new Promise((resolve) => server.close(resolve)))
-  ).pipe(Effect.map(() => {
-    const address = server.address()
-    return typeof address === "object" && address !== null ? address.port : 0
-  }))
 
 const hasOpenssl = spawnSync("openssl", ["version"], { stdio: "ignore" }).status === 0
 
@@ -42,7 +33,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
           stored.push(request.url ?? "")
           request.resume().on("end", () => response.writeHead(201, { connection: "close" }).end())
         })
-        const address = `https://localhost:${yield* listen(server)}`
+        const address = `https://localhost:${yield* listening(server)}`
         const upload = (...flags: ReadonlyArray<string>) =>
           Sluice.run(["upload", root, address, "--retries", "0", ...flags])
         const unknown = yield* upload()
@@ -97,7 +88,12 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
         socket.on("error", () => onward.destroy())
         onward.on("error", () => socket.destroy())
       })
-      const env = { http_proxy: `http://127.0.0.1:${yield* listen(proxy)}`, no_proxy: "", NO_PROXY: "", HTTP_PROXY: "" }
+      const env = {
+        http_proxy: `http://127.0.0.1:${yield* listening(proxy)}`,
+        no_proxy: "",
+        NO_PROXY: "",
+        HTTP_PROXY: ""
+      }
       const through = yield* Sluice.run(["upload", root, server.url], { env })
       assert.strictEqual(through.exitCode, 0, through.stderr)
       assert.include(asked[0], new URL(server.url).host)
@@ -155,7 +151,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
           return response.writeHead(request.method === "HEAD" ? 200 : 204, { ...headers, ...offset }).end()
         })
       })
-      const address = `tus+http://127.0.0.1:${yield* listen(server)}/files/`
+      const address = `tus+http://127.0.0.1:${yield* listening(server)}/files/`
       const { exitCode, stderr } = yield* Sluice.run(["upload", root, address, "--metadata", "team=apollo"])
       assert.strictEqual(exitCode, 0, stderr)
       const decoded = uploads.map(({ body, metadata }) => [

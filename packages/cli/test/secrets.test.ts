@@ -4,6 +4,7 @@ import type { Scope } from "effect"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as path from "node:path"
+import { listening } from "./listening.js"
 import * as S3Server from "./S3Server.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
@@ -81,16 +82,8 @@ const hostileServer = (ailment: string): Effect.Effect<string, never, Scope.Scop
         }
       })
     })
-    yield* Effect.acquireRelease(
-      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-      () =>
-        Effect.promise(() => {
-          server.closeAllConnections()
-          return new Promise((resolve) => server.close(resolve))
-        })
-    )
-    const address = server.address()
-    return `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
+    const port = yield* listening(server)
+    return `127.0.0.1:${port}`
   })
 
 const secretEnvironment = {

@@ -389,10 +389,7 @@ describe("the journal", () => {
       Effect.gen(function*() {
         const recording = PartsRecording.make()
         const journal = yield* LargeRun.memoryJournal
-        yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-          journal,
-          meanwhile: LargeRun.interruptedAfter(25)
-        })
+        yield* LargeRun.leftUnfinished(recording, { journal })
         const { events } = yield* LargeRun.upload(recording, [second], { journal, ...settings })
         assert.deepStrictEqual(
           events.flatMap((event) => event._tag === "UploadRestarted" ? [event.reason] : []),
@@ -406,10 +403,7 @@ describe("the journal", () => {
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
-      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        journal,
-        meanwhile: LargeRun.interruptedAfter(25)
-      })
+      yield* LargeRun.leftUnfinished(recording, { journal })
       recording.sessions.clear()
       const { events } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], { journal })
       assert.deepStrictEqual(
@@ -425,11 +419,7 @@ describe("the journal", () => {
       const journal = yield* LargeRun.memoryJournal
       const told: Array<ReadonlyArray<string>> = []
       for (const theirs of [2, 1]) {
-        yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-          journal,
-          run: { onInterrupt: "keep" },
-          meanwhile: LargeRun.interruptedAfter(25)
-        })
+        yield* LargeRun.leftUnfinished(recording, { journal, run: { onInterrupt: "keep" } })
         // The session ended, nobody heard how, and what is there has the right size.
         recording.sessions.clear()
         recording.objects.set("a", LargeRun.bytesOf(55, theirs))

@@ -27,11 +27,7 @@ describe("a large file", () => {
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
-      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        workers: 1,
-        journal,
-        meanwhile: LargeRun.interruptedAfter(25)
-      })
+      yield* LargeRun.leftUnfinished(recording, { workers: 1, journal })
       const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55, 2)], { workers: 1, journal })
       assert.deepStrictEqual(LargeRun.told(out), ["Uploaded a"])
       assert.strictEqual(out.millis, 90)
@@ -82,10 +78,7 @@ describe("a large file", () => {
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
-      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        journal,
-        meanwhile: LargeRun.interruptedAfter(25)
-      })
+      yield* LargeRun.leftUnfinished(recording, { journal })
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
         journal,
         run: { onInterrupt: "abort" },
@@ -96,18 +89,13 @@ describe("a large file", () => {
   it.effect("is not kept where nobody would find it", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
-      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        run: { onInterrupt: "keep" },
-        meanwhile: LargeRun.interruptedAfter(25)
-      })
+      yield* LargeRun.leftUnfinished(recording, { run: { onInterrupt: "keep" } })
       assert.strictEqual(recording.sessions.size, 0)
     }))
   it.effect("whose abort hangs ends in about a minute, with nothing in flight", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({ fault: once("abort", { _tag: "Hangs" }, 1, 99) })
-      const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        meanwhile: LargeRun.interruptedAfter(25)
-      })
+      const out = yield* LargeRun.leftUnfinished(recording)
       assert.strictEqual(out.report.abortsFailed, 1)
       assert.isAtMost(out.millis, 61_000)
     }))
@@ -153,10 +141,7 @@ describe("a large file", () => {
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
-      yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
-        journal,
-        meanwhile: LargeRun.interruptedAfter(25)
-      })
+      yield* LargeRun.leftUnfinished(recording, { journal })
       recording.history.length = 0
       yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 5)], { journal, workers: 1 })
       assert.deepStrictEqual(recording.history, [[0, "abort a"], [10, "put a"]])

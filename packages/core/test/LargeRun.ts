@@ -179,6 +179,10 @@ export const upload = (
 export const interruptedAfter = (millis: number) => (run: UploadRun.UploadRun<unknown>): Effect.Effect<void> =>
   Effect.zipRight(Effect.sleep(millis), run.interrupt)
 
+/** Uploads a large file `a`, and is interrupted when some of its parts are stored. */
+export const leftUnfinished = (recording: PartsRecording, options: Options = {}): Effect.Effect<Outcome> =>
+  upload(recording, [onDisk("a", 55)], { ...options, meanwhile: interruptedAfter(25) })
+
 export const memoryJournal: Effect.Effect<Journal.Journal["Type"]> = Effect.provide(
   Journal.Journal,
   Journal.layerMemory

@@ -257,9 +257,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     })
     const next: Pull = Effect.suspend(() => {
       if (from < current.length) {
-        const slice = from === 0 && current.length <= this.sliceSize(blockSize)
-          ? current
-          : current.subarray(from, from + this.sliceSize(blockSize))
+        const slice = current.subarray(from, from + this.sliceSize(blockSize))
         from += slice.length
         return this.handOut(slice, false)
       }

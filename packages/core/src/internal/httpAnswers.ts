@@ -2,10 +2,8 @@
  * What answers over HTTP mean for an upload, and what of them may be shown.
  */
 import type { Answer } from "../Transport.js"
-import { Conflict, Rejected, Throttled, Transient } from "../UploadError.js"
+import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-
-export { invalidAddress } from "./requestFailures.js"
 
 /** How much of an answer's text is shown, in characters. */
 const excerptSize = 512
@@ -15,12 +13,18 @@ export const talkMillis = 1_000
 
 export const isSuccess = ({ status }: { readonly status: number }): boolean => status >= 200 && status < 300
 
+/** Whether there is nothing at an address, or nothing any more. */
+export const isMissing = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
+
 /** `Retry-After`: seconds, or a date. Nonsense and more than a day are ignored. */
-export const retryAfterMillis = (header: string | undefined, now: number): number | undefined => {
-  if (header === undefined) return undefined
-  const millis = /^\s*\d+(\.\d+)?\s*$/.test(header) ? Math.ceil(Number(header) * 1000) : Date.parse(header) - now
-  return millis >= 0 && millis <= 86_400_000 ? millis : undefined
-}
+export const retryAfterMillis = (header: string | undefined, now: number): number | undefined =>
+  header === undefined
+    ? undefined
+    : plausible(/^\s*\d+(\.\d+)?\s*$/.test(header) ? Math.ceil(Number(header) * 1000) : Date.parse(header) - now)
+
+/** How long to wait, in milliseconds, unless that is nonsense or more than a day. */
+export const plausible = (millis: number): number | undefined =>
+  millis >= 0 && millis <= 86_400_000 ? millis : undefined
 
 /** Blots out secrets. Short values are none, and blotting them out would spoil the text. */
 export const masking = (...secrets: ReadonlyArray<string>): (text: string) => string => {
@@ -65,6 +69,13 @@ export const refused = (
   }
   return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
 }
+
+/** What it means that a server has so many bytes of an object. */
+export const wrongSize = (name: string, key: string, size: number, persisted: number | undefined): IntegrityMismatch =>
+  new IntegrityMismatch({
+    reason: "Size",
+    detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
+  })
 
 const rejections: Readonly<Record<number, Rejected["reason"]>> = {
   401: "Unauthorized",

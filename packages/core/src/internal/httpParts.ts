@@ -17,9 +17,10 @@ import type {
 import type * as InFlight from "../InFlight.js"
 import type { PartLimits } from "../PartPlan.js"
 import type * as Transport from "../Transport.js"
-import { Conflict, IntegrityMismatch, Rejected, SessionGone, Transient } from "../UploadError.js"
+import { Conflict, Rejected, SessionGone, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { isSuccess } from "./httpAnswers.js"
+import { isMissing, isSuccess, wrongSize } from "./httpAnswers.js"
+import * as PartRecords from "./partRecords.js"
 
 /** One request: what is not the same in all of them. */
 export type WireRequest = Pick<Transport.Request, "body" | "method"> & {
@@ -37,8 +38,6 @@ export interface Wire {
 }
 
 export const contentTypeOf = (contentType: string | undefined): string => contentType ?? "application/octet-stream"
-
-export const isMissing = ({ status }: Transport.Head): boolean => status === 404 || status === 410
 
 /** A look at an object by `HEAD`. */
 export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
@@ -123,11 +122,6 @@ export const contentRange = (wire: Wire): Multipart => {
       wire.ask(key, { method: "PUT", headers: { "content-range": `bytes */${size ?? "*"}` } })
     )
 
-  // The server does not know of parts. One of number 0 stands for all bytes that it has from the first on: whoever uploads
-  // in order needs no more than the sum of the sizes.
-  const listed = (persisted: number): ReadonlyArray<StoredPart> =>
-    persisted === 0 ? [] : [{ number: 0, size: persisted }]
-
   const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
     Effect.flatMap(ask(session, undefined), (response): Effect.Effect<number | undefined, UploadError> => {
       if (isMissing(response)) return Effect.fail(sessionGone(session))
@@ -136,15 +130,17 @@ export const contentRange = (wire: Wire): Multipart => {
       return persisted === undefined
         ? Effect.fail(unexpected(name, response, "does not say in bytes from 0 what it has"))
         : Effect.succeed(persisted)
-    }).pipe(Effect.flatMap((persisted) =>
-      persisted !== undefined ? Effect.succeed(listed(persisted)) : Effect.flatMap(
-        resultOf(session),
-        Option.match({
-          onNone: () => Effect.fail(sessionGone(session)),
-          onSome: ({ size }) => Effect.succeed(listed(size))
-        })
+    }).pipe(
+      Effect.flatMap((persisted) =>
+        persisted !== undefined ? Effect.succeed(PartRecords.listed(persisted)) : Effect.flatMap(
+          resultOf(session),
+          Option.match({
+            onNone: () => Effect.fail(sessionGone(session)),
+            onSome: ({ size }) => Effect.succeed(PartRecords.listed(size))
+          })
+        )
       )
-    ))
+    )
 
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
     Effect.flatMap(ask(request, request.size), (response): Effect.Effect<Stored, UploadError> => {
@@ -195,10 +191,4 @@ const persistedLess = (name: string, number: number, persisted: number, end: num
   new Transient({
     reason: "Unavailable",
     detail: `${name} has stored ${persisted} bytes; with part ${number} it should be ${end}.`
-  })
-
-const wrongSize = (name: string, key: string, size: number, persisted: number | undefined) =>
-  new IntegrityMismatch({
-    reason: "Size",
-    detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
   })

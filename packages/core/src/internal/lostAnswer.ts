@@ -9,8 +9,9 @@ import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
 import type { UploadError } from "../UploadError.js"
+import { bounded } from "./bounded.js"
 import * as PartRecords from "./partRecords.js"
-import { bounded, request, requestMillis } from "./requests.js"
+import { request, requestMillis } from "./requests.js"
 
 /** What an object is to hold. */
 export interface Content {

@@ -38,6 +38,13 @@ export const reconcile = (
   return stored
 }
 
+/**
+ * The parts of a server that takes bytes in order and does not know of parts. One of number 0 stands for all bytes that it
+ * has from the first on: whoever uploads in order needs no more than the sum of the sizes.
+ */
+export const listed = (persisted: number): ReadonlyArray<Destination.StoredPart> =>
+  persisted === 0 ? [] : [{ number: 0, size: persisted }]
+
 /** How many bytes from the first on a destination has that takes parts in order. */
 export const persistedBytes = (listed: ReadonlyArray<Destination.StoredPart> | undefined, unknown: number): number =>
   listed === undefined ? unknown : listed.reduce((total, part) => total + part.size, 0)

@@ -7,12 +7,11 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Limits from "../Limits.js"
 import * as RetryPolicy from "../RetryPolicy.js"
-import { Rejected, Transient } from "../UploadError.js"
+import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { Slot } from "./slot.js"
 import type { SlotContext, SlotOwner } from "./slot.js"
@@ -125,23 +124,6 @@ export const request = <A>(
     }
   }).pipe(Effect.ensuring(Effect.sync(() => slot.close())))
 }
-
-/**
- * Runs a call that an interruption must not cut, for at most `millis`; then it counts as stalled. (A time bound inside
- * an uninterruptible region could not cut the call: it runs in a fiber of its own.)
- */
-export const bounded = <A>(call: Effect.Effect<A, UploadError>, millis: number): Effect.Effect<A, UploadError> =>
-  Effect.flatMap(
-    Effect.forkDaemon(Effect.interruptible(Effect.timeoutFail(call, {
-      duration: Duration.millis(millis),
-      onTimeout: () =>
-        new Transient({
-          reason: "Stalled",
-          detail: `The destination did not answer within ${Duration.format(Duration.millis(millis))}.`
-        })
-    }))),
-    Fiber.join
-  )
 
 /** What a cause that is no interruption means for an upload. */
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>

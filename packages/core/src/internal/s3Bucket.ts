@@ -12,6 +12,7 @@ import type { Body } from "../Destination.js"
 import type * as Transport from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { isSuccess } from "./httpAnswers.js"
 import * as Address from "./s3Address.js"
 import * as Errors from "./s3Errors.js"
 import type { Profile } from "./s3Provider.js"
@@ -94,7 +95,7 @@ export class Bucket {
   open(request: BucketRequest): Effect.Effect<Transport.OpenAnswer, UploadError, Scope.Scope> {
     const open = (signed: Transport.Request) =>
       Effect.flatMap(this.transport.open(signed), (answer) =>
-        Errors.isSuccess(answer)
+        isSuccess(answer)
           ? Effect.succeed(answer)
           : Effect.map(firstBytes(answer.stream), (body) => ({ ...answer, body })))
     return this.attempt(request, open, true)
@@ -115,7 +116,7 @@ export class Bucket {
       const signed = this.signed(request, standing, identity)
       if (Either.isLeft(signed)) return Effect.fail(signed.left)
       return Effect.flatMap(send(signed.right), (answer) => {
-        if (Errors.isSuccess(answer)) {
+        if (isSuccess(answer)) {
           identity.works = true
           return Effect.succeed(answer)
         }

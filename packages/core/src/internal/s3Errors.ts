@@ -13,6 +13,7 @@ import {
   Transient
 } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { plausible, retryAfterMillis } from "./httpAnswers.js"
 import * as Xml from "./s3Xml.js"
 
 /** An error as S3 tells it. */
@@ -30,8 +31,6 @@ export interface S3Error {
 
 /** What a request is about: the same answer may mean one thing of an object and another of a multipart upload. */
 export type Subject = "object" | "session" | "completion"
-
-export const isSuccess = ({ status }: { readonly status: number }): boolean => status >= 200 && status < 300
 
 /** Reads an answer that is no success. What is secret is blotted out, in case the server repeats it. */
 export const read = (
@@ -181,13 +180,7 @@ const byStatus: Readonly<Record<number, Rejected["reason"]>> = {
  */
 const retryAfter = (headers: Answer["headers"], now: number): number | undefined => {
   const exact = headers["x-amz-retry-after"]
-  const header = headers["retry-after"]
-  const millis = exact !== undefined
-    ? /^\d+$/.test(exact) ? Number(exact) : NaN
-    : header === undefined
-    ? NaN
-    : /^\s*\d+(\.\d+)?\s*$/.test(header)
-    ? Math.ceil(Number(header) * 1000)
-    : Date.parse(header) - now
-  return millis >= 0 && millis <= 86_400_000 ? millis : undefined
+  return exact === undefined
+    ? retryAfterMillis(headers["retry-after"], now)
+    : plausible(/^\d+$/.test(exact) ? Number(exact) : NaN)
 }

@@ -7,11 +7,6 @@ import type { UploadError } from "../UploadError.js"
 import * as HttpAnswers from "./httpAnswers.js"
 import * as Offer from "./tusOffer.js"
 
-export const isSuccess = HttpAnswers.isSuccess
-
-/** Whether there is no such upload, or none any more. */
-export const isGone = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
-
 /** The failure that an answer stands for which is no success: one of an upload, or one where uploads are created. */
 export const refused = (
   name: string,

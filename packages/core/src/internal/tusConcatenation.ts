@@ -17,7 +17,8 @@ import type {
 import type { PartLimits } from "../PartPlan.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Answers from "./tusAnswers.js"
+import { bounded } from "./bounded.js"
+import { isSuccess, wrongSize } from "./httpAnswers.js"
 import * as Metadata from "./tusMetadata.js"
 import { isPath } from "./tusServer.js"
 import type { Server } from "./tusServer.js"
@@ -103,7 +104,7 @@ export const multipart = (server: Server): Multipart => {
         headers: { "upload-concat": `final;${paths.join(" ")}`, "upload-metadata": metadata },
         body: new Uint8Array(0)
       })
-      if (Answers.isSuccess(answer)) return yield* server.pathOf(answer.headers["location"])
+      if (isSuccess(answer)) return yield* server.pathOf(answer.headers["location"])
       // There are many ways to say that a part is missing.
       if (mayMiss(answer.status) && (yield* wholeOf(key, parts)).length < parts.length) {
         return yield* Effect.fail(Uploads.gone(server, key))
@@ -127,12 +128,12 @@ export const multipart = (server: Server): Multipart => {
       if ((length ?? size) !== size || (offset ?? size) !== size) {
         yield* Uploads.discard(server, path)
         known.whole = undefined
-        return yield* Effect.fail(Uploads.wrongSize(server, key, size, offset ?? length))
+        return yield* Effect.fail(wrongSize(name, key, size, offset ?? length))
       }
       if (offset === undefined && !("away" in state)) return yield* Effect.fail(unfinished(name, key))
       sessions.delete(uploadId)
       // The whole is there, and of the right size: its parts are not needed any more.
-      if (offset === size) yield* Effect.ignore(Uploads.inTime(Uploads.abort(server, request)))
+      if (offset === size) yield* Effect.ignore(bounded(Uploads.abort(server, request), Uploads.besidesMillis))
       yield* server.stored(key, path, size)
       return { size }
     })

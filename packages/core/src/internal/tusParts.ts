@@ -14,6 +14,8 @@ import type {
 import type { PartLimits } from "../PartPlan.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { wrongSize } from "./httpAnswers.js"
+import * as PartRecords from "./partRecords.js"
 import * as Metadata from "./tusMetadata.js"
 import { isPath } from "./tusServer.js"
 import type { Server } from "./tusServer.js"
@@ -90,13 +92,11 @@ export const multipart = (server: Server): Multipart => {
         : { length, offset }
     })
 
-  // The server does not know of parts. One of number 0 stands for all bytes that it has from the first on: whoever uploads
-  // in order needs no more than the sum of the sizes.
   const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
     Effect.gen(function*() {
       if (!isPath(session.uploadId)) return yield* Uploads.giveUp(server, session)
       const { offset } = yield* look(session)
-      return offset === 0 ? [] : [{ number: 0, size: offset }]
+      return PartRecords.listed(offset)
     })
 
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
@@ -112,7 +112,7 @@ export const multipart = (server: Server): Multipart => {
             : Effect.fail(error))
       )
       if (offset !== size || (length !== undefined && length !== size)) {
-        return yield* Effect.fail(Uploads.wrongSize(server, key, size, offset))
+        return yield* Effect.fail(wrongSize(name, key, size, offset))
       }
       if (length === undefined && known.get(path)?.deferred === true) {
         const headers = { "upload-length": String(size) }

@@ -12,6 +12,7 @@ import type { Answer, Request, Transport } from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as HttpAnswers from "./httpAnswers.js"
+import { invalidAddress } from "./requestFailures.js"
 import * as Answers from "./tusAnswers.js"
 import * as Offer from "./tusOffer.js"
 
@@ -60,7 +61,7 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
     const endpoint = Option.getOrUndefined(parse(options.url))
     const { origin = "", username = "" } = endpoint ?? {}
     const problem = endpoint === undefined
-      ? HttpAnswers.invalidAddress(name)
+      ? invalidAddress(name)
       : username !== "" || endpoint.password !== ""
       ? withPassword(name)
       : undefined
@@ -145,7 +146,7 @@ const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered
       onFailure: () => ({ offer: Offer.unknown, version: undefined }),
       onSuccess: (answer) => {
         const versions = Offer.versionsOf(answer)
-        return !Answers.isSuccess(answer) || versions.length === 0
+        return !HttpAnswers.isSuccess(answer) || versions.length === 0
           ? { offer: Offer.unknown, version: undefined }
           : versions.includes(Offer.version)
           ? { offer: Offer.read(answer), version: undefined }

@@ -3,17 +3,20 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import type { Body, PutRequest, Session, Stored } from "../Destination.js"
 import type { Answer } from "../Transport.js"
-import { IntegrityMismatch, isRetryable, Rejected, SessionGone, Transient } from "../UploadError.js"
+import { isRetryable, Rejected, SessionGone, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Answers from "./tusAnswers.js"
+import { bounded } from "./bounded.js"
+import { isMissing, isSuccess, wrongSize } from "./httpAnswers.js"
 import * as Metadata from "./tusMetadata.js"
 import * as Offer from "./tusOffer.js"
 import { isPath } from "./tusServer.js"
 import type { Server } from "./tusServer.js"
+
+/** How long may be waited for what is done besides, in all attempts, in milliseconds. */
+export const besidesMillis = 5_000
 
 /** How many requests without bytes are made at once. */
 export const concurrency = 8
@@ -62,7 +65,7 @@ export const send = (
         patch(server, { path, key, offset: 0, size, body: sent, headers: checksum }),
         "Transient",
         (error) =>
-          Effect.matchEffect(inTime(head(server, path, key)), {
+          Effect.matchEffect(bounded(head(server, path, key), besidesMillis), {
             onFailure: () => Effect.fail(error),
             onSuccess: ({ offset }) => offset === size ? Effect.void : Effect.fail(error)
           })
@@ -110,8 +113,8 @@ export const patch = (server: Server, request: {
       headers: { ...headers, "content-type": contentType, "upload-offset": String(offset) },
       body
     })
-    if (Answers.isGone(answer)) return yield* Effect.fail(gone(server, key))
-    if (!Answers.isSuccess(answer)) return yield* server.refused(answer, path)
+    if (isMissing(answer)) return yield* Effect.fail(gone(server, key))
+    if (!isSuccess(answer)) return yield* server.refused(answer, path)
     const said = Offer.sizeOf(answer.headers["upload-offset"])
     const persisted = said ?? (yield* head(server, path, key)).offset
     const end = offset + size
@@ -122,7 +125,7 @@ export const patch = (server: Server, request: {
           reason: "Unavailable",
           detail: `${server.name} has stored ${persisted} bytes of ${key}, and was sent ${end}.`
         })
-        : wrongSize(server, key, end, persisted)
+        : wrongSize(server.name, key, end, persisted)
     )
   })
 
@@ -138,9 +141,9 @@ export interface State {
 export const head = (server: Server, path: string, key: string): Effect.Effect<State, UploadError> =>
   Effect.flatMap(server.ask({ method: "HEAD", path }), (answer): Effect.Effect<State, UploadError> =>
     // Servers may keep to themselves what there is not.
-    Answers.isGone(answer) || answer.status === 403
+    isMissing(answer) || answer.status === 403
       ? Effect.fail(gone(server, key))
-      : !Answers.isSuccess(answer)
+      : !isSuccess(answer)
       ? server.refused(answer, path)
       : Effect.succeed({
         offset: Offer.sizeOf(answer.headers["upload-offset"]),
@@ -154,14 +157,14 @@ export const remove = (server: Server, path: string): Effect.Effect<void, Upload
     : Effect.flatMap(
       server.ask({ method: "DELETE", path }),
       (answer) =>
-        Answers.isSuccess(answer) || Answers.isGone(answer) || answer.status === 405 || answer.status === 501
+        isSuccess(answer) || isMissing(answer) || answer.status === 405 || answer.status === 501
           ? Effect.void
           : server.refused(answer, path)
     )
 
 /** Removes an upload that nobody wants, within bounds; where that fails, the next one that is sent sees to it. */
 export const discard = (server: Server, path: string): Effect.Effect<void> =>
-  Effect.matchEffect(inTime(Effect.retry(remove(server, path), { schedule: removing, times: 2, while: isRetryable })), {
+  Effect.matchEffect(bounded(removedSurely(server, path), besidesMillis), {
     onFailure: () => Effect.sync(() => server.left.add(path)),
     onSuccess: () => Effect.sync(() => server.left.delete(path))
   })
@@ -185,12 +188,6 @@ export const giveUp = (server: Server, session: Session): Effect.Effect<never, U
 export const gone = ({ name }: Server, key: string) =>
   new SessionGone({ detail: `${name} has no such upload of ${key} any more.` })
 
-export const wrongSize = ({ name }: Server, key: string, size: number, persisted: number | undefined) =>
-  new IntegrityMismatch({
-    reason: "Size",
-    detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
-  })
-
 export const sizeless = (name: string) =>
   new Rejected({ reason: "Unsupported", detail: `${name} has to be told the size of an upload beforehand.` })
 
@@ -198,13 +195,13 @@ export const sizeless = (name: string) =>
 // internal
 // -----------------------------------------------------------------------------
 
-/** How long may be waited for what is done besides, in all attempts. */
-const besides = "5 seconds"
-
 const removing = Schedule.exponential("200 millis")
 
+const removedSurely = (server: Server, path: string): Effect.Effect<void, UploadError> =>
+  Effect.retry(remove(server, path), { schedule: removing, times: 2, while: isRetryable })
+
 const created = (server: Server, answer: Answer): Effect.Effect<string, UploadError> =>
-  Answers.isSuccess(answer) ? server.pathOf(answer.headers["location"]) : server.refused(answer)
+  isSuccess(answer) ? server.pathOf(answer.headers["location"]) : server.refused(answer)
 
 /** Sends bytes with the creation of their upload. */
 const sendAtOnce = (
@@ -228,7 +225,7 @@ const sendAtOnce = (
           reason: "Unavailable",
           detail: `${server.name} has stored ${persisted ?? 0} of the ${size} bytes of ${key}.`
         })
-        : wrongSize(server, key, size, persisted)
+        : wrongSize(server.name, key, size, persisted)
     )
   })
 
@@ -250,13 +247,3 @@ const removeLeft = (server: Server): Effect.Effect<void> =>
   server.left.size === 0
     ? Effect.void
     : Effect.forEach(Array.from(server.left), (path) => discard(server, path), { concurrency, discard: true })
-
-/** Makes a request that is not to be waited for long, in a fiber of its own: where nothing else could be cut, it can. */
-export const inTime = <A>(call: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
-  Effect.flatMap(
-    Effect.forkDaemon(Effect.interruptible(Effect.timeoutFail(call, {
-      duration: besides,
-      onTimeout: () => new Transient({ reason: "Stalled", detail: "The server did not answer in time." })
-    }))),
-    Fiber.join
-  )

@@ -1,0 +1,19 @@
+/**
+ * The flags of a destination, when none is given.
+ */
+import { Option } from "effect"
+import type * as destinationOptions from "../src/destinationOptions.js"
+
+const none = Option.none()
+
+export const noFlags: destinationOptions.Flags = {
+  endpoint: none,
+  region: none,
+  profile: none,
+  provider: none,
+  pathStyle: false,
+  noPathStyle: false,
+  header: [],
+  ca: none,
+  noVerifyTls: false
+}
