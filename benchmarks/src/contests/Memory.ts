@@ -4,12 +4,12 @@
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import type * as Destination from "@sluice/core/Destination"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
+import * as MachineNode from "@sluice/core/MachineNode"
 import * as Strategy from "@sluice/core/Strategy"
 import * as Uploader from "@sluice/core/Uploader"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as assert from "node:assert"
-import * as v8 from "node:v8"
 import * as Contest from "../Contest.js"
 import * as Discard from "../Discard.js"
 import * as Sparse from "../Sparse.js"
@@ -43,16 +43,11 @@ const destinationOf = (kind: Setting["kind"]) =>
       Layer.orDie(Layer.provide(LocalDirectory.layer({ root }), NodeContext.layer)))
     : Effect.succeed(Discard.layer({ wholeBodies: kind === "whole", reads: true, holdMillis: 10 }))
 
-const keepHeapSmall = (): void => {
-  v8.setFlagsFromString("--heap-growing-percent=20")
-  v8.setFlagsFromString("--semi-space-growth-factor=1")
-}
-
 /** One file of 10 GiB, or files of 256 KiB; to a real directory one of 1 GiB. */
 const upload = ({ concurrency, kind, memory }: Setting) => (count: number): Effect.Effect<void> =>
   Effect.gen(function*() {
-    // As the command line does with a small budget: see its module `SmallHeap`.
-    if (memory < 256) keepHeapSmall()
+    // As the command line does.
+    yield* MachineNode.keepHeapSmall(memory * MiB)
     const size = count > 1 ? MiB / 4 : (kind === "directory" ? 1024 : 10_240) * MiB
     const file = yield* Sparse.file(size)
     const destination = yield* destinationOf(kind)

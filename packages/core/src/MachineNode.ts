@@ -1,11 +1,13 @@
 /**
- * What the machine offers, for `Strategy.optimalWorkerCount`. For Node.
+ * What the machine offers, for `Strategy.optimalWorkerCount`, and a heap that keeps to a budget. For Node.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
+import * as v8 from "node:v8"
+import * as ByteSize from "./ByteSize.js"
 
 /**
  * @since 0.1.0
@@ -32,6 +34,22 @@ export const machine: Effect.Effect<Machine> = Effect.map(
     openFiles: limits._tag === "None" ? assumedOpenFiles : softLimit(limits.value)
   })
 )
+
+/**
+ * Keeps V8's heap near what is in use, for a process whose uploads may hold `memory` bytes: without it the heap grows
+ * to several times that before V8 looks for what is not used any more. From 256 MiB on it costs no measurable CPU time;
+ * below that, about a fifth more. It is for the whole process and cannot be taken back, so it is called by programs, at
+ * their start, and by nothing in this library.
+ *
+ * @since 0.1.0
+ * @category memory
+ */
+export const keepHeapSmall = (memory: ByteSize.ByteSizeInput): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const tight = ByteSize.decode(memory) < ByteSize.decode("256 MiB")
+    v8.setFlagsFromString(`--heap-growing-percent=${tight ? 20 : 50}`)
+    if (tight) v8.setFlagsFromString("--semi-space-growth-factor=1")
+  })
 
 // -----------------------------------------------------------------------------
 // internal

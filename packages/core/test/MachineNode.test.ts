@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Strategy } from "@sluice/core"
 import * as MachineNode from "@sluice/core/MachineNode"
 import { Effect } from "effect"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import * as os from "node:os"
 import { patched } from "./contract/PatchedFs.js"
 
@@ -58,5 +58,38 @@ describe("MachineNode", () => {
       const workers = Strategy.optimalWorkerCount(yield* MachineNode.machine)
       assert.isAtLeast(workers, 1)
       assert.isAtMost(workers, os.availableParallelism() * 4)
+    }))
+
+  it.live("tells V8 how far the heap may grow, in words that it knows", () =>
+    Effect.sync(() => {
+      // V8 says on standard error which flags it does not know, and goes on.
+      const toldOf = (memory: string) =>
+        spawnSync(process.execPath, [
+          "--conditions=@sluice/source",
+          "--import",
+          "tsx",
+          "--input-type=module",
+          "--eval",
+          `
+            import { Effect } from "effect"
+            import { syncBuiltinESMExports } from "node:module"
+            import v8 from "node:v8"
+            const { setFlagsFromString } = v8
+            v8.setFlagsFromString = (flags) => {
+              setFlagsFromString(flags)
+              console.log(flags)
+            }
+            syncBuiltinESMExports()
+            const { keepHeapSmall } = await import("@sluice/core/MachineNode")
+            Effect.runSync(keepHeapSmall("${memory}"))
+          `
+        ], { cwd: import.meta.dirname, encoding: "utf8" })
+      const usual = toldOf("256 MiB")
+      assert.deepStrictEqual([usual.stdout, usual.stderr], ["--heap-growing-percent=50\n", ""])
+      const small = toldOf("64 MiB")
+      assert.deepStrictEqual(
+        [small.stdout, small.stderr],
+        ["--heap-growing-percent=20\n--semi-space-growth-factor=1\n", ""]
+      )
     }))
 })

@@ -26,7 +26,6 @@ import { Output, writeLines } from "../Output.js"
 import * as OutputFile from "../OutputFile.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
-import * as SmallHeap from "../SmallHeap.js"
 import * as Sources from "../Sources.js"
 import * as Targets from "../Targets.js"
 import * as Undone from "../Undone.js"
@@ -60,7 +59,7 @@ export const upload = Command.make(
       const failed = Option.getOrUndefined(flags.failed)
       if (report !== undefined) yield* OutputFile.check("--report", report)
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
-      yield* SmallHeap.keepFor(request.uploader.memory)
+      yield* MachineNode.keepHeapSmall(request.uploader.memory ?? Uploader.defaults.memory)
       const journal = yield* openJournal(request, flags.fsync)
       const uploader = Uploader.layer(request.uploader).pipe(
         Layer.provide(layers.layer(request.target, {

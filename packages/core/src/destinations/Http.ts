@@ -20,7 +20,7 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import { isSuccess, masking, refused, secretsOf, talkMillis } from "../internal/httpAnswers.js"
+import { isSuccess, masking, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
 import { contentRange, contentTypeOf, head } from "../internal/httpParts.js"
@@ -275,10 +275,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
           const answer = yield* Effect.flatMap(addressed(key, { method: "GET" }), transport.open)
           return isSuccess(answer)
             ? answer.stream
-            : Stream.fromEffect(Effect.flatMap(
-              beginning(answer.stream),
-              (body): Effect.Effect<never, UploadError> => fail(name, { ...answer, body }, mask)
-            ))
+            : Stream.fromEffect(Effect.flatMap(withBeginning(answer), (said) => fail(name, said, mask)))
         })
       )
 
@@ -329,18 +326,6 @@ const stored = (name: string, answer: Answer, mask: Mask): Effect.Effect<Stored,
 
 const fail = (name: string, answer: Answer, mask: Mask): Effect.Effect<never, UploadError> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refused(name, answer, mask, now)))
-
-/** As much of an answer as may be shown, if it comes soon. */
-const beginning = (stream: Stream.Stream<Uint8Array, UploadError>): Effect.Effect<Uint8Array> =>
-  stream.pipe(
-    Stream.runHead,
-    Effect.timeoutTo({
-      duration: talkMillis,
-      onSuccess: Option.getOrElse(() => new Uint8Array(0)),
-      onTimeout: () => new Uint8Array(0)
-    }),
-    Effect.orElseSucceed(() => new Uint8Array(0))
-  )
 
 const urlOf = (template: string, key: string): string => {
   const encoded = key.split("/").map(encodeURIComponent).join("/")

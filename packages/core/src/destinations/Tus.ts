@@ -6,8 +6,8 @@
  * broken request has left at the server is asked for, and not sent again; with a journal another process goes on.
  *
  * The server chooses the address of every upload, and tells nobody which uploads it has: the key is part of the upload's
- * metadata, as `filename`, and the same key twice makes two uploads. `onStored` tells the addresses. They are not in
- * messages: to know one may be all it takes to read, or to remove, what is there. An upload has to be at the origin of
+ * metadata, as `filename`, and the same key twice makes two uploads. `onStored` tells the addresses, and with
+ * `locations` it is told them again, to look at what is there. They are not in messages: to know one may be all it takes to read, or to remove, what is there. An upload has to be at the origin of
  * the endpoint. An upload of which not even the address has arrived is left to expire.
  *
  * @since 0.1.0
@@ -18,6 +18,7 @@ import type * as Redacted from "effect/Redacted"
 import { Destination } from "../Destination.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as Concatenation from "../internal/tusConcatenation.js"
+import * as Objects from "../internal/tusObjects.js"
 import type * as TusOffer from "../internal/tusOffer.js"
 import * as Parts from "../internal/tusParts.js"
 import * as Server from "../internal/tusServer.js"
@@ -80,7 +81,21 @@ export interface Options {
   readonly offer?: Offer | undefined
   /** Told of each upload when the server has all of it. Defaults to nobody. */
   readonly onStored?: ((uploaded: Uploaded) => Effect.Effect<void>) | undefined
+  /**
+   * The addresses of what was uploaded, by key, as `onStored` has told them. By these objects can be looked at, be read
+   * where the server serves what it has, and be removed where it offers termination. One that is not at the origin of
+   * the endpoint is refused. Defaults to none: then nothing can be looked at.
+   */
+  readonly locations?: Locations | undefined
 }
+
+/**
+ * The addresses of uploads, by key: a list, or a function that looks one up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Locations = Objects.Locations
 
 /**
  * The options' defaults.
@@ -152,6 +167,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
         checksums
       },
       put: (request) => Uploads.put(server, request),
-      multipart: parallel ? Concatenation.multipart(server) : Parts.multipart(server)
+      multipart: parallel ? Concatenation.multipart(server) : Parts.multipart(server),
+      ...(options.locations !== undefined && Objects.verbs(server, options.locations))
     })
   })

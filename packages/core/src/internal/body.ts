@@ -38,13 +38,13 @@ const held = (wholeBodies: boolean | undefined, size: number | undefined): numbe
   size !== undefined && (wholeBodies === true || size <= onePiece) ? size : lentBlocks * largestBlock
 
 /**
- * How much memory a body of `size` is reckoned with, in bytes: what it holds and a quarter, for what waits meanwhile for
- * the garbage collector.
+ * How much memory a body of `size` is reckoned with, in bytes: what it holds and half as much again, for what waits
+ * meanwhile for the garbage collector.
  */
 export const memoryOf = (
   { wholeBodies }: Pick<Destination.Capabilities, "wholeBodies">,
   size: number | undefined
-): number => Math.ceil(1.25 * held(wholeBodies, size))
+): number => Math.ceil(1.5 * held(wholeBodies, size))
 
 /** Whose bytes these are, and who is told of what happens to them. */
 export interface Owner {

@@ -1,7 +1,10 @@
 /**
  * What answers over HTTP mean for an upload, and what of them may be shown.
  */
-import type { Answer } from "../Transport.js"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Answer, OpenAnswer } from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -69,6 +72,19 @@ export const refused = (
   }
   return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
 }
+
+/** An answer with as much of its body as may be shown, if that comes soon. */
+export const withBeginning = ({ headers, status, stream }: OpenAnswer): Effect.Effect<Answer> =>
+  stream.pipe(
+    Stream.runHead,
+    Effect.timeoutTo({
+      duration: talkMillis,
+      onSuccess: Option.getOrElse(() => new Uint8Array(0)),
+      onTimeout: () => new Uint8Array(0)
+    }),
+    Effect.orElseSucceed(() => new Uint8Array(0)),
+    Effect.map((body) => ({ status, headers, body }))
+  )
 
 /** What it means that a server has so many bytes of an object. */
 export const wrongSize = (name: string, key: string, size: number, persisted: number | undefined): IntegrityMismatch =>

@@ -5,7 +5,9 @@
  * One fiber writes. It keeps what it could not write, in order, and goes on at the same offset when there is space
  * again, so that a torn batch is written over and nothing is lost but time.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../Journal.js"
 import * as Disk from "./journalDiskNode.js"
@@ -109,10 +111,9 @@ export class Writer {
   readonly run: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     const rest = Effect.suspend(() => this.awaken(1))
     const pause = Effect.suspend(() =>
-      this.hurried && !this.failed ? Effect.void : Effect.raceFirst(
-        this.awaken(this.failed ? Infinity : mostRecords),
-        Effect.sleep(this.failed ? retryDelay : batchDelay)
-      )
+      this.hurried && !this.failed
+        ? Effect.void
+        : this.awaken(this.failed ? Infinity : mostRecords, this.failed ? retryDelay : batchDelay)
     )
     return Effect.zipRight(
       Effect.addFinalizer(() => this.finish),
@@ -147,9 +148,9 @@ export class Writer {
     return this.end + this.pending.length - this.live
   }
 
-  /** Waits until there is so much to write, or somebody who waits for it. */
-  private awaken(records: number): Effect.Effect<void> {
-    return Effect.async((resume) => {
+  /** Waits until there is so much to write, or somebody who waits for it, or for so long. */
+  private awaken(records: number, atMost?: Duration.DurationInput): Effect.Effect<void> {
+    const awoken = Effect.async<void>((resume) => {
       const wake = () => {
         this.wake = undefined
         resume(Effect.void)
@@ -161,6 +162,12 @@ export class Writer {
         this.wake = undefined
       })
     })
+    if (atMost === undefined) return awoken
+    // A race would fork both sides and join what they inherit, for each batch.
+    return Effect.flatMap(
+      Effect.forkDaemon(Effect.zipRight(Effect.sleep(atMost), Effect.sync(() => this.wake?.()))),
+      (timer) => Effect.ensuring(awoken, Effect.sync(() => timer.unsafeInterruptAsFork(FiberId.none)))
+    )
   }
 
   private readonly step: Effect.Effect<void> = Effect.suspend(() => {

@@ -12,7 +12,6 @@ import type {
   StoredPart
 } from "../Destination.js"
 import type { PartLimits } from "../PartPlan.js"
-import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { wrongSize } from "./httpAnswers.js"
 import * as PartRecords from "./partRecords.js"
@@ -83,7 +82,7 @@ export const multipart = (server: Server): Multipart => {
   const look = ({ key, uploadId: path }: Session) =>
     Effect.gen(function*() {
       const { length, offset } = yield* Uploads.head(server, path, key)
-      if (offset === undefined) return yield* Effect.fail(silent(name, key))
+      if (offset === undefined) return yield* Effect.fail(Uploads.silent(name, key))
       const upload = known.get(path) ?? { length, deferred: false, sent: offset, stored: 0 }
       known.set(path, upload)
       return offset > upload.sent || offset < upload.stored || offset > (length ?? Infinity) ||
@@ -137,6 +136,3 @@ export const multipart = (server: Server): Multipart => {
     abort: (session) => Effect.tap(Uploads.abort(server, session), () => known.delete(session.uploadId))
   }
 }
-
-const silent = (name: string, key: string) =>
-  new Rejected({ reason: "Unexpected", detail: `${name} does not say how much of ${key} it has.` })

@@ -7,8 +7,10 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { renderUrl } from "../Transport.js"
-import type { Answer, Request, Transport } from "../Transport.js"
+import type { Answer, OpenAnswer, Request, Transport } from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as HttpAnswers from "./httpAnswers.js"
@@ -36,6 +38,12 @@ export interface Asked {
   readonly body?: Request["body"]
 }
 
+/** A request to an upload, without a body. */
+export interface AskedOfUpload {
+  readonly method: Request["method"]
+  readonly path: string
+}
+
 export interface Server {
   /** What it is called in messages. */
   readonly name: string
@@ -47,6 +55,8 @@ export interface Server {
   readonly left: Set<string>
   /** Gives whatever the server answers. */
   readonly ask: (asked: Asked) => Effect.Effect<Answer, UploadError>
+  /** Gives the answer to a request without a body while it is still coming; the scope closes it. */
+  readonly open: (asked: AskedOfUpload) => Effect.Effect<OpenAnswer, UploadError, Scope.Scope>
   /** Fails as an answer means that is no success. Those who name an upload's path keep it out of the message. */
   readonly refused: (answer: Answer, path?: string) => Effect.Effect<never, UploadError>
   /** The path of an upload, with its query, from what `Location` says. */
@@ -79,6 +89,17 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
         }),
         (error) => asked.path === undefined ? error : unnamed(error, renderUrl(origin + asked.path), name)
       )
+    const open = ({ method, path }: AskedOfUpload): Effect.Effect<OpenAnswer, UploadError, Scope.Scope> => {
+      if (problem !== undefined) return Effect.fail(problem)
+      const url = `${origin}${path}`
+      const unnamedHere = (error: UploadError) => unnamed(error, renderUrl(url), name)
+      return transport.open({ method, url, headers: { ...headers, "tus-resumable": Offer.version } }).pipe(
+        Effect.mapBoth({
+          onFailure: unnamedHere,
+          onSuccess: (answer) => ({ ...answer, stream: Stream.mapError(answer.stream, unnamedHere) })
+        })
+      )
+    }
     const { offer, version } = options.offer === undefined
       ? yield* offered(send({ method: "OPTIONS" }, {}))
       : { offer: options.offer, version: undefined }
@@ -103,6 +124,7 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
       left: new Set(),
       ask: (asked) =>
         otherVersion === undefined ? send(asked, { "tus-resumable": Offer.version }) : Effect.fail(otherVersion),
+      open: (asked) => otherVersion === undefined ? open(asked) : Effect.fail(otherVersion),
       refused: (answer, path) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const mask = HttpAnswers.masking(...secrets, ...(path === undefined ? [] : [path, ...path.split(/[/?]/)]))

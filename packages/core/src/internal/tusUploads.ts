@@ -145,10 +145,13 @@ export const head = (server: Server, path: string, key: string): Effect.Effect<S
       ? Effect.fail(gone(server, key))
       : !isSuccess(answer)
       ? server.refused(answer, path)
-      : Effect.succeed({
-        offset: Offer.sizeOf(answer.headers["upload-offset"]),
-        length: Offer.sizeOf(answer.headers["upload-length"])
-      }))
+      : Effect.succeed(stateOf(answer)))
+
+/** What an answer says of an upload. */
+export const stateOf = ({ headers }: Pick<Answer, "headers">): State => ({
+  offset: Offer.sizeOf(headers["upload-offset"]),
+  length: Offer.sizeOf(headers["upload-length"])
+})
 
 /** Removes an upload, if there is one, and if the server removes any. */
 export const remove = (server: Server, path: string): Effect.Effect<void, UploadError> =>
@@ -190,6 +193,9 @@ export const gone = ({ name }: Server, key: string) =>
 
 export const sizeless = (name: string) =>
   new Rejected({ reason: "Unsupported", detail: `${name} has to be told the size of an upload beforehand.` })
+
+export const silent = (name: string, key: string) =>
+  new Rejected({ reason: "Unexpected", detail: `${name} does not say how much of ${key} it has.` })
 
 // -----------------------------------------------------------------------------
 // internal

@@ -1,0 +1,89 @@
+/**
+ * What a tus server has: looked at, read and removed. A server tells nobody which uploads it has, so that the address
+ * of each is looked up.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Destination, Head } from "../Destination.js"
+import { Rejected } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { isMissing, isSuccess, withBeginning } from "./httpAnswers.js"
+import type { Server } from "./tusServer.js"
+import * as Uploads from "./tusUploads.js"
+
+/** The addresses of uploads, by key. */
+export type Locations =
+  | ReadonlyMap<string, string>
+  | ((key: string) => Effect.Effect<Option.Option<string>, UploadError>)
+
+/** The verbs of a destination that need to know where its objects are. */
+export const verbs = (
+  server: Server,
+  locations: Locations
+): Required<Pick<Destination["Type"], "head" | "read" | "remove">> => {
+  const pathOf = (key: string): Effect.Effect<Option.Option<string>, UploadError> =>
+    Effect.flatMap(
+      typeof locations === "function" ? locations(key) : Effect.succeed(Option.fromNullable(locations.get(key))),
+      Option.match({
+        onNone: () => Effect.succeedNone,
+        onSome: (url) => Either.map(server.pathOf(url), Option.some)
+      })
+    )
+
+  const head = (key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
+    Effect.gen(function*() {
+      const path = yield* pathOf(key)
+      if (Option.isNone(path)) return Option.none()
+      const answer = yield* server.ask({ method: "HEAD", path: path.value })
+      if (isMissing(answer)) return Option.none()
+      if (!isSuccess(answer)) return yield* server.refused(answer, path.value)
+      const { offset } = Uploads.stateOf(answer)
+      return offset === undefined ? yield* Effect.fail(Uploads.silent(server.name, key)) : Option.some({ size: offset })
+    })
+
+  const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
+    Stream.unwrapScoped(Effect.gen(function*() {
+      const path = yield* pathOf(key)
+      if (Option.isNone(path)) return Stream.fail(unknown(server.name, key))
+      const answer = yield* server.open({ method: "GET", path: path.value })
+      if (isSuccess(answer)) return answer.stream
+      return notServing.has(answer.status)
+        ? Stream.fail(unserved(server.name, answer.status))
+        : Stream.fromEffect(Effect.flatMap(withBeginning(answer), (said) => server.refused(said, path.value)))
+    }))
+
+  const remove = (key: string): Effect.Effect<void, UploadError> =>
+    Effect.flatMap(
+      pathOf(key),
+      Option.match({
+        onNone: () => Effect.fail(unknown(server.name, key)),
+        onSome: (path) =>
+          server.offer.extensions.includes("termination")
+            ? Uploads.remove(server, path)
+            : Effect.fail(keeping(server.name))
+      })
+    )
+
+  return { head, read, remove }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** What servers answer to `GET` that take uploads only: the protocol has none. */
+const notServing: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
+
+const unserved = (name: string, status: number) =>
+  new Rejected({
+    reason: "Unsupported",
+    detail: `${name} does not serve what it has: it answered ${status} to GET.`
+  })
+
+const unknown = (name: string, key: string) =>
+  new Rejected({ reason: "NotFound", detail: `Where ${key} is at ${name} is not known.` })
+
+const keeping = (name: string) =>
+  new Rejected({ reason: "Unsupported", detail: `${name} does not remove what it has: it offers no termination.` })
