@@ -34,8 +34,13 @@ export interface Settings {
 export interface Limits {
   /** Where the knobs stand now. */
   readonly current: Effect.Effect<Settings>
-  /** Changes some knobs. More room is used at once; less room is reached as attempts in flight end. */
-  readonly set: (settings: Partial<Settings>) => Effect.Effect<void>
+  /**
+   * Changes some knobs, and says why in a few plain words. More room is used at once; less room is reached as attempts
+   * in flight end.
+   */
+  readonly set: (settings: Partial<Settings>, reason?: string) => Effect.Effect<void>
+  /** Why the knobs were last changed, where that was said. */
+  readonly reason: Effect.Effect<string | undefined>
   /** The budget of uploads in flight. Resize it by `set`, which tells the runs. */
   readonly inFlight: InFlight.InFlight
   /** The limit on starts. */
@@ -73,30 +78,39 @@ export interface Controller {
 }
 
 /**
- * Knobs that start where `settings` say. `changed` is called after each change.
+ * Knobs that start where `settings` say. `changed` is called after each change, with where they stand and why.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (settings: Settings, changed: () => void = () => {}): Limits => {
+export const make = (
+  settings: Settings,
+  changed: (settings: Settings, reason: string | undefined) => void = () => {}
+): Limits => {
   const inFlight = InFlight.make(settings.concurrency)
   const rate = RateLimit.make(settings.uploadsPerSecond)
   const bandwidth = Bandwidth.make(settings.bytesPerSecond)
+  const current = (): Settings => ({
+    concurrency: inFlight.limit,
+    uploadsPerSecond: rate.uploadsPerSecond,
+    bytesPerSecond: bandwidth.bytesPerSecond
+  })
+  let lastReason: string | undefined = undefined
   return {
     inFlight,
     rate,
     bandwidth,
-    current: Effect.sync(() => ({
-      concurrency: inFlight.limit,
-      uploadsPerSecond: rate.uploadsPerSecond,
-      bytesPerSecond: bandwidth.bytesPerSecond
-    })),
-    set: (changes) =>
+    current: Effect.sync(current),
+    reason: Effect.sync(() => lastReason),
+    set: (changes, reason) =>
       Effect.all([
         changes.concurrency === undefined ? Effect.void : inFlight.resize(Math.max(1, changes.concurrency)),
         changes.uploadsPerSecond === undefined ? Effect.void : rate.setRate(changes.uploadsPerSecond),
         changes.bytesPerSecond === undefined ? Effect.void : bandwidth.setRate(changes.bytesPerSecond),
-        Effect.sync(changed)
+        Effect.sync(() => {
+          lastReason = reason
+          changed(current(), reason)
+        })
       ], { discard: true })
   }
 }

@@ -31,7 +31,7 @@ import type { UploadReport } from "./UploadReport.js"
  */
 export interface Context extends MultipartUpload.Context {
   /** The runs that are under way. */
-  readonly runs: Set<{ readonly limitsChanged: () => void }>
+  readonly runs: Set<{ readonly limitsChanged: (settings: Limits.Settings, reason: string | undefined) => void }>
   /** Runs before the first file of a run. */
   readonly prepare: Effect.Effect<void>
   /** Runs when a run has come to its end. */

@@ -153,6 +153,22 @@ export const RunChanged = Schema.TaggedStruct("RunChanged", {
 })
 
 /**
+ * The uploader's limits have been changed, by its strategy or by hand. A limit that is not there does not limit.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const LimitsChanged = Schema.TaggedStruct("LimitsChanged", {
+  ...common,
+  /** Uploads in flight. */
+  concurrency: Schema.optional(Schema.Number),
+  uploadsPerSecond: Schema.optional(Schema.Number),
+  bytesPerSecond: Schema.optional(Schema.Number),
+  /** Why, in a few words. */
+  reason: Schema.optional(Schema.String)
+})
+
+/**
  * @since 0.1.0
  * @category schemas
  */
@@ -165,7 +181,8 @@ export const UploadEvent = Schema.Union(
   AbortFailed,
   UploadFinished,
   ListingFinished,
-  RunChanged
+  RunChanged,
+  LimitsChanged
 )
 
 /**

@@ -10,6 +10,7 @@
  * | `sluice_retries_total` | counter | `reason` |
  * | `sluice_failed_aborts_total` | counter | |
  * | `sluice_in_flight_uploads` | gauge | |
+ * | `sluice_limit_uploads` | gauge | |
  * | `sluice_upload_duration_seconds` | histogram | |
  * | `sluice_throughput_bytes_per_second` | gauge | |
  *
@@ -110,6 +111,16 @@ export const retries = (reason: UploadError["_tag"]): Metric.Metric.Counter<numb
  */
 export const inFlight: Metric.Metric.Gauge<number> = Metric.gauge("sluice_in_flight_uploads", {
   description: "Upload requests in flight"
+})
+
+/**
+ * How many requests an uploader allows in flight, as its strategy has it at the moment: infinitely many under `unlimited`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const concurrency: Metric.Metric.Gauge<number> = Metric.gauge("sluice_limit_uploads", {
+  description: "Upload requests allowed in flight"
 })
 
 /**

@@ -9,6 +9,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -25,6 +26,7 @@ import type * as Upload from "./Upload.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
+import * as UploadMetrics from "./UploadMetrics.js"
 import * as UploadReport from "./UploadReport.js"
 import type { Uploaded, UploadResult } from "./UploadResult.js"
 import * as UploadRun from "./UploadRun.js"
@@ -111,9 +113,15 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const strategy = options.strategy ?? defaults.strategy
     const retry = options.retry ?? defaults.retry
     const runs: Upload.Context["runs"] = new Set()
-    const limits = Limits.make(strategy, () => {
-      for (const run of runs) run.limitsChanged()
+    const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
+    const measure = ({ concurrency }: Limits.Settings): void => {
+      UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
+    }
+    const limits = Limits.make(strategy, (settings, reason) => {
+      measure(settings)
+      for (const run of runs) run.limitsChanged(settings, reason)
     })
+    measure(strategy)
     const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
     const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)

@@ -74,8 +74,8 @@ export const context = ({ destination }: PartsRecording, setup: Setup = {}): Upl
   return {
     runs,
     destination,
-    limits: Limits.make(setup.strategy ?? Strategy.workerPool({ workers: setup.workers ?? 4 }), () => {
-      for (const run of runs) run.limitsChanged()
+    limits: Limits.make(setup.strategy ?? Strategy.workerPool({ workers: setup.workers ?? 4 }), (settings, reason) => {
+      for (const run of runs) run.limitsChanged(settings, reason)
     }),
     retry: policy,
     budget: RetryPolicy.makeBudget(policy),

@@ -39,6 +39,7 @@ describe("UploadEvent", () => {
         yield* run.pause
         yield* Effect.sleep(5)
         yield* run.resume
+        yield* run.limits.set({ concurrency: 2, uploadsPerSecond: Infinity }, "by hand")
         yield* Effect.sleep(100)
         yield* run.drain
         yield* run.interrupt
@@ -51,6 +52,7 @@ describe("UploadEvent", () => {
         "Failed",
         "Interrupted",
         "Interrupting",
+        "LimitsChanged",
         "ListingFinished",
         "Paused",
         "Running",

@@ -16,6 +16,26 @@ const read = <Type, In, Out>(
 const files = (count: number) => Array.from({ length: count }, (_, i) => UploadFile.fromText(`f${i}`, "12345"))
 
 describe("UploadMetrics", () => {
+  it.effect("tell how many may be in flight, from the start and after each change", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const look = Effect.map(
+        read(UploadMetrics.concurrency, labelled("limit")),
+        ({ value }) => seen.push(value)
+      )
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(1)), {
+          strategy: Strategy.workerPool({ workers: 3 })
+        })
+        yield* look
+        yield* uploader.limits.set({ concurrency: 7 })
+        yield* look
+        yield* uploader.limits.set({ concurrency: Infinity })
+        yield* look
+      })).pipe(Effect.tagMetrics("test", "limit"))
+      assert.deepStrictEqual(seen, [3, 7, Infinity])
+    }))
+
   it.effect("count what a run does, with the labels of the fiber that started it", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ attempt, body, key }) =>

@@ -530,6 +530,36 @@ describe("a drained run", () => {
     }))
 })
 
+describe("a run whose limits are changed", () => {
+  it.effect("tells of it when it happens, with where they stand and why", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(Recording.takeAfter(100))
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { strategy: one })
+        const history: Array<Recording.Entry> = []
+        const run = yield* uploader.start(files(3), {
+          onEvent: (event) => Effect.sync(() => event._tag === "LimitsChanged" && history.push(Recording.told(event)))
+        })
+        yield* Effect.sleep(10)
+        yield* run.limits.set({ concurrency: 2 }, "by hand")
+        yield* Effect.sleep(10)
+        yield* run.limits.set({ uploadsPerSecond: 5, bytesPerSecond: 1_000 })
+        const reason = yield* run.limits.reason
+        yield* run.report
+        yield* run.limits.set({ concurrency: 9 }, "nobody is there any more")
+        return { history, reason, last: yield* run.limits.reason }
+      }))
+      assert.deepStrictEqual(value, {
+        history: [
+          [10, "limits 2, Infinity/s, Infinity B/s: by hand"],
+          [20, "limits 2, 5/s, 1000 B/s: no reason"]
+        ],
+        reason: undefined,
+        last: "nobody is there any more"
+      })
+    }))
+})
+
 describe("an interrupted run", () => {
   it.effect("ends at once, with a result for every file that was begun", () =>
     Effect.gen(function*() {

@@ -7,8 +7,10 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
+import * as Record from "effect/Record"
 import * as Bandwidth from "../Bandwidth.js"
 import type * as Destination from "../Destination.js"
+import type { Settings } from "../Limits.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
 import type * as Upload from "../Upload.js"
 import { summarize } from "../UploadError.js"
@@ -94,6 +96,18 @@ export class Account implements FileList.Counter<UploadList.Item> {
 
   changed(state: (typeof UploadEvent.RunChanged.Type)["state"]): Effect.Effect<void> {
     return this.emit({ _tag: "RunChanged", version: UploadEvent.version, at: this.now, state })
+  }
+
+  limitsChanged(settings: Settings, reason: string | undefined): Effect.Effect<void> {
+    return this.heard
+      ? this.emit({
+        _tag: "LimitsChanged",
+        version: UploadEvent.version,
+        at: this.now,
+        ...Record.filter({ ...settings }, Number.isFinite),
+        ...(reason !== undefined && { reason })
+      })
+      : Effect.void
   }
 
   attemptStarted({ attempt, attemptStartedAt, file, large, size }: Upload.Upload): Effect.Effect<void> {

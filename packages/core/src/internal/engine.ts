@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
+import type { Settings } from "../Limits.js"
 import * as Upload from "../Upload.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -180,11 +181,13 @@ export class Engine implements Crew {
     return this.account.changed("Interrupting")
   })
 
-  /** The uploader's limits may have grown. */
-  limitsChanged(): void {
+  /** The uploader's limits have changed, and may have grown. */
+  limitsChanged(settings: Settings, reason: string | undefined): void {
     this.moveGate()
     this.largeFiles.limitChanged()
     this.callLeader()
+    const told = this.account.limitsChanged(settings, reason)
+    if (told !== Effect.void) this.options.fork(told)
   }
 
   /** Takes an item for a worker; not a large file that there is no room for, which waits its turn elsewhere. */
