@@ -106,7 +106,9 @@ const rejected = (
     case "Redirected":
       return "Use the address that it redirects to, if you trust it: sluice does not follow redirects with credentials."
     case "Unsupported":
-      return kind === "Http"
+      return check === "remove"
+        ? undefined
+        : kind === "Http"
         ? "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."
         : kind === "S3"
         ? "Check --provider and --path-style, which say what the server is like."

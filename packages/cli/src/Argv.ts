@@ -102,9 +102,11 @@ export const normalize = (
   const lastOnes = given.filter(([name], index) =>
     flags.get(name)?.repeatable === true || given.findLastIndex(([other]) => other === name) === index
   )
+  // What is built in is found only where it comes first.
+  const inOrder = [true, false].flatMap((first) => lastOnes.filter(([name]) => builtIns.has(name) === first))
   return Either.right({
     _tag: "Run",
-    args: [...words, ...lastOnes.flat(), "--", ...positional, ...(end < 0 ? [] : rest.slice(end + 1))]
+    args: [...words, ...inOrder.flat(), "--", ...positional, ...(end < 0 ? [] : rest.slice(end + 1))]
   })
 }
 

@@ -5,6 +5,7 @@
  * goes above it. Each frame is one write. The cursor is hidden while it is drawn, and shown again however the process
  * ends.
  */
+import type { Limits } from "@sluice/core/Limits"
 import type { UploadEvent } from "@sluice/core/UploadEvent"
 import type { UploadRun } from "@sluice/core/UploadRun"
 import * as Clock from "effect/Clock"
@@ -26,7 +27,9 @@ export interface Display {
 }
 
 /** What a display sees of a run. */
-export type Shown = Pick<UploadRun<never>, "currentProgress" | "inFlight" | "throughput">
+export interface Shown extends Pick<UploadRun<never>, "currentProgress" | "inFlight" | "throughput"> {
+  readonly limits?: Pick<Limits, "current" | "reason"> | undefined
+}
 
 /** What is said in another way than of uploads. */
 export type Words = Pick<ProgressView.Moment, "failed">
@@ -148,18 +151,32 @@ class Stage {
 
   look(run: Shown): Effect.Effect<ProgressView.Moment> {
     return Effect.map(
-      Effect.all([run.currentProgress, run.throughput, run.inFlight, Clock.currentTimeMillis]),
-      ([progress, throughput, transfers, now]) => ({
+      Effect.all([
+        run.currentProgress,
+        run.throughput,
+        run.inFlight,
+        Clock.currentTimeMillis,
+        limitOf(run)
+      ]),
+      ([progress, throughput, transfers, now, limit]) => ({
         progress,
         throughput,
         transfers,
         now,
+        limit,
         stopping: this.stopping,
         ...this.words
       })
     )
   }
 }
+
+/** A limit that nobody gives a reason for stays as it is: it need not be shown. */
+const limitOf = ({ limits }: Shown): Effect.Effect<ProgressView.Moment["limit"]> =>
+  limits === undefined
+    ? Effect.succeed(undefined)
+    : Effect.zipWith(limits.current, limits.reason, ({ concurrency }, reason) =>
+      reason === undefined ? undefined : { concurrency, reason })
 
 const hideCursor = "\u001b[?25l"
 

@@ -22,6 +22,8 @@ export interface Moment {
   readonly transfers: ReadonlyArray<Transfer>
   /** Whether no more files are started. */
   readonly stopping: boolean
+  /** How many may be in flight, and why so many, where that changes by itself. */
+  readonly limit?: { readonly concurrency: number; readonly reason: string } | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
   /** What is said of files that failed. Defaults to `failed`. */
@@ -107,7 +109,7 @@ const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | und
 }
 
 const facts = (
-  { failed = "failed", progress, stopping, throughput }: Moment,
+  { failed = "failed", limit, progress, stopping, throughput }: Moment,
   style: Style | undefined
 ): ReadonlyArray<Fact> => {
   const finished = Progress.filesFinished(progress)
@@ -125,6 +127,7 @@ const facts = (
     {
       text: stopping ? `finishing ${Format.count(progress.inFlight)}` : `${Format.count(progress.inFlight)} in flight`
     },
+    ...(limit === undefined || stopping ? [] : [{ text: `limit ${Format.count(limit.concurrency)}, ${limit.reason}` }]),
     ...(progress.retries > 0
       ? [{
         text: progress.retries === 1 ? "1 retry" : `${Format.count(progress.retries)} retries`,

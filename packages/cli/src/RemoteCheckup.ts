@@ -6,22 +6,25 @@ import { Transport } from "@sluice/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Advice from "./Advice.js"
+import * as AwsProfile from "./AwsProfile.js"
 import type { Tell } from "./Checkup.js"
 import type * as CliError from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import * as layers from "./layers.js"
 import type { Output } from "./Output.js"
+import * as RemoteLocations from "./RemoteLocations.js"
 import * as S3Layer from "./s3Layer.js"
 import * as ServerCheck from "./ServerCheck.js"
 
 /** Looks at the server, then at who asks, and then at what is asked of every destination. */
 export const run = (
   target: layers.Remote,
-  settings: Settings,
+  typed: Settings,
   { examine, tell }: { readonly tell: Tell; readonly examine: Effect.Effect<void, never, Destination> }
 ): Effect.Effect<void, CliError.CliError, Output> =>
   Effect.gen(function*() {
-    const region = S3Layer.regionOf(settings, process.env)
+    const settings = target._tag === "S3" ? yield* AwsProfile.completeSettings(typed, process.env) : typed
+    const { region } = settings
     if (!(yield* ServerCheck.run(target, yield* Transport, { region, tell }))) return
     if (target._tag === "S3") {
       const source = S3Layer.sourceOf(settings, process.env)
@@ -32,5 +35,5 @@ export const run = (
       }
       yield* tell("credentials", "ok", `${found.right.accessKeyId}, from ${source.name}`)
     }
-    yield* Effect.provide(examine, layers.layerRemote(target, settings))
-  }).pipe(Effect.provide(layers.layerTransport(target, { ...settings, connections: 4 })))
+    yield* Effect.provide(examine, layers.layerRemote(target, { ...settings, addresses: RemoteLocations.inMemory() }))
+  }).pipe(Effect.provide(layers.layerTransport(target, { ...typed, connections: 4 })))

@@ -100,6 +100,22 @@ export const nameOf = (target: Target): string => {
   }
 }
 
+/** Whether endpoints that are not typed do not count. */
+export const ignoresEndpoints = (environment: NonNullable<Around["environment"]>): boolean =>
+  environment["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] === "true"
+
+/** An endpoint without a slash at its end, or what is wrong with it. */
+export const checkEndpoint = (text: string, name: string): Either.Either<string, string> => {
+  const url = parseUrl(text)
+  if (Option.isNone(url) || !/^https?:\/\//i.test(text) || url.value.hash !== "") {
+    return Either.left(`${name} is not the address of a server, such as https://minio.example.org:9000.`)
+  }
+  const { host, password, pathname, protocol, search, username } = url.value
+  return username !== "" || password !== "" || search !== ""
+    ? Either.left(`${name} may hold neither a user nor a password nor a query: others on this machine can read them.`)
+    : Either.right(`${protocol}//${host}${pathname.replace(/\/+$/, "")}`)
+}
+
 /** What a kind of destination is called where several are told of. */
 export const kinds: Readonly<Record<Kind, string>> = {
   Local: "directories",
@@ -185,27 +201,21 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
     return Either.left("--endpoint and the endpoint in the address contradict each other.")
   }
   const typed = written ?? around.endpoint
-  const fromEnvironment = environment["AWS_ENDPOINT_URL_S3"] || environment["AWS_ENDPOINT_URL"] || undefined
-  return Either.map(
-    checkEndpoint(typed ?? fromEnvironment, typed === undefined ? "AWS_ENDPOINT_URL" : "--endpoint"),
-    (endpoint) => ({ _tag: "S3", bucket, prefix, endpoint })
-  )
+  const fromEnvironment = ignoresEndpoints(environment)
+    ? undefined
+    : environment["AWS_ENDPOINT_URL_S3"] || environment["AWS_ENDPOINT_URL"] || undefined
+  const endpoint = typed ?? fromEnvironment
+  const s3 = { _tag: "S3", bucket, prefix } as const
+  return endpoint === undefined
+    ? Either.right({ ...s3, endpoint })
+    : Either.map(
+      checkEndpoint(endpoint, typed === undefined ? "AWS_ENDPOINT_URL" : "--endpoint"),
+      (endpoint) => ({ ...s3, endpoint })
+    )
 }
 
 /** What may be a bucket: old ones, and those of other servers, may have capital letters and underscores, and be longer. */
 const bucketName = /^[a-z0-9][a-z0-9._-]{1,254}$/i
-
-const checkEndpoint = (text: string | undefined, name: string): Either.Either<string | undefined, string> => {
-  if (text === undefined) return Either.right(undefined)
-  const url = parseUrl(text)
-  if (Option.isNone(url) || !/^https?:\/\//i.test(text) || url.value.hash !== "") {
-    return Either.left(`${name} is not the address of a server, such as https://minio.example.org:9000.`)
-  }
-  const { host, password, pathname, protocol, search, username } = url.value
-  return username !== "" || password !== "" || search !== ""
-    ? Either.left(`${name} may hold neither a user nor a password nor a query: others on this machine can read them.`)
-    : Either.right(`${protocol}//${host}${pathname.replace(/\/+$/, "")}`)
-}
 
 const readableComponent = (text: string): string =>
   encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2F", "/")

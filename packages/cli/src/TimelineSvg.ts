@@ -5,6 +5,8 @@
  * The picture has the colours of light or dark paper, as its reader prefers. Its size is bounded: lanes thinner than a
  * line are left out evenly, and bars too short to tell apart are drawn as one.
  */
+import * as Svg from "./Svg.js"
+import { escape, margin, round, text, width } from "./Svg.js"
 import * as Timeline from "./Timeline.js"
 
 export interface Panel {
@@ -27,7 +29,7 @@ export interface Picture {
 /** Draws the picture. */
 export const render = ({ panels, subtitle, title }: Picture): string => {
   const end = Math.max(1, ...panels.map((panel) => panel.makespanMillis))
-  const x = (millis: number) => margin + (millis / end) * plotWidth
+  const x = Svg.scale(end)
   let top = headerHeight
   const drawn = panels.map((panel) => {
     const place = layOut(panel, top)
@@ -36,48 +38,20 @@ export const render = ({ panels, subtitle, title }: Picture): string => {
   })
   const plotBottom = top - panelGap
   const height = plotBottom + footerHeight
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
-    "role=\"img\" aria-labelledby=\"title desc\">",
-    `<title id="title">${escape(title)}</title>`,
-    `<desc id="desc">${
-      escape([subtitle, ...panels.map((panel) => `${panel.title}: ${panel.summary}`)].join(". "))
-    }</desc>`,
-    `<style>${style}</style>`,
-    `<rect class="paper" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>`,
-    text(margin, 34, "h1", title),
-    text(margin, 54, "muted", subtitle),
-    legend(panels),
-    ...axis(end, x, headerHeight - 22, plotBottom),
-    ...drawn.flat(),
-    "</svg>",
-    ""
-  ].join("\n")
-}
-
-/**
- * Instants to write at a time axis that ends at `endMillis`: at most `most` of them, round for people, from 0 on.
- */
-export const ticks = (endMillis: number, most: number = 10): ReadonlyArray<number> => {
-  const step = tickSteps(endMillis).find((step) => endMillis / step <= most) ?? endMillis
-  return Array.from({ length: Math.floor(endMillis / step) + 1 }, (_, i) => i * step)
-}
-
-/** An instant at the time axis: `250 ms`, `2.5 s`, `3 min`, `2 h`. */
-export const tickLabel = (millis: number): string => {
-  if (millis === 0) return "0"
-  if (millis < 1_000) return `${round(millis, 3)} ms`
-  if (millis < 120_000) return `${round(millis / 1_000, 1)} s`
-  return millis < 7_200_000 ? `${round(millis / 60_000, 1)} min` : `${round(millis / 3_600_000, 1)} h`
+  return Svg.render({
+    title,
+    subtitle,
+    description: panels.map((panel) => `${panel.title}: ${panel.summary}`),
+    height,
+    style,
+    drawn: [legend(panels), ...Svg.axis(end, x, headerHeight - 22, plotBottom), ...drawn.flat()]
+  })
 }
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-const width = 960
-const margin = 28
-const plotWidth = width - 2 * margin
 const headerHeight = 88
 const footerHeight = 44
 const panelGap = 26
@@ -182,20 +156,6 @@ const inFlight = (
   return `<path class="halo" d="${path}"/><path class="level" d="${path}"/>`
 }
 
-const axis = (
-  end: number,
-  x: (millis: number) => number,
-  top: number,
-  bottom: number
-): ReadonlyArray<string> => {
-  const instants = ticks(end)
-  const grid = instants.map((at) => `M${round(x(at), 1)} ${top + 14}V${bottom + 6}`).join("")
-  return [
-    `<path class="grid" d="${grid}"/>`,
-    ...instants.map((at) => text(round(x(at), 1), bottom + 22, at === 0 ? "tick" : "tick middle", tickLabel(at)))
-  ]
-}
-
 const legend = (panels: ReadonlyArray<Panel>): string => {
   const shown = kinds.filter((kind) =>
     kind === "stored" || panels.some(({ attempts }) => attempts.some((attempt) => kindOf(attempt) === kind))
@@ -220,43 +180,10 @@ const legend = (panels: ReadonlyArray<Panel>): string => {
     .join("")
 }
 
-const text = (x: number, y: number, className: string, content: string): string =>
-  `<text class="${className}" x="${x}" y="${y}">${escape(content)}</text>`
-
-/** Text for an element: no markup, and no characters that XML has not. */
-const escape = (content: string): string =>
-  content
-    // oxlint-disable-next-line no-control-regex
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu, "\ufffd")
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-
-const round = (value: number, digits: number): number => Number(value.toFixed(digits))
-
-const tickSteps = (endMillis: number): ReadonlyArray<number> => {
-  const second = 1_000
-  const minute = 60 * second
-  const hour = 60 * minute
-  const [unit, steps] = endMillis <= minute
-    ? [1, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]]
-    : endMillis <= hour
-    ? [second, [10, 20, 30, 60, 120, 300, 600]]
-    : [minute, [10, 30, 60, 120, 240, 480, 1_440]]
-  const days = Array.from({ length: 12 }, (_, i) => 2 ** i * 24 * hour)
-  return [...steps.map((step) => step * unit), ...days]
+const style: Svg.Style = {
+  light: ".stored{stroke:#6cb2f5}.again{stroke:#e0a030}.failed{stroke:#d1242f}.cut{stroke:#9aa4ae}" +
+    ".level{stroke:#1f2328;stroke-width:1.4;stroke-linejoin:round}.halo{stroke:#fff;stroke-width:3.4;stroke-opacity:.7}" +
+    ".finish{stroke:#59636e;stroke-dasharray:2 2}",
+  dark: ".stored{stroke:#2f6fbf}.again{stroke:#d29922}.failed{stroke:#f85149}.cut{stroke:#656c76}" +
+    ".level{stroke:#f0f6fc}.halo{stroke:#0d1117}.finish{stroke:#9198a1}"
 }
-
-const style = [
-  "text{font:12px ui-sans-serif,system-ui,-apple-system,\"Segoe UI\",Helvetica,Arial,sans-serif;fill:#1f2328}",
-  ".h1{font-size:17px;font-weight:600}.h2{font-size:13px;font-weight:600}",
-  ".muted,.tick{fill:#59636e}.tick{font-size:11px}.middle{text-anchor:middle}.end{text-anchor:end}",
-  "path{fill:none}.paper{fill:#fff;stroke:#d1d9e0}.grid{stroke:#e4e8ec}.base{stroke:#b7bfc8}",
-  ".stored{stroke:#6cb2f5}.again{stroke:#e0a030}.failed{stroke:#d1242f}.cut{stroke:#9aa4ae}",
-  ".level{stroke:#1f2328;stroke-width:1.4;stroke-linejoin:round}.halo{stroke:#fff;stroke-width:3.4;stroke-opacity:.7}",
-  ".finish{stroke:#59636e;stroke-dasharray:2 2}",
-  "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.muted,.tick{fill:#9198a1}",
-  ".paper{fill:#0d1117;stroke:#3d444d}.grid{stroke:#21262d}.base{stroke:#3d444d}",
-  ".stored{stroke:#2f6fbf}.again{stroke:#d29922}.failed{stroke:#f85149}.cut{stroke:#656c76}",
-  ".level{stroke:#f0f6fc}.halo{stroke:#0d1117}.finish{stroke:#9198a1}}"
-].join("")

@@ -2,12 +2,14 @@
  * What `sluice upload` was asked to do: its flags and arguments taken together, and checked against each other.
  */
 import type * as Command from "@effect/cli/Command"
+import * as AdaptiveConcurrency from "@sluice/core/AdaptiveConcurrency"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
 import * as Strategy from "@sluice/core/Strategy"
 import type * as Uploader from "@sluice/core/Uploader"
 import type * as UploadRun from "@sluice/core/UploadRun"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as path from "node:path"
 import * as destinationOptions from "./destinationOptions.js"
 import * as Filter from "./Filter.js"
@@ -80,7 +82,7 @@ export const make = (
         onSourceChange: Option.getOrUndefined(flags.onSourceChange)
       },
       journal: yield* journalOf(flags),
-      connections: Number.isFinite(strategy.concurrency) ? strategy.concurrency : maxConnections
+      connections: mostInFlight(flags, strategy)
     }
   })
 
@@ -111,7 +113,7 @@ export const split = (
 // -----------------------------------------------------------------------------
 
 const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strategy, string> => {
-  const name = Option.getOrElse(flags.strategy, () => "pool")
+  const name = strategyName(flags)
   if (name === "unlimited" && Option.isSome(flags.concurrency)) {
     return Either.left("--strategy unlimited and --concurrency contradict each other. Use --strategy pool.")
   }
@@ -120,14 +122,33 @@ const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strat
   }
   const concurrency = Option.orElse(flags.concurrency, () => Option.liftPredicate(name, (it) => it === "pool"))
   return Either.right(Strategy.stack(
-    Strategy.unlimited,
-    ...Option.toArray(concurrency).map((count) =>
-      Strategy.workerPool({ workers: typeof count === "number" ? count : workers })
-    ),
+    ...(name === "adaptive"
+      ? [Strategy.adaptive({ max: ceiling(flags) })]
+      : [
+        Strategy.unlimited,
+        ...Option.toArray(concurrency).map((count) =>
+          Strategy.workerPool({ workers: typeof count === "number" ? count : workers })
+        )
+      ]),
     ...Option.toArray(flags.rate).map((uploadsPerSecond) => Strategy.rateLimited({ uploadsPerSecond })),
     ...Option.toArray(flags.bandwidth).map((bytesPerSecond) => Strategy.bandwidth({ bytesPerSecond }))
   ))
 }
+
+/** Whoever says how many at once, and nothing else, wants just that. */
+const strategyName = ({ concurrency, strategy }: Flags): options.StrategyName =>
+  Option.getOrElse(strategy, () => Option.isSome(concurrency) ? "pool" : "adaptive")
+
+/** The most that the adaptive strategy may find. */
+const ceiling = ({ concurrency }: Flags): number =>
+  Option.getOrElse(Option.filter(concurrency, Predicate.isNumber), () => AdaptiveConcurrency.defaults.max)
+
+const mostInFlight = (flags: Flags, { concurrency }: Strategy.Strategy): number =>
+  strategyName(flags) === "adaptive"
+    ? ceiling(flags)
+    : Number.isFinite(concurrency)
+    ? concurrency
+    : maxConnections
 
 /** Of standard input, the last part of the destination is the key. */
 const splitName = (

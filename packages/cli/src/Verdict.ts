@@ -8,6 +8,13 @@ import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
 import type { Finding, Report } from "./Verification.js"
 
+export interface SummaryOptions {
+  readonly style: Style
+  readonly extrasIgnored: boolean
+  /** The file that lists what is there, where the destination does not tell by itself. */
+  readonly listed?: string | undefined
+}
+
 type Kind = "Missing" | "Different" | "Extra" | "Unreadable"
 
 /** The first findings of each kind, and how many others there were, in bounded memory. */
@@ -42,9 +49,9 @@ export class Findings {
   }
 
   /** The summary, line by line. */
-  summary(report: Report, options: { readonly style: Style; readonly extrasIgnored: boolean }): ReadonlyArray<string> {
-    const { style } = options
-    const { bytes, ended, extras, files } = report
+  summary(report: Report, options: SummaryOptions): ReadonlyArray<string> {
+    const { listed, style } = options
+    const { bytes, ended, extras, files, sameBySize } = report
     const list = (kind: Kind, count: number, heading: string) =>
       count === 0 ? [] : [
         style.red(`${heading} ${Format.counted(count, "file")}:`),
@@ -59,9 +66,18 @@ export class Findings {
         : `${style.bold(`Verified: ${same}`)}, ${Format.bytes(bytes.compared)} compared in ${
           Format.duration(report.durationMillis)
         }, ${Format.throughput(report.throughputBytesPerSecond)}.`,
+      ...(sameBySize > 0
+        ? [
+          style.yellow(
+            `Of ${
+              Format.counted(sameBySize, "file")
+            } only the size was compared: the server does not serve what it has.`
+          )
+        ]
+        : []),
       ...(files.skipped > 0 ? [`Skipped ${Format.counted(files.skipped, "file")}:`] : []),
       ...Array.from(this.skipped, ([reason, count]) => `  ${Format.count(count)}: ${printable(reason)}`),
-      ...list("Missing", files.missing, "Missing at the destination,"),
+      ...list("Missing", files.missing, `Missing at the destination${listed === undefined ? "" : ", or in the list"},`),
       ...list("Different", files.different, "Different at the destination,"),
       ...list("Extra", files.extra, "Only at the destination,"),
       ...list("Unreadable", files.unreadable, "Could not compare"),

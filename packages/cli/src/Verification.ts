@@ -2,7 +2,8 @@
  * Compares files with what a destination has under their keys.
  *
  * Of each file the size is compared first. Where the destination tells a checksum of the object, the file is read and
- * its checksum reckoned; else both are read and compared block by block. A few blocks a file are in memory, of as many
+ * its checksum reckoned; else both are read and compared block by block. Where the destination turns out not to let its
+ * objects be read, the size has to do, and that is told. A few blocks a file are in memory, of as many
  * files as `concurrency` says, and up to {@link aheadOfComparing} files of the list; nothing is kept of files that are
  * done. What only the destination has is found by asking of each of its keys, one after the other, whether it is a
  * source's: no list of keys is held.
@@ -41,8 +42,8 @@ export type Finding =
   | Unreadable
   | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }
 
-/** How two contents were found to be the same or not. */
-export type By = "Checksum" | "Reading"
+/** How two contents were found to be the same or not; of what the destination does not let be read, by the size only. */
+export type By = "Checksum" | "Reading" | "Size"
 
 export interface Different {
   readonly _tag: "Different"
@@ -70,6 +71,8 @@ export interface Report {
   readonly version: 1
   readonly ended: "Completed" | "Interrupted"
   readonly files: Counts & { readonly total: number }
+  /** How many files are taken for the same only because their size is. */
+  readonly sameBySize: number
   readonly bytes: { readonly total: number; readonly compared: number }
   /** What is known of what only the destination has: `LookedFor`, `NotLookedFor`, or `NotListed` where it cannot say. */
   readonly extras: "LookedFor" | "NotLookedFor" | "NotListed"
@@ -137,6 +140,7 @@ class Run implements Comparison {
   private ended: Report["ended"] = "Interrupted"
   private isListing = true
   private found = 0
+  private sameBySize = 0
   private bytesFound = 0
   private bytesCompared = 0
   private bytesDone = 0
@@ -181,6 +185,7 @@ class Run implements Comparison {
   private tell(finding: Finding): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.counts[counters[finding._tag]] += 1
+      if (finding._tag === "Same" && finding.by === "Size") this.sameBySize += 1
       return this.options.onFinding(finding)
     })
   }
@@ -209,24 +214,22 @@ class Run implements Comparison {
       const there = head === undefined ? Option.none() : yield* answered(head(key))
       if (Option.isNone(there)) return { _tag: "Missing", version, key, size }
       const { size: storedSize } = there.value
-      const verdict = size !== undefined && size !== storedSize
-        ? "Size" as const
-        : yield* this.compareContent(file, there.value, under)
-      if (verdict === "Checksum" || verdict === "Reading") {
-        return { _tag: "Same", version, key, size: storedSize, by: verdict }
-      }
+      const reason = size !== undefined && size !== storedSize ? "Size" : "Content"
+      const by = reason === "Size" ? undefined : yield* this.compareContent(file, there.value, under)
+      if (by !== undefined) return { _tag: "Same", version, key, size: storedSize, by }
       if (source.fingerprint !== undefined && file.fingerprint !== undefined) {
         if ((yield* source.fingerprint) !== file.fingerprint) return yield* Effect.fail(changed)
       }
-      return { _tag: "Different", version, key, reason: verdict, size, storedSize }
+      return { _tag: "Different", version, key, reason, size, storedSize }
     })
   }
 
+  /** By what the contents were found to be the same; `undefined` where they are not. */
   private compareContent(
     file: UploadFile,
     { checksum, size }: Head,
     under: Under
-  ): Effect.Effect<By | "Content", UploadError.UploadError> {
+  ): Effect.Effect<By | undefined, UploadError.UploadError> {
     const { read } = this.options.destination
     const note = (bytes: number) => {
       under.sent += bytes
@@ -238,12 +241,16 @@ class Run implements Comparison {
     if (checksum !== undefined && Checksum.digestOf(checksum) !== undefined) {
       return Effect.map(
         SameBytes.checksum(ours, checksum.algorithm, note),
-        (value) => value === checksum.value ? "Checksum" : "Content"
+        (value) => value === checksum.value ? "Checksum" : undefined
       )
     }
-    return read === undefined ? Effect.fail(notComparable) : Effect.map(
-      SameBytes.compare(ours, Stream.timeoutFail(read(file.key), () => noAnswer, answerMillis), note),
-      (same) => same ? "Reading" : "Content"
+    if (read === undefined) return Effect.fail(notComparable)
+    return SameBytes.compare(ours, Stream.timeoutFail(read(file.key), () => noAnswer, answerMillis), note).pipe(
+      Effect.map((same): By | undefined => same ? "Reading" : undefined),
+      Effect.catchIf(
+        (error) => file.size !== undefined && error._tag === "Rejected" && error.reason === "Unsupported",
+        () => Effect.succeed("Size" as const)
+      )
     )
   }
 
@@ -270,6 +277,7 @@ class Run implements Comparison {
         version,
         ended: this.ended,
         files: { total: this.found, ...this.counts },
+        sameBySize: this.sameBySize,
         bytes: { total: this.bytesFound, compared: this.bytesCompared },
         extras: isExtra === undefined ? "NotLookedFor" : destination.list === undefined ? "NotListed" : "LookedFor",
         durationMillis,

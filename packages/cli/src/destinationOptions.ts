@@ -28,12 +28,13 @@ export const reach = {
     "endpoint",
     "URL",
     "The address of a server that speaks S3, such as https://minio.example.org:9000. Defaults to AWS_ENDPOINT_URL_S3, " +
-      "AWS_ENDPOINT_URL, or AWS itself."
+      "AWS_ENDPOINT_URL, what the profile says, or AWS itself."
   ),
   region: text(
     "region",
     "REGION",
-    "The region of the bucket. Defaults to AWS_REGION, AWS_DEFAULT_REGION, or what the server says."
+    "The region of the bucket. Defaults to AWS_REGION, AWS_DEFAULT_REGION, what the profile says, or what the server " +
+      "says."
   ),
   profile: text(
     "profile",
@@ -82,10 +83,17 @@ const storing = {
   acl: text("acl", "ACL", "The canned ACL of objects in S3, such as private or bucket-owner-full-control.")
 }
 
+const locations = (description: string) => ({
+  locations: text("locations", "FILE", `${description} Who has an address may be able to read what is there.`)
+})
+
 /** The flags of `sluice upload` besides its own. */
 export const upload = {
   ...reach,
   ...storing,
+  ...locations(
+    "Adds to this file the address that a tus server gives each upload, a line of JSON each, for sluice verify."
+  ),
   cacheControl: text("cache-control", "TEXT", "What Cache-Control says of objects in S3, such as max-age=86400."),
   metadata: Options.text("metadata").pipe(
     Options.withPseudoName("KEY=VALUE"),
@@ -98,6 +106,12 @@ export const upload = {
         "taken fails."
     )
   )
+}
+
+/** The flags of `sluice verify` besides its own. */
+export const verify = {
+  ...reach,
+  ...locations("The addresses of what is at a tus server, as sluice upload --locations has written them.")
 }
 
 /** The flags of `sluice doctor` besides its own. */
@@ -124,6 +138,7 @@ export interface Settings {
   readonly metadata: Readonly<Record<string, string>>
   readonly ifAbsent: boolean
   readonly contentRange: boolean
+  readonly locations: string | undefined
 }
 
 /**
@@ -165,7 +180,8 @@ export const settingsOf = (
       cacheControl: optional(flags.cacheControl),
       metadata: yield* metadataOf(flags.metadata ?? []),
       ifAbsent: flags.ifAbsent ?? false,
-      contentRange: flags.contentRange ?? false
+      contentRange: flags.contentRange ?? false,
+      locations: optional(flags.locations)
     }
   })
 
@@ -183,7 +199,8 @@ export const defaults: Settings = {
   cacheControl: undefined,
   metadata: {},
   ifAbsent: false,
-  contentRange: false
+  contentRange: false,
+  locations: undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -220,6 +237,7 @@ const scopes: ReadonlyArray<Scope> = [
   ["cache-control", ["S3"], ({ cacheControl }) => isSome(cacheControl)],
   ["metadata", ["S3", "Tus"], ({ metadata = [] }) => metadata.length > 0],
   ["if-absent", ["S3", "Http"], ({ ifAbsent = false }) => ifAbsent],
+  ["locations", ["Tus"], ({ locations }) => isSome(locations)],
   ["content-range", ["Http"], ({ contentRange = false }) => contentRange]
 ]
 

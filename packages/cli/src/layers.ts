@@ -14,11 +14,14 @@ import * as CliError from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import * as HttpAccess from "./HttpAccess.js"
 import { Output } from "./Output.js"
+import type { Locations } from "./RemoteLocations.js"
 import type { Target } from "./Targets.js"
 
 /** What there is to know of a destination besides its address. */
 export interface Options extends Settings {
   readonly fsync: boolean
+  /** The addresses that a tus server gives. */
+  readonly addresses?: Locations | undefined
   /** How many connections there may be. */
   readonly connections: number
 }
@@ -49,7 +52,7 @@ export const isRemote = (target: Target): target is Remote => target._tag !== "L
 /** A target on the network as a destination. */
 export const layerRemote = (
   target: Remote,
-  options: Settings
+  options: Settings & Pick<Options, "addresses">
 ): Layer.Layer<Destination, CliError.CliError, Transport> => {
   switch (target._tag) {
     case "S3":
@@ -63,7 +66,7 @@ export const layerRemote = (
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
         const tusLayer = yield* Effect.promise(() => import("./tusLayer.js"))
-        return withMetadata(tusLayer.layer(target.url, access), options)
+        return withMetadata(tusLayer.layer(target.url, access, options.addresses ?? {}), options)
       }))
     case "Http":
       return Layer.unwrapEffect(Effect.gen(function*() {
@@ -92,7 +95,7 @@ export const layerTransport = (
  */
 export const layerReadOnly = (
   target: Target,
-  options: Settings & { readonly connections: number }
+  options: Settings & Pick<Options, "addresses" | "connections">
 ): Layer.Layer<Destination, CliError.CliError, FileSystem.FileSystem | Path.Path | Output> => {
   const destination = layer(target, { ...options, fsync: false })
   if (target._tag !== "Local") return destination

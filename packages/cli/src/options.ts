@@ -60,22 +60,29 @@ export const decoded = <A>(name: string, placeholder: string, decode: Decode<A>,
 
 const filePath = (name: string) => Options.text(name).pipe(Options.withPseudoName("FILE"), Options.optional)
 
-const strategies = ["unlimited", "pool", "rate"] as const
+const strategies = ["adaptive", "pool", "rate", "unlimited"] as const
 
-const strategy = decoded(
-  "strategy",
-  strategies.join("|"),
-  (text) => Option.fromNullable(strategies.find((name) => name === text)),
-  "one of unlimited, pool and rate"
-).pipe(
-  Options.withDescription(
-    "How many uploads at once. pool: as many as --concurrency says. rate: as --rate says, however many that is. " +
-      "unlimited: all at once. --rate and --bandwidth go with each. Defaults to pool."
+/** A strategy as its flag names it; `progressive` is another name of `adaptive`. */
+export type StrategyName = (typeof strategies)[number]
+
+/** The strategy that a flag names. */
+export const decodeStrategy: Decode<StrategyName> = (text) =>
+  Option.fromNullable(strategies.find((name) => name === (text === "progressive" ? "adaptive" : text)))
+
+const strategy = decoded("strategy", strategies.join("|"), decodeStrategy, "one of adaptive, pool, rate and unlimited")
+  .pipe(
+    Options.withDescription(
+      "How many uploads at once. adaptive: as many as make it faster, found while they run, and found again when that " +
+        "changes. pool: as many as --concurrency says. rate: as --rate says, however many that is. unlimited: all at " +
+        "once. --rate and --bandwidth go with each. Defaults to adaptive, and to pool where --concurrency is given."
+    )
   )
-)
 
 const concurrency = decoded("concurrency", "N|auto", decodeConcurrency, "a whole number from 1, or auto").pipe(
-  Options.withDescription("Uploads in flight, at most. Defaults to auto: four for each CPU.")
+  Options.withDescription(
+    "Uploads in flight, at most; auto is four for each CPU. With --strategy adaptive it is the most that may be found, " +
+      "which is 64 without."
+  )
 )
 
 const rate = decoded("rate", "50/s", decodeRate, "starts a second, minute or hour, such as 50/s, 3000/m or 0.5/s").pipe(
@@ -116,7 +123,7 @@ const partSize = decoded("part-size", "8MiB", decodeSize, "a size with a unit, s
 
 const partConcurrency = decoded("part-concurrency", "N", decodeCount(1), "a whole number from 1").pipe(
   Options.withDescription(
-    "Parts of one file in flight, at most. Files and parts together are never more than --concurrency says, which is " +
+    "Parts of one file in flight, at most. Files and parts together are never more than the strategy allows, which is " +
       "the default here too."
   )
 )

@@ -7,6 +7,7 @@ import type { Transport } from "@sluice/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as AwsCredentials from "./AwsCredentials.js"
+import * as AwsProfile from "./AwsProfile.js"
 import * as CliError from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import type { S3Target } from "./Targets.js"
@@ -16,11 +17,12 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** A bucket as a destination. Fails where there are no credentials, which are asked for once at the start. */
 export const layer = (
   target: S3Target,
-  settings: Settings,
+  typed: Settings,
   environment: Environment
 ): Layer.Layer<Destination, CliError.CliError, Transport> =>
   Layer.unwrapEffect(
     Effect.gen(function*() {
+      const settings = yield* AwsProfile.completeSettings(typed, environment)
       const { credentials } = sourceOf(settings, environment)
       let first: S3.Credentials | undefined = yield* Effect.mapError(
         credentials,
@@ -30,7 +32,7 @@ export const layer = (
         bucket: target.bucket,
         prefix: target.prefix,
         endpoint: target.endpoint,
-        region: regionOf(settings, environment),
+        region: settings.region,
         pathStyle: settings.pathStyle,
         provider: settings.provider,
         storageClass: settings.storageClass,
@@ -46,10 +48,6 @@ export const layer = (
     })
   )
 
-/** The region that was named, by a flag or by the environment. */
-export const regionOf = ({ region }: Pick<Settings, "region">, environment: Environment): string | undefined =>
-  region ?? (environment["AWS_REGION"] || environment["AWS_DEFAULT_REGION"] || undefined)
-
-/** Where the credentials come from. */
+/** Where the credentials come from, of settings that are complete. */
 export const sourceOf = (settings: Settings, environment: Environment): AwsCredentials.Source =>
-  AwsCredentials.make({ profile: settings.profile, region: regionOf(settings, environment), environment })
+  AwsCredentials.make({ profile: settings.profile, region: settings.region, environment })

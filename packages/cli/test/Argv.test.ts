@@ -41,6 +41,13 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("--rate=5/s", "copy", "from", "--json=true", "to"), expected)
   })
 
+  it("puts what is built in before all flags, where it is found", () => {
+    assert.deepStrictEqual(
+      normalize("copy", "from", "--json", "--rate", "5/s", "--log-level", "all"),
+      runs("copy", "--log-level", "all", "--json", "true", "--rate", "5/s", "--", "from")
+    )
+  })
+
   it("gives a boolean flag no file to swallow", () => {
     assert.deepStrictEqual(normalize("copy", "--json", "y", "1"), runs("copy", "--json", "true", "--", "y", "1"))
     assert.deepStrictEqual(normalize("copy", "--json=false", "y"), runs("copy", "--json", "false", "--", "y"))

@@ -71,6 +71,16 @@ describe("ProgressView", () => {
     )
   })
 
+  it("tells the limit that finds itself, and why it is where it is", () => {
+    const limit = { concurrency: 24, reason: "probing up" }
+    assert.strictEqual(
+      view({ limit, transfers: [] })[1],
+      "208 of 500 files · 88.0 MB of 200.0 MB · 16.0 MB/s · 3 in flight · limit 24, probing up"
+    )
+    assert.include(ProgressView.plainLine({ ...moment, limit }), " · 3 in flight · limit 24, probing up · ")
+    assert.notInclude(view({ limit, stopping: true })[1], "limit")
+  })
+
   it("says that it is stopping", () => {
     assert.deepStrictEqual(view({ stopping: true, transfers: [] }), [
       " 44% ━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────",

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type * as Timeline from "../src/Timeline.js"
+import * as Svg from "../src/Svg.js"
 import * as TimelineSvg from "../src/TimelineSvg.js"
 
 const attempt = (
@@ -87,11 +88,11 @@ describe("TimelineSvg", () => {
   })
 
   it("has round ticks", () => {
-    assert.deepStrictEqual(TimelineSvg.ticks(1_100), [0, 200, 400, 600, 800, 1_000])
-    assert.deepStrictEqual(TimelineSvg.ticks(8_347), [0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000])
-    assert.deepStrictEqual(TimelineSvg.ticks(1), [0, 1])
+    assert.deepStrictEqual(Svg.ticks(1_100), [0, 200, 400, 600, 800, 1_000])
+    assert.deepStrictEqual(Svg.ticks(8_347), [0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000])
+    assert.deepStrictEqual(Svg.ticks(1), [0, 1])
     for (const end of [1, 9, 77, 1_000, 59_999, 60_001, 616_950, 3_600_001, 86_400_000, 1e9, 1e11]) {
-      const instants = TimelineSvg.ticks(end)
+      const instants = Svg.ticks(end)
       assert.isAtLeast(instants.length, 2, `${end}`)
       assert.isAtMost(instants.length, 11, `${end}`)
       assert.isAtMost(instants.at(-1)!, end)
@@ -100,7 +101,7 @@ describe("TimelineSvg", () => {
 
   it("names instants by their unit", () => {
     assert.deepStrictEqual(
-      [0, 250, 1_000, 2_500, 90_000, 120_000, 7_200_000].map(TimelineSvg.tickLabel),
+      [0, 250, 1_000, 2_500, 90_000, 120_000, 7_200_000].map(Svg.tickLabel),
       ["0", "250 ms", "1 s", "2.5 s", "90 s", "2 min", "2 h"]
     )
   })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { AdaptiveConcurrency } from "@sluice/core"
 import { Either, Option } from "effect"
 import * as Targets from "../src/Targets.js"
 import * as UploadRequest from "../src/UploadRequest.js"
@@ -37,7 +38,8 @@ const flags: UploadRequest.Flags = {
   acl: none,
   cacheControl: none,
   metadata: [],
-  ifAbsent: false
+  ifAbsent: false,
+  locations: none
 }
 
 const make = (changes: Partial<UploadRequest.Flags> = {}, paths: ReadonlyArray<string> = ["src", "to"]) =>
@@ -51,8 +53,23 @@ const limits = (changes: Partial<UploadRequest.Flags>) => {
 const unlimited = { concurrency: Infinity, uploadsPerSecond: Infinity, bytesPerSecond: Infinity }
 
 describe("UploadRequest", () => {
-  it("is a pool of as many workers as suit the machine", () => {
-    assert.deepStrictEqual(limits({}), { ...unlimited, concurrency: 12 })
+  it("finds its limit by itself, up to 64 or as many as it is told", () => {
+    const { connections, uploader } = make()
+    assert.strictEqual(uploader.strategy.name, "adaptive")
+    assert.deepStrictEqual(limits({}), { ...unlimited, concurrency: AdaptiveConcurrency.defaults.initial })
+    assert.deepStrictEqual(uploader.strategy.controllers.map(({ name }) => name), ["adaptiveConcurrency"])
+    assert.strictEqual(connections, 64)
+    const bounded = make({ strategy: Option.some("adaptive"), concurrency: Option.some(2) })
+    assert.strictEqual(bounded.uploader.strategy.concurrency, 2)
+    assert.strictEqual(bounded.connections, 2)
+    assert.strictEqual(
+      make({ strategy: Option.some("adaptive"), concurrency: Option.some("auto") }).connections,
+      64
+    )
+  })
+
+  it("is a pool where it is told how many, or of as many workers as suit the machine", () => {
+    assert.deepStrictEqual(limits({ strategy: Option.some("pool") }), { ...unlimited, concurrency: 12 })
     assert.deepStrictEqual(limits({ concurrency: Option.some("auto") }), { ...unlimited, concurrency: 12 })
     assert.deepStrictEqual(limits({ concurrency: Option.some(40) }), { ...unlimited, concurrency: 40 })
   })

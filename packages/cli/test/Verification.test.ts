@@ -79,6 +79,7 @@ describe("Verification", () => {
         ended: "Completed",
         files: { total: 5, same: 2, missing: 1, different: 2, extra: 1, unreadable: 0, skipped: 0 },
         bytes: { total: 13, compared: 6 },
+        sameBySize: 0,
         extras: "LookedFor",
         durationMillis: 0,
         throughputBytesPerSecond: 0

@@ -5,6 +5,7 @@ import * as FileServer from "./FileServer.js"
 import * as S3Server from "./S3Server.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TusServer from "./TusServer.js"
 
 const look = (
   address: string,
@@ -99,6 +100,8 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       const http = yield* look(`${server.url}/x?token=canary`)
       assert.strictEqual(http.exitCode, 0, http.stderr)
       assert.include(http.found, "write ok")
+      assert.include(http.found, "remove ok")
+      assert.strictEqual(server.stored.size, 0)
       assert.notInclude(JSON.stringify(http), "canary")
       const refusing = yield* FileServer.start({ answer: () => 401 })
       const unknown = yield* look(refusing.url)
@@ -113,6 +116,18 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(absent.exitCode, 4)
       assert.isFalse(fs.existsSync(`${directory}/absent`))
       assert.strictEqual((yield* look("sim:")).exitCode, 2)
+    }))
+
+  it.scopedLive("finds a tus server well, and leaves nothing there", () =>
+    Effect.gen(function*() {
+      const { address, uploads } = yield* TusServer.start()
+      const { exitCode, found, stderr } = yield* look(address)
+      assert.strictEqual(exitCode, 0, stderr)
+      assert.deepStrictEqual(
+        found,
+        ["server ok", "clock ok", "tus ok", "write ok", "checksum note", "look ok", "read ok", "parts ok", "remove ok"]
+      )
+      assert.strictEqual(uploads.size, 0)
     }))
 
   it.scopedLive("prints a line for each finding, and what to do below it", () =>

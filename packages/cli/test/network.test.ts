@@ -9,6 +9,7 @@ import * as FileServer from "./FileServer.js"
 import { listening } from "./listening.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TusServer from "./TusServer.js"
 
 const hasOpenssl = spawnSync("openssl", ["version"], { stdio: "ignore" }).status === 0
 
@@ -126,49 +127,83 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
   it.scopedLive("uploads to a tus server, with metadata", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a b.txt": "hello", "c/d.txt": "" })
-      const uploads: Array<{ readonly metadata: string; readonly length: number; body: string }> = []
-      const server = http.createServer((request, response) => {
-        const headers = { "tus-resumable": "1.0.0" }
-        let body = ""
-        request.setEncoding("utf8").on("data", (text: string) => body += text).on("end", () => {
-          const upload = uploads[Number(request.url?.split("/").at(-1))]
-          if (request.method === "OPTIONS") {
-            return response.writeHead(204, {
-              ...headers,
-              "tus-version": "1.0.0",
-              "tus-extension": "creation,termination"
-            })
-              .end()
-          }
-          if (request.method === "POST") {
-            const metadata = String(request.headers["upload-metadata"])
-            uploads.push({ metadata, length: Number(request.headers["upload-length"]), body: "" })
-            return response.writeHead(201, { ...headers, location: `/files/${uploads.length - 1}` }).end()
-          }
-          if (upload === undefined) return response.writeHead(404, headers).end()
-          if (request.method === "PATCH") upload.body += body
-          const offset = { "upload-offset": upload.body.length, "upload-length": upload.length }
-          return response.writeHead(request.method === "HEAD" ? 200 : 204, { ...headers, ...offset }).end()
-        })
-      })
-      const address = `tus+http://127.0.0.1:${yield* listening(server)}/files/`
+      const { address, uploads } = yield* TusServer.start()
       const { exitCode, stderr } = yield* Sluice.run(["upload", root, address, "--metadata", "team=apollo"])
       assert.strictEqual(exitCode, 0, stderr)
-      const decoded = uploads.map(({ body, metadata }) => [
-        Object.fromEntries(
-          metadata.split(",").map((pair) => {
-            const [name = "", value = ""] = pair.split(" ")
-            return [name, Buffer.from(value, "base64").toString()]
-          })
-        ),
-        body
-      ])
-      decoded.sort((a, b) => String(b[1]).length - String(a[1]).length)
-      assert.deepInclude(decoded[0]?.[0], { filename: "a b.txt", team: "apollo" })
-      assert.strictEqual(decoded[0]?.[1], "hello")
-      assert.deepInclude(decoded[1]?.[0], { filename: "c/d.txt", team: "apollo" })
+      const decoded = Array.from(uploads.values(), ({ body, metadata }) => ({ ...metadata, body }))
+      decoded.sort((a, b) => b.body.length - a.body.length)
+      const [first, second]: ReadonlyArray<Record<string, string>> = decoded
+      assert.deepInclude(first, { filename: "a b.txt", team: "apollo", body: "hello" })
+      assert.deepInclude(second, { filename: "c/d.txt", team: "apollo", body: "" })
       const verify = yield* Sluice.run(["verify", root, address])
-      assert.strictEqual(verify.exitCode, 4)
-      assert.include(verify.stderr, "cannot be compared")
+      assert.strictEqual(verify.exitCode, 2)
+      assert.include(verify.stderr, "Upload with --locations FILE")
+    }))
+
+  it.scopedLive("writes down what address a tus server gives, and compares what is there", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b/c.txt": "other", empty: "" })
+      const list = `${yield* TemporaryDirectory.make}/list`
+      const { address, uploads } = yield* TusServer.start()
+      const upload = yield* Sluice.run(["upload", root, address, "--locations", list])
+      assert.strictEqual(upload.exitCode, 0, upload.stderr)
+      assert.strictEqual(fs.statSync(list).mode & 0o777, 0o600)
+      const verify = (...flags: ReadonlyArray<string>) =>
+        Sluice.run(["verify", root, address, "--locations", list, ...flags])
+      const well = yield* verify("--json")
+      assert.strictEqual(well.exitCode, 0, well.stderr)
+      assert.deepInclude(Sluice.jsonLines(well.stdout).at(-1), { sameBySize: 0 })
+
+      for (const stored of uploads.values()) if (stored.body === "hello") stored.body = "hallo"
+      const other = yield* verify()
+      assert.strictEqual(other.exitCode, 1)
+      assert.include(other.stderr, "a.txt: the content differs")
+      // What was uploaded again since is what counts.
+      fs.writeFileSync(`${root}/a.txt`, "hello again")
+      const again = yield* Sluice.run(["upload", root, address, "--locations", list, "--include", "a.txt"])
+      assert.strictEqual(again.exitCode, 0, again.stderr)
+      assert.strictEqual((yield* verify()).exitCode, 0)
+
+      for (const path of uploads.keys()) uploads.delete(path)
+      const gone = yield* verify()
+      assert.strictEqual(gone.exitCode, 1)
+      assert.include(gone.stderr, "Missing at the destination, or in the list, 3 files:")
+    }))
+
+  it.scopedLive("compares sizes where a tus server lets nothing be read, and says so", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b.txt": "other", empty: "" })
+      const list = `${yield* TemporaryDirectory.make}/list`
+      const { address, uploads } = yield* TusServer.start({ serves: false })
+      yield* Sluice.run(["upload", root, address, "--locations", list])
+      const well = yield* Sluice.run(["verify", root, address, "--locations", list])
+      assert.strictEqual(well.exitCode, 0, well.stderr)
+      assert.include(well.stderr, "Of 2 files only the size was compared: the server does not serve what it has.")
+      for (const stored of uploads.values()) if (stored.body === "hello") stored.body = "hell"
+      const other = yield* Sluice.run(["verify", root, address, "--locations", list])
+      assert.strictEqual(other.exitCode, 1)
+      assert.include(other.stderr, "a.txt: 5 B here, 4 B there")
+    }))
+
+  it.scopedLive("tells no address of an upload, whatever a tus server answers", () =>
+    Effect.gen(function*() {
+      const secret = "CANARY-upload-"
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello" })
+      const list = `${yield* TemporaryDirectory.make}/list`
+      let status: number | undefined = undefined
+      const { address } = yield* TusServer.start({
+        secret,
+        refuse: (method) => method === "PATCH" ? undefined : status
+      })
+      const upload = yield* Sluice.run(["upload", root, address, "--locations", list, "--json", "--log-level", "all"])
+      assert.strictEqual(upload.exitCode, 0, upload.stderr)
+      assert.include(fs.readFileSync(list, "utf8"), secret)
+      const told = yield* Effect.forEach([403, 400, 503, undefined], (refused) =>
+        Effect.suspend(() => {
+          status = refused
+          return Sluice.run(["verify", root, address, "--locations", list, "--json", "--log-level", "all"])
+        }))
+      assert.deepStrictEqual(told.map(({ exitCode }) => exitCode), [4, 4, 4, 0])
+      for (const { stderr, stdout } of [upload, ...told]) assert.notInclude(stdout + stderr, secret)
     }))
 })

@@ -40,6 +40,34 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* run(server, ["verify", root, "s3://bkt/pre/fix"])).exitCode, 1)
     }))
 
+  it.scopedLive("takes endpoint, region and credentials from a profile", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      const server = yield* S3Server.start()
+      const home = yield* TemporaryDirectory.withFiles({
+        ".aws/config":
+          `[profile team]\nregion = eu-team-1\nservices = local\n[services local]\ns3 =\n  endpoint_url = ${server.url}\n`,
+        ".aws/credentials": "[team]\naws_access_key_id = AKCLI\naws_secret_access_key = secret-of-the-tests\n"
+      })
+      const env = {
+        ...S3Server.environment,
+        HOME: home,
+        AWS_ACCESS_KEY_ID: "",
+        AWS_REGION: "",
+        AWS_CONFIG_FILE: "",
+        AWS_SHARED_CREDENTIALS_FILE: ""
+      }
+      for (const command of ["upload", "verify"]) {
+        const { exitCode, stderr } = yield* Sluice.run([command, root, "s3://bkt", "--profile", "team"], { env })
+        assert.strictEqual(exitCode, 0, stderr)
+      }
+      assert.deepStrictEqual(textsIn(server), { "bkt/a.txt": "a" })
+      assert.include(server.stored.get("bkt/a.txt")?.headers.authorization, "/eu-team-1/s3/")
+      const doctor = yield* Sluice.run(["doctor", "s3://bkt"], { env: { ...env, AWS_PROFILE: "team" } })
+      assert.strictEqual(doctor.exitCode, 0, doctor.stdout)
+      assert.match(doctor.stdout, /^ok +region +eu-team-1$/m)
+    }))
+
   it.scopedLive("sends large files in parts, with what flags say of objects", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make

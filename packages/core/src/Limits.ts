@@ -63,6 +63,8 @@ export interface Observation {
   readonly bytes: number
   /** Attempts that were in flight when it ended, itself included. */
   readonly inFlight: number
+  /** How long the destination asks to wait, in milliseconds, where it throttled and said so. */
+  readonly retryAfterMillis?: number | undefined
 }
 
 /**

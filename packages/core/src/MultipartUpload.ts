@@ -18,7 +18,7 @@ import type * as Checksum from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import type * as InFlight from "./InFlight.js"
 import { bounded } from "./internal/bounded.js"
-import { request, requestMillis } from "./internal/requests.js"
+import { answerMillis, request } from "./internal/requests.js"
 import type * as Requests from "./internal/requests.js"
 import type { SenderOwner } from "./internal/sendPart.js"
 import type { Slot } from "./internal/slot.js"
@@ -150,7 +150,7 @@ export const abort = (
   session: Destination.Session,
   slot?: Slot
 ): Effect.Effect<Either.Either<void, UploadError>> =>
-  request(context, owner, () => bounded(multipart.abort(session), requestMillis), {
+  request(context, owner, () => bounded(multipart.abort(session), answerMillis(owner)), {
     slot,
     retry: abortRetry,
     retryMillis: abortMillis

@@ -32,6 +32,8 @@ export interface PartLimits {
   readonly maxObjectSize: number
   /** Whether parts have to come one after the other, in order. */
   readonly inOrder: boolean
+  /** Whether all parts but the last have to be of one size, as at Cloudflare R2. Defaults to `false`. */
+  readonly equalParts?: boolean | undefined
 }
 
 /**
@@ -90,6 +92,15 @@ export interface GrowingPlan {
  * @category defaults
  */
 export const defaults = { partSize: 8 * 1024 ** 2 } as const
+
+/**
+ * The smallest size of parts, in bytes, where all have to be of one size and nobody knows how many there will be: 64
+ * MiB. With 10,000 parts an object may then have 625 GiB, and four parts fit into the memory that uploads have by default.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const equalPartSize = 64 * 1024 ** 2
 
 /**
  * Plans the parts of an object of `size` bytes.
@@ -162,6 +173,9 @@ export const make = (options: {
  *
  * `partSize` is in bytes, defaults to {@link defaults}, and is moved into the limits as {@link make} does.
  *
+ * Where `limits.equalParts` holds, no part grows: each is as large as asked, but at least {@link equalPartSize}, unless
+ * smaller parts hold `limits.maxObjectSize` as well. Who has larger objects asks for larger parts.
+ *
  * @example
  * ```ts
  * import * as assert from "node:assert"
@@ -192,6 +206,7 @@ export const growing = (options: {
   readonly limits: PartLimits
 }): GrowingPlan => {
   const { largest, maxCount, maxObjectSize, smallest } = bounds(options.limits)
+  if (options.limits.equalParts === true) return equal(options)
   const reach = Math.min(maxObjectSize, Math.floor(largest * maxCount / 2))
   const holds = (partSize: number, doublesEvery: number) => total({ partSize, doublesEvery, largest, maxCount })
 
@@ -265,6 +280,23 @@ export const remaining = (
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** Parts that do not grow. */
+const equal = (options: { readonly partSize?: number | undefined; readonly limits: PartLimits }): GrowingPlan => {
+  const { largest, maxCount, maxObjectSize, smallest } = bounds(options.limits)
+  const atLeast = Math.min(equalPartSize, divideUp(maxObjectSize, maxCount))
+  const partSize = firstSize(Math.max(options.partSize ?? defaults.partSize, atLeast), options.limits)
+  return {
+    partSize,
+    doublesEvery: maxCount,
+    maxCount,
+    capacity: smallest > largest ? 0 : Math.min(partSize * maxCount, maxObjectSize),
+    sizeOf: (number) => {
+      checkNumber(number, maxCount)
+      return partSize
+    }
+  }
+}
 
 const growthStep = 1024 ** 2
 

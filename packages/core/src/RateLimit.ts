@@ -24,6 +24,8 @@ export interface RateLimit {
   readonly unsafeTake: (clock: Clock.Clock) => boolean
   /** Waits in line for the next start. */
   readonly take: Effect.Effect<void>
+  /** Lets nothing start for so many milliseconds from now; a hold that lasts longer stays. */
+  readonly unsafeHold: (clock: Clock.Clock, millis: number) => void
   /** Changes the rate. Whoever waits is reckoned anew, at the new rate. */
   readonly setRate: (uploadsPerSecond: number) => Effect.Effect<void>
 }
@@ -52,6 +54,7 @@ export const make = (uploadsPerSecond: number): RateLimit => {
     },
     unsafeTake: (clock) => pacer.unsafeTake(clock, 1),
     take: pacer.take(1),
+    unsafeHold: (clock, millis) => pacer.unsafeHold(clock, millis),
     setRate: (rate) => pacer.setRate(rate)
   }
 }

@@ -7,6 +7,7 @@
  * | {@link unlimited} | all | | |
  * | {@link workerPool} | `workers` | | |
  * | {@link rateLimited} | all | `uploadsPerSecond` | |
+ * | {@link adaptive}, {@link progressive} | finds itself | | |
  * | {@link adaptiveRate} | all | follows response times | |
  * | {@link bandwidth} | all | | `bytesPerSecond` |
  *
@@ -16,6 +17,7 @@
  *
  * @since 0.1.0
  */
+import * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
 import * as AdaptiveRate from "./AdaptiveRate.js"
 import * as ByteSize from "./ByteSize.js"
 import type { Controller, Settings } from "./Limits.js"
@@ -84,6 +86,28 @@ export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
 })
 
 /**
+ * As many uploads in flight as make the whole faster, found while they run: between `min`, which defaults to 1, and
+ * `max`, which defaults to 64, beginning with `initial`, which defaults to 4. See `AdaptiveConcurrency`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const adaptive = (options: AdaptiveConcurrency.Options = {}): Strategy => ({
+  ...unlimited,
+  name: "adaptive",
+  concurrency: AdaptiveConcurrency.initial(options).limit,
+  controllers: [AdaptiveConcurrency.controller(options)]
+})
+
+/**
+ * {@link adaptive} by its first name.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const progressive: typeof adaptive = adaptive
+
+/**
  * At most `bytesPerSecond`, all uploads together.
  *
  * @since 0.1.0
@@ -147,13 +171,13 @@ const within = (ceilings: Settings, controller: Controller): Controller => ({
   start: (limits) =>
     controller.start({
       ...limits,
-      set: ({ bytesPerSecond, concurrency, uploadsPerSecond }) =>
+      set: ({ bytesPerSecond, concurrency, uploadsPerSecond }, reason) =>
         limits.set({
           ...(concurrency !== undefined && { concurrency: Math.min(concurrency, ceilings.concurrency) }),
           ...(uploadsPerSecond !== undefined &&
             { uploadsPerSecond: Math.min(uploadsPerSecond, ceilings.uploadsPerSecond) }),
           ...(bytesPerSecond !== undefined && { bytesPerSecond: Math.min(bytesPerSecond, ceilings.bytesPerSecond) })
-        })
+        }, reason)
     })
 })
 

@@ -58,6 +58,8 @@ export interface Observer {
   /** What becomes of a multipart upload that was interrupted, or failed and could go on. */
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: OnSourceChange
+  /** How long a request that carries no bytes may take for its answer, in milliseconds. Defaults to 30 seconds. */
+  readonly answerMillis?: number | undefined
   readonly attemptStarted: (upload: Upload) => Effect.Effect<void>
   readonly sent: (upload: Upload, bytes: number) => void
   readonly takenBack: (upload: Upload, bytes: number) => void
@@ -297,6 +299,11 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   get onInterrupt(): "abort" | "keep" {
     return this.observer.onInterrupt
+  }
+
+  /** @internal */
+  get answerMillis(): number | undefined {
+    return this.observer.answerMillis
   }
 
   /** @internal */

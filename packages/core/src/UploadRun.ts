@@ -46,7 +46,10 @@ export interface Options {
   readonly lookahead?: number | undefined
   /** How often `progress` looks. Defaults to 100 milliseconds. */
   readonly progressInterval?: Duration.DurationInput | undefined
-  /** An attempt on which no bytes move for this long fails, and may be tried again. Defaults to 30 seconds. */
+  /**
+   * An attempt on which no bytes move for this long fails, and may be tried again; so does a request that carries none
+   * and is not answered by then, but for the one that completes an upload in parts. Defaults to 30 seconds.
+   */
   readonly stallTimeout?: Duration.DurationInput | undefined
   /** How many failed files are kept for a second round at the end of the run. Defaults to 10,000. */
   readonly failuresKept?: number | undefined

@@ -36,7 +36,7 @@ import * as UploadRun from "./UploadRun.js"
  * @category models
  */
 export interface Options {
-  /** How many at once, and how fast. Defaults to a worker pool of 16. */
+  /** How many at once, and how fast. Defaults to `Strategy.adaptive()`, which finds the number itself, up to 64. */
   readonly strategy?: Strategy.Strategy | undefined
   /** When failed attempts are tried again. Defaults to `RetryPolicy.make()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
@@ -64,7 +64,7 @@ export interface Options {
  * @category defaults
  */
 export const defaults = {
-  strategy: Strategy.workerPool({ workers: 16 }),
+  strategy: Strategy.adaptive(),
   retry: RetryPolicy.make(),
   memory: "256 MiB",
   multipartThreshold: "8 MiB",

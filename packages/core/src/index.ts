@@ -1,3 +1,4 @@
+export * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
 export * as AdaptiveRate from "./AdaptiveRate.js"
 export * as Bandwidth from "./Bandwidth.js"
 export * as ByteSize from "./ByteSize.js"

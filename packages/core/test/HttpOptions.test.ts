@@ -217,3 +217,27 @@ describe("objects that are there already", () => {
       assert.strictEqual(shortly(error), "Conflict")
     }))
 })
+
+describe("removing", () => {
+  it.scopedLive("asks the server to delete the object, and takes one that is not there for removed", () =>
+    Effect.gen(function*() {
+      const outcomes: Array<string> = []
+      for (const status of [200, 204, 404, 410, 403, 405, 503]) {
+        const { seen, url } = yield* listening(status)
+        const { remove } = yield* Http.make({ url: `${url}/files/{key}?v=1`, ifAbsent: true })
+        const ended = yield* Effect.either(remove?.("a b/c.txt") ?? Effect.dieMessage("nothing is removed"))
+        outcomes.push(ended._tag === "Right" ? "removed" : shortly(ended.left))
+        assert.deepInclude(seen[0], { method: "DELETE", url: "/files/a%20b/c.txt?v=1" })
+        assert.isUndefined(seen[0]?.headers["if-none-match"])
+      }
+      const removed = ["removed", "removed", "removed", "removed"]
+      const not = ["Rejected Forbidden", "Rejected Unsupported", "Transient Unavailable"]
+      assert.deepStrictEqual(outcomes, [...removed, ...not])
+    }).pipe(Effect.provide(TransportNode.layer())))
+
+  it.scopedLive("is not for forms, whose addresses are those of scripts", () =>
+    Effect.gen(function*() {
+      const { remove } = yield* Http.make({ url: "http://127.0.0.1:1/", form: {} })
+      assert.isUndefined(remove)
+    }).pipe(Effect.provide(TransportNode.layer())))
+})

@@ -369,6 +369,24 @@ describe("PartPlan.growing", () => {
     assert.strictEqual(PartPlan.growing({ limits: { ...s3, minSize: 6 * GiB } }).capacity, 0)
   })
 
+  it("has parts of one size where that is demanded, and room for much all the same", () => {
+    const r2 = { ...s3, equalParts: true }
+    const outline = (limits: PartPlan.PartLimits, partSize?: number) => {
+      const { capacity, sizeOf } = PartPlan.growing({ limits, partSize })
+      const sizes = new Set([1, 2, 3, limits.maxCount - 1, limits.maxCount].map(sizeOf))
+      return [...sizes, capacity].map((size) => ByteSize.format(size))
+    }
+    assert.deepStrictEqual(outline(r2), ["64.0 MiB", "625 GiB"])
+    assert.deepStrictEqual(outline(r2, 8 * MiB), ["64.0 MiB", "625 GiB"])
+    assert.deepStrictEqual(outline(r2, 512 * MiB), ["512 MiB", "4.9 TiB"])
+    assert.deepStrictEqual(outline({ ...r2, maxSize: 32 * MiB }), ["32.0 MiB", "313 GiB"])
+    assert.deepStrictEqual(outline({ ...r2, maxObjectSize: 80 * GiB }), ["8.2 MiB", "80.0 GiB"])
+    assert.deepStrictEqual(outline({ ...r2, maxObjectSize: 10 * GiB }), ["8.0 MiB", "10.0 GiB"])
+    assert.deepStrictEqual(outline({ ...r2, minSize: 6 * GiB }).at(-1), "0 B")
+    const { sizeOf } = PartPlan.growing({ limits: r2 })
+    for (const number of [0, 10_001]) assert.throws(() => sizeOf(number), RangeError, "from 1 to 10000")
+  })
+
   const anyGrowth = fc.record({
     limits: anyLimits.filter((limits) => range(limits) !== undefined),
     partSize: anyPartSize

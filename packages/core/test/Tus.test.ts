@@ -306,4 +306,22 @@ describe("where an upload is", () => {
         assert.deepStrictEqual([outcome, ...history], [expected, "POST /files/ length=5: 201"])
       }))
   }
+
+  it.effect("must not be told with credentials in it, which would be written down in a journal", () =>
+    Effect.gen(function*() {
+      const options = {
+        headers: { "X-Api-Key": "s3cr3t key", "X-Team": "apollo-eleven" },
+        credentials: Tus.bearer(Redacted.make("s3cr3t-token"))
+      }
+      for (const location of ["x?s3cr3t-token", "s3cr3t%20key", "s3cr3t-tok%65n/x", "x?y=Bearer%20s3cr3t-token"]) {
+        const { error, outcome } = yield* upload({
+          model: { extensions: ["creation"], locate: () => location },
+          options
+        })
+        assert.strictEqual(outcome, "Rejected Unexpected")
+        assert.notInclude(error?.message, "s3cr3t")
+      }
+      const fine = yield* upload({ model: { extensions: ["creation"], locate: () => "apollo-eleven/x" }, options })
+      assert.strictEqual(fine.history[1], "PATCH /files/apollo-eleven/x offset=0 5 B: 404")
+    }))
 })

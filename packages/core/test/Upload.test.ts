@@ -132,7 +132,9 @@ describe("backoff", () => {
       const recording = Recording.make(({ body, key }) =>
         key === "a" ? Effect.zipRight(Effect.sleep(10), Effect.fail(broken)) : body.bytes
       )
-      const { events, report } = yield* Recording.uploadAll(recording, [file, UploadFile.fromText("b", "")]).pipe(
+      const { events, report } = yield* Recording.uploadAll(recording, [file, UploadFile.fromText("b", "")], {
+        strategy: Strategy.workerPool({ workers: 16 })
+      }).pipe(
         Effect.withRandom(Random.fixed([0.5, 0.25, 1, 0.75]))
       )
       assert.deepStrictEqual(recording.history.filter(([, event]) => event.endsWith("a")).slice(0, 10), [

@@ -55,6 +55,7 @@ describe("UploadMetrics", () => {
       const list = [...files(10), UploadResult.skipped("link", "a link")]
       yield* Recording.virtual(Effect.gen(function*() {
         const uploader = yield* Recording.uploader(recording, {
+          strategy: Strategy.workerPool({ workers: 16 }),
           retry: RetryPolicy.make({ base: 10, jitter: "none" })
         })
         const run = yield* uploader.start(list)

@@ -1171,7 +1171,7 @@ describe("readers", () => {
       for (const end of ["complete", "drain", "interrupt", "scope"] as const) {
         const recording = Recording.make(Recording.takeAfter(100))
         const { millis, value } = yield* Recording.virtual(Effect.gen(function*() {
-          const uploader = yield* Recording.uploader(recording)
+          const uploader = yield* Recording.uploader(recording, { strategy: Strategy.workerPool({ workers: 16 }) })
           const readers = yield* Effect.scoped(Effect.gen(function*() {
             const run = yield* uploader.start(files(20))
             const readers = yield* Effect.all([
@@ -1197,7 +1197,7 @@ describe("readers", () => {
     Effect.gen(function*() {
       const recording = Recording.make(Recording.takeAfter(10))
       const { value } = yield* Recording.virtual(Effect.gen(function*() {
-        const uploader = yield* Recording.uploader(recording)
+        const uploader = yield* Recording.uploader(recording, { strategy: Strategy.workerPool({ workers: 16 }) })
         const run = yield* uploader.start(files(200), { paused: true })
         const reader = yield* Effect.fork(Stream.runCollect(Stream.tap(run.results, () => Effect.sleep(5))))
         yield* Effect.sleep(1)

@@ -359,14 +359,18 @@ describe("an uploader", () => {
       assert.strictEqual(millis, 300)
     }))
 
-  it.effect("has sixteen workers and retries unless told otherwise", () =>
+  it.effect("finds its concurrency and retries unless told otherwise", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ attempt, body }) =>
-        attempt === 1 ? Effect.zipRight(Effect.sleep(1), Effect.fail(broken)) : body.bytes
+        Effect.zipRight(Effect.sleep(1), attempt === 1 ? Effect.fail(broken) : body.bytes)
       )
-      const { report } = yield* Recording.uploadAll(recording, files(40))
-      assert.deepStrictEqual([report.peakInFlight, report.retries, report.files.uploaded], [16, 40, 40])
-      assert.strictEqual(Uploader.defaults.strategy.concurrency, 16)
+      const { events, report } = yield* Recording.uploadAll(recording, files(400))
+      assert.strictEqual(Uploader.defaults.strategy.name, "adaptive")
+      assert.strictEqual(Uploader.defaults.strategy.concurrency, 4)
+      assert.deepStrictEqual([report.retries, report.files.uploaded], [400, 400])
+      const limits = events.flatMap((event) => event._tag === "LimitsChanged" ? [event.concurrency] : [])
+      assert.deepStrictEqual(Array.from(new Set(limits)).slice(0, 3), [8, 16, 32])
+      assert.strictEqual(report.peakInFlight, Math.max(...limits.map((limit) => limit ?? Infinity)))
     }))
 
   it.effect("is a layer over a destination", () =>
@@ -417,10 +421,10 @@ describe("an uploader", () => {
       yield* Recording.uploadAll(recording, files(3), { strategy })
       assert.strictEqual(started, 1)
       assert.deepStrictEqual(observations, [
-        { outcome: "Succeeded", durationMillis: 10, bytes: 1, inFlight: 2 },
-        { outcome: "Throttled", durationMillis: 10, bytes: 0, inFlight: 2 },
-        { outcome: "Failed", durationMillis: 10, bytes: 0, inFlight: 2 },
-        { outcome: "Succeeded", durationMillis: 10, bytes: 1, inFlight: 1 }
+        { outcome: "Succeeded", durationMillis: 10, bytes: 1, inFlight: 2, retryAfterMillis: undefined },
+        { outcome: "Throttled", durationMillis: 10, bytes: 0, inFlight: 2, retryAfterMillis: 5 },
+        { outcome: "Failed", durationMillis: 10, bytes: 0, inFlight: 2, retryAfterMillis: undefined },
+        { outcome: "Succeeded", durationMillis: 10, bytes: 1, inFlight: 1, retryAfterMillis: undefined }
       ])
     }))
 })

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as AwsProfile from "../AwsProfile.js"
 import * as Checkup from "../Checkup.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
@@ -30,11 +31,12 @@ export const doctor = Command.make(
     Effect.gen(function*() {
       const { stderr, stdout } = yield* Output
       const environment = process.env
-      const target = yield* Effect.mapError(
+      const typed = yield* Effect.mapError(
         Targets.parse(address, { endpoint: Option.getOrUndefined(flags.endpoint), environment }),
         CliError.usage
       )
-      const settings = yield* Effect.mapError(destinationOptions.settingsOf(target, flags), CliError.usage)
+      const settings = yield* Effect.mapError(destinationOptions.settingsOf(typed, flags), CliError.usage)
+      const target = yield* AwsProfile.completeTarget(typed, settings, environment)
       if (target._tag === "Simulated") {
         return yield* CliError.usage("sim: stores nothing: there is nothing to look at.")
       }

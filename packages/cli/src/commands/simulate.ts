@@ -1,158 +1,44 @@
 /**
- * `sluice simulate`: four strategies side by side, as a table, as JSON or as a picture.
+ * `sluice simulate [<source>...]`: how long files would take to go up under each strategy, over a network that is
+ * described; or, without a source and a network, four strategies side by side.
  */
+import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Options from "@effect/cli/Options"
-import * as ValidationError from "@effect/cli/ValidationError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as ByteSize from "@sluice/core/ByteSize"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Candidates from "../Candidates.js"
 import * as CliError from "../CliError.js"
+import * as Filter from "../Filter.js"
+import * as Forecast from "../Forecast.js"
+import * as ForecastSvg from "../ForecastSvg.js"
+import * as ForecastText from "../ForecastText.js"
 import * as Format from "../Format.js"
-import { decodeCount, decodeDuration, decodeRate, wrongValue } from "../options.js"
-import type { Decode } from "../options.js"
 import * as Output from "../Output.js"
+import * as options from "../simulateOptions.js"
 import * as Simulation from "../Simulation.js"
+import * as Sources from "../Sources.js"
 import * as TimelineSvg from "../TimelineSvg.js"
+import * as Workload from "../Workload.js"
 
-/** A flag that is decoded as it is read. */
-const flag = <A>(name: string, options: {
-  readonly placeholder: string
-  readonly decode: Decode<A>
-  readonly takes: string
-  readonly byDefault: A
-  readonly about: string
-}): Options.Options<A> =>
-  Options.text(name).pipe(
-    Options.withPseudoName(options.placeholder),
-    Options.mapEffect((text) =>
-      Either.fromOption(
-        options.decode(text),
-        () => ValidationError.invalidValue(HelpDoc.p(wrongValue(`--${name}`, text, options.takes)))
-      )
-    ),
-    Options.withDescription(options.about),
-    Options.optional,
-    Options.map(Option.getOrElse(() => options.byDefault))
-  )
-
-/** A part of the whole, from 0 to 1: `5%`, `0.05`. */
-const decodeShare: Decode<number> = (text) => {
-  const [, digits, sign] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? []
-  const share = Number(digits) / (sign === "%" ? 100 : 1)
-  return share <= 1 ? Option.some(share) : Option.none()
-}
+const sources = Args.text({ name: "source" }).pipe(
+  Args.withDescription("Files and directories that would be uploaded. Only their names and sizes are looked at."),
+  Args.repeated
+)
 
 /** The command. */
 export const simulate = Command.make(
   "simulate",
-  {
-    files: flag("files", {
-      placeholder: "N",
-      decode: decodeCount(1),
-      takes: "a whole number from 1",
-      byDefault: Simulation.defaults.files,
-      about: "How many files are uploaded. Defaults to 100."
-    }),
-    minSize: flag("min-size", {
-      placeholder: "SIZE",
-      decode: ByteSize.parse,
-      takes: "a size, such as 100B or 4KiB",
-      byDefault: Simulation.defaults.minSize,
-      about: "The size of the smallest file. Defaults to 100B."
-    }),
-    maxSize: flag("max-size", {
-      placeholder: "SIZE",
-      decode: ByteSize.parse,
-      takes: "a size, such as 1100B or 64KiB",
-      byDefault: Simulation.defaults.maxSize,
-      about: "The size of the largest file. Defaults to 1100B."
-    }),
-    latencyMillis: flag("latency", {
-      placeholder: "1ms",
-      decode: decodeDuration,
-      takes: "a time with a unit, such as 1ms or 0.2ms",
-      byDefault: Simulation.defaults.latencyMillis,
-      about: "What each byte takes. Defaults to 1ms."
-    }),
-    failureRate: flag("failures", {
-      placeholder: "5%",
-      decode: decodeShare,
-      takes: "a part of all attempts, such as 5% or 0.05",
-      byDefault: Simulation.defaults.failureRate,
-      about: "How many attempts fail, and are tried again. Defaults to 5%."
-    }),
-    workers: flag("workers", {
-      placeholder: "N",
-      decode: decodeCount(1),
-      takes: "a whole number from 1",
-      byDefault: Simulation.defaults.workers,
-      about: "Uploads in flight of the worker pool. Defaults to 10."
-    }),
-    uploadsPerSecond: flag("rate", {
-      placeholder: "50/s",
-      decode: decodeRate,
-      takes: "starts a second, minute or hour, such as 50/s or 3000/m",
-      byDefault: Simulation.defaults.uploadsPerSecond,
-      about: "Starts of uploads of the fixed rate. Defaults to 50/s."
-    }),
-    baseUploadsPerSecond: flag("base-rate", {
-      placeholder: "10/s",
-      decode: decodeRate,
-      takes: "starts a second, minute or hour, such as 10/s or 600/m",
-      byDefault: Simulation.defaults.baseUploadsPerSecond,
-      about: "Starts of uploads that the adaptive rate begins with. Defaults to 10/s."
-    }),
-    seed: flag("seed", {
-      placeholder: "TEXT",
-      decode: Option.some<string>,
-      takes: "any text",
-      byDefault: Simulation.defaults.seed,
-      about: "The same seed gives the same numbers. Defaults to 1."
-    }),
-    svg: Options.text("svg").pipe(
-      Options.withPseudoName("FILE"),
-      Options.withDescription("Draws who was in flight when, and writes the picture to this file."),
-      Options.optional
-    ),
-    json: Options.boolean("json").pipe(
-      Options.withDescription("Prints a line of JSON for each strategy, with its report.")
-    )
-  },
-  ({ json, svg, ...scenario }) =>
-    Effect.gen(function*() {
-      const { stderr, stdout } = yield* Output.Output
-      if (scenario.minSize > scenario.maxSize) {
-        return yield* CliError.usage(
-          `--min-size is ${ByteSize.format(scenario.minSize)}, more than --max-size, ${
-            ByteSize.format(scenario.maxSize)
-          }.`
-        )
-      }
-      const outcomes = yield* Simulation.run(scenario)
-      if (json) {
-        yield* Output.writeLines(stdout, outcomes.map((outcome) => Simulation.json(scenario, outcome)))
-      } else {
-        const columns = stdout.isTerminal ? stdout.size().columns : Infinity
-        yield* Output.writeLines(stdout, [
-          `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
-          "Time is virtual: it is what the uploads would take, exactly, and the same for the same seed.",
-          "",
-          ...Simulation.table(outcomes, { columns, style: stdout.style })
-        ])
-      }
-      if (Option.isSome(svg)) {
-        yield* write(svg.value, TimelineSvg.render(Simulation.picture(scenario, outcomes)))
-        yield* Output.writeLines(stderr, [`The picture is in ${svg.value}.`])
-      }
-    })
+  { sources, ...options.simulate },
+  (flags) =>
+    flags.sources.length > 0 || options.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
 ).pipe(
   Command.withDescription(
-    "Compares four strategies on a simulated network, in virtual time: all at once, a worker pool, a fixed rate of " +
+    "Predicts how long files would take to go up under each strategy, over a network that is described, and says which " +
+      "to take. Without a source and a network it compares four strategies: all at once, a worker pool, a fixed rate of " +
       "starts, and a rate that follows response times."
   )
 )
@@ -161,12 +47,149 @@ export const simulate = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-const write = (file: string, content: string) =>
+type Flags = Command.Command.ParseConfig<{ readonly sources: typeof sources } & typeof options.simulate>
+
+/** A forecast for a tree, or for files of random sizes. */
+const plan = (flags: Flags) =>
   Effect.gen(function*() {
-    const fs = yield* FileSystem.FileSystem
-    const path = yield* Path.Path
-    yield* fs.makeDirectory(path.dirname(file), { recursive: true })
-    yield* fs.writeFileString(file, content)
-  }).pipe(
-    Effect.mapError((error) => CliError.usage(`--svg: ${JSON.stringify(file)} cannot be written. ${error.message}`))
-  )
+    const { stderr, stdout } = yield* Output.Output
+    const stray = options.given(flags, "comparison")
+    if (stray.length > 0) {
+      return yield* CliError.usage(
+        `${stray.join(" and ")} ${stray.length === 1 ? "does" : "do"} not go with a source or a network: use --rtt, ` +
+          "--per-connection and --errors."
+      )
+    }
+    const only = yield* Effect.mapError(options.strategiesOf(flags.strategy), CliError.usage)
+    const settings = settingsOf(flags)
+    const workload = yield* workloadOf(flags)
+    if (workload.sizes.length === 0) return yield* CliError.sourceNotFound("There are no files to upload.")
+    const candidates = yield* Effect.mapError(
+      Candidates.make({
+        network: settings.network,
+        whole: Workload.all(workload, Forecast.termsOf(settings)),
+        workers: Option.getOrUndefined(flags.workers),
+        rate: Option.getOrUndefined(flags.rate),
+        only
+      }),
+      CliError.usage
+    )
+    const forecasts = yield* Effect.forEach(candidates, (candidate, i) =>
+      Effect.zipRight(
+        stderr.isTerminal
+          ? stderr.write(`\rSimulating ${i + 1} of ${candidates.length}: ${candidate.name}\u001b[K`)
+          : Effect.void,
+        Forecast.run(workload, candidate, settings)
+      )).pipe(Effect.ensuring(stderr.isTerminal ? stderr.write("\r\u001b[K") : Effect.void))
+    const told = { workload, settings, forecasts, source: sourceOf(flags) }
+    if (flags.json) yield* Output.writeLines(stdout, ForecastText.json(told))
+    else {
+      const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+      yield* Output.writeLines(stdout, ForecastText.lines(told, { columns, style: stdout.style }))
+    }
+    yield* draw(flags, () =>
+      ForecastSvg.render({
+        title: `${ForecastText.describe(workload)}, uploaded in ${Format.counted(forecasts.length, "way")}`,
+        subtitle: ForecastText.networkOf(settings.network),
+        link: settings.network.link,
+        forecasts
+      }))
+  })
+
+const settingsOf = (flags: Flags): Forecast.Settings => {
+  const link = Option.getOrElse(flags.link, () => [{ at: 0, bytesPerSecond: 100e6 }])
+  return {
+    network: {
+      link,
+      bytesPerSecond: Option.getOrElse(flags.perConnection, () => (link[0]?.bytesPerSecond ?? 100e6) / 10),
+      roundTripMillis: Option.getOrElse(flags.rtt, () => 50),
+      requestMillis: Option.getOrElse(flags.requestLatency, () => 0),
+      errors: Option.getOrElse(flags.errors, () => 0),
+      throttleAbove: Option.getOrUndefined(flags.throttleAbove),
+      retryAfterMillis: Option.getOrUndefined(flags.retryAfter)
+    },
+    partSize: Option.getOrElse(flags.partSize, () => Forecast.defaultPartSize),
+    seed: seedOf(flags)
+  }
+}
+
+const seedOf = (flags: Flags): string => Option.getOrElse(flags.seed, () => Simulation.defaults.seed)
+
+/** The sizes of the files: of a tree, or random ones. */
+const workloadOf = (flags: Flags) =>
+  Effect.gen(function*() {
+    if (flags.sources.length === 0) {
+      const { files, maxSize, minSize } = yield* randomFiles(flags)
+      const random = Random.make(seedOf(flags))
+      return Workload.make(yield* Effect.replicateEffect(random.nextIntBetween(minSize, maxSize + 1), files))
+    }
+    const stray = options.given(flags, "files")
+    if (stray.length > 0) {
+      return yield* CliError.usage(`${stray.join(" and ")} would make files up: leave out the source, or that.`)
+    }
+    const filter = yield* Effect.mapError(Filter.make(flags), CliError.usage)
+    const { items } = yield* Sources.fromPaths(flags.sources, { filter, followSymlinks: flags.followSymlinks })
+    return yield* Workload.fromItems(items)
+  })
+
+const randomFiles = (flags: Flags) => {
+  const files = Option.getOrElse(flags.files, () => Simulation.defaults.files)
+  const minSize = Option.getOrElse(flags.minSize, () => Simulation.defaults.minSize)
+  const maxSize = Option.getOrElse(flags.maxSize, () => Simulation.defaults.maxSize)
+  return minSize <= maxSize
+    ? Effect.succeed({ files, minSize, maxSize })
+    : CliError.usage(`--min-size is ${ByteSize.format(minSize)}, more than --max-size, ${ByteSize.format(maxSize)}.`)
+}
+
+/** The sources as they would be typed again. */
+const sourceOf = ({ sources }: Flags): string | undefined =>
+  sources.length === 0
+    ? undefined
+    : sources.map((source) => /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`).join(" ")
+
+/** Four strategies side by side, byte by byte. */
+const compare = (flags: Flags) =>
+  Effect.gen(function*() {
+    const { stdout } = yield* Output.Output
+    const scenario: Simulation.Scenario = {
+      ...(yield* randomFiles(flags)),
+      latencyMillis: Option.getOrElse(flags.latency, () => Simulation.defaults.latencyMillis),
+      failureRate: Option.getOrElse(flags.failures, () => Simulation.defaults.failureRate),
+      workers: Option.getOrElse(flags.workers, () => Simulation.defaults.workers),
+      uploadsPerSecond: Option.getOrElse(flags.rate, () => Simulation.defaults.uploadsPerSecond),
+      baseUploadsPerSecond: Option.getOrElse(flags.baseRate, () => Simulation.defaults.baseUploadsPerSecond),
+      seed: seedOf(flags)
+    }
+    const outcomes = yield* Simulation.run(scenario)
+    if (flags.json) {
+      yield* Output.writeLines(stdout, outcomes.map((outcome) => Simulation.json(scenario, outcome)))
+    } else {
+      const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+      yield* Output.writeLines(stdout, [
+        `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
+        "Time is virtual: it is what the uploads would take, exactly, and the same for the same seed.",
+        "",
+        ...Simulation.table(outcomes, { columns, style: stdout.style })
+      ])
+    }
+    yield* draw(flags, () => TimelineSvg.render(Simulation.picture(scenario, outcomes)))
+  })
+
+/** Writes the picture where one is wanted. */
+const draw = ({ svg }: Flags, picture: () => string) =>
+  Option.match(svg, {
+    onNone: () => Effect.void,
+    onSome: (file) =>
+      Effect.gen(function*() {
+        const { stderr } = yield* Output.Output
+        const fs = yield* FileSystem.FileSystem
+        const path = yield* Path.Path
+        yield* fs.makeDirectory(path.dirname(file), { recursive: true }).pipe(
+          Effect.zipRight(fs.writeFileString(file, picture())),
+          Effect.mapError((error) =>
+            CliError.usage(`--svg: ${JSON.stringify(file)} cannot be written. ${error.message}`)
+          )
+        )
+        yield* Output.writeLines(stderr, [`The picture is in ${file}.`])
+      })
+  })

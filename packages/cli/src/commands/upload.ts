@@ -14,6 +14,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
+import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
@@ -24,6 +25,7 @@ import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as OutputFile from "../OutputFile.js"
+import * as RemoteLocations from "../RemoteLocations.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
@@ -46,10 +48,12 @@ export const upload = Command.make(
   ({ paths, ...flags }) =>
     Effect.gen(function*() {
       const machine = yield* MachineNode.machine
-      const request = yield* Effect.mapError(
+      const typed = yield* Effect.mapError(
         UploadRequest.make(paths, flags, Strategy.optimalWorkerCount(machine), process.env),
         CliError.usage
       )
+      const target = yield* AwsProfile.completeTarget(typed.target, typed.settings, process.env)
+      const request: UploadRequest.UploadRequest = { ...typed, target }
       const sources = yield* find(request, flags.followSymlinks)
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
         yield* UploadLoop.check(request.sources, request.target.root, request.filter)
@@ -61,16 +65,27 @@ export const upload = Command.make(
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
       yield* MachineNode.keepHeapSmall(request.uploader.memory ?? Uploader.defaults.memory)
       const journal = yield* openJournal(request, flags.fsync)
+      const { locations } = request.settings
+      const addresses = locations === undefined ? undefined : yield* RemoteLocations.append(locations)
       const uploader = Uploader.layer(request.uploader).pipe(
         Layer.provide(layers.layer(request.target, {
           ...request.settings,
           fsync: flags.fsync,
-          connections: request.connections
+          connections: request.connections,
+          addresses: { onStored: addresses?.add }
         }))
       )
       // What is kept without a journal would be found by nobody.
       const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
-      yield* transfer(sources, { ...flags, report, failed, run, journal, remote: layers.isRemote(request.target) })
+      yield* transfer(sources, {
+        ...flags,
+        report,
+        failed,
+        run,
+        journal,
+        remote: layers.isRemote(request.target),
+        addresses
+      })
         .pipe(
           Effect.provide(
             journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
@@ -109,6 +124,8 @@ const openJournal = (
 
 /** What the command does besides uploading. */
 interface Flags {
+  /** Where addresses are written down that a tus server gives. */
+  readonly addresses: RemoteLocations.Writer | undefined
   /** Whether the destination is on the network. */
   readonly remote: boolean
   readonly run: UploadRequest.UploadRequest["run"]
@@ -166,7 +183,8 @@ const conclude = (
         ? Effect.void
         : OutputFile.write("--report", flags.report, `${JSON.stringify(report, undefined, 2)}\n`)
     )
-    const unwritten = [unlisted, Either.getLeft(saved)].flatMap(Option.toArray)
+    const addresses = yield* Effect.either(flags.addresses?.check ?? Effect.void)
+    const unwritten = [unlisted, Either.getLeft(saved), Either.getLeft(addresses)].flatMap(Option.toArray)
     const failure = Report.failureOf(report, findings) ??
       (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
     if (!flags.quiet || failure !== undefined) {

@@ -11,6 +11,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Aborting from "../Aborting.js"
+import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Format from "../Format.js"
@@ -46,7 +47,7 @@ export const abort = Command.make(
       if (address === undefined && !all) return yield* preview(KeptUploads.of(journals))
       const target = address === undefined
         ? undefined
-        : yield* Effect.mapError(parse(address, reach), CliError.usage)
+        : yield* parse(address, reach)
       const chosen = choose(journals, target, keys)
       const missing = keys.filter((key) => !chosen.some(({ sessions }) => sessions.some((it) => it.key === key)))
       if (chosen.length === 0 && address !== undefined && keys.length === 0) {
@@ -148,8 +149,14 @@ const choose = (
   )
 
 /** An address as it was typed. */
-const parse = (address: string, { endpoint }: destinationOptions.Reach) =>
-  Targets.parse(address, { endpoint: Option.getOrUndefined(endpoint), environment: process.env })
+const parse = (address: string, { endpoint, profile }: destinationOptions.Reach) =>
+  Effect.flatMap(
+    Effect.mapError(
+      Targets.parse(address, { endpoint: Option.getOrUndefined(endpoint), environment: process.env }),
+      CliError.usage
+    ),
+    (target) => AwsProfile.completeTarget(target, { profile: Option.getOrUndefined(profile) }, process.env)
+  )
 
 interface Asked {
   /** The destination, where it was named. */

@@ -9,6 +9,7 @@ import * as Strategy from "@sluice/core/Strategy"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
@@ -18,6 +19,7 @@ import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
+import * as RemoteLocations from "../RemoteLocations.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
 import * as Targets from "../Targets.js"
@@ -32,12 +34,13 @@ const paths = Args.text({ name: "source" }).pipe(
 
 export const verify = Command.make(
   "verify",
-  { paths, ...options.verify, ...destinationOptions.reach },
+  { paths, ...options.verify, ...destinationOptions.verify },
   ({ paths, ...flags }) =>
     Effect.gen(function*() {
       const machine = yield* MachineNode.machine
       const asked = yield* Either.mapLeft(requestOf(paths, flags), CliError.usage)
-      const { filesFrom, filter, settings: reach, target } = asked
+      const { filesFrom, filter, settings: reach } = asked
+      const target = yield* AwsProfile.completeTarget(asked.target, reach, process.env)
       const settings = { filter, followSymlinks: flags.followSymlinks }
       const sources = filesFrom === undefined
         ? yield* Sources.fromPaths(asked.sources, settings)
@@ -47,8 +50,9 @@ export const verify = Command.make(
         : yield* Extras.among(asked.sources, settings)
       const chosen = Option.getOrElse(flags.concurrency, () => "auto" as const)
       const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
-      yield* compare(sources, { ...flags, isExtra, concurrency }).pipe(
-        Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency }))
+      const known = reach.locations === undefined ? undefined : yield* RemoteLocations.read(reach.locations)
+      yield* compare(sources, { ...flags, isExtra, concurrency, listed: reach.locations }).pipe(
+        Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency, addresses: { known } }))
       )
     }).pipe(Effect.scoped)
 ).pipe(
@@ -59,7 +63,7 @@ export const verify = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-type Flags = Command.Command.ParseConfig<typeof options.verify & typeof destinationOptions.reach>
+type Flags = Command.Command.ParseConfig<typeof options.verify & typeof destinationOptions.verify>
 
 const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
   Either.gen(function*() {
@@ -75,13 +79,21 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
       return yield* Either.left("sim: stores nothing: there is nothing to compare with.")
     }
     const settings = yield* destinationOptions.settingsOf(target, flags)
+    if (target._tag === "Tus" && settings.locations === undefined) return yield* Either.left(addressesWanted)
     return { sources, filesFrom, target, settings, filter: yield* Filter.make(flags) }
   })
+
+const addressesWanted =
+  "A tus server gives each upload an address of its own, and tells nobody which there are. Upload with --locations FILE, " +
+  "which writes the addresses down, and compare with the same --locations FILE."
 
 /** Compares, shows how it goes, and tells the end. */
 const compare = (
   sources: Sources.Sources,
-  flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency">
+  flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency"> & {
+    /** The list of what is there, where somebody else has to tell. */
+    readonly listed: string | undefined
+  }
 ) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
@@ -112,8 +124,8 @@ const compare = (
     const report = yield* comparison.report
     const failure = findings.failureOf(report)
     if (!flags.quiet || failure !== undefined) {
-      const extrasIgnored = flags.ignoreExtra
-      yield* writeLines(stderr, findings.summary(report, { style: stderr.style, extrasIgnored }))
+      const { ignoreExtra: extrasIgnored, listed } = flags
+      yield* writeLines(stderr, findings.summary(report, { style: stderr.style, extrasIgnored, listed }))
     }
     if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
     if (failure !== undefined) return yield* failure

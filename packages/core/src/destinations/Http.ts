@@ -20,7 +20,15 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import { isSuccess, masking, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
+import {
+  isMissing,
+  isSuccess,
+  masking,
+  refused,
+  secretsOf,
+  talkMillis,
+  withBeginning
+} from "../internal/httpAnswers.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
 import { contentRange, contentTypeOf, head } from "../internal/httpParts.js"
@@ -279,6 +287,12 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
         })
       )
 
+    const remove = (key: string): Effect.Effect<void, UploadError> =>
+      Effect.flatMap(
+        requests.withPermits(1)(wire.ask(key, { method: "DELETE" })),
+        (answer) => isSuccess(answer) || isMissing(answer) ? Effect.void : wire.refused(answer)
+      )
+
     return Destination.of({
       name,
       capabilities: { maxPutSize: Infinity, unknownSize: false },
@@ -286,6 +300,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       ...(method === "PUT" && form === undefined && {
         head: (key: string) => head(wire, key),
         read,
+        remove,
         ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
       })
     })

@@ -6,9 +6,10 @@
  * broken request has left at the server is asked for, and not sent again; with a journal another process goes on.
  *
  * The server chooses the address of every upload, and tells nobody which uploads it has: the key is part of the upload's
- * metadata, as `filename`, and the same key twice makes two uploads. `onStored` tells the addresses, and with
- * `locations` it is told them again, to look at what is there. They are not in messages: to know one may be all it takes to read, or to remove, what is there. An upload has to be at the origin of
- * the endpoint. An upload of which not even the address has arrived is left to expire.
+ * metadata, as `filename`, and the same key twice makes two uploads. `onStored` tells the addresses, and by `locations`
+ * they are told again, to look at what is there. They are not in messages: to know one may be all it takes to read, or
+ * to remove, what is there. An upload has to be at the origin of the endpoint. An upload of which not even the address
+ * has arrived, since the answer to its creation was lost, cannot be found again: it is left to expire.
  *
  * @since 0.1.0
  */

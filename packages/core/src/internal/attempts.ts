@@ -20,7 +20,7 @@ import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
-import { failureOf, requestMillis } from "./requests.js"
+import { answerMillis, failureOf } from "./requests.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
@@ -75,7 +75,8 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
 export const failed = (context: Upload.Context, upload: Upload.Upload, error: UploadError): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { observer } = upload
-    endAttempt(context, upload, error._tag === "Throttled" ? "Throttled" : "Failed")
+    if (error._tag === "Throttled") endAttempt(context, upload, "Throttled", error.retryAfterMillis)
+    else endAttempt(context, upload, "Failed")
     const now = observer.clock.unsafeCurrentTimeMillis()
     if (error._tag === "SourceChanged" && observer.onSourceChange !== "fail") {
       if (observer.onSourceChange === "skip") {
@@ -176,7 +177,12 @@ const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Desti
   })
 }
 
-const endAttempt = (context: Upload.Context, upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void => {
+const endAttempt = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  outcome: Limits.Observation["outcome"],
+  retryAfterMillis?: number
+): void => {
   const inFlight = context.limits.inFlight.taken
   if (upload.state === "Attempt") {
     upload.state = "Idle"
@@ -187,7 +193,8 @@ const endAttempt = (context: Upload.Context, upload: Upload.Upload, outcome: Lim
         outcome,
         durationMillis: upload.clock.unsafeCurrentTimeMillis() - upload.attemptStartedAt,
         bytes: outcome === "Succeeded" ? upload.handedOut : 0,
-        inFlight
+        inFlight,
+        retryAfterMillis
       })
     }
   }
@@ -252,7 +259,7 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
   const look = Effect.suspend(() => {
     observer.requestStarted()
     return Effect.suspend(() => context.destination.head?.(key) ?? Effect.succeedNone).pipe(
-      Effect.timeout(requestMillis),
+      Effect.timeout(answerMillis(upload)),
       Effect.map(
         Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)
       ),

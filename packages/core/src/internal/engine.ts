@@ -75,6 +75,7 @@ export class Engine implements Crew {
   readonly context: Upload.Context
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: Upload.OnSourceChange
+  readonly answerMillis: number
   private readonly options: EngineOptions
   private readonly lead = InFlight.make(1)
   private readonly gate = Effect.unsafeMakeLatch(true)
@@ -99,6 +100,7 @@ export class Engine implements Crew {
     this.largeFiles = new LargeFiles(options.context)
     this.onInterrupt = options.onInterrupt
     this.onSourceChange = options.onSourceChange
+    this.answerMillis = options.stallMillis
     this.state = options.paused ? "Paused" : "Running"
     this.moveGate()
   }

@@ -103,10 +103,15 @@ const rejections: Readonly<Record<number, Rejected["reason"]>> = {
   507: "NoSpace"
 }
 
-/** The first part of what the server says, on one line and without control characters and secrets. */
+/**
+ * The first part of what the server says, on one line and without control characters and secrets. They are looked for in
+ * much more than is shown, so that none is shown whose end is cut off; and once more where tags and breaks have been.
+ */
 const excerpt = (body: Uint8Array, mask: (text: string) => string): string =>
-  mask(new TextDecoder().decode(body.subarray(0, 4 * excerptSize)))
-    .replace(/<[^>]*>/g, " ")
-    .replace(/[\p{Cc}\s]+/gu, " ")
-    .trim()
-    .slice(0, excerptSize)
+  mask(
+    mask(new TextDecoder().decode(body.subarray(0, 128 * excerptSize)))
+      .slice(0, 4 * excerptSize)
+      .replace(/<(?!redacted>)[^>]*>/g, " ")
+      .replace(/[\p{Cc}\s]+/gu, " ")
+      .trim()
+  ).slice(0, excerptSize)

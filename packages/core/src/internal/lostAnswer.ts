@@ -11,7 +11,7 @@ import type * as MultipartUpload from "../MultipartUpload.js"
 import type { UploadError } from "../UploadError.js"
 import { bounded } from "./bounded.js"
 import * as PartRecords from "./partRecords.js"
-import { request, requestMillis } from "./requests.js"
+import { answerMillis, request } from "./requests.js"
 
 /** What an object is to hold. */
 export interface Content {
@@ -110,7 +110,7 @@ export class LostAnswer {
 
   /** A request that an interruption does not keep from being made: what it tells decides what the result says. */
   private inTime<A>(call: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
-    return request(this.context, this.owner, () => bounded(call, requestMillis))
+    return request(this.context, this.owner, () => bounded(call, answerMillis(this.owner)))
   }
 }
 

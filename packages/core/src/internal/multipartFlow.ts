@@ -18,7 +18,7 @@ import { inParallel } from "./inParallel.js"
 import { LostAnswer } from "./lostAnswer.js"
 import * as PartRecords from "./partRecords.js"
 import * as Pieces from "./pieces.js"
-import { request, requestMillis } from "./requests.js"
+import { answerMillis, request } from "./requests.js"
 import type * as Requests from "./requests.js"
 import { sendPart } from "./sendPart.js"
 import { Slot } from "./slot.js"
@@ -189,7 +189,7 @@ class Flow {
           metadata: file.metadata,
           modifiedAt: this.owner.modifiedAt
         }),
-        requestMillis
+        answerMillis(this.owner)
       )
       const asking = Effect.suspend(() => {
         asked = true
@@ -226,7 +226,7 @@ class Flow {
         return undefined
       }
       const listed = yield* Effect.exit(
-        this.request(bounded(multipart.listParts(session), requestMillis), this.first)
+        this.request(bounded(multipart.listParts(session), answerMillis(owner)), this.first)
       )
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)

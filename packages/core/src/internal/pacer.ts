@@ -39,6 +39,8 @@ export class Pacer {
   /** The theoretical arrival time of the next unit. */
   private arrival: number | undefined = undefined
   private lastAdmission = -Infinity
+  /** The instant before which nothing is admitted. */
+  private heldUntil = -Infinity
   private waiting = 0
   private changed = Deferred.unsafeMake<void>(FiberId.none)
   private readonly line = InFlight.make(1)
@@ -76,8 +78,11 @@ export class Pacer {
 
   /** Takes `units` now and answers `true`, or answers `false`. */
   unsafeTake(clock: Clock.Clock, units: number): boolean {
-    if (this.rate === Infinity) return true
+    if (this.rate === Infinity && this.heldUntil === -Infinity) return true
     const now = this.now(clock)
+    if (now < this.heldUntil - roundingMillis) return false
+    this.heldUntil = -Infinity
+    if (this.rate === Infinity) return true
     if (this.waiting > 0 || this.due(now, units) > now + roundingMillis) return false
     this.admit(now, units, false)
     return true
@@ -102,11 +107,13 @@ export class Pacer {
 
   private waitTurn(clock: Clock.Clock, units: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.rate === Infinity) return Effect.void
+      if (this.rate === Infinity && this.heldUntil === -Infinity) return Effect.void
       const now = this.now(clock)
-      const wait = Math.ceil(this.due(now, units) - now - roundingMillis)
+      const due = this.rate === Infinity ? now : this.due(now, units)
+      const wait = Math.ceil(Math.max(due, this.heldUntil) - now - roundingMillis)
       if (wait <= 0) {
-        this.admit(now, units, true)
+        this.heldUntil = -Infinity
+        if (this.rate < Infinity) this.admit(now, units, true)
         return Effect.void
       }
       const sleep = wait === Infinity ? Effect.never : clock.sleep(Duration.millis(wait))
@@ -115,6 +122,11 @@ export class Pacer {
         this.waitTurn(clock, units)
       )
     })
+  }
+
+  /** Admits nothing for so many milliseconds from now. Those who wait find it when their time has come. */
+  unsafeHold(clock: Clock.Clock, millis: number): void {
+    this.heldUntil = Math.max(this.heldUntil, this.now(clock) + millis)
   }
 
   /** Changes the rate. As many units may go at once afterwards as could before, within the new burst. */

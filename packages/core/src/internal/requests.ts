@@ -23,6 +23,8 @@ export interface RequestContext extends SlotContext {
 }
 
 export interface RequestOwner extends SlotOwner {
+  /** How long a request that carries no bytes may take for its answer. Defaults to 30 seconds. */
+  readonly answerMillis?: number | undefined
   readonly clock: Clock.Clock
   readonly requestRetried: (retry: Retry) => Effect.Effect<void>
 }
@@ -37,8 +39,8 @@ export interface Retry {
   readonly error: UploadError
 }
 
-/** How long a request that carries no bytes may take for its answer. */
-export const requestMillis = 30_000
+/** How long a request that carries no bytes may take for its answer, in milliseconds. */
+export const answerMillis = (owner: Pick<RequestOwner, "answerMillis">): number => owner.answerMillis ?? 30_000
 
 /** How waits are done that an interruption may cut. */
 export type Wait = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -96,7 +98,10 @@ export const request = <A>(
                 : "Failed",
               durationMillis: owner.clock.unsafeCurrentTimeMillis() - startedAt,
               bytes: Either.isRight(result) ? options.bytes?.() ?? 0 : 0,
-              inFlight
+              inFlight,
+              retryAfterMillis: Either.isLeft(result) && result.left._tag === "Throttled"
+                ? result.left.retryAfterMillis
+                : undefined
             })
           )
         )

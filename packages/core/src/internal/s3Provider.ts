@@ -100,7 +100,7 @@ const profiles: Readonly<Record<Provider, Profile>> = {
     region: "auto",
     maxMetadata: 8 * 1024,
     maxPutSize: 5 * gib - 5 * mib,
-    limits: { ...limits, maxSize: 5 * gib - 5 * mib, maxObjectSize: 5 * 1024 * gib - 5 * gib }
+    limits: { ...limits, maxSize: 5 * gib - 5 * mib, maxObjectSize: 5 * 1024 * gib - 5 * gib, equalParts: true }
   },
   b2: {
     ...other,

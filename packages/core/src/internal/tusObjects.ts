@@ -22,13 +22,14 @@ export type Locations =
 export const verbs = (
   server: Server,
   locations: Locations
-): Required<Pick<Destination["Type"], "head" | "read" | "remove">> => {
+): Pick<Destination["Type"], "head" | "read" | "remove"> => {
   const pathOf = (key: string): Effect.Effect<Option.Option<string>, UploadError> =>
     Effect.flatMap(
       typeof locations === "function" ? locations(key) : Effect.succeed(Option.fromNullable(locations.get(key))),
       Option.match({
         onNone: () => Effect.succeedNone,
-        onSome: (url) => Either.map(server.pathOf(url), Option.some)
+        onSome: (url) =>
+          Either.mapBoth(server.pathOf(url), { onLeft: () => elsewhere(server.name, key), onRight: Option.some })
       })
     )
 
@@ -84,6 +85,9 @@ const unserved = (name: string, status: number) =>
 
 const unknown = (name: string, key: string) =>
   new Rejected({ reason: "NotFound", detail: `Where ${key} is at ${name} is not known.` })
+
+const elsewhere = (name: string, key: string) =>
+  new Rejected({ reason: "Unexpected", detail: `The address that is given for ${key} is not one at ${name}.` })
 
 const keeping = (name: string) =>
   new Rejected({ reason: "Unsupported", detail: `${name} does not remove what it has: it offers no termination.` })

@@ -79,6 +79,9 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
     for (const [header, value] of Object.entries(options.headers ?? {})) headers[header.toLowerCase()] = value
     if (options.credentials !== undefined) headers["authorization"] = Redacted.value(options.credentials)
     const secrets = HttpAnswers.secretsOf(options.url, headers)
+    // An address is written down in journals. What the endpoint's query says may well be said of uploads too.
+    const credentials = Object.fromEntries(Object.entries(headers).filter(([header]) => maySayWhoAsks.test(header)))
+    const mustNotRepeat = HttpAnswers.masking(...HttpAnswers.secretsOf("", credentials))
     const send = (asked: Asked, more: Readonly<Record<string, string>>): Effect.Effect<Answer, UploadError> =>
       problem !== undefined ? Effect.fail(problem) : Effect.mapError(
         transport.send({
@@ -110,9 +113,11 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
       return Option.match(url, {
         onNone: () => Either.left(nowhere(name)),
         onSome: (found) =>
-          found.origin === origin && found.username === "" && found.password === ""
-            ? Either.right(found.pathname + found.search)
-            : Either.left(elsewhere(name, found.origin))
+          found.origin !== origin || found.username !== "" || found.password !== ""
+            ? Either.left(elsewhere(name, found.origin))
+            : repeats(found, mustNotRepeat)
+            ? Either.left(repeating(name))
+            : Either.right(found.pathname + found.search)
       })
     }
 
@@ -193,6 +198,20 @@ const parse = (text: string, base?: string): Option.Option<URL> =>
     Option.liftThrowable(() => new URL(text, base))(),
     ({ protocol }) => protocol === "http:" || protocol === "https:"
   )
+
+const maySayWhoAsks = /auth|cookie|key|pass|secret|session|token/
+
+/** Whether an address has a secret in it, encoded or not. */
+const repeats = ({ href }: URL, mask: (text: string) => string): boolean => {
+  const decoded = Option.getOrElse(Option.liftThrowable(decodeURIComponent)(href), () => href)
+  return mask(href) !== href || mask(decoded) !== decoded
+}
+
+const repeating = (name: string) =>
+  new Rejected({
+    reason: "Unexpected",
+    detail: `${name} says that the upload is at an address with the request's credentials in it.`
+  })
 
 const withPassword = (name: string) =>
   new Rejected({

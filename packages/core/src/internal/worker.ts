@@ -19,6 +19,7 @@ export interface Crew {
   readonly account: Account
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: Upload.OnSourceChange
+  readonly answerMillis: number
   readonly backoff: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   readonly backoffEnded: () => void
   /** Somebody is told of a result, and may be slow. */
@@ -55,6 +56,10 @@ export class Worker implements Upload.Observer {
 
   get onSourceChange(): Upload.OnSourceChange {
     return this.crew.onSourceChange
+  }
+
+  get answerMillis(): number {
+    return this.crew.answerMillis
   }
 
   take(item: UploadFile | Upload.Upload): Upload.Upload {

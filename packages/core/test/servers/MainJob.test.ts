@@ -1,23 +1,19 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Strategy, Uploader, UploadFile } from "@sluice/core"
-import * as S3 from "@sluice/core/destinations/S3"
-import * as Tus from "@sluice/core/destinations/Tus"
-import * as TransportNode from "@sluice/core/TransportNode"
-import { Effect, Layer } from "effect"
-import { spawnSync } from "node:child_process"
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { inject } from "vitest"
 import * as TemporaryDirectory from "../contract/TemporaryDirectory.js"
 import { pattern, sameBytes } from "../contract/TestSource.js"
 import * as TusReference from "../TusReference.js"
+import * as Sluice from "./Sluice.js"
 import * as Swift from "./Swift.js"
 
 vi.setConfig({ testTimeout: 120_000 })
 
 const mib = 1024 ** 2
 
-/** 300 files of 0 B to 20 MiB, most of them small, in folders and under odd names. */
+/** 2,000 files of 0 B to 64 MiB, most of them small. */
 const sizes: ReadonlyArray<number> = [
   0,
   1,
@@ -28,92 +24,123 @@ const sizes: ReadonlyArray<number> = [
   mib - 1,
   mib,
   mib + 1,
+  8 * mib - 1,
   8 * mib,
   8 * mib + 1,
   13 * mib,
   20 * mib,
-  ...Array.from({ length: 287 }, (_, i) => (i * 7919) % 60_000)
+  64 * mib,
+  ...Array.from({ length: 1985 }, (_, i) => (i * 7919) % 20_000)
 ]
 
-const contents: ReadonlyMap<string, Uint8Array> = new Map(
-  sizes.map((size, i) => [`folder ${i % 7}/${i % 3 === 0 ? "ünï+%&=" : "plain"}/${i}.bin`, pattern(size, i + 1)])
+/** In folders, and under odd names. */
+const keys: ReadonlyArray<string> = sizes.map((_, i) =>
+  `folder ${i % 7}/${i % 3 === 0 ? "ünï+%&=#'(x) *" : "plain"}/${i}.bin`
 )
 
-const uploadAll = Effect.flatMap(
-  Uploader.Uploader,
-  (uploader) => uploader.uploadAll(Array.from(contents, ([key, bytes]) => UploadFile.fromBytes(key, bytes)))
-)
+const write = (directory: string): void => {
+  for (const [i, key] of keys.entries()) {
+    const file = path.join(directory, key)
+    if (i < 42) fs.mkdirSync(path.dirname(file), { recursive: true })
+    fs.writeFileSync(file, pattern(sizes[i] ?? 0, i + 1))
+  }
+}
 
-const options = { strategy: Strategy.workerPool({ workers: 16 }) }
+/** Which keys are not what they were, read by what gives their bytes. */
+const unequal = <E>(read: (key: string) => Effect.Effect<Uint8Array | undefined, E>) =>
+  Effect.map(
+    Effect.forEach(keys, (key, i) =>
+      Effect.map(read(key), (bytes) =>
+        bytes !== undefined && sameBytes(bytes, pattern(sizes[i] ?? 0, i + 1)) ? [] : [key]), { concurrency: 16 }),
+    (found) =>
+      found.flat()
+  )
 
 const swift = inject("swift")
 
-describe("many files", () => {
+const report = (stdout: string): Record<string, unknown> => JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "")
+
+const all = { total: keys.length, same: keys.length, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
+
+describe("2,000 files of a directory", () => {
   if ("skipped" in swift) it.skip(`skipped: ${swift.skipped}`, () => {})
   else {
-    it.live("are in a bucket of Swift, byte for byte, as another client reads them", () =>
+    it.scopedLive("are in a bucket of Swift, byte for byte, as another client reads them", () =>
       Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const home = yield* TemporaryDirectory.make
+        const back = yield* TemporaryDirectory.make
         const bucket = yield* Swift.bucket(swift.port)
-        const report = yield* Effect.provide(
-          uploadAll,
-          Uploader.layer(options).pipe(
-            Layer.provide(S3.layer({ ...Swift.options(bucket), prefix: "some/prefix/" })),
-            Layer.provide(TransportNode.layer({ connections: 16 }))
-          )
-        )
-        assert.deepStrictEqual([report.files.uploaded, report.failures], [contents.size, []])
-        assert.deepStrictEqual(
-          [...yield* bucket.objects].sort(),
-          Array.from(contents.keys(), (key) => `some/prefix/${key}`).sort()
-        )
-        for (const [key, bytes] of contents) {
-          assert.isTrue(sameBytes(yield* bucket.read(`some/prefix/${key}`), bytes), key)
-        }
+        write(root)
+        const env = { AWS_ACCESS_KEY_ID: "test:tester", AWS_SECRET_ACCESS_KEY: "testing", AWS_REGION: "us-east-1" }
+        const destination = [`s3://${bucket.name}/some/prefix`, "--endpoint", bucket.endpoint]
+        const upload = yield* Sluice.run(["upload", root, ...destination, "--quiet"], { home, env })
+        assert.deepStrictEqual([upload.exitCode, upload.stderr], [0, ""])
+        assert.deepStrictEqual([...yield* bucket.objects].sort(), keys.map((key) => `some/prefix/${key}`).sort())
         assert.deepStrictEqual(yield* bucket.unfinished, [])
 
-        // The same with the AWS command line, over S3, where it is installed.
-        const aws = "/usr/bin/aws"
-        if (!fs.existsSync(aws)) {
-          process.stdout.write(`not read back by ${aws}: it is not installed\n`)
-          return
-        }
-        const directory = yield* TemporaryDirectory.make
-        const args = ["s3", "sync", "--no-progress", `s3://${bucket.name}/some/prefix`, directory]
-        const ran = spawnSync(aws, ["--endpoint-url", bucket.endpoint, "--region", "us-east-1", ...args], {
-          encoding: "utf8",
-          timeout: 90_000,
-          env: {
-            PATH: process.env["PATH"],
-            HOME: directory,
-            AWS_ACCESS_KEY_ID: "test:tester",
-            AWS_SECRET_ACCESS_KEY: "testing",
-            AWS_EC2_METADATA_DISABLED: "true"
-          }
-        })
-        assert.strictEqual(ran.status, 0, ran.stderr)
-        assert.strictEqual(TemporaryDirectory.filesBelow(directory).length, contents.size)
-        for (const [key, bytes] of contents) {
-          assert.isTrue(sameBytes(fs.readFileSync(path.join(directory, key)), bytes), key)
-        }
-      }).pipe(Effect.scoped))
+        const client = yield* copyBack(bucket, back)
+        const bytesOf = client === undefined
+          ? (key: string) => bucket.read(`some/prefix/${key}`)
+          : (key: string) => Effect.sync(() => fs.readFileSync(path.join(back, key)))
+        assert.deepStrictEqual(yield* unequal(bytesOf), [])
+        process.stdout.write(`read back by ${client ?? "Swift's own API"}\n`)
+
+        const verify = yield* Sluice.run(["verify", root, ...destination, "--json"], { home, env })
+        assert.strictEqual(verify.exitCode, 0, verify.stderr)
+        assert.deepInclude(report(verify.stdout), { files: all, sameBySize: 0, extras: "LookedFor" })
+      }))
   }
 
   it.scopedLive("are in the directory of a tus server, byte for byte", () =>
     Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      const home = yield* TemporaryDirectory.make
       const directory = yield* TemporaryDirectory.make
       const { url } = yield* TusReference.serve({ directory })
-      const report = yield* Effect.provide(
-        uploadAll,
-        Uploader.layer(options).pipe(
-          Layer.provide(Tus.layer({ url })),
-          Layer.provide(TransportNode.layer({ connections: 16 }))
-        )
-      )
-      assert.deepStrictEqual([report.files.uploaded, report.failures], [contents.size, []])
+      write(root)
+      const destination = [`tus+${url}`, "--locations", `${home}/list`]
+      const upload = yield* Sluice.run(["upload", root, ...destination, "--quiet"], { home })
+      assert.deepStrictEqual([upload.exitCode, upload.stderr], [0, ""])
       const uploads = TusReference.uploads(directory)
-      assert.deepStrictEqual(uploads.map(({ key }) => key).sort(), [...contents.keys()].sort())
-      for (const { file, key } of uploads) {
-        assert.isTrue(sameBytes(fs.readFileSync(file), contents.get(key) ?? pattern(1)), key)
-      }
+      assert.deepStrictEqual(uploads.map(({ key }) => key).sort(), [...keys].sort())
+      const files = new Map(uploads.map(({ file, key }) => [key, file]))
+      assert.deepStrictEqual(yield* unequal((key) => Effect.sync(() => fs.readFileSync(files.get(key) ?? ""))), [])
+
+      const verify = yield* Sluice.run(["verify", root, ...destination, "--json"], { home })
+      assert.strictEqual(verify.exitCode, 0, verify.stderr)
+      assert.deepInclude(report(verify.stdout), { files: all, sameBySize: 0 })
     }))
 })
+
+/** Copies a bucket by the first S3 client that is installed, and gives its name. */
+const copyBack = ({ endpoint, name }: Swift.Bucket, directory: string): Effect.Effect<string | undefined> =>
+  Effect.gen(function*() {
+    const env = {
+      HOME: directory,
+      AWS_ACCESS_KEY_ID: "test:tester",
+      AWS_SECRET_ACCESS_KEY: "testing",
+      AWS_EC2_METADATA_DISABLED: "true"
+    }
+    const clients = [
+      {
+        program: "/usr/bin/rclone",
+        args: [
+          ...["--config", "/dev/null", "--s3-provider", "Other", "--s3-env-auth", "--s3-endpoint", endpoint],
+          ...["--s3-region", "us-east-1", "--transfers", "16", "copy", `:s3:${name}/some/prefix`, directory]
+        ]
+      },
+      {
+        program: "/usr/bin/aws",
+        args: [
+          ...["--endpoint-url", endpoint, "--region", "us-east-1"],
+          ...["s3", "sync", "--no-progress", "--quiet", `s3://${name}/some/prefix`, directory]
+        ]
+      }
+    ]
+    const found = clients.find(({ program }) => fs.existsSync(program))
+    if (found === undefined) return undefined
+    const { exitCode, stderr } = yield* Sluice.runProgram(found.program, found.args, env)
+    assert.strictEqual(exitCode, 0, stderr)
+    return found.program
+  })

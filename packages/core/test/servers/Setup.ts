@@ -1,5 +1,5 @@
 /**
- * Starts Swift where it is installed, once for all tests, and says whether it is.
+ * Starts the servers that are installed, once for all tests, and says which are not.
  */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -7,7 +7,7 @@ import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { TestProject } from "vitest/node"
-import { status } from "../../../../scripts/servers.mjs"
+import { npmFolder, status } from "../../../../scripts/servers.mjs"
 
 /** Where a server is, or why there is none. */
 export type Address = { readonly port: number; readonly directory: string } | { readonly skipped: string }
@@ -15,6 +15,8 @@ export type Address = { readonly port: number; readonly directory: string } | { 
 declare module "vitest" {
   export interface ProvidedContext {
     swift: Address
+    nginx: Address
+    s3rver: Address
   }
 }
 
@@ -51,7 +53,8 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
       execFileSync("bash", [path.join(import.meta.dirname, file), action, String(port), directory], {
         encoding: "utf8",
         stdio: ["ignore", "pipe", "pipe"],
-        timeout: 60_000
+        timeout: 60_000,
+        env: { ...process.env, PKG: npmFolder }
       })
     stops.push(() => run("down"))
     try {
@@ -63,13 +66,25 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
     }
   }
 
-  const swift = await script("Swift", "swift.sh", 5, startPort)
-  provide("swift", swift)
-  const told = { name: "Swift", skipped: "skipped" in swift ? swift.skipped : undefined }
-  process.stdout.write(`server Swift: ${told.skipped === undefined ? "running" : `skipped: ${told.skipped}`}\n`)
+  const servers = {
+    swift: await script("Swift", "swift.sh", 5, startPort),
+    nginx: await script("nginx", "nginx.sh", 1, startPort + 900),
+    s3rver: await script("s3rver", "s3rver.sh", 1, startPort + 950)
+  }
+  provide("swift", servers.swift)
+  provide("nginx", servers.nginx)
+  provide("s3rver", servers.s3rver)
+  const told = [["Swift", servers.swift], ["nginx", servers.nginx], ["s3rver", servers.s3rver]] as const
+  const outcomes = told.map(([name, address]) => ({
+    name,
+    skipped: "skipped" in address ? address.skipped : undefined
+  }))
+  for (const { name, skipped } of outcomes) {
+    process.stdout.write(`server ${name}: ${skipped === undefined ? "running" : `skipped: ${skipped}`}\n`)
+  }
   // For the gate, which says at its end what it ran against. The reference server of tus is an npm package: always there.
   fs.mkdirSync(build, { recursive: true })
-  fs.writeFileSync(path.join(build, "servers.json"), JSON.stringify([told, { name: "@tus/server" }]))
+  fs.writeFileSync(path.join(build, "servers.json"), JSON.stringify([...outcomes, { name: "@tus/server" }]))
   return async () => {
     for (const stop of stops) stop()
     fs.rmSync(base, { recursive: true, force: true, maxRetries: 5 })

@@ -1,0 +1,242 @@
+/**
+ * How long a workload would take under a strategy: the real engine over the simulated network, in virtual time.
+ *
+ * A workload of many requests is simulated in two samples. What the larger one takes more than the smaller one is what
+ * files take once an upload is under way; what is not simulated is reckoned with that.
+ */
+import * as ByteSource from "@sluice/core/ByteSource"
+import * as Simulated from "@sluice/core/destinations/Simulated"
+import type * as Strategy from "@sluice/core/Strategy"
+import * as VirtualClock from "@sluice/core/testing/VirtualClock"
+import * as Uploader from "@sluice/core/Uploader"
+import * as UploadFile from "@sluice/core/UploadFile"
+import type { UploadReport } from "@sluice/core/UploadReport"
+import type { UploadRun } from "@sluice/core/UploadRun"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Workload from "./Workload.js"
+
+/** What all connections have together, from an instant on. */
+export interface Capacity {
+  /** Milliseconds from the start. */
+  readonly at: number
+  readonly bytesPerSecond: number
+}
+
+/** What is known of the network and the server. */
+export interface Network {
+  /** The first one is from 0 on. */
+  readonly link: ReadonlyArray<Capacity>
+  /** Of one connection. */
+  readonly bytesPerSecond: number
+  readonly roundTripMillis: number
+  /** What the server takes for each request, besides its bytes. */
+  readonly requestMillis: number
+  /** The part of requests that fail, from 0 to 1. */
+  readonly errors: number
+  /** Requests in flight above this are refused, if any. */
+  readonly throttleAbove: number | undefined
+  /** What a refused request is told to wait, if it is told. */
+  readonly retryAfterMillis: number | undefined
+}
+
+/** A strategy that might do. */
+export interface Candidate {
+  readonly name: string
+  readonly detail: string
+  /** How to ask `sluice upload` for it. */
+  readonly flags: ReadonlyArray<string>
+  readonly strategy: Strategy.Strategy
+}
+
+export interface Settings {
+  readonly network: Network
+  /** Files larger than this go up in parts of this size. */
+  readonly partSize: number
+  readonly seed: string
+  /** How many requests are simulated at most, for a strategy. Defaults to {@link mostRequests}. */
+  readonly mostRequests?: number | undefined
+}
+
+/** How many requests are simulated for a strategy before samples have to do. */
+export const mostRequests = 10_000
+
+/** The size from which files go up in parts, and that of a part, unless told otherwise: as in `sluice upload`. */
+export const defaultPartSize = 8 * 1024 ** 2
+
+/** How an upload stood. */
+export interface Moment {
+  readonly at: number
+  /** Bytes sent until then. */
+  readonly bytes: number
+  readonly inFlight: number
+  /** How many there might have been, where that was limited. */
+  readonly limit: number | undefined
+  readonly reason: string | undefined
+}
+
+export interface Forecast extends Omit<Candidate, "strategy"> {
+  readonly millis: number
+  readonly bytesPerSecond: number
+  readonly peakInFlight: number
+  readonly retries: number
+  readonly failed: number
+  /** How many of the files were simulated. */
+  readonly simulated: number
+  /** How the simulated files went up. */
+  readonly moments: ReadonlyArray<Moment>
+  /** When the last of them was there. */
+  readonly simulatedMillis: number
+}
+
+/** What requests take, where nobody else sends. */
+export const termsOf = ({ network, partSize }: Settings): Workload.Terms => ({
+  partSize,
+  requestMillis: network.roundTripMillis + network.requestMillis,
+  bytesPerSecond: Math.min(network.bytesPerSecond, network.link[0]?.bytesPerSecond ?? Infinity)
+})
+
+/** What a workload comes to under a strategy. */
+export const run = (
+  workload: Workload.Workload,
+  { strategy, ...candidate }: Candidate,
+  settings: Settings
+): Effect.Effect<Forecast> =>
+  Effect.gen(function*() {
+    const terms = termsOf(settings)
+    const whole = Workload.all(workload, terms)
+    const samples = Workload.samples(workload, terms, settings.mostRequests ?? mostRequests)
+    const sample = samples?.[1] ?? whole
+    const half = samples === undefined ? undefined : yield* simulate(samples[0], strategy, settings)
+    const { moments, report } = yield* simulate(sample, strategy, settings)
+    const taken = report.durationMillis
+    const slope = samples === undefined || half === undefined
+      ? 0
+      : between(0, (taken - half.report.durationMillis) / (sample.work - samples[0].work), taken / sample.work)
+    const millis = taken + (slope || 0) * (whole.work - sample.work)
+    const share = workload.sizes.length / Math.max(1, sample.sizes.length)
+    const failed = Math.round(report.files.failed * share)
+    return {
+      ...candidate,
+      millis,
+      bytesPerSecond: millis === 0
+        ? 0
+        : (workload.bytes * (report.bytes.total === 0 ? 0 : report.bytes.uploaded / report.bytes.total) * 1_000) /
+          millis,
+      peakInFlight: report.peakInFlight,
+      retries: Math.round(report.retries * share),
+      failed,
+      simulated: sample.sizes.length,
+      moments,
+      simulatedMillis: taken
+    }
+  })
+
+/**
+ * The one to take: of those that fail the fewest files and take little more than the fastest, the first. Forecasts are
+ * in the order of preference: what finds its limit by itself, then what asks the least of the server.
+ */
+export const best = (forecasts: ReadonlyArray<Forecast>): Forecast | undefined => {
+  const fewest = Math.min(...forecasts.map(({ failed }) => failed))
+  const sound = forecasts.filter(({ failed }) => failed === fewest)
+  const quickest = Math.min(...sound.map(({ millis }) => millis))
+  return sound.find(({ millis, name }) => millis <= Math.max(quickest + 1_000, quickest * (name === adaptive ? 1.1 : 1.05)))
+}
+
+/** The name of the strategy that finds its limit by itself. */
+export const adaptive = "adaptive"
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const between = (least: number, value: number, most: number): number => Math.max(least, Math.min(value, most))
+
+const simulate = (
+  sample: Workload.Sample,
+  strategy: Strategy.Strategy,
+  { network, partSize, seed }: Settings
+): Effect.Effect<{ readonly report: UploadReport; readonly moments: ReadonlyArray<Moment> }> => {
+  const scale = Workload.scaleOf(sample)
+  const scaled = (bytes: number) => Math.max(1, Math.round(bytes / scale))
+  const files = sample.sizes.map((size, i) =>
+    UploadFile.make(`file ${i + 1}`, ByteSource.generate(size === 0 ? 0 : scaled(size)))
+  )
+  const destination = Simulated.layer({
+    sharedBytesPerSecond: scaled(network.link[0]!.bytesPerSecond),
+    bytesPerSecond: network.bytesPerSecond === Infinity ? undefined : scaled(network.bytesPerSecond),
+    requestLatency: network.roundTripMillis + network.requestMillis,
+    failureRate: network.errors,
+    maxInFlight: network.throttleAbove,
+    retryAfter: network.retryAfterMillis,
+    seed
+  })
+  const uploader = Uploader.layer({
+    strategy,
+    partSize: scaled(partSize),
+    multipartThreshold: scaled(partSize)
+  })
+  return Effect.gen(function*() {
+    const { start } = yield* Uploader.Uploader
+    const run = yield* start(files)
+    const watcher = new Watcher(run, scale)
+    yield* Effect.forkScoped(watcher.watch)
+    const report = yield* run.report
+    return { report, moments: yield* watcher.end }
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provide(uploader, destination)),
+    VirtualClock.run,
+    Effect.withRandom(Random.make(seed)),
+    Effect.map(({ value }) => value)
+  )
+}
+
+/** Looks at a run now and then: the longer it takes, the less often. */
+class Watcher {
+  private readonly run: UploadRun
+  private readonly scale: number
+  private moments: ReadonlyArray<Moment> = []
+  private millis = 50
+
+  constructor(run: UploadRun, scale: number) {
+    this.run = run
+    this.scale = scale
+  }
+
+  readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.moments.length >= mostMoments) {
+      this.moments = this.moments.filter((_, i) => i % 2 === 0)
+      this.millis *= 2
+    }
+    return Effect.zipRight(this.look, Effect.sleep(this.millis))
+  }).pipe(Effect.forever)
+
+  get end(): Effect.Effect<ReadonlyArray<Moment>> {
+    return Effect.map(this.look, () => this.moments)
+  }
+
+  private get look(): Effect.Effect<void> {
+    const { currentProgress, limits } = this.run
+    return Effect.map(
+      Effect.all([currentProgress, limits.reason, Effect.clockWith((clock) => clock.currentTimeMillis)]),
+      ([
+        { bytesInFlight, bytesUploaded },
+        reason,
+        at
+      ]) => {
+        const { limit, taken } = limits.inFlight
+        this.moments = [...this.moments, {
+          at,
+          bytes: (bytesUploaded + bytesInFlight) * this.scale,
+          inFlight: taken,
+          limit: Number.isFinite(limit) ? limit : undefined,
+          reason
+        }]
+      }
+    )
+  }
+}
+
+const mostMoments = 480

@@ -1,0 +1,143 @@
+/**
+ * Where uploads are at a tus server, which gives each an address of its own and never tells it again.
+ *
+ * A list of them is lines of JSON. The first is `{"_tag":"Locations","version":1}`; each other one names an object:
+ * `{"key":"a.jpg","url":"https://tus.example.org/files/24e533e","size":1024}`. A line is added when an upload is whole,
+ * and before it counts as uploaded: a crash loses none. Of lines with the same key the last one holds; a last line
+ * that was cut off does not count. Who has an address may be able to read what is there: a list is for its owner only.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import * as CliError from "./CliError.js"
+import * as OutputFile from "./OutputFile.js"
+
+/** The version that is written, and the only one that is read. */
+export const version = 1
+
+/** Where an object is. */
+export const Entry = Schema.Struct({ key: Schema.String, url: Schema.String, size: Schema.Number })
+
+export type Entry = typeof Entry.Type
+
+/** What a destination is told of addresses, and tells of them. */
+export interface Locations {
+  readonly known?: ReadonlyMap<string, string> | undefined
+  readonly onStored?: ((entry: Entry) => Effect.Effect<void>) | undefined
+}
+
+/** Addresses of this process, in memory. */
+export const inMemory = (): Locations => {
+  const known = new Map<string, string>()
+  return { known, onStored: ({ key, url }) => Effect.sync(() => void known.set(key, url)) }
+}
+
+/** Reads a list, all of it. Addresses are never part of a message. */
+export const read = (file: string): Effect.Effect<ReadonlyMap<string, string>, CliError.CliError> =>
+  Effect.flatMap(
+    Effect.tryPromise({
+      try: async () => {
+        const known = new Map<string, string>()
+        let [rest, count] = ["", 0]
+        for await (const text of fs.createReadStream(file, "utf8")) {
+          const lines = `${rest}${text}`.split("\n")
+          rest = lines.pop() ?? ""
+          for (const line of lines) {
+            count += 1
+            const entry = count === 1 ? undefined : Option.getOrUndefined(parseEntry(line))
+            if (count === 1 ? !isHeader(line) : entry === undefined) return count
+            if (entry !== undefined) known.set(entry.key, entry.url)
+          }
+        }
+        return count === 0 ? 1 : known
+      },
+      catch: (cause) => CliError.usage(`--locations: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
+    }),
+    (found) => typeof found === "number" ? Effect.fail(notOne(file, found)) : Effect.succeed(found)
+  )
+
+/** A list to add to. */
+export interface Writer {
+  readonly add: (entry: Entry) => Effect.Effect<void>
+  /** Fails where a line could not be written. */
+  readonly check: Effect.Effect<void, CliError.CliError>
+}
+
+/** Opens a list to add to, and makes it where there is none; it is closed with the scope. */
+export const append = (file: string): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const cannotWrite = (cause: unknown) => OutputFile.cannotWrite("--locations", file, cause)
+    const handle = yield* Effect.acquireRelease(
+      Effect.tryPromise({ try: () => fs.promises.open(file, carefully, 0o600), catch: cannotWrite }),
+      (handle) => Effect.promise(() => handle.close().catch(() => {}))
+    )
+    const isList = yield* Effect.tryPromise({ try: () => prepare(handle), catch: cannotWrite })
+    if (!isList) return yield* notOne(file, 1)
+    const turn = yield* Effect.makeSemaphore(1)
+    let failure: CliError.CliError | undefined = undefined
+    return {
+      add: (entry) =>
+        Effect.tryPromise({ try: () => handle.appendFile(lineOf(entry)), catch: cannotWrite }).pipe(
+          Effect.catchAll((error) => Effect.sync(() => failure ??= error)),
+          Effect.uninterruptible,
+          turn.withPermits(1),
+          Effect.asVoid
+        ),
+      check: Effect.suspend(() => failure === undefined ? Effect.void : Effect.fail(failure))
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const Header = Schema.TaggedStruct("Locations", { version: Schema.Literal(version) })
+
+const isHeader = (line: string): boolean => Option.isSome(Schema.decodeOption(Schema.parseJson(Header))(line))
+
+const parseEntry = Schema.decodeOption(Schema.parseJson(Entry))
+
+const lineOf = (line: object): string => `${JSON.stringify(line)}\n`
+
+const { O_APPEND, O_CREAT, O_RDWR } = fs.constants
+
+// What is missing on Windows has no meaning there. Opening a pipe would wait for its other end.
+const carefully = O_APPEND | O_CREAT | O_RDWR | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
+
+/** Makes a file ready for more lines, and tells whether it is a list, or nothing yet. */
+const prepare = async (handle: fs.promises.FileHandle): Promise<boolean> => {
+  const stat = await handle.stat()
+  if (!stat.isFile()) return false
+  const first = lineOf(Header.make({ version }))
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(first.length), 0, first.length, 0)
+  const beginning = buffer.toString("utf8", 0, bytesRead)
+  // What is there of a first line that was cut off is begun anew.
+  if (!first.startsWith(beginning)) return false
+  if ((stat.mode & 0o077) !== 0) await handle.chmod(0o600)
+  const whole = bytesRead < first.length ? 0 : await endOfLines(handle, stat.size)
+  if (whole < stat.size) await handle.truncate(whole)
+  if (whole === 0) await handle.appendFile(first)
+  return true
+}
+
+/** Where the last whole line of a file ends. */
+const endOfLines = async (handle: fs.promises.FileHandle, size: number): Promise<number> => {
+  const block = Buffer.alloc(64 * 1024)
+  for (let end = size; end > 0;) {
+    const from = Math.max(0, end - block.length)
+    const { bytesRead } = await handle.read(block, 0, end - from, from)
+    const at = block.subarray(0, bytesRead).lastIndexOf("\n")
+    if (at >= 0) return from + at + 1
+    end = from
+  }
+  return 0
+}
+
+const notOne = (file: string, line: number) =>
+  CliError.usage(
+    `--locations: ${
+      JSON.stringify(file)
+    } is not a list of addresses as sluice upload --locations writes it (line ${line}).`
+  )

@@ -1,0 +1,84 @@
+/**
+ * What a history says of limits: in flight, starts, bytes and memory, at every instant.
+ */
+import * as Bandwidth from "../Bandwidth.js"
+import { isBodied, named } from "./historyRecord.js"
+import type { Operation, Process, Recorded, Violation } from "./historyRecord.js"
+
+/** Timers that fire late are made up for by so much, in milliseconds; they fire at whole ones. */
+const slackMillis = 21
+
+export const check = ({ processes }: Recorded): ReadonlyArray<Violation> =>
+  processes.flatMap((process) => [
+    ...process.seen,
+    ...inFlight(process),
+    ...starts(process),
+    ...bytes(process)
+  ])
+
+const inFlight = ({ loosest, memoryLimit, number, operations }: Process): Array<Violation> => {
+  const moves: Array<readonly [order: number, operation: Operation, by: 1 | -1]> = []
+  for (const operation of operations) {
+    moves.push([operation.began, operation, 1])
+    if (operation.ended !== undefined) moves.push([operation.ended, operation, -1])
+  }
+  moves.sort(([a], [b]) => a - b)
+  let requests = 0
+  let memory = 0
+  let bodies = 0
+  const violations: Array<Violation> = []
+  for (const [, operation, by] of moves) {
+    const held = isBodied(operation) ? operation.size ?? 0 : 0
+    requests += by
+    memory += by * held
+    if (held > 0) bodies += by
+    if (by < 0) continue
+    const wrong = (message: string) =>
+      violations.push({
+        promise: "bounds",
+        message: `${message} with ${named(operation)} at ${operation.at} ms (process ${number})`
+      })
+    if (requests > loosest.concurrency) wrong(`${requests} requests in flight of ${loosest.concurrency}`)
+    // One that is larger than all of it is let through alone.
+    if (memory > memoryLimit && bodies > 1) wrong(`${memory} bytes in memory of ${memoryLimit}`)
+  }
+  return violations
+}
+
+/** A bucket that leaks at a rate, and what it holds at most. */
+const overflows = (
+  events: ReadonlyArray<readonly [at: number, units: number]>,
+  perSecond: number,
+  atMost: number
+): number | undefined => {
+  if (perSecond === Infinity) return undefined
+  let level = 0
+  let last = 0
+  for (const [at, units] of events) {
+    level = Math.max(0, level - (at - last) * perSecond / 1000) + units
+    last = at
+    if (level > atMost + 1e-6) return at
+  }
+  return undefined
+}
+
+const starts = ({ loosest, number, operations }: Process): Array<Violation> => {
+  const rate = loosest.uploadsPerSecond
+  // Looking is a part of what it is for.
+  const all = operations.flatMap(({ at, verb }) =>
+    verb === "head" || verb === "listParts" ? [] : [[at, 1] as const]
+  )
+  const at = overflows(all, rate, 1 + Math.ceil(rate * slackMillis / 1000))
+  return at === undefined
+    ? []
+    : [{ promise: "bounds", message: `more than ${rate} starts a second at ${at} ms (process ${number})` }]
+}
+
+const bytes = ({ bytes, loosest, number }: Process): Array<Violation> => {
+  const rate = loosest.bytesPerSecond
+  if (rate === Infinity) return []
+  const at = overflows(bytes, rate, Bandwidth.burst(rate) + Math.ceil(rate * slackMillis / 1000))
+  return at === undefined
+    ? []
+    : [{ promise: "bounds", message: `more than ${rate} bytes a second at ${at} ms (process ${number})` }]
+}
