@@ -84,7 +84,15 @@ const unlimited: Forecast.Candidate = {
 
 /** Small, medium and large; what was asked for; and as many as the server takes. */
 const poolSizes = ({ network: { throttleAbove }, workers }: Options): ReadonlyArray<number> =>
-  [...new Set([4, 16, 64, ...(workers === undefined ? [] : [workers]), ...(throttleAbove === undefined ? [] : [throttleAbove])])]
+  [
+    ...new Set([
+      4,
+      16,
+      64,
+      ...(workers === undefined ? [] : [workers]),
+      ...(throttleAbove === undefined ? [] : [throttleAbove])
+    ])
+  ]
     .sort((a, b) => a - b)
 
 /** The rate at which files keep a server that throttles as busy as it likes, where there is such a server. */

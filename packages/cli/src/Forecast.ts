@@ -114,7 +114,10 @@ export const run = (
     const slope = samples === undefined || half === undefined
       ? 0
       : between(0, (taken - half.report.durationMillis) / (sample.work - samples[0].work), taken / sample.work)
-    const millis = taken + (slope || 0) * (whole.work - sample.work)
+    const drawnOut = taken + (slope || 0) * (whole.work - sample.work)
+    const millis = samples === undefined
+      ? taken
+      : Math.max(drawnOut, leastMillis(workload.bytes, settings.network.link))
     const share = workload.sizes.length / Math.max(1, sample.sizes.length)
     const failed = Math.round(report.files.failed * share)
     return {
@@ -141,7 +144,9 @@ export const best = (forecasts: ReadonlyArray<Forecast>): Forecast | undefined =
   const fewest = Math.min(...forecasts.map(({ failed }) => failed))
   const sound = forecasts.filter(({ failed }) => failed === fewest)
   const quickest = Math.min(...sound.map(({ millis }) => millis))
-  return sound.find(({ millis, name }) => millis <= Math.max(quickest + 1_000, quickest * (name === adaptive ? 1.1 : 1.05)))
+  return sound.find(({ millis, name }) =>
+    millis <= Math.max(quickest + noMatter, quickest * (name === adaptive ? 1.1 : 1.05))
+  )
 }
 
 /** The name of the strategy that finds its limit by itself. */
@@ -151,7 +156,22 @@ export const adaptive = "adaptive"
 // internal
 // -----------------------------------------------------------------------------
 
+/** Milliseconds that are worth no flag. */
+const noMatter = 2_000
+
 const between = (least: number, value: number, most: number): number => Math.max(least, Math.min(value, most))
+
+/** What bytes take where the link is always full. */
+const leastMillis = (bytes: number, link: ReadonlyArray<Capacity>): number => {
+  let left = bytes
+  for (const [i, { at, bytesPerSecond }] of link.entries()) {
+    const until = link[i + 1]?.at ?? Infinity
+    const sent = ((until - at) * bytesPerSecond) / 1_000
+    if (sent >= left) return at + (left * 1_000) / bytesPerSecond
+    left -= sent
+  }
+  return 0
+}
 
 const simulate = (
   sample: Workload.Sample,
@@ -164,9 +184,10 @@ const simulate = (
     UploadFile.make(`file ${i + 1}`, ByteSource.generate(size === 0 ? 0 : scaled(size)))
   )
   const destination = Simulated.layer({
-    sharedBytesPerSecond: scaled(network.link[0]!.bytesPerSecond),
+    sharedBytesPerSecond: network.link.map(({ at, bytesPerSecond }) => ({ at, bytesPerSecond: scaled(bytesPerSecond) })),
     bytesPerSecond: network.bytesPerSecond === Infinity ? undefined : scaled(network.bytesPerSecond),
-    requestLatency: network.roundTripMillis + network.requestMillis,
+    roundTrip: network.roundTripMillis,
+    requestLatency: network.requestMillis,
     failureRate: network.errors,
     maxInFlight: network.throttleAbove,
     retryAfter: network.retryAfterMillis,

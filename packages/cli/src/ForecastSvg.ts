@@ -44,9 +44,9 @@ export const render = ({ forecasts, link, subtitle, title }: Picture): string =>
 const headerHeight = 96
 const footerHeight = 44
 const panelGap = 30
-const headingHeight = 20
+const headingHeight = 30
 const paceHeight = 84
-const betweenPlots = 10
+const betweenPlots = 20
 const countHeight = 52
 const panelHeight = headingHeight + paceHeight + betweenPlots + countHeight
 
@@ -69,8 +69,8 @@ const panel = (forecast: Forecast, { end, link, most, top, x }: Place): Readonly
   const paceBase = top + headingHeight + paceHeight
   const countBase = paceBase + betweenPlots + countHeight
   const mostInFlight = Math.max(1, ...moments.flatMap(({ inFlight, limit = 0 }) => [inFlight, limit]))
-  const paceY = (value: number) => paceBase - (Math.min(value, most * 1.05) / most) * (paceHeight - 6)
-  const countY = (value: number) => countBase - (value / mostInFlight) * (countHeight - 6)
+  const paceY = (value: number) => paceBase - (Math.min(value, most * 1.02) / most) * paceHeight
+  const countY = (value: number) => countBase - (value / mostInFlight) * countHeight
   const capacity = link.filter(({ at }) => at < end).map((step) => ({ at: step.at, value: capacityOf(step) }))
   const inFlight = moments.map(({ at, inFlight }) => ({ at, value: inFlight }))
   const limits = moments.flatMap(({ at, limit }) => limit === undefined ? [] : [{ at, value: limit }])
@@ -80,13 +80,13 @@ const panel = (forecast: Forecast, { end, link, most, top, x }: Place): Readonly
     `<tspan class="muted" dx="8">${escape(forecast.detail)}</tspan></text>`,
     text(width - margin, top + 10, "body end", summaryOf(forecast)),
     area("pace", paceOf(moments), x, paceY, paceBase),
-    steps("capacity", capacity, x, paceY, width - margin),
+    ...(capacity.some(({ value }) => value <= most) ? [steps("capacity", capacity, x, paceY, width - margin)] : []),
     area("count", inFlight, x, countY, countBase),
     ...(limits.length > 0 ? [steps("limit", limits, x, countY, x(simulatedMillis))] : []),
     `<path class="base" d="M${margin} ${paceBase}H${width - margin}M${margin} ${countBase}H${width - margin}"/>`,
-    `<path class="finish" d="M${finish} ${top + headingHeight - 4}V${countBase}"/>`,
-    text(margin + 4, round(paceY(most), 1) + 11, "tick", Format.throughput(most)),
-    text(margin + 4, round(countY(mostInFlight), 1) + 11, "tick", `${Format.count(mostInFlight)} in flight`)
+    `<path class="finish" d="M${finish} ${top + headingHeight}V${countBase}"/>`,
+    text(margin, paceBase - paceHeight - 5, "tick", Format.throughput(most)),
+    text(margin, countBase - countHeight - 5, "tick", `${Format.count(mostInFlight)} in flight`)
   ]
 }
 
@@ -154,7 +154,8 @@ const legend: string = ([
   ["limit", "limit"]
 ] as const).map(([className, label], i) => {
   const at = margin + [0, 106, 252, 332][i]!
-  return `<path class="${className}" d="M${at} 70h16${className === "pace" || className === "count" ? "v8h-16z" : "m-16 4h16"}"/>` +
+  const sign = className === "pace" || className === "count" ? `M${at} 70h16v8h-16z` : `M${at} 74h16`
+  return `<path class="${className}" d="${sign}"/>` +
     text(at + 22, 78, "tick", label)
 }).join("")
 

@@ -38,6 +38,101 @@ export const describe = ({ bytes, leftOut, sizes }: Workload): string =>
     leftOut > 0 ? `; ${Format.count(leftOut)} more cannot be uploaded or are of unknown size` : ""
   }`
 
+/** A strategy's forecast, as a line of `--json`. */
+export const Prediction = Schema.TaggedStruct("Prediction", {
+  version: Schema.Literal(1),
+  strategy: Schema.String,
+  detail: Schema.String,
+  /** What to add to `sluice upload`. */
+  flags: Schema.Array(Schema.String),
+  durationMillis: Schema.Number,
+  throughputBytesPerSecond: Schema.Number,
+  peakInFlight: Schema.Number,
+  retries: Schema.Number,
+  failed: Schema.Number,
+  /** How many of the files were simulated. */
+  simulated: Schema.Number
+})
+
+/** The last line of `--json`. */
+export const Recommendation = Schema.TaggedStruct("Recommendation", {
+  version: Schema.Literal(1),
+  files: Schema.Number,
+  bytes: Schema.Number,
+  /** What the list has that is not uploaded, or is of unknown size. */
+  leftOut: Schema.Number,
+  network: Schema.Struct({
+    link: Schema.Array(Schema.Struct({ at: Schema.Number, bytesPerSecond: Schema.Number })),
+    bytesPerSecond: Schema.Number,
+    roundTripMillis: Schema.Number,
+    requestMillis: Schema.Number,
+    errors: Schema.Number,
+    throttleAbove: Schema.optional(Schema.Number),
+    retryAfterMillis: Schema.optional(Schema.Number)
+  }),
+  partSize: Schema.Number,
+  seed: Schema.String,
+  /** The strategy to take, as its line calls it, and its flags; absent where only one was tried. */
+  strategy: Schema.optional(Schema.String),
+  flags: Schema.optional(Schema.Array(Schema.String))
+})
+
+/** The network in words. */
+export const networkOf = (network: Forecast.Network): string => {
+  const [first, ...later] = network.link
+  return [
+    `${Format.throughput(first?.bytesPerSecond ?? 0)} in all${
+      later.map(({ at, bytesPerSecond }) => `, ${Format.throughput(bytesPerSecond)} from ${Format.duration(at)} on`)
+        .join("")
+    }`,
+    `${Format.throughput(network.bytesPerSecond)} a connection`,
+    `${Format.duration(network.roundTripMillis)} round trip`,
+    ...(network.requestMillis > 0 ? [`${Format.duration(network.requestMillis)} a request`] : []),
+    `${network.errors === 0 ? "no" : `${Number((network.errors * 100).toPrecision(3))}% of`} requests fail`,
+    ...(network.throttleAbove === undefined
+      ? []
+      : [
+        `more than ${network.throttleAbove} at once are refused${
+          network.retryAfterMillis === undefined ? "" : ` for ${Format.duration(network.retryAfterMillis)}`
+        }`
+      ])
+  ].join(", ")
+}
+
+/** Everything as lines of JSON. */
+export const json = ({ forecasts, settings, workload }: Told): ReadonlyArray<string> => {
+  const best = forecasts.length < 2 ? undefined : Forecast.best(forecasts)
+  const predictions: ReadonlyArray<typeof Prediction.Type> = forecasts.map((forecast) => ({
+    _tag: "Prediction",
+    version: 1,
+    strategy: forecast.name,
+    detail: forecast.detail,
+    flags: forecast.flags,
+    durationMillis: Math.round(forecast.millis),
+    throughputBytesPerSecond: Math.round(forecast.bytesPerSecond),
+    peakInFlight: forecast.peakInFlight,
+    retries: forecast.retries,
+    failed: forecast.failed,
+    simulated: forecast.simulated
+  }))
+  const recommendation: typeof Recommendation.Type = {
+    _tag: "Recommendation",
+    version: 1,
+    files: workload.sizes.length,
+    bytes: workload.bytes,
+    leftOut: workload.leftOut,
+    network: settings.network,
+    partSize: settings.partSize,
+    seed: settings.seed,
+    ...(best !== undefined && { strategy: best.name, flags: [...best.flags, ...partFlags(settings)] })
+  }
+  return [...predictions, recommendation].map((line) => JSON.stringify(line))
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
 /** What is taken for granted, each a sentence. */
 const assumptions = ({ forecasts, settings, workload }: Omit<Told, "source">): ReadonlyArray<string> => {
   const simulated = Math.max(0, ...forecasts.map(({ simulated }) => simulated))
@@ -45,7 +140,9 @@ const assumptions = ({ forecasts, settings, workload }: Omit<Told, "source">): R
     `Assumed: ${networkOf(settings.network)}, parts of ${ByteSize.format(settings.partSize)}, seed ${settings.seed}.`,
     "The disk keeps up, connections are open, and nobody else uses the link.",
     ...(simulated < workload.sizes.length
-      ? [`Simulated are ${Format.count(simulated)} of the files, sizes as in the whole; the rest is reckoned from them.`]
+      ? [
+        `Simulated are ${Format.count(simulated)} of the files, sizes as in the whole; the rest is reckoned from them.`
+      ]
       : [])
   ]
 }
@@ -90,11 +187,11 @@ const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): Readon
   const best = Forecast.best(forecasts)
   if (best === undefined || forecasts.length < 2) return []
   const quickest = Math.min(...forecasts.filter(({ failed }) => failed <= best.failed).map(({ millis }) => millis))
-  const behind = quickest === 0 ? 0 : Math.round((best.millis / quickest - 1) * 100)
-  const name = best.name === Forecast.adaptive ? best.name : `${best.name}, ${best.detail}`
-  const speed = behind < 1
+  const behind = best.millis - quickest
+  const name = `${best.name}, ${best.detail}`
+  const speed = behind < Math.max(1, quickest / 100)
     ? "as fast as any"
-    : `${behind}% behind the fastest`
+    : `${behind < 2_000 ? Format.duration(behind) : `${Math.round((behind / quickest) * 100)}%`} behind the fastest`
   const why = best.name === Forecast.adaptive
     ? `${speed}, and it finds its limit by itself where the network is not as assumed`
     : speed
@@ -104,101 +201,6 @@ const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): Readon
     }`,
     `  ${commandOf(best, settings, source)}`
   ]
-}
-
-/** A strategy's forecast, as a line of `--json`. */
-export const Prediction = Schema.TaggedStruct("Prediction", {
-  version: Schema.Literal(1),
-  strategy: Schema.String,
-  detail: Schema.String,
-  /** What to add to `sluice upload`. */
-  flags: Schema.Array(Schema.String),
-  durationMillis: Schema.Number,
-  throughputBytesPerSecond: Schema.Number,
-  peakInFlight: Schema.Number,
-  retries: Schema.Number,
-  failed: Schema.Number,
-  /** How many of the files were simulated. */
-  simulated: Schema.Number
-})
-
-/** The last line of `--json`. */
-export const Recommendation = Schema.TaggedStruct("Recommendation", {
-  version: Schema.Literal(1),
-  files: Schema.Number,
-  bytes: Schema.Number,
-  /** What the list has that is not uploaded, or is of unknown size. */
-  leftOut: Schema.Number,
-  network: Schema.Struct({
-    link: Schema.Array(Schema.Struct({ at: Schema.Number, bytesPerSecond: Schema.Number })),
-    bytesPerSecond: Schema.Number,
-    roundTripMillis: Schema.Number,
-    requestMillis: Schema.Number,
-    errors: Schema.Number,
-    throttleAbove: Schema.optional(Schema.Number),
-    retryAfterMillis: Schema.optional(Schema.Number)
-  }),
-  partSize: Schema.Number,
-  seed: Schema.String,
-  /** The strategy to take, as its line calls it, and its flags; absent where only one was tried. */
-  strategy: Schema.optional(Schema.String),
-  flags: Schema.optional(Schema.Array(Schema.String))
-})
-
-/** Everything as lines of JSON. */
-export const json = ({ forecasts, settings, workload }: Told): ReadonlyArray<string> => {
-  const best = forecasts.length < 2 ? undefined : Forecast.best(forecasts)
-  const predictions: ReadonlyArray<typeof Prediction.Type> = forecasts.map((forecast) => ({
-    _tag: "Prediction",
-    version: 1,
-    strategy: forecast.name,
-    detail: forecast.detail,
-    flags: forecast.flags,
-    durationMillis: Math.round(forecast.millis),
-    throughputBytesPerSecond: Math.round(forecast.bytesPerSecond),
-    peakInFlight: forecast.peakInFlight,
-    retries: forecast.retries,
-    failed: forecast.failed,
-    simulated: forecast.simulated
-  }))
-  const recommendation: typeof Recommendation.Type = {
-    _tag: "Recommendation",
-    version: 1,
-    files: workload.sizes.length,
-    bytes: workload.bytes,
-    leftOut: workload.leftOut,
-    network: settings.network,
-    partSize: settings.partSize,
-    seed: settings.seed,
-    ...(best !== undefined && { strategy: best.name, flags: [...best.flags, ...partFlags(settings)] })
-  }
-  return [...predictions, recommendation].map((line) => JSON.stringify(line))
-}
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-/** The network in words. */
-export const networkOf = (network: Forecast.Network): string => {
-  const [first, ...later] = network.link
-  return [
-    `${Format.throughput(first?.bytesPerSecond ?? 0)} in all${
-      later.map(({ at, bytesPerSecond }) => `, ${Format.throughput(bytesPerSecond)} from ${Format.duration(at)} on`)
-        .join("")
-    }`,
-    `${Format.throughput(network.bytesPerSecond)} a connection`,
-    `${Format.duration(network.roundTripMillis)} round trip`,
-    ...(network.requestMillis > 0 ? [`${Format.duration(network.requestMillis)} a request`] : []),
-    `${network.errors === 0 ? "no" : `${Number((network.errors * 100).toPrecision(3))}% of`} requests fail`,
-    ...(network.throttleAbove === undefined
-      ? []
-      : [
-        `more than ${network.throttleAbove} at once are refused${
-          network.retryAfterMillis === undefined ? "" : ` for ${Format.duration(network.retryAfterMillis)}`
-        }`
-      ])
-  ].join(", ")
 }
 
 const partFlags = ({ partSize }: Forecast.Settings): ReadonlyArray<string> =>

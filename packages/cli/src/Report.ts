@@ -16,6 +16,8 @@ export const failuresShown = 20
 export interface Findings {
   /** How many failures were the destination's own, and say nothing of the file. */
   readonly destinationFailures: number
+  /** The first of these. */
+  readonly destinationError: UploadError | undefined
   /** How many files were skipped, by why; those of rare reasons together. */
   readonly skipped: ReadonlyMap<string, number>
 }
@@ -24,9 +26,13 @@ export interface Findings {
 export class Tally implements Findings {
   readonly skipped = new Map<string, number>()
   destinationFailures = 0
+  destinationError: UploadError | undefined = undefined
 
   add(result: UploadResult): void {
-    if (result._tag === "Failed" && isDestinations(result.error)) this.destinationFailures += 1
+    if (result._tag === "Failed" && isDestinations(result.error)) {
+      this.destinationFailures += 1
+      this.destinationError ??= result.error
+    }
     if (result._tag === "Skipped") {
       const reason = this.skipped.has(result.reason) || this.skipped.size < 5 ? result.reason : "Other reasons."
       this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1)

@@ -35,7 +35,10 @@ const environment: ReadonlyArray<Help.Entry> = [
     "AWS_PROFILE",
     "or a profile; without either, whatever else AWS has: the default profile, SSO, web identity, container, instance"
   ],
-  ["AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE", "for S3, where the flags say nothing"],
+  [
+    "AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE",
+    "for S3, where the flags say nothing; then region and endpoint_url of the profile, in ~/.aws/config"
+  ],
   ["SLUICE_HTTP_TOKEN", "a bearer token for HTTP and tus servers"],
   ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "or a user and a password"],
   ["SLUICE_HTTP_HEADERS", "headers for HTTP and tus servers that may hold secrets, one a line"],
@@ -58,7 +61,7 @@ const sluice: Help.Topic = {
       ["uploads ls", "lists uploads that were interrupted and kept"],
       ["uploads abort", "aborts them, and removes what is stored of them"],
       ["doctor", "finds out whether uploads to a destination will work"],
-      ["simulate", "compares strategies on a simulated network"]
+      ["simulate", "predicts how long an upload would take, and with which strategy it is quickest"]
     ]],
     ["Flags", [
       ["--help", "help; also after a command"],
@@ -129,6 +132,10 @@ const verifyTopic: Help.Topic = {
       ["sluice verify photos /mnt/backup", "a directory with its copy"],
       ["sluice verify photos s3://bucket/photos", "a directory with what a bucket has"],
       ["sluice verify a.jpg https://host/files", "one file with what a server has"],
+      [
+        "sluice verify photos tus+https://host/files/ --locations list",
+        "with what a tus server has, as upload listed it"
+      ],
       ["sluice verify photos /mnt/backup --ignore-extra --json", "a line of JSON for each file"]
     ]]
   ]
@@ -214,15 +221,34 @@ const doctorTopic: Help.Topic = {
 }
 
 const simulateTopic: Help.Topic = {
-  synopsis: "sluice simulate [flags]",
+  synopsis: "sluice simulate [<source>...] [flags]",
   about: [
-    "Compares four strategies on a simulated network, in virtual time: all at once, a worker pool, a fixed rate of " +
-    "starts, and a rate that follows response times."
+    "Predicts how long files would take to go up under each strategy, over a network that is described, and says which " +
+    "to take. The real engine runs over a simulated network, in virtual time. Of the files only names and sizes are " +
+    "looked at; nothing is sent.",
+    "Without a source, files of random sizes are made up. Without a source and a network it compares four strategies: " +
+    "all at once, a worker pool, a fixed rate of starts, and a rate that follows response times."
   ],
   get flags() {
     return flagsOf(simulate)
   },
-  more: []
+  more: [
+    ["Exit codes", [
+      ["0", "there is a prediction"],
+      ["2", "a flag or an argument is wrong"],
+      ["3", "a source is not there, or there is nothing in it"]
+    ]],
+    ["Examples", [
+      ["sluice simulate photos --link 100MiB/s --per-connection 10MiB/s --rtt 80ms", "a directory, over a wide link"],
+      ["sluice simulate photos --errors 1% --throttle-above 40", "where requests fail, and a server that refuses some"],
+      ["sluice simulate photos --strategy adaptive --svg photos.svg", "one strategy, as a picture"],
+      [
+        "sluice simulate --files 2000 --max-size 1MB --link 100MB/s,25MB/s@30s",
+        "made-up files, and a link that changes"
+      ],
+      ["sluice simulate", "four strategies side by side"]
+    ]]
+  ]
 }
 
 const topics: ReadonlyMap<string, Help.Topic> = new Map([

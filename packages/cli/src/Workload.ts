@@ -68,8 +68,8 @@ export const requestsOf = (size: number, { partSize }: Terms): number =>
 export const all = ({ sizes }: Workload, terms: Terms): Sample => sampleOf(sizes, terms)
 
 /**
- * Two samples of at most `most` and half as many requests; `undefined` where the whole has so few. Both have the
- * largest files, which are few and may take long; of the others, in the order of their sizes, one in so many.
+ * Two samples of about `most` and half as many requests; `undefined` where the whole has no more. Of the files in the
+ * order of their sizes they have one in so many, so sizes are as in the whole.
  */
 export const samples = (
   { sizes }: Workload,
@@ -78,20 +78,11 @@ export const samples = (
 ): readonly [half: Sample, full: Sample] | undefined => {
   const requests = sizes.reduce((sum, size) => sum + requestsOf(size, terms), 0)
   if (requests <= most) return undefined
-  const order = Uint32Array.from(sizes, (_, i) => i).sort((a, b) => sizes[b]! - sizes[a]! || a - b)
-  let head = 0
-  let ofHead = 0
-  while (head < order.length) {
-    const more = requestsOf(sizes[order[head]!]!, terms)
-    if (head > 0 && ofHead + more > most / 4) break
-    ofHead += more
-    head += 1
-  }
-  const every = Math.max(2, Math.ceil((requests - ofHead) / Math.max(1, most - ofHead)))
+  const order = Uint32Array.from(sizes, (_, i) => i).sort((a, b) => sizes[a]! - sizes[b]! || a - b)
+  const every = Math.min(Math.ceil(requests / most), order.length)
   const take = (every: number): Sample => {
     const taken = new Uint8Array(sizes.length)
-    for (let i = 0; i < head; i++) taken[order[i]!] = 1
-    for (let i = head; i < order.length; i += every) taken[order[i]!] = 1
+    for (let i = every >> 1; i < order.length; i += every) taken[order[i]!] = 1
     return sampleOf(sizes.filter((_, i) => taken[i] === 1), terms)
   }
   return [take(every * 2), take(every)]

@@ -135,6 +135,29 @@ describe("Display", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
+  it.effect("tells the limit where there is a reason for it", () =>
+    Effect.gen(function*() {
+      const lineWith = (reason: string | undefined) =>
+        Effect.gen(function*() {
+          const { sink, writes } = recordingSink(80)
+          const limits = {
+            current: Effect.succeed({ concurrency: 24, uploadsPerSecond: Infinity, bytesPerSecond: Infinity }),
+            reason: Effect.succeed(reason)
+          }
+          const fiber = yield* Effect.fork(
+            Effect.scoped(Effect.zipRight(Display.plain(sink).show({ ...run, limits }), Effect.never))
+          )
+          yield* TestClock.adjust("5 seconds")
+          yield* Fiber.interrupt(fiber)
+          return writes.join("")
+        })
+      assert.strictEqual(
+        yield* lineWith("probing up"),
+        "50% · 5 of 10 files · 500 B of 1.0 kB · 0 B/s · 0 in flight · limit 24, probing up\n"
+      )
+      assert.notInclude(yield* lineWith(undefined), "limit")
+    }))
+
   it.effect("is silent when quiet, but for what is said", () =>
     Effect.gen(function*() {
       const { sink, writes } = recordingSink(80)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type * as Timeline from "../src/Timeline.js"
 import * as Svg from "../src/Svg.js"
+import type * as Timeline from "../src/Timeline.js"
 import * as TimelineSvg from "../src/TimelineSvg.js"
 
 const attempt = (

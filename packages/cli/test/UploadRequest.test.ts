@@ -57,7 +57,7 @@ describe("UploadRequest", () => {
     const { connections, uploader } = make()
     assert.strictEqual(uploader.strategy.name, "adaptive")
     assert.deepStrictEqual(limits({}), { ...unlimited, concurrency: AdaptiveConcurrency.defaults.initial })
-    assert.deepStrictEqual(uploader.strategy.controllers.map(({ name }) => name), ["adaptiveConcurrency"])
+    assert.deepStrictEqual(uploader.strategy.controllers.map(({ name }) => name), ["adaptive"])
     assert.strictEqual(connections, 64)
     const bounded = make({ strategy: Option.some("adaptive"), concurrency: Option.some(2) })
     assert.strictEqual(bounded.uploader.strategy.concurrency, 2)
@@ -76,7 +76,7 @@ describe("UploadRequest", () => {
 
   it("stacks what it is told", () => {
     assert.deepStrictEqual(limits({ rate: Option.some(50), bandwidth: Option.some(1_000) }), {
-      concurrency: 12,
+      concurrency: AdaptiveConcurrency.defaults.initial,
       uploadsPerSecond: 50,
       bytesPerSecond: 1_000
     })

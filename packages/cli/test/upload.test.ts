@@ -249,7 +249,11 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.include(refusedSaid, "Failed 2 files: ")
       const [unreachable, unreachableSaid] = yield* ended("src", dead, "--retry-delay", "1ms")
       assert.strictEqual(unreachable, 4)
-      assert.include(unreachableSaid, "ECONNREFUSED")
+      assert.match(
+        unreachableSaid,
+        /^Failed 2 files: The connection to http:\/\/127\.0\.0\.1:\d+ failed \(ECONNREFUSED\)\.\n {2}/m
+      )
+      assert.include(unreachableSaid, "Nothing listens there: check the host and the port")
     }))
 
   it.scopedLive("sends credentials from the environment, and never prints them", () =>

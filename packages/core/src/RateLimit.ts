@@ -20,6 +20,8 @@ import { Pacer } from "./internal/pacer.js"
 export interface RateLimit {
   /** Starts per second; `Infinity` when there is no limit. */
   readonly uploadsPerSecond: number
+  /** How many takes are waiting. */
+  readonly waiting: number
   /** Takes a start now and answers `true`, or answers `false`. */
   readonly unsafeTake: (clock: Clock.Clock) => boolean
   /** Waits in line for the next start. */
@@ -51,6 +53,9 @@ export const make = (uploadsPerSecond: number): RateLimit => {
   return {
     get uploadsPerSecond() {
       return pacer.rate
+    },
+    get waiting() {
+      return pacer.waiting
     },
     unsafeTake: (clock) => pacer.unsafeTake(clock, 1),
     take: pacer.take(1),

@@ -17,6 +17,7 @@ import { Exchange, flat } from "./internal/exchangeNode.js"
 import { blocksOf, withBody } from "./internal/feedNode.js"
 import type { Sent } from "./internal/feedNode.js"
 import { Origins } from "./internal/originsNode.js"
+import * as ProxySecrets from "./internal/proxySecretsNode.js"
 import * as Failures from "./internal/requestFailures.js"
 import { answerMillis, idleMillis, renderUrl, Transport } from "./Transport.js"
 import type { Answer, OpenAnswer, Request } from "./Transport.js"
@@ -37,8 +38,8 @@ export interface Options {
   /** Whether certificates are checked. Only for servers that you know to have none that can be. Defaults to `true`. */
   readonly verifyTls?: boolean | undefined
   /**
-   * Whether to go by the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, in either case. Defaults to
-   * `false`.
+   * Whether to go by the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, in either case. Their passwords
+   * are taken out of what is refused, in case that repeats them. Defaults to `false`.
    */
   readonly proxy?: boolean | undefined
 }
@@ -87,10 +88,11 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
     ),
     (origins) => {
       const send = (request: Request, sent: Sent) => exchange(origins, request, sent)
-      return Transport.of({
+      const transport = Transport.of({
         send: (request) => withBody(request, send),
         open: (request) => open(origins, request)
       })
+      return options.proxy === true ? ProxySecrets.hiding(ProxySecrets.of(process.env), transport) : transport
     }
   )
 

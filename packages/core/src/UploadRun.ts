@@ -17,6 +17,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
@@ -241,10 +242,15 @@ const workerRuntime: Effect.Effect<Runtime.Runtime<never>> = Effect.flatMap(
   FiberRef.get(FiberRef.currentScheduler),
   (scheduler) =>
     Effect.map(
-      Effect.withScheduler(Effect.runtime<never>(), {
-        shouldYield: (fiber) => scheduler.shouldYield(fiber),
-        scheduleTask: (task, priority) => scheduler.scheduleTask(task, priority)
-      }),
+      Effect.withScheduler(
+        Effect.runtime<never>(),
+        scheduler instanceof Scheduler.MixedScheduler
+          ? {
+            shouldYield: (fiber) => scheduler.shouldYield(fiber),
+            scheduleTask: (task, priority) => scheduler.scheduleTask(task, priority)
+          }
+          : scheduler
+      ),
       Runtime.enableRuntimeFlag(RuntimeFlags.Interruption)
     )
 )

@@ -487,7 +487,7 @@ describe("Http", () => {
         for (const file of [small, large]) {
           const error = yield* failure({ url }, file)
           assert.strictEqual(shortly(error), "Transient Connection")
-          assert.include(error.message, "ECONNREFUSED")
+          assert.include(error.message, `The connection to ${url} failed (ECONNREFUSED)`)
         }
       }))
 

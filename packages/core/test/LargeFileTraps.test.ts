@@ -23,6 +23,17 @@ describe("a large file", () => {
       ], { workers: 1, memory: 10 })
       assert.deepStrictEqual(LargeRun.told(out).toSorted(), ["Uploaded b", "Uploaded s"])
     }))
+  it.effect("waits for answers as long as for bytes, and no longer", () =>
+    Effect.gen(function*() {
+      const waits: Array<number> = []
+      for (const stallTimeout of ["3 seconds", "2 minutes", undefined] as const) {
+        const recording = PartsRecording.make({ fault: once("create", { _tag: "Hangs" }) })
+        const out = yield* LargeRun.upload(recording, [LargeRun.inMemory("a", 25)], { run: { stallTimeout } })
+        assert.deepStrictEqual(LargeRun.told(out), ["Uploaded a"])
+        waits.push(Math.floor(out.millis / 1000))
+      }
+      assert.deepStrictEqual(waits, [3, 120, 30])
+    }))
   it.effect("that begins again has its old session aborted with the permit it came with", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()

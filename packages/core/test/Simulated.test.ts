@@ -230,6 +230,108 @@ describe("Simulated", () => {
       }))
   })
 
+  describe("a link", () => {
+    /** When each file ended, in milliseconds. */
+    const ends = (options: Simulated.Options, list: Iterable<UploadFile.UploadFile>) =>
+      Effect.map(
+        simulate(options, list),
+        ({ results }) =>
+          Array.from(results.values()).flatMap((result) =>
+            result._tag === "Uploaded" ? [[result.file.key, Duration.toMillis(result.duration)] as const] : []
+          )
+      )
+
+    it.effect("is shared in equal parts by all that send at the time, to the millisecond", () =>
+      Effect.gen(function*() {
+        // Three share 1,000 B/s: the least ends after 300 ms; two are left, with 400 and 900 of their bytes less 100.
+        assert.deepStrictEqual(
+          yield* ends({ sharedBytesPerSecond: 1_000 }, [file(900, "c"), file(100, "a"), file(400, "b")]),
+          [["a", 300], ["b", 900], ["c", 1_400]]
+        )
+        // No one is faster than its own line, and what one leaves is for the others.
+        assert.deepStrictEqual(
+          yield* ends({ sharedBytesPerSecond: 1_000, bytesPerSecond: 400 }, [
+            file(100, "a"),
+            file(400, "b"),
+            file(900, "c")
+          ]),
+          [["a", 300], ["b", 1_050], ["c", 2_300]]
+        )
+      }))
+
+    it.effect("changes its capacity when it is told to", () =>
+      Effect.gen(function*() {
+        const sharedBytesPerSecond = [
+          { at: 0, bytesPerSecond: 1_000 },
+          { at: "1 second", bytesPerSecond: 250 },
+          { at: "3 seconds", bytesPerSecond: 2_000 }
+        ] as const
+        // 1,000 bytes in the first second, 500 in the next two, then 2 in a millisecond.
+        assert.deepStrictEqual(
+          yield* ends({ sharedBytesPerSecond }, [file(1_000, "a"), file(2_000, "b")]),
+          [["a", 3_250], ["b", 3_750]]
+        )
+      }))
+
+    it.effect("goes to those that are left when one is interrupted", () =>
+      Effect.gen(function*() {
+        const { millis } = yield* VirtualClock.run(Effect.gen(function*() {
+          const { destination } = yield* Simulated.make({ sharedBytesPerSecond: 1_000 })
+          const put = (key: string) =>
+            destination.put({ key, body: TestBody.make(pattern(1_000)), contentType: undefined, metadata: undefined })
+          const first = yield* Effect.fork(put("first"))
+          const second = yield* Effect.fork(put("second"))
+          yield* Effect.sleep(500)
+          yield* Fiber.interrupt(first)
+          yield* Fiber.join(second)
+        }))
+        assert.strictEqual(millis, 500 + 750)
+      }))
+
+    it.effect("comes after the round trip and what the server takes", () =>
+      Effect.gen(function*() {
+        const options = { roundTrip: "80 millis", requestLatency: "20 millis", sharedBytesPerSecond: 1_000 } as const
+        assert.deepStrictEqual(yield* ends(options, [file(100, "a")]), [["a", 200]])
+      }))
+  })
+
+  describe("noise", () => {
+    it.effect("varies what requests take, and leaves the mean as it is", () =>
+      Effect.gen(function*() {
+        const millis = (seed: number) =>
+          Effect.map(
+            simulate({ bytesPerSecond: 1_000, requestLatency: 500, noise: 0.2, seed }, files(2_000, 500)),
+            ({ results }) =>
+              Array.from(
+                results.values(),
+                (result) => result._tag === "Uploaded" ? Duration.toMillis(result.duration) : NaN
+              )
+          )
+        const all = yield* millis(1)
+        const mean = all.reduce((sum, one) => sum + one) / all.length
+        const deviation = Math.sqrt(all.reduce((sum, one) => sum + (Math.log(one / 1_000) + 0.02) ** 2, 0) / all.length)
+        assertWithin(mean, 1_000, 0.02, "the mean")
+        assertWithin(deviation, 0.2, 0.1, "the deviation")
+        assert.deepStrictEqual(yield* millis(1), all)
+        assert.notDeepEqual(yield* millis(2), all)
+      }))
+  })
+
+  describe("stalls", () => {
+    it.effect("are cut by the engine, and tried again", () =>
+      Effect.gen(function*() {
+        const options = { bytesPerSecond: 1_000, stallRate: 0.3, seed: 7 }
+        const { events, report } = yield* simulate(options, files(200, 1_000), {
+          retry: RetryPolicy.make({ attempts: 20 }),
+          run: { stallTimeout: "5 seconds" }
+        })
+        const errors = events.flatMap((event) => event._tag === "UploadRetrying" ? [event.error.reason] : [])
+        assert.strictEqual(report.files.uploaded, 200)
+        assert.deepStrictEqual(Array.from(new Set(errors)), ["Stalled"])
+        assertBinomial(errors.length, report.attempts, 0.3)
+      }))
+  })
+
   describe("failures", () => {
     const count = 10_000
 

@@ -675,6 +675,34 @@ describe("TransportNode", () => {
         })
     )
 
+    it.scopedLive("that repeat what they were told are not repeated, in answers that are messages", () =>
+      Effect.gen(function*() {
+        let status = 403
+        const { url } = yield* serve((request, response) =>
+          readBody(request, () => {
+            const said = `${request.headers["proxy-authorization"]} s3cr3t-password ${"x".repeat(100_000)}`
+            response.writeHead(status, { "x-said": said.slice(0, 100) }).end(said)
+          })
+        )
+        yield* environment({ http_proxy: url.replace("://", "://me:s3cr3t-password@") })
+        const transport = yield* TransportNode.make({ proxy: true })
+        const told = Effect.gen(function*() {
+          const sent = yield* transport.send(put("http://127.0.0.1:1/a", pattern(10)))
+          const opened = yield* transport.open({ method: "GET", url: "http://127.0.0.1:1/a", headers: {} })
+          const body = yield* Stream.mkString(Stream.decodeText(opened.stream))
+          return [JSON.stringify(sent.headers), Buffer.from(sent.body).toString(), JSON.stringify(opened.headers), body]
+        })
+        const header = Buffer.from("me:s3cr3t-password").toString("base64")
+        for (const text of yield* told) {
+          assert.include(text, "Basic *** ***")
+          assert.notInclude(text, "s3cr3t")
+          assert.notInclude(text, header)
+        }
+        // What is no refusal is somebody's content.
+        status = 200
+        for (const text of yield* told) assert.include(text, `Basic ${header} s3cr3t-password`)
+      }))
+
     it.scopedLive("that refuse, or have no valid address, are told of without secrets", () =>
       Effect.gen(function*() {
         const { url } = yield* proxy("right")

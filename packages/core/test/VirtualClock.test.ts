@@ -1,8 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
+import { UploadFile } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Queue, Random, Schedule } from "effect"
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  FiberId,
+  Queue,
+  Random,
+  Schedule,
+  TestServices
+} from "effect"
 import * as fc from "fast-check"
 import * as Property from "./Property.js"
+import * as Recording from "./Recording.js"
 
 /** A history that entries are written to with their time. */
 const journal = () => {
@@ -138,10 +153,105 @@ describe("VirtualClock.run", () => {
       const waiting = Effect.flatMap(Deferred.make<void>(), (deferred) =>
         Effect.zip(Deferred.await(deferred), Effect.sleep(50), { concurrent: true }))
       assert.deepStrictEqual(yield* deadlock(waiting), [50])
+    }))
+
+  it.effect("names the fibers of a deadlock: where they are, and which other they wait for", () =>
+    Effect.gen(function*() {
+      const ended: Array<string> = []
+      const program = Effect.gen(function*() {
+        const never = yield* Effect.forkDaemon(Effect.withSpan(Effect.never, "a lost answer"))
+        yield* Effect.forkDaemon(Effect.sleep(10))
+        yield* Effect.fork(Effect.onInterrupt(Effect.never, () => Effect.sync(() => ended.push("child"))))
+        const own = yield* Effect.fiberId
+        yield* Effect.sleep(20)
+        ended.push(FiberId.threadName(own))
+        yield* Fiber.join(never)
+      })
+      const exit = yield* Effect.exit(VirtualClock.run(program))
+      const [defect] = Exit.isFailure(exit) ? Array.from(Cause.defects(exit.cause)) : []
+      assert.instanceOf(defect, VirtualClock.Deadlock)
+      const [main, lost, child, ...others] = defect.fibers
+      assert.deepStrictEqual(main, { fiber: ended[0]!, span: undefined, on: lost?.fiber })
+      assert.deepStrictEqual([lost?.span, lost?.on, child?.span, child?.on], [
+        "a lost answer",
+        undefined,
+        undefined,
+        undefined
+      ])
+      assert.deepStrictEqual(others, [])
       assert.strictEqual(
-        new VirtualClock.Deadlock({ millis: 7 }).message,
-        "Nothing can wake any more after 7 ms of virtual time, and the effect has not ended."
+        defect.message,
+        `Nothing can wake any more after 20 ms of virtual time, and the effect has not ended. Waiting: ${main?.fiber} for ` +
+          `${lost?.fiber}, ${lost?.fiber} in a lost answer, ${child?.fiber}.`
       )
+      // What can be interrupted of it is.
+      yield* Effect.yieldNow()
+      yield* Effect.promise(() => Promise.resolve())
+      assert.strictEqual(ended[1], "child")
+    }))
+
+  it.effect("names the workers of a run that waits for ever", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(
+        Recording.uploadAll(Recording.make(() => Effect.never), [UploadFile.fromText("a", "text")], {
+          run: { stallTimeout: Infinity }
+        })
+      )
+      const [defect] = Exit.isFailure(exit) ? Array.from(Cause.defects(exit.cause)) : []
+      assert.instanceOf(defect, VirtualClock.Deadlock)
+      const uploading = defect.fibers.filter(({ span }) => span === "Uploader.uploadAll")
+      assert.isAtLeast(defect.fibers.length, 3)
+      assert.isAbove(uploading.length, 0)
+    }))
+
+  it.live("lets the rest of the process have its turns, and can be interrupted", () =>
+    Effect.gen(function*() {
+      let beats = 0
+      const reached = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<number>()
+      const endless = Effect.forever(
+        Effect.zipRight(
+          Effect.sleep(1),
+          Effect.sync(() => ++beats === 1_000 && Deferred.unsafeDone(reached, Exit.void))
+        )
+      )
+      const fiber = yield* Effect.fork(VirtualClock.run(
+        Effect.onInterrupt(endless, () =>
+          Effect.flatMap(
+            Effect.zipRight(Effect.sleep(5), Clock.currentTimeMillis),
+            (now) => Deferred.succeed(ended, now)
+          ))
+      ))
+      yield* Deferred.await(reached)
+      yield* Fiber.interrupt(fiber)
+      // What it does on interruption is under virtual time as well, and waited for.
+      assert.strictEqual(yield* Deferred.await(ended), beats + 5)
+    }))
+
+  it.effect("has the same history whatever happens in the turns of the rest of the process", () =>
+    Effect.gen(function*() {
+      const long = Effect.gen(function*() {
+        const { entries, note } = journal()
+        yield* VirtualClock.run(
+          Effect.forEach(
+            [1, 2, 3],
+            (every) =>
+              Effect.forEach(
+                Array.from({ length: 12_000 }),
+                (_, i) => Effect.zipRight(Effect.sleep(every), i % 1_000 === 0 ? note(`${every}: ${i}`) : Effect.void),
+                {
+                  discard: true
+                }
+              ),
+            { concurrency: "unbounded" }
+          )
+        )
+        return entries
+      })
+      const alone = yield* long
+      const busy = yield* Effect.fork(TestServices.provideLive(Effect.forever(Effect.sleep(1))))
+      assert.deepStrictEqual(yield* long, alone)
+      yield* Fiber.interrupt(busy)
     }))
 
   it.effect("ends with its effect: daemons that are left do not move time on", () =>

@@ -33,8 +33,7 @@ const sources = Args.text({ name: "source" }).pipe(
 export const simulate = Command.make(
   "simulate",
   { sources, ...options.simulate },
-  (flags) =>
-    flags.sources.length > 0 || options.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
+  (flags) => flags.sources.length > 0 || options.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
 ).pipe(
   Command.withDescription(
     "Predicts how long files would take to go up under each strategy, over a network that is described, and says which " +
@@ -145,7 +144,9 @@ const randomFiles = (flags: Flags) => {
 const sourceOf = ({ sources }: Flags): string | undefined =>
   sources.length === 0
     ? undefined
-    : sources.map((source) => /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`).join(" ")
+    : sources.map((source) => /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`).join(
+      " "
+    )
 
 /** Four strategies side by side, byte by byte. */
 const compare = (flags: Flags) =>

@@ -14,6 +14,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
+import * as Advice from "../Advice.js"
 import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
@@ -83,7 +84,7 @@ export const upload = Command.make(
         failed,
         run,
         journal,
-        remote: layers.isRemote(request.target),
+        remote: layers.isRemote(request.target) ? request.target._tag : undefined,
         addresses
       })
         .pipe(
@@ -126,8 +127,8 @@ const openJournal = (
 interface Flags {
   /** Where addresses are written down that a tus server gives. */
   readonly addresses: RemoteLocations.Writer | undefined
-  /** Whether the destination is on the network. */
-  readonly remote: boolean
+  /** The kind of the destination, where it is on the network. */
+  readonly remote: Targets.Kind | undefined
   readonly run: UploadRequest.UploadRequest["run"]
   readonly journal: Journal.Journal["Type"] | undefined
   readonly json: boolean
@@ -193,13 +194,16 @@ const conclude = (
       yield* writeLines(stderr, [
         ...Report.summary(report, findings, { ...rest, style, manifest }),
         ...unwritten.map((error) => style.red(error.message)),
-        ...(flags.remote && failure?.reason === "DestinationUnusable"
-          ? ["sluice doctor finds out what is wrong with a destination."]
+        ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
+          ? [...adviceFor(findings, flags.remote), "sluice doctor finds out what is wrong with a destination."]
           : [])
       ])
     }
     if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
     if (failure !== undefined) return yield* failure
   })
+
+const adviceFor = ({ destinationError }: Report.Findings, kind: Targets.Kind): ReadonlyArray<string> =>
+  destinationError === undefined ? [] : [Advice.forError(destinationError, { check: "write", kind }) ?? []].flat()
 
 const leave = Effect.sync(() => process.exit(130))

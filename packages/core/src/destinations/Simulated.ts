@@ -1,10 +1,11 @@
 /**
  * A simulated network: latency, bandwidth, failures and throttling to order, all on `Clock` and `Random`.
  *
- * A put takes `requestLatency`, then the time of its bytes: `latencyPerByte` for each, no faster than
- * `bytesPerSecond` on its connection and, together with all other connections, than `sharedBytesPerSecond`. It fails
- * with the probability `failureRate`, at a random point of its bytes. With `maxInFlight`, what is above that is
- * throttled. With a seed and a virtual clock the same uploads have the same history, whatever the time of day.
+ * A put takes `roundTrip` and `requestLatency`, then the time of its bytes: `latencyPerByte` for each, no faster than
+ * `bytesPerSecond` on its connection, and no faster than its share of `sharedBytesPerSecond`, which all connections
+ * that send have in equal parts. It fails with the probability `failureRate`, or stalls with `stallRate`, at a random
+ * point of its bytes. With `maxInFlight`, what is above that is throttled. With a seed and a virtual clock the same
+ * uploads have the same history, whatever the time of day.
  *
  * A part of a multipart upload is a request like a put; create, complete, abort and the list of parts are requests
  * without bytes. One that fails has changed nothing.
@@ -21,12 +22,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import * as Bandwidth from "../Bandwidth.js"
 import * as ByteSize from "../ByteSize.js"
 import * as Checksum from "../Checksum.js"
 import { Destination } from "../Destination.js"
 import type { Head, PutRequest, Session, Stored, StoredPart } from "../Destination.js"
 import * as simulatedLine from "../internal/simulatedLine.js"
+import { Link } from "../internal/simulatedLink.js"
+import type { Capacity as LinkCapacity } from "../internal/simulatedLink.js"
 import * as simulatedParts from "../internal/simulatedParts.js"
 import type { PartLimits } from "../PartPlan.js"
 import { Rejected, Throttled } from "../UploadError.js"
@@ -37,16 +39,28 @@ import type { UploadError } from "../UploadError.js"
  * @category models
  */
 export interface Options {
-  /** What a request costs before its first byte. Defaults to nothing. */
+  /** What the server takes for a request before its first byte. Defaults to nothing. */
   readonly requestLatency?: Duration.DurationInput | undefined
+  /** The way there and back, which each request waits for once before its first byte. Defaults to nothing. */
+  readonly roundTrip?: Duration.DurationInput | undefined
   /** What each byte costs. Defaults to nothing. */
   readonly latencyPerByte?: Duration.DurationInput | undefined
   /** Bytes per second of one connection. Defaults to no limit. */
   readonly bytesPerSecond?: ByteSize.ByteSizeInput | undefined
-  /** Bytes per second of all connections together. Defaults to no limit. */
-  readonly sharedBytesPerSecond?: ByteSize.ByteSizeInput | undefined
+  /**
+   * Bytes per second of all connections together; or what they are from each of several times on, counted from when the
+   * network is made. Defaults to no limit.
+   */
+  readonly sharedBytesPerSecond?: ByteSize.ByteSizeInput | ReadonlyArray<Capacity> | undefined
+  /**
+   * How much what requests take varies: the deviation of its logarithm, so that 0.05 is about 5 %. The mean stays.
+   * Defaults to 0.
+   */
+  readonly noise?: number | undefined
   /** The part of attempts that fail, from 0 to 1. Defaults to 0. */
   readonly failureRate?: number | undefined
+  /** The part of attempts of which nothing is heard any more, from 0 to 1. Defaults to 0. */
+  readonly stallRate?: number | undefined
   /** Requests in flight above this are throttled. Defaults to no limit. */
   readonly maxInFlight?: number | undefined
   /** What a throttled request is told to wait. Defaults to nothing said. */
@@ -62,6 +76,18 @@ export interface Options {
    * number. It takes effect with `observe` only. Defaults to never.
    */
   readonly corrupt?: ((request: { readonly key: string; readonly number: number | undefined }) => boolean) | undefined
+}
+
+/**
+ * What a link takes from a certain time on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Capacity {
+  /** Counted from when the network is made. Before the first of them, that one holds. */
+  readonly at: Duration.DurationInput
+  readonly bytesPerSecond: ByteSize.ByteSizeInput
 }
 
 /**
@@ -166,143 +192,157 @@ export const layer = (options: Options = {}): Layer.Layer<Destination | Network>
 export const make = (
   options: Options = {}
 ): Effect.Effect<{ readonly destination: Destination["Type"]; readonly network: Network["Type"] }> =>
-  Effect.sync(() => {
-    const requestMillis = Duration.toMillis(options.requestLatency ?? 0)
-    const failureRate = options.failureRate ?? 0
-    const maxInFlight = options.maxInFlight ?? Infinity
-    const observe = options.observe ?? false
-    const { failurePoint, send, whileSharing } = simulatedLine.make({
-      perByteMillis: Duration.toMillis(options.latencyPerByte ?? 0) +
-        (options.bytesPerSecond === undefined ? 0 : 1000 / ByteSize.decode(options.bytesPerSecond)),
-      shared: options.sharedBytesPerSecond === undefined
-        ? undefined
-        : Bandwidth.make(ByteSize.decode(options.sharedBytesPerSecond)),
-      failureRate,
-      random: options.seed === undefined ? undefined : Random.make(options.seed),
-      keepsBytes: observe
-    })
-    const objects = new Map<string, StoredObject>()
-    const sessions = new simulatedParts.Sessions()
-    let kept = 0
-    let inFlight = 0
-    let peakInFlight = 0
+  Effect.clockWith((clock) =>
+    Effect.sync(() => {
+      const maxInFlight = options.maxInFlight ?? Infinity
+      const observe = options.observe ?? false
+      const perByteMillis = Duration.toMillis(options.latencyPerByte ?? 0) +
+        (options.bytesPerSecond === undefined ? 0 : 1000 / ByteSize.decode(options.bytesPerSecond))
+      const line = simulatedLine.make({
+        requestMillis: Duration.toMillis(options.requestLatency ?? 0) + Duration.toMillis(options.roundTrip ?? 0),
+        perByteMillis,
+        link: options.sharedBytesPerSecond === undefined ? undefined : new Link({
+          capacities: capacitiesOf(options.sharedBytesPerSecond),
+          fastest: perByteMillis === 0 ? Infinity : 1 / perByteMillis,
+          now: clock.unsafeCurrentTimeMillis()
+        }),
+        failureRate: options.failureRate ?? 0,
+        stallRate: options.stallRate ?? 0,
+        noise: options.noise ?? 0,
+        random: options.seed === undefined ? undefined : Random.make(options.seed),
+        keepsBytes: observe
+      })
+      const objects = new Map<string, StoredObject>()
+      const sessions = new simulatedParts.Sessions()
+      let kept = 0
+      let inFlight = 0
+      let peakInFlight = 0
 
-    const keep: simulatedParts.Line["keep"] = ({ bytes, size }, name, algorithm) => {
-      const stored = bytes !== undefined && options.corrupt?.(name) === true ? flipped(bytes) : bytes
-      kept += 1
-      return {
-        size,
-        bytes: stored,
-        etag: `"${name.number === undefined ? "object" : "part"}-${kept}"`,
-        checksum: stored === undefined || algorithm === undefined ? undefined : Checksum.of(algorithm, stored)
+      const keep: simulatedParts.Line["keep"] = ({ bytes, size }, name, algorithm) => {
+        const stored = bytes !== undefined && options.corrupt?.(name) === true ? flipped(bytes) : bytes
+        kept += 1
+        return {
+          size,
+          bytes: stored,
+          etag: `"${name.number === undefined ? "object" : "part"}-${kept}"`,
+          checksum: stored === undefined || algorithm === undefined ? undefined : Checksum.of(algorithm, stored)
+        }
       }
-    }
 
-    const show = ({ bytes, checksum, contentType, etag, key, metadata, modifiedAt }: simulatedParts.Whole): void => {
-      if (bytes !== undefined) objects.set(key, { bytes, contentType, metadata, etag, checksum, modifiedAt })
-    }
-
-    // Little waits on the stack here: under `unlimited`, a hundred thousand uploads in flight each hold all of it.
-    const request = (
-      { body, contentType, key, metadata, modifiedAt }: PutRequest
-    ): Effect.Effect<Stored, UploadError> => {
-      const store = (size: number, bytes: Uint8Array | undefined): Stored => {
-        const whole = keep({ size, bytes }, { key, number: undefined }, body.checksum?.algorithm)
-        show({ ...whole, key, contentType, metadata, modifiedAt })
-        return { etag: whole.etag, checksum: whole.checksum, size }
+      const show = ({ bytes, checksum, contentType, etag, key, metadata, modifiedAt }: simulatedParts.Whole): void => {
+        if (bytes !== undefined) objects.set(key, { bytes, contentType, metadata, etag, checksum, modifiedAt })
       }
-      const done = failureRate === 0
-        ? send(body, Infinity, observe ? store : ignore)
-        : Effect.flatMap(failurePoint(body.size), (failsAfter) => send(body, failsAfter, observe ? store : ignore))
-      return requestMillis === 0 ? done : Effect.zipRight(simulatedLine.sleep(requestMillis), done)
-    }
 
-    const put = whileSharing === undefined ? request : (putRequest: PutRequest) => whileSharing(request(putRequest))
+      // Little waits on the stack here: under `unlimited`, a hundred thousand uploads in flight each hold all of it.
+      const put = (
+        { body, contentType, key, metadata, modifiedAt }: PutRequest
+      ): Effect.Effect<Stored, UploadError> => {
+        const store = (size: number, bytes: Uint8Array | undefined): Stored => {
+          const whole = keep({ size, bytes }, { key, number: undefined }, body.checksum?.algorithm)
+          show({ ...whole, key, contentType, metadata, modifiedAt })
+          return { etag: whole.etag, checksum: whole.checksum, size }
+        }
+        const send = (fate: simulatedLine.Fate) => line.send(body, fate, observe ? store : ignore)
+        return line.isPlain ?
+          send(simulatedLine.fine) :
+          Effect.flatMap(line.fate(body.size), (fate) => Effect.zipRight(line.begin(fate), send(fate)))
+      }
 
-    const throttled = new Throttled({
-      detail: `The simulated network takes ${maxInFlight} requests at once.`,
-      ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
-    })
-
-    const counted = <A>(effect: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
-      Effect.suspend(() => {
-        if (inFlight >= maxInFlight) return Effect.fail(throttled)
-        inFlight += 1
-        peakInFlight = Math.max(peakInFlight, inFlight)
-        return Effect.ensuring(
-          effect,
-          Effect.sync(() => {
-            inFlight -= 1
-          })
-        )
+      const throttled = new Throttled({
+        detail: `The simulated network takes ${maxInFlight} requests at once.`,
+        ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
       })
 
-    /** A request without bytes. */
-    const ask = <A>(answer: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
-      simulatedLine.sleep(requestMillis).pipe(
-        Effect.zipRight(failurePoint(0)),
-        Effect.flatMap((failsAfter) => failsAfter < Infinity ? Effect.fail(simulatedLine.brokenConnection(0)) : answer),
-        counted
-      )
-
-    const receive: simulatedParts.Line["receive"] = (body, admit) => {
-      const received = simulatedLine.sleep(requestMillis).pipe(
-        Effect.zipRight(admit),
-        Effect.zipRight(failurePoint(body.size)),
-        Effect.flatMap((failsAfter) => send(body, failsAfter, (size, bytes) => ({ size, bytes })))
-      )
-      return counted(whileSharing === undefined ? received : whileSharing(received))
-    }
-
-    const capabilities = { maxPutSize: Infinity, unknownSize: true }
-
-    return {
-      destination: Destination.of({
-        name: "sim:",
-        capabilities: observe ? { ...capabilities, checksums } : capabilities,
-        put: observe || maxInFlight < Infinity ? (putRequest) => counted(put(putRequest)) : put,
-        ...(options.parts !== false && {
-          multipart: simulatedParts.multipart(sessions, { ...defaultParts, ...options.parts }, {
-            request: ask,
-            receive,
-            keep,
-            show
-          })
-        }),
-        ...(observe && {
-          head: (key) => ask(Effect.sync(() => Option.map(Option.fromNullable(objects.get(key)), headOf))),
-          read: (key) =>
-            Stream.fromEffect(ask(Effect.suspend(() => {
-              const object = objects.get(key)
-              return object === undefined ? Effect.fail(notFound(key)) : Effect.succeed(object.bytes.slice())
-            }))),
-          list: Stream.suspend(() => Stream.fromIterable([...objects.keys()].sort())).pipe(
-            Stream.filterMap((key) =>
-              Option.map(Option.fromNullable(objects.get(key)), (object) => ({ key, ...headOf(object) }))
-            )
+      const counted = <A>(effect: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
+        Effect.suspend(() => {
+          if (inFlight >= maxInFlight) return Effect.fail(throttled)
+          inFlight += 1
+          peakInFlight = Math.max(peakInFlight, inFlight)
+          return Effect.ensuring(
+            effect,
+            Effect.sync(() => {
+              inFlight -= 1
+            })
           )
         })
-      }),
-      network: Network.of({
-        objects,
-        inFlight: Effect.sync(() => inFlight),
-        peakInFlight: Effect.sync(() => peakInFlight),
-        sessions: Effect.sync(() =>
-          Array.from(sessions.open.values(), (session) => ({
-            key: session.key,
-            uploadId: session.uploadId,
-            parts: simulatedParts.partsOf(session)
-          }))
-        ),
-        completed: Effect.sync(() => sessions.completed),
-        aborted: Effect.sync(() => sessions.aborted)
-      })
-    }
-  })
+
+      /** A request without bytes. */
+      const ask = <A>(answer: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
+        counted(Effect.flatMap(line.fate(0), (fate) =>
+          Effect.zipRight(line.begin(fate), fate.after < Infinity ? simulatedLine.lose(fate) : answer)))
+
+      const receive: simulatedParts.Line["receive"] = (body, admit) =>
+        counted(Effect.flatMap(line.fate(body.size), (fate) =>
+          line.begin(fate).pipe(
+            Effect.zipRight(admit),
+            Effect.zipRight(line.send(body, fate, (size, bytes) => ({ size, bytes })))
+          )))
+
+      const capabilities = { maxPutSize: Infinity, unknownSize: true }
+
+      return {
+        destination: Destination.of({
+          name: "sim:",
+          capabilities: observe ? { ...capabilities, checksums } : capabilities,
+          put: observe || maxInFlight < Infinity
+            ? (putRequest) =>
+              counted(put(putRequest))
+            : put,
+          ...(options.parts !== false && {
+            multipart: simulatedParts.multipart(sessions, { ...defaultParts, ...options.parts }, {
+              request: ask,
+              receive,
+              keep,
+              show
+            })
+          }),
+          ...(observe && {
+            head: (key) => ask(Effect.sync(() => Option.map(Option.fromNullable(objects.get(key)), headOf))),
+            read: (key) =>
+              Stream.fromEffect(ask(Effect.suspend(() => {
+                const object = objects.get(key)
+                return object === undefined ? Effect.fail(notFound(key)) : Effect.succeed(object.bytes.slice())
+              }))),
+            list: Stream.suspend(() => Stream.fromIterable([...objects.keys()].sort())).pipe(
+              Stream.filterMap((key) =>
+                Option.map(Option.fromNullable(objects.get(key)), (object) => ({ key, ...headOf(object) }))
+              )
+            )
+          })
+        }),
+        network: Network.of({
+          objects,
+          inFlight: Effect.sync(() => inFlight),
+          peakInFlight: Effect.sync(() => peakInFlight),
+          sessions: Effect.sync(() =>
+            Array.from(sessions.open.values(), (session) => ({
+              key: session.key,
+              uploadId: session.uploadId,
+              parts: simulatedParts.partsOf(session)
+            }))
+          ),
+          completed: Effect.sync(() => sessions.completed),
+          aborted: Effect.sync(() => sessions.aborted)
+        })
+      }
+    })
+  )
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const isSchedule = (
+  shared: ByteSize.ByteSizeInput | ReadonlyArray<Capacity>
+): shared is ReadonlyArray<Capacity> => Array.isArray(shared)
+
+const capacitiesOf = (shared: ByteSize.ByteSizeInput | ReadonlyArray<Capacity>): ReadonlyArray<LinkCapacity> =>
+  isSchedule(shared)
+    ? shared.map(({ at, bytesPerSecond }, i) => ({
+      atMillis: i === 0 ? 0 : Duration.toMillis(at),
+      bytesPerSecond: ByteSize.decode(bytesPerSecond)
+    }))
+    : [{ atMillis: 0, bytesPerSecond: ByteSize.decode(shared) }]
 
 const checksums: ReadonlyArray<Checksum.Algorithm> = ["crc32", "crc32c", "crc64nvme", "sha256", "md5"]
 

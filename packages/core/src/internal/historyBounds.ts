@@ -64,10 +64,16 @@ const overflows = (
 
 const starts = ({ loosest, number, operations }: Process): Array<Violation> => {
   const rate = loosest.uploadsPerSecond
-  // Looking is a part of what it is for.
-  const all = operations.flatMap(({ at, verb }) =>
-    verb === "head" || verb === "listParts" ? [] : [[at, 1] as const]
-  )
+  // Looking is a part of what it is for: a part that comes right after a look has had its start before it.
+  const looks = new Map<string, Operation>()
+  const all: Array<readonly [number, number]> = []
+  for (const operation of operations) {
+    const { at, key, verb } = operation
+    const look = looks.get(key)
+    if (verb === "listParts") looks.set(key, operation)
+    else if (verb !== "head") all.push([verb === "uploadPart" && look?.endedAt === at ? look.at : at, 1])
+  }
+  all.sort(([a], [b]) => a - b)
   const at = overflows(all, rate, 1 + Math.ceil(rate * slackMillis / 1000))
   return at === undefined
     ? []

@@ -190,15 +190,14 @@ export const recorder = (process: Process, next: () => number): Recorder => {
   }
 
   /**
-   * In the midst of a backoff all stands still, and whoever holds a permit has a request in flight; unless starts are
-   * waited for, permit in hand.
+   * In the midst of a backoff all stands still: whoever holds a permit has a request in flight, or waits for its start.
    */
   const lookInBackoff = (key: string, millis: number): Effect.Effect<void> =>
     Effect.flatMap(Effect.clock, (clock) =>
       Effect.asVoid(Effect.forkDaemon(Effect.map(clock.sleep(Duration.millis(millis * 0.37 + 0.013)), () => {
         if (watched === undefined || process.killed || endedAt !== undefined) return
         const { limits } = watched
-        if (limits.rate.uploadsPerSecond < Infinity || limits.inFlight.taken <= inFlight) return
+        if (limits.inFlight.taken <= inFlight + limits.rate.waiting) return
         saw(
           "bounds",
           `in a backoff of ${key}, ${limits.inFlight.taken} permits are held for ${inFlight} requests in flight`

@@ -6,7 +6,7 @@ import type { Operation, Process, Recorded, Violation } from "./historyRecord.js
 
 export const check = (recorded: Recorded): ReadonlyArray<Violation> => [
   ...recorded.processes.flatMap((process) => [
-    ...journaled(process, recorded),
+    ...journaled(process),
     ...ended(process),
     ...told(process, recorded)
   ]),
@@ -16,19 +16,17 @@ export const check = (recorded: Recorded): ReadonlyArray<Violation> => [
 const succeeded = ({ outcome }: Operation): boolean => outcome === "Succeeded"
 
 /** What is created is in the journal before, and its name before the first part. */
-const journaled = (
-  { hasJournal, number, operations, ownIds }: Process,
-  { processes }: Recorded
-): Array<Violation> => {
+const journaled = ({ hasJournal, number, operations, ownIds, written }: Process): Array<Violation> => {
   if (!hasJournal) return []
-  const written = processes.flatMap((process) => process.written)
   const violations: Array<Violation> = []
+  // What another process has created is known by the journal alone.
+  const created = new Set(operations.flatMap(({ uploadId, verb }) => verb === "create" ? [uploadId] : []))
   for (const operation of operations) {
-    const { began, key, token, uploadId, verb } = operation
+    const { began, token, uploadId, verb } = operation
     const isWritten = verb === "create"
       ? written.some((record) => record.what === "begin" && record.token === token && record.order < began)
-      : verb !== "uploadPart" || ownIds ||
-        written.some((record) => record.key === key && record.uploadId === uploadId && record.order < began)
+      : verb !== "uploadPart" || ownIds || !created.has(uploadId) ||
+        written.some((record) => record.uploadId === uploadId && record.order < began)
     if (isWritten) continue
     violations.push({
       promise: "order",
@@ -133,18 +131,17 @@ const orphans = ({ ending, processes }: Recorded): Array<Violation> => {
 
 /** Whether nobody could know of an upload, or it was told that it is left behind. */
 const isExcused = (uploadId: string, key: string, processes: ReadonlyArray<Process>): boolean => {
-  let isKnown = false
-  for (const { events, hasJournal, killed, operations, ownIds, written } of processes) {
-    const created = operations.find((operation) =>
-      operation.verb === "create" && (operation.uploadId === uploadId || (ownIds && operation.token === uploadId))
-    )
-    const isNoted = written.some((record) =>
+  const isTold = processes.some(({ events }) =>
+    events.some((event) => event._tag === "AbortFailed" && event.key === key)
+  )
+  const isKnown = processes.some(({ hasJournal, killed, operations, ownIds, written }) => {
+    const isCreated = operations.some((operation) => operation.verb === "create" && operation.uploadId === uploadId)
+    const isWritten = written.some((record) =>
       record.key === key && (record.uploadId === uploadId || (ownIds && record.token === uploadId))
     )
-    if (isNoted || (created !== undefined && !(killed && !hasJournal))) isKnown = true
-    // Named by its answer, it is unknown to all when the process is killed before that is written.
-    if (created !== undefined && killed && !isNoted) isKnown = false
-    if (events.some((event) => event._tag === "AbortFailed" && event.key === key)) return true
-  }
-  return !isKnown
+    const isUsed = operations.some((operation) => operation.verb !== "create" && operation.uploadId === uploadId)
+    // Who was killed has told the journal, or nobody; who used it without creating it had it from the journal.
+    return isWritten || (isCreated && !killed) || (isUsed && !isCreated)
+  })
+  return isTold || !isKnown
 }

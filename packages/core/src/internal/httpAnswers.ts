@@ -93,7 +93,8 @@ export const wrongSize = (name: string, key: string, size: number, persisted: nu
     detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
   })
 
-const rejections: Readonly<Record<number, Rejected["reason"]>> = {
+/** Why a request is refused for good, by the status of the answer. */
+export const rejections: Readonly<Record<number, Rejected["reason"]>> = {
   401: "Unauthorized",
   402: "Forbidden",
   403: "Forbidden",

@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
+import { detached } from "./detached.js"
 
 /** How much lateness of timers is made up for while demand goes on, in milliseconds. */
 const slackMillis = 20
@@ -41,7 +42,8 @@ export class Pacer {
   private lastAdmission = -Infinity
   /** The instant before which nothing is admitted. */
   private heldUntil = -Infinity
-  private waiting = 0
+  /** How many takes are waiting. */
+  waiting = 0
   private changed = Deferred.unsafeMake<void>(FiberId.none)
   private readonly line = InFlight.make(1)
 
@@ -118,7 +120,7 @@ export class Pacer {
       }
       const sleep = wait === Infinity ? Effect.never : clock.sleep(Duration.millis(wait))
       return Effect.zipRight(
-        Effect.raceFirst(sleep, Deferred.await(this.changed)),
+        detached(Effect.raceFirst(sleep, Deferred.await(this.changed))),
         this.waitTurn(clock, units)
       )
     })

@@ -35,14 +35,21 @@ export const failed = (name: string, error: unknown): UploadError => {
     })
   }
   if (code !== undefined && /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)) {
-    return new Rejected({ reason: "Forbidden", detail: `${name} cannot be trusted (${code}).`, cause })
+    return new Rejected({ reason: "Forbidden", detail: `${originOf(name)} cannot be trusted (${code}).`, cause })
   }
-  return new Transient({ reason: "Connection", detail: `The connection to ${name} failed (${said}).`, cause })
+  // Where no connection came about, what was asked for is none of it: all requests fail alike, and say the same.
+  const to = code !== undefined && neverConnected.test(code) ? originOf(name) : name
+  return new Transient({ reason: "Connection", detail: `The connection to ${to} failed (${said}).`, cause })
 }
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const neverConnected =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/
+
+const originOf = (name: string): string => /^[a-z][a-z0-9+.-]*:\/\/[^/]+/i.exec(name)?.[0] ?? name
 
 const codeOf = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string"

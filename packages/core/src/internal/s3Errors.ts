@@ -13,7 +13,7 @@ import {
   Transient
 } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { plausible, retryAfterMillis } from "./httpAnswers.js"
+import { plausible, rejections, retryAfterMillis } from "./httpAnswers.js"
 import * as Xml from "./s3Xml.js"
 
 /** An error as S3 tells it. */
@@ -70,7 +70,7 @@ export const classify = (name: string, error: S3Error, subject: Subject): Upload
   if (damaged.has(code)) return new IntegrityMismatch({ reason: "Checksum", detail })
   if (expired.has(code)) return new AuthExpired({ detail })
   if (status === 409 || status === 412 || code === "PreconditionFailed") return new Conflict({ detail })
-  const reason = reasons[code] ?? byStatus[status]
+  const reason = reasons[code] ?? rejections[status]
   if (status >= 500 && status !== 501 && reason === undefined) return new Transient({ reason: "Unavailable", detail })
   if (status >= 300 && status < 400) {
     return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed)` })
@@ -163,15 +163,6 @@ const reasons: Readonly<Record<string, Rejected["reason"]>> = {
   QuotaExceeded: "NoSpace",
   SignatureDoesNotMatch: "Unauthorized",
   XMinioStorageFull: "NoSpace"
-}
-
-const byStatus: Readonly<Record<number, Rejected["reason"]>> = {
-  401: "Unauthorized",
-  402: "Forbidden",
-  403: "Forbidden",
-  404: "NotFound",
-  413: "TooLarge",
-  507: "NoSpace"
 }
 
 /**

@@ -48,6 +48,7 @@ export const sendPart = (
   const end = piece.offset + piece.size
   // In order, a broken request may have stored a beginning, and the next one goes on from there.
   let persisted = piece.offset + (begun ?? 0)
+  let isDamaged = false
   const list = Effect.suspend(() => {
     const transfer = new Transfer(owner, piece, undefined)
     return watched(owner, transfer, multipart.listParts(session))
@@ -57,6 +58,11 @@ export const sendPart = (
     if (now < piece.offset) {
       return Effect.fail(new SessionGone({ detail: "The destination has lost what it had stored." }))
     }
+    // What came damaged and was stored all the same cannot be mended by what is sent after it.
+    if (isDamaged && now > persisted) {
+      return Effect.fail(new SessionGone({ detail: `The destination has stored part ${piece.number} damaged.` }))
+    }
+    isDamaged = false
     const gained = Math.min(now, end) - persisted
     if (gained >= 0) owner.sent(gained)
     else owner.takenBack(-gained)
@@ -66,7 +72,13 @@ export const sendPart = (
   const rest = Effect.suspend((): Effect.Effect<Destination.StoredPart, UploadError> => {
     if (persisted === end && piece.size > 0) return Effect.succeed({ number: piece.number, size: piece.size })
     const from = piece.from + persisted - piece.offset
-    const sent = transfer(context, owner, options, { ...piece, offset: persisted, from, size: end - persisted })
+    const sent = Effect.tapError(
+      transfer(context, owner, options, { ...piece, offset: persisted, from, size: end - persisted }),
+      (error) =>
+        Effect.sync(() => {
+          isDamaged = error._tag === "IntegrityMismatch" && error.reason === "Checksum"
+        })
+    )
     return persisted === piece.offset
       ? sent
       : Effect.map(sent, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))

@@ -1,151 +1,183 @@
 /**
- * The connections of a simulated network: how long bytes take, and where on their way they are lost.
+ * The connections of a simulated network: how long requests and their bytes take, and what becomes of them on their way.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import type * as Bandwidth from "../Bandwidth.js"
 import * as ByteSource from "../ByteSource.js"
 import type { Body } from "../Destination.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import type { Connection, Link } from "./simulatedLink.js"
 
 export interface Options {
+  /** What a request costs besides its bytes. */
+  readonly requestMillis: number
   readonly perByteMillis: number
-  /** What all connections have together. */
-  readonly shared: Bandwidth.Bandwidth | undefined
+  /** What all connections share. */
+  readonly link: Link | undefined
   readonly failureRate: number
+  readonly stallRate: number
+  /** The deviation of the logarithm of what requests take. */
+  readonly noise: number
   readonly random: Random.Random | undefined
   /** Whether the bytes that came through are asked for. */
   readonly keepsBytes: boolean
 }
 
-export interface SimulatedLine {
-  /** Sends a body, or as much of it as comes before the failure, and has what came through stored. */
-  readonly send: <A>(
-    body: Body,
-    failsAfter: number,
-    store: (size: number, bytes: Uint8Array | undefined) => A
-  ) => Effect.Effect<A, UploadError>
-  /** After how many bytes a request fails; `Infinity` where it does not. */
-  readonly failurePoint: (size: number | undefined) => Effect.Effect<number>
-  /** Runs what has a part in the shared bandwidth; `undefined` where there is none. */
-  readonly whileSharing: (<A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) | undefined
+/** After how many bytes a request is lost, and whether it is told; and how much longer than others it takes. */
+export interface Fate {
+  readonly after: number
+  readonly stalls: boolean
+  readonly factor: number
 }
 
-export const make = ({ failureRate, keepsBytes, perByteMillis, random, shared }: Options): SimulatedLine => {
-  let sharing = 0
+export interface SimulatedLine {
+  /** Whether a request is its bytes and nothing else. */
+  readonly isPlain: boolean
+  /** What becomes of a request with so many bytes. */
+  readonly fate: (size: number | undefined) => Effect.Effect<Fate>
+  /** What a request costs before its first byte. */
+  readonly begin: (fate: Fate) => Effect.Effect<void>
+  /** Sends a body, or as much of it as gets through, and has that stored. */
+  readonly send: <A>(
+    body: Body,
+    fate: Fate,
+    store: (size: number, bytes: Uint8Array | undefined) => A
+  ) => Effect.Effect<A, UploadError>
+}
 
-  /** One connection: what its bytes cost is slept in whole milliseconds, the rest is carried over. */
-  const connect = () => {
-    let owed = 0
-    return (bytes: number): Effect.Effect<void> => {
-      owed += bytes * perByteMillis
-      const millis = Math.floor(owed)
-      owed -= millis
-      return shared === undefined ? sleep(millis) : atLeast(millis, shared.take(bytes))
-    }
-  }
+/** That of a request to which nothing happens. */
+export const fine: Fate = { after: Infinity, stalls: false, factor: 1 }
+
+export const make = (options: Options): SimulatedLine => {
+  const { failureRate, keepsBytes, link, noise, perByteMillis, random, requestMillis, stallRate } = options
 
   // Blocks take no more than a second, so that a slow network still moves bytes.
   const ownBlockSize = perByteMillis === 0
     ? defaultBlockSize
     : Math.max(1, Math.min(defaultBlockSize, Math.floor(longestBlockMillis / perByteMillis)))
 
-  // Where bandwidth is shared everybody waits for everybody's block: the more there are, the smaller they are.
+  // Where a link is shared, the more there are the smaller they are.
   const blockSize = (): number =>
-    shared === undefined
-      ? ownBlockSize
-      : Math.max(1, Math.min(ownBlockSize, shared.unit, Math.floor(shared.bytesPerSecond * roundSeconds / sharing)))
+    link === undefined ? ownBlockSize : Math.max(1, Math.min(ownBlockSize, Math.floor(link.share * sharedBlockSeconds)))
 
   const inOnePiece = ({ inOnePiece, size }: Body): boolean =>
-    inOnePiece && size! * perByteMillis <= longestPutMillis && (shared === undefined || size! <= blockSize())
+    inOnePiece && size! * perByteMillis <= longestPutMillis &&
+    (link === undefined || size! <= link.share * longestPutMillis / 1_000)
 
-  const whileSharing = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      sharing += 1
-      return Effect.ensuring(
-        effect,
-        Effect.sync(() => {
-          sharing -= 1
+  /** What bytes cost on a line of their own is slept in whole milliseconds, the rest is carried over. */
+  const ownLine = (factor: number) => {
+    let owed = 0
+    return (bytes: number): Effect.Effect<void> => {
+      owed += bytes * perByteMillis * factor
+      const millis = Math.floor(owed)
+      owed -= millis
+      return sleep(millis)
+    }
+  }
+
+  // On a link that is shared bytes move all the time, however slowly: waiting for one's own is no stall.
+  const connected = <A>(
+    body: Body,
+    fate: Fate,
+    use: (transmit: (bytes: number) => Effect.Effect<void>) => Effect.Effect<A, UploadError>
+  ): Effect.Effect<A, UploadError> =>
+    link === undefined
+      ? use(ownLine(fate.factor))
+      : link.whileOn((connection: Connection) =>
+        use((bytes) => body.unwatched(link.carry(connection, bytes * fate.factor)))
+      )
+
+  const send = <A>(
+    body: Body,
+    fate: Fate,
+    store: (size: number, bytes: Uint8Array | undefined) => A
+  ): Effect.Effect<A, UploadError> =>
+    connected(body, fate, (transmit) => {
+      const lost = (sent: number) => Effect.zipRight(transmit(fate.after - sent), lose(fate))
+      if (inOnePiece(body)) {
+        return Effect.flatMap(body.bytes, (bytes): Effect.Effect<A, UploadError> =>
+          fate.after < Infinity ? lost(0) : Effect.map(transmit(bytes.length), () => {
+            const stored = store(bytes.length, keepsBytes ? bytes.slice() : undefined)
+            body.release()
+            return stored
+          }))
+      }
+      let sent = 0
+      const blocks: Array<Uint8Array> = []
+      return Stream.runForEach(body.stream({ blockSize: blockSize(), lent: true }), (block) => {
+        if (sent + block.length > fate.after || fate.after === 0) {
+          return lost(sent)
+        }
+        sent += block.length
+        if (keepsBytes) {
+          blocks.push(block.slice())
+        }
+        return transmit(block.length)
+      }).pipe(
+        Effect.zipRight(Effect.suspend(() =>
+          sent < fate.after ? Effect.void : lose(fate)
+        )),
+        Effect.map(() => {
+          body.release()
+          return store(sent, keepsBytes ? ByteSource.concat(blocks) : undefined)
         })
       )
     })
 
-  const send = <A>(
-    body: Body,
-    failsAfter: number,
-    store: (size: number, bytes: Uint8Array | undefined) => A
-  ): Effect.Effect<A, UploadError> => {
-    const transmit = connect()
-    if (inOnePiece(body)) {
-      return Effect.flatMap(body.bytes, (bytes): Effect.Effect<A, UploadError> => {
-        if (failsAfter < Infinity) {
-          return Effect.zipRight(transmit(failsAfter), Effect.fail(brokenConnection(failsAfter)))
-        }
-        const sent = transmit(bytes.length)
-        return Effect.map(sent, () => {
-          const stored = store(bytes.length, keepsBytes ? bytes.slice() : undefined)
-          body.release()
-          return stored
-        })
-      })
-    }
-    let sent = 0
-    const blocks: Array<Uint8Array> = []
-    return Stream.runForEach(body.stream({ blockSize: blockSize(), lent: true }), (block) => {
-      if (sent + block.length > failsAfter || failsAfter === 0) {
-        return Effect.zipRight(transmit(failsAfter - sent), Effect.fail(brokenConnection(failsAfter)))
-      }
-      sent += block.length
-      if (keepsBytes) blocks.push(block.slice())
-      return transmit(block.length)
-    }).pipe(
-      Effect.zipRight(
-        Effect.suspend(() => sent < failsAfter ? Effect.void : Effect.fail(brokenConnection(failsAfter)))
-      ),
-      Effect.map(() => {
-        body.release()
-        return store(sent, keepsBytes ? ByteSource.concat(blocks) : undefined)
-      })
-    )
+  const withRandom = random === undefined ? identity : Effect.withRandom(random)
+
+  const draw = (size: number | undefined): Effect.Effect<Fate> =>
+    Effect.map(Random.next, (chance) => {
+      const at = (chance: number, rate: number) => Math.floor((chance / rate) * (size ?? 1))
+      return chance < failureRate
+        ? { ...fine, after: at(chance, failureRate) }
+        : chance < failureRate + stallRate
+        ? { ...fine, after: at(chance - failureRate, stallRate), stalls: true }
+        : fine
+    })
+
+  const noisy = (fate: Fate): Effect.Effect<Fate> =>
+    Effect.map(normal, (deviation) => ({ ...fate, factor: Math.exp(noise * deviation - noise * noise / 2) }))
+
+  const fateOf = (size: number | undefined): Effect.Effect<Fate> => {
+    const drawn = failureRate + stallRate === 0 ? allFine : draw(size)
+    return withRandom(noise === 0 ? drawn : Effect.flatMap(drawn, noisy))
   }
 
-  const failurePoint = (size: number | undefined): Effect.Effect<number> => {
-    if (failureRate === 0) return noFailure
-    const draw = Effect.map(
-      Random.next,
-      (chance) => chance >= failureRate ? Infinity : Math.floor((chance / failureRate) * (size ?? 1))
-    )
-    return random === undefined ? draw : Effect.withRandom(draw, random)
+  return {
+    isPlain: requestMillis + failureRate + stallRate + noise === 0,
+    send,
+    fate: failureRate + stallRate + noise === 0 ? () => allFine : fateOf,
+    begin: noise === 0 ? () => sleep(requestMillis) : ({ factor }) => sleep(Math.round(requestMillis * factor))
   }
-
-  return { send, failurePoint, whileSharing: shared === undefined ? undefined : whileSharing }
 }
 
-const defaultBlockSize = 64 * 1024
+/** A request is lost: it fails, or nothing is heard of it any more. */
+export const lose = ({ after, stalls }: Fate): Effect.Effect<never, UploadError> =>
+  stalls ? Effect.never : Effect.fail(brokenConnection(after))
+
+const defaultBlockSize = 256 * 1024
 
 const longestBlockMillis = 1_000
 
 const longestPutMillis = 10_000
 
-/** How long it may take until all who share a bandwidth have had their turn. */
-const roundSeconds = 5
+/** How long a block takes at most on a link that is shared. */
+const sharedBlockSeconds = 5
 
-const noFailure = Effect.succeed(Infinity)
+const allFine = Effect.succeed(fine)
 
-export const sleep = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
+const sleep = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
 
-/** Runs an effect, and waits until `millis` have gone by since its start. */
-const atLeast = (millis: number, effect: Effect.Effect<void>): Effect.Effect<void> =>
-  millis === 0
-    ? effect
-    : Effect.flatMap(Clock.currentTimeMillis, (start) =>
-      Effect.zipRight(
-        effect,
-        Effect.flatMap(Clock.currentTimeMillis, (now) => sleep(start + millis - now))
-      ))
+/** A number of the normal distribution, by Box and Muller. */
+const normal: Effect.Effect<number> = Effect.zipWith(
+  Random.next,
+  Random.next,
+  (a, b) => Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b)
+)
 
-export const brokenConnection = (bytes: number) =>
+const brokenConnection = (bytes: number) =>
   new Transient({ reason: "Connection", detail: `The simulated network broke the connection after ${bytes} bytes.` })

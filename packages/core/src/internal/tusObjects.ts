@@ -75,7 +75,7 @@ export const verbs = (
 // -----------------------------------------------------------------------------
 
 /** What servers answer to `GET` that take uploads only: the protocol has none. */
-const notServing: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
+const notServing: ReadonlySet<number> = new Set([404, 405, 410, 501])
 
 const unserved = (name: string, status: number) =>
   new Rejected({

@@ -5,6 +5,9 @@
  * steps. This clock moves by itself and costs microseconds a wake-up: right for whole runs with thousands of them. It
  * knows only of waits on `Clock`: an effect that also waits for real files or sockets has no place under it.
  *
+ * What an effect does under it depends on nothing but the effect and its `Random`: the same seed gives the same history.
+ * Now and then a run lets the rest of the process have a turn, so that a long one can be interrupted.
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
@@ -13,8 +16,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberStatus from "effect/FiberStatus"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scheduler from "effect/Scheduler"
+import { Heap } from "../internal/heap.js"
 
 /**
  * Nothing can ever wake again, and the effect has not ended.
@@ -25,11 +32,31 @@ import type * as Scheduler from "effect/Scheduler"
 export class Deadlock extends Data.TaggedError("Deadlock")<{
   /** The virtual time, in milliseconds since the start. */
   readonly millis: number
+  /** The fibers that have not ended, the oldest first. */
+  readonly fibers: ReadonlyArray<Waiting>
 }> {
   /** @since 0.1.0 */
   override get message(): string {
-    return `Nothing can wake any more after ${this.millis} ms of virtual time, and the effect has not ended.`
+    const shown = this.fibers.slice(0, mostShown).map(describe)
+    const more = this.fibers.length - shown.length
+    return `Nothing can wake any more after ${this.millis} ms of virtual time, and the effect has not ended. ` +
+      `Waiting: ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}.`
   }
+}
+
+/**
+ * A fiber that waits for what never comes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Waiting {
+  /** As Effect's logs name it. */
+  readonly fiber: string
+  /** The span that it is in, if any. */
+  readonly span: string | undefined
+  /** The fiber that it waits for, if that is what it waits for. */
+  readonly on: string | undefined
 }
 
 /**
@@ -46,7 +73,7 @@ export interface Outcome<A> {
 
 /**
  * Runs an effect under virtual time, which starts at 0. A run in which nothing can wake any more dies with a
- * {@link Deadlock}.
+ * {@link Deadlock}, and what can be interrupted of it is. Interrupting the run interrupts the effect.
  *
  * @example
  * ```ts
@@ -76,13 +103,41 @@ export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Outc
         time.ended = true
         resume(Exit.map(exit, (value) => ({ value, millis: time.now })))
       })
-      time.onIdle = () => resume(Effect.die(new Deadlock({ millis: time.now })))
+      time.onIdle = () => {
+        if (time.ended) return
+        time.ended = true
+        const { now } = time
+        resume(Effect.flatMap(Effect.forEach(time.fibers(), waitingOf), (fibers) => {
+          fiber.unsafeInterruptAsFork(FiberId.none)
+          return Effect.die(new Deadlock({ millis: now, fibers }))
+        }))
+      }
       return Fiber.interrupt(fiber)
     }))
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** How many fibers the message of a deadlock names. */
+const mostShown = 10
+
+/** After how many tasks the rest of the process has a turn. */
+const tasksInTurn = 32_768
+
+const realClock = Clock.make()
+
+const waitingOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<Waiting> =>
+  Effect.map(fiber.status, (status) => ({
+    fiber: FiberId.threadName(fiber.id()),
+    span: fiber.currentSpan?._tag === "Span" ? fiber.currentSpan.name : undefined,
+    on: FiberStatus.isSuspended(status) && Option.isSome(FiberId.toOption(status.blockingOn))
+      ? FiberId.threadName(status.blockingOn)
+      : undefined
+  }))
+
+const describe = ({ fiber, on, span }: Waiting): string =>
+  `${fiber}${span === undefined ? "" : ` in ${span}`}${on === undefined ? "" : ` for ${on}`}`
 
 interface Sleeper {
   readonly at: number
@@ -91,6 +146,8 @@ interface Sleeper {
   awake: boolean
 }
 
+const before = (a: Sleeper, b: Sleeper): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
+
 class VirtualTime implements Scheduler.Scheduler {
   now = 0
   /** Whether the effect has come to its end: what still sleeps then is never woken. */
@@ -98,8 +155,10 @@ class VirtualTime implements Scheduler.Scheduler {
   onIdle: () => void = () => {}
   private order = 0
   private running = false
+  private readonly started = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private sweepAt = 64
   private tasks: Array<Scheduler.Task> = []
-  private readonly sleepers: Array<Sleeper> = []
+  private readonly sleepers = new Heap(before)
 
   readonly clock: Clock.Clock = {
     [Clock.ClockTypeId]: Clock.ClockTypeId,
@@ -117,7 +176,7 @@ class VirtualTime implements Scheduler.Scheduler {
           wake: () => resume(Effect.void),
           awake: false
         }
-        push(this.sleepers, sleeper)
+        this.sleepers.push(sleeper)
         return Effect.sync(() => {
           sleeper.awake = true
         })
@@ -128,28 +187,49 @@ class VirtualTime implements Scheduler.Scheduler {
     return false
   }
 
-  scheduleTask(task: Scheduler.Task): void {
+  scheduleTask(task: Scheduler.Task, _priority: number, fiber?: Fiber.RuntimeFiber<unknown, unknown>): void {
     this.tasks.push(task)
+    if (fiber !== undefined) this.note(fiber)
     if (this.running) return
     this.running = true
     void Promise.resolve().then(() => this.drain())
   }
 
+  /** The fibers that have not ended, the oldest first. */
+  fibers(): ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>> {
+    return Array.from(this.started).filter((fiber) => fiber.unsafePoll() === null)
+  }
+
+  private note(fiber: Fiber.RuntimeFiber<unknown, unknown>): void {
+    this.started.add(fiber)
+    if (this.started.size < this.sweepAt) return
+    for (const other of this.started) if (other.unsafePoll() !== null) this.started.delete(other)
+    this.sweepAt = Math.max(64, this.started.size * 2)
+  }
+
   private drain(): void {
+    let left = tasksInTurn
     do {
       while (this.tasks.length > 0) {
+        if (left <= 0) return this.giveWay()
         const tasks = this.tasks
         this.tasks = []
         for (const task of tasks) task()
+        left -= tasks.length
       }
     } while (this.wakeNext())
     this.running = false
     this.onIdle()
   }
 
+  /** Goes on after a turn of the event loop. */
+  private giveWay(): void {
+    Runtime.runFork(Runtime.defaultRuntime)(realClock.sleep(Duration.zero)).addObserver(() => this.drain())
+  }
+
   private wakeNext(): boolean {
     if (this.ended) return false
-    for (let sleeper = pop(this.sleepers); sleeper !== undefined; sleeper = pop(this.sleepers)) {
+    for (let sleeper = this.sleepers.pop(); sleeper !== undefined; sleeper = this.sleepers.pop()) {
       if (sleeper.awake) continue
       sleeper.awake = true
       this.now = Math.max(this.now, sleeper.at)
@@ -158,34 +238,4 @@ class VirtualTime implements Scheduler.Scheduler {
     }
     return false
   }
-}
-
-const before = (a: Sleeper, b: Sleeper): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
-
-const push = (heap: Array<Sleeper>, sleeper: Sleeper): void => {
-  let at = heap.push(sleeper) - 1
-  while (at > 0) {
-    const parent = (at - 1) >> 1
-    if (!before(sleeper, heap[parent]!)) break
-    heap[at] = heap[parent]!
-    at = parent
-  }
-  heap[at] = sleeper
-}
-
-const pop = (heap: Array<Sleeper>): Sleeper | undefined => {
-  const first = heap[0]
-  const last = heap.pop()
-  if (heap.length === 0 || last === undefined) return first
-  let at = 0
-  while (true) {
-    const left = 2 * at + 1
-    if (left >= heap.length) break
-    const child = left + 1 < heap.length && before(heap[left + 1]!, heap[left]!) ? left + 1 : left
-    if (!before(heap[child]!, last)) break
-    heap[at] = heap[child]!
-    at = child
-  }
-  heap[at] = last
-  return first
 }

@@ -52,13 +52,13 @@ interface Share {
 }
 
 const shares = (inOrder: boolean): ReadonlyArray<Share> => [
-  { verb: "put", kinds: [...bodied, partial, ...final], count: 5, apart: 3 },
-  { verb: "uploadPart", kinds: [...bodied, ...(inOrder ? [] : [partial]), sessionLost, ...final], count: 7, apart: 6 },
+  { verb: "put", kinds: [...bodied, partial, ...final], count: 5, apart: 2 },
+  { verb: "uploadPart", kinds: [...bodied, ...(inOrder ? [] : [partial]), sessionLost, ...final], count: 7, apart: 3 },
   {
     verb: "create",
     kinds: [refused, answerLost, late(31_000), noAnswer, serverError, slowDown, errorBody, expired, dies, killed],
     count: 3,
-    apart: 2
+    apart: 1
   },
   {
     verb: "complete",
@@ -79,7 +79,7 @@ const shares = (inOrder: boolean): ReadonlyArray<Share> => [
       killed
     ],
     count: 4,
-    apart: 2
+    apart: 1
   },
   {
     verb: "source",
@@ -92,7 +92,7 @@ const shares = (inOrder: boolean): ReadonlyArray<Share> => [
       () => ({ _tag: "SourceFails" })
     ],
     count: 2,
-    apart: 15
+    apart: 8
   },
   { verb: "process", kinds: [() => ({ _tag: "Killed" })], count: 1, apart: 80 },
   { verb: "process", kinds: [(dice) => ({ _tag: "JournalTorn", part: dice.fraction() })], count: 1, apart: 12 },

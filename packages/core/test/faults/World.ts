@@ -90,10 +90,10 @@ const drawShape = (dice: Dice.Dice, key: string, kind: Shape["kind"] | undefined
   key,
   kind: kind ?? dice.one(["disk", "disk", "disk", "memory", "stream", "sized stream"]),
   size: !large
-    ? dice.one([0, 1, dice.between(2, 1_000), dice.between(1_000, 4_000)])
-    : dice.chance(0.05)
-    ? dice.between(60, 200) * KiB
-    : dice.between(6_000, 40_000),
+    ? dice.one([0, 1, dice.between(2, 500), dice.between(500, 1_000)])
+    : dice.chance(0.02)
+    ? dice.between(20, 100) * KiB
+    : dice.between(1_500, 9_000),
   salt: dice.between(1, 250)
 })
 
@@ -114,7 +114,7 @@ const fileOf = (shape: Shape): UploadFile.UploadFile => {
     return UploadFile.make(key, source, { fingerprint, modifiedAt: salt * 1_000_000 })
   }
   const blocks = Stream.unfold(0, (at) =>
-    at >= size ? Option.none() : Option.some([bytes.subarray(at, at + 3_000), at + 3_000] as const))
+    at >= size ? Option.none() : Option.some([bytes.subarray(at, at + 700), at + 700] as const))
   return UploadFile.make(key, ByteSource.fromStream(blocks, { size: kind === "stream" ? undefined : size }))
 }
 
@@ -214,10 +214,10 @@ const live = (seed: number): Effect.Effect<Outcome> =>
     const disk = yield* Effect.provide(Journal.Journal, Journal.layerMemory)
     const setup: Setup = {
       strategy: drawStrategy(dice),
-      memory: dice.one([1, 12 * KiB, 60 * KiB, 8 * KiB * KiB]),
+      memory: dice.one([1, 4 * KiB, 20 * KiB, 8 * KiB * KiB]),
       parts: {
-        threshold: dice.one([0, 4_000]),
-        partSize: dice.between(2, 6) * KiB,
+        threshold: dice.one([0, 1_000]),
+        partSize: dice.between(600, 2_000),
         partConcurrency: dice.one([1, 2, Infinity]),
         checksum
       }
@@ -282,13 +282,13 @@ const live = (seed: number): Effect.Effect<Outcome> =>
 
     const ran: Array<Effect.Effect.Success<ReturnType<typeof upload>>> = []
     for (let round = 1; round <= 10; round++) {
-      if (round > 2 && !faults.remaining.some(Script.isCommon)) break
+      if (round > 1 && !faults.remaining.some(Script.isCommon)) break
       const batch = [
         drawShape(dice, `${round}-large`, "disk", true),
-        ...Array.from({ length: dice.between(2, 5) }, (_, i) =>
-          drawShape(dice, `${round}-${i}`, undefined, dice.chance(0.4)))
+        ...Array.from({ length: dice.between(2, 3) }, (_, i) =>
+          drawShape(dice, `${round}-${i}`, undefined, dice.chance(0.3)))
       ]
-      const again = shapes.filter(({ key }) => !done.has(key) || dice.chance(0.1))
+      const again = shapes.filter(({ key }) => !done.has(key) || dice.chance(0.05))
       shapes.push(...batch)
       const interruptedAfter = dice.chance(0.3) ? dice.between(0, 3_000) * dice.fraction() : undefined
       ran.push(yield* upload([...again, ...batch], interruptedAfter, setup))

@@ -1,0 +1,42 @@
+/**
+ * The worker as one file, with the sources of core as they are or as a copy of them is.
+ */
+import { createRequire } from "node:module"
+import * as path from "node:path"
+
+interface Resolve {
+  readonly path: string
+}
+
+interface Esbuild {
+  readonly build: (options: object) => Promise<unknown>
+}
+
+const core = path.resolve(import.meta.dirname, "../..")
+
+/** Bundles it into a directory, and gives the file. */
+export const make = async (directory: string, sources = path.join(core, "src")): Promise<string> => {
+  const require = createRequire(import.meta.url)
+  // What runs TypeScript here brings the bundler with it.
+  const { build } = createRequire(require.resolve("tsx/package.json"))("esbuild") as Esbuild
+  const outfile = path.join(directory, "worker.mjs")
+  await build({
+    entryPoints: [path.join(import.meta.dirname, "worker.ts")],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    nodePaths: [path.join(core, "node_modules")],
+    banner: { js: "import { createRequire } from \"node:module\"; const require = createRequire(import.meta.url)" },
+    logLevel: "error",
+    plugins: [{
+      name: "core",
+      setup: (on: { onResolve: (filter: object, resolve: (args: Resolve) => Resolve) => void }) =>
+        on.onResolve({ filter: /^@sluice\/core(\/|$)/ }, (args) => ({
+          path: path.join(sources, `${args.path.split("/").slice(2).join("/") || "index"}.ts`)
+        }))
+    }]
+  })
+  return outfile
+}

@@ -1,0 +1,83 @@
+/**
+ * Worker processes that share the seeds.
+ */
+import type { Violation } from "@sluice/core/testing/History"
+import * as ChildProcess from "node:child_process"
+import * as readline from "node:readline"
+
+export interface Failing {
+  readonly seed: number
+  readonly strategy: string
+  readonly violations: ReadonlyArray<Violation>
+}
+
+export interface Found {
+  readonly failing: ReadonlyArray<Failing>
+  readonly consumed: ReadonlyMap<string, number>
+  readonly remaining: ReadonlyMap<string, number>
+  readonly sums: Readonly<Record<"seeds" | "processes" | "kills" | "uploads" | "requests" | "faults" | "fewest", number>>
+  readonly cpuSeconds: number
+}
+
+export interface Options {
+  readonly first: number
+  readonly count: number
+  readonly parallel: number
+  /** Whether to end with the first seed that fails. */
+  readonly stopsAtFirst?: boolean | undefined
+  readonly onFailing?: ((failing: Failing) => void) | undefined
+  readonly onLine?: ((line: string) => void) | undefined
+}
+
+type Line = { readonly line: string } | Failing | {
+  readonly sums: Record<keyof Found["sums"], number>
+  readonly consumed: Record<string, number>
+  readonly remaining: Record<string, number>
+  readonly cpuSeconds: number
+}
+
+export const run = async (worker: string, options: Options): Promise<Found> => {
+  const { count, first, onFailing, onLine, parallel, stopsAtFirst = false } = options
+  const failing: Array<Failing> = []
+  const consumed = new Map<string, number>()
+  const remaining = new Map<string, number>()
+  const sums = { seeds: 0, processes: 0, kills: 0, uploads: 0, requests: 0, faults: 0, fewest: Infinity }
+  let cpuSeconds = 0
+  const children: Array<ChildProcess.ChildProcess> = []
+  const hear = (said: Line) => {
+    if ("line" in said) return onLine?.(said.line)
+    if ("seed" in said) {
+      failing.push(said)
+      onFailing?.(said)
+      if (stopsAtFirst) { for (const child of children) child.kill() }
+      return
+    }
+    for (const [name, times] of Object.entries(said.consumed)) consumed.set(name, (consumed.get(name) ?? 0) + times)
+    for (const [name, times] of Object.entries(said.remaining)) remaining.set(name, (remaining.get(name) ?? 0) + times)
+    for (const name of ["seeds", "processes", "kills", "uploads", "requests", "faults"] as const) {
+      sums[name] += said.sums[name]
+    }
+    sums.fewest = Math.min(sums.fewest, said.sums.fewest ?? Infinity)
+    cpuSeconds += said.cpuSeconds
+  }
+  await Promise.all(Array.from({ length: parallel }, (_, i) =>
+    new Promise<void>((resolve, reject) => {
+      const task = {
+        first: first + i,
+        step: parallel,
+        count: Math.floor(count / parallel) + (i < count % parallel ? 1 : 0),
+        stopsAtFirst,
+        tellsStory: onLine !== undefined
+      }
+      const child = ChildProcess.spawn(process.execPath, [worker, JSON.stringify(task)], {
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      children.push(child)
+      readline.createInterface({ input: child.stdout }).on("line", (line) => hear(JSON.parse(line) as Line))
+      child.once("close", (code, signal) =>
+        code === 0 || (stopsAtFirst && signal !== null)
+          ? resolve()
+          : reject(new Error(`A worker ended with ${code ?? signal}.`)))
+    })))
+  return { failing, consumed, remaining, sums, cpuSeconds }
+}

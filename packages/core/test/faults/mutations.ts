@@ -1,0 +1,156 @@
+/**
+ * Breaks promises on purpose, each in a copy of the sources, and proves that seeds find it: `npm run mutations [-- NAME]`.
+ */
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as Bundle from "./Bundle.js"
+import * as Workers from "./Workers.js"
+
+interface Mutation {
+  readonly name: string
+  /** In a file of `src`, one text in place of another. */
+  readonly edits: ReadonlyArray<readonly [file: string, before: string, after: string]>
+}
+
+const mutations: ReadonlyArray<Mutation> = [
+  {
+    name: "permit not released on interrupt",
+    edits: [[
+      "internal/attempts.ts",
+      "  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}",
+      "  upload.holdsPermit = false\n  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}"
+    ]]
+  },
+  {
+    name: "complete retried blindly",
+    edits: [
+      [
+        "internal/multipartFlow.ts",
+        "const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))",
+        "const there = Option.none<Destination.Stored>()"
+      ],
+      [
+        "internal/multipartFlow.ts",
+        "asked === undefined ? Option.none() : yield* this.outcome.settleAfterAbort(asked)",
+        "Option.none<Destination.Stored>()"
+      ]
+    ]
+  },
+  {
+    name: "journal record after the act",
+    edits: [
+      [
+        "internal/multipartFlow.ts",
+        "yield* this.written(\n        journal?.begin({",
+        "const begun = this.written(\n        journal?.begin({"
+      ],
+      [
+        "internal/multipartFlow.ts",
+        "      const uploadId = created.value\n",
+        "      const uploadId = created.value\n      yield* begun\n"
+      ]
+    ]
+  },
+  {
+    name: "bytes counted twice",
+    edits: [[
+      "internal/sendPart.ts",
+      "        if (Exit.isFailure(exit)) owner.takenBack(transfer.handedOut)\n",
+      "        void exit\n"
+    ]]
+  },
+  {
+    name: "backoff inside the permit",
+    edits: [
+      [
+        "internal/slot.ts",
+        "    if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)\n    this.holdsPermit = false\n",
+        "    if (this.closing !== true) return\n" +
+        "    if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)\n    this.holdsPermit = false\n"
+      ],
+      [
+        "internal/slot.ts",
+        "    this.keepsMemory = false\n    this.release()\n",
+        "    this.keepsMemory = false\n    this.closing = true\n    this.release()\n"
+      ]
+    ]
+  },
+  {
+    name: "abort skipped",
+    edits: [[
+      "internal/multipartFlow.ts",
+      "Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {",
+      "Effect.flatMap(Effect.sync(() => (slot?.close(), Either.right(undefined))), (outcome) => {"
+    ]]
+  },
+  {
+    name: "abort cut by the interruption that caused it",
+    edits: [[
+      "internal/pacer.ts",
+      "detached(Effect.raceFirst(sleep, Deferred.await(this.changed)))",
+      "Effect.raceFirst(Effect.interruptible(sleep), Effect.interruptible(Deferred.await(this.changed)))"
+    ]]
+  },
+  {
+    name: "look goes on when its run is interrupted",
+    edits: [[
+      "internal/detached.ts",
+      "Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))",
+      "restore(Fiber.join(fiber))"
+    ]]
+  },
+  {
+    name: "damaged part kept, in order",
+    edits: [["internal/sendPart.ts", "if (isDamaged && now > persisted) {", "if (isDamaged && now > Infinity) {"]]
+  },
+  {
+    name: "source not looked at after a read",
+    edits: [[
+      "internal/body.ts",
+      "Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, modified)",
+      "Effect.filterOrFail(source.fingerprint, () => true, modified)"
+    ]]
+  },
+  {
+    name: "memory of parts not taken",
+    edits: [["internal/slot.ts", "return this.holdsMemory || this.bytes === 0", "return this.bytes >= 0"]]
+  },
+  {
+    name: "parts of the journal trusted without asking",
+    edits: [[
+      "internal/partRecords.ts",
+      "const theirs = byNumber === undefined ? own : byNumber.get(part.number)",
+      "const theirs = own"
+    ]]
+  }
+]
+
+const mutated = (root: string, { edits, name }: Mutation): string => {
+  const sources = path.join(root, "src")
+  fs.rmSync(sources, { recursive: true, force: true })
+  fs.cpSync(path.resolve(import.meta.dirname, "../../src"), sources, { recursive: true })
+  for (const [file, before, after] of edits) {
+    const text = fs.readFileSync(path.join(sources, file), "utf8")
+    if (text.split(before).length !== 2) throw new Error(`${name}: ${file} does not have once: ${before}`)
+    fs.writeFileSync(path.join(sources, file), text.replace(before, () => after))
+  }
+  return sources
+}
+
+const seeds = 1_000
+const wanted = process.argv.slice(2).filter((arg) => arg !== "--").join(" ")
+const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-mutations-"))
+let survived = 0
+for (const mutation of mutations.filter(({ name }) => name.includes(wanted))) {
+  const worker = await Bundle.make(root, mutated(root, mutation))
+  const { failing } = await Workers.run(worker, { first: 1, count: seeds, parallel: 2, stopsAtFirst: true })
+  const first = failing.toSorted((a, b) => a.seed - b.seed)[0]
+  if (first === undefined) survived += 1
+  const told = first === undefined
+    ? `NOT FOUND in ${seeds} seeds`
+    : `seed ${first.seed}: ${first.violations[0]!.promise}: ${first.violations[0]!.message}`
+  process.stdout.write(`${mutation.name.padEnd(46)} ${told}\n`)
+}
+fs.rmSync(root, { recursive: true, force: true })
+process.exitCode = survived > 0 ? 1 : 0

@@ -1,0 +1,43 @@
+/**
+ * Runs every so many of the seeds, and says what it found, a line of JSON for each; `main` and `mutations` start it.
+ */
+import { Effect } from "effect"
+import * as World from "./World.js"
+
+const { count, first, step, stopsAtFirst, tellsStory } = JSON.parse(process.argv[2]!) as {
+  readonly first: number
+  readonly step: number
+  readonly count: number
+  readonly stopsAtFirst: boolean
+  readonly tellsStory: boolean
+}
+
+const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
+
+const consumed: Record<string, number> = {}
+const remaining: Record<string, number> = {}
+const sums = { seeds: 0, processes: 0, kills: 0, uploads: 0, requests: 0, faults: 0, fewest: Infinity }
+const add = (to: Record<string, number>, name: string) => {
+  to[name] = (to[name] ?? 0) + 1
+}
+
+for (let i = 0; i < count; i++) {
+  const seed = first + i * step
+  const outcome = await Effect.runPromise(World.run(seed))
+  sums.seeds += 1
+  sums.processes += outcome.processes
+  sums.kills += outcome.kills
+  sums.uploads += outcome.uploads
+  sums.requests += outcome.requests
+  sums.faults += outcome.consumed.length
+  sums.fewest = Math.min(sums.fewest, outcome.consumed.length)
+  for (const name of outcome.consumed) add(consumed, name)
+  for (const name of outcome.remaining) add(remaining, name.replace(/ #\d+:/, ""))
+  if (tellsStory) for (const line of outcome.story()) say({ line })
+  if (outcome.violations.length > 0) {
+    say({ seed, strategy: outcome.strategy, violations: outcome.violations })
+    if (stopsAtFirst) break
+  }
+}
+const { system, user } = process.cpuUsage()
+say({ sums, consumed, remaining, cpuSeconds: (system + user) / 1e6 })
