@@ -15,12 +15,14 @@ import * as List from "./contests/List.js"
 import * as Memory from "./contests/Memory.js"
 import * as Put from "./contests/Put.js"
 import * as Unlimited from "./contests/Unlimited.js"
+import * as Virtual from "./contests/Virtual.js"
 import * as Measurement from "./Measurement.js"
 import * as Table from "./Table.js"
 
 const contests = [
   Engine.contest,
   Unlimited.contest,
+  Virtual.contest,
   List.contest,
   Memory.contest,
   Journal.contest,

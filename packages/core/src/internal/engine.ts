@@ -445,7 +445,8 @@ export class Engine implements Crew {
       if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall()) }
       else look(upload, () => fiber?.unsafeInterruptAsFork(FiberId.none))
     }
-    return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watchForStalls)
+    // On a clock that knows fractions, what is left may be too little for it to move at all.
+    return Effect.zipRight(this.clock.sleep(Duration.millis(Math.max(1, wait))), this.watchForStalls)
   })
 
   // ---------------------------------------------------------------------------

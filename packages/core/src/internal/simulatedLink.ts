@@ -68,12 +68,13 @@ export class Link {
     return Effect.clockWith((clock) => {
       this.advance(clock)
       connection.endsAt += bytes
-      if (connection.endsAt <= this.service + tolerance) return Effect.void
+      const at = this.reaches(connection.endsAt)
+      if (at <= this.at) return Effect.void
       const carried = Effect.async<void>((resume) => {
         connection.done = () => resume(Effect.void)
         this.sending.push(connection)
       })
-      return Effect.zipRight(this.wakeAt(clock, this.reaches(connection.endsAt)), carried)
+      return Effect.zipRight(this.wakeAt(clock, at), carried)
     })
   }
 
@@ -90,22 +91,25 @@ export class Link {
 
   /** Sets an alarm, where none goes off before. */
   private wakeAt(clock: Clock.Clock, at: number): Effect.Effect<unknown> {
-    if (at >= this.wakesAt) return Effect.void
+    return at < this.wakesAt ? Effect.forkDaemon(this.alarm(clock, at)) : Effect.void
+  }
+
+  private alarm(clock: Clock.Clock, at: number): Effect.Effect<void> {
     this.wakesAt = at
-    return Effect.forkDaemon(Effect.zipRight(clock.sleep(Duration.millis(at - this.at)), this.wake(clock, at)))
+    return Effect.zipRight(clock.sleep(Duration.millis(at - this.at)), this.wake(clock, at))
   }
 
   /** Ends what has come through by now, and waits for the next. */
-  private wake(clock: Clock.Clock, at: number): Effect.Effect<unknown> {
+  private wake(clock: Clock.Clock, at: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       // An earlier alarm has taken over.
       if (this.wakesAt !== at) return Effect.void
       this.wakesAt = Infinity
       this.advance(clock)
       for (let { first } = this.sending; first !== undefined; first = this.sending.first) {
-        if (first.done !== undefined && first.endsAt > this.service + tolerance) {
-          return this.wakeAt(clock, this.reaches(first.endsAt))
-        }
+        const at = first.done === undefined ? this.at : this.reaches(first.endsAt)
+        // By the same fiber: a chain of forks would carry the fiber refs of every generation along.
+        if (at > this.at) return this.alarm(clock, at)
         this.sending.pop()
         first.done?.()
       }
@@ -143,5 +147,5 @@ export class Link {
   }
 }
 
-/** What sums of fractions may be off by. */
+/** What sums of fractions may be off by, in milliseconds. */
 const tolerance = 1e-3
