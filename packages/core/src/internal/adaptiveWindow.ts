@@ -71,7 +71,9 @@ export const open = (options: {
 
 export const gather = (window: Window, observation: Observation, now: number): Window => {
   const { bytes, durationMillis, inFlight, outcome } = observation
-  if (now - durationMillis < window.since) return window
+  const startedAt = now - durationMillis
+  // What began in the instant of a change may have begun before it: no throttling is held against the new limit.
+  if (startedAt < window.since || (outcome === "Throttled" && startedAt === window.since)) return window
   const isStored = outcome === "Succeeded"
   return {
     ...window,

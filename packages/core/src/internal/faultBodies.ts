@@ -25,8 +25,10 @@ export const passing = (body: Body, pass: Pass): Body => {
     inOnePiece: body.inOnePiece,
     stream: (options) => Stream.mapEffect(body.stream(options), next),
     blocks: (options) =>
-      Effect.map(body.blocks(options), (pull) =>
-        Effect.flatMap(pull, (block) => Effect.mapError(next(block), Option.some))),
+      Effect.map(
+        body.blocks(options),
+        (pull) => Effect.flatMap(pull, (block) => Effect.mapError(next(block), Option.some))
+      ),
     bytes: Effect.flatMap(body.bytes, next),
     whole: Effect.map(body.whole, (whole) => passing(whole, pass)),
     get checksum() {
@@ -62,9 +64,10 @@ export const ofBytes = (bytes: Uint8Array, checksum: Checksum | undefined): Body
     size: bytes.length,
     inOnePiece: true,
     stream,
-    blocks: (options) => Stream.toPull(Stream.rechunk(stream(options), 1)).pipe(
-      Effect.map(Effect.map((chunk) => ByteSource.concat(Array.from(chunk))))
-    ),
+    blocks: (options) =>
+      Stream.toPull(Stream.rechunk(stream(options), 1)).pipe(
+        Effect.map(Effect.map((chunk) => ByteSource.concat(Array.from(chunk))))
+      ),
     bytes: Effect.succeed(bytes),
     whole: Effect.suspend(() => Effect.succeed(body)),
     checksum,

@@ -252,8 +252,11 @@ const partly = <A>({ body, run, verb }: Request<A>, part: number): Effect.Effect
 const flipped = <A>({ body, run, verb }: Request<A>): Effect.Effect<A, UploadError> => {
   const noticed = new IntegrityMismatch({ reason: "Checksum", detail: "The server noticed that a bit was flipped." })
   if (body === undefined) return Effect.fail(noticed)
-  return Effect.flatMap(faultBodies.take(body), (bytes) =>
-    body.checksum === undefined || bytes.length === 0 || verb === "put"
-      ? Effect.fail(noticed)
-      : run(faultBodies.ofBytes(faultBodies.flipped(bytes), body.checksum)))
+  return Effect.flatMap(
+    faultBodies.take(body),
+    (bytes) =>
+      body.checksum === undefined || bytes.length === 0 || verb === "put"
+        ? Effect.fail(noticed)
+        : run(faultBodies.ofBytes(faultBodies.flipped(bytes), body.checksum))
+  )
 }

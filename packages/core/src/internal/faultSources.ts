@@ -136,8 +136,7 @@ export class ChangingSource {
       if (change._tag === "SourceRewritten") return Effect.map(whole, (some) => some.map((byte) => byte ^ 0x5a))
       if (change._tag !== "SourceGrows") return whole
       const { length } = within(range, size)
-      return Effect.map(whole, (some) =>
-        ByteSource.concat([some, new Uint8Array(length - some.length).fill(0x2e)]))
+      return Effect.map(whole, (some) => ByteSource.concat([some, new Uint8Array(length - some.length).fill(0x2e)]))
     }
     this.versions.push({ size, fingerprint, modifiedAt, bytes })
   }

@@ -56,7 +56,9 @@ const progressed = ({ number, progress }: Process): Array<Violation> => {
       if (now.attempts < before.attempts || now.retries < before.retries) wrong("attempts or retries went back")
     }
     if (now.bytesInFlight < 0 || now.inFlight < 0 || now.bytesResumed < 0) {
-      wrong(`below nothing: ${now.bytesInFlight} bytes and ${now.inFlight} requests in flight, ${now.bytesResumed} resumed`)
+      wrong(
+        `below nothing: ${now.bytesInFlight} bytes and ${now.inFlight} requests in flight, ${now.bytesResumed} resumed`
+      )
     }
     if (now.inFlight > now.peakInFlight) wrong(`${now.inFlight} in flight are above the peak ${now.peakInFlight}`)
     const counted = now.bytesUploaded + now.bytesInFlight + now.bytesResumed

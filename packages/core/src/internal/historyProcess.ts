@@ -42,7 +42,6 @@ export interface Recorder {
   readonly killed: Effect.Effect<void>
 }
 
-
 export const empty = (number: number, hasJournal: boolean, ownIds: boolean): Process => ({
   number,
   operations: [],
@@ -120,8 +119,10 @@ export const recording = (inner: Destination["Type"], book: Book): Destination["
   return {
     ...inner,
     put: (request) =>
-      operation({ verb: "put", key: request.key, size: request.body.size }, (clock) =>
-        inner.put({ ...request, body: heard(request.body, clock) })),
+      operation(
+        { verb: "put", key: request.key, size: request.body.size },
+        (clock) => inner.put({ ...request, body: heard(request.body, clock) })
+      ),
     ...(head !== undefined && { head: (key: string) => operation({ verb: "head", key }, () => head(key)) }),
     ...(multipart !== undefined && {
       multipart: {
@@ -135,8 +136,10 @@ export const recording = (inner: Destination["Type"], book: Book): Destination["
             }
           ),
         uploadPart: (request: PartRequest) =>
-          operation({ ...of("uploadPart", request), part: request.number, size: request.body.size }, (clock) =>
-            multipart.uploadPart({ ...request, body: heard(request.body, clock) })),
+          operation(
+            { ...of("uploadPart", request), part: request.number, size: request.body.size },
+            (clock) => multipart.uploadPart({ ...request, body: heard(request.body, clock) })
+          ),
         listParts: (session) => operation(of("listParts", session), () => multipart.listParts(session)),
         complete: (request) => operation(of("complete", request), () => multipart.complete(request)),
         abort: (session) => operation(of("abort", session), () => multipart.abort(session))
@@ -193,16 +196,19 @@ export const recorder = (process: Process, next: () => number): Recorder => {
    * In the midst of a backoff all stands still: whoever holds a permit has a request in flight, or waits for its start.
    */
   const lookInBackoff = (key: string, millis: number): Effect.Effect<void> =>
-    Effect.flatMap(Effect.clock, (clock) =>
-      Effect.asVoid(Effect.forkDaemon(Effect.map(clock.sleep(Duration.millis(millis * 0.37 + 0.013)), () => {
-        if (watched === undefined || process.killed || endedAt !== undefined) return
-        const { limits } = watched
-        if (limits.inFlight.taken <= inFlight + limits.rate.waiting) return
-        saw(
-          "bounds",
-          `in a backoff of ${key}, ${limits.inFlight.taken} permits are held for ${inFlight} requests in flight`
-        )
-      }))))
+    Effect.flatMap(
+      Effect.clock,
+      (clock) =>
+        Effect.asVoid(Effect.forkDaemon(Effect.map(clock.sleep(Duration.millis(millis * 0.37 + 0.013)), () => {
+          if (watched === undefined || process.killed || endedAt !== undefined) return
+          const { limits } = watched
+          if (limits.inFlight.taken <= inFlight + limits.rate.waiting) return
+          saw(
+            "bounds",
+            `in a backoff of ${key}, ${limits.inFlight.taken} permits are held for ${inFlight} requests in flight`
+          )
+        })))
+    )
 
   return {
     process,

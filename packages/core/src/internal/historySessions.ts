@@ -91,12 +91,13 @@ const told = ({ killed, number, operations, results }: Process, { storage }: Rec
       operation.error !== "SessionGone"
     )
     const isAnswered = looked.every(succeeded) &&
-      operations.every((operation) =>
-        operation.key !== key || operation.verb !== "complete" || isPlain(operation)
-      )
+      operations.every((operation) => operation.key !== key || operation.verb !== "complete" || isPlain(operation))
     if (!isAnswered) continue
     if (all.length > 1) {
-      violations.push({ promise: "duplicated", message: `${key} was committed ${all.length} times (process ${number})` })
+      violations.push({
+        promise: "duplicated",
+        message: `${key} was committed ${all.length} times (process ${number})`
+      })
     }
     const result = results.find(({ result: { file } }) => file.key === key)?.result
     const lastLook = Math.max(
@@ -134,7 +135,7 @@ const isExcused = (uploadId: string, key: string, processes: ReadonlyArray<Proce
   const isTold = processes.some(({ events }) =>
     events.some((event) => event._tag === "AbortFailed" && event.key === key)
   )
-  const isKnown = processes.some(({ hasJournal, killed, operations, ownIds, written }) => {
+  const isKnown = processes.some(({ killed, operations, ownIds, written }) => {
     const isCreated = operations.some((operation) => operation.verb === "create" && operation.uploadId === uploadId)
     const isWritten = written.some((record) =>
       record.key === key && (record.uploadId === uploadId || (ownIds && record.token === uploadId))

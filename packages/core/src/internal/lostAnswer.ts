@@ -25,6 +25,8 @@ export class LostAnswer {
   private readonly multipart: Destination.Multipart
   /** What was asked to be completed, where nobody knows whether it was. */
   asked: Content | undefined = undefined
+  /** Whether the session was there when `settle` looked, or may have been. */
+  mayBeOpen = false
   /** What was there when the session still was, as far as that is known. */
   private before: Option.Option<Destination.Head> | undefined = undefined
 
@@ -49,6 +51,7 @@ export class LostAnswer {
       const gone = isKnownGone || (yield* this.inTime(multipart.listParts(session)).pipe(
         Effect.match({ onFailure: (error) => error._tag === "SessionGone", onSuccess: () => false })
       ))
+      this.mayBeOpen = !gone
       return yield* this.look((found) => this.isOurs(found, content) ?? (gone && asked !== undefined))
     })
   }

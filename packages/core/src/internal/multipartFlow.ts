@@ -368,7 +368,10 @@ class Flow {
         return problem === undefined ? result.value : yield* Effect.fail(problem)
       }
       const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
-      return Option.isSome(there) ? there.value : yield* result
+      if (Option.isNone(there)) return yield* result
+      // What is there may be from before, with the same content. (In order, the session may be the object itself.)
+      if (this.outcome.mayBeOpen && !multipart.limits.inOrder) yield* this.abort(session)
+      return there.value
     })
   }
 

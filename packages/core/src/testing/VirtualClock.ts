@@ -171,7 +171,8 @@ class VirtualTime implements Scheduler.Scheduler {
         const millis = Duration.toMillis(duration)
         if (millis === Infinity) return
         const sleeper: Sleeper = {
-          at: this.now + millis,
+          // In whole nanoseconds: what sums of fractions are off by is too little to sleep for, and never goes by.
+          at: Math.round((this.now + millis) * 1e6) / 1e6,
           order: this.order++,
           wake: () => resume(Effect.void),
           awake: false

@@ -142,7 +142,8 @@ const c3: Criterion = {
         const settled = after.findIndex((_, i) => after.slice(i).every(({ limit }) => limit <= most))
         return {
           "windows to twice the lanes": settled < 0 ? Infinity : settled,
-          "latency after window 20": Math.max(...after.slice(20).map(({ meanMillis }) => meanMillis)) / Network.aloneMillis
+          "latency after window 20": Math.max(...after.slice(20).map(({ meanMillis }) => meanMillis)) /
+            Network.aloneMillis
         }
       }
     )
@@ -230,9 +231,15 @@ const c7: Criterion = {
         until: (seen) => seen[seen.length - 1]!.closedAt > closesAt + 20_000
       }),
       ({ network: { starts } }) => {
-        const first = starts.find((at) => at >= closesAt)!
-        const next = starts.find((at) => at > first)!
-        return { "requests in the pause": starts.filter((at) => at > first && at < first + 10_000).length, "resumes after": next - first - 10_000 }
+        // In whole microseconds: times are sums of fractions.
+        const times = starts.map((at) => Math.round(at * 1_000))
+        const first = times.find((at) => at >= closesAt * 1_000)!
+        const next = times.find((at) => at > first)!
+        const until = first + 10_000_000
+        return {
+          "requests in the pause": times.filter((at) => at > first && at < until).length,
+          "resumes after": (next - until) / 1_000
+        }
       }
     )
   },

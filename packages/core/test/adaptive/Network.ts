@@ -142,8 +142,12 @@ export class Network {
         ? Infinity
         : Math.min(this.nextChange, now + (this.firstEnd - this.service) / this.speed(length))
       this.wakesAt = wakesAt
-      return wakesAt === Infinity ? Effect.void : Effect.flatMap(clock.sleep(millis(wakesAt - now)), () =>
-        this.wakesAt === wakesAt ? this.watch(clock) : Effect.void)
+      return wakesAt === Infinity ?
+        Effect.void :
+        Effect.flatMap(
+          clock.sleep(millis(wakesAt - now)),
+          () => this.wakesAt === wakesAt ? this.watch(clock) : Effect.void
+        )
     })
   }
 

@@ -37,9 +37,9 @@ const bodied: ReadonlyArray<Draw> = [
   serverError,
   slowDown,
   errorBody,
-  wrongEtag,
-  () => ({ _tag: "BitFlipped" })
+  wrongEtag
 ]
+const flipped: Draw = () => ({ _tag: "BitFlipped" })
 const partial: Draw = (dice) => ({ _tag: "PartialPersistence", part: dice.fraction() })
 const final: ReadonlyArray<Draw> = [expired, diskFull, dies, killed]
 
@@ -52,8 +52,14 @@ interface Share {
 }
 
 const shares = (inOrder: boolean): ReadonlyArray<Share> => [
-  { verb: "put", kinds: [...bodied, partial, ...final], count: 5, apart: 2 },
-  { verb: "uploadPart", kinds: [...bodied, ...(inOrder ? [] : [partial]), sessionLost, ...final], count: 7, apart: 3 },
+  { verb: "put", kinds: [...bodied, flipped, partial, ...final], count: 5, apart: 2 },
+  // What comes in order and is damaged can only be noticed before it is stored: nothing can be sent in its place.
+  {
+    verb: "uploadPart",
+    kinds: [...(inOrder ? bodied : [...bodied, flipped, partial]), sessionLost, ...final],
+    count: 7,
+    apart: 3
+  },
   {
     verb: "create",
     kinds: [refused, answerLost, late(31_000), noAnswer, serverError, slowDown, errorBody, expired, dies, killed],

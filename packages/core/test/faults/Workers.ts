@@ -15,7 +15,9 @@ export interface Found {
   readonly failing: ReadonlyArray<Failing>
   readonly consumed: ReadonlyMap<string, number>
   readonly remaining: ReadonlyMap<string, number>
-  readonly sums: Readonly<Record<"seeds" | "processes" | "kills" | "uploads" | "requests" | "faults" | "fewest", number>>
+  readonly sums: Readonly<
+    Record<"seeds" | "processes" | "kills" | "uploads" | "requests" | "faults" | "fewest", number>
+  >
   readonly cpuSeconds: number
 }
 

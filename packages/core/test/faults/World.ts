@@ -2,28 +2,18 @@
  * One seed: files, a network and at least twenty faults, uploaded by processes that are interrupted and killed, until
  * one may end by itself; and what must hold then.
  */
-import {
-  ByteSource,
-  Destination,
-  InFlight,
-  Journal,
-  Limits,
-  RetryPolicy,
-  Strategy,
-  UploadError,
-  UploadFile,
-  UploadReport,
-  UploadRun
-} from "@sluice/core"
-import type { Upload } from "@sluice/core"
+import { InFlight, Journal, Limits, RetryPolicy, Strategy, UploadReport, UploadRun } from "@sluice/core"
+import type { Destination, Upload } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
 import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Cause, Effect, Exit, Option, Random, Stream, Supervisor } from "effect"
+import { Cause, Effect, Exit, Option, Random, Supervisor } from "effect"
 import type { Context, Fiber, Scope } from "effect"
 import * as Dice from "../kill/Dice.js"
+import { withOwnIds } from "./OwnIds.js"
 import * as Script from "./Script.js"
+import * as Shape from "./Shape.js"
 
 export interface Outcome {
   readonly seed: number
@@ -77,80 +67,6 @@ const drawStrategy = (dice: Dice.Dice): Strategy.Strategy => {
     () => Strategy.stack(pool, rated),
     () => Strategy.stack(pool, rated, narrow)
   ])()
-}
-
-type Shape = {
-  readonly key: string
-  readonly size: number
-  readonly kind: "disk" | "memory" | "stream" | "sized stream"
-  readonly salt: number
-}
-
-const drawShape = (dice: Dice.Dice, key: string, kind: Shape["kind"] | undefined, large: boolean): Shape => ({
-  key,
-  kind: kind ?? dice.one(["disk", "disk", "disk", "memory", "stream", "sized stream"]),
-  size: !large
-    ? dice.one([0, 1, dice.between(2, 500), dice.between(500, 1_000)])
-    : dice.chance(0.02)
-    ? dice.between(20, 100) * KiB
-    : dice.between(1_500, 9_000),
-  salt: dice.between(1, 250)
-})
-
-const bytesOf = ({ salt, size }: Shape): Uint8Array => {
-  const bytes = new Uint8Array(size)
-  for (let i = 0; i < size; i++) bytes[i] = (i * 7 + (i >> 5) + salt) % 251
-  return bytes
-}
-
-/** A file as it is before anything happens to it. */
-const fileOf = (shape: Shape): UploadFile.UploadFile => {
-  const { key, kind, salt, size } = shape
-  const bytes = bytesOf(shape)
-  if (kind === "memory") return UploadFile.fromBytes(key, bytes)
-  if (kind === "disk") {
-    const fingerprint = `${size}:${salt}`
-    const source = { ...ByteSource.fromBytes(bytes), fingerprint: Effect.succeed(fingerprint) }
-    return UploadFile.make(key, source, { fingerprint, modifiedAt: salt * 1_000_000 })
-  }
-  const blocks = Stream.unfold(0, (at) =>
-    at >= size ? Option.none() : Option.some([bytes.subarray(at, at + 700), at + 700] as const))
-  return UploadFile.make(key, ByteSource.fromStream(blocks, { size: kind === "stream" ? undefined : size }))
-}
-
-/** Makes the engine's tokens the upload ids. */
-const withOwnIds = (inner: Destination.Destination["Type"]): Destination.Destination["Type"] => {
-  const { multipart } = inner
-  if (multipart === undefined) return inner
-  const ids = new Map<string, string>()
-  const known = <S extends Destination.Session, A>(
-    session: S,
-    run: (session: S) => Effect.Effect<A, UploadError.UploadError>
-  ) =>
-    Effect.suspend(() => {
-      const uploadId = ids.get(session.uploadId)
-      return uploadId === undefined
-        ? Effect.fail(new UploadError.SessionGone({ detail: `There is no upload ${session.uploadId}.` }))
-        : run({ ...session, uploadId })
-    })
-  return {
-    ...inner,
-    multipart: {
-      limits: multipart.limits,
-      ownIds: true,
-      create: (request) =>
-        ids.has(request.token)
-          ? Effect.succeed(request.token)
-          : Effect.map(multipart.create(request), (uploadId) => {
-            ids.set(request.token, uploadId)
-            return request.token
-          }),
-      uploadPart: (request) => known(request, multipart.uploadPart),
-      listParts: (session) => known(session, multipart.listParts),
-      complete: (request) => known(request, multipart.complete),
-      abort: (session) => Effect.catchTag(known(session, multipart.abort), "SessionGone", () => Effect.void)
-    }
-  }
 }
 
 interface Setup {
@@ -223,18 +139,18 @@ const live = (seed: number): Effect.Effect<Outcome> =>
       }
     }
     const onSourceChange = dice.one(["fail", "retry", "skip"] as const)
-    const shapes: Array<Shape> = []
+    const shapes: Array<Shape.Shape> = []
     const done = new Set<string>()
     const leaks: Array<History.Violation> = []
     let kills = 0
     let uploads = 0
 
-    const upload = (listed: ReadonlyArray<Shape>, interruptedAfter: number | undefined, setup: Setup) =>
+    const upload = (listed: ReadonlyArray<Shape.Shape>, interruptedAfter: number | undefined, setup: Setup) =>
       Effect.gen(function*() {
         const recorder = history.begin({ journal: hasJournal, ownIds })
         const onInterrupt = dice.one(["abort", "keep"] as const)
         const census = new Census()
-        const files = listed.map((shape) => faults.file(fileOf(shape)))
+        const files = listed.map((shape) => faults.file(Shape.fileOf(shape)))
         const outcome = yield* faults.process((process) =>
           Effect.scoped(Effect.gen(function*() {
             const journal = hasJournal ? recorder.journal(yield* process.journal(disk)) : undefined
@@ -284,11 +200,13 @@ const live = (seed: number): Effect.Effect<Outcome> =>
     for (let round = 1; round <= 10; round++) {
       if (round > 1 && !faults.remaining.some(Script.isCommon)) break
       const batch = [
-        drawShape(dice, `${round}-large`, "disk", true),
+        Shape.draw(dice, `${round}-large`, "disk", true),
         ...Array.from({ length: dice.between(2, 3) }, (_, i) =>
-          drawShape(dice, `${round}-${i}`, undefined, dice.chance(0.3)))
+          Shape.draw(dice, `${round}-${i}`, undefined, dice.chance(0.3)))
       ]
-      const again = shapes.filter(({ key }) => !done.has(key) || dice.chance(0.05))
+      const again = shapes.filter(({ key }) =>
+        !done.has(key) || dice.chance(0.05)
+      )
       shapes.push(...batch)
       const interruptedAfter = dice.chance(0.3) ? dice.between(0, 3_000) * dice.fraction() : undefined
       ran.push(yield* upload([...again, ...batch], interruptedAfter, setup))
@@ -315,7 +233,7 @@ const live = (seed: number): Effect.Effect<Outcome> =>
     const objects = new Map(Array.from(network.network.objects, ([key, { bytes }]) => [key, bytes]))
     for (const shape of shapes) {
       const { key } = shape
-      const versions = shape.kind === "disk" ? yield* Effect.orDie(faults.versions(key)) : [bytesOf(shape)]
+      const versions = shape.kind === "disk" ? yield* Effect.orDie(faults.versions(key)) : [Shape.bytesOf(shape)]
       history.source(key, versions)
       const result = last.recorder.process.results.find(({ result }) => result.file.key === key)?.result
       const told = result === undefined

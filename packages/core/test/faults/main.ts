@@ -29,9 +29,11 @@ const found = await Workers.run(await Bundle.make(root), {
   parallel: Math.min(count, Number(values.parallel)),
   onFailing: ({ seed, strategy, violations }) => {
     const [{ message, promise } = { message: "", promise: "lost" }] = violations
-    print(`seed ${seed} (${strategy}): ${promise}: ${message}${
-      violations.length > 1 ? ` (and ${violations.length - 1} more)` : ""
-    }; again: npm run simulate:faults -- --seeds 1 --seed ${seed} --story`)
+    print(
+      `seed ${seed} (${strategy}): ${promise}: ${message}${
+        violations.length > 1 ? ` (and ${violations.length - 1} more)` : ""
+      }; again: npm run simulate:faults -- --seeds 1 --seed ${seed} --story`
+    )
   },
   onLine: values.story ? print : undefined
 })
@@ -48,7 +50,8 @@ for (const name of names) {
     }`
   )
 }
-const broken = (promise: string) => failing.filter(({ violations }) => violations.some((one) => one.promise === promise))
+const broken = (promise: string) =>
+  failing.filter(({ violations }) => violations.some((one) => one.promise === promise))
 print("")
 print(
   `${sums.seeds} seeds, ${sums.processes} processes, ${sums.kills} of them killed, ${sums.uploads} uploads, ` +

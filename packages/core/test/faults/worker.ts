@@ -33,7 +33,7 @@ for (let i = 0; i < count; i++) {
   sums.fewest = Math.min(sums.fewest, outcome.consumed.length)
   for (const name of outcome.consumed) add(consumed, name)
   for (const name of outcome.remaining) add(remaining, name.replace(/ #\d+:/, ""))
-  if (tellsStory) for (const line of outcome.story()) say({ line })
+  if (tellsStory) { for (const line of outcome.story()) say({ line }) }
   if (outcome.violations.length > 0) {
     say({ seed, strategy: outcome.strategy, violations: outcome.violations })
     if (stopsAtFirst) break

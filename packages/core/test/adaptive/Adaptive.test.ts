@@ -1,0 +1,15 @@
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Criteria from "./Criteria.js"
+
+vi.setConfig({ testTimeout: 120_000 })
+
+describe("the adaptive controller, on the real engine", () => {
+  for (const criterion of Criteria.criteria) {
+    it.effect(`${criterion.id}: ${criterion.title}, ${criterion.seeds} seeds`, () =>
+      Effect.gen(function*() {
+        const verdicts = yield* Criteria.judge(criterion, criterion.seeds)
+        assert.deepStrictEqual(verdicts.filter(({ isKept }) => !isKept).map(Criteria.render), [])
+      }))
+  }
+})
