@@ -184,7 +184,10 @@ const simulate = (
     UploadFile.make(`file ${i + 1}`, ByteSource.generate(size === 0 ? 0 : scaled(size)))
   )
   const destination = Simulated.layer({
-    sharedBytesPerSecond: network.link.map(({ at, bytesPerSecond }) => ({ at, bytesPerSecond: scaled(bytesPerSecond) })),
+    sharedBytesPerSecond: network.link.map(({ at, bytesPerSecond }) => ({
+      at,
+      bytesPerSecond: scaled(bytesPerSecond)
+    })),
     bytesPerSecond: network.bytesPerSecond === Infinity ? undefined : scaled(network.bytesPerSecond),
     roundTrip: network.roundTripMillis,
     requestLatency: network.requestMillis,

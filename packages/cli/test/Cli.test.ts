@@ -83,7 +83,8 @@ describe("Cli", () => {
           "\"uplaod\" is not a command. The commands are upload, verify, uploads ls, uploads abort, doctor, simulate.",
         "upload a b --conccurency 4": "--conccurency is not a flag of \"sluice upload\". Did you mean --concurrency?",
         "upload a b --concurrency 0": "--concurrency: \"0\" is not right. It takes a whole number from 1, or auto.",
-        "upload a b --strategy fast": "--strategy: \"fast\" is not right. It takes one of adaptive, pool, rate and unlimited.",
+        "upload a b --strategy fast":
+          "--strategy: \"fast\" is not right. It takes one of adaptive, pool, rate and unlimited.",
         "upload a b --bandwidth fast":
           "--bandwidth: \"fast\" is not right. It takes bytes a second with a unit, such as 10MiB/s, 500kB/s or 2M.",
         "upload a b --part-size 0":

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Destination, Limits, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { Destination, Limits, Strategy, Uploader, UploadFile } from "@sluice/core"
+import type { UploadError } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"

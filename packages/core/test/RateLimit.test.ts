@@ -341,3 +341,23 @@ describe("RateLimit", () => {
         })
     ))
 })
+
+describe("RateLimit.unsafeHold", () => {
+  const held = (rate: number) =>
+    VirtualClock.run(Effect.gen(function*() {
+      const limit = RateLimit.make(rate)
+      const clock = yield* Effect.clock
+      assert.isTrue(limit.unsafeTake(clock))
+      limit.unsafeHold(clock, 10_000)
+      limit.unsafeHold(clock, 1_000)
+      assert.isFalse(limit.unsafeTake(clock))
+      yield* Effect.all([limit.take, limit.take], { concurrency: "unbounded" })
+    }))
+
+  it.effect("lets nothing start until its end, whatever the rate", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* held(Infinity)).millis, 10_000)
+      // Credit for the pause is not given: the second of the two comes a whole interval after the first.
+      assert.isAtLeast((yield* held(10)).millis, 10_080)
+    }))
+})

@@ -44,6 +44,17 @@ describe("a strategy", () => {
     ])
   })
 
+  it("that adapts starts where it is told, within its bounds, and is progressive by its first name", () => {
+    const starts = [{}, { initial: 9 }, { min: 6 }, { max: 3 }, { min: 0, max: 0 }].map((options) =>
+      Strategy.adaptive(options).concurrency
+    )
+    assert.deepStrictEqual(starts, [4, 9, 6, 3, 1])
+    assert.strictEqual(Strategy.progressive, Strategy.adaptive)
+    const { controllers, ...rest } = Strategy.stack(Strategy.adaptive(), Strategy.workerPool({ workers: 2 }))
+    assert.deepStrictEqual([rest.name, rest.concurrency], ["adaptive+workerPool", 2])
+    assert.deepStrictEqual(controllers.map(({ name }) => name), ["adaptive"])
+  })
+
   it("of a pool has one worker at least, and whole ones", () => {
     const sizes = [-1, 0, 0.5, 1, 2.9].map((workers) => Strategy.workerPool({ workers }).concurrency)
     assert.deepStrictEqual(sizes, [1, 1, 1, 1, 2])

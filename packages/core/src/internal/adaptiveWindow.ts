@@ -88,8 +88,7 @@ export const gather = (window: Window, observation: Observation, now: number): W
 }
 
 /** Several windows as one. */
-export const together = (a: Window | undefined, b: Window): Window =>
-  a === undefined ? b : mixed(a, b, 1)
+export const together = (a: Window | undefined, b: Window): Window => a === undefined ? b : mixed(a, b, 1)
 
 /** A window with what is left of an older one. */
 export const mixed = (older: Window, newer: Window, kept: number): Window => ({

@@ -26,8 +26,15 @@ const objects = ({ ending, sources }: Recorded): Array<Violation> => {
 }
 
 /** What was reported as uploaded is there, and each file has one result. */
-const results = (process: Process, { ending }: Recorded): Array<Violation> => {
+const results = (process: Process, { ending, sources }: Recorded): Array<Violation> => {
   const violations: Array<Violation> = []
+  for (const { key, object } of process.reported) {
+    const message = `${key} was reported as uploaded in process ${process.number}`
+    if (object === undefined) violations.push({ promise: "lost", message: `${message} when it was not there` })
+    else if (sources.get(key)?.some((version) => isSame(version, object)) !== true) {
+      violations.push({ promise: "corrupted", message: `${message} with ${object.length} bytes that it never had` })
+    }
+  }
   const told = new Map<string, UploadResult>()
   for (const { result } of process.results) {
     const { key } = result.file

@@ -33,6 +33,8 @@ export interface Recorder {
     readonly limits: Limits
     readonly progress: Effect.Effect<Progress>
     readonly memory?: InFlight | undefined
+    /** What is there under a key at this moment: looked at when a file is reported as uploaded. */
+    readonly object?: ((key: string) => Uint8Array | undefined) | undefined
   }) => Effect.Effect<void>
   /**
    * Looks at what has to be back when the run is over: permits, memory, and what `counts` says by name; each has to be 0.
@@ -48,6 +50,7 @@ export const empty = (number: number, hasJournal: boolean, ownIds: boolean): Pro
   written: [],
   events: [],
   results: [],
+  reported: [],
   progress: [],
   bytes: [],
   hasJournal,
@@ -235,7 +238,11 @@ export const recorder = (process: Process, next: () => number): Recorder => {
       }),
     onResult: (result) =>
       Effect.map(Clock.currentTimeMillis, (at) => {
-        if (!process.killed) process.results.push({ at, result })
+        if (process.killed) return
+        process.results.push({ at, result })
+        const { key } = result.file
+        if (result._tag !== "Uploaded" || watched?.object === undefined) return
+        process.reported.push({ key, object: watched.object(key) })
       }),
     watch: (what) =>
       Effect.map(Clock.currentTimeMillis, (at) => {

@@ -48,6 +48,8 @@ export interface Process {
   readonly written: Array<Written>
   readonly events: Array<UploadEvent>
   readonly results: Array<{ readonly at: number; readonly result: UploadResult }>
+  /** What was there of each file at the moment at which it was reported as uploaded, where that could be looked at. */
+  readonly reported: Array<{ readonly key: string; readonly object: Uint8Array | undefined }>
   readonly progress: Array<Progress>
   /** Bytes handed out: when, and how many. */
   readonly bytes: Array<readonly [at: number, bytes: number]>

@@ -1,5 +1,5 @@
-import { AdaptiveConcurrency, ByteSource, Destination, Strategy, Uploader, UploadFile } from "@sluice/core"
-import type { Limits, RetryPolicy, UploadRun } from "@sluice/core"
+import { ByteSource, Destination, Strategy, Uploader, UploadFile } from "@sluice/core"
+import type { AdaptiveConcurrency, Limits, RetryPolicy, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Deferred, Effect } from "effect"
 import * as Network from "./Network.js"

@@ -8,7 +8,7 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
 import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Cause, Effect, Exit, Option, Random, Supervisor } from "effect"
+import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "effect"
 import type { Context, Fiber, Scope } from "effect"
 import * as Dice from "../kill/Dice.js"
 import { withOwnIds } from "./OwnIds.js"
@@ -163,7 +163,12 @@ const live = (seed: number): Effect.Effect<Outcome> =>
               onEvent: (event) => process.isKilled() ? Effect.void : recorder.onEvent(event),
               onResult: (result) => process.isKilled() ? Effect.void : recorder.onResult(result)
             })
-            yield* recorder.watch({ limits: context.limits, progress: run.currentProgress, memory: context.memory })
+            yield* recorder.watch({
+              limits: context.limits,
+              progress: run.currentProgress,
+              memory: context.memory,
+              object: (key) => network.network.objects.get(key)?.bytes
+            })
             yield* run.resume
             if (interruptedAfter !== undefined) {
               yield* Effect.forkScoped(Effect.zipRight(Effect.sleep(interruptedAfter), run.interrupt))
@@ -274,10 +279,28 @@ const live = (seed: number): Effect.Effect<Outcome> =>
     }
   })
 
+/** All fibers that are nobody's children, as Effect keeps them. */
+const rootFibers = GlobalValue.globalValue(
+  Symbol.for("effect/FiberScope/Global"),
+  () => ({ roots: new Set<unknown>() })
+).roots
+
+/** Forgets the fibers of processes that were killed: they wait for ever, and would keep all that they know. */
+const burying = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const before = new Set(rootFibers)
+    return Effect.ensuring(
+      effect,
+      Effect.sync(() => {
+        for (const fiber of rootFibers) if (!before.has(fiber)) rootFibers.delete(fiber)
+      })
+    )
+  })
+
 /** Runs a seed under virtual time. What dies is a broken promise too. */
 export const run = (seed: number): Effect.Effect<Outcome> =>
   Effect.map(
-    Effect.exit(Effect.withRandom(VirtualClock.run(live(seed)), Random.make(seed))),
+    Effect.exit(burying(Effect.withRandom(VirtualClock.run(live(seed)), Random.make(seed)))),
     Exit.match({
       onSuccess: ({ value }) => value,
       onFailure: (cause): Outcome => ({

@@ -101,10 +101,6 @@ const mutations: ReadonlyArray<Mutation> = [
     ]]
   },
   {
-    name: "upload left over where its object was there before",
-    edits: [["internal/lostAnswer.ts", "this.mayBeOpen = !gone", "this.mayBeOpen = false"]]
-  },
-  {
     name: "source not looked at after a read",
     edits: [[
       "internal/body.ts",
@@ -115,14 +111,6 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "memory of parts not taken",
     edits: [["internal/slot.ts", "return this.holdsMemory || this.bytes === 0", "return this.bytes >= 0"]]
-  },
-  {
-    name: "parts of the journal trusted without asking",
-    edits: [[
-      "internal/partRecords.ts",
-      "const theirs = byNumber === undefined ? own : byNumber.get(part.number)",
-      "const theirs = own"
-    ]]
   }
 ]
 

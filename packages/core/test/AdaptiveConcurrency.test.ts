@@ -1,0 +1,200 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AdaptiveConcurrency } from "@sluice/core"
+import type { Limits } from "@sluice/core"
+import * as fc from "fast-check"
+
+const { controller, defaults, gather, initial, isFull, openWindow, overruled, step } = AdaptiveConcurrency
+
+const succeeded = (inFlight: number, durationMillis: number, bytes = 1_000): Limits.Observation => ({
+  outcome: "Succeeded",
+  durationMillis,
+  bytes,
+  inFlight
+})
+
+/** A window of attempts that all took so long. */
+const windowOf = (state: AdaptiveConcurrency.State, durationMillis: number, inFlight = state.limit) => {
+  const count = Math.max(defaults.completions, state.limit)
+  const empty = openWindow(state, 0, 0)
+  return Array.from({ length: count }).reduce<AdaptiveConcurrency.Window>(
+    (window) => gather(window, succeeded(inFlight, durationMillis), durationMillis),
+    empty
+  )
+}
+
+/** The limits and reasons of so many windows on a link of so many lanes, each attempt of which takes 100 ms alone. */
+const history = (lanes: (window: number) => number, windows: number, options: AdaptiveConcurrency.Options = {}) => {
+  const limits: Array<number> = []
+  const reasons: Array<string> = []
+  let state = initial({ seed: 1, ...options })
+  for (let i = 0; i < windows; i++) {
+    limits.push(state.limit)
+    state = step(state, windowOf(state, 100 * Math.max(1, state.limit / lanes(i))))[0]
+    reasons.push(state.reason)
+  }
+  return { limits, reasons, state }
+}
+
+describe("AdaptiveConcurrency.step", () => {
+  it("doubles while it pays, and settles a tenth above the knee", () => {
+    const { limits, reasons } = history(() => 20, 6)
+    assert.deepStrictEqual(limits, [4, 8, 16, 32, 22, 22])
+    assert.deepStrictEqual(reasons.slice(0, 4), ["doubling", "doubling", "doubling", "settled"])
+  })
+
+  it("halves from the beginning where the start was too many", () => {
+    assert.deepStrictEqual(history(() => 1, 6).limits, [4, 8, 2, 1, 1, 1])
+  })
+
+  it("finds the knee of any link within 8 windows, and stays within a quarter of it", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 100 }), fc.integer(), (lanes, seed) => {
+        const { limits } = history(() => lanes, 60, { max: 1_000, seed })
+        for (const limit of limits.slice(9)) {
+          assert.isAtLeast(limit, Math.floor(lanes / 1.25) - 1)
+          assert.isAtMost(limit, Math.ceil(lanes * 1.1 * 1.25) + 2)
+        }
+      }),
+      { numRuns: 40 }
+    )
+  })
+
+  it("shrinks at once when the link falls, and doubles when it grows", () => {
+    const fallen = history((i) => i < 12 ? 40 : 10, 24).limits
+    assert.isAtMost(fallen[23]!, 20)
+    assert.isAtLeast(fallen[11]!, 40)
+    const grown = history((i) => i < 12 ? 5 : 40, 60).limits
+    assert.isAtMost(grown[11]!, 8)
+    assert.isAtLeast(grown[59]!, 40)
+  })
+
+  it("takes no change for one where the pace varies as much all the time", () => {
+    const usual = windowOf({ ...initial(), limit: 16 }, 100)
+    const state: AdaptiveConcurrency.State = {
+      ...initial(),
+      limit: 16,
+      concurrency: 16,
+      phase: { _tag: "Resting", left: 9 },
+      usual
+    }
+    const fall = (deviation: number) => {
+      let after = { ...state, deviation, moments: usual.moments }
+      for (let i = 0; i < defaults.changeWindows; i++) after = { ...step(after, windowOf(after, 160))[0], deviation }
+      return after.reason
+    }
+    assert.strictEqual(fall(0.05), "slower: shrinking")
+    assert.strictEqual(fall(0.3), "starting")
+  })
+
+  it("comes down by 0.7 when throttled, at once, and stays below nine tenths for 30 windows", () => {
+    const busy: AdaptiveConcurrency.State = {
+      ...initial(),
+      limit: 40,
+      concurrency: 40,
+      phase: { _tag: "Resting", left: 9 }
+    }
+    const refused = gather(openWindow(busy, 0, 0), { ...succeeded(40, 5, 0), outcome: "Throttled" }, 10)
+    assert.isTrue(isFull(busy, refused, 10))
+    let [state] = step(busy, refused)
+    assert.deepStrictEqual([state.limit, state.reason], [28, "throttled: backing off"])
+    for (let i = 0; i < defaults.heldWindows; i++) {
+      state = step(state, windowOf(state, 100))[0]
+      assert.isAtMost(state.limit, 36)
+    }
+  })
+
+  it("does nothing where fewer than half of the slots are used", () => {
+    let state = initial({ initial: 8 })
+    for (let i = 0; i < 30; i++) {
+      state = step(state, windowOf(state, 100, 3))[0]
+      assert.strictEqual(state.limit, 8)
+    }
+    assert.strictEqual(state.reason, "too few uploads to tell")
+  })
+
+  it("never leaves min and max, and never grows out of a throttled window", () => {
+    const event = fc.record({
+      millis: fc.integer({ min: 0, max: 100_000 }),
+      throttled: fc.boolean(),
+      inFlight: fc.integer({ min: 1, max: 80 })
+    })
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 0, max: 60 }),
+        fc.integer(),
+        fc.array(event, { maxLength: 60 }),
+        (min, span, seed, events) => {
+          let state = initial({ min, max: min + span, seed })
+          for (const { inFlight, millis, throttled } of events) {
+            const window = windowOf(state, millis, inFlight)
+            const before = state.limit
+            state = step(state, throttled ? { ...window, throttledAt: inFlight } : window)[0]
+            assert.isTrue(state.limit >= min && state.limit <= min + span && Number.isInteger(state.limit))
+            if (throttled) assert.isAtMost(state.limit, Math.max(min, before))
+          }
+        }
+      ),
+      { numRuns: 200 }
+    )
+  })
+
+  it("compares sizes of a thousand to one by their cost", () => {
+    // 50 ms a request and 1 ms a kilobyte: a window of small ones is no slower than one of large ones.
+    let state = initial({ seed: 1 })
+    const limits: Array<number> = []
+    for (let i = 0; i < 40; i++) {
+      limits.push(state.limit)
+      const slow = Math.max(1, state.limit / 10)
+      let window = openWindow(state, 0, 0)
+      for (let file = 0; file < Math.max(defaults.completions, state.limit); file++) {
+        const bytes = (file + i) % 3 === 0 ? 1_000_000 : 1_000
+        window = gather(window, succeeded(state.limit, (50 + bytes / 1_000) * slow, bytes), 100_000)
+      }
+      state = step(state, window)[0]
+    }
+    for (const limit of limits.slice(6)) assert.isTrue(limit >= 8 && limit <= 15, limits.join(" "))
+  })
+})
+
+describe("a window", () => {
+  it("leaves out what began before the last change", () => {
+    const empty = openWindow(initial(), 1_000, 1_000)
+    assert.strictEqual(gather(empty, succeeded(4, 501), 1_500).ended, 0)
+    assert.strictEqual(gather(empty, succeeded(4, 500), 1_500).ended, 1)
+  })
+
+  it("of tiny files is full in milliseconds at first, and lasts 200 ms later", () => {
+    const first = initial()
+    const fast = windowOf(first, 5)
+    assert.isTrue(isFull(first, fast, 10))
+    const later: AdaptiveConcurrency.State = { ...first, phase: { _tag: "Resting", left: 3 } }
+    assert.isFalse(isFull(later, fast, 199))
+    assert.isTrue(isFull(later, fast, 200))
+  })
+
+  it("of durations that a clock of milliseconds cannot tell goes on for 2 s at most", () => {
+    const state = initial()
+    const instant = windowOf(state, 0)
+    assert.isFalse(isFull(state, instant, 1_999))
+    assert.isTrue(isFull(state, instant, 2_000))
+  })
+})
+
+describe("AdaptiveConcurrency.overruled", () => {
+  it("takes a lower limit for all that is allowed, and goes on from a higher one", () => {
+    const lower = overruled({ ...initial(), limit: 16, concurrency: 16 }, 8)
+    assert.deepStrictEqual([lower.limit, lower.allowed], [8, 8])
+    let state = lower
+    for (let i = 0; i < 40; i++) {
+      state = step(state, windowOf(state, 100))[0]
+      assert.isAtMost(state.limit, 8)
+    }
+    const higher = overruled(state, 32)
+    assert.deepStrictEqual([higher.limit, higher.allowed], [32, Infinity])
+  })
+})
+
+describe("AdaptiveConcurrency.controller", () => {
+  it("is called adaptive", () => assert.strictEqual(controller().name, "adaptive"))
+})
