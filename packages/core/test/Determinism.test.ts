@@ -25,5 +25,5 @@ describe("a seed", () => {
         ),
         Array.from(strategies).join()
       )
-    }), 60_000)
+    }), 240_000)
 })

@@ -159,7 +159,7 @@ describe("VirtualClock.run", () => {
     Effect.gen(function*() {
       const ended: Array<string> = []
       const program = Effect.gen(function*() {
-        const never = yield* Effect.forkDaemon(Effect.withSpan(Effect.never, "a lost answer"))
+        const never: Fiber.RuntimeFiber<void> = yield* Effect.forkDaemon(Effect.withSpan(Effect.never, "a lost answer"))
         yield* Effect.forkDaemon(Effect.sleep(10))
         yield* Effect.fork(Effect.onInterrupt(Effect.never, () => Effect.sync(() => ended.push("child"))))
         const own = yield* Effect.fiberId

@@ -15,6 +15,7 @@ import * as Metrics from "../src/metrics.js"
 import * as ProgressMonitor from "../src/progress-monitor.js"
 import * as RateLimited from "../src/rate-limited.js"
 import * as Retry from "../src/retry-with-backoff.js"
+import * as VirtualTesting from "../src/testing-on-the-virtual-clock.js"
 import * as Testing from "../src/testing-with-test-clock.js"
 import * as UploadToTus from "../src/upload-to-tus.js"
 import * as WorkerPool from "../src/worker-pool.js"
@@ -30,7 +31,7 @@ describe("the examples", () => {
     Effect.gen(function*() {
       const { lines } = yield* Transcript.virtual(Basic.program)
       assert.deepStrictEqual(lines, [
-        "40 of 40 files, 19.1 KiB in 1680 ms, 16 at once",
+        "40 of 40 files, 19.1 KiB in 2240 ms, 16 at once",
         "Everything is there."
       ])
     }))
@@ -105,8 +106,16 @@ describe("the examples", () => {
   it.effect("adaptive-rate: doubles while answers are fast, halves when they are slow", () =>
     Effect.gen(function*() {
       const { value } = yield* Transcript.virtual(AdaptiveRate.program)
-      assert.deepStrictEqual(value.rates, [10, 20, 40, 80, 80, 80, 80, 40, 20, 10, 10, 20, 40])
+      assert.deepStrictEqual(value.rates, [10, 20, 40, 80, 80, 40, 20, 10, 20, 40, 80, 80, 40])
       assert.strictEqual(value.report.files.uploaded, 250)
+    }))
+
+  it.effect("testing-on-the-virtual-clock: every fault strikes, and no promise is broken", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.printed(VirtualTesting.program)
+      assert.deepStrictEqual(value.value.violations, [])
+      assert.strictEqual(value.value.faults.length, 3)
+      assert.strictEqual(lines[1], "3 faults struck, 0 promises broken")
     }))
 
   it.effect("interrupt-and-drain: nothing is left running", () =>

@@ -300,7 +300,8 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       ...(method === "PUT" && form === undefined && {
         head: (key: string) => head(wire, key),
         read,
-        remove,
+        // With parts, a DELETE ends an upload under way.
+        ...(options.parts === undefined && { remove }),
         ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
       })
     })

@@ -184,7 +184,6 @@ export const recorder = (process: Process, next: () => number): Recorder => {
       if (inFlight > permits) {
         saw("bounds", `${inFlight} requests in flight have ${permits} permits at ${operation.at} ms`)
       }
-      look(operation.at)
     },
     onEnd: ({ at }) => {
       inFlight -= 1

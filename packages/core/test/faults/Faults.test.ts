@@ -9,22 +9,19 @@ import * as World from "./World.js"
 describe("seeds of at least twenty faults", () => {
   const seeds = 500
   const block = 50
-  /** So many of them run twice. */
-  const twice = 100
 
   for (let first = 1; first <= seeds; first += block) {
     it.effect(
-      `break no promise, and have the same history each time, seeds ${first} and following`,
+      `break no promise, seeds ${first} and following`,
       () =>
         Effect.gen(function*() {
           const failing: Array<string> = []
           for (let seed = first; seed < first + block; seed++) {
-            const { consumed, story, violations } = yield* World.run(seed)
+            const { consumed, violations } = yield* World.run(seed)
             const [violation] = violations
             const again = `npm run simulate:faults -- --seeds 1 --seed ${seed} --story`
             if (violation !== undefined) failing.push(`${violation.promise}: ${violation.message}; again: ${again}`)
             if (consumed.length < 20) failing.push(`only ${consumed.length} faults struck; again: ${again}`)
-            if (seed <= twice) assert.deepStrictEqual((yield* World.run(seed)).story(), story())
             // A test runner wants to hear of its tests now and then.
             yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
           }
