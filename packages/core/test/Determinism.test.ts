@@ -17,6 +17,8 @@ describe("a seed", () => {
         assert.deepStrictEqual(second.consumed, first.consumed, `seed ${seed}`)
         histories.add(history.join("\n"))
         strategies.add(first.strategy)
+        // A test runner wants to hear of its tests now and then.
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       }
       assert.strictEqual(histories.size, 100)
       assert.isTrue(
