@@ -12,10 +12,17 @@ import * as path from "node:path"
 const script = `
 import { FileStore } from "@tus/file-store"
 import { Server } from "@tus/server"
+import * as fs from "node:fs"
+import * as path from "node:path"
 process.on("uncaughtException", () => {})
 const { directory, expires, maxSize, port } = JSON.parse(process.argv[1])
 const datastore = new FileStore({ directory, expirationPeriodInMilliseconds: expires })
-const server = new Server({ path: "/files", datastore, maxSize, respectForwardedHeaders: false })
+// Times of files are too coarse to tell which of two ended last.
+const onUploadFinish = async (_, { id }) => {
+  fs.appendFileSync(path.join(directory, "finished.json"), id + "\\n")
+  return {}
+}
+const server = new Server({ path: "/files", datastore, maxSize, respectForwardedHeaders: false, onUploadFinish })
 const running = server.listen({ host: "127.0.0.1", port }, () => console.log(running.address().port))
 `
 
@@ -71,28 +78,33 @@ export interface Upload {
   readonly file: string
 }
 
-/** All uploads in a directory, those that were written to last at the end. */
-export const uploads = (directory: string): ReadonlyArray<Upload> =>
-  fs.readdirSync(directory).filter((name) => !name.endsWith(".json")).flatMap((id) => {
+/** The ids of whole uploads, in the order in which they ended. */
+const finished = (directory: string): ReadonlyArray<string> => {
+  const file = path.join(directory, "finished.json")
+  return fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : []
+}
+
+/** All uploads in a directory, in the order in which they ended; first those that are not whole. */
+export const uploads = (directory: string): ReadonlyArray<Upload> => {
+  const order = finished(directory)
+  return fs.readdirSync(directory).filter((name) => !name.endsWith(".json")).flatMap((id) => {
     const file = path.join(directory, id)
     const told = fs.readFileSync(`${file}.json`, { encoding: "utf8", flag: "a+" })
     const { metadata = {}, size } = JSON.parse(told === "" ? "{}" : told) as {
       readonly metadata?: Record<string, string>
       readonly size?: number
     }
-    const { mtimeNs, size: there } = fs.statSync(file, { bigint: true })
+    const { size: there } = fs.statSync(file)
     return [{
-      mtimeNs,
-      upload: {
-        id,
-        key: metadata["filename"] ?? id,
-        metadata,
-        isWhole: Number(there) === size,
-        size: Number(there),
-        file
-      }
+      id,
+      key: metadata["filename"] ?? id,
+      metadata,
+      isWhole: there === size,
+      size: there,
+      file
     }]
-  }).sort((a, b) => a.mtimeNs < b.mtimeNs ? -1 : 1).map(({ upload }) => upload)
+  }).sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id))
+}
 
 /** The bytes of the last whole upload of a key. */
 export const read = (directory: string, key: string): Uint8Array | undefined => {
