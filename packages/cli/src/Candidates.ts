@@ -32,7 +32,8 @@ export const make = (options: Options): Either.Either<ReadonlyArray<Forecast.Can
   }
   const wants = (name: StrategyName) => only.length === 0 || only.includes(name)
   return Either.right([
-    ...(wants("adaptive") ? [adaptive, widelyAdaptive] : []),
+    ...(wants("adaptive") ? [adaptive] : []),
+    ...(only.length === 0 ? [widelyAdaptive] : []),
     ...(wants("pool") ? poolSizes(options).map(pool) : []),
     ...(wants("rate") && rate !== undefined ? [rateLimited(rate)] : []),
     ...(wants("unlimited") ? [unlimited] : [])

@@ -114,10 +114,11 @@ export const run = (
     const slope = samples === undefined || half === undefined
       ? 0
       : between(0, (taken - half.report.durationMillis) / (sample.work - samples[0].work), taken / sample.work)
+    const stored = report.bytes.total === 0 ? 0 : report.bytes.uploaded / report.bytes.total
     const drawnOut = taken + (slope || 0) * (whole.work - sample.work)
     const millis = samples === undefined
       ? taken
-      : Math.max(drawnOut, leastMillis(workload.bytes, settings.network.link))
+      : Math.max(drawnOut, leastMillis(workload.bytes * stored, settings.network.link))
     const share = workload.sizes.length / Math.max(1, sample.sizes.length)
     const failed = Math.round(report.files.failed * share)
     return {
@@ -125,8 +126,7 @@ export const run = (
       millis,
       bytesPerSecond: millis === 0
         ? 0
-        : (workload.bytes * (report.bytes.total === 0 ? 0 : report.bytes.uploaded / report.bytes.total) * 1_000) /
-          millis,
+        : (workload.bytes * stored * 1_000) / millis,
       peakInFlight: report.peakInFlight,
       retries: Math.round(report.retries * share),
       failed,

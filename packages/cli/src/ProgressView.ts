@@ -40,10 +40,12 @@ export interface Screen {
 export const lines = (moment: Moment, screen: Screen): ReadonlyArray<string> => {
   // Text in the last column makes some terminals wrap.
   const columns = screen.columns - 1
-  const transfers = largest(moment.transfers, Math.max(0, Math.min(transfersShown, screen.rows - 3)))
+  const limit = screen.rows > 3 ? limitOf(moment) : []
+  const transfers = largest(moment.transfers, Math.max(0, Math.min(transfersShown, screen.rows - 3 - limit.length)))
   return [
     bar(moment, columns, screen.style),
     fit(facts(moment, screen.style), columns),
+    ...limit.map((text) => screen.style.dim(TerminalText.cutEnd(text, columns))),
     ...transfers.map((transfer) => transferLine(transfer, columns, screen.style))
   ]
 }
@@ -54,6 +56,7 @@ export const plainLine = (moment: Moment): string => {
   return [
     ...(moment.progress.listing ? [] : [Format.percent(Progress.fraction(moment.progress))]),
     ...facts(moment, undefined).map(({ text }) => text),
+    ...limitOf(moment),
     ...(left === undefined ? [] : [left])
   ].join(" · ")
 }
@@ -108,8 +111,12 @@ const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | und
   return `${Format.duration((bytesLeft * 1000) / throughput.current)} left`
 }
 
+/** The limit that finds itself, and why it is where it is. */
+const limitOf = ({ limit, stopping }: Moment): ReadonlyArray<string> =>
+  limit === undefined || stopping ? [] : [`limit ${Format.count(limit.concurrency)}, ${limit.reason}`]
+
 const facts = (
-  { failed = "failed", limit, progress, stopping, throughput }: Moment,
+  { failed = "failed", progress, stopping, throughput }: Moment,
   style: Style | undefined
 ): ReadonlyArray<Fact> => {
   const finished = Progress.filesFinished(progress)
@@ -127,7 +134,6 @@ const facts = (
     {
       text: stopping ? `finishing ${Format.count(progress.inFlight)}` : `${Format.count(progress.inFlight)} in flight`
     },
-    ...(limit === undefined || stopping ? [] : [{ text: `limit ${Format.count(limit.concurrency)}, ${limit.reason}` }]),
     ...(progress.retries > 0
       ? [{
         text: progress.retries === 1 ? "1 retry" : `${Format.count(progress.retries)} retries`,

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as AdaptiveRate from "../src/adaptive-rate.js"
+import * as Adaptive from "../src/adaptive.js"
 import * as BandwidthCap from "../src/bandwidth-cap-and-monitor.js"
 import * as Basic from "../src/basic-parallel-upload.js"
 import * as CustomDestination from "../src/custom-destination.js"
@@ -108,6 +109,22 @@ describe("the examples", () => {
       const { value } = yield* Transcript.virtual(AdaptiveRate.program)
       assert.deepStrictEqual(value.rates, [10, 20, 40, 80, 80, 40, 20, 10, 20, 40, 80, 80, 40])
       assert.strictEqual(value.report.files.uploaded, 250)
+    }))
+
+  it.effect("adaptive: follows the link down and up again", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.virtual(Adaptive.program)
+      assert.strictEqual(value.report.files.uploaded, 2_000)
+      const between = (from: number, to: number) =>
+        lines.flatMap((line) => {
+          const [, seconds, limit] = /^ *([\d.]+) s {2}(\d+) at once: \S/.exec(line) ?? []
+          return Number(seconds) >= from && Number(seconds) < to ? [Number(limit)] : []
+        })
+      // The link is full with 24, since each of them also waits for its round trip; then with 6; then with 24 again.
+      assert.isAtLeast(Math.max(...between(0, 15)), 24)
+      assert.isAtMost(Math.max(...between(25, 45)), 10)
+      assert.isAtLeast(Math.max(...between(75, Infinity)), 22)
+      assert.isAtMost(Math.max(...value.limits), 64)
     }))
 
   it.effect("testing-on-the-virtual-clock: every fault strikes, and no promise is broken", () =>

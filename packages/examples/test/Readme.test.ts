@@ -23,3 +23,15 @@ describe("README", () => {
     for (const [, before] of blocks) assert.match(before!, /^<!-- (?:from )?packages\/examples\/\S+ -->$/)
   })
 })
+
+describe.each(["docs/adaptive.md", "docs/testing-your-uploads.md"])("%s", (guide) => {
+  it("shows programs as they are, or parts of them", () => {
+    const shown = [...read(guide).matchAll(/<!-- (from )?(packages\/examples\/\S+) -->\n```ts\n(.*?)```/gs)]
+    assert.isAbove(shown.length, 0)
+    for (const [, from, path, code] of shown) {
+      if (from === undefined) assert.strictEqual(code, read(path!), path)
+      else assert.include(read(path!), `\n${code!}`, path)
+    }
+    assert.strictEqual(shown.length, read(guide).match(/\n```ts\n/g)?.length)
+  })
+})

@@ -30,16 +30,22 @@ export class LargeFiles {
     return this.aside.length
   }
 
-  private get limit(): number {
+  /** Whether those on their way, but for the last one, cannot use all permits: many files have few parts. */
+  private get hasRoom(): boolean {
     const { limit } = this.context.limits.inFlight
-    if (limit === Infinity) return Infinity
-    return Math.ceil(limit / Math.min(limit, MultipartUpload.partsAtOnce(this.context))) + 1
+    if (limit === Infinity) return true
+    const atOnce = Math.min(limit, MultipartUpload.partsAtOnce(this.context))
+    let wanted = 0
+    for (const { size } of this.seated) {
+      wanted += size === undefined ? atOnce : Math.min(atOnce, Math.ceil(size / this.context.parts.partSize))
+    }
+    return wanted < limit + atOnce
   }
 
   /** Lets a file be on its way, if it is a small one or there is room. */
   seat(upload: Upload.Upload): boolean {
     if (!upload.large || this.seated.has(upload)) return true
-    if (this.seated.size >= this.limit) {
+    if (!this.hasRoom) {
       this.latch.unsafeClose()
       return false
     }
@@ -66,7 +72,7 @@ export class LargeFiles {
   }
 
   get canResume(): boolean {
-    return this.aside.length > 0 && this.seated.size < this.limit
+    return this.aside.length > 0 && this.hasRoom
   }
 
   /** The next of the files that were set aside, if there is room for it. */
