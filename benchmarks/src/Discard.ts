@@ -64,6 +64,7 @@ export const layer = (options: Options): Layer.Layer<Destination.Destination> =>
         inOrder: false
       },
       ownIds: true,
+      becomesObject: false,
       create: ({ token }) => Effect.succeed(token),
       uploadPart: ({ body, number }) =>
         Effect.map(take(body, options), () => ({ number, size: body.size!, checksum: body.checksum })),

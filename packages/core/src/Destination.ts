@@ -241,6 +241,8 @@ export interface Multipart {
   readonly limits: PartLimits
   /** Whether the upload id is the token of the `CreateRequest`. */
   readonly ownIds: boolean
+  /** Whether a session becomes the object when it is complete: to abort it then would remove the object. */
+  readonly becomesObject: boolean
   /** Begins an upload, and gives its id. */
   readonly create: (request: CreateRequest) => Effect.Effect<string, UploadError>
   readonly uploadPart: (request: PartRequest) => Effect.Effect<StoredPart, UploadError>

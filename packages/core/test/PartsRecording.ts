@@ -166,6 +166,7 @@ export const make = (options: Options = {}): PartsRecording => {
       ...options.limits
     },
     ownIds: options.ownIds ?? false,
+    becomesObject: false,
     create: ({ key, modifiedAt, token }) =>
       request("create", key, undefined, 0, () =>
         Effect.sync(() => {

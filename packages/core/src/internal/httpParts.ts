@@ -160,7 +160,7 @@ export const contentRange = (wire: Wire): Multipart => {
       (answer) => isSuccess(answer) || endings.has(answer.status) ? Effect.void : wire.refused(answer)
     )
 
-  return { limits, ownIds: false, create, uploadPart, listParts, complete, abort }
+  return { limits, ownIds: false, becomesObject: true, create, uploadPart, listParts, complete, abort }
 }
 
 /** What servers answer that have no such upload any more, that do not end uploads, or that have ended it (499: Google). */

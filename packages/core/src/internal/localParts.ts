@@ -135,7 +135,7 @@ export const multipart = (files: LocalFiles): Multipart => {
         Effect.void
       ))
 
-  return { limits, ownIds: true, create, uploadPart, listParts, complete, abort }
+  return { limits, ownIds: true, becomesObject: false, create, uploadPart, listParts, complete, abort }
 }
 
 const invalidId = (uploadId: string) =>

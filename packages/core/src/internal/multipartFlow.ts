@@ -369,8 +369,8 @@ class Flow {
       }
       const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
       if (Option.isNone(there)) return yield* result
-      // What is there may be from before, with the same content. (In order, the session may be the object itself.)
-      if (this.outcome.mayBeOpen && !multipart.limits.inOrder) yield* this.abort(session)
+      // What is there may be from before, with the same content.
+      if (this.outcome.mayBeOpen && !multipart.becomesObject) yield* this.abort(session)
       return there.value
     })
   }

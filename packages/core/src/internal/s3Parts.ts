@@ -145,7 +145,7 @@ export const multipart = (objects: Objects): Multipart => {
       }
     }).pipe(Effect.catchTag("SessionGone", () => Effect.void))
 
-  return { limits: profile.limits, ownIds: false, create, uploadPart, listParts, complete, abort }
+  return { limits: profile.limits, ownIds: false, becomesObject: false, create, uploadPart, listParts, complete, abort }
 }
 
 // -----------------------------------------------------------------------------

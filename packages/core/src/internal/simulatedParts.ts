@@ -168,7 +168,7 @@ export const multipart = (sessions: Sessions, limits: PartLimits, line: Line): M
       })
     )
 
-  return { limits, ownIds: false, create, uploadPart, listParts, complete, abort }
+  return { limits, ownIds: false, becomesObject: false, create, uploadPart, listParts, complete, abort }
 }
 
 /** Whether a part follows on those that are there, or is the last of them again. */

@@ -141,6 +141,7 @@ export const multipart = (server: Server): Multipart => {
   return {
     limits: limits(server),
     ownIds: false,
+    becomesObject: false,
     create,
     uploadPart,
     listParts,

@@ -129,6 +129,7 @@ export const multipart = (server: Server): Multipart => {
   return {
     limits: limits(server),
     ownIds: false,
+    becomesObject: true,
     create,
     uploadPart,
     listParts,

@@ -62,18 +62,21 @@ describe("an upload that has to be aborted", () => {
       assert.deepStrictEqual(yield* interrupted(faults, 250), { sessions: [], aborted: 1 })
     }))
 
-  it.effect("is aborted where a look finds the same content from before", () =>
-    VirtualClock.run(Effect.scoped(Effect.gen(function*() {
-      const { destination, network } = yield* Simulated.make({ observe: true })
-      const faults = Faults.make([{ verb: "complete", nth: 2, kind: { _tag: "NoAnswer" } }])
-      const uploader = yield* Uploader.make({ multipartThreshold: 0, partSize: 1_000, retry: RetryPolicy.none }).pipe(
-        Effect.provideService(Destination.Destination, faults.destination(destination))
-      )
-      const file = UploadFile.fromBytes("a", new Uint8Array(5_000))
-      yield* uploader.uploadAll([file])
-      const again = yield* uploader.uploadAll([file])
-      yield* faults.allConsumed
-      assert.strictEqual(again.files.uploaded, 1)
-      assert.deepStrictEqual(yield* network.sessions, [])
-    }))))
+  it.effect.each([false, true])(
+    "is aborted where a look finds the same content from before (in order: %s)",
+    (inOrder) =>
+      VirtualClock.run(Effect.scoped(Effect.gen(function*() {
+        const { destination, network } = yield* Simulated.make({ observe: true, parts: { inOrder } })
+        const faults = Faults.make([{ verb: "complete", nth: 2, kind: { _tag: "NoAnswer" } }])
+        const uploader = yield* Uploader.make({ multipartThreshold: 0, partSize: 1_000, retry: RetryPolicy.none }).pipe(
+          Effect.provideService(Destination.Destination, faults.destination(destination))
+        )
+        const file = UploadFile.fromBytes("a", new Uint8Array(5_000))
+        yield* uploader.uploadAll([file])
+        const again = yield* uploader.uploadAll([file])
+        yield* faults.allConsumed
+        assert.strictEqual(again.files.uploaded, 1)
+        assert.deepStrictEqual(yield* network.sessions, [])
+      })))
+  )
 })

@@ -25,6 +25,7 @@ export const withOwnIds = (inner: Destination.Destination["Type"]): Destination.
     multipart: {
       limits: multipart.limits,
       ownIds: true,
+      becomesObject: false,
       create: (request) =>
         ids.has(request.token)
           ? Effect.succeed(request.token)
