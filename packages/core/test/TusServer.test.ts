@@ -191,7 +191,7 @@ describe("@tus/server", () => {
   it.scopedLive("may be killed and come back meanwhile", () =>
     Effect.gen(function*() {
       const directory = path.join(yield* TemporaryDirectory.make, "store")
-      const first = yield* TusReference.serve({ directory })
+      const first = yield* TusReference.serveAlone({ directory })
       const wire = new Wire()
       const scope = yield* Effect.scope
       let killed = false
@@ -235,7 +235,7 @@ describe("@tus/server", () => {
     Effect.gen(function*() {
       const directory = path.join(yield* TemporaryDirectory.make, "store")
       const journal = path.join(yield* TemporaryDirectory.make, "journal")
-      const first = yield* TusReference.serve({ directory })
+      const first = yield* TusReference.serveAlone({ directory })
       yield* interruptedAt(10 * mib, first.url, onDisk("film", film), { journal })
       yield* first.kill
       const [before] = TusReference.uploads(directory)
