@@ -81,14 +81,12 @@ const install = () => {
 }
 
 const build = () => {
-  const args = [
-    "node_modules/typescript/bin/tsc",
-    "-b",
-    "packages/core/tsconfig.src.json",
-    "packages/cli/tsconfig.src.json"
-  ]
   const isFirst = !fs.existsSync(path.join(root, "packages", "cli", "dist"))
-  const compile = () => run(process.execPath, args)
+  const compile = () => {
+    run(process.execPath, ["node_modules/typescript/bin/tsc", "-b", "packages/core/tsconfig.src.json"])
+    // In a process of its own, since what it imports may just have been installed.
+    run(process.execPath, ["scripts/bundle.mjs"])
+  }
   return isFirst ? timed("Building", compile) : compile()
 }
 

@@ -95,7 +95,10 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       const here = yield* place()
       const { options, root } = here
       const first = yield* halfway(["upload", "src", "to", ...slowly], here)
+      // Stands still meanwhile, however long the other one takes to start.
+      yield* first.kill("SIGSTOP")
       const second = yield* Sluice.run(["upload", "src", "to"], options)
+      yield* first.kill("SIGCONT")
       assert.strictEqual(second.exitCode, 5)
       assert.match(
         second.stderr,
