@@ -33,6 +33,9 @@ export class Line<A> {
     if (place.next === undefined) this.last = place.previous
     else place.next.previous = place.previous
     this.size -= 1
+    // Who has left leads to nobody: a chain of all who ever waited would keep the young alive for the old.
+    place.previous = undefined
+    place.next = undefined
     return true
   }
 }
