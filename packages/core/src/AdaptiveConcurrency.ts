@@ -122,7 +122,7 @@ export const initial = (options: Options = {}): State => {
  * @category windows
  */
 export const openWindow = (state: State, now: number, since: number): Window =>
-  Measure.open({ limit: state.limit, now, since, scale: Math.max(1, meanSize(state.moments)) })
+  Measure.open(openingOf(state, now, since))
 
 /**
  * A window with one observation more.
@@ -139,7 +139,11 @@ export const gather: (window: Window, observation: Observation, now: number) => 
  * @since 0.1.0
  * @category windows
  */
-export const isFull = ({ phase }: State, window: Window, now: number): boolean => {
+export const isFull = (
+  { phase }: State,
+  window: Pick<Window, "busyMillis" | "ended" | "limit" | "openedAt" | "throttledAt">,
+  now: number
+): boolean => {
   const { busyMillis, ended, limit, openedAt, throttledAt } = window
   if (throttledAt > 0) return true
   const isEarly = phase._tag === "Doubling" || phase._tag === "Halving"
@@ -197,7 +201,7 @@ export const controller = (options: Options = {}): Controller => ({
       let applied = state
       let since = clock.unsafeCurrentTimeMillis()
       yield* limits.set({ concurrency: state.limit }, state.reason)
-      let window = openWindow(state, since, since)
+      let gathering = new Measure.Gathering(openingOf(state, since, since))
       const apply = ({ changed, state, window }: Decided) =>
         (changed ? limits.set({ concurrency: state.limit }, state.reason) : Effect.void).pipe(
           Effect.zipRight(Effect.suspend(() => {
@@ -211,15 +215,15 @@ export const controller = (options: Options = {}): Controller => ({
         if (observation.retryAfterMillis !== undefined) {
           limits.rate.unsafeHold(clock, Math.min(observation.retryAfterMillis, longestHoldMillis))
         }
-        window = gather(window, observation, now)
-        if (!isFull(state, window, now)) return
+        gathering.add(observation, now)
+        if (!isFull(state, gathering, now)) return
         // Other strategies and other hands turn the same knob.
         const before = applied === state ? overruled(state, limits.inFlight.limit) : state
-        const closed = { ...window, limit: before.limit }
+        const closed = gathering.close(before.limit)
         state = step(before, closed)[0]
         const changed = state.limit !== before.limit
         if (changed) since = now
-        window = openWindow(state, now, since)
+        gathering = new Measure.Gathering(openingOf(state, now, since))
         decided.unsafeOffer({ window: closed, state, changed: changed || state.reason !== before.reason })
       }
     })
@@ -235,6 +239,13 @@ interface Decided {
   readonly state: State
   readonly changed: boolean
 }
+
+const openingOf = ({ limit, moments }: State, now: number, since: number): Measure.Opening => ({
+  limit,
+  now,
+  since,
+  scale: Math.max(1, meanSize(moments))
+})
 
 const meanSize = ({ size, weight }: Measure.Moments): number => weight === 0 ? defaultScale : size / weight
 

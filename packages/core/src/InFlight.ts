@@ -77,9 +77,27 @@ export const make = (limit: number): InFlight => new Budget(limit)
 // internal
 // -----------------------------------------------------------------------------
 
-interface Waiter {
+class Waiter {
   readonly permits: number
-  readonly grant: () => void
+  private readonly granted: () => void
+  private isGranted = false
+  private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+
+  constructor(permits: number, granted: () => void) {
+    this.permits = permits
+    this.granted = granted
+  }
+
+  grant(): void {
+    this.granted()
+    this.isGranted = true
+    this.resume?.(Effect.void)
+  }
+
+  readonly turn: Effect.Effect<void> = Effect.async((resume) => {
+    if (this.isGranted) resume(Effect.void)
+    else this.resume = resume
+  })
 }
 
 /** Those who wait in a lane, and what the lane holds. */
@@ -163,27 +181,13 @@ class Budget implements InFlight {
         granted()
         return Effect.void
       }
-      let isGranted = false
-      let wake: (() => void) | undefined = undefined
       const { line } = this.queue(lane)
-      const place = line.join({
-        permits,
-        grant: () => {
-          granted()
-          isGranted = true
-          wake?.()
-        }
+      const waiter = new Waiter(permits, granted)
+      const place = line.join(waiter)
+      return Effect.catchAllCause(restore(waiter.turn), (interruption) => {
+        if (line.leave(place)) this.wake()
+        return Effect.failCause(interruption)
       })
-      return restore(Effect.async<void>((resume) => {
-        if (isGranted) resume(Effect.void)
-        else wake = () => resume(Effect.void)
-      })).pipe(
-        Effect.onInterrupt(() =>
-          Effect.sync(() => {
-            if (line.leave(place)) this.wake()
-          })
-        )
-      )
     })
   }
 

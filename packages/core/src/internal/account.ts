@@ -22,6 +22,7 @@ import * as UploadReport from "../UploadReport.js"
 import type { UploadResult } from "../UploadResult.js"
 import { Broadcast } from "./broadcast.js"
 import type * as FileList from "./fileList.js"
+import { inTurn } from "./inTurn.js"
 import { Tally } from "./tally.js"
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -323,7 +324,3 @@ export class Account implements FileList.Counter<UploadList.Item> {
     metric.unsafeUpdate(value, this.options.labels)
   }
 }
-
-/** One after the other, with no step for what is nothing. */
-const inTurn = (first: Effect.Effect<void>, second: Effect.Effect<void>): Effect.Effect<void> =>
-  first === Effect.void ? second : second === Effect.void ? first : Effect.flatMap(first, () => second)

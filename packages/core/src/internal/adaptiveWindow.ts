@@ -50,40 +50,91 @@ export interface Cost {
 
 export const noMoments: Moments = { weight: 0, size: 0, millis: 0, sizeSquared: 0, sizeMillis: 0 }
 
-export const open = (options: {
+export interface Opening {
   readonly limit: number
   readonly now: number
   readonly since: number
   readonly scale: number
-}): Window => ({
-  limit: options.limit,
-  openedAt: options.now,
-  since: options.since,
-  ended: 0,
-  stored: 0,
-  bytes: 0,
-  busyMillis: 0,
-  lanes: 0,
-  throttledAt: 0,
-  scale: options.scale,
-  moments: noMoments
-})
+}
+
+export const open = (opening: Opening): Window => new Gathering(opening).close()
 
 export const gather = (window: Window, observation: Observation, now: number): Window => {
-  const { bytes, durationMillis, inFlight, outcome } = observation
-  const startedAt = now - durationMillis
-  // What began in the instant of a change may have begun before it: no throttling is held against the new limit.
-  if (startedAt < window.since || (outcome === "Throttled" && startedAt === window.since)) return window
-  const isStored = outcome === "Succeeded"
-  return {
-    ...window,
-    ended: window.ended + 1,
-    stored: isStored ? window.stored + 1 : window.stored,
-    bytes: isStored ? window.bytes + bytes : window.bytes,
-    busyMillis: window.busyMillis + durationMillis,
-    lanes: window.lanes + inFlight,
-    throttledAt: outcome === "Throttled" && window.throttledAt === 0 ? inFlight : window.throttledAt,
-    moments: isStored ? learn(window.moments, bytes, durationMillis, window.scale) : window.moments
+  const { limit, openedAt, scale, since } = window
+  const gathering = new Gathering({ limit, now: openedAt, since, scale }, window)
+  return gathering.add(observation, now) ? gathering.close() : window
+}
+
+/** A window that is written to, once for each attempt that ends. */
+export class Gathering {
+  readonly limit: number
+  readonly openedAt: number
+  readonly since: number
+  readonly scale: number
+  ended: number
+  stored: number
+  bytes: number
+  busyMillis: number
+  lanes: number
+  throttledAt: number
+  private weight: number
+  private size: number
+  private millis: number
+  private sizeSquared: number
+  private sizeMillis: number
+
+  constructor({ limit, now, scale, since }: Opening, from?: Window) {
+    this.limit = limit
+    this.openedAt = now
+    this.since = since
+    this.scale = scale
+    this.ended = from?.ended ?? 0
+    this.stored = from?.stored ?? 0
+    this.bytes = from?.bytes ?? 0
+    this.busyMillis = from?.busyMillis ?? 0
+    this.lanes = from?.lanes ?? 0
+    this.throttledAt = from?.throttledAt ?? 0
+    const { millis, size, sizeMillis, sizeSquared, weight } = from?.moments ?? noMoments
+    this.weight = weight
+    this.size = size
+    this.millis = millis
+    this.sizeSquared = sizeSquared
+    this.sizeMillis = sizeMillis
+  }
+
+  /** Adds an observation, and answers whether it counts. */
+  add({ bytes, durationMillis, inFlight, outcome }: Observation, now: number): boolean {
+    const startedAt = now - durationMillis
+    // What began in the instant of a change may have begun before it: no throttling is held against the new limit.
+    if (startedAt < this.since || (outcome === "Throttled" && startedAt === this.since)) return false
+    this.ended += 1
+    this.busyMillis += durationMillis
+    this.lanes += inFlight
+    if (outcome === "Throttled" && this.throttledAt === 0) this.throttledAt = inFlight
+    if (outcome === "Succeeded") {
+      this.stored += 1
+      this.bytes += bytes
+      this.learn(bytes, durationMillis)
+    }
+    return true
+  }
+
+  /** What was gathered, under the limit that was in force. */
+  close(limit = this.limit): Window {
+    const { bytes, busyMillis, ended, lanes, openedAt, scale, since, stored, throttledAt } = this
+    const { millis, size, sizeMillis, sizeSquared, weight } = this
+    const moments = { weight, size, millis, sizeSquared, sizeMillis }
+    return { limit, openedAt, since, ended, stored, bytes, busyMillis, lanes, throttledAt, scale, moments }
+  }
+
+  // A size is weighed as a part of the scale, so that its square cannot swallow the digits of the others.
+  private learn(size: number, millis: number): void {
+    const weight = (this.scale / (size + this.scale)) ** 2
+    this.weight += weight
+    this.size += weight * size
+    this.millis += weight * millis
+    this.sizeSquared += weight * size * size
+    this.sizeMillis += weight * size * millis
   }
 }
 
@@ -126,18 +177,6 @@ export const cost = ({ millis, size, sizeMillis, sizeSquared, weight }: Moments)
   const slope = (sizeMillis / weight - meanSize * meanMillis) / spread
   const perByte = Math.min(Math.max(slope, 0), meanMillis / meanSize)
   return { perRequest: Math.max(0, meanMillis - perByte * meanSize), perByte }
-}
-
-// A size is weighed as a part of the scale, so that its square cannot swallow the digits of the others.
-const learn = (moments: Moments, size: number, millis: number, scale: number): Moments => {
-  const weight = (scale / (size + scale)) ** 2
-  return {
-    weight: moments.weight + weight,
-    size: moments.size + weight * size,
-    millis: moments.millis + weight * millis,
-    sizeSquared: moments.sizeSquared + weight * size * size,
-    sizeMillis: moments.sizeMillis + weight * size * millis
-  }
 }
 
 /** What a clock of whole milliseconds cannot tell from nothing. */

@@ -18,6 +18,7 @@ import type * as Upload from "../Upload.js"
 import { IntegrityMismatch, isRetryable, Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
+import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, failureOf } from "./requests.js"
@@ -114,7 +115,7 @@ export const ready = (context: Upload.Context, upload: Upload.Upload): Effect.Ef
     const space = memory === upload.heldMemory
       ? Effect.void
       : context.memory.take(memory, () => upload.heldMemory = memory)
-    return space.pipe(Effect.zipRight(permit), Effect.zipRight(context.limits.rate.take))
+    return inTurn(space, inTurn(permit, context.limits.rate.take))
   })
 
 /** Takes all of that now and answers `true`, or answers `false`. What was taken until then stays taken. */

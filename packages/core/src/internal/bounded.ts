@@ -3,9 +3,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { detached } from "./detached.js"
+import { ended } from "./detached.js"
 
 /**
  * Runs a call that an interruption must not cut, for at most `millis`; then it counts as stalled. (A time bound inside
@@ -13,11 +15,22 @@ import { detached } from "./detached.js"
  * after all, the call ends with it.
  */
 export const bounded = <A>(call: Effect.Effect<A, UploadError>, millis: number): Effect.Effect<A, UploadError> =>
-  detached(Effect.timeoutFail(call, {
-    duration: Duration.millis(millis),
-    onTimeout: () =>
-      new Transient({
-        reason: "Stalled",
-        detail: `The destination did not answer within ${Duration.format(Duration.millis(millis))}.`
-      })
-  }))
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      let isLate = false
+      const fiber = yield* Effect.forkDaemon(Effect.interruptible(call))
+      const timer = yield* Effect.forkDaemon(Effect.interruptible(Effect.map(Effect.sleep(millis), () => {
+        isLate = true
+        fiber.unsafeInterruptAsFork(FiberId.none)
+      })))
+      fiber.addObserver(() => timer.unsafeInterruptAsFork(FiberId.none))
+      const exit = yield* ended(fiber, restore)
+      return yield* isLate && Exit.isInterrupted(exit) ? stalled(millis) : exit
+    })
+  )
+
+const stalled = (millis: number) =>
+  new Transient({
+    reason: "Stalled",
+    detail: `The destination did not answer within ${Duration.format(Duration.millis(millis))}.`
+  })

@@ -1,8 +1,11 @@
 /**
- * Effects that race, inside of what may not be interrupted.
+ * Effects that have a fiber of their own, inside of what may not be interrupted.
  */
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
  * Runs an effect that may be interrupted in a fiber of its own, and waits for it. A race waits for its loser, which in an
@@ -13,6 +16,20 @@ export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       Effect.forkDaemon(Effect.interruptible(effect)),
-      (fiber) => Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+      (fiber) => Effect.flatten(ended(fiber, restore))
     )
   )
+
+/**
+ * Waits for the end of a fiber, which is interrupted where the wait is: for those who cannot be interrupted but for this
+ * wait. (`Fiber.await` with `Effect.onInterrupt` comes to the same, and costs three masks.)
+ */
+export const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, restore: Restore): Effect.Effect<Exit.Exit<A, E>> => {
+  const exit = Effect.async<Exit.Exit<A, E>>((resume) => {
+    fiber.addObserver((exit) => resume(Effect.succeed(exit)))
+  })
+  return Effect.catchAllCause(
+    restore(exit),
+    (interruption) => Effect.zipRight(Fiber.interrupt(fiber), Effect.failCause(interruption))
+  )
+}

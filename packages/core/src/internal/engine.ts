@@ -323,12 +323,11 @@ export class Engine implements Crew {
 
   /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left, or none is wanted. */
   private next(worker: Worker): Effect.Effect<void> {
+    const { decided, upload } = worker
+    if (decided === undefined && upload !== undefined) return this.getReady(worker, upload)
+    worker.decided = undefined
     return Effect.gen(this, function*() {
-      if (worker.decided !== undefined) {
-        const { decided } = worker
-        worker.decided = undefined
-        yield* this.account.finished(decided)
-      }
+      if (decided !== undefined) yield* this.account.finished(decided)
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
         const ready = this.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
@@ -337,23 +336,23 @@ export class Engine implements Crew {
         if (isUpload(item)) this.take(worker, item)
         else yield* this.account.finished(item)
       }
-      const { upload } = worker
-      while (!this.largeFiles.seat(upload)) yield* this.largeFiles.room
-      while (!worker.ready) {
-        yield* Attempts.ready(this.context, upload)
-        if (this.gateOpen && !this.stopping) {
-          worker.ready = true
-        } else {
-          Attempts.abandon(this.context, upload)
-          yield* this.gate.await
-          if (this.stopping) {
-            this.putBack(upload)
-            return Effect.void
-          }
-        }
-      }
-      return this.begin(worker, upload)
+      return this.getReady(worker, worker.upload)
     }).pipe(Effect.flatten)
+  }
+
+  /** Waits for what a file needs, and uploads it. */
+  private getReady(worker: Worker, upload: Upload.Upload): Effect.Effect<void> {
+    const again = () => this.getReady(worker, upload)
+    if (!this.largeFiles.seat(upload)) return Effect.flatMap(this.largeFiles.room, again)
+    return Effect.flatMap(Attempts.ready(this.context, upload), () => {
+      if (this.gateOpen && !this.stopping) return this.begin(worker, upload)
+      Attempts.abandon(this.context, upload)
+      return Effect.flatMap(this.gate.await, () => {
+        if (!this.stopping) return again()
+        this.putBack(upload)
+        return Effect.void
+      })
+    })
   }
 
   /** A file that was not begun: if it has failed before, that failure is its result. */

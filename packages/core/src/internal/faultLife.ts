@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import { ended } from "./detached.js"
 
 /** Waits for ever. (`Effect.never` keeps a real timer.) */
 export const never: Effect.Effect<never> = Effect.async<never>(() => {})
@@ -66,10 +67,7 @@ export class Life {
         (fiber) => {
           this.calls.add(fiber)
           fiber.addObserver(() => this.calls.delete(fiber))
-          return restore(Fiber.await(fiber)).pipe(
-            Effect.onInterrupt(() => Fiber.interrupt(fiber)),
-            Effect.flatMap((exit) => this.isDead ? never : exit)
-          )
+          return Effect.flatMap(ended(fiber, restore), (exit) => this.isDead ? never : exit)
         }
       )
     )

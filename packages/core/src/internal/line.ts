@@ -3,11 +3,16 @@
  *
  * (A `Set` keeps the order too, but finding its first element walks over all that were deleted before it.)
  */
-export interface Place<A> {
+export class Place<A> {
   readonly value: A
   previous: Place<A> | undefined
-  next: Place<A> | undefined
-  inLine: boolean
+  next: Place<A> | undefined = undefined
+  inLine = true
+
+  constructor(value: A, previous: Place<A> | undefined) {
+    this.value = value
+    this.previous = previous
+  }
 }
 
 export class Line<A> {
@@ -16,7 +21,7 @@ export class Line<A> {
   private last: Place<A> | undefined = undefined
 
   join(value: A): Place<A> {
-    const place: Place<A> = { value, previous: this.last, next: undefined, inLine: true }
+    const place = new Place(value, this.last)
     if (this.last === undefined) this.first = place
     else this.last.next = place
     this.last = place
@@ -33,6 +38,9 @@ export class Line<A> {
     if (place.next === undefined) this.last = place.previous
     else place.next.previous = place.previous
     this.size -= 1
+    // A chain of all who ever waited would keep the young alive for the old.
+    place.previous = undefined
+    place.next = undefined
     return true
   }
 }

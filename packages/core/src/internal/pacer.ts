@@ -4,12 +4,12 @@
  * it to reckon again, and an interrupted take leaves nothing behind.
  */
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
-import { detached } from "./detached.js"
+import { ended } from "./detached.js"
 
 /** How much lateness of timers is made up for while demand goes on, in milliseconds. */
 const slackMillis = 20
@@ -44,7 +44,9 @@ export class Pacer {
   private heldUntil = -Infinity
   /** How many takes are waiting. */
   waiting = 0
-  private changed = Deferred.unsafeMake<void>(FiberId.none)
+  /** Whoever is first in line sleeps in this, until its turn or a change. */
+  private sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
+  private changes = 0
   private readonly line = InFlight.make(1)
 
   constructor(options: PacerOptions) {
@@ -94,17 +96,19 @@ export class Pacer {
   take(units: number): Effect.Effect<void> {
     return Clock.clockWith((clock) => {
       if (this.unsafeTake(clock, units)) return Effect.void
-      return Effect.acquireUseRelease(
-        Effect.sync(() => {
-          this.waiting += 1
-        }),
-        () => this.line.withPermits(1)(this.waitTurn(clock, units)),
-        () =>
-          Effect.sync(() => {
-            this.waiting -= 1
-          })
-      )
+      return Effect.uninterruptibleMask((restore) => {
+        this.waiting += 1
+        return Effect.matchCauseEffect(restore(this.line.withPermits(1)(this.waitTurn(clock, units))), {
+          onSuccess: () => this.waited(Effect.void),
+          onFailure: (cause) => this.waited(Effect.failCause(cause))
+        })
+      })
     })
+  }
+
+  private waited(exit: Effect.Effect<void>): Effect.Effect<void> {
+    this.waiting -= 1
+    return exit
   }
 
   private waitTurn(clock: Clock.Clock, units: number): Effect.Effect<void> {
@@ -118,12 +122,21 @@ export class Pacer {
         if (this.rate < Infinity) this.admit(now, units, true)
         return Effect.void
       }
-      const sleep = wait === Infinity ? Effect.never : clock.sleep(Duration.millis(wait))
-      return Effect.zipRight(
-        detached(Effect.raceFirst(sleep, Deferred.await(this.changed))),
-        this.waitTurn(clock, units)
-      )
+      return Effect.zipRight(this.sleep(clock, wait), this.waitTurn(clock, units))
     })
+  }
+
+  /** Waits, or until something has changed. */
+  private sleep(clock: Clock.Clock, millis: number): Effect.Effect<void> {
+    const { changes } = this
+    const sleep = millis === Infinity ? Effect.never : clock.sleep(Duration.millis(millis))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.forkDaemon(Effect.interruptible(sleep)), (sleeper) => {
+        if (this.changes === changes) this.sleeper = sleeper
+        else sleeper.unsafeInterruptAsFork(FiberId.none)
+        return Effect.asVoid(ended(sleeper, restore))
+      })
+    )
   }
 
   /** Admits nothing for so many milliseconds from now. Those who wait find it when their time has come. */
@@ -143,9 +156,9 @@ export class Pacer {
         const credit = owed === undefined ? undefined : Math.max(0, burst(this.rate) - owed)
         this.rate = rate
         this.arrival = credit === undefined ? undefined : now + this.millis(Math.max(0, burst(rate) - credit))
-        const changed = this.changed
-        this.changed = Deferred.unsafeMake<void>(FiberId.none)
-        return Effect.asVoid(Deferred.succeed(changed, undefined))
+        this.changes += 1
+        this.sleeper?.unsafeInterruptAsFork(FiberId.none)
+        return Effect.void
       })
     )
   }

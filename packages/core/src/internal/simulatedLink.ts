@@ -29,10 +29,14 @@ export interface Options {
 }
 
 /** One that has a part in the link. */
-export interface Connection {
+export class Connection {
   /** The service at which what it sends has come through. */
   endsAt: number
-  done: (() => void) | undefined
+  resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+
+  constructor(endsAt: number) {
+    this.endsAt = endsAt
+  }
 }
 
 export class Link {
@@ -42,11 +46,15 @@ export class Link {
   /** The bytes that each connection has got since the beginning, as of `at`. */
   private service = 0
   private at: number
+  /** Bytes a millisecond of all connections together, as of `at`, and until when. */
+  private capacity = 0
+  private changesAt = Infinity
   private wakesAt = Infinity
 
   constructor(options: Options) {
     this.options = options
     this.at = options.now
+    this.seek()
   }
 
   /** Bytes a second that each connection has now. */
@@ -59,7 +67,7 @@ export class Link {
     Effect.clockWith((clock) => {
       this.advance(clock)
       this.connections += 1
-      const connection: Connection = { endsAt: this.service, done: undefined }
+      const connection = new Connection(this.service)
       return Effect.ensuring(use(connection), this.leave(clock, connection))
     })
 
@@ -71,10 +79,10 @@ export class Link {
       const at = this.reaches(connection.endsAt)
       if (at <= this.at) return Effect.void
       const carried = Effect.async<void>((resume) => {
-        connection.done = () => resume(Effect.void)
+        connection.resume = resume
         this.sending.push(connection)
       })
-      return Effect.zipRight(this.wakeAt(clock, at), carried)
+      return at < this.wakesAt ? Effect.zipRight(this.wakeAt(clock, at), carried) : carried
     })
   }
 
@@ -82,68 +90,83 @@ export class Link {
     return Effect.suspend(() => {
       this.advance(clock)
       this.connections -= 1
-      connection.done = undefined
+      connection.resume = undefined
       if (this.connections === 0) this.wakesAt = Infinity
       const { first } = this.sending
-      return first === undefined ? Effect.void : this.wakeAt(clock, this.reaches(first.endsAt))
+      const at = first === undefined ? Infinity : this.reaches(first.endsAt)
+      return at < this.wakesAt ? this.wakeAt(clock, at) : Effect.void
     })
   }
 
-  /** Sets an alarm, where none goes off before. */
+  /** Sets an alarm that goes off before the one that is set. */
   private wakeAt(clock: Clock.Clock, at: number): Effect.Effect<unknown> {
-    return at < this.wakesAt ? Effect.forkDaemon(this.alarm(clock, at)) : Effect.void
+    return Effect.forkDaemon(this.alarm(clock, at))
   }
 
   private alarm(clock: Clock.Clock, at: number): Effect.Effect<void> {
     this.wakesAt = at
-    return Effect.zipRight(clock.sleep(Duration.millis(at - this.at)), this.wake(clock, at))
+    return Effect.flatMap(clock.sleep(Duration.millis(at - this.at)), () => this.wake(clock, at))
   }
 
   /** Ends what has come through by now, and waits for the next. */
   private wake(clock: Clock.Clock, at: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      // An earlier alarm has taken over.
-      if (this.wakesAt !== at) return Effect.void
-      this.wakesAt = Infinity
-      this.advance(clock)
-      for (let { first } = this.sending; first !== undefined; first = this.sending.first) {
-        const at = first.done === undefined ? this.at : this.reaches(first.endsAt)
-        // By the same fiber: a chain of forks would carry the fiber refs of every generation along.
-        if (at > this.at) return this.alarm(clock, at)
-        this.sending.pop()
-        first.done?.()
-      }
-      return Effect.void
-    })
+    // An earlier alarm has taken over, or nobody is on the link any more.
+    if (this.wakesAt !== at) return Effect.void
+    this.advance(clock)
+    let isNews = false
+    for (let { first } = this.sending; first !== undefined; first = this.sending.first) {
+      const { resume } = first
+      const next = resume === undefined ? this.at : this.reaches(first.endsAt)
+      // By the same fiber: a chain of forks would carry the fiber refs of every generation along.
+      if (next > this.at) return isNews ? this.wakeAgain(clock, at) : this.alarm(clock, next)
+      this.sending.pop()
+      if (resume === undefined) continue
+      isNews = true
+      first.resume = undefined
+      resume(Effect.void)
+    }
+    if (isNews) return this.wakeAgain(clock, at)
+    this.wakesAt = Infinity
+    return Effect.void
+  }
+
+  /** Lets those go on who have come through: they may send more, or leave, and then the others are faster. */
+  private wakeAgain(clock: Clock.Clock, at: number): Effect.Effect<void> {
+    return Effect.flatMap(Effect.yieldNow(), () => this.wake(clock, at))
   }
 
   /** When the service comes to a value, or the capacity changes before: in whole milliseconds, and never too early. */
   private reaches(service: number): number {
-    return Math.min(this.nextChange, Math.ceil(this.at + Math.max(0, service - this.service) / this.speed - tolerance))
+    return Math.min(this.changesAt, Math.ceil(this.at + Math.max(0, service - this.service) / this.speed - tolerance))
   }
 
   private advance(clock: Clock.Clock): void {
     const now = clock.unsafeCurrentTimeMillis()
-    // Another clock, whose time has begun anew.
-    if (now < this.at) this.at = now
+    if (now < this.at) {
+      // Another clock, whose time has begun anew.
+      this.at = now
+      this.seek()
+    }
     while (this.at < now) {
-      const to = Math.min(now, this.nextChange)
+      const to = Math.min(now, this.changesAt)
       this.service += this.speed * (to - this.at)
       this.at = to
+      if (to === this.changesAt) this.seek()
     }
   }
 
-  private get nextChange(): number {
+  /** Looks up what the link takes now. */
+  private seek(): void {
     const { capacities, now } = this.options
-    return now + (capacities.find(({ atMillis }) => now + atMillis > this.at)?.atMillis ?? Infinity)
+    const next = capacities.findIndex(({ atMillis }) => now + atMillis > this.at)
+    const current = capacities[(next < 0 ? capacities.length : next) - 1]
+    this.capacity = (current?.bytesPerSecond ?? 0) / 1_000
+    this.changesAt = next < 0 ? Infinity : now + capacities[next]!.atMillis
   }
 
   /** Bytes a millisecond that each connection has, as of `at`. */
   private get speed(): number {
-    const { capacities, fastest, now } = this.options
-    let current = 0
-    for (const { atMillis, bytesPerSecond } of capacities) if (now + atMillis <= this.at) current = bytesPerSecond
-    return Math.min(fastest, current / 1_000 / Math.max(1, this.connections))
+    return Math.min(this.options.fastest, this.capacity / Math.max(1, this.connections))
   }
 }
 

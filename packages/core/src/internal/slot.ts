@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as InFlight from "../InFlight.js"
 import type * as Limits from "../Limits.js"
+import { inTurn } from "./inTurn.js"
 
 export interface SlotContext {
   readonly limits: Limits.Limits
@@ -54,7 +55,7 @@ export class Slot {
    * holds a permit waits for nobody; and for the start last, since that is for now.
    */
   readonly take: Effect.Effect<void> = Effect.suspend(() =>
-    this.takeMemory.pipe(Effect.zipRight(this.takePermit), Effect.zipRight(this.takeStart))
+    inTurn(this.takeMemory, inTurn(this.takePermit, this.takeStart))
   )
 
   /** From here on the request is in flight. */

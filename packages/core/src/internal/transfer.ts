@@ -4,13 +4,14 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as ByteSource from "../ByteSource.js"
 import type { Algorithm } from "../Checksum.js"
 import { Transient } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as Body from "./body.js"
+import { ended } from "./detached.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {
@@ -72,14 +73,10 @@ export class Transfer implements Body.Owner {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.fork(restore(request)), (fiber) => {
         this.fiber = fiber
-        return restore(Fiber.await(fiber)).pipe(
-          Effect.onInterrupt(() => Fiber.interrupt(fiber)),
-          Effect.flatMap((exit): Effect.Effect<A, E | Transient> =>
-            this.isStalled && Exit.isInterrupted(exit)
-              ? Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." }))
-              : exit
-          )
-        )
+        return Effect.flatMap(ended(fiber, restore), (exit): Effect.Effect<A, E | Transient> =>
+          this.isStalled && Exit.isInterrupted(exit)
+            ? Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." }))
+            : exit)
       })
     )
   }

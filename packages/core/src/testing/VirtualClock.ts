@@ -139,11 +139,22 @@ const waitingOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<W
 const describe = ({ fiber, on, span }: Waiting): string =>
   `${fiber}${span === undefined ? "" : ` in ${span}`}${on === undefined ? "" : ` for ${on}`}`
 
-interface Sleeper {
+// A class: V8 takes object literals that once lived long for ones that always will, and puts them, and so all that they
+// refer to, where only a full collection looks.
+class Sleeper {
   readonly at: number
   readonly order: number
-  readonly wake: () => void
-  awake: boolean
+  /** Whether its fiber's tasks come to this scheduler. */
+  readonly isOwn: boolean
+  readonly resume: (effect: Effect.Effect<void>) => void
+  isOver = false
+
+  constructor(at: number, order: number, isOwn: boolean, resume: (effect: Effect.Effect<void>) => void) {
+    this.at = at
+    this.order = order
+    this.isOwn = isOwn
+    this.resume = resume
+  }
 }
 
 const before = (a: Sleeper, b: Sleeper): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
@@ -170,16 +181,15 @@ class VirtualTime implements Scheduler.Scheduler {
       Effect.async<void>((resume) => {
         const millis = Duration.toMillis(duration)
         if (millis === Infinity) return
-        const sleeper: Sleeper = {
-          // In whole nanoseconds: what sums of fractions are off by is too little to sleep for, and never goes by.
-          at: Math.round((this.now + millis) * 1e6) / 1e6,
-          order: this.order++,
-          wake: () => resume(Effect.void),
-          awake: false
-        }
+        // In whole nanoseconds: what sums of fractions are off by is too little to sleep for, and never goes by.
+        const at = Math.round((this.now + millis) * 1e6) / 1e6
+        const sleeper = new Sleeper(at, this.order++, this.runs(Fiber.getCurrentFiber()), resume)
         this.sleepers.push(sleeper)
+        // A task comes of waking it, and none where it was interrupted: that need not be told, which would cost as much
+        // as all the rest of a sleep.
+        if (sleeper.isOwn) return
         return Effect.sync(() => {
-          sleeper.awake = true
+          sleeper.isOver = true
         })
       })
   }
@@ -228,14 +238,19 @@ class VirtualTime implements Scheduler.Scheduler {
     Runtime.runFork(Runtime.defaultRuntime)(realClock.sleep(Duration.zero)).addObserver(() => this.drain())
   }
 
+  private runs(fiber: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>): boolean {
+    return Option.isSome(fiber) && fiber.value.currentScheduler === this
+  }
+
   private wakeNext(): boolean {
     if (this.ended) return false
     for (let sleeper = this.sleepers.pop(); sleeper !== undefined; sleeper = this.sleepers.pop()) {
-      if (sleeper.awake) continue
-      sleeper.awake = true
-      this.now = Math.max(this.now, sleeper.at)
-      sleeper.wake()
-      return true
+      if (sleeper.isOver) continue
+      const { now } = this
+      this.now = Math.max(now, sleeper.at)
+      sleeper.resume(Effect.void)
+      if (this.tasks.length > 0 || !sleeper.isOwn) return true
+      this.now = now
     }
     return false
   }

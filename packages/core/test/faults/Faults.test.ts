@@ -4,32 +4,34 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Fiber } from "effect"
-import * as World from "./World.js"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as Bundle from "./Bundle.js"
+import * as Workers from "./Workers.js"
 
+// Bundled, and in processes of their own: in here each would take twice as long.
 describe("seeds of at least twenty faults", () => {
-  const seeds = 500
-  const block = 50
-
-  for (let first = 1; first <= seeds; first += block) {
-    it.effect(
-      `break no promise, seeds ${first} and following`,
-      () =>
-        Effect.gen(function*() {
-          const failing: Array<string> = []
-          for (let seed = first; seed < first + block; seed++) {
-            const { consumed, violations } = yield* World.run(seed)
-            const [violation] = violations
-            const again = `npm run simulate:faults -- --seeds 1 --seed ${seed} --story`
-            if (violation !== undefined) failing.push(`${violation.promise}: ${violation.message}; again: ${again}`)
-            if (consumed.length < 20) failing.push(`only ${consumed.length} faults struck; again: ${again}`)
-            // A test runner wants to hear of its tests now and then.
-            yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-          }
-          assert.deepStrictEqual(failing, [])
-        }),
-      240_000
-    )
-  }
+  it("break no promise, seeds 1 to 500", async () => {
+    const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-faults-"))
+    const failing: Array<string> = []
+    try {
+      const { sums } = await Workers.run(await Bundle.make(root), {
+        first: 1,
+        count: 500,
+        parallel: 2,
+        onFailing: ({ seed, violations: [violation] }) =>
+          failing.push(
+            `${violation?.promise}: ${violation?.message}; again: npm run simulate:faults -- --seeds 1 --seed ${seed} --story`
+          )
+      })
+      assert.deepStrictEqual(failing, [])
+      assert.strictEqual(sums.seeds, 500)
+      assert.isAtLeast(sums.fewest, 20)
+    } finally {
+      fs.rmSync(root, { recursive: true, force: true })
+    }
+  }, 600_000)
 })
 
 describe("an upload that has to be aborted", () => {

@@ -11,6 +11,16 @@ export interface Failing {
   readonly violations: ReadonlyArray<Violation>
 }
 
+/** What a seed did when it ran twice. */
+export interface Repeated {
+  readonly seed: number
+  readonly strategy: string
+  /** A digest of all that happened. */
+  readonly history: string
+  /** The first line of the history that was another the second time. */
+  readonly difference?: string | undefined
+}
+
 export interface Found {
   readonly failing: ReadonlyArray<Failing>
   readonly consumed: ReadonlyMap<string, number>
@@ -29,9 +39,11 @@ export interface Options {
   readonly stopsAtFirst?: boolean | undefined
   readonly onFailing?: ((failing: Failing) => void) | undefined
   readonly onLine?: ((line: string) => void) | undefined
+  /** Runs each seed twice, and tells of it. */
+  readonly onRepeated?: ((repeated: Repeated) => void) | undefined
 }
 
-type Line = { readonly line: string } | Failing | {
+type Line = { readonly line: string } | Failing | Repeated | {
   readonly sums: Record<keyof Found["sums"], number>
   readonly consumed: Record<string, number>
   readonly remaining: Record<string, number>
@@ -39,7 +51,7 @@ type Line = { readonly line: string } | Failing | {
 }
 
 export const run = async (worker: string, options: Options): Promise<Found> => {
-  const { count, first, onFailing, onLine, parallel, stopsAtFirst = false } = options
+  const { count, first, onFailing, onLine, onRepeated, parallel, stopsAtFirst = false } = options
   const failing: Array<Failing> = []
   const consumed = new Map<string, number>()
   const remaining = new Map<string, number>()
@@ -48,6 +60,7 @@ export const run = async (worker: string, options: Options): Promise<Found> => {
   const children: Array<ChildProcess.ChildProcess> = []
   const hear = (said: Line) => {
     if ("line" in said) return onLine?.(said.line)
+    if ("history" in said) return onRepeated?.(said)
     if ("seed" in said) {
       failing.push(said)
       onFailing?.(said)
@@ -69,7 +82,8 @@ export const run = async (worker: string, options: Options): Promise<Found> => {
         step: parallel,
         count: Math.floor(count / parallel) + (i < count % parallel ? 1 : 0),
         stopsAtFirst,
-        tellsStory: onLine !== undefined
+        tellsStory: onLine !== undefined,
+        runsTwice: onRepeated !== undefined
       }
       const child = ChildProcess.spawn(process.execPath, [worker, JSON.stringify(task)], {
         stdio: ["ignore", "pipe", "inherit"]

@@ -88,16 +88,16 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "abort cut by the interruption that caused it",
     edits: [[
       "internal/pacer.ts",
-      "detached(Effect.raceFirst(sleep, Deferred.await(this.changed)))",
-      "Effect.raceFirst(Effect.interruptible(sleep), Effect.interruptible(Deferred.await(this.changed)))"
+      "Effect.forkDaemon(Effect.interruptible(sleep))",
+      "Effect.fork(Effect.interruptible(sleep))"
     ]]
   },
   {
     name: "look goes on when its run is interrupted",
     edits: [[
       "internal/detached.ts",
-      "Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))",
-      "restore(Fiber.join(fiber))"
+      "Effect.zipRight(Fiber.interrupt(fiber), Effect.failCause(interruption))",
+      "Effect.failCause(interruption)"
     ]]
   },
   {

@@ -1,0 +1,35 @@
+import { BaseSequencer } from "vitest/node"
+import type { TestSpecification } from "vitest/node"
+
+/** The files that take longest, the longest first. A clean checkout knows of no durations, and sorts by size. */
+const longest = [
+  "core/test/contract/TusContract.test.ts",
+  "core/test/faults/Faults.test.ts",
+  "cli/test/secrets.test.ts",
+  "core/test/kill/Kill.test.ts",
+  "cli/test/s3.test.ts",
+  "cli/test/verify.test.ts",
+  "core/test/adaptive/Adaptive.test.ts",
+  "core/test/Determinism.test.ts",
+  "cli/test/doctor.test.ts",
+  "cli/test/upload.test.ts",
+  "core/test/JournalNode.test.ts",
+  "cli/test/resume.test.ts",
+  "core/test/contract/Contract.test.ts",
+  "core/test/LargeFileProperties.test.ts",
+  "core/test/Toxics.test.ts",
+  "cli/test/network.test.ts"
+]
+
+const rankOf = ({ moduleId }: TestSpecification): number => {
+  const rank = longest.findIndex((name) => moduleId.endsWith(`/${name}`))
+  return rank < 0 ? longest.length : rank
+}
+
+/** Starts what takes longest first, so that no worker has one of them left when the other has nothing more to do. */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const sorted = await super.sort(files)
+    return sorted.toSorted((a, b) => rankOf(a) - rankOf(b))
+  }
+}
