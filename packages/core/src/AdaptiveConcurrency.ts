@@ -8,11 +8,15 @@
  *
  * ```
  *   pace │          ┌───────────────  full        doubling   4 → 8 → 16 → 32, while it pays
- *        │       ／ ↑                             settling   at the knee that the last steps show, and 10 % more
- *        │    ／    knee + 10 %                   resting    a while there, and watching the pace
+ *        │       ／ ↑                             settling   at the knee that the last steps show, and a bit more
+ *        │    ／    knee + a bit                  resting    a while there, and watching the pace
  *        │ ／   down ●  ● up                      probing    25 % up and 13 % down, twice each, in random order:
  *        └──────────────────── in flight                     where the two meet, there is the knee now
  * ```
+ *
+ * The bit is a tenth, or half the knee's root where that is more. Of few uploads the one above the knee costs nearly
+ * nothing and one too few a good part of the pace: so it rounds up, tries one fewer, and gives one up only when five
+ * probes on end have found it to bring nothing.
  *
  * | what happens | what it does |
  * |---|---|

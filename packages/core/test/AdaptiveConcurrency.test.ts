@@ -43,7 +43,26 @@ describe("AdaptiveConcurrency.step", () => {
   })
 
   it("halves from the beginning where the start was too many", () => {
-    assert.deepStrictEqual(history(() => 1, 6).limits, [4, 8, 2, 1, 1, 1])
+    assert.deepStrictEqual(history(() => 1, 6).limits, [4, 8, 2, 1, 2, 2])
+  })
+
+  it("rests above few lanes, and hardly ever tries so few that it costs a third", () => {
+    for (const lanes of [2.66, 3.1]) {
+      const { limits } = history(() => lanes, 400)
+      const steady = limits.slice(8)
+      assert.strictEqual(steady[0], 4)
+      assert.isAtMost(Math.max(...steady), 5)
+      assert.isAtMost(steady.filter((limit) => limit < 3).length / steady.length, 0.03)
+    }
+  })
+
+  it("gives one of few up when 5 probes on end find it to bring nothing", () => {
+    const { limits, reasons } = history((i) => i < 12 ? 3.1 : 2.9, 120)
+    const from = reasons.indexOf("fewer are as fast")
+    const probes = reasons.slice(0, from).filter((reason, i, all) =>
+      reason.startsWith("probing") && !all[i - 1]!.startsWith("probing")
+    )
+    assert.deepStrictEqual([limits[6], limits[from + 1], probes.length], [4, 3, defaults.flatProbesOfFew])
   })
 
   it("finds the knee of any link within 8 windows, and stays within a quarter of it", () => {
