@@ -222,7 +222,8 @@ export const controller = (options: Options = {}): Controller => ({
         const closed = { ...window, limit: before.limit }
         state = step(before, closed)[0]
         const changed = state.limit !== before.limit
-        if (changed) since = now
+        // What began in the instant in which the limit falls began before: one of eight would be taken for one of two.
+        if (changed) since = state.limit < before.limit ? now + grainOfClock : now
         window = openWindow(state, now, since)
         decided.unsafeOffer({ window: closed, state, changed: changed || state.reason !== before.reason })
       }
@@ -250,5 +251,8 @@ const defaultScale = 1_000_000
 /** Durations in whole milliseconds are off by half a millisecond each: 5 % for a window. */
 const grain = 8
 const grainMillis = 2_000
+
+/** Half of what a clock tells apart, in milliseconds. */
+const grainOfClock = 0.5
 
 const longestHoldMillis = 60_000

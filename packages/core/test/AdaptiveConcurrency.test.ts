@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AdaptiveConcurrency } from "@sluice/core"
-import type { Limits } from "@sluice/core"
+import { AdaptiveConcurrency, Limits } from "@sluice/core"
+import * as VirtualClock from "@sluice/core/testing/VirtualClock"
+import { Effect } from "effect"
 import * as fc from "fast-check"
 
 const { controller, defaults, gather, initial, isFull, openWindow, overruled, step } = AdaptiveConcurrency
@@ -216,4 +217,24 @@ describe("AdaptiveConcurrency.overruled", () => {
 
 describe("AdaptiveConcurrency.controller", () => {
   it("is called adaptive", () => assert.strictEqual(controller().name, "adaptive"))
+
+  it.effect("counts nothing that began in the instant in which the limit fell", () =>
+    VirtualClock.run(Effect.scoped(Effect.gen(function*() {
+      const counted: Array<readonly [limit: number, ended: number, busyMillis: number]> = []
+      const limits = Limits.make({ concurrency: 8, uploadsPerSecond: Infinity, bytesPerSecond: Infinity })
+      const observe = yield* controller({
+        initial: 8,
+        seed: 1,
+        onWindow: ({ busyMillis, ended, limit }) => Effect.sync(() => counted.push([limit, ended, busyMillis]))
+      }).start(limits)
+      yield* Effect.sleep(1_000)
+      observe({ ...succeeded(8, 100, 0), outcome: "Throttled" })
+      yield* Effect.sleep(900)
+      // Began with the others, when there were 8.
+      observe(succeeded(6, 900))
+      yield* Effect.sleep(100)
+      for (let i = 0; i < defaults.completions; i++) observe(succeeded(6, 100))
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(counted, [[8, 1, 100], [6, defaults.completions, 1_000]])
+    }))))
 })

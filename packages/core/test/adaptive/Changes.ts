@@ -66,7 +66,7 @@ const c6: Criterion = {
   seeds: 200,
   measure: (seed) =>
     Effect.map(
-      Scenario.run({ link: [[0, Network.links[101]]], maxInFlight: 20, seed, windows: 240 }),
+      Scenario.run({ link: [[0, Network.links[101]]], maxInFlight: 20, seed, windows: 110 }),
       ({ seen }) => {
         const late = seen.slice(40)
         return {

@@ -29,7 +29,7 @@ const c10: Criterion = {
           const file = files.next().value as UploadFile.UploadFile
           return Effect.ignore(uploader.upload(file))
         })
-        yield* Effect.all(Array.from({ length: 3 }, () => Effect.repeatN(one, 60)), { concurrency: 3 })
+        yield* Effect.all(Array.from({ length: 3 }, () => Effect.repeatN(one, 24)), { concurrency: 3 })
       }).pipe(Effect.scoped, Effect.provideService(Destination.Destination, network.destination))
       return Effect.map(VirtualClock.run(program), () => ({ "highest limit": most }))
     }),
@@ -60,8 +60,8 @@ export const tinyLink = (seed: number, strategy: Strategy.Strategy) =>
     }))
   })
 
-const partsOfFile = 40
-const filesOfTinyLink = 3
+const partsOfFile = 30
+const filesOfTinyLink = 2
 
 const c11: Criterion = {
   id: "C11",
