@@ -122,7 +122,8 @@ export class Network {
       if (this.inFlight >= maxInFlight || (closed !== undefined && now >= closed[0] && now < closed[1])) {
         this.throttled += 1
         const asked = retryAfterMillis === undefined ? {} : { retryAfterMillis }
-        return Effect.fail(new UploadError.Throttled({ detail: "Too many requests.", ...asked }))
+        const throttled = Effect.fail(new UploadError.Throttled({ detail: "Too many requests.", ...asked }))
+        return Effect.zipRight(this.roundTrip, throttled)
       }
       this.inFlight += 1
       this.peak = Math.max(this.peak, this.inFlight)
