@@ -1,13 +1,15 @@
 /**
- * The adaptive controller beside others on the same networks, as a table: `npm run bench:adaptive -- [--seeds N]`.
+ * The adaptive controller beside others on the same networks, as a table: `npm run bench:adaptive -- [--seeds N]
+ * [azcopy ...]`, all of them unless told which.
  */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
 import * as Contest from "./Contest.js"
 
-const { values } = parseArgs({
+const { positionals, values } = parseArgs({
   args: process.argv.slice(2).filter((arg) => arg !== "--"),
-  options: { seeds: { type: "string", default: "5" } }
+  allowPositionals: true,
+  options: { seeds: { type: "string", default: "3" } }
 })
 const seeds = Number(values.seeds)
 
@@ -22,6 +24,7 @@ No more than 20: of the last minute the requests refused, the part of what 20 br
 line(["", ...Contest.columns.map(({ title }) => title)])
 line(["---", ...Contest.columns.map(() => "---")])
 for (const contestant of Contest.contestants) {
+  if (positionals.length > 0 && !positionals.includes(contestant.name)) continue
   const cells: Array<string> = []
   for (const column of Contest.columns) cells.push(await Effect.runPromise(Contest.cell(contestant, column, seeds)))
   line([contestant.name, ...cells])
