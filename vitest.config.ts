@@ -9,6 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     minWorkers: 1,
     sequence: { sequencer: LongestFirst },
+    // Millions of uploads in virtual time leave much behind them: a young generation of 16 MiB costs a third more CPU.
+    poolOptions: { forks: { execArgv: ["--max-semi-space-size=64"] } },
     coverage: {
       provider: "v8",
       include: ["packages/*/src/**/*.ts"],

@@ -8,11 +8,15 @@
  *
  * ```
  *   pace │          ┌───────────────  full        doubling   4 → 8 → 16 → 32, while it pays
- *        │       ／ ↑                             settling   at the knee that the last steps show, and 10 % more
- *        │    ／    knee + 10 %                   resting    a while there, and watching the pace
+ *        │       ／ ↑                             settling   at the knee that the last steps show, and a bit more
+ *        │    ／    knee + a bit                  resting    a while there, and watching the pace
  *        │ ／   down ●  ● up                      probing    25 % up and 13 % down, twice each, in random order:
  *        └──────────────────── in flight                     where the two meet, there is the knee now
  * ```
+ *
+ * The bit is a tenth, or half the knee's root where that is more. Of few uploads the one above the knee costs nearly
+ * nothing and one too few a good part of the pace: so it rounds up, tries one fewer, and gives one up only when five
+ * probes on end have found it to bring nothing.
  *
  * | what happens | what it does |
  * |---|---|
@@ -222,7 +226,8 @@ export const controller = (options: Options = {}): Controller => ({
         const closed = gathering.close(before.limit)
         state = step(before, closed)[0]
         const changed = state.limit !== before.limit
-        if (changed) since = now
+        // What began in the instant in which the limit falls began before: one of eight would be taken for one of two.
+        if (changed) since = state.limit < before.limit ? now + grainOfClock : now
         gathering = new Measure.Gathering(openingOf(state, now, since))
         decided.unsafeOffer({ window: closed, state, changed: changed || state.reason !== before.reason })
       }
@@ -257,5 +262,8 @@ const defaultScale = 1_000_000
 /** Durations in whole milliseconds are off by half a millisecond each: 5 % for a window. */
 const grain = 8
 const grainMillis = 2_000
+
+/** Half of what a clock tells apart, in milliseconds. */
+const grainOfClock = 0.5
 
 const longestHoldMillis = 60_000

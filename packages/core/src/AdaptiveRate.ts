@@ -4,8 +4,13 @@
  *
  * {@link next} is the whole rule, as a pure function. {@link controller} applies it to a running uploader: every 5 s,
  * over the attempts that succeeded since, and only where some did. Where the destination throttled any, the rate halves
- * whatever the others took: a refusal is quick, but no reason to go faster. The rule knows nothing of what the
- * destination could take: above that it halves, down to the floor, until the uploads that are under way have ended.
+ * whatever the others took: a refusal is quick, but no reason to go faster.
+ *
+ * The rule knows nothing of what the destination could take, and never settles at it. From a base of 4, where more than
+ * 10 a second are refused, it goes to and fro between 8 and 16 every 5 s: 87 % of the 10 are used, and a quarter of all
+ * requests refused. Where the destination lets what is above 10 a second wait, response times follow late: the rate
+ * swings from 0.25, its floor, to 32 and back every 90 s, and 73 % of the 10 are used. Where that matters, say the rate
+ * by `Strategy.rateLimited`, or leave it to `Strategy.adaptive`.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AdaptiveConcurrency } from "@sluice/core"
-import type { Limits } from "@sluice/core"
+import { AdaptiveConcurrency, Limits } from "@sluice/core"
+import * as VirtualClock from "@sluice/core/testing/VirtualClock"
+import { Effect } from "effect"
 import * as fc from "fast-check"
 
 const { controller, defaults, gather, initial, isFull, openWindow, overruled, step } = AdaptiveConcurrency
@@ -43,7 +44,26 @@ describe("AdaptiveConcurrency.step", () => {
   })
 
   it("halves from the beginning where the start was too many", () => {
-    assert.deepStrictEqual(history(() => 1, 6).limits, [4, 8, 2, 1, 1, 1])
+    assert.deepStrictEqual(history(() => 1, 6).limits, [4, 8, 2, 1, 2, 2])
+  })
+
+  it("rests above few lanes, and hardly ever tries so few that it costs a third", () => {
+    for (const lanes of [2.66, 3.1]) {
+      const { limits } = history(() => lanes, 400)
+      const steady = limits.slice(8)
+      assert.strictEqual(steady[0], 4)
+      assert.isAtMost(Math.max(...steady), 5)
+      assert.isAtMost(steady.filter((limit) => limit < 3).length / steady.length, 0.03)
+    }
+  })
+
+  it("gives one of few up when 5 probes on end find it to bring nothing", () => {
+    const { limits, reasons } = history((i) => i < 12 ? 3.1 : 2.9, 120)
+    const from = reasons.indexOf("fewer are as fast")
+    const probes = reasons.slice(0, from).filter((reason, i, all) =>
+      reason.startsWith("probing") && !all[i - 1]!.startsWith("probing")
+    )
+    assert.deepStrictEqual([limits[6], limits[from + 1], probes.length], [4, 3, defaults.flatProbesOfFew])
   })
 
   it("finds the knee of any link within 8 windows, and stays within a quarter of it", () => {
@@ -197,4 +217,24 @@ describe("AdaptiveConcurrency.overruled", () => {
 
 describe("AdaptiveConcurrency.controller", () => {
   it("is called adaptive", () => assert.strictEqual(controller().name, "adaptive"))
+
+  it.effect("counts nothing that began in the instant in which the limit fell", () =>
+    VirtualClock.run(Effect.scoped(Effect.gen(function*() {
+      const counted: Array<readonly [limit: number, ended: number, busyMillis: number]> = []
+      const limits = Limits.make({ concurrency: 8, uploadsPerSecond: Infinity, bytesPerSecond: Infinity })
+      const observe = yield* controller({
+        initial: 8,
+        seed: 1,
+        onWindow: ({ busyMillis, ended, limit }) => Effect.sync(() => counted.push([limit, ended, busyMillis]))
+      }).start(limits)
+      yield* Effect.sleep(1_000)
+      observe({ ...succeeded(8, 100, 0), outcome: "Throttled" })
+      yield* Effect.sleep(900)
+      // Began with the others, when there were 8.
+      observe(succeeded(6, 900))
+      yield* Effect.sleep(100)
+      for (let i = 0; i < defaults.completions; i++) observe(succeeded(6, 100))
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(counted, [[8, 1, 100], [6, defaults.completions, 1_000]])
+    }))))
 })

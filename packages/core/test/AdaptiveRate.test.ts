@@ -55,11 +55,20 @@ describe("an adaptive rate", () => {
     Stream.map((i) => UploadFile.make(`f${i}`, ByteSource.generate(0)))
   )
 
-  /** The rate after each change, with its time, while a network answers as slowly as `latency` says. */
-  const history = (latency: (now: number) => number, strategy: Strategy.Strategy, until: number) =>
+  /** The rate after each change, with its time, while a network answers as slowly as `answer` says, or refuses. */
+  const history = (
+    answer: (now: number) => number | UploadError.UploadError,
+    strategy: Strategy.Strategy,
+    until: number
+  ) =>
     Effect.gen(function*() {
       const recording = Recording.make(({ body }) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.delay(body.bytes, latency(now)))
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const answered = answer(now)
+          return typeof answered === "number"
+            ? Effect.delay(body.bytes, answered)
+            : Effect.delay(Effect.fail(answered), 50)
+        })
       )
       const rates: Array<readonly [at: number, rate: number]> = []
       yield* Recording.virtual(Effect.gen(function*() {
@@ -75,8 +84,12 @@ describe("an adaptive rate", () => {
         yield* run.interrupt
         yield* Fiber.interrupt(fiber)
       }))
-      return { rates, starts: recording.starts }
+      return { rates, starts: recording.starts, stored: recording.objects.size }
     })
+
+  /** In the order of their times, from so many milliseconds on, each so many after the one before. */
+  const every = (millis: number, from: number, rates: ReadonlyArray<number>) =>
+    rates.map((rate, i) => [from + i * millis, rate] as const)
 
   it.effect("follows a network that is slow, then fast", () =>
     Effect.gen(function*() {
@@ -101,6 +114,47 @@ describe("an adaptive rate", () => {
       ])
       const between = (from: number, to: number) => starts.filter((at) => at >= from && at < to).length
       assert.deepStrictEqual([between(0, 10_000), between(40_000, 45_000), between(50_000, 55_000)], [40, 20, 80])
+    }))
+
+  it.effect("goes to and fro between 8 and 16 where more than 10 a second are refused", () =>
+    Effect.gen(function*() {
+      let second = -1
+      let taken = 0
+      const answer = (now: number) => {
+        if (Math.floor(now / 1_000) !== second) taken = 0
+        second = Math.floor(now / 1_000)
+        taken += 1
+        return taken > 10 ? new UploadError.Throttled({ detail: "" }) : 100
+      }
+      const { rates, starts, stored } = yield* history(answer, Strategy.adaptiveRate({ base: 4 }), 120_000)
+      const toAndFro = Array.from({ length: 11 }, () => [16, 8]).flat()
+      assert.deepStrictEqual(rates, [[0, 4], [5_000, 8], ...every(5_000, 10_000, toAndFro)])
+      // Of 10 a second; and more than a fifth of all requests were refused.
+      assert.strictEqual(stored / 120, 8.75)
+      assert.isAbove(1 - stored / starts.length, 0.2)
+    }))
+
+  it.effect("swings from a fortieth to three times what a server takes that lets them wait", () =>
+    Effect.gen(function*() {
+      // One after the other, each for 100 ms.
+      let free = 0
+      const answer = (now: number) => {
+        free = Math.max(free, now) + 100
+        return free - now
+      }
+      const { rates, stored } = yield* history(answer, Strategy.adaptiveRate({ base: 4 }), 294_000)
+      const up = [0.5, 1, 2, 4, 8, 16, 32]
+      const down = [16, 8, 4, 2, 1, 0.5, 0.25]
+      assert.deepStrictEqual(rates, [
+        ...every(5_000, 0, [4, 8, 16, 32]),
+        ...every(5_000, 25_000, down),
+        ...[75_000, 165_000, 255_000].flatMap((from) => [
+          ...every(5_000, from, up),
+          ...(from < 250_000 ? every(5_000, from + 40_000, down) : [])
+        ])
+      ])
+      // Of 10 a second.
+      assert.isTrue(stored / 294 > 7 && stored / 294 < 7.5, `${stored / 294}`)
     }))
 
   it.effect("stays where nothing ends", () =>

@@ -16,17 +16,22 @@ export const defaults = {
   firstCompletions: 8,
   /** How long a window lasts at least once the beginning is over, in milliseconds. */
   windowMillis: 200,
-  /** How far above the knee it stays. */
+  /** How far above the knee it stays: so many times as many, and at least so many times its root more. */
   headroom: 1.1,
+  rootHeadroom: 0.5,
   /** How many times as many a probe up tries, and how many times fewer a probe down, which costs some throughput. */
   probeUp: 1.25,
   probeDown: 1.15,
   /** Windows of rest between probes, and where the last probes have led elsewhere. */
   restWindows: 12,
   shortRestWindows: 2,
-  /** Where a probe costs a quarter of the pace and more, since there are so few: it is made more rarely. */
-  few: 4,
-  restWindowsOfFew: 20,
+  /** Below that, one fewer costs a good part of the pace, and one more nearly nothing: it rounds up. */
+  few: 5,
+  /** What fewer must leave of the pace to be as fast, and in how many probes on end; the same where there are few. */
+  flat: 1.075,
+  flatProbes: 2,
+  flatOfFew: 1.02,
+  flatProbesOfFew: 5,
   /** The share of its own that a doubling must bring to be worth it. */
   worthwhile: 0.35,
   /** The share from which every upload more is taken to count in full. */
@@ -183,10 +188,11 @@ const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window
   if (gain >= defaults.linear && up.limit < most(state)) {
     return doubling(state, up, up, false, "every upload more counts: doubling")
   }
-  const isFlat = ratio(state, down, up) < stillFlat / 2 + 0.5
-  const flat = isFlat ? state.flat + 1 : 0
-  const knee = down.limit * Math.max(1, ratio(state, down, up)) * defaults.headroom
-  const target = flat > 1 ? down.limit : Math.min(up.limit, Math.max(down.limit, knee))
+  const gained = ratio(state, down, up)
+  const isFew = state.concurrency < defaults.few
+  const flat = gained < (isFew ? defaults.flatOfFew : defaults.flat) ? state.flat + 1 : 0
+  const isBeyond = flat >= (isFew ? defaults.flatProbesOfFew : defaults.flatProbes)
+  const target = isBeyond ? down.limit : Math.min(up.limit, above(down.limit * Math.max(1, gained)))
   const concurrency = within(state, target)
   const moved = Math.abs(Math.log(concurrency / state.concurrency))
   return rest(
@@ -194,17 +200,13 @@ const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window
       ...state,
       flat,
       concurrency,
-      reason: Math.round(concurrency) === Math.round(state.concurrency)
+      reason: whole(concurrency) === whole(state.concurrency)
         ? "settled"
         : concurrency > state.concurrency
         ? "more is faster"
         : "fewer are as fast"
     },
-    moved > hasMoved
-      ? defaults.shortRestWindows
-      : concurrency < defaults.few + 0.5
-      ? defaults.restWindowsOfFew
-      : defaults.restWindows
+    moved > hasMoved ? defaults.shortRestWindows : defaults.restWindows
   )
 }
 
@@ -258,9 +260,12 @@ const halving = (state: State, above: Window): State => {
 }
 
 const settled = (state: State, knee: number): State =>
-  rest({ ...state, concurrency: knee * defaults.headroom, usual: undefined, reason: "settled" }, defaults.restWindows)
+  rest({ ...state, concurrency: above(knee), usual: undefined, reason: "settled" }, defaults.restWindows)
 
-/** Of few, a part of one is a good part of all: that is headroom too. */
+/** Where it stays when the knee is there: requests do not take turns, so some lanes idle now and then. */
+const above = (knee: number): number =>
+  Math.max(knee * defaults.headroom, knee + defaults.rootHeadroom * Math.sqrt(knee))
+
 const whole = (concurrency: number): number =>
   concurrency < defaults.few ? Math.ceil(concurrency - 0.1) : Math.round(concurrency)
 
@@ -282,10 +287,10 @@ const rest = (state: State, left: number): State => {
 }
 
 const probing = (state: State, phase: Extract<Phase, { _tag: "Probing" }>): State => {
-  const { concurrency } = state
+  const rested = whole(state.concurrency)
   const limit = phase.current === "up"
-    ? Math.floor(within(state, Math.max(Math.ceil(concurrency * defaults.probeUp), Math.round(concurrency) + 1)))
-    : Math.floor(within(state, Math.min(Math.floor(concurrency / defaults.probeDown), Math.round(concurrency) - 1)))
+    ? Math.floor(within(state, Math.max(Math.round(rested * defaults.probeUp), rested + 1)))
+    : Math.floor(within(state, Math.min(Math.floor(rested / defaults.probeDown), rested - 1)))
   return { ...state, phase, limit, reason: `probing ${phase.current}` }
 }
 

@@ -1,12 +1,13 @@
 import { UploadError } from "@sluice/core"
 import type { Destination } from "@sluice/core"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import type { Clock } from "effect"
 import * as Dice from "./Dice.js"
 
 /**
  * The network of the study behind the controller, made for thousands of runs: a link that all connections share in
- * equal parts, none of which is faster than its lane. A request costs two wake-ups, whatever its size.
+ * equal parts, none of which is faster than its lane. A request costs two wake-ups, whatever its size; a part of a
+ * multipart upload comes in blocks, which cost one each.
  */
 export interface Options {
   /** Bytes a second of the link: from each instant on, in milliseconds. */
@@ -21,7 +22,10 @@ export interface Options {
   readonly seed: number
 }
 
-/** Bytes a second of one connection, milliseconds before a request's first byte, and bytes of a file. */
+/** A byte here stands for 10 kB: nothing depends on the scale, and memory has other uses. */
+export const unit = 10_000
+
+/** Bytes a second of one connection, milliseconds before a request's first byte, and bytes of a file or part. */
 export const lane = 1_000
 export const overheadMillis = 50
 export const fileSize = 800
@@ -49,6 +53,8 @@ export class Network {
   readonly starts: Array<number> = []
   readonly stored = new Map<string, number>()
   throttled = 0
+  /** Requests that broke off. */
+  brokenOff = 0
   inFlight = 0
   peak = 0
   private readonly options: Options
@@ -74,38 +80,65 @@ export class Network {
   readonly destination: Destination.Destination["Type"] = {
     name: "study:",
     capabilities: { maxPutSize: Infinity, unknownSize: true },
-    put: ({ body, key }) => Effect.suspend(() => Effect.clockWith((clock) => this.put(clock, body, key)))
+    put: ({ body, key }) =>
+      this.request(
+        key,
+        (clock, factor) =>
+          Effect.flatMap(body.bytes, ({ length }) => Effect.as(this.transfer(clock, length * factor), length))
+      ).pipe(
+        Effect.as({})
+      ),
+    multipart: {
+      limits: { minSize: 1, maxSize: 1e9, multiple: 1, maxCount: 10_000, maxObjectSize: 1e12, inOrder: false },
+      ownIds: true,
+      becomesObject: false,
+      create: ({ token }) => Effect.as(this.roundTrip, token),
+      uploadPart: ({ body, key, number }) =>
+        this.request(key, (clock, factor) =>
+          Effect.as(
+            Stream.runForEach(
+              body.stream({ blockSize }),
+              ({ length }) => Effect.suspend(() => this.transfer(clock, length * factor))
+            ),
+            body.size!
+          )).pipe(Effect.map((size) => ({ number, size }))),
+      listParts: () => Effect.succeed(undefined),
+      complete: () => Effect.as(this.roundTrip, {}),
+      abort: () => this.roundTrip
+    }
   }
 
-  private put(
-    clock: Clock.Clock,
-    body: Destination.Body,
-    key: string
-  ): Effect.Effect<Destination.Stored, UploadError.UploadError> {
-    const { closed, maxInFlight = Infinity, noise = 0.05, retryAfterMillis } = this.options
-    const now = clock.unsafeCurrentTimeMillis()
-    this.starts.push(now)
-    if (this.inFlight >= maxInFlight || (closed !== undefined && now >= closed[0] && now < closed[1])) {
-      this.throttled += 1
-      const asked = retryAfterMillis === undefined ? {} : { retryAfterMillis }
-      return Effect.fail(new UploadError.Throttled({ detail: "Too many requests.", ...asked }))
-    }
-    this.inFlight += 1
-    this.peak = Math.max(this.peak, this.inFlight)
-    const factor = Math.exp(noise * this.dice.normal() - noise * noise / 2)
-    return clock.sleep(millis(overheadMillis)).pipe(
-      Effect.zipRight(body.bytes),
-      Effect.flatMap((bytes) =>
-        Effect.map(this.transfer(clock, bytes.length * factor), () => {
-          const owner = key.slice(0, 1)
-          this.stored.set(owner, (this.stored.get(owner) ?? 0) + bytes.length)
-          return {}
-        })
-      ),
-      Effect.ensuring(Effect.sync(() => {
-        this.inFlight -= 1
-      }))
-    )
+  private readonly roundTrip = Effect.clockWith((clock) => clock.sleep(millis(overheadMillis)))
+
+  /** A request, in which `send` tells how many bytes it has sent. */
+  private request(
+    key: string,
+    send: (clock: Clock.Clock, factor: number) => Effect.Effect<number, UploadError.UploadError>
+  ): Effect.Effect<number, UploadError.UploadError> {
+    return Effect.clockWith((clock) => {
+      const { closed, maxInFlight = Infinity, noise = 0.05, retryAfterMillis } = this.options
+      const now = clock.unsafeCurrentTimeMillis()
+      this.starts.push(now)
+      if (this.inFlight >= maxInFlight || (closed !== undefined && now >= closed[0] && now < closed[1])) {
+        this.throttled += 1
+        const asked = retryAfterMillis === undefined ? {} : { retryAfterMillis }
+        const throttled = Effect.fail(new UploadError.Throttled({ detail: "Too many requests.", ...asked }))
+        return Effect.zipRight(this.roundTrip, throttled)
+      }
+      this.inFlight += 1
+      this.peak = Math.max(this.peak, this.inFlight)
+      const factor = Math.exp(noise * this.dice.normal() - noise * noise / 2)
+      return clock.sleep(millis(overheadMillis)).pipe(
+        Effect.zipRight(Effect.suspend(() => send(clock, factor))),
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            this.inFlight -= 1
+            if (exit._tag === "Failure") this.brokenOff += 1
+            else this.stored.set(key[0]!, (this.stored.get(key[0]!) ?? 0) + exit.value)
+          })
+        )
+      )
+    })
   }
 
   private transfer(clock: Clock.Clock, bytes: number): Effect.Effect<void> {
@@ -178,5 +211,8 @@ export class Network {
     return Math.min(lane, link / connections) / 1_000
   }
 }
+
+/** A quarter of a part. */
+const blockSize = fileSize / 4
 
 const millis = (value: number) => Duration.millis(Math.max(0, value))

@@ -1,5 +1,5 @@
 import { ByteSource, Destination, Strategy, Uploader, UploadFile } from "@sluice/core"
-import type { AdaptiveConcurrency, Limits, RetryPolicy, UploadRun } from "@sluice/core"
+import type { AdaptiveConcurrency, RetryPolicy, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Deferred, Effect } from "effect"
 import * as Network from "./Network.js"
@@ -20,8 +20,6 @@ export interface Seen {
 
 export interface Options extends Network.Options {
   readonly adaptive?: AdaptiveConcurrency.Options | undefined
-  /** Instead of the adaptive strategy. */
-  readonly controller?: Limits.Controller | undefined
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /** How many windows the run lasts. */
   readonly windows: number
@@ -88,3 +86,9 @@ export const run = (options: Options): Effect.Effect<Outcome> =>
     }).pipe(Effect.scoped, Effect.provideService(Destination.Destination, network.destination))
     return Effect.map(VirtualClock.run(program), ({ millis, value }) => ({ ...value, seen, network, millis }))
   })
+
+/** The number of the first window, from 1 and after `from`, whose limit brings so much of the link. */
+export const windowsTo = (share: number, link: number, seen: ReadonlyArray<Seen>, from = 0): number => {
+  const at = seen.findIndex(({ limit }, i) => i >= from && Network.throughput(limit, link) >= share * link)
+  return at < 0 ? Infinity : at + 1 - from
+}
