@@ -21,7 +21,7 @@ describe.runIf(process.platform === "linux")("files read at once", () => {
       assert.isFalse(quickReads.areFine(place, 1000), "nobody knows yet")
       yield* quickReads.isAsked(place)
       assert.isTrue(quickReads.areFine(place, 1000))
-      assert.isFalse(quickReads.areFine(place, 1024 * 1024 + 1))
+      assert.isFalse(quickReads.areFine(place, 16 * 1024 * 1024 + 1))
       const elsewhere = new QuickReads()
       yield* elsewhere.isAsked("/proc/self")
       assert.isFalse(elsewhere.areFine("/proc/self", 1000))

@@ -9,8 +9,11 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 
-/** Larger files are not read at once, in bytes. */
-const largest = 1024 * 1024
+/** What is larger is not read at once, in bytes: all else would wait for longer than some milliseconds. */
+const largest = 16 * 1024 * 1024
+
+/** After how many bytes is looked whether it still goes quickly. */
+export const blockSize = 512 * 1024
 
 /** What takes longer was not in the page cache or on a fast disk, if a disk was read: in nanoseconds. */
 const slow = 1_000_000n
@@ -59,7 +62,7 @@ export class QuickReads {
       : Effect.async<void>((resume) => this.ask(filePath, () => resume(Effect.void)))
   }
 
-  /** Whether the next file of so many bytes is to be read at once. */
+  /** Whether the next read, of so many bytes, is to be done at once. */
   areFine(filePath: string, size: number): boolean {
     if (this.kind !== "local") {
       if (this.kind === "unasked") this.ask(filePath)
@@ -71,15 +74,16 @@ export class QuickReads {
     return false
   }
 
-  /** A file was read at once, and that took so many nanoseconds. */
-  took(nanos: bigint): void {
+  /** Up to {@link blockSize} bytes were read at once, and that took so many nanoseconds. Tells whether that was quick. */
+  took(nanos: bigint): boolean {
     if (nanos < slow) {
       this.skips = Math.max(patience.least, this.skips - 1)
-      return
+      return true
     }
-    if (nanos < tooSlow && this.isCounted && !this.hasRead()) return
+    if (nanos < tooSlow && this.isCounted && !this.hasRead()) return true
     this.toSkip = this.skips
     this.skips = Math.min(patience.most, this.skips * 2)
+    return false
   }
 
   /** Whether a disk was read since this was last asked. */
