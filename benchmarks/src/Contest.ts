@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as path from "node:path"
 import * as Measurement from "./Measurement.js"
 
 export interface Contestant {
@@ -54,29 +55,46 @@ export interface Outcome {
   readonly contest: string
   readonly figures: ReadonlyArray<Figures>
   readonly promises: ReadonlyArray<Promised>
+  /** The profiles that were written last. */
+  readonly profiles: ReadonlyArray<{ readonly of: string; readonly file: string }>
   /** Why nothing was measured. */
   readonly skipped?: string | undefined
 }
 
-/** Runs a contest; `quick` makes it one round. */
-export const run = (
-  contest: Contest,
-  options: { readonly quick: boolean; readonly onStart: (what: string) => void }
-): Effect.Effect<Outcome, Measurement.Failed> =>
+export interface RunOptions {
+  /** Makes it one round. */
+  readonly quick: boolean
+  readonly onStart: (what: string) => void
+  /** The contestants that take part, by name, and the list of how many files; without the others nothing is promised. */
+  readonly only?: ReadonlyArray<string> | undefined
+  readonly files?: number | undefined
+  readonly rounds?: number | undefined
+  /** The directory that profiles go to. */
+  readonly profiles?: string | undefined
+}
+
+/** Runs a contest. */
+export const run = (contest: Contest, options: RunOptions): Effect.Effect<Outcome, Measurement.Failed> =>
   Effect.gen(function*() {
     const figures: Array<Figures> = []
+    const profiles = new Map<string, string>()
     const skipped = contest.setUp === undefined ? undefined : yield* contest.setUp
-    if (skipped !== undefined) return { contest: contest.name, figures, promises: [], skipped }
-    for (const { files, rounds } of contest.lists) {
-      const contestants = contest.contestants.filter(({ atMost = Infinity, isThere = true, lists }) =>
-        isThere && files <= atMost && lists?.includes(files) !== false
+    if (skipped !== undefined) return { contest: contest.name, figures, promises: [], profiles: [], skipped }
+    const wantedLists = contest.lists.filter(({ files }) => options.files === undefined || files === options.files)
+    for (const { files, rounds } of wantedLists) {
+      const contestants = contest.contestants.filter(({ atMost = Infinity, isThere = true, lists, name }) =>
+        isThere && files <= atMost && lists?.includes(files) !== false && options.only?.includes(name) !== false
       )
       const measured = contestants.map((): Array<Measurement.Measurement> => [])
-      const wanted = options.quick ? 1 : rounds
+      const wanted = options.rounds ?? (options.quick ? 1 : rounds)
       for (let round = 1; round <= wanted; round++) {
         for (const [i, { name }] of contestants.entries()) {
           options.onStart(`${contest.name}, ${files.toLocaleString("en")} files, round ${round} of ${wanted}: ${name}`)
-          measured[i]!.push(yield* Measurement.inChild(contest.name, name, files))
+          const file = options.profiles === undefined
+            ? undefined
+            : path.join(options.profiles, `${[contest.name, files, name].join(" ").replace(/\W+/g, "-")}.cpuprofile`)
+          if (file !== undefined) profiles.set(`${name}, ${files.toLocaleString("en")} files`, file)
+          measured[i]!.push(yield* Measurement.inChild(contest.name, name, files, file))
         }
       }
       figures.push(
@@ -90,7 +108,13 @@ export const run = (
     }
     const find = (contestant: string, files: number) =>
       figures.find((one) => one.contestant === contestant && one.files === files)!
-    return { contest: contest.name, figures, promises: contest.promises(find) }
+    const isWhole = options.only === undefined && options.files === undefined
+    return {
+      contest: contest.name,
+      figures,
+      promises: isWhole ? contest.promises(find) : [],
+      profiles: Array.from(profiles, ([of, file]) => ({ of, file }))
+    }
   }).pipe(Effect.scoped)
 
 /** A promise that a figure is at most so much. */

@@ -43,10 +43,16 @@ export const here = (work: Effect.Effect<void>, files: number): Effect.Effect<Me
     return { wallMicros, cpuMicros: (user + system) / files, peakBytes: peakBytes(), startBytes }
   })
 
-/** Measures a contestant in a new process. */
-export const inChild = (contest: string, contestant: string, files: number): Effect.Effect<Measurement, Failed> =>
+/** Measures a contestant in a new process, which writes its profile where that is wanted. */
+export const inChild = (
+  contest: string,
+  contestant: string,
+  files: number,
+  profile: string | undefined
+): Effect.Effect<Measurement, Failed> =>
   Effect.async<string, Failed>((resume) => {
     const args = [...process.execArgv, process.argv[1]!, "--measure", contest, contestant, String(files)]
+    if (profile !== undefined) args.push("--profile", profile)
     const child = ChildProcess.execFile(process.execPath, args, (error, stdout, stderr) => {
       resume(
         error === null

@@ -17,6 +17,7 @@ import * as Put from "./contests/Put.js"
 import * as Unlimited from "./contests/Unlimited.js"
 import * as Virtual from "./contests/Virtual.js"
 import * as Measurement from "./Measurement.js"
+import * as Profile from "./Profile.js"
 import * as Table from "./Table.js"
 
 const contests = [
@@ -36,7 +37,12 @@ Contests: ${contests.map(({ name, title }) => `\n  ${name.padEnd(10)} ${title}`)
 
   --quick      one round of each
   --check      exit with 1 when a promise is not kept
-  --json FILE  write every figure of every round to FILE`
+  --json FILE  write every figure of every round to FILE
+  --only NAME  only this contestant, and others that are named so; promises are left out
+  --files N    only the list of so many files
+  --rounds N   so many rounds
+  --profile DIR
+               write a CPU profile of each measurement to DIR, and print what the last ones say`
 
 class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
 
@@ -52,7 +58,11 @@ const parse = (args: ReadonlyArray<string>) =>
           check: { type: "boolean", default: false },
           json: { type: "string" },
           help: { type: "boolean", default: false },
-          measure: { type: "boolean", default: false }
+          measure: { type: "boolean", default: false },
+          only: { type: "string", multiple: true },
+          files: { type: "string" },
+          rounds: { type: "string" },
+          profile: { type: "string" }
         }
       }),
     catch: (error) => new UsageError({ message: (error as Error).message.split(". ", 1)[0]! })
@@ -63,12 +73,14 @@ const find = (name: string) =>
     Effect.mapError(() => new UsageError({ message: `There is no contest ${JSON.stringify(name)}.` }))
   )
 
-const measure = (contestName: string, contestantName: string, files: number) =>
+const measure = (contestName: string, contestantName: string, files: number, profile: string | undefined) =>
   Effect.gen(function*() {
     const contest = yield* find(contestName)
     const contestant = yield* Effect.fromNullable(contest.contestants.find(({ name }) => name === contestantName))
     yield* contestant.prepare ?? Effect.void
-    const measured = contestant.measure?.(files) ?? Measurement.here(contestant.upload(files), files)
+    const upload = contestant.upload(files)
+    const measured = contestant.measure?.(files) ??
+      Measurement.here(profile === undefined ? upload : Profile.written(upload, profile), files)
     console.log(JSON.stringify(yield* measured))
   })
 
@@ -79,16 +91,24 @@ const onStart = (what: string): void => {
 const program = Effect.gen(function*() {
   const { positionals, values } = yield* parse(process.argv.slice(2))
   if (values.help) return console.log(usage)
-  if (values.measure) return yield* measure(positionals[0]!, positionals[1]!, Number(positionals[2]))
+  if (values.measure) return yield* measure(positionals[0]!, positionals[1]!, Number(positionals[2]), values.profile)
   const chosen = yield* Effect.forEach(positionals, find)
   const date = new Date()
   const machine = Table.machine()
   console.log(Table.header(machine, date))
   const outcomes: Array<Contest.Outcome> = []
   for (const contest of chosen.length === 0 ? contests : chosen) {
-    const outcome = yield* Contest.run(contest, { quick: values.quick, onStart })
+    const outcome = yield* Contest.run(contest, {
+      quick: values.quick,
+      only: values.only,
+      files: values.files === undefined ? undefined : Number(values.files),
+      rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+      profiles: values.profile,
+      onStart
+    })
     onStart("")
     console.log(Table.render(contest, outcome))
+    for (const { file, of } of outcome.profiles) console.log(`\n${of}\n${Profile.render(file, 25)}`)
     outcomes.push(outcome)
   }
   if (values.json !== undefined) {

@@ -144,6 +144,8 @@ export const makePortable = (algorithm: Algorithm): Fold => {
  * @category constructors
  */
 export const of = (algorithm: Algorithm, bytes: Uint8Array): Checksum => {
+  const sum = algorithm === "crc32" && bytes.length > 0 ? nativeCrc32() : undefined
+  if (sum !== undefined) return { algorithm, value: base64Of32(sum(bytes)) }
   const fold = make(algorithm)
   fold.update(bytes)
   return fold.checksum()
@@ -246,12 +248,22 @@ const fold = (algorithm: Algorithm, update: (bytes: Uint8Array) => void, digest:
   checksum: () => toChecksum(algorithm, digest())
 })
 
+const nativeCrc32 = (): ((bytes: Uint8Array, before?: number) => number) | undefined =>
+  globalThis.process?.getBuiltinModule?.("node:zlib")?.crc32
+
+const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+/** Four bytes in base64: a small object is summed at once, and most are small. */
+const base64Of32 = (sum: number): string =>
+  base64.charAt(sum >>> 26) + base64.charAt(sum >>> 20 & 63) + base64.charAt(sum >>> 14 & 63) +
+  base64.charAt(sum >>> 8 & 63) + base64.charAt(sum >>> 2 & 63) + base64.charAt((sum & 3) << 4) + "=="
+
 const native = (algorithm: Algorithm): Fold | undefined => {
   const builtin = globalThis.process?.getBuiltinModule
   if (builtin === undefined) return undefined
   switch (algorithm) {
     case "crc32": {
-      const crc32 = builtin("node:zlib")?.crc32
+      const crc32 = nativeCrc32()
       if (crc32 === undefined) return undefined
       return crcFold("crc32", (bytes, { high, low }) => ({ high, low: ~crc32(bytes, ~low >>> 0) }))
     }

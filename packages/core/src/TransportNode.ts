@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Exchange, flat } from "./internal/exchangeNode.js"
-import { blocksOf, withBody } from "./internal/feedNode.js"
+import { BlockSize, blocksOf, withBody } from "./internal/feedNode.js"
 import type { Sent } from "./internal/feedNode.js"
 import { Origins } from "./internal/originsNode.js"
 import * as ProxySecrets from "./internal/proxySecretsNode.js"
@@ -87,9 +87,10 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
       (origins) => Effect.promise(() => origins.destroy())
     ),
     (origins) => {
+      const blockSize = new BlockSize()
       const send = (request: Request, sent: Sent) => exchange(origins, request, sent)
       const transport = Transport.of({
-        send: (request) => withBody(request, send),
+        send: (request) => withBody(request, blockSize, send),
         open: (request) => open(origins, request)
       })
       return options.proxy === true ? ProxySecrets.hiding(ProxySecrets.of(process.env), transport) : transport

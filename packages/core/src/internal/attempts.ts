@@ -278,8 +278,8 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
 }
 
 const attempt = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const { fingerprint } = upload.source
-  return fingerprint === undefined || upload.fingerprint !== undefined
+  const fingerprint = upload.fingerprint === undefined ? upload.source.fingerprint : undefined
+  return fingerprint === undefined
     ? send(context, upload)
     : Effect.flatMap(fingerprint, (now) => {
       upload.fingerprint = now

@@ -9,8 +9,8 @@
 /** How much is kept while nothing is in use, in bytes. */
 const idleSize = 32 * 1024 * 1024
 
-/** What is smaller is not worth keeping. */
-const smallest = 32 * 1024
+/** What is smaller is not worth keeping: it costs less to allocate than to account for. */
+const smallest = 2 * 1024
 
 class Blocks {
   /** What is free, by its size. */

@@ -339,9 +339,9 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   /** Checks that the source is still what it was; nothing where it cannot change, or where reads check it. */
   private get unchanged(): Effect.Effect<unknown, SourceError> | undefined {
     const { fingerprint, source } = this.owner
-    return source.fingerprint === undefined || source.checksFingerprint === true || fingerprint === undefined
-      ? undefined
-      : Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, modified)
+    if (fingerprint === undefined || source.checksFingerprint === true) return undefined
+    const current = source.fingerprint
+    return current === undefined ? undefined : Effect.filterOrFail(current, (now) => now === fingerprint, modified)
   }
 }
 

@@ -2,6 +2,7 @@
  * Bodies on their way to a socket.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
@@ -12,8 +13,30 @@ import { SourceChanged } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as Failures from "./requestFailures.js"
 
-/** Large enough to cost little, and small enough that a slow link moves one within the time of a stall. */
-const blockSize = 512 * 1024
+/**
+ * How large the blocks are that are written: large enough to cost little, and small enough that a link moves one well
+ * within the time of a stall. It is as much as a second moves at the pace of the request that ended last, within bounds;
+ * after one that failed it is small again.
+ */
+export class BlockSize {
+  private static readonly least = 512 * 1024
+  private static readonly most = 8 * 1024 * 1024
+  /** What is encrypted is held a second time until it is written. */
+  private static readonly mostEncrypted = 1024 * 1024
+  private current = BlockSize.least
+
+  of({ url }: Request): number {
+    return url.startsWith("https:") ? Math.min(BlockSize.mostEncrypted, this.current) : this.current
+  }
+
+  ended(bytes: number, millis: number): void {
+    this.current = Math.max(BlockSize.least, Math.min(BlockSize.most, bytes * 1000 / Math.max(1, millis)))
+  }
+
+  failed(): void {
+    this.current = BlockSize.least
+  }
+}
 
 /** What is written: nothing, all of it, or what is fed block by block. */
 export type Sent = Uint8Array | Readable | null
@@ -21,7 +44,11 @@ export type Sent = Uint8Array | Readable | null
 type Send = (request: Request, sent: Sent) => Effect.Effect<Answer, UploadError>
 
 /** Gives the body to send: in one piece, or fed block by block, from the fiber of the request. */
-export const withBody = (request: Request, send: Send): Effect.Effect<Answer, UploadError> => {
+export const withBody = (
+  request: Request,
+  blockSize: BlockSize,
+  send: Send
+): Effect.Effect<Answer, UploadError> => {
   const { body } = request
   if (body === undefined) return send(request, null)
   if (body instanceof Uint8Array) return send(request, body)
@@ -29,7 +56,7 @@ export const withBody = (request: Request, send: Send): Effect.Effect<Answer, Up
   if (size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(request.url)))
   return body.inOnePiece || size === 0
     ? Effect.flatMap(body.bytes, (bytes) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size)))
-    : feed(request, body, size, send)
+    : feed(request, body, size, blockSize, send)
 }
 
 /** What a readable gives, whose reading can be interrupted at any time: its iterator would wait for the next block. */
@@ -57,7 +84,42 @@ export const blocksOf = (
     })
   )
 
-const feed = (request: Request, body: Body, size: number, send: Send): Effect.Effect<Answer, UploadError> =>
+/** What a body gives, block by block: all of it at once, where the first block is that. */
+const feed = (
+  request: Request,
+  body: Body,
+  size: number,
+  blockSize: BlockSize,
+  send: Send
+): Effect.Effect<Answer, UploadError> =>
+  Effect.clockWith((clock) => {
+    const began = clock.unsafeCurrentTimeMillis()
+    const sent = Effect.scoped(Effect.flatMap(body.blocks({ blockSize: blockSize.of(request), lent: true }), (next) =>
+      Effect.matchEffect(next, {
+        onSuccess: (first) =>
+          first.length === size
+            ? Effect.matchEffect(next, {
+              onSuccess: () => Effect.fail(wrongSize(size)),
+              onFailure: Option.match({ onNone: () => send(request, first), onSome: (error) => Effect.fail(error) })
+            })
+            : feedFrom(first, next, request, size, send),
+        onFailure: Option.match({ onNone: () => Effect.fail(wrongSize(size)), onSome: (error) => Effect.fail(error) })
+      })))
+    return Effect.onExit(sent, (exit) =>
+      Effect.sync(() => {
+        if (Exit.isSuccess(exit)) {
+          blockSize.ended(size, clock.unsafeCurrentTimeMillis() - began)
+        } else blockSize.failed()
+      }))
+  })
+
+const feedFrom = (
+  first: Uint8Array,
+  next: Effect.Effect<Uint8Array, Option.Option<UploadError>>,
+  request: Request,
+  size: number,
+  send: Send
+): Effect.Effect<Answer, UploadError> =>
   Effect.suspend(() => {
     let wanted: (() => void) | undefined = undefined
     let isWanted = false
@@ -87,17 +149,14 @@ const feed = (request: Request, body: Body, size: number, send: Send): Effect.Ef
       return Effect.never
     })
     // A block is in the socket's hands before the next but one is asked for, and written before the one after that.
-    const pump = Effect.scoped(Effect.flatMap(body.blocks({ blockSize, lent: true }), (next) => {
-      const pumping: Effect.Effect<never, UploadError> = Effect.matchEffect(next, {
-        onSuccess: (block) => Effect.zipRight(push(block), pumping),
-        onFailure: Option.match({ onNone: () => end, onSome: (error) => Effect.fail(error) })
-      })
-      return pumping
-    }))
+    const pumping: Effect.Effect<never, UploadError> = Effect.matchEffect(next, {
+      onSuccess: (block) => Effect.zipRight(push(block), pumping),
+      onFailure: Option.match({ onNone: () => end, onSome: (error) => Effect.fail(error) })
+    })
     // Nobody else knows the length.
     const sized = { ...request, headers: { ...request.headers, "content-length": String(size) } }
     // Where the body fails first, the request is ended, and with it the connection.
-    return Effect.raceFirst(send(sized, readable), pump)
+    return Effect.raceFirst(send(sized, readable), Effect.zipRight(push(first), pumping))
   })
 
 const wrongSize = (size: number) =>

@@ -179,24 +179,37 @@ class FileSource implements ByteSource.ByteSource {
     )
   }
 
-  /** As `readAll`, in one go: nothing else runs meanwhile, so that no other file is open. */
+  /**
+   * As `readAll`, in one go: nothing else runs meanwhile, so that no other file is open. Where it turns out that a disk
+   * is waited for, the rest is not: all of it is read anew by `readAll`.
+   */
   private readAtOnce(
     clock: Clock.Clock,
-    { into, length, offset }: Wanted,
+    wanted: Wanted,
     enough: number,
     fingerprint: string | undefined
   ): Effect.Effect<Uint8Array, SourceError> {
-    const began = clock.unsafeCurrentTimeNanos()
+    const { into, length, offset } = wanted
+    let began = clock.unsafeCurrentTimeNanos()
+    let isQuick = true
     let descriptor: number | undefined = undefined
+    const look = () => {
+      const now = clock.unsafeCurrentTimeNanos()
+      isQuick = this.quickReads.took(now - began)
+      began = now
+    }
     try {
       descriptor = fs.openSync(this.path, this.flags)
       const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
       let filled = 0
       let read = Infinity
-      while (filled < enough && read > 0) {
-        read = fs.readSync(descriptor, buffer, filled, length - filled, offset + filled)
+      while (filled < enough && read > 0 && isQuick) {
+        const size = Math.min(QuickReads.blockSize, length - filled)
+        read = fs.readSync(descriptor, buffer, filled, size, offset + filled)
         filled += read
+        if (filled < enough) look()
       }
+      if (filled < enough && read > 0) return this.readAll(wanted, enough, fingerprint)
       const problem = fingerprint === undefined
         ? undefined
         : this.problem(fs.fstatSync(descriptor, bigint), fingerprint)
@@ -205,7 +218,7 @@ class FileSource implements ByteSource.ByteSource {
       return Effect.fail(unreadable(this.path, error as NodeJS.ErrnoException))
     } finally {
       if (descriptor !== undefined) fs.closeSync(descriptor)
-      this.quickReads.took(clock.unsafeCurrentTimeNanos() - began)
+      if (isQuick) look()
     }
   }
 

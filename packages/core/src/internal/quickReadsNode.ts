@@ -3,18 +3,29 @@
  * several times what the file itself does, and a file in the page cache is there within microseconds.
  *
  * Only where the device is known to be of this machine, so that no dead server can block the process, and as long as it
- * is quick: after a slow read the next ones are done in the thread pool, longer each time.
+ * is quick: after a slow read the next ones are done in the thread pool, longer each time. What takes long on a busy
+ * machine without a disk being read has waited for its turn on the CPU, as it would have in the thread pool.
  */
+import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 
-/** Larger files are not read at once, in bytes. */
-const largest = 1024 * 1024
+/** What is larger is not read at once, in bytes: all else would wait for longer than some milliseconds. */
+const largest = 16 * 1024 * 1024
 
-/** What takes longer was not in the page cache, or on a fast disk: in nanoseconds. */
+/** After how many bytes is looked whether it still goes quickly. */
+export const blockSize = 512 * 1024
+
+/** What takes longer was not in the page cache or on a fast disk, if a disk was read: in nanoseconds. */
 const slow = 1_000_000n
+
+/** What takes longer is slow, whatever the reason: in nanoseconds. */
+const tooSlow = 100_000_000n
 
 /** How many reads are left to the thread pool after a slow one: at first, and at most. */
 const patience = { least: 16, most: 4096 }
+
+/** Reads by threads of its own, so that the kernel does not count them as the process's. */
+const zfs = 0x2fc1_2fc1
 
 /** File systems of this machine, by the numbers that Linux gives them (statfs(2)). */
 const local: ReadonlySet<number> = new Set([
@@ -22,19 +33,36 @@ const local: ReadonlySet<number> = new Set([
   0x794c_7630, // overlay
   0x8584_58f6, // ramfs
   0x9123_683e, // btrfs
-  0x2fc1_2fc1, // zfs
+  zfs,
   0x5846_5342, // xfs
   0xef53, // ext2, ext3, ext4
   0xf2f5_2010 // f2fs
 ])
 
+/** How many blocks the process has had read from disks. */
+const blocksRead = (): number => process.resourceUsage().fsRead
+
 /** What is known of one device. */
 export class QuickReads {
+  private readonly blocksRead: () => number
+  private blocksBefore = 0
+  private isCounted = false
   private kind: "unasked" | "asked" | "local" | "other" = process.platform === "linux" ? "unasked" : "other"
   private toSkip = 0
   private skips = patience.least
 
-  /** Whether the next file of so many bytes is to be read at once. */
+  constructor(countBlocks = blocksRead) {
+    this.blocksRead = countBlocks
+  }
+
+  /** Waits until it is known where the device is; `areFine` does not. */
+  isAsked(filePath: string): Effect.Effect<void> {
+    return this.kind === "local" || this.kind === "other"
+      ? Effect.void
+      : Effect.async<void>((resume) => this.ask(filePath, () => resume(Effect.void)))
+  }
+
+  /** Whether the next read, of so many bytes, is to be done at once. */
   areFine(filePath: string, size: number): boolean {
     if (this.kind !== "local") {
       if (this.kind === "unasked") this.ask(filePath)
@@ -46,20 +74,31 @@ export class QuickReads {
     return false
   }
 
-  /** A file was read at once, and that took so many nanoseconds. */
-  took(nanos: bigint): void {
+  /** Up to {@link blockSize} bytes were read at once, and that took so many nanoseconds. Tells whether that was quick. */
+  took(nanos: bigint): boolean {
     if (nanos < slow) {
       this.skips = Math.max(patience.least, this.skips - 1)
-      return
+      return true
     }
+    if (nanos < tooSlow && this.isCounted && !this.hasRead()) return true
     this.toSkip = this.skips
     this.skips = Math.min(patience.most, this.skips * 2)
+    return false
   }
 
-  private ask(filePath: string): void {
+  /** Whether a disk was read since this was last asked. */
+  private hasRead(): boolean {
+    const before = this.blocksBefore
+    this.blocksBefore = this.blocksRead()
+    return this.blocksBefore !== before
+  }
+
+  private ask(filePath: string, done = () => {}): void {
     this.kind = "asked"
     fs.statfs(filePath, (error, found) => {
       this.kind = error === null && local.has(found.type) ? "local" : "other"
+      this.isCounted = error === null && found.type !== zfs && fs.existsSync("/proc/self/io")
+      done()
     })
   }
 }

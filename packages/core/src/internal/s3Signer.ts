@@ -37,6 +37,13 @@ export const hashOf = (bytes: Uint8Array): string => Encoding.encodeHex(digestOf
 /** A checksum by SHA-256, as signatures have it. */
 export const hexOf = (sum: Checksum.Checksum): string => Encoding.encodeHex(Checksum.digestOf(sum) ?? new Uint8Array())
 
+/** Names of headers, as they were given and as they are signed. */
+interface Order {
+  readonly given: ReadonlyArray<string>
+  readonly list: ReadonlyArray<string>
+  readonly names: string
+}
+
 /** Signs requests with one set of credentials. */
 export class Signer {
   readonly credentials: Credentials
@@ -45,6 +52,7 @@ export class Signer {
   private key: Uint8Array = new Uint8Array()
   private second = -1
   private stamp = ""
+  private order: Order = { given: [], list: [], names: "" }
 
   constructor(credentials: Credentials, crypto: Crypto = native ?? portable) {
     this.credentials = credentials
@@ -61,18 +69,31 @@ export class Signer {
     signed["x-amz-content-sha256"] = payload
     signed["x-amz-date"] = stamp
     if (sessionToken !== undefined) signed["x-amz-security-token"] = Redacted.value(sessionToken)
-    let names = ""
+    const { list, names } = this.orderOf(signed)
     let lines = ""
-    for (const name of Object.keys(signed).sort()) {
-      if (neverSigned.has(name)) continue
-      names += names === "" ? name : `;${name}`
-      lines += `${name}:${collapse(signed[name]!)}\n`
-    }
+    for (const name of list) lines += `${name}:${collapse(signed[name]!)}\n`
     const canonical = this.crypto.hash(`${method}\n${path}\n${query}\n${lines}\n${names}\n${payload}`)
     const signature = this.crypto.sign(this.key, `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${canonical}`)
     signed["authorization"] =
       `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${signature}`
     return signed
+  }
+
+  /** The names that are signed, in order: most requests have those of the one before. */
+  private orderOf(headers: Readonly<Record<string, string>>): Order {
+    let at = 0
+    for (const name in headers) {
+      if (this.order.given[at++] !== name) {
+        at = -1
+        break
+      }
+    }
+    if (at !== this.order.given.length) {
+      const given = Object.keys(headers)
+      const list = given.filter((name) => !neverSigned.has(name)).sort()
+      this.order = { given, list, names: list.join(";") }
+    }
+    return this.order
   }
 
   private stampOf(now: number): string {

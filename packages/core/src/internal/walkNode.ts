@@ -5,7 +5,6 @@ import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -24,7 +23,7 @@ export interface WalkOptions {
 /** How many names of a directory are read at once. */
 const batchSize = 1024
 
-/** How long files may be looked at while everything else waits, in nanoseconds. */
+/** How long files may be looked at while everything else waits, in nanoseconds: then it is the others' turn. */
 const mostNanos = 10_000_000n
 
 /** A directory on the way down, with those that it is in. */
@@ -35,12 +34,20 @@ interface Place {
   readonly quickReads: QuickReads.QuickReads
 }
 
-/** The directory that is open. */
+/** The directory that is open, and the names of it that were read last. */
 interface Current {
   readonly place: Place
   readonly handle: fs.Dir
   /** Names with a replacement character that were seen in it. */
   readonly replaced: Set<string>
+  entries: ReadonlyArray<fs.Dirent>
+  /** How many of the entries have been looked at. */
+  looked: number
+  /** The directories among them. */
+  places: Array<Place>
+  /** Why no more names can be read. */
+  problem: SourceUnreadable | undefined
+  isRead: boolean
 }
 
 /** A walk in progress: the directory that is open, and those still to come. */
@@ -57,7 +64,8 @@ export class Walk {
   }
 
   private pathOf(key: string): string {
-    return key === "" ? this.root : path.join(this.root, key)
+    if (key === "") return this.root
+    return path.sep === "/" && this.root !== "/" ? `${this.root}/${key}` : path.join(this.root, key)
   }
 
   readonly close: Effect.Effect<void> = Effect.uninterruptible(Effect.suspend(() => {
@@ -83,71 +91,81 @@ export class Walk {
   private enter(place: Place): Effect.Effect<void, SourceUnreadable> {
     const directoryPath = this.pathOf(place.key)
     return Effect.map(
-      call<fs.Dir>(directoryPath, (done) => fs.opendir(directoryPath, { bufferSize: batchSize }, done)),
+      Effect.zipLeft(
+        call<fs.Dir>(directoryPath, (done) => fs.opendir(directoryPath, { bufferSize: batchSize }, done)),
+        place.quickReads.isAsked(directoryPath)
+      ),
       (handle) => {
-        this.current = { place, handle, replaced: new Set() }
+        this.current = {
+          place,
+          handle,
+          replaced: new Set(),
+          entries: [],
+          looked: 0,
+          places: [],
+          problem: undefined,
+          isRead: false
+        }
       }
     ).pipe(Effect.uninterruptible)
   }
 
-  private readOn(
-    { handle, place, replaced }: Current
-  ): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> {
+  /** Looks at some of the names that were read, and reads more of them first where there are none left. */
+  private readOn(current: Current): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> {
     return Effect.gen(this, function*() {
+      const { place, replaced } = current
       const directoryPath = this.pathOf(place.key)
       const quickReads = place.quickReads.areFine(directoryPath, 0)
-      const entries: Array<fs.Dirent> = []
-      let problem: SourceUnreadable | undefined = undefined
-      while (entries.length < batchSize) {
-        const entry = yield* Effect.either(nextEntry(directoryPath, handle, quickReads))
-        if (Either.isRight(entry) && entry.right !== null) {
-          entries.push(entry.right)
-          continue
-        }
-        if (Either.isLeft(entry)) problem = entry.left
-        yield* this.close
-        break
-      }
-      entries.sort((a, b) => a.name < b.name ? -1 : 1)
-      const known = quickReads
-        ? this.lookAtOnce(yield* Effect.clock, place, entries)
-        : new Map<string, UploadList.Item | undefined>()
-      const others = entries.filter(({ name }) => !known.has(name))
-      const looked = yield* Effect.forEach(others, ({ name }) => this.look(place, name, replaced), { concurrency: 16 })
-      this.pending.push(...looked.filter(isPlace).reverse())
-      let next = 0
-      const found = known.size === 0
-        ? looked
-        : entries.map(({ name }) => known.has(name) ? known.get(name) : looked[next++])
+      if (current.looked === current.entries.length) yield* readNames(directoryPath, current, quickReads)
+      const { entries, looked } = current
+      const known = quickReads ? this.lookAtOnce(yield* Effect.clock, current) : []
+      const end = quickReads ? looked + known.length : entries.length
+      const found = known.includes(waiting) || known.length === 0
+        ? yield* Effect.forEach(
+          entries.slice(looked, end),
+          ({ name }, i) => {
+            const one = i < known.length ? known[i] : waiting
+            return one === waiting ? this.look(place, name, replaced) : Effect.succeed(one)
+          },
+          { concurrency: 16 }
+        )
+        : known
+      current.looked = end
+      for (const one of found) if (isPlace(one)) current.places.push(one)
       const items = Chunk.unsafeFromArray(found.filter(isItem))
+      if (end < entries.length) return items
+      this.pending.push(...current.places.reverse())
+      current.places = []
+      if (!current.isRead) return items
+      yield* this.close
+      const { problem } = current
       return problem === undefined ? items : Chunk.appendAll(items, yield* unreadableDirectory(place, problem))
     })
   }
 
   /**
-   * What is under the names of regular files, as far as that is told quickly. Directories are left out: one could be
-   * where another device begins, which would have to be waited for.
+   * What is under the next names, as far as that is told quickly: `waiting` where it has to be waited for, as for a
+   * directory, which could be where another device begins.
    */
-  private lookAtOnce(
-    clock: Clock.Clock,
-    parent: Place,
-    entries: ReadonlyArray<fs.Dirent>
-  ): Map<string, UploadList.Item | undefined> {
-    const known = new Map<string, UploadList.Item | undefined>()
+  private lookAtOnce(clock: Clock.Clock, { entries, looked, place }: Current): Array<Found> {
+    const known: Array<Found> = []
     const began = clock.unsafeCurrentTimeNanos()
-    for (const entry of entries) {
+    for (let i = looked; i < entries.length; i++) {
+      const entry = entries[i]!
       const { name } = entry
-      if (!entry.isFile() || name.includes("\ufffd")) continue
-      const key = parent.key === "" ? name : `${parent.key}/${name}`
-      const entryPath = this.pathOf(key)
-      const stat = Option.getOrUndefined(lstatAtOnce(entryPath))
-      if (stat?.isFile() === true) {
-        known.set(name, this.wants(key, "file") ? fileOf(key, entryPath, stat, false) : undefined)
-      }
-      if (known.size % 32 === 0 && clock.unsafeCurrentTimeNanos() - began > mostNanos) break
+      known.push(entry.isFile() && !name.includes("\ufffd") ? this.lookAtFile(place, name) : waiting)
+      if (known.length % 8 === 0 && clock.unsafeCurrentTimeNanos() - began > mostNanos) break
     }
-    parent.quickReads.took((clock.unsafeCurrentTimeNanos() - began) / BigInt(Math.max(1, known.size)))
+    place.quickReads.took((clock.unsafeCurrentTimeNanos() - began) / BigInt(Math.max(1, known.length)))
     return known
+  }
+
+  private lookAtFile(parent: Place, name: string): Found {
+    const key = parent.key === "" ? name : `${parent.key}/${name}`
+    const entryPath = this.pathOf(key)
+    const stat = lstatAtOnce(entryPath)
+    if (stat?.isFile() !== true) return waiting
+    return this.wants(key, "file") ? fileOf(key, entryPath, stat, false) : undefined
   }
 
   /** What is under a name: an item, a directory to walk, or nothing where it is left out. */
@@ -232,28 +250,64 @@ export class Walk {
   }
 }
 
-const lstatAtOnce = Option.liftThrowable((entryPath: string) => fs.lstatSync(entryPath, bigint))
+/** What is under a name: an item, a directory to walk, or nothing where it is left out. */
+type Found = UploadList.Item | Place | typeof waiting | undefined
 
-/** The next name of a directory, `null` after the last; at once, where those of a batch are in memory or come quickly. */
-const nextEntry = (
-  directoryPath: string,
-  handle: fs.Dir,
-  atOnce: boolean
-): Effect.Effect<fs.Dirent | null, SourceUnreadable> =>
-  atOnce
-    ? Effect.try({
-      try: () => handle.readSync(),
-      catch: (error) => unreadable(directoryPath, error as NodeJS.ErrnoException)
+/** What nobody has looked at. */
+const waiting = Symbol("waiting")
+
+const lstatAtOnce = (entryPath: string): fs.BigIntStats | undefined => {
+  try {
+    return fs.lstatSync(entryPath, bigint)
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads the next batch of names, in order: at once, where those that are not in memory come quickly. */
+const readNames = (directoryPath: string, current: Current, atOnce: boolean): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const entries: Array<fs.Dirent> = []
+    const read = atOnce
+      ? Effect.try({
+        try: () => {
+          while (entries.length < batchSize) {
+            const entry = current.handle.readSync()
+            if (entry === null) return true
+            entries.push(entry)
+          }
+          return false
+        },
+        catch: (error) => unreadable(directoryPath, error as NodeJS.ErrnoException)
+      })
+      : Effect.iterate(false, {
+        while: (isRead) => !isRead && entries.length < batchSize,
+        body: () =>
+          Effect.map(call<fs.Dirent | null>(directoryPath, (done) => current.handle.read(done)), (entry) => {
+            if (entry !== null) entries.push(entry)
+            return entry === null
+          })
+      })
+    const done = (isRead: boolean) => {
+      current.entries = entries.sort((a, b) => a.name < b.name ? -1 : 1)
+      current.looked = 0
+      current.isRead = isRead
+    }
+    return Effect.match(read, {
+      onSuccess: done,
+      onFailure: (problem) => {
+        current.problem = problem
+        done(true)
+      }
     })
-    : call<fs.Dirent | null>(directoryPath, (done) => handle.read(done))
+  })
 
 const identityOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}`
 
-const isPlace = (found: UploadList.Item | Place | undefined): found is Place =>
-  found !== undefined && "identity" in found
+const isPlace = (found: Found): found is Place => found !== undefined && found !== waiting && "identity" in found
 
-const isItem = (found: UploadList.Item | Place | undefined): found is UploadList.Item =>
-  found !== undefined && !("identity" in found)
+const isItem = (found: Found): found is UploadList.Item =>
+  found !== undefined && found !== waiting && !("identity" in found)
 
 const notUtf8 = (filePath: string): SourceUnreadable =>
   new SourceUnreadable({
