@@ -57,7 +57,7 @@ const parse = (line: string): Either.Either<readonly [name: string, value: strin
 }
 
 /** What names of headers with secrets have in them. */
-const secretName = /authorization|cookie|token|secret|passw|api-?key|credential|signature|session|x-auth/
+const secretName = /authorization|cookie|token|secret|passw|api-?key|customer-key|credential|signature|session|x-auth/
 
 /** What says where a request goes and how long it is: the client and the driver know better. */
 const ofTheRequest =

@@ -32,7 +32,7 @@ describe("destinationOptions", () => {
       [{ cacheControl: some }, ["s3"]],
       [{ ifAbsent: true }, ["s3", "http"]],
       [{ metadata: ["a=b"] }, ["s3", "tus"]],
-      [{ header: ["X-A: b"] }, ["tus", "http"]],
+      [{ header: ["X-A: b"] }, ["s3", "tus", "http"]],
       [{ contentRange: true }, ["http"]],
       [{ ca: some }, ["s3", "tus", "http"]],
       [{ noVerifyTls: true }, ["s3", "tus", "http"]]
