@@ -39,6 +39,9 @@ export const forError = (
 /** What to do where a destination has not kept what it said it had. */
 export const notStored = "Do not trust this destination with uploads before you know why."
 
+/** Whether a server says what tus servers say to those who speak something else. */
+export const speaksTus = (message: string): boolean => /tus-resumable/i.test(message)
+
 /** What to do where clocks are apart. */
 export const clock = "Set the clock of this machine, such as by turning its time synchronization on."
 
@@ -132,9 +135,6 @@ const unlikeS3 = "Check --provider and --path-style, which say what the server i
 const flagsOfS3 =
   "Check what is asked for by --storage-class, --acl, --header and --if-absent, which servers differ in, and " +
   "--provider and --path-style, which say what the server is like."
-
-/** What tus servers say to those who speak something else. */
-const speaksTus = (message: string): boolean => /tus-resumable/i.test(message)
 
 const isTus = "It is a tus server: write tus+https://… or tus+http://…"
 

@@ -173,7 +173,7 @@ export const settingsOf = (
       profile: optional(flags.profile),
       provider: Option.getOrUndefined(flags.provider),
       pathStyle: flags.pathStyle ? true : flags.noPathStyle ? false : undefined,
-      headers: yield* HeaderLines.fromFlags(flags.header),
+      headers: yield* HeaderLines.fromFlags(flags.header, { takesSecrets: target._tag !== "S3" }),
       ca: optional(flags.ca),
       verifyTls: !flags.noVerifyTls,
       storageClass: optional(flags.storageClass),
