@@ -24,7 +24,11 @@ export const forError = (
     case "IntegrityMismatch":
       return "What arrives is not what is sent: something in between changes it, or --provider is not what the server is."
     case "Conflict":
-      return "Something at the destination has that name already, or holds it."
+      return speaksTus(error.message) && kind !== "Tus"
+        ? isTus
+        : check === "write" && kind === "S3"
+        ? "Something at the destination has that name already, or holds it; or what answers there is no S3 server."
+        : "Something at the destination has that name already, or holds it."
     case "Rejected":
       return rejected(error, check, kind)
     default:
@@ -34,6 +38,9 @@ export const forError = (
 
 /** What to do where a destination has not kept what it said it had. */
 export const notStored = "Do not trust this destination with uploads before you know why."
+
+/** Whether a server says what tus servers say to those who speak something else. */
+export const speaksTus = (message: string): boolean => /tus-resumable/i.test(message)
 
 /** What to do where clocks are apart. */
 export const clock = "Set the clock of this machine, such as by turning its time synchronization on."
@@ -76,7 +83,7 @@ const rejected = (
     case "Unauthorized":
       if (kind !== "S3") return httpCredentials
       if (message.includes("SignatureDoesNotMatch")) {
-        return "The secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY, or the profile."
+        return "The access key and the secret do not belong together: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile."
       }
       return message.includes("InvalidAccessKeyId")
         ? "The server does not know the access key: check AWS_ACCESS_KEY_ID or the profile, and --endpoint."
@@ -109,14 +116,27 @@ const rejected = (
       return check === "remove"
         ? undefined
         : kind === "Http"
-        ? "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."
+        ? check === "write" || check === "server"
+          ? speaksTus(message) ? isTus : takesNoFiles
+          : undefined
         : kind === "S3"
-        ? "Check --provider and --path-style, which say what the server is like."
+        ? check === "write" || check === "parts" ? flagsOfS3 : unlikeS3
         : undefined
     default:
       return undefined
   }
 }
+
+const takesNoFiles =
+  "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."
+
+const unlikeS3 = "Check --provider and --path-style, which say what the server is like."
+
+const flagsOfS3 =
+  "Check what is asked for by --storage-class, --acl, --header and --if-absent, which servers differ in, and " +
+  "--provider and --path-style, which say what the server is like."
+
+const isTus = "It is a tus server: write tus+https://… or tus+http://…"
 
 const httpCredentials =
   "Set SLUICE_HTTP_TOKEN, or SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, in the environment, and check what they may do."

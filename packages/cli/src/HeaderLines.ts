@@ -7,8 +7,11 @@ import * as Either from "effect/Either"
 /** Headers by their names, in lower case. */
 export type Headers = Readonly<Record<string, string>>
 
-/** The headers of flags. */
-export const fromFlags = (lines: ReadonlyArray<string>): Either.Either<Headers, string> =>
+/** The headers of flags; `takesSecrets` says whether those of `SLUICE_HTTP_HEADERS` are sent there, too. */
+export const fromFlags = (
+  lines: ReadonlyArray<string>,
+  { takesSecrets = true }: { readonly takesSecrets?: boolean | undefined } = {}
+): Either.Either<Headers, string> =>
   Either.map(
     Either.all(lines.map((line) =>
       Either.flatMap(
@@ -21,8 +24,8 @@ export const fromFlags = (lines: ReadonlyArray<string>): Either.Either<Headers, 
           secretName.test(name)
             ? Either.left(
               `--header: ${name} looks like a secret, which others on this machine could read here. ${
-                name === "authorization" ? "Set SLUICE_HTTP_TOKEN, or SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD," : ""
-              }${name === "authorization" ? " or put" : "Put"} it into SLUICE_HTTP_HEADERS in the environment.`
+                takesSecrets ? secretsGo(name) : "Objects in S3 are stored with none."
+              }`
             )
             : Either.right([name, value] as const)
       )
@@ -50,6 +53,12 @@ export const fromEnvironment = (text: string): Either.Either<Headers, string> =>
 // internal
 // -----------------------------------------------------------------------------
 
+const secretsGo = (name: string): string =>
+  name === "authorization"
+    ? "Set SLUICE_HTTP_TOKEN, or SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, or put it into SLUICE_HTTP_HEADERS in the " +
+      "environment."
+    : "Put it into SLUICE_HTTP_HEADERS in the environment."
+
 const parse = (line: string): Either.Either<readonly [name: string, value: string], string> => {
   const [, name = "", value = ""] = /^([!#$%&'*+.^_`|~\w-]+):\s*(.*?)\s*$/.exec(line.trim()) ?? []
   if (name === "" || /[^\t\x20-\x7e\x80-\xff]/.test(value)) return Either.left("form")
@@ -57,7 +66,7 @@ const parse = (line: string): Either.Either<readonly [name: string, value: strin
 }
 
 /** What names of headers with secrets have in them. */
-const secretName = /authorization|cookie|token|secret|passw|api-?key|credential|signature|session|x-auth/
+const secretName = /authorization|cookie|token|secret|passw|api-?key|customer-key|credential|signature|session|x-auth/
 
 /** What says where a request goes and how long it is: the client and the driver know better. */
 const ofTheRequest =

@@ -4,6 +4,7 @@
 import type { UploadError } from "@sluice/core/UploadError"
 import type { UploadReport } from "@sluice/core/UploadReport"
 import type { UploadResult } from "@sluice/core/UploadResult"
+import * as Advice from "./Advice.js"
 import { CliError } from "./CliError.js"
 import * as Format from "./Format.js"
 import type { Style } from "./Style.js"
@@ -157,6 +158,8 @@ const isDestinations = (error: UploadError): boolean => {
       return true
     case "Rejected":
       return error.reason !== "InvalidKey" && error.reason !== "TooLarge"
+    case "Conflict":
+      return Advice.speaksTus(error.message)
     default:
       return false
   }

@@ -60,8 +60,9 @@ export const reach = {
   header: Options.text("header").pipe(
     Options.withPseudoName("NAME: VALUE"),
     Options.withDescription(
-      "A header for every request to an HTTP or tus server. May be given again. Headers with secrets go into " +
-        "SLUICE_HTTP_HEADERS, one a line."
+      "A header for every request to an HTTP or tus server, and for every object in S3, such as " +
+        "\"x-amz-tagging: team=apollo\". May be given again. Headers with secrets go into SLUICE_HTTP_HEADERS, one a " +
+        "line, for HTTP and tus."
     ),
     Options.repeated
   ),
@@ -172,7 +173,7 @@ export const settingsOf = (
       profile: optional(flags.profile),
       provider: Option.getOrUndefined(flags.provider),
       pathStyle: flags.pathStyle ? true : flags.noPathStyle ? false : undefined,
-      headers: yield* HeaderLines.fromFlags(flags.header),
+      headers: yield* HeaderLines.fromFlags(flags.header, { takesSecrets: target._tag !== "S3" }),
       ca: optional(flags.ca),
       verifyTls: !flags.noVerifyTls,
       storageClass: optional(flags.storageClass),
@@ -229,7 +230,7 @@ const scopes: ReadonlyArray<Scope> = [
   ["provider", ["S3"], ({ provider }) => isSome(provider)],
   ["path-style", ["S3"], ({ pathStyle }) => pathStyle],
   ["no-path-style", ["S3"], ({ noPathStyle }) => noPathStyle],
-  ["header", ["Tus", "Http"], ({ header }) => header.length > 0],
+  ["header", remote, ({ header }) => header.length > 0],
   ["ca", remote, ({ ca }) => isSome(ca)],
   ["no-verify-tls", remote, ({ noVerifyTls }) => noVerifyTls],
   ["storage-class", ["S3"], ({ storageClass }) => isSome(storageClass)],

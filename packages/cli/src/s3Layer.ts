@@ -38,6 +38,7 @@ export const layer = (
         storageClass: settings.storageClass,
         acl: settings.acl,
         cacheControl: settings.cacheControl,
+        headers: settings.headers,
         ifAbsent: settings.ifAbsent,
         credentials: Effect.suspend(() => {
           const found = first

@@ -174,11 +174,12 @@ describe("Report", () => {
         new UploadError.Throttled({ detail }),
         new UploadError.AuthExpired({ detail }),
         new UploadError.Conflict({ detail }),
+        new UploadError.Conflict({ detail: "http://h/x answered 412: Tus-Resumable Required" }),
         new UploadError.IntegrityMismatch({ reason: "Size", detail }),
         new UploadError.SourceChanged({ reason: "Grew", detail }),
         new UploadError.SourceUnreadable({ reason: "Forbidden", detail })
       ].map(codeOf),
-      [4, 4, 1, 1, 1, 1]
+      [4, 4, 1, 4, 1, 1, 1]
     )
   })
 })

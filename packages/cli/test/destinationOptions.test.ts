@@ -32,7 +32,7 @@ describe("destinationOptions", () => {
       [{ cacheControl: some }, ["s3"]],
       [{ ifAbsent: true }, ["s3", "http"]],
       [{ metadata: ["a=b"] }, ["s3", "tus"]],
-      [{ header: ["X-A: b"] }, ["tus", "http"]],
+      [{ header: ["X-A: b"] }, ["s3", "tus", "http"]],
       [{ contentRange: true }, ["http"]],
       [{ ca: some }, ["s3", "tus", "http"]],
       [{ noVerifyTls: true }, ["s3", "tus", "http"]]
@@ -90,6 +90,11 @@ describe("destinationOptions", () => {
       assert.include(refusal, "SLUICE_HTTP_HEADERS", name)
       assert.notInclude(refusal, "canary")
     }
+    const customerKey = ["x-amz-server-side-encryption-customer-key: canary"]
+    const refusal = problem("s3://bkt", { header: customerKey })
+    assert.include(refusal, "looks like a secret")
+    assert.notInclude(refusal, "SLUICE_HTTP_HEADERS")
+    assert.notInclude(refusal, "canary")
     for (const name of ["Host", "Content-Length", "Transfer-Encoding", "Upload-Offset"]) {
       assert.include(Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([`${name}: 1`]))), "belongs to the request")
     }

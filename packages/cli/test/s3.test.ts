@@ -82,7 +82,11 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
         "--acl",
         "private",
         "--cache-control",
-        "no-store"
+        "no-store",
+        "--header",
+        "X-Amz-Server-Side-Encryption: AES256",
+        "--header",
+        "x-amz-tagging: team=apollo"
       ]
       const { exitCode, stderr } = yield* run(server, ["upload", root, "s3://bkt", ...flags])
       assert.strictEqual(exitCode, 0, stderr)
@@ -95,8 +99,17 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.include(server.stored.get("bkt/small")?.headers, {
         "x-amz-storage-class": "COLD",
         "x-amz-acl": "private",
-        "cache-control": "no-store"
+        "cache-control": "no-store",
+        "x-amz-server-side-encryption": "AES256",
+        "x-amz-tagging": "team=apollo"
       })
+      const forbidden = yield* run(server, ["upload", root, "s3://bkt", "--header", "If-None-Match: *"])
+      assert.strictEqual(forbidden.exitCode, 4)
+      assert.include(forbidden.stderr, "The header \"if-none-match\" cannot be sent with objects.")
+      const secret = ["--header", "x-amz-server-side-encryption-customer-key: c2VjcmV0"]
+      const refused = yield* run(server, ["upload", root, "s3://bkt", ...secret])
+      assert.strictEqual(refused.exitCode, 2)
+      assert.include(refused.stderr, "looks like a secret")
     }))
 
   it.scopedLive("leaves alone what is there, where it is told to", () =>

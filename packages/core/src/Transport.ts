@@ -2,8 +2,8 @@
  * The port to HTTP for destinations: one request with a body of known length, and its answer, read to a bound.
  *
  * A request is sent as it is: redirects are not followed, since following one would hand the credentials to whoever it
- * names, nothing is tried again, and nothing is traced, since an address may be a secret. The body's length is sent as
- * `Content-Length`, and never chunked. An interrupted request has ended when its fiber has.
+ * names, nothing is tried again, and nothing is traced unless {@link layerTraced} is in between. The body's length is
+ * sent as `Content-Length`, and never chunked. An interrupted request has ended when its fiber has.
  *
  * `TransportNode.layer` is the fast one, for Node; {@link layerHttpClient} is for every runtime, and for clients of your
  * own.
@@ -175,6 +175,32 @@ export const layerHttpClient: Layer.Layer<Transport, never, HttpClient.HttpClien
 )
 
 /**
+ * Has each request over the transport in the context traced: a span `http.client PUT` with the address as
+ * {@link renderUrl} gives it, the size of the body and the status of the answer. Headers and queries are in none. What
+ * stands in the path is: on tus servers that may be all that somebody needs to go on with an upload.
+ *
+ * @example
+ * ```ts
+ * import { Transport } from "@sluice/core"
+ * import * as TransportNode from "@sluice/core/TransportNode"
+ * import { Layer } from "effect"
+ *
+ * const TransportLayer = Layer.provide(Transport.layerTraced, TransportNode.layer())
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTraced: Layer.Layer<Transport, never, Transport> = Layer.effect(
+  Transport,
+  Effect.map(Transport, (transport) =>
+    Transport.of({
+      send: (request) => traced(request, transport.send(request)),
+      open: (request) => traced(request, transport.open(request))
+    }))
+)
+
+/**
  * Writes an address for people: without user, password, query and fragment, where secrets may be.
  *
  * @since 0.1.0
@@ -206,6 +232,24 @@ const bodyOf = (
   if (body.inOnePiece || body.size === 0) return Effect.map(body.bytes, raw)
   const blocks = Stream.tapError(body.stream({ blockSize }), (error) => Effect.sync(() => onError(error)))
   return Effect.succeed(HttpBody.stream(blocks, headers["content-type"] ?? "", body.size))
+}
+
+/** Runs a request in a span of its own, which ends with the head of the answer or with the failure. */
+const traced = <A extends Head, R>(
+  { body, method, url }: Request,
+  send: Effect.Effect<A, UploadError, R>
+): Effect.Effect<A, UploadError, R> => {
+  const size = body instanceof Uint8Array ? body.length : body?.size
+  const attributes = {
+    "http.request.method": method,
+    "url.full": renderUrl(url),
+    ...(size !== undefined && { "http.request.body.size": size })
+  }
+  return Effect.useSpan(
+    `http.client ${method}`,
+    { kind: "client", attributes, captureStackTrace: false },
+    (span) => Effect.tap(send, ({ status }) => Effect.sync(() => span.attribute("http.response.status_code", status)))
+  )
 }
 
 const withoutRedirects = <A, E, R>(request: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

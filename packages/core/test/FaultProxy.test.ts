@@ -183,6 +183,40 @@ describe("FaultProxy", () => {
       assert.isTrue(sameBytes(server.received(), bytes.subarray(0, 1000)))
     }))
 
+  it.scoped("bandwidth: a line that was idle for a while makes up for nothing", () =>
+    Effect.gen(function*() {
+      const { pair, proxy } = yield* setup({ toxics: [FaultProxy.bandwidth({ bytesPerSecond: 1000 })] })
+      const [client, server] = yield* pair
+      yield* TestClock.adjust("10 seconds")
+      yield* client.write(bytes.subarray(0, 100))
+      yield* untilStruck(proxy, "bandwidth")
+      yield* TestClock.adjust("99 millis")
+      assert.strictEqual((yield* proxy.passed).up, 0)
+      yield* TestClock.adjust("1 millis")
+      yield* server.bytes(100)
+    }))
+
+  it.scoped("sharedBandwidth: passes no more on all connections, in equal parts", () =>
+    Effect.gen(function*() {
+      const toxics = [FaultProxy.sharedBandwidth({ bytesPerSecond: 1000 })]
+      const { pair, proxy } = yield* setup({ toxics })
+      const pairs = yield* Effect.all([pair, pair])
+      for (const [client] of pairs) yield* client.write(bytes.subarray(0, 500))
+      yield* Effect.repeat(turn, { until: () => Effect.map(proxy.struck("sharedBandwidth"), (count) => count === 2) })
+      const received = () => pairs.map(([, server]) => server.received().length)
+      // A piece of a tenth of a second each, by turns.
+      for (let tenth = 1; tenth <= 10; tenth++) {
+        yield* TestClock.adjust("99 millis")
+        assert.strictEqual((yield* proxy.passed).up, (tenth - 1) * 100)
+        yield* TestClock.adjust("1 millis")
+        const [one = 0, other = 0] = [Math.ceil(tenth / 2) * 100, Math.floor(tenth / 2) * 100]
+        yield* Effect.repeat(turn, { until: () => received()[0]! + received()[1]! >= tenth * 100 })
+        assert.deepStrictEqual(received().sort((a, b) => b - a), [one, other])
+        yield* Effect.repeatN(turn, 5)
+      }
+      for (const [, server] of pairs) assert.isTrue(sameBytes(server.received(), bytes.subarray(0, 500)))
+    }))
+
   it.scoped("slice: cuts into small segments, with a delay before each", () =>
     Effect.gen(function*() {
       const toxics = [FaultProxy.slice({ bytes: 100, delay: "10 millis", direction: "down" })]

@@ -3,7 +3,7 @@ import type { HttpClient } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport, UploadError } from "@sluice/core"
-import { Deferred, Effect, Exit, Fiber, Layer, Stream, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream, Tracer } from "effect"
 import type { Socket } from "node:net"
 import { readBody, serve } from "./contract/PutServer.js"
 import * as TestBody from "./contract/TestBody.js"
@@ -175,5 +175,106 @@ describe("Transport over an HttpClient", () => {
         assert.strictEqual(answer.status, 307)
       }
       assert.deepStrictEqual(seen, ["/here", "/here"])
+    }))
+})
+
+describe("Transport, traced", () => {
+  interface Recorded {
+    readonly name: string
+    readonly kind: Tracer.SpanKind
+    readonly parent: string | undefined
+    readonly attributes: Record<string, unknown>
+    exit: Exit.Exit<unknown, unknown> | undefined
+  }
+
+  /** All that a tracer is told of spans. */
+  const recorded = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
+    const spans: Array<Recorded> = []
+    const tracer = Tracer.make({
+      span: (name, parent, context, links, startTime, kind) => {
+        const span: Recorded = {
+          name,
+          kind,
+          parent: Option.getOrUndefined(parent)?.spanId,
+          attributes: {},
+          exit: undefined
+        }
+        spans.push(span)
+        return {
+          _tag: "Span",
+          name,
+          spanId: name,
+          traceId: "trace",
+          parent,
+          context,
+          kind,
+          sampled: true,
+          status: { _tag: "Started", startTime },
+          attributes: new Map(),
+          links,
+          end: (_, exit) => {
+            span.exit = exit
+          },
+          attribute: (key, value) => {
+            span.attributes[key] = value
+          },
+          event: () => {},
+          addLinks: () => {}
+        }
+      },
+      context: (evaluate) => evaluate()
+    })
+    return Effect.as(Effect.withTracer(effect, tracer), spans)
+  }
+
+  const answering = (answer: Effect.Effect<Transport.Answer, UploadError.UploadError>) =>
+    Layer.provide(
+      Transport.layerTraced,
+      Layer.succeed(Transport.Transport, {
+        send: () => answer,
+        open: () => Effect.map(answer, (head) => ({ ...head, stream: Stream.empty }))
+      })
+    )
+
+  const secret = "CANARY-of-the-request"
+  const request = put(`https://user:${secret}@host/some/key?sig=${secret}`, pattern(10), {
+    authorization: `Bearer ${secret}`
+  })
+
+  it.effect("tells of each request, and of no secret in it", () =>
+    Effect.gen(function*() {
+      const answer = { status: 403, headers: { "x-said": secret }, body: new TextEncoder().encode(secret) }
+      const spans = yield* recorded(
+        Effect.gen(function*() {
+          const { open, send } = yield* Transport.Transport
+          yield* send(request)
+          yield* Effect.scoped(open({ ...request, method: "GET" }))
+        }).pipe(Effect.withSpan("upload"), Effect.provide(answering(Effect.succeed(answer))))
+      )
+      const attributes = (method: string) => ({
+        "http.request.method": method,
+        "url.full": "https://host/some/key",
+        "http.request.body.size": 10,
+        "http.response.status_code": 403
+      })
+      const told = spans.map(({ attributes, kind, name, parent }) => ({ name, kind, parent, attributes }))
+      assert.deepStrictEqual(told, [
+        { name: "upload", kind: "internal", parent: undefined, attributes: {} },
+        { name: "http.client PUT", kind: "client", parent: "upload", attributes: attributes("PUT") },
+        { name: "http.client GET", kind: "client", parent: "upload", attributes: attributes("GET") }
+      ])
+      assert.notInclude(JSON.stringify(told), secret)
+    }))
+
+  it.effect("ends a span with the failure of its request", () =>
+    Effect.gen(function*() {
+      const failure = new UploadError.Transient({ reason: "Connection", detail: "It broke." })
+      const spans = yield* recorded(
+        Effect.flatMap(Transport.Transport, ({ send }) => Effect.exit(send(request))).pipe(
+          Effect.provide(answering(Effect.fail(failure)))
+        )
+      )
+      assert.deepStrictEqual(spans.map(({ exit }) => exit), [Exit.fail(failure)])
+      assert.notProperty(spans[0]?.attributes, "http.response.status_code")
     }))
 })

@@ -7,6 +7,11 @@
  * that have expired is put right and sent once more. The modification time is kept as `mtime` in the metadata, in
  * seconds, as rclone does.
  *
+ * An upload in parts whose creation was carried out and never answered, because the connection broke just then, stays on
+ * the server without its name being known to anybody: nothing is stored in it, and a rule of the bucket that ends
+ * incomplete uploads after some days (`AbortIncompleteMultipartUpload`) sees to it. It is not looked for by its key,
+ * since it cannot be told from somebody else's.
+ *
  * What servers differ in is known of each {@link Provider}. Options that lead nowhere, such as an endpoint that is no
  * address, fail each upload with `Rejected`, before anything is sent.
  *

@@ -23,12 +23,18 @@ export interface Toxic {
   readonly kind:
     | { readonly _tag: "Latency"; readonly delayMillis: number; readonly jitterMillis: number }
     | { readonly _tag: "Bandwidth"; readonly bytesPerSecond: number }
+    | { readonly _tag: "SharedBandwidth"; readonly bytesPerSecond: number }
     | { readonly _tag: "SlowClose"; readonly delayMillis: number }
     | { readonly _tag: "Timeout"; readonly afterBytes: number }
     | { readonly _tag: "Reset"; readonly afterBytes: number }
     | { readonly _tag: "Slice"; readonly bytes: number; readonly delayMillis: number }
     | { readonly _tag: "Limit"; readonly bytes: number }
     | { readonly _tag: "Down" }
+}
+
+/** What connections share: when all that was handed to it has passed, by the clock in milliseconds. */
+export interface Link {
+  freeAt: number
 }
 
 /** A toxic as it is for one connection. */
@@ -48,6 +54,8 @@ export interface Setting {
   readonly clock: Clock.Clock
   readonly passed: { up: number; down: number }
   readonly toxics: () => ReadonlyArray<Toxic>
+  /** What all connections share that a toxic strikes. */
+  readonly linkOf: (toxic: Toxic) => Link
   readonly activate: (toxic: Toxic) => Effect.Effect<ActiveToxic>
 }
 
@@ -61,6 +69,12 @@ interface Arrived {
   readonly block: Uint8Array | undefined
   readonly at: number
 }
+
+/** What a connection passes at a time over a link that it shares. */
+const shareBytes = 16 * 1024
+
+/** By how much a timer may be late. */
+const latestMillis = 250
 
 export class Connection {
   private readonly setting: Setting
@@ -103,7 +117,10 @@ export class Connection {
   /** What to do at once where the toxics are others now. */
   get toxicsChanged(): Effect.Effect<void> {
     return Effect.gen(this, function*() {
-      const [struck] = yield* this.all("Down")
+      for (const toxic of this.setting.toxics()) {
+        if (!this.active.has(toxic)) this.active.set(toxic, yield* this.setting.activate(toxic))
+      }
+      const [struck] = this.all("Down")
       if (struck === undefined) return
       struck.strike()
       this.end("reset")
@@ -117,18 +134,15 @@ export class Connection {
   private all<Tag extends Toxic["kind"]["_tag"]>(
     tag: Tag,
     direction?: "up" | "down"
-  ): Effect.Effect<ReadonlyArray<ActiveToxic & { readonly kind: Kind<Tag> }>> {
+  ): ReadonlyArray<ActiveToxic & { readonly kind: Kind<Tag> }> {
     const isOfTag = (kind: Toxic["kind"]): kind is Kind<Tag> => kind._tag === tag
-    return Effect.gen(this, function*() {
-      const found: Array<ActiveToxic & { readonly kind: Kind<Tag> }> = []
-      for (const toxic of this.setting.toxics()) {
-        const { kind } = toxic
-        if (!isOfTag(kind) || (direction !== undefined && toxic.direction !== direction)) continue
-        const active = this.active.get(toxic) ?? (yield* this.setting.activate(toxic))
-        this.active.set(toxic, active)
-        if (active.applies()) found.push({ ...active, kind })
-      }
-      return found
+    return this.setting.toxics().flatMap((toxic) => {
+      const { kind } = toxic
+      const active = this.active.get(toxic)
+      return active !== undefined && isOfTag(kind) && (direction ?? toxic.direction) === toxic.direction &&
+          active.applies()
+        ? [{ ...active, kind }]
+        : []
     })
   }
 
@@ -137,11 +151,11 @@ export class Connection {
   // ---------------------------------------------------------------------------
 
   private pump(direction: "up" | "down", from: net.Socket, to: net.Socket): Effect.Effect<void> {
-    const { clock, passed } = this.setting
+    const { clock, linkOf, passed } = this.setting
     let total = 0
     let swallowed = false
-    /** When the line is free again, by its bandwidth. */
-    let freeAt = 0
+    /** When the connection is free again, by its own bandwidth. */
+    const own: Link = { freeAt: 0 }
 
     const sleepUntil = (millis: number): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -149,36 +163,48 @@ export class Connection {
         return wait > 0 ? clock.sleep(Duration.millis(wait)) : Effect.void
       })
 
-    const pass = (bytes: Uint8Array) =>
-      Effect.gen(this, function*() {
-        for (const { kind, strike } of yield* this.all("Bandwidth", direction)) {
+    /** Passes bytes on that are due at some time: a timer that is late costs none of the bandwidth. */
+    const pass = (bytes: Uint8Array, due: number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const start = Math.max(due, own.freeAt, clock.unsafeCurrentTimeMillis() - latestMillis)
+        own.freeAt = start
+        // Bytes are on the connection and on the link at the same time: the slower of the two is waited for.
+        for (const { kind, strike } of this.all("Bandwidth", direction)) {
           strike()
-          freeAt = Math.max(freeAt, clock.unsafeCurrentTimeMillis()) + bytes.length * 1000 / kind.bytesPerSecond
-          yield* sleepUntil(freeAt)
+          own.freeAt = Math.max(own.freeAt, start + bytes.length * 1000 / kind.bytesPerSecond)
         }
-        yield* written(to, bytes)
-        total += bytes.length
-        passed[direction] += bytes.length
+        for (const { kind, strike, toxic } of this.all("SharedBandwidth", direction)) {
+          strike()
+          const link = linkOf(toxic)
+          link.freeAt = Math.max(link.freeAt, start) + bytes.length * 1000 / kind.bytesPerSecond
+          own.freeAt = Math.max(own.freeAt, link.freeAt)
+        }
+        return Effect.map(Effect.zipRight(sleepUntil(own.freeAt), written(to, bytes)), () => {
+          total += bytes.length
+          passed[direction] += bytes.length
+        })
       })
 
     /** The size of the pieces that a block is passed on in, and the time before each. */
-    const cut = (size: number) =>
-      Effect.gen(this, function*() {
-        let [most, delay] = [size, 0]
-        // Ten steps a second, so that a narrow line moves evenly.
-        for (const { kind } of yield* this.all("Bandwidth", direction)) {
-          most = Math.min(most, Math.max(1, Math.floor(kind.bytesPerSecond / 10)))
-        }
-        for (const { kind, strike } of yield* this.all("Slice", direction)) {
-          if (kind.bytes < size) strike()
-          most = Math.min(most, kind.bytes)
-          delay = Math.max(delay, kind.delayMillis)
-        }
-        return { most, delay }
-      })
+    const cut = (size: number) => {
+      let [most, delay] = [size, 0]
+      // Ten steps a second, so that a narrow line moves evenly.
+      for (const { kind } of this.all("Bandwidth", direction)) {
+        most = Math.min(most, Math.max(1, Math.floor(kind.bytesPerSecond / 10)))
+      }
+      for (const { kind } of this.all("SharedBandwidth", direction)) {
+        most = Math.min(most, shareBytes, Math.max(1, Math.floor(kind.bytesPerSecond / 10)))
+      }
+      for (const { kind, strike } of this.all("Slice", direction)) {
+        if (kind.bytes < size) strike()
+        most = Math.min(most, kind.bytes)
+        delay = Math.max(delay, kind.delayMillis)
+      }
+      return { most, delay }
+    }
 
     /** How many bytes may still pass, and what comes then. */
-    const bound = Effect.gen(this, function*() {
+    const bound = () => {
       const nothing = () => false
       let [room, next]: [number, () => boolean] = [Infinity, nothing]
       const narrow = (after: number, { applies, strike }: ActiveToxic, end: () => void) => {
@@ -191,33 +217,35 @@ export class Connection {
           return true
         }
       }
-      for (const active of yield* this.all("Reset", direction)) {
+      for (const active of this.all("Reset", direction)) {
         narrow(active.kind.afterBytes, active, () => this.end("reset"))
       }
-      for (const active of yield* this.all("Limit", direction)) {
+      for (const active of this.all("Limit", direction)) {
         narrow(active.kind.bytes, active, () => this.end("limit"))
       }
-      for (const active of yield* this.all("Timeout", direction)) {
+      for (const active of this.all("Timeout", direction)) {
         narrow(active.kind.afterBytes, active, () => {
           swallowed = true
         })
       }
       return { room, next }
-    })
+    }
 
     const passBlock = ({ at, block }: { readonly at: number; readonly block: Uint8Array }): Effect.Effect<void> =>
       Effect.gen(this, function*() {
-        for (const { kind, random, strike } of yield* this.all("Latency", direction)) {
+        let due = at
+        for (const { kind, random, strike } of this.all("Latency", direction)) {
           strike()
-          yield* sleepUntil(at + kind.delayMillis + Math.round((yield* random.next) * kind.jitterMillis))
+          due = Math.max(due, at + kind.delayMillis + Math.round((yield* random.next) * kind.jitterMillis))
+          yield* sleepUntil(due)
         }
         for (let rest = block; rest.length > 0;) {
-          const { next, room } = yield* bound
-          const { delay, most } = yield* cut(rest.length)
+          const { next, room } = bound()
+          const { delay, most } = cut(rest.length)
           const bytes = rest.subarray(0, Math.min(room, most))
           if (bytes.length > 0) {
             if (delay > 0) yield* clock.sleep(Duration.millis(delay))
-            yield* pass(bytes)
+            yield* pass(bytes, due)
             rest = rest.subarray(bytes.length)
           }
           if (bytes.length < room) continue
@@ -229,7 +257,7 @@ export class Connection {
 
     const end = Effect.gen(this, function*() {
       if (swallowed) return this.end("reset")
-      for (const { kind, strike } of yield* this.all("SlowClose", direction)) {
+      for (const { kind, strike } of this.all("SlowClose", direction)) {
         strike()
         yield* clock.sleep(Duration.millis(kind.delayMillis))
       }

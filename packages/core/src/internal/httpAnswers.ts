@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Answer, OpenAnswer } from "../Transport.js"
+import { renderUrl } from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
@@ -13,6 +14,9 @@ const excerptSize = 512
 
 /** How long a server that has answered may go on talking to somebody who does not listen, in milliseconds. */
 export const talkMillis = 1_000
+
+/** The same where what it says tells what is to be done. */
+export const explainMillis = 10_000
 
 export const isSuccess = ({ status }: { readonly status: number }): boolean => status >= 200 && status < 300
 
@@ -68,9 +72,20 @@ export const refused = (
   if (status === 409 || status === 412 || status === 423) return new Conflict({ detail })
   // A browser tells of a redirect only that there was one, by a status of 0.
   if (status === 0 || (status >= 300 && status < 400)) {
-    return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed)` })
+    return redirected(detail, headers["location"], mask)
   }
   return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
+}
+
+/** A redirect, and where it leads to as far as that may be shown. */
+export const redirected = (
+  detail: string,
+  location: string | undefined,
+  mask: (text: string) => string
+): Rejected => {
+  const to = mask(renderUrl(location ?? "")).replace(/[^\x21-\x7e]+/g, " ").slice(0, 200)
+  const leads = to.trim() === "" ? "" : `; this one leads to ${to}`
+  return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed${leads})` })
 }
 
 /** An answer with as much of its body as may be shown, if that comes soon. */
@@ -112,6 +127,7 @@ const excerpt = (body: Uint8Array, mask: (text: string) => string): string =>
   mask(
     mask(new TextDecoder().decode(body.subarray(0, 128 * excerptSize)))
       .slice(0, 4 * excerptSize)
+      .replace(/<!DOCTYPE[^>[]*\[[^\]]*\]\s*>/gi, " ")
       .replace(/<(?!redacted>)[^>]*>/g, " ")
       .replace(/[\p{Cc}\s]+/gu, " ")
       .trim()

@@ -12,7 +12,7 @@ import type { Body } from "../Destination.js"
 import type * as Transport from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { isSuccess } from "./httpAnswers.js"
+import { explainMillis, isSuccess } from "./httpAnswers.js"
 import * as Address from "./s3Address.js"
 import * as Errors from "./s3Errors.js"
 import type { Profile } from "./s3Provider.js"
@@ -38,6 +38,8 @@ export interface BucketRequest {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** A body whose bytes are in memory already, or some bytes. */
   readonly body?: Body | Uint8Array | undefined
+  /** How long the body of the answer may take, in milliseconds. Defaults to what an explanation may take. */
+  readonly answerMillis?: number | undefined
 }
 
 /** Who asks, where, and by which clock. Each request keeps what it was made with. */
@@ -144,7 +146,7 @@ export class Bucket {
   // ---------------------------------------------------------------------------
 
   private signed(
-    { body, headers = {}, key, method, query }: BucketRequest,
+    { answerMillis = explainMillis, body, headers = {}, key, method, query }: BucketRequest,
     { address, region, skew }: Standing,
     { signer }: Identity
   ): Either.Either<Transport.Request, UploadError> {
@@ -183,7 +185,8 @@ export class Bucket {
       method,
       url: search === "" ? origin + path : `${origin}${path}?${search}`,
       headers: signed,
-      body
+      body,
+      answerMillis
     })
   }
 

@@ -13,7 +13,7 @@ import {
   Transient
 } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { plausible, rejections, retryAfterMillis } from "./httpAnswers.js"
+import { plausible, redirected, rejections, retryAfterMillis } from "./httpAnswers.js"
 import * as Xml from "./s3Xml.js"
 
 /** An error as S3 tells it. */
@@ -27,6 +27,8 @@ export interface S3Error {
   /** The server's time, in milliseconds since the epoch. */
   readonly serverTime: number | undefined
   readonly retryAfterMillis: number | undefined
+  /** Where a redirect leads to. */
+  readonly location: string | undefined
 }
 
 /** What a request is about: the same answer may mean one thing of an object and another of a multipart upload. */
@@ -48,7 +50,8 @@ export const read = (
     message: shown(root?.text("Message"), secrets, 500),
     region: headers["x-amz-bucket-region"] ?? root?.text("Region"),
     serverTime: Number.isNaN(time) ? undefined : time,
-    retryAfterMillis: retryAfter(headers, now)
+    retryAfterMillis: retryAfter(headers, now),
+    location: headers["location"] === undefined ? undefined : shown(headers["location"], secrets, 1_000)
   }
 }
 
@@ -73,7 +76,7 @@ export const classify = (name: string, error: S3Error, subject: Subject): Upload
   const reason = reasons[code] ?? rejections[status]
   if (status >= 500 && status !== 501 && reason === undefined) return new Transient({ reason: "Unavailable", detail })
   if (status >= 300 && status < 400) {
-    return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed)` })
+    return redirected(detail, error.location, (text) => text)
   }
   return new Rejected({ reason: reason ?? "Unsupported", detail })
 }

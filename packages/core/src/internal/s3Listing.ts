@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Listed } from "../Destination.js"
-import { answerLimit } from "../Transport.js"
+import { answerLimit, answerMillis } from "../Transport.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import type { Bucket } from "./s3Bucket.js"
@@ -47,7 +47,7 @@ const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError
       prefix,
       ...cursor.query
     }
-    const { body } = yield* bucket.ask({ method: "GET", key: undefined, subject: "object", query })
+    const { body } = yield* bucket.ask({ method: "GET", key: undefined, subject: "object", query, answerMillis })
     // A page of long keys is larger than an answer may be.
     if (body.length >= answerLimit && cursor.count > 100) {
       return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })

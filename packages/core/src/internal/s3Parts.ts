@@ -12,6 +12,7 @@ import type {
   Stored,
   StoredPart
 } from "../Destination.js"
+import { answerMillis } from "../Transport.js"
 import { Transient } from "../UploadError.js"
 import type { Rejected, UploadError } from "../UploadError.js"
 import type { Objects } from "./s3Objects.js"
@@ -81,7 +82,8 @@ export const multipart = (objects: Objects): Multipart => {
           method: "GET",
           key,
           subject: "session",
-          query: { uploadId, "part-number-marker": String(marker), "max-parts": "1000" }
+          query: { uploadId, "part-number-marker": String(marker), "max-parts": "1000" },
+          answerMillis
         })
         const root = yield* document(bucket, answer.body, "ListPartsResult", "session")
         for (const part of root.all("Part")) {
@@ -116,7 +118,8 @@ export const multipart = (objects: Objects): Multipart => {
           }),
           ...(profile.fullObject.length > 0 && { "x-amz-mp-object-size": String(size) })
         },
-        body: new TextEncoder().encode(documentOf(parts))
+        body: new TextEncoder().encode(documentOf(parts)),
+        answerMillis: completeMillis
       })
       // A success may turn out to be none after its head was sent: the root element tells.
       const root = yield* document(bucket, answer.body, "CompleteMultipartUploadResult", "completion")
@@ -151,6 +154,9 @@ export const multipart = (objects: Objects): Multipart => {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** While an object is put together, servers send spaces, for minutes; and then the answer. */
+const completeMillis = 600_000
 
 /** Some servers list without the quotes that they answered with. */
 const quoted = (etag: string | undefined): string | undefined =>

@@ -14,7 +14,7 @@ export const refused = (
   options: { readonly isOfUpload: boolean; readonly mask: (text: string) => string; readonly now: number }
 ): UploadError => {
   const { isOfUpload, mask, now } = options
-  const error = HttpAnswers.refused(name, answer, mask, now)
+  const error = HttpAnswers.refused(name, isOfUpload ? withoutPath(answer) : answer, mask, now)
   const { detail } = error
   switch (answer.status) {
     case 409:
@@ -34,6 +34,12 @@ export const refused = (
     default:
       return error
   }
+}
+
+/** Who knows where an upload is may go on with it: of a redirect only the host is shown. */
+const withoutPath = (answer: Answer): Answer => {
+  const host = /^(?:[a-z]+:)?\/\/[^/?#]*/i.exec(answer.headers["location"] ?? "")?.[0] ?? ""
+  return { ...answer, headers: { ...answer.headers, location: host } }
 }
 
 export const otherVersion = (name: string, versions: ReadonlyArray<string>) =>

@@ -88,7 +88,8 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
           method: asked.method,
           url: asked.path === undefined ? `${endpoint?.href.replace(/#.*$/s, "")}` : `${origin}${asked.path}`,
           headers: { ...headers, ...asked.headers, ...more },
-          body: asked.body
+          body: asked.body,
+          answerMillis: HttpAnswers.explainMillis
         }),
         (error) => asked.path === undefined ? error : unnamed(error, renderUrl(origin + asked.path), name)
       )

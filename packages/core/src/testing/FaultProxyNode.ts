@@ -78,6 +78,19 @@ export const bandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.
   })
 
 /**
+ * No more than so many bytes a second on all connections together, which share them in equal parts: each that has bytes
+ * to pass takes its turn with up to 16 KiB.
+ *
+ * @since 0.1.0
+ * @category toxics
+ */
+export const sharedBandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.ByteSizeInput }): Toxic =>
+  make("sharedBandwidth", options, {
+    _tag: "SharedBandwidth",
+    bytesPerSecond: Math.max(1, ByteSize.decode(options.bytesPerSecond))
+  })
+
+/**
  * That a side has ended is told late.
  *
  * @since 0.1.0
@@ -217,6 +230,7 @@ export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never
     const seed = options.seed ?? (yield* Random.nextInt)
     const clock = yield* Effect.clock
     const counts = new Map<string, number>()
+    const links = new Map<Toxic, FaultConnection.Link>()
     const passed = { up: 0, down: 0 }
     const connections = new Set<FaultConnection.Connection>()
     let accepted = 0
@@ -229,6 +243,12 @@ export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never
         return Effect.forEach([...connections], (connection) => connection.toxicsChanged, { discard: true })
       })
     yield* put(options.toxics ?? [])
+
+    const linkOf = (toxic: Toxic): FaultConnection.Link => {
+      const link = links.get(toxic) ?? { freeAt: 0 }
+      links.set(toxic, link)
+      return link
+    }
 
     const waiting = yield* Queue.unbounded<net.Socket>()
     const server = yield* listening(waiting)
@@ -245,6 +265,7 @@ export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never
           clock,
           passed,
           toxics: () => toxics,
+          linkOf,
           activate: (toxic) => activate(toxic, { seed, connection: number }, counts)
         })
         connections.add(connection)

@@ -70,6 +70,11 @@ export const oddNames: ReadonlyArray<string> = [
   Array.from({ length: 60 }, (_, depth) => `d${depth}`).join("/")
 ]
 
+/** Each character of ASCII in a name, but for those that no name can have: in the middle, and at both ends. */
+const asciiNames: ReadonlyArray<string> = Array.from({ length: 127 }, (_, code) => String.fromCharCode(code + 1))
+  .filter((character) => character !== "/")
+  .flatMap((character, i) => [`a${i}${character}b`, ...(character === "." ? [] : [`${character}${i}${character}`])])
+
 /** Keys that could lead out of a root, or that are no text. */
 export const hostileKeys: ReadonlyArray<string> = [
   "",
@@ -235,6 +240,13 @@ export const destinationContract = <R>(subject: Subject<R>): void => {
           new Map(["A", "a", "a ", " a", "a  b", "a b", "\u00e9", "e\u0301", "\u212b", "\u00c5"].map(
             (key, i) => [`same/${key}`, pattern(10 + i, i + 1)]
           ))
+        )))
+
+      it.live("stores under names with any character of ASCII", () =>
+        onFresh(storesAll(
+          new Map(
+            asciiNames.filter((key) => subject.takesKey?.(key) ?? true).map((key, i) => [key, pattern(1 + i, i + 1)])
+          )
         )))
 
       it.live("refuses what it cannot store under, and says so", () =>

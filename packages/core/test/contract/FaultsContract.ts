@@ -169,6 +169,40 @@ export const faultsContract = <R>(subject: Subject<R>): void => {
         onFresh(recovers("part", large, fault, [tag]), { partConcurrency: 1 }))
     }
 
+    it.live("takes a server that never answers a part for stalled", () =>
+      onFresh(
+        Effect.gen(function*() {
+          const { met, next } = yield* FlakyTransport
+          yield* next("part", { _tag: "Hangs" })
+          const file = UploadFile.fromBytes("object", large)
+          const { result, retried } = yield* uploadOne(file, { stallTimeout: 2000 })
+          assert.strictEqual(told(result), "Uploaded", result?._tag === "Failed" ? result.error.message : "")
+          assert.deepStrictEqual([met(), ...retried.filter((error) => error !== "SessionGone")], [1, "Transient"])
+          assert.isTrue(sameBytes(yield* subject.readBack("object"), large))
+          assert.deepStrictEqual(yield* parts.unfinished, [])
+        }),
+        { partConcurrency: 1 }
+      ))
+
+    if (http.expired !== undefined) {
+      const { expired } = http
+      for (const stage of ["create", "part", "complete"]) {
+        it.live(`asks for other credentials when they expire before ${stage}`, () =>
+          onFresh(
+            Effect.gen(function*() {
+              const { met, next } = yield* FlakyTransport
+              yield* next(stage, { _tag: "Answers", ...expired })
+              const { result } = yield* uploadOne(UploadFile.fromBytes("object", large))
+              assert.strictEqual(told(result), "Uploaded", result?._tag === "Failed" ? result.error.message : "")
+              assert.strictEqual(met(), 1)
+              assert.isTrue(sameBytes(yield* subject.readBack("object"), large))
+              assert.deepStrictEqual(yield* parts.unfinished, [])
+            }),
+            { partConcurrency: 1 }
+          ))
+      }
+    }
+
     for (const stage of ["create", "complete"]) {
       it.live(`tries again to ${stage}`, () =>
         onFresh(Effect.gen(function*() {

@@ -1,0 +1,45 @@
+import { assert, describe, it } from "@effect/vitest"
+import { UploadError } from "@sluice/core"
+import * as Advice from "../src/Advice.js"
+import type * as Targets from "../src/Targets.js"
+
+const rejected = (reason: UploadError.Rejected["reason"], detail: string) =>
+  new UploadError.Rejected({ reason, detail })
+
+const advise = (error: UploadError.UploadError, kind: Targets.Kind, check: Advice.Check = "write") =>
+  Advice.forError(error, { kind, check }) ?? ""
+
+describe("Advice", () => {
+  it("knows a tus server that was taken for another one", () => {
+    const conflict = new UploadError.Conflict({ detail: "http://h/x answered 412: Tus-Resumable Required" })
+    assert.include(advise(conflict, "Http"), "write tus+https://")
+    assert.include(advise(conflict, "S3"), "write tus+https://")
+    assert.include(advise(rejected("Unsupported", "http://h/x answered 400: no Tus-Resumable"), "Http"), "write tus+")
+    assert.notInclude(advise(conflict, "Tus"), "write tus+")
+  })
+
+  it("does not doubt that files can be put where only reading is refused", () => {
+    const unsupported = rejected("Unsupported", "http://h/x answered 501")
+    assert.include(advise(unsupported, "Http"), "does not take files by PUT")
+    for (const check of ["read", "look", "remove"] as const) assert.strictEqual(advise(unsupported, "Http", check), "")
+  })
+
+  it("names the flags that servers of S3 refuse", () => {
+    const storageClass = rejected("Unsupported", "s3://b answered 400 InvalidStorageClass: not valid.")
+    for (const flag of ["--storage-class", "--acl", "--header", "--if-absent", "--provider", "--path-style"]) {
+      assert.include(advise(storageClass, "S3"), flag)
+    }
+    assert.notInclude(advise(storageClass, "S3", "list"), "--storage-class")
+  })
+
+  it("names both halves of credentials that do not fit", () => {
+    const mismatch = rejected("Unauthorized", "s3://b answered 403 SignatureDoesNotMatch")
+    assert.include(advise(mismatch, "S3"), "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+  })
+
+  it("says that what was new and is refused as taken may be at no server of S3", () => {
+    const conflict = new UploadError.Conflict({ detail: "s3://b answered 412" })
+    assert.include(advise(conflict, "S3"), "no S3 server")
+    assert.notInclude(advise(conflict, "Local"), "S3")
+  })
+})
