@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Stream from "effect/Stream"
 import * as ByteSource from "../ByteSource.js"
 import type { Body } from "../Destination.js"
 import { Transient } from "../UploadError.js"
@@ -107,7 +107,7 @@ export const make = (options: Options): SimulatedLine => {
       }
       let sent = 0
       const blocks: Array<Uint8Array> = []
-      return Stream.runForEach(body.stream({ blockSize: blockSize(), lent: true }), (block) => {
+      const each = (block: Uint8Array): Effect.Effect<void, UploadError> => {
         if (sent + block.length > fate.after || fate.after === 0) {
           return lost(sent)
         }
@@ -116,10 +116,18 @@ export const make = (options: Options): SimulatedLine => {
           blocks.push(block.slice())
         }
         return transmit(block.length)
+      }
+      const ended = Effect.suspend(() =>
+        sent < fate.after ? Effect.void : lose(fate)
+      )
+      return Effect.flatMap(body.blocks({ blockSize: blockSize(), lent: true }), (next) => {
+        const all: Effect.Effect<void, UploadError> = Effect.matchEffect(next, {
+          onFailure: Option.match({ onNone: () => ended, onSome: Effect.fail }),
+          onSuccess: (block) => Effect.zipRight(each(block), all)
+        })
+        return all
       }).pipe(
-        Effect.zipRight(Effect.suspend(() =>
-          sent < fate.after ? Effect.void : lose(fate)
-        )),
+        Effect.scoped,
         Effect.map(() => {
           body.release()
           return store(sent, keepsBytes ? ByteSource.concat(blocks) : undefined)
