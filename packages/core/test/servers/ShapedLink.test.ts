@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 240_000 })
 
 /** Links that are full with about so many connections; bytes a second on one connection, and on all. */
 const shapes = [
-  { knee: 4, connection: 180_000, link: 720_000 },
+  { knee: 4, connection: 60_000, link: 216_000 },
   { knee: 12, connection: 60_000, link: 720_000 }
 ]
 
