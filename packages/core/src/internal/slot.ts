@@ -54,7 +54,9 @@ export class Slot {
    * holds a permit waits for nobody; and for the start last, since that is for now.
    */
   readonly take: Effect.Effect<void> = Effect.suspend(() =>
-    this.takeMemory.pipe(Effect.zipRight(this.takePermit), Effect.zipRight(this.takeStart))
+    this.unsafeTake()
+      ? this.takeStart
+      : this.takeMemory.pipe(Effect.zipRight(this.takePermit), Effect.zipRight(this.takeStart))
   )
 
   /** From here on the request is in flight. */
@@ -78,6 +80,14 @@ export class Slot {
   close(): void {
     this.keepsMemory = false
     this.release()
+  }
+
+  /** Takes the memory and the permit, if both are there at once. What was taken until then stays taken. */
+  private unsafeTake(): boolean {
+    const { limits, memory } = this.context
+    this.holdsMemory ||= this.bytes > 0 && memory.unsafeTake(this.bytes, "parts")
+    if (!this.holdsMemory && this.bytes > 0) return false
+    return this.holdsPermit ||= limits.inFlight.unsafeTake(1, this.lane)
   }
 
   private get takeMemory(): Effect.Effect<void> {
