@@ -67,54 +67,47 @@ export const request = <A>(
 ): Effect.Effect<A, UploadError> => {
   const { part, retry = context.retry, retryMillis = Infinity, slot = new Slot(context, owner, 0), wait = identity } =
     options
-  const driver = RetryPolicy.makeDriver(retry)
+  let driver: RetryPolicy.Driver | undefined = undefined
   let firstAt = Infinity
-  const once = (number: number) =>
-    Effect.suspend(() => {
-      let inFlight = 0
+  // One frame for all that follows an attempt: parts are many, and each frame is steps of the fiber.
+  const once = (number: number): Effect.Effect<Either.Either<A, UploadError>> =>
+    Effect.uninterruptibleMask((restore) => {
       let startedAt = 0
-      return wait(slot.take).pipe(
-        Effect.zipRight(Effect.suspend(() => {
-          slot.begin()
-          startedAt = owner.clock.unsafeCurrentTimeMillis()
-          firstAt = Math.min(firstAt, startedAt)
-          return attempt(number)
-        })),
-        Effect.catchAllCause((cause) =>
-          Cause.isInterrupted(cause) ? Effect.failCause(Cause.stripFailures(cause)) : Effect.fail(failureOf(cause))
-        ),
-        Effect.either,
-        Effect.ensuring(Effect.sync(() => {
-          inFlight = context.limits.inFlight.taken
-          slot.release()
-        })),
-        Effect.tap((result) =>
-          Effect.sync(() =>
-            context.observe?.({
-              outcome: Either.isRight(result)
-                ? "Succeeded"
-                : result.left._tag === "Throttled"
-                ? "Throttled"
-                : "Failed",
-              durationMillis: owner.clock.unsafeCurrentTimeMillis() - startedAt,
-              bytes: Either.isRight(result) ? options.bytes?.() ?? 0 : 0,
-              inFlight,
-              retryAfterMillis: Either.isLeft(result) && result.left._tag === "Throttled"
-                ? result.left.retryAfterMillis
-                : undefined
-            })
-          )
-        )
-      )
-    })
-  return Effect.gen(function*() {
-    for (let number = 1;; number++) {
-      const result = yield* once(number)
-      if (Either.isRight(result)) {
-        context.budget.unsafeRefund(number - 1)
-        return result.right
+      const begin = Effect.suspend(() => {
+        slot.begin()
+        startedAt = owner.clock.unsafeCurrentTimeMillis()
+        firstAt = Math.min(firstAt, startedAt)
+        return attempt(number)
+      })
+      const release = (): number => {
+        const inFlight = context.limits.inFlight.taken
+        slot.release()
+        return inFlight
       }
-      const error = result.left
+      const observed = (result: Either.Either<A, UploadError>) => {
+        const inFlight = release()
+        const throttled = Either.isLeft(result) && result.left._tag === "Throttled" ? result.left : undefined
+        context.observe?.({
+          outcome: Either.isRight(result) ? "Succeeded" : throttled === undefined ? "Failed" : "Throttled",
+          durationMillis: owner.clock.unsafeCurrentTimeMillis() - startedAt,
+          bytes: Either.isRight(result) ? options.bytes?.() ?? 0 : 0,
+          inFlight,
+          retryAfterMillis: throttled?.retryAfterMillis
+        })
+        return Effect.succeed(result)
+      }
+      return Effect.matchCauseEffect(restore(Effect.flatMap(wait(slot.take), () => begin)), {
+        onFailure: (cause) => {
+          if (!Cause.isInterrupted(cause)) return observed(Either.left(failureOf(cause)))
+          release()
+          return Effect.failCause(Cause.stripFailures(cause))
+        },
+        onSuccess: (value) => observed(Either.right(value))
+      })
+    })
+  const failed = (number: number, error: UploadError): Effect.Effect<A, UploadError> =>
+    Effect.gen(function*() {
+      driver ??= RetryPolicy.makeDriver(retry)
       // A session that is gone does not come back.
       const delay = error._tag === "SessionGone"
         ? Option.none()
@@ -126,8 +119,15 @@ export const request = <A>(
       const { attempts } = retry
       yield* owner.requestRetried({ part, attempt: number, attempts, delayMillis: delay.value, error })
       yield* wait(owner.clock.sleep(Duration.millis(delay.value)))
-    }
-  }).pipe(Effect.ensuring(Effect.sync(() => slot.close())))
+      return yield* from(number + 1)
+    })
+  const from = (number: number): Effect.Effect<A, UploadError> =>
+    Effect.flatMap(once(number), (result) => {
+      if (Either.isLeft(result)) return failed(number, result.left)
+      context.budget.unsafeRefund(number - 1)
+      return Effect.succeed(result.right)
+    })
+  return Effect.ensuring(from(1), Effect.sync(() => slot.close()))
 }
 
 /** What a cause that is no interruption means for an upload. */

@@ -1,8 +1,8 @@
 /**
  * One part of a large file: its attempts, and what is told of its bytes.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import { SessionGone } from "../UploadError.js"
@@ -98,20 +98,29 @@ const transfer = (
   const body = new UploadBody(transfer, context.limits.bandwidth)
   const { number, offset, size } = piece
   const request = multipart.uploadPart({ ...session, number, offset, total, contentType, body })
-  return watched(owner, transfer, request).pipe(
-    Effect.flatMap((part) => {
-      const { checksum } = body
-      const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
-      return problem === undefined ? Effect.succeed({ ...part, number, size, checksum }) : Effect.fail(problem)
-    }),
-    Effect.mapError((error) => transfer.sourceError ?? error),
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        body.ended()
-        if (Exit.isFailure(exit)) owner.takenBack(transfer.handedOut)
-      })
-    )
-  )
+  const ended = () => {
+    owner.transfers.delete(transfer)
+    body.ended()
+  }
+  return Effect.uninterruptibleMask((restore) => {
+    owner.transfers.add(transfer)
+    return Effect.matchCauseEffect(restore(transfer.watched(request)), {
+      onSuccess: (part) => {
+        ended()
+        const { checksum } = body
+        const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
+        if (problem === undefined) return Effect.succeed({ ...part, number, size, checksum })
+        owner.takenBack(transfer.handedOut)
+        return Effect.fail(transfer.sourceError ?? problem)
+      },
+      onFailure: (cause) => {
+        ended()
+        owner.takenBack(transfer.handedOut)
+        const { sourceError } = transfer
+        return Effect.failCause(sourceError === undefined ? cause : Cause.map(cause, () => sourceError))
+      }
+    })
+  })
 }
 
 /** Makes a request that fails when nothing moves any more. */

@@ -55,7 +55,7 @@ export class Slot {
    * holds a permit waits for nobody; and for the start last, since that is for now.
    */
   readonly take: Effect.Effect<void> = Effect.suspend(() =>
-    inTurn(this.takeMemory, inTurn(this.takePermit, this.takeStart))
+    this.unsafeTake() ? this.takeStart : inTurn(this.takeMemory, inTurn(this.takePermit, this.takeStart))
   )
 
   /** From here on the request is in flight. */
@@ -79,6 +79,14 @@ export class Slot {
   close(): void {
     this.keepsMemory = false
     this.release()
+  }
+
+  /** Takes the memory and the permit, if both are there at once. What was taken until then stays taken. */
+  private unsafeTake(): boolean {
+    const { limits, memory } = this.context
+    this.holdsMemory ||= this.bytes > 0 && memory.unsafeTake(this.bytes, "parts")
+    if (!this.holdsMemory && this.bytes > 0) return false
+    return this.holdsPermit ||= limits.inFlight.unsafeTake(1, this.lane)
   }
 
   private get takeMemory(): Effect.Effect<void> {
