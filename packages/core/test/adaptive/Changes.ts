@@ -94,13 +94,13 @@ const c7: Criterion = {
         until: (seen) => seen[seen.length - 1]!.closedAt > closesAt + 20_000
       }),
       ({ network: { starts } }) => {
-        // In whole microseconds: times are sums of fractions.
+        // In whole microseconds: times are sums of fractions. The pause begins when the first refusal is heard.
         const times = starts.map((at) => Math.round(at * 1_000))
-        const first = times.find((at) => at >= closesAt * 1_000)!
-        const next = times.find((at) => at > first)!
-        const until = first + 10_000_000
+        const heard = times.find((at) => at >= closesAt * 1_000)! + Network.overheadMillis * 1_000
+        const next = times.find((at) => at > heard)!
+        const until = heard + 10_000_000
         return {
-          "requests in the pause": times.filter((at) => at > first && at < until).length,
+          "requests in the pause": times.filter((at) => at > heard && at < until).length,
           "resumes after": (next - until) / 1_000
         }
       }
