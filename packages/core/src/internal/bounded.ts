@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { ended } from "./detached.js"
+import { ended } from "./ended.js"
 
 /**
  * Runs a call that an interruption must not cut, for at most `millis`; then it counts as stalled. (A time bound inside

@@ -11,7 +11,7 @@ import type { Algorithm } from "../Checksum.js"
 import { Transient } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as Body from "./body.js"
-import { ended } from "./detached.js"
+import { ended } from "./ended.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {

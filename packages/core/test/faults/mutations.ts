@@ -86,18 +86,21 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "abort cut by the interruption that caused it",
-    edits: [[
-      "internal/pacer.ts",
-      "Effect.forkDaemon(Effect.interruptible(sleep))",
-      "Effect.fork(Effect.interruptible(sleep))"
-    ]]
+    edits: [
+      [
+        "internal/pacer.ts",
+        "Effect.forkDaemon(Effect.interruptible(sleep))",
+        "Effect.fork(Effect.interruptible(sleep))"
+      ],
+      ["internal/pacer.ts", "Effect.asVoid(ended(sleeper, restore))", "Effect.flatten(ended(sleeper, restore))"]
+    ]
   },
   {
     name: "look goes on when its run is interrupted",
     edits: [[
-      "internal/detached.ts",
-      "Effect.zipRight(Fiber.interrupt(fiber), Effect.failCause(interruption))",
-      "Effect.failCause(interruption)"
+      "internal/bounded.ts",
+      "yield* ended(fiber, restore)",
+      "yield* restore(fiber.await)"
     ]]
   },
   {
