@@ -15,22 +15,26 @@ import * as Failures from "./requestFailures.js"
 
 /**
  * How large the blocks are that are written: large enough to cost little, and small enough that a link moves one well
- * within the time of a stall. It is as much as a second moves at the pace of the request that ended last, within bounds;
- * after one that failed it is small again.
+ * within the time of a stall, since of a block that is on its way nobody knows how much has moved. It is as much as a
+ * second moves at the pace of the request that ended last, within bounds; after one that failed it is the least, which
+ * takes 2 kB a second to be no stall.
  */
 export class BlockSize {
-  private static readonly least = 512 * 1024
+  /** The least, too, that tells a pace: what less takes is mostly its round trip. */
+  static readonly least = 64 * 1024
+  private static readonly first = 512 * 1024
   private static readonly most = 8 * 1024 * 1024
   /** What is encrypted is held a second time until it is written. */
   private static readonly mostEncrypted = 1024 * 1024
-  private current = BlockSize.least
+  private current = BlockSize.first
 
   of({ url }: Request): number {
     return url.startsWith("https:") ? Math.min(BlockSize.mostEncrypted, this.current) : this.current
   }
 
   ended(bytes: number, millis: number): void {
-    this.current = Math.max(BlockSize.least, Math.min(BlockSize.most, bytes * 1000 / Math.max(1, millis)))
+    if (bytes < BlockSize.least) return
+    this.current = Math.max(BlockSize.least, Math.min(BlockSize.most, Math.floor(bytes * 1000 / Math.max(1, millis))))
   }
 
   failed(): void {
@@ -54,10 +58,24 @@ export const withBody = (
   if (body instanceof Uint8Array) return send(request, body)
   const { size } = body
   if (size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(request.url)))
-  return body.inOnePiece || size === 0
-    ? Effect.flatMap(body.bytes, (bytes) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size)))
-    : feed(request, body, size, blockSize, send)
+  if (size > 0 && !(body.inOnePiece && size <= blockSize.of(request))) return feed(request, body, size, blockSize, send)
+  const sent = Effect.flatMap(
+    body.bytes,
+    (bytes) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
+  )
+  return size < BlockSize.least ? sent : learning(blockSize, size, sent)
 }
+
+/** Sends, and sees at which pace. */
+const learning = <A, E>(blockSize: BlockSize, size: number, sent: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.clockWith((clock) => {
+    const began = clock.unsafeCurrentTimeMillis()
+    return Effect.onExit(sent, (exit) =>
+      Effect.sync(() => {
+        if (Exit.isSuccess(exit)) blockSize.ended(size, clock.unsafeCurrentTimeMillis() - began)
+        else blockSize.failed()
+      }))
+  })
 
 /** What a readable gives, whose reading can be interrupted at any time: its iterator would wait for the next block. */
 export const blocksOf = (
@@ -92,9 +110,10 @@ const feed = (
   blockSize: BlockSize,
   send: Send
 ): Effect.Effect<Answer, UploadError> =>
-  Effect.clockWith((clock) => {
-    const began = clock.unsafeCurrentTimeMillis()
-    const sent = Effect.scoped(Effect.flatMap(body.blocks({ blockSize: blockSize.of(request), lent: true }), (next) =>
+  learning(
+    blockSize,
+    size,
+    Effect.scoped(Effect.flatMap(body.blocks({ blockSize: blockSize.of(request), lent: true }), (next) =>
       Effect.matchEffect(next, {
         onSuccess: (first) =>
           first.length === size
@@ -105,13 +124,7 @@ const feed = (
             : feedFrom(first, next, request, size, send),
         onFailure: Option.match({ onNone: () => Effect.fail(wrongSize(size)), onSome: (error) => Effect.fail(error) })
       })))
-    return Effect.onExit(sent, (exit) =>
-      Effect.sync(() => {
-        if (Exit.isSuccess(exit)) {
-          blockSize.ended(size, clock.unsafeCurrentTimeMillis() - began)
-        } else blockSize.failed()
-      }))
-  })
+  )
 
 const feedFrom = (
   first: Uint8Array,
