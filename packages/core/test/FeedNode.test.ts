@@ -11,7 +11,7 @@ const request = (size: number, url = "http://127.0.0.1/a"): Transport.Request =>
   method: "PUT",
   url,
   headers: {},
-  body: TestBody.make(new Uint8Array(size), { inOnePiece: size <= MiB })
+  body: TestBody.make(new Uint8Array(size), { inOnePiece: size <= MiB, largestBlock: Infinity })
 })
 
 const answer: Transport.Answer = { status: 200, headers: {}, body: new Uint8Array() }

@@ -12,6 +12,8 @@ export interface Options {
   readonly size?: number | undefined
   /** What it says of its checksum once it has been read. */
   readonly checksum?: Checksum.Checksum | undefined
+  /** How large blocks are at most, whatever is asked for, in bytes. Defaults to 512 KiB. */
+  readonly largestBlock?: number | undefined
   /** Done before every block but the first. */
   readonly between?: Effect.Effect<unknown, UploadError.UploadError> | undefined
 }
@@ -29,7 +31,8 @@ export const make = (
   const body: Destination.Body = {
     size: options.size ?? bytes.length,
     inOnePiece: options.inOnePiece ?? false,
-    stream: ({ blockSize = 256 * 1024 } = {}) => {
+    stream: ({ blockSize: asked = 256 * 1024 } = {}) => {
+      const blockSize = Math.min(asked, options.largestBlock ?? 512 * 1024)
       const blocks = Array.from(
         { length: Math.ceil(bytes.length / blockSize) },
         (_, i) => bytes.subarray(i * blockSize, (i + 1) * blockSize)
