@@ -3,22 +3,25 @@ import type { TestSpecification } from "vitest/node"
 
 /** The files that take longest, the longest first. A clean checkout knows of no durations, and sorts by size. */
 const longest = [
-  "core/test/contract/TusContract.test.ts",
-  "core/test/faults/Faults.test.ts",
   "cli/test/secrets.test.ts",
   "core/test/kill/Kill.test.ts",
-  "cli/test/s3.test.ts",
-  "cli/test/verify.test.ts",
-  "core/test/adaptive/Adaptive.test.ts",
-  "core/test/Determinism.test.ts",
-  "cli/test/doctor.test.ts",
-  "cli/test/upload.test.ts",
   "core/test/JournalNode.test.ts",
+  "core/test/adaptive/Changes.test.ts",
+  "core/test/faults/Faults.test.ts",
   "cli/test/resume.test.ts",
+  "core/test/contract/TusContract.test.ts",
+  "core/test/adaptive/Noise.test.ts",
+  "core/test/adaptive/Steady.test.ts",
   "core/test/contract/Contract.test.ts",
-  "core/test/LargeFileProperties.test.ts",
+  "cli/test/upload.test.ts",
+  "cli/test/s3.test.ts",
+  "cli/test/network.test.ts",
+  "core/test/Determinism.test.ts",
   "core/test/Toxics.test.ts",
-  "cli/test/network.test.ts"
+  "cli/test/uploads.test.ts",
+  "cli/test/verify.test.ts",
+  "cli/test/doctor.test.ts",
+  "core/test/LargeFileProperties.test.ts"
 ]
 
 const rankOf = ({ moduleId }: TestSpecification): number => {
