@@ -1,35 +1,9 @@
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import * as Cli from "../src/Cli.js"
-import * as Output from "../src/Output.js"
-import * as Style from "../src/Style.js"
-
-const PlatformLayer = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+import { Effect } from "effect"
+import * as InProcess from "./InProcess.js"
 
 /** Runs the command line in this process. */
-const sluice = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const printed = { stdout: "", stderr: "" }
-    const sink = (name: "stdout" | "stderr"): Output.Sink => ({
-      write: (text) =>
-        Effect.sync(() => {
-          printed[name] += text
-        }),
-      flush: Effect.void,
-      closed: () => false,
-      isTerminal: false,
-      style: Style.plain,
-      size: () => ({ columns: 80, rows: 24 })
-    })
-    const exitCode = yield* Effect.provideService(Cli.run(args), Output.Output, {
-      stdout: sink("stdout"),
-      stderr: sink("stderr")
-    })
-    return { exitCode, ...printed }
-  }).pipe(Effect.provide(PlatformLayer))
+const sluice = (...args: ReadonlyArray<string>) => Effect.provide(InProcess.run(args), InProcess.PlatformLayer)
 
 describe("Cli", () => {
   it.effect("tells its version", () =>

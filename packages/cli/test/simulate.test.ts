@@ -1,38 +1,14 @@
 import { FileSystem, Path } from "@effect/platform"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { assert, describe, it } from "@effect/vitest"
 import { UploadReport } from "@sluice/core"
-import { Effect, Layer, Schema } from "effect"
-import * as Cli from "../src/Cli.js"
-import * as Output from "../src/Output.js"
+import { Effect, Schema } from "effect"
 import * as Simulation from "../src/Simulation.js"
 import * as Style from "../src/Style.js"
+import * as InProcess from "./InProcess.js"
 
 /** Runs `sluice` with these arguments, and gives what it printed. */
 const sluice = (args: ReadonlyArray<string>, terminal?: { readonly columns: number }) =>
-  Effect.gen(function*() {
-    const printed = { stdout: "", stderr: "" }
-    const sink = (name: "stdout" | "stderr"): Output.Sink => ({
-      write: (text) =>
-        Effect.sync(() => {
-          printed[name] += text
-        }),
-      flush: Effect.void,
-      closed: () => false,
-      isTerminal: terminal !== undefined,
-      style: terminal === undefined ? Style.plain : Style.ansi,
-      size: () => ({ columns: terminal?.columns ?? 80, rows: 24 })
-    })
-    const exitCode = yield* Effect.provideService(Cli.run(args), Output.Output, {
-      stdout: sink("stdout"),
-      stderr: sink("stderr")
-    })
-    return { exitCode, ...printed }
-  })
-
-const PlatformLayer = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+  InProcess.run(args, { ...terminal, style: terminal === undefined ? Style.plain : Style.ansi })
 
 const decodeLine = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({
   _tag: Schema.Literal("Simulation"),
@@ -56,7 +32,7 @@ adaptive rate  10 starts a second at first   8.347 s     12.0  0.008            
 `
 
 describe("sluice simulate", () => {
-  it.layer(PlatformLayer)((it) => {
+  it.layer(InProcess.PlatformLayer)((it) => {
     it.effect("prints the same table for the same seed", () =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* sluice(["simulate"]), { exitCode: 0, stdout: table, stderr: "" })

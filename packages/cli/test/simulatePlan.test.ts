@@ -1,35 +1,11 @@
 import { FileSystem, Path } from "@effect/platform"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
-import * as Cli from "../src/Cli.js"
+import { Effect, Schema } from "effect"
 import * as ForecastText from "../src/ForecastText.js"
-import * as Output from "../src/Output.js"
-import * as Style from "../src/Style.js"
+import * as InProcess from "./InProcess.js"
 
 /** Runs `sluice simulate` with these arguments, and gives what it printed. */
-const simulate = (args: ReadonlyArray<string>, columns?: number) =>
-  Effect.gen(function*() {
-    const printed = { stdout: "", stderr: "" }
-    const sink = (name: "stdout" | "stderr"): Output.Sink => ({
-      write: (text) =>
-        Effect.sync(() => {
-          printed[name] += text
-        }),
-      flush: Effect.void,
-      closed: () => false,
-      isTerminal: columns !== undefined,
-      style: Style.plain,
-      size: () => ({ columns: columns ?? 80, rows: 24 })
-    })
-    const exitCode = yield* Effect.provideService(Cli.run(["simulate", ...args]), Output.Output, {
-      stdout: sink("stdout"),
-      stderr: sink("stderr")
-    })
-    return { exitCode, ...printed }
-  })
+const simulate = (args: ReadonlyArray<string>, columns?: number) => InProcess.run(["simulate", ...args], { columns })
 
 /** A directory with 40 files of 100 kB, one of 9 MB, and one in `skipped`. */
 const tree = Effect.gen(function*() {
@@ -49,12 +25,10 @@ const decodeLine = Schema.decodeUnknownSync(
   { onExcessProperty: "error" }
 )
 
-const PlatformLayer = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
-
 const network = ["--link", "8MB/s", "--per-connection", "1MB/s", "--rtt", "100ms"]
 
 describe("sluice simulate, of a tree", () => {
-  it.layer(PlatformLayer)((it) => {
+  it.layer(InProcess.PlatformLayer)((it) => {
     it.scoped("predicts each strategy, says what it assumes, and what to type", () =>
       Effect.gen(function*() {
         const root = yield* tree
