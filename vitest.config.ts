@@ -9,14 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     minWorkers: 1,
     sequence: { sequencer: LongestFirst },
-    poolOptions: {
-      forks: {
-        // To load Effect anew for each file would take as long as a third of the tests.
-        isolate: false,
-        // Millions of uploads in virtual time leave much behind: a young generation of 16 MiB costs a third more CPU.
-        execArgv: ["--max-semi-space-size=64"]
-      }
-    },
+    // Millions of uploads in virtual time leave much behind them: a young generation of 16 MiB costs a third more CPU.
+    poolOptions: { forks: { execArgv: ["--max-semi-space-size=64"] } },
     coverage: {
       provider: "v8",
       include: ["packages/*/src/**/*.ts"],

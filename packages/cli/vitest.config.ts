@@ -4,5 +4,11 @@ import { defineProject } from "vitest/config"
 export default defineProject({
   resolve: { conditions: ["@sluice/source"] },
   ssr: { resolve: { conditions: ["@sluice/source"] } },
-  test: { testTimeout: 60_000, name: "cli", include: ["test/**/*.test.ts"] }
+  test: {
+    testTimeout: 60_000,
+    name: "cli",
+    include: ["test/**/*.test.ts"],
+    // To load Effect anew for each file would take longer than the tests.
+    poolOptions: { forks: { isolate: false } }
+  }
 })
