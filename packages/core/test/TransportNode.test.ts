@@ -12,6 +12,7 @@ import * as Certificates from "./contract/Certificates.js"
 import { readBody, serve } from "./contract/PutServer.js"
 import * as TestBody from "./contract/TestBody.js"
 import { pattern, sameBytes } from "./contract/TestSource.js"
+import { elapse } from "./Elapse.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -440,19 +441,6 @@ describe("TransportNode", () => {
       )
       return { ...server, begun: Deferred.await(begun) }
     })
-
-    /** Moves the clock until a fiber has ended, and tells how long that took in all. */
-    const elapse = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, each: Effect.Effect<unknown>) =>
-      Effect.gen(function*() {
-        let seconds = 0
-        while ((yield* fiber.poll)._tag === "None") {
-          yield* each
-          yield* Effect.promise(() => new Promise((resume) => setImmediate(resume)))
-          yield* TestClock.adjust("1 second")
-          seconds += 1
-        }
-        return seconds
-      })
 
     it.scoped("that stand still are given as far as they came, after 30 seconds", () =>
       Effect.gen(function*() {
