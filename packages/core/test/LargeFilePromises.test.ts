@@ -197,6 +197,32 @@ describe("budgets that files and parts share", () => {
       assert.strictEqual(starts.length, 13)
       assert.deepStrictEqual(starts.slice(1).filter((at, i) => at - starts[i]! < 10), [])
     }))
+
+  it.effect("start no more requests than the rate says after looks that took long", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        // All three looks are answered at once, 10 ms after one another as they began.
+        latency: ({ key, verb }) => verb === "head" ? { a: 200, b: 190, c: 180 }[key] ?? 10 : 10,
+        fault: ({ key, verb }) => key === "d" && verb === "put" ? PartsRecording.refused() : undefined
+      })
+      const journal = yield* LargeRun.memoryJournal
+      const options = { journal, retry: RetryPolicy.none, strategy: Strategy.rateLimited({ uploadsPerSecond: 100 }) }
+      const files = () => [
+        ...["a", "b"].map((key) => LargeRun.onDisk(key, 5)),
+        LargeRun.onDisk("c", 35),
+        LargeRun.onDisk("d", 5)
+      ]
+      yield* LargeRun.upload(recording, files(), options)
+      const before = recording.history.length
+      // The journal knows them as finished, since the run was not: but they are gone.
+      recording.objects.clear()
+      yield* LargeRun.upload(recording, files(), options)
+      const history = recording.history.slice(before)
+      const starts = history.filter(([, event]) => !event.includes(":")).map(([at]) => at)
+      assert.deepStrictEqual(history.slice(0, 3).map(([, event]) => event), ["head a", "head b", "head c"])
+      assert.deepStrictEqual(starts.slice(1).filter((at, i) => at - starts[i]! < 10), [])
+      assert.deepStrictEqual(Array.from(recording.objects.keys()).sort(), ["a", "b", "c"])
+    }))
 })
 
 describe("the progress of large files", () => {

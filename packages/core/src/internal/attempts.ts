@@ -269,7 +269,13 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
     )
   })
   return Effect.flatMap(look, (isThere) => {
-    if (!isThere) return begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
+    // The start that came with the file was for the look.
+    if (!isThere) {
+      return Effect.flatMap(
+        ready(context, upload),
+        () => begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
+      )
+    }
     return Effect.flatMap(tidy(context, upload) ?? Effect.void, () => {
       endAttempt(context, upload, "Succeeded")
       return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
