@@ -7,8 +7,6 @@ export default defineProject({
   test: {
     testTimeout: 60_000,
     name: "examples",
-    include: ["test/**/*.test.ts"],
-    // To load Effect anew for each file would take longer than the tests.
-    poolOptions: { forks: { isolate: false } }
+    include: ["test/**/*.test.ts"]
   }
 })

@@ -3,7 +3,7 @@ import { Destination, RetryPolicy, Strategy, Uploader, UploadList } from "@sluic
 import type { ByteSource, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as FilesNode from "@sluice/core/FilesNode"
-import { Chunk, Context, Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Chunk, Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import * as fc from "fast-check"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -15,6 +15,7 @@ import { openFiles } from "./contract/OpenFiles.js"
 import { afterwards, counted, patched } from "./contract/PatchedFs.js"
 import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
 import { pattern, sameBytes } from "./contract/TestSource.js"
+import * as Property from "./Property.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -760,36 +761,25 @@ describe("FilesNode", () => {
   })
 
   describe("ranges", () => {
-    const Ranged = Context.GenericTag<{ readonly bytes: Uint8Array; readonly source: ByteSource.ByteSource }>("Ranged")
-    const ranged = Layer.scoped(
-      Ranged,
-      Effect.gen(function*() {
-        const root = yield* TemporaryDirectory.make
-        const bytes = pattern(700_001)
-        plant(root, { file: bytes })
-        const { source } = (yield* FilesNode.file(path.join(root, "file"))) as UploadFile.UploadFile
-        return { bytes, source }
-      })
-    )
     const near = fc.constantFrom(0, 1, 256 * kib, 512 * kib, 700_000, 700_001)
     const place = fc.oneof(
       fc.nat(720_000),
       fc.tuple(near, fc.integer({ min: -2, max: 2 })).map(([at, by]) => Math.max(0, at + by))
     )
 
-    it.layer(ranged)((it) => {
-      it.effect.prop(
-        "are what the file's own bytes are",
-        { offset: place, length: fc.option(place, { nil: undefined }) },
-        ({ length, offset }) =>
+    it.scoped("are what the file's own bytes are", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const bytes = pattern(700_001)
+        plant(root, { file: bytes })
+        const { source } = (yield* FilesNode.file(path.join(root, "file"))) as UploadFile.UploadFile
+        const range = fc.record({ offset: place, length: fc.option(place, { nil: undefined }) })
+        yield* Property.check(range, ({ length, offset }) =>
           Effect.gen(function*() {
-            const { bytes, source } = yield* Ranged
             const slice = bytes.subarray(offset, length === undefined ? undefined : offset + length)
             assert.isTrue(sameBytes(yield* collect(source, { offset, length }), slice), "read")
             assert.isTrue(sameBytes(yield* source.bytes({ offset, length }), slice), "bytes")
-          }),
-        { fastCheck: { numRuns: 300 } }
-      )
-    })
+          }), 300)
+      }))
   })
 })
