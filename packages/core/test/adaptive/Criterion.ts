@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import type { Effect } from "effect"
 
 /** What one seed has measured, by name. */
 export type Measured = Readonly<Record<string, number>>
@@ -40,20 +40,12 @@ export const mean = (values: ReadonlyArray<number>): number =>
 export const jain = (values: ReadonlyArray<number>): number =>
   values.reduce((sum, value) => sum + value, 0) ** 2 / (values.length * values.reduce((sum, x) => sum + x * x, 0))
 
-/** Runs a criterion for so many seeds, and judges it. */
-export const judge = (criterion: Criterion, seeds: number): Effect.Effect<ReadonlyArray<Verdict>> =>
-  Effect.gen(function*() {
-    const measured: Array<Measured> = []
-    for (let seed = 1; seed <= seeds; seed++) {
-      measured.push(yield* criterion.measure(seed))
-      // A test runner wants to hear of its tests now and then.
-      yield* Effect.promise(() => new globalThis.Promise((resolve) => setImmediate(resolve)))
-    }
-    return criterion.promises.map((promise) => {
-      const values = measured.map((of) => of[promise.measure]!)
-      const value = promise.of === "mean" ? mean(values) : percentile(values, promise.of)
-      return { promise, value, isKept: promise.is === "atMost" ? value <= promise.bound : value >= promise.bound }
-    })
+/** Judges a criterion by what all seeds have measured. */
+export const judge = ({ promises }: Criterion, measured: ReadonlyArray<Measured>): ReadonlyArray<Verdict> =>
+  promises.map((promise) => {
+    const values = measured.map((of) => of[promise.measure]!)
+    const value = promise.of === "mean" ? mean(values) : percentile(values, promise.of)
+    return { promise, value, isKept: promise.is === "atMost" ? value <= promise.bound : value >= promise.bound }
   })
 
 export const render = ({ isKept, promise: { bound, is, measure, of }, value }: Verdict): string =>

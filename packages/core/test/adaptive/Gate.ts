@@ -1,16 +1,37 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import * as Criterion from "./Criterion.js"
+import * as Workers from "./Workers.js"
 
 /** Tests that hold criteria to what they promise, over as many seeds as they name. */
 export const hold = (criteria: ReadonlyArray<Criterion.Criterion>): void => {
-  vi.setConfig({ testTimeout: 300_000 })
+  vi.setConfig({ testTimeout: 600_000 })
+
+  const judged = new Map(
+    criteria.map(({ id }) => [id, Effect.runSync(Deferred.make<ReadonlyArray<Criterion.Verdict>, unknown>())])
+  )
+
+  // In a process of their own, which measures one after the other: the tests wait for it.
+  const measure = Effect.runSync(Effect.cached(Effect.forkDaemon(
+    Effect.tryPromise(() =>
+      Workers.run(criteria, {
+        seeds: undefined,
+        parallel: 1,
+        onJudged: ({ id }, verdicts) => Deferred.unsafeDone(judged.get(id)!, Effect.succeed(verdicts))
+      })
+    ).pipe(
+      Effect.catchAllCause((cause) =>
+        Effect.forEach(judged.values(), (verdicts) => Deferred.failCause(verdicts, cause))
+      )
+    )
+  )))
 
   describe("the adaptive controller, on the real engine", () => {
-    for (const criterion of criteria) {
-      it.effect(`${criterion.id}: ${criterion.title}, ${criterion.seeds} seeds`, () =>
+    for (const { id, seeds, title } of criteria) {
+      it.live(`${id}: ${title}, ${seeds} seeds`, () =>
         Effect.gen(function*() {
-          const verdicts = yield* Criterion.judge(criterion, criterion.seeds)
+          yield* measure
+          const verdicts = yield* Deferred.await(judged.get(id)!)
           assert.deepStrictEqual(verdicts.filter(({ isKept }) => !isKept).map(Criterion.render), [])
         }))
     }

@@ -7,7 +7,7 @@ import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as Bundle from "./Bundle.js"
+import * as Bundle from "../Bundle.js"
 import * as Workers from "./Workers.js"
 
 // Bundled, and in processes of their own: in here each would take twice as long.
@@ -16,7 +16,7 @@ describe("seeds of at least twenty faults", () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-faults-"))
     const failing: Array<string> = []
     try {
-      const { sums } = await Workers.run(await Bundle.make(root), {
+      const { sums } = await Workers.run(await Bundle.make("faults/worker.ts", root), {
         first: 1,
         count: 500,
         parallel: 2,

@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
-import * as Bundle from "./Bundle.js"
+import * as Bundle from "../Bundle.js"
 import * as Workers from "./Workers.js"
 
 const { values } = parseArgs({
@@ -23,7 +23,7 @@ const print = (line: string) => process.stdout.write(`${line}\n`)
 const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-faults-"))
 const startedAt = Date.now()
 const count = Number(values.seeds)
-const found = await Workers.run(await Bundle.make(root), {
+const found = await Workers.run(await Bundle.make("faults/worker.ts", root), {
   first: Number(values.seed),
   count,
   parallel: Math.min(count, Number(values.parallel)),

@@ -1,5 +1,6 @@
 /**
- * The worker as one file, with the sources of core as they are or as a copy of them is.
+ * A program of a test as one file, with the sources of core as they are or as a copy of them is: it starts in a fifth of
+ * the time, and what runs for long takes half as long as in a test runner.
  */
 import { createRequire } from "node:module"
 import * as path from "node:path"
@@ -12,16 +13,16 @@ interface Esbuild {
   readonly build: (options: object) => Promise<unknown>
 }
 
-const core = path.resolve(import.meta.dirname, "../..")
+const core = path.resolve(import.meta.dirname, "..")
 
-/** Bundles it into a directory, and gives the file. */
-export const make = async (directory: string, sources = path.join(core, "src")): Promise<string> => {
+/** Bundles a module of the tests, by its path below this directory, into another one, and gives the file. */
+export const make = async (entry: string, directory: string, sources = path.join(core, "src")): Promise<string> => {
   const require = createRequire(import.meta.url)
   // What runs TypeScript here brings the bundler with it.
   const { build } = createRequire(require.resolve("tsx/package.json"))("esbuild") as Esbuild
-  const outfile = path.join(directory, "worker.mjs")
+  const outfile = path.join(directory, `${path.basename(entry, ".ts")}.mjs`)
   await build({
-    entryPoints: [path.join(import.meta.dirname, "worker.ts")],
+    entryPoints: [path.join(import.meta.dirname, entry)],
     outfile,
     bundle: true,
     platform: "node",

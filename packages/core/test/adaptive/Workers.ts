@@ -1,0 +1,62 @@
+/**
+ * Worker processes that share the seeds of criteria.
+ */
+import * as ChildProcess from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as readline from "node:readline"
+import * as Bundle from "../Bundle.js"
+import * as Criterion from "./Criterion.js"
+
+/** What one of them does: of these criteria, each seed whose turn it is. */
+export interface Task {
+  readonly ids: ReadonlyArray<string>
+  /** Instead of as many as each criterion names. */
+  readonly seeds: number | undefined
+  readonly shard: number
+  readonly shards: number
+}
+
+interface Line {
+  readonly id: string
+  readonly seed: number
+  readonly measured: Criterion.Measured
+}
+
+export interface Options extends Pick<Task, "seeds"> {
+  readonly parallel: number
+  readonly onJudged: (criterion: Criterion.Criterion, verdicts: ReadonlyArray<Criterion.Verdict>) => void
+}
+
+/** Measures criteria in their order, and judges each when all of its seeds have been heard of. */
+export const run = async (criteria: ReadonlyArray<Criterion.Criterion>, options: Options): Promise<void> => {
+  const { onJudged, parallel, seeds } = options
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-adaptive-"))
+  const all = new Map(
+    criteria.map((criterion) => [criterion.id, { criterion, bySeed: new Map<number, Criterion.Measured>() }])
+  )
+  const hear = ({ id, measured, seed }: Line) => {
+    const { bySeed, criterion } = all.get(id)!
+    bySeed.set(seed, measured)
+    const count = seeds ?? criterion.seeds
+    if (bySeed.size < count) return
+    onJudged(criterion, Criterion.judge(criterion, Array.from({ length: count }, (_, i) => bySeed.get(i + 1)!)))
+  }
+  try {
+    const worker = await Bundle.make("adaptive/worker.ts", root)
+    await Promise.all(Array.from({ length: parallel }, (_, shard) =>
+      new Promise<void>((resolve, reject) => {
+        const task: Task = { ids: criteria.map(({ id }) => id), seeds, shard, shards: parallel }
+        const args = ["--max-semi-space-size=64", worker, JSON.stringify(task)]
+        const child = ChildProcess.spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
+        const lines = readline.createInterface({ input: child.stdout })
+        lines.on("line", (line) => hear(JSON.parse(line) as Line))
+        child.once("error", reject)
+        child.once("close", (code, signal) =>
+          code === 0 ? resolve() : reject(new Error(`A worker ended with ${code ?? signal}.`)))
+      })))
+  } finally {
+    fs.rmSync(root, { recursive: true, force: true })
+  }
+}
