@@ -330,7 +330,7 @@ const usualKept = 0.8
 const farthest = 20
 
 /** What a doubling or halving changes at most where it changes nothing. */
-const stillFlat = 1.15
+const stillFlat = 1.2
 
 /** What is left of the concurrency at least after the pace fell, and how much more than the pace says. */
 const leastLeft = 0.2
