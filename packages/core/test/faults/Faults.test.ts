@@ -8,6 +8,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as Bundle from "../Bundle.js"
+import { mutated, mutations } from "./Mutations.js"
 import * as Workers from "./Workers.js"
 
 // Bundled, and in processes of their own: in here each would take twice as long.
@@ -32,6 +33,17 @@ describe("seeds of at least twenty faults", () => {
       fs.rmSync(root, { recursive: true, force: true })
     }
   }, 600_000)
+})
+
+describe("promises that are broken on purpose", () => {
+  it("are those of the sources as they are", () => {
+    const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-mutations-"))
+    try {
+      for (const mutation of mutations) assert.isTrue(fs.existsSync(mutated(root, mutation)))
+    } finally {
+      fs.rmSync(root, { recursive: true, force: true })
+    }
+  })
 })
 
 describe("an upload that has to be aborted", () => {

@@ -1,20 +1,17 @@
 /**
- * Breaks promises on purpose, each in a copy of the sources, and proves that seeds find it: `npm run mutations [-- NAME]`.
+ * Promises that are broken on purpose, each by an edit of the sources.
  */
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
-import * as Bundle from "../Bundle.js"
-import * as Workers from "./Workers.js"
 
-interface Mutation {
+export interface Mutation {
   readonly name: string
   /** In a file of `src`, one text in place of another. */
   readonly edits: ReadonlyArray<readonly [file: string, before: string, after: string]>
 }
 
 // That an interruption cuts an abort which waits for its start comes up too seldom here: `Faults.test.ts` has it.
-const mutations: ReadonlyArray<Mutation> = [
+export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "permit not released on interrupt",
     edits: [[
@@ -57,8 +54,8 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "bytes counted twice",
     edits: [[
       "internal/sendPart.ts",
-      "        if (Exit.isFailure(exit)) owner.takenBack(transfer.handedOut)\n",
-      "        void exit\n"
+      "        ended()\n        owner.takenBack(transfer.handedOut)\n        const { sourceError }",
+      "        ended()\n        const { sourceError }"
     ]]
   },
   {
@@ -97,8 +94,8 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "source not looked at after a read",
     edits: [[
       "internal/body.ts",
-      "Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, modified)",
-      "Effect.filterOrFail(source.fingerprint, () => true, modified)"
+      "Effect.filterOrFail(current, (now) => now === fingerprint, modified)",
+      "Effect.filterOrFail(current, () => true, modified)"
     ]]
   },
   {
@@ -107,7 +104,8 @@ const mutations: ReadonlyArray<Mutation> = [
   }
 ]
 
-const mutated = (root: string, { edits, name }: Mutation): string => {
+/** Copies the sources below a directory, with the edits made, and gives where they are. */
+export const mutated = (root: string, { edits, name }: Mutation): string => {
   const sources = path.join(root, "src")
   fs.rmSync(sources, { recursive: true, force: true })
   fs.cpSync(path.resolve(import.meta.dirname, "../../src"), sources, { recursive: true })
@@ -118,20 +116,3 @@ const mutated = (root: string, { edits, name }: Mutation): string => {
   }
   return sources
 }
-
-const seeds = 1_000
-const wanted = process.argv.slice(2).filter((arg) => arg !== "--").join(" ")
-const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-mutations-"))
-let survived = 0
-for (const mutation of mutations.filter(({ name }) => name.includes(wanted))) {
-  const worker = await Bundle.make("faults/worker.ts", root, mutated(root, mutation))
-  const { failing } = await Workers.run(worker, { first: 1, count: seeds, parallel: 2, stopsAtFirst: true })
-  const first = failing.toSorted((a, b) => a.seed - b.seed)[0]
-  if (first === undefined) survived += 1
-  const told = first === undefined
-    ? `NOT FOUND in ${seeds} seeds`
-    : `seed ${first.seed}: ${first.violations[0]!.promise}: ${first.violations[0]!.message}`
-  process.stdout.write(`${mutation.name.padEnd(46)} ${told}\n`)
-}
-fs.rmSync(root, { recursive: true, force: true })
-process.exitCode = survived > 0 ? 1 : 0
