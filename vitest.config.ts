@@ -9,9 +9,14 @@ export default defineConfig({
     maxWorkers: 2,
     minWorkers: 1,
     sequence: { sequencer: LongestFirst },
-    // Millions of uploads in virtual time leave much behind them: a young generation of 16 MiB costs a third more CPU.
-    // And to load Effect anew for each file takes a third of the time: files share what they load, package by package.
-    poolOptions: { forks: { isolate: false, execArgv: ["--max-semi-space-size=64"] } },
+    poolOptions: {
+      forks: {
+        // To load Effect anew for each file would take as long as a third of the tests.
+        isolate: false,
+        // Millions of uploads in virtual time leave much behind: a young generation of 16 MiB costs a third more CPU.
+        execArgv: ["--max-semi-space-size=64"]
+      }
+    },
     coverage: {
       provider: "v8",
       include: ["packages/*/src/**/*.ts"],

@@ -3,6 +3,8 @@ import type { TestSpecification } from "vitest/node"
 
 /** The files that take longest, the longest first. A clean checkout knows of no durations, and sorts by size. */
 const longest = [
+  "core/test/adaptive/Steady.test.ts",
+  "core/test/adaptive/Noise.test.ts",
   "cli/test/secrets.test.ts",
   "core/test/kill/Kill.test.ts",
   "core/test/JournalNode.test.ts",
@@ -10,8 +12,6 @@ const longest = [
   "core/test/faults/Faults.test.ts",
   "cli/test/resume.test.ts",
   "core/test/contract/TusContract.test.ts",
-  "core/test/adaptive/Noise.test.ts",
-  "core/test/adaptive/Steady.test.ts",
   "core/test/contract/Contract.test.ts",
   "cli/test/upload.test.ts",
   "cli/test/s3.test.ts",

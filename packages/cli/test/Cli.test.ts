@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as InProcess from "./InProcess.js"
 
 /** Runs the command line in this process. */
-const sluice = (...args: ReadonlyArray<string>) => Effect.provide(InProcess.run(args), InProcess.PlatformLayer)
+const sluice = (...args: ReadonlyArray<string>) => InProcess.run(args)
 
 describe("Cli", () => {
   it.effect("tells its version", () =>

@@ -37,4 +37,4 @@ export const run = (args: ReadonlyArray<string>, { columns, style = Style.plain 
       stderr: sink("stderr")
     })
     return { exitCode, ...printed }
-  })
+  }).pipe(Effect.provide(PlatformLayer))

@@ -38,7 +38,7 @@ describe("sluice simulate", () => {
       assert.deepStrictEqual(yield* sluice(["simulate", "--seed", "1"]), { exitCode: 0, stdout: table, stderr: "" })
       const other = yield* sluice(["simulate", "--seed", "2"])
       assert.notStrictEqual(other.stdout.replace("seed 2", "seed 1"), table)
-    }).pipe(Effect.provide(InProcess.PlatformLayer)))
+    }))
 
   it.effect("follows its flags, exactly", () =>
     Effect.gen(function*() {
@@ -57,7 +57,7 @@ describe("sluice simulate", () => {
         "adaptive rate  10 starts a second at first   0.800 s      5.0  0.001               4        0         0",
         ""
       ])
-    }).pipe(Effect.provide(InProcess.PlatformLayer)))
+    }))
 
   it.effect("prints a line of JSON for each strategy", () =>
     Effect.gen(function*() {
@@ -70,7 +70,7 @@ describe("sluice simulate", () => {
         [["unlimited", 20], ["worker pool", 20], ["rate limited", 20], ["adaptive rate", 20]]
       )
       assert.deepStrictEqual(lines[0]!.scenario, { ...Simulation.defaults, files: 20 })
-    }).pipe(Effect.provide(InProcess.PlatformLayer)))
+    }))
 
   it.scoped("draws a picture, into a directory that it makes", () =>
     Effect.gen(function*() {
@@ -119,7 +119,7 @@ describe("sluice simulate", () => {
         narrowest.stdout,
         "\u001b[1munlimited\u001b[22m: all at once\n  makespan 1.567 s\n  files/s 63.8\n"
       )
-    }).pipe(Effect.provide(InProcess.PlatformLayer)))
+    }))
 
   it.effect("says so where files fail", () =>
     Effect.gen(function*() {

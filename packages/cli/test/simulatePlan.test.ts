@@ -113,7 +113,7 @@ describe("sluice simulate, of a tree", () => {
       assert.include(stdout, "worker pool, 4 workers\n  time ")
       assert.isTrue(stderr.startsWith("\rSimulating 1 of 3: worker pool"))
       assert.isTrue(stderr.endsWith("\r\u001b[K"))
-    }).pipe(Effect.provide(InProcess.PlatformLayer)))
+    }))
 
   it.scoped("says what is wrong", () =>
     Effect.gen(function*() {

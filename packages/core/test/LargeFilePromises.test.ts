@@ -201,14 +201,15 @@ describe("budgets that files and parts share", () => {
   it.effect("start no more requests than the rate says after looks that took long", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
-        // All three looks are answered at once, 10 ms after one another as they began.
+        // Looks begin 10 ms after one another, and these three are answered at once.
         latency: ({ key, verb }) => verb === "head" ? { a: 200, b: 190, c: 180 }[key] ?? 10 : 10,
         fault: ({ key, verb }) => key === "d" && verb === "put" ? PartsRecording.refused() : undefined
       })
       const journal = yield* LargeRun.memoryJournal
       const options = { journal, retry: RetryPolicy.none, strategy: Strategy.rateLimited({ uploadsPerSecond: 100 }) }
       const files = () => [
-        ...["a", "b"].map((key) => LargeRun.onDisk(key, 5)),
+        LargeRun.onDisk("a", 5),
+        LargeRun.onDisk("b", 5),
         LargeRun.onDisk("c", 35),
         LargeRun.onDisk("d", 5)
       ]

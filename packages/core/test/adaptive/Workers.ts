@@ -1,12 +1,11 @@
 /**
  * Worker processes that share the seeds of criteria.
  */
-import * as ChildProcess from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as readline from "node:readline"
 import * as Bundle from "../Bundle.js"
+import * as Child from "../Child.js"
 import * as Criterion from "./Criterion.js"
 
 /** What one of them does: of these criteria, each seed whose turn it is. */
@@ -45,17 +44,11 @@ export const run = async (criteria: ReadonlyArray<Criterion.Criterion>, options:
   }
   try {
     const worker = await Bundle.make("adaptive/worker.ts", root)
-    await Promise.all(Array.from({ length: parallel }, (_, shard) =>
-      new Promise<void>((resolve, reject) => {
-        const task: Task = { ids: criteria.map(({ id }) => id), seeds, shard, shards: parallel }
-        const args = ["--max-semi-space-size=64", worker, JSON.stringify(task)]
-        const child = ChildProcess.spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
-        const lines = readline.createInterface({ input: child.stdout })
-        lines.on("line", (line) => hear(JSON.parse(line) as Line))
-        child.once("error", reject)
-        child.once("close", (code, signal) =>
-          code === 0 ? resolve() : reject(new Error(`A worker ended with ${code ?? signal}.`)))
-      })))
+    const ids = criteria.map(({ id }) => id)
+    await Promise.all(Array.from({ length: parallel }, (_, shard) => {
+      const task: Task = { ids, seeds, shard, shards: parallel }
+      return Child.run(worker, task, hear)
+    }))
   } finally {
     fs.rmSync(root, { recursive: true, force: true })
   }

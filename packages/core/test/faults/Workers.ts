@@ -2,8 +2,7 @@
  * Worker processes that share the seeds.
  */
 import type { Violation } from "@sluice/core/testing/History"
-import * as ChildProcess from "node:child_process"
-import * as readline from "node:readline"
+import * as Child from "../Child.js"
 
 export interface Failing {
   readonly seed: number
@@ -57,14 +56,14 @@ export const run = async (worker: string, options: Options): Promise<Found> => {
   const remaining = new Map<string, number>()
   const sums = { seeds: 0, processes: 0, kills: 0, uploads: 0, requests: 0, faults: 0, fewest: Infinity }
   let cpuSeconds = 0
-  const children: Array<ChildProcess.ChildProcess> = []
+  const enough = new AbortController()
   const hear = (said: Line) => {
     if ("line" in said) return onLine?.(said.line)
     if ("history" in said) return onRepeated?.(said)
     if ("seed" in said) {
       failing.push(said)
       onFailing?.(said)
-      if (stopsAtFirst) { for (const child of children) child.kill() }
+      if (stopsAtFirst) enough.abort()
       return
     }
     for (const [name, times] of Object.entries(said.consumed)) consumed.set(name, (consumed.get(name) ?? 0) + times)
@@ -75,25 +74,16 @@ export const run = async (worker: string, options: Options): Promise<Found> => {
     sums.fewest = Math.min(sums.fewest, said.sums.fewest ?? Infinity)
     cpuSeconds += said.cpuSeconds
   }
-  await Promise.all(Array.from({ length: parallel }, (_, i) =>
-    new Promise<void>((resolve, reject) => {
-      const task = {
-        first: first + i,
-        step: parallel,
-        count: Math.floor(count / parallel) + (i < count % parallel ? 1 : 0),
-        stopsAtFirst,
-        tellsStory: onLine !== undefined,
-        runsTwice: onRepeated !== undefined
-      }
-      const child = ChildProcess.spawn(process.execPath, [worker, JSON.stringify(task)], {
-        stdio: ["ignore", "pipe", "inherit"]
-      })
-      children.push(child)
-      readline.createInterface({ input: child.stdout }).on("line", (line) => hear(JSON.parse(line) as Line))
-      child.once("close", (code, signal) =>
-        code === 0 || (stopsAtFirst && signal !== null)
-          ? resolve()
-          : reject(new Error(`A worker ended with ${code ?? signal}.`)))
-    })))
+  await Promise.all(Array.from({ length: parallel }, (_, i) => {
+    const task = {
+      first: first + i,
+      step: parallel,
+      count: Math.floor(count / parallel) + (i < count % parallel ? 1 : 0),
+      stopsAtFirst,
+      tellsStory: onLine !== undefined,
+      runsTwice: onRepeated !== undefined
+    }
+    return Child.run(worker, task, hear, enough.signal)
+  }))
   return { failing, consumed, remaining, sums, cpuSeconds }
 }
