@@ -9,7 +9,9 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { SourceUnreadable } from "./UploadError.js"
@@ -60,6 +62,13 @@ export interface ByteSource {
   readonly read: (range: Range) => Stream.Stream<Uint8Array, SourceError>
   /** The bytes of a range as one array: for ranges that are known to be small. */
   readonly bytes: (range: Range) => Effect.Effect<Uint8Array, SourceError>
+  /**
+   * The same in the call itself, where nothing has to be waited for; `undefined` where something has, and `bytes` is to
+   * be asked. For sources whose files are many and small.
+   */
+  readonly unsafeBytes?:
+    | ((range: Range, clock: Clock.Clock) => Exit.Exit<Uint8Array, SourceError> | undefined)
+    | undefined
   /** Changes whenever the content may have changed; `undefined` where the content cannot change. */
   readonly fingerprint: Effect.Effect<string, SourceError> | undefined
   /**

@@ -248,8 +248,20 @@ const fold = (algorithm: Algorithm, update: (bytes: Uint8Array) => void, digest:
   checksum: () => toChecksum(algorithm, digest())
 })
 
-const nativeCrc32 = (): ((bytes: Uint8Array, before?: number) => number) | undefined =>
-  globalThis.process?.getBuiltinModule?.("node:zlib")?.crc32
+type NativeCrc32 = (bytes: Uint8Array, before?: number) => number
+
+let asked: NodeJS.Process["getBuiltinModule"] | undefined
+let found: NativeCrc32 | undefined
+
+/** Asked for once: to ask takes as long as to sum a small object. */
+const nativeCrc32 = (): NativeCrc32 | undefined => {
+  const builtin = globalThis.process?.getBuiltinModule
+  if (builtin !== asked) {
+    asked = builtin
+    found = builtin?.("node:zlib")?.crc32
+  }
+  return found
+}
 
 const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 

@@ -62,6 +62,11 @@ export interface Body {
   /** All bytes as one array, checked as above. For when `inOnePiece` holds. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
   /**
+   * The same in the call itself, of a body that has its bytes; `undefined` where the bandwidth has to be waited for, and
+   * `bytes` is to be asked.
+   */
+  readonly unsafeBytes?: (() => Uint8Array | undefined) | undefined
+  /**
    * Reads all bytes into memory, and gives a body that has them: its `checksum` is there before its first byte is taken.
    * For destinations that want the checksum in a header; such a destination says so in `wholeBodies`.
    */

@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -102,10 +103,17 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
 // -----------------------------------------------------------------------------
 
 const exchange = (origins: Origins, request: Request, sent: Sent): Effect.Effect<Answer, UploadError> =>
-  Effect.async((resume) => {
-    const handler = new Exchange(request, resume)
-    origins.dispatch(request, sent, handler)
-    return Effect.sync(() => handler.abort())
+  // As `Effect.async` with a finalizer does it, with half of its steps: this is done for every file.
+  Effect.uninterruptibleMask((restore) => {
+    let handler: Exchange | undefined = undefined
+    const answered = Effect.async<Answer, UploadError>((resume) => {
+      handler = new Exchange(request, resume)
+      origins.dispatch(request, sent, handler)
+    })
+    return Effect.catchAllCause(restore(answered), (cause) => {
+      if (Cause.isInterrupted(cause)) handler?.abort()
+      return Effect.failCause(cause)
+    })
   })
 
 const open = (origins: Origins, request: Request): Effect.Effect<OpenAnswer, UploadError, Scope.Scope> => {

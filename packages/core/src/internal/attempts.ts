@@ -171,11 +171,8 @@ const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Desti
     context.budget.unsafeRefund(upload.attempt - 1)
   }
   acknowledge(context, upload)
-  const checksum = stored.checksum ?? upload.body?.checksum
-  return upload.observer.settled(upload, {
-    _tag: "Stored",
-    stored: checksum === undefined ? stored : { ...stored, checksum }
-  })
+  const { checksum = upload.body?.checksum, etag } = stored
+  return upload.observer.settled(upload, { _tag: "Stored", stored: { etag, checksum, size: stored.size } })
 }
 
 const endAttempt = (

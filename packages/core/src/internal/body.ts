@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -150,14 +151,15 @@ abstract class OwnedBody {
   /** Called at the moment at which the block is to go: where the bandwidth allows, it goes in the call. */
   protected handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
     const { bandwidth, owner } = this
-    const sent = () => {
-      owner.onSent(block.length)
-      if (all) this.onEnd()
-      return block
-    }
     return bandwidth.unsafeTake(owner.clock, block.length)
-      ? Effect.succeed(sent())
-      : Effect.map(this.unwatched(bandwidth.take(block.length)), sent)
+      ? Effect.succeed(this.handedOut(block, all))
+      : Effect.map(this.unwatched(bandwidth.take(block.length)), () => this.handedOut(block, all))
+  }
+
+  protected handedOut(block: Uint8Array, all: boolean): Uint8Array {
+    this.owner.onSent(block.length)
+    if (all) this.onEnd()
+    return block
   }
 }
 
@@ -182,11 +184,11 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   get bytes(): Effect.Effect<Uint8Array, SourceError> {
-    return Effect.flatMap(this.read, (block) => this.handOut(block, true))
+    return this.read((block) => this.handOut(block, true))
   }
 
   get whole(): Effect.Effect<Destination.Body, SourceError> {
-    return Effect.map(this.read, (bytes) => new WholeBody(this.owner, this.bandwidth, bytes, this))
+    return this.read((bytes) => Effect.succeed(new WholeBody(this.owner, this.bandwidth, bytes, this)))
   }
 
   blocks(
@@ -194,11 +196,9 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   ): Effect.Effect<Pull, SourceError, Scope.Scope> {
     return Effect.suspend(() => {
       const { owner } = this
-      const loan = lent ? new Loan(lentBlocks) : undefined
-      this.loan = loan
       owner.onOpen()
       owner.onWait()
-      const range = { ...this.range, blockSize: Math.min(blockSize, largestBlock), into: loan?.into }
+      const range = this.range(Math.min(blockSize, largestBlock), lent ? new Loan(lentBlocks) : undefined)
       const pulling = Stream.toPull(owner.source.read(range))
       const { unchanged } = this
       return Effect.map(
@@ -301,39 +301,55 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   /** What to read: at the end of the source one byte more than there should be, so that growth is seen. */
-  private get range(): ByteSource.Range {
-    const { fingerprint, offset, size, toEnd } = this.owner
-    return size === undefined ? { fingerprint, offset } : { fingerprint, offset, length: toEnd ? size + 1 : size }
+  private range(blockSize: number | undefined, loan: Loan | undefined): ByteSource.Range {
+    const { fingerprint, offset } = this.owner
+    this.loan = loan
+    return { fingerprint, offset, length: this.wantedLength, blockSize, into: loan?.into }
   }
 
-  /** What to read, into memory that is to be used again where that is worth it. */
-  private get lendingRange(): ByteSource.Range {
-    const { range } = this
-    if (range.length === undefined || !isWorthIt(range.length)) return range
-    this.loan = new Loan(1)
-    return { ...range, into: this.loan.into }
+  private get wantedLength(): number | undefined {
+    const { size, toEnd } = this.owner
+    return size !== undefined && toEnd ? size + 1 : size
   }
 
-  /** All bytes, checked. */
-  private get read(): Effect.Effect<Uint8Array, SourceError> {
+  /** Goes on with all bytes, checked: within this step, where the source gives them at once. */
+  private read<A>(use: (bytes: Uint8Array) => Effect.Effect<A>): Effect.Effect<A, SourceError> {
     return Effect.suspend(() => {
       const { owner } = this
+      const { wantedLength } = this
+      // Into memory that is to be used again, where that is worth it.
+      const isLent = wantedLength !== undefined && isWorthIt(wantedLength)
+      const range = this.range(undefined, isLent ? new Loan(1) : undefined)
       owner.onOpen()
-      owner.onWait()
-      return Effect.flatMap(owner.source.bytes(this.lendingRange), (block) => {
-        owner.onGo()
-        const problem = wrongSize(owner.size, block.length)
-        if (problem !== undefined) return Effect.fail(problem)
-        if (owner.checksum !== undefined) this.checksum = Checksum.of(owner.checksum, block)
-        const { unchanged } = this
-        return unchanged === undefined ? Effect.succeed(block) : Effect.as(unchanged, block)
-      })
-      // Not `tapError`: that has a step for success too.
-    }).pipe(Effect.catchAllCause((cause) => {
-      const error = Cause.failureOption(cause)
-      if (Option.isSome(error)) this.owner.onSourceError(error.value)
-      return Effect.failCause(cause)
-    }))
+      const atOnce = owner.source.unsafeBytes?.(range, owner.clock)
+      if (atOnce === undefined) {
+        owner.onWait()
+        return Effect.matchCauseEffect(owner.source.bytes(range), {
+          onFailure: (cause) => this.unread(cause),
+          onSuccess: (block) => {
+            owner.onGo()
+            return this.checked(block, use)
+          }
+        })
+      }
+      if (Exit.isFailure(atOnce)) return this.unread(atOnce.cause)
+      owner.onRead()
+      return this.checked(atOnce.value, use)
+    })
+  }
+
+  private checked<A>(block: Uint8Array, use: (bytes: Uint8Array) => Effect.Effect<A>): Effect.Effect<A, SourceError> {
+    const { owner, unchanged } = this
+    const problem = wrongSize(owner.size, block.length)
+    if (problem !== undefined) return this.unread(Cause.fail(problem))
+    if (owner.checksum !== undefined) this.checksum = Checksum.of(owner.checksum, block)
+    return unchanged === undefined ? use(block) : Effect.flatMap(this.noting(unchanged), () => use(block))
+  }
+
+  private unread(cause: Cause.Cause<SourceError>): Effect.Effect<never, SourceError> {
+    const error = Cause.failureOption(cause)
+    if (Option.isSome(error)) this.owner.onSourceError(error.value)
+    return Effect.failCause(cause)
   }
 
   /** Checks that the source is still what it was; nothing where it cannot change, or where reads check it. */
@@ -374,6 +390,12 @@ class WholeBody extends OwnedBody implements Destination.Body {
 
   get bytes(): Effect.Effect<Uint8Array> {
     return Effect.suspend(() => this.handOut(this.all, true))
+  }
+
+  unsafeBytes(): Uint8Array | undefined {
+    const { all, bandwidth, owner } = this
+    if (!bandwidth.unsafeTake(owner.clock, all.length)) return undefined
+    return this.handedOut(all, true)
   }
 
   get whole(): Effect.Effect<Destination.Body> {

@@ -236,7 +236,7 @@ export class Engine implements Crew {
     if (worker.standingBy) this.standby += 1
     this.workers.add(worker)
     // All workers fork from one runtime: a chain of forks would carry the fiber refs of every generation along.
-    worker.fiber = this.options.fork(goOn ?? this.steps(worker))
+    worker.fiber = this.options.fork(goOn ?? Effect.suspend(() => this.step(worker)))
     worker.fiber.addObserver((exit) => this.workerEnded(worker, exit))
   }
 
@@ -246,16 +246,12 @@ export class Engine implements Crew {
     if (this.largeFiles.canResume || (this.standby === 0 && this.list.mayHaveMore())) this.fork()
   }
 
-  steps(worker: Worker): Effect.Effect<void> {
-    return Effect.suspend(() => this.step(worker))
-  }
-
   /**
    * What a worker does next: get the lead, get a file ready, or upload it. Each step goes on to the next itself, and
    * `settled` goes on after an upload; there is no loop around them and no generator in the common case, since an
    * upload in flight holds all that waits on its stack: under `unlimited`, a hundred thousand times.
    */
-  private step(worker: Worker): Effect.Effect<void> {
+  step(worker: Worker): Effect.Effect<void> {
     if (worker.ready && worker.upload !== undefined) return this.begin(worker, worker.upload)
     worker.upload = undefined
     if (this.stopping) return Effect.void

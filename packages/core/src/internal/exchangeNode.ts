@@ -128,7 +128,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
 }
 
 /** The headers of an answer; those that came several times are joined. */
-export const flat = (headers: Record<string, string | Array<string> | undefined>): Record<string, string> => {
+export const flat = (headers: Record<string, string | Array<string> | undefined>): Record<string, string> =>
+  areFlat(headers) ? headers : flattened(headers)
+
+const areFlat = (
+  headers: Record<string, string | Array<string> | undefined>
+): headers is Record<string, string> => {
+  for (const name in headers) if (typeof headers[name] !== "string") return false
+  return true
+}
+
+const flattened = (headers: Record<string, string | Array<string> | undefined>): Record<string, string> => {
   const all: Record<string, string> = {}
   for (const name in headers) {
     const value = headers[name]

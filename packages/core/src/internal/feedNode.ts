@@ -59,10 +59,11 @@ export const withBody = (
   const { size } = body
   if (size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(request.url)))
   if (size > 0 && !(body.inOnePiece && size <= blockSize.of(request))) return feed(request, body, size, blockSize, send)
-  const sent = Effect.flatMap(
-    body.bytes,
-    (bytes) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
-  )
+  const sendAll = (bytes: Uint8Array) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
+  const sent = Effect.suspend(() => {
+    const atOnce = body.unsafeBytes?.()
+    return atOnce === undefined ? Effect.flatMap(body.bytes, sendAll) : sendAll(atOnce)
+  })
   return size < BlockSize.least ? sent : learning(blockSize, size, sent)
 }
 

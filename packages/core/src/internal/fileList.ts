@@ -5,12 +5,14 @@
  * their own, a bounded way ahead, so that totals are known early and memory stays flat.
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as InFlight from "../InFlight.js"
 
 /** The list has ended. */
 export const end: unique symbol = Symbol.for("@sluice/core/internal/fileList/end")
@@ -106,10 +108,11 @@ const fromStream = <A, E, R>(
   counter: Counter<A>
 ): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const batch = Math.min(largestBatch, Math.ceil(lookahead / 2))
-    const queue = yield* Queue.bounded<A | typeof end>(Math.max(1, lookahead - batch))
+    // Batch by batch: item by item, a queue would cost more than all else that is done for the list.
+    const queue = yield* Queue.unbounded<ReadonlyArray<A> | typeof end>()
+    const room = InFlight.make(Math.max(1, lookahead))
     let exit: Exit.Exit<void, E> = succeeded
-    let buffered: ReadonlyArray<A | typeof end> = []
+    let batch: ReadonlyArray<A> | typeof end = []
     let next = 0
     const ended = (result: Exit.Exit<void, E>): Effect.Effect<void> => {
       const cut = Exit.isFailure(result) && Cause.isInterruptedOnly(result.cause)
@@ -124,31 +127,30 @@ const fromStream = <A, E, R>(
       )
     }
     const reader = yield* Stream.runForEachChunk(stream, (chunk) => {
-      const items = Array.from(chunk)
+      const items = Chunk.toReadonlyArray(chunk)
       counter.found(items)
-      return Queue.offerAll(queue, items)
+      return Effect.zipRight(room.take(items.length, () => {}), Queue.offer(queue, items))
     }).pipe(Effect.onExit(ended), Effect.forkScoped)
-    const unsafePull = () => {
-      if (next >= buffered.length) return pending
-      const item = buffered[next]!
-      if (item !== end) next += 1
-      return item
-    }
+    const unsafePull = () => batch === end ? end : next < batch.length ? batch[next++]! : pending
+    const pull: Effect.Effect<A | typeof end> = Effect.suspend(() => {
+      if (batch !== end) room.unsafeRelease(batch.length)
+      batch = []
+      next = 0
+      return Queue.take(queue).pipe(
+        // The queue is shut when the list is closed.
+        Effect.catchAllCause(() => Effect.succeed(end)),
+        Effect.flatMap((taken) => {
+          batch = taken
+          const item = unsafePull()
+          return item === pending ? pull : Effect.succeed(item)
+        })
+      )
+    })
     return {
       unsafePull,
-      mayHaveMore: () => buffered[next] !== end,
-      pull: Queue.takeBetween(queue, 1, batch).pipe(
-        // The queue is shut when the list is closed.
-        Effect.catchAllCause(() => Effect.succeed([end] as const)),
-        Effect.map((items) => {
-          buffered = Array.from(items)
-          next = 0
-          return unsafePull() as A | typeof end
-        })
-      ),
+      mayHaveMore: () => batch !== end,
+      pull,
       close: Effect.zipRight(Fiber.interrupt(reader), Queue.shutdown(queue)),
       exit: () => exit
     }
   })
-
-const largestBatch = 1024

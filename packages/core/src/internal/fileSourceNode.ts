@@ -3,6 +3,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -62,10 +63,16 @@ export const fileOf = (
     key,
     size: source.size,
     source,
-    contentType: MimeTypes.lookup(key),
+    contentType: typeOf(key),
     fingerprint: fingerprintOf(stat),
     modifiedAt: Number(stat.mtimeMs)
   }
+}
+
+/** The type that an ending stands for; of a name without one nothing is known. */
+const typeOf = (key: string): string | undefined => {
+  const dot = key.lastIndexOf(".")
+  return dot > key.lastIndexOf("/") ? MimeTypes.lookup(key.slice(dot + 1)) : undefined
 }
 
 class FileSource implements ByteSource.ByteSource {
@@ -120,8 +127,7 @@ class FileSource implements ByteSource.ByteSource {
   /** Reads up to `length` bytes, and at least `enough` unless the file ends before. */
   private readBlock(
     descriptor: number,
-    { into, length, offset }: Wanted,
-    enough: number
+    { enough, into, length, offset }: Pick<Wanted, "enough" | "into" | "length" | "offset">
   ): Effect.Effect<Uint8Array, SourceUnreadable> {
     const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
     const fill = (filled: number): Effect.Effect<Uint8Array, SourceUnreadable> =>
@@ -139,39 +145,43 @@ class FileSource implements ByteSource.ByteSource {
   private check(descriptor: number, fingerprint: string): Effect.Effect<void, SourceError> {
     return Effect.flatMap(
       call<fs.BigIntStats>(this.path, (done) => fs.fstat(descriptor, bigint, done)),
-      (stat): Effect.Effect<void, SourceError> => this.problem(stat, fingerprint) ?? Effect.void
+      (stat): Effect.Effect<void, SourceError> => {
+        const problem = this.problem(stat, fingerprint)
+        if (problem !== undefined) return Effect.fail(problem)
+        return stat.nlink > 0n ? Effect.void : Effect.zipRight(this.fingerprint, Effect.fail(changed(this.path, 0)))
+      }
     )
   }
 
   /** What speaks against an open file being what it was; nothing where nothing does. */
-  private problem(stat: fs.BigIntStats, fingerprint: string): Effect.Effect<never, SourceError> | undefined {
-    if (!stat.isFile()) return Effect.fail(notRegular(this.path))
-    if (fingerprintOf(stat) !== fingerprint) return Effect.fail(changed(this.path, Number(stat.size) - this.size))
-    return stat.nlink > 0n ? undefined : Effect.zipRight(this.fingerprint, Effect.fail(changed(this.path, 0)))
+  private problem(stat: fs.BigIntStats, fingerprint: string): SourceError | undefined {
+    if (!stat.isFile()) return notRegular(this.path)
+    return fingerprintOf(stat) === fingerprint ? undefined : changed(this.path, Number(stat.size) - this.size)
   }
 
   // One byte more than there should be is asked for, so that a file that grew is seen at once.
-  bytes({ fingerprint, into, length, offset }: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
-    return Effect.clockWith((clock) => {
-      const rest = Math.max(0, this.size - offset)
-      const wanted: Wanted = { offset, length: length ?? rest + 1, into }
-      const enough = Math.min(length ?? rest, rest)
-      return this.quickReads.areFine(this.path, wanted.length)
-        ? this.readAtOnce(clock, wanted, enough, fingerprint)
-        : this.readAll(wanted, enough, fingerprint)
-    })
+  bytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
+    return Effect.clockWith((clock) => this.unsafeBytes(range, clock) ?? this.readAll(this.wanted(range)))
   }
 
-  private readAll(
-    wanted: Wanted,
-    enough: number,
-    fingerprint: string | undefined
-  ): Effect.Effect<Uint8Array, SourceError> {
+  /** In one go: nothing else runs meanwhile, so that no other file is open. */
+  unsafeBytes(range: ByteSource.Range, clock: Clock.Clock): Exit.Exit<Uint8Array, SourceError> | undefined {
+    const wanted = this.wanted(range)
+    return this.quickReads.areFine(this.path, wanted.length) ? this.readAtOnce(clock, wanted) : undefined
+  }
+
+  private wanted({ fingerprint, into, length, offset }: ByteSource.Range): Wanted {
+    const rest = Math.max(0, this.size - offset)
+    return { offset, length: length ?? rest + 1, enough: Math.min(length ?? rest, rest), into, fingerprint }
+  }
+
+  private readAll(wanted: Wanted): Effect.Effect<Uint8Array, SourceError> {
+    const { fingerprint } = wanted
     return openFiles.withPermits(1)(
       Effect.acquireUseRelease(
         this.open,
         (descriptor) => {
-          const block = this.readBlock(descriptor, wanted, enough)
+          const block = this.readBlock(descriptor, wanted)
           return fingerprint === undefined ? block : Effect.zipLeft(block, this.check(descriptor, fingerprint))
         },
         (descriptor) => this.close(descriptor)
@@ -179,17 +189,11 @@ class FileSource implements ByteSource.ByteSource {
     )
   }
 
-  /**
-   * As `readAll`, in one go: nothing else runs meanwhile, so that no other file is open. Where it turns out that a disk
-   * is waited for, the rest is not: all of it is read anew by `readAll`.
-   */
+  /** Gives up where it turns out that a disk is waited for. */
   private readAtOnce(
     clock: Clock.Clock,
-    wanted: Wanted,
-    enough: number,
-    fingerprint: string | undefined
-  ): Effect.Effect<Uint8Array, SourceError> {
-    const { into, length, offset } = wanted
+    { enough, fingerprint, into, length, offset }: Wanted
+  ): Exit.Exit<Uint8Array, SourceError> | undefined {
     let began = clock.unsafeCurrentTimeNanos()
     let isQuick = true
     let descriptor: number | undefined = undefined
@@ -209,13 +213,15 @@ class FileSource implements ByteSource.ByteSource {
         filled += read
         if (filled < enough) look()
       }
-      if (filled < enough && read > 0) return this.readAll(wanted, enough, fingerprint)
-      const problem = fingerprint === undefined
-        ? undefined
-        : this.problem(fs.fstatSync(descriptor, bigint), fingerprint)
-      return problem ?? Effect.succeed(buffer.subarray(0, filled))
+      if (filled < enough && read > 0) return undefined
+      const stat = fingerprint === undefined ? undefined : fs.fstatSync(descriptor, bigint)
+      if (stat === undefined || fingerprint === undefined) return Exit.succeed(buffer.subarray(0, filled))
+      // Why a file has no name any more has to be asked for.
+      if (stat.nlink === 0n) return undefined
+      const problem = this.problem(stat, fingerprint)
+      return problem === undefined ? Exit.succeed(buffer.subarray(0, filled)) : Exit.fail(problem)
     } catch (error) {
-      return Effect.fail(unreadable(this.path, error as NodeJS.ErrnoException))
+      return Exit.fail(unreadable(this.path, error as NodeJS.ErrnoException))
     } finally {
       if (descriptor !== undefined) fs.closeSync(descriptor)
       if (isQuick) look()
@@ -237,7 +243,7 @@ class FileSource implements ByteSource.ByteSource {
             return size === 0
               ? Effect.succeedNone
               : Effect.map(
-                this.readBlock(descriptor, { offset: from, length: size, into }, size),
+                this.readBlock(descriptor, { offset: from, length: size, enough: size, into }),
                 (block) => block.length === 0 ? Option.none() : Option.some([block, from + block.length] as const)
               )
           })
@@ -255,6 +261,9 @@ interface Wanted {
   readonly offset: number
   /** In bytes; more than there is where growth is to be seen. */
   readonly length: number
+  /** How much of it is enough, unless the file ends before. */
+  readonly enough: number
+  readonly fingerprint: string | undefined
   readonly into: ((size: number) => Uint8Array) | undefined
 }
 

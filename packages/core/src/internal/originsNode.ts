@@ -136,6 +136,18 @@ const proxiesOf = (
 
 const validName = /^[\w!#$%&'*+.^`|~-]+$/
 
+/** Names that were found to be valid. They are few; where they are not, they are looked at anew. */
+const validNames = new Set<string>()
+
+const mostNames = 256
+
+const isValidName = (name: string): boolean => {
+  if (validNames.has(name)) return true
+  const isValid = validName.test(name) && !ownHeaders.has(name)
+  if (isValid && validNames.size < mostNames) validNames.add(name)
+  return isValid
+}
+
 const invalidValue = /[^\t\x20-\x7e\x80-\xff]/
 
 /** Headers that are the transport's own, or that it cannot do. */
@@ -144,7 +156,7 @@ const ownHeaders: ReadonlySet<string> = new Set(["connection", "expect", "keep-a
 /** The pool would take a connection out of use for good where a header is not valid. */
 const problemOf = (headers: Readonly<Record<string, string>>): string | undefined => {
   for (const name in headers) {
-    if (!validName.test(name) || ownHeaders.has(name)) return `the header ${JSON.stringify(name)} is not valid`
+    if (!isValidName(name)) return `the header ${JSON.stringify(name)} is not valid`
     if (invalidValue.test(headers[name]!)) return `the value of the header ${name} is not valid`
   }
   return undefined

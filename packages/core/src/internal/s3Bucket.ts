@@ -176,11 +176,8 @@ export class Bucket {
       : sum === undefined
       ? Signer.unsigned
       : Signer.hexOf(sum)
-    const signed = signer.sign(
-      { method, path, query: search, headers: { ...headers, host }, payload },
-      region,
-      this.clock.unsafeCurrentTimeMillis() + skew
-    )
+    const now = this.clock.unsafeCurrentTimeMillis() + skew
+    const signed = signer.sign({ method, host, path, query: search, headers, payload }, region, now)
     return Either.right({
       method,
       url: search === "" ? origin + path : `${origin}${path}?${search}`,

@@ -104,13 +104,10 @@ export class Objects {
     etagIsMd5: boolean
   ): Pick<Stored, "checksum" | "etag"> {
     const etag = headers["etag"]
-    if (sent === undefined) return { etag }
-    if (sent.algorithm === "md5") {
-      const checksum = etagIsMd5 ? this.md5Of(headers) : undefined
-      return checksum === undefined ? { etag } : { etag, checksum }
-    }
+    if (sent === undefined) return { etag, checksum: undefined }
+    if (sent.algorithm === "md5") return { etag, checksum: etagIsMd5 ? this.md5Of(headers) : undefined }
     const value = headers[headerOf(sent.algorithm)]
-    return value === undefined ? { etag } : { etag, checksum: { algorithm: sent.algorithm, value } }
+    return { etag, checksum: value === undefined ? undefined : { algorithm: sent.algorithm, value } }
   }
 
   private send(key: string, body: Body, headers: Record<string, string>): Effect.Effect<Stored, UploadError> {
@@ -121,9 +118,7 @@ export class Objects {
         if (error !== undefined) return Effect.fail(error)
         body.release()
         const { checksum, etag } = this.storedBy(answer, body.checksum, this.profile.etagIsMd5)
-        return Effect.succeed(
-          checksum === undefined ? { etag, size: body.size } : { etag, checksum, size: body.size }
-        )
+        return Effect.succeed({ etag, checksum, size: body.size })
       }
     )
   }
@@ -187,8 +182,7 @@ export class Objects {
 }
 
 /** The header that says what has to arrive, or what has arrived. */
-export const headerOf = (algorithm: Algorithm): string =>
-  algorithm === "md5" ? "content-md5" : `x-amz-checksum-${algorithm}`
+export const headerOf = (algorithm: Algorithm): string => checksumHeaders[algorithm]
 
 /** Reads a document that has to have a certain root: one that is cut short or an error is no answer. */
 export const document = (
@@ -211,6 +205,15 @@ export const document = (
 const absent: Record<string, string> = { "if-none-match": "*" }
 
 const algorithms = ["crc64nvme", "crc32", "crc32c", "sha256"] as const
+
+// Written out: names that are put together are looked up anew for every object.
+const checksumHeaders: Readonly<Record<Algorithm, string>> = {
+  crc32: "x-amz-checksum-crc32",
+  crc32c: "x-amz-checksum-crc32c",
+  crc64nvme: "x-amz-checksum-crc64nvme",
+  md5: "content-md5",
+  sha256: "x-amz-checksum-sha256"
+}
 
 /**
  * The error in an answer that was to be a success. It has come about on the server after the head was sent: whatever it

@@ -22,7 +22,8 @@ export interface Signable {
   readonly path: string
   /** Encoded and in order, without `?`. */
   readonly query: string
-  /** Names are in lower case; `host` is among them. */
+  readonly host: string
+  /** Names are in lower case. */
   readonly headers: Readonly<Record<string, string>>
   /** What the body hashes to, or {@link unsigned}. */
   readonly payload: string
@@ -60,14 +61,13 @@ export class Signer {
   }
 
   /** The headers of a request, signed as of `now`, in milliseconds since the epoch. */
-  sign({ headers, method, path, payload, query }: Signable, region: string, now: number): Record<string, string> {
+  sign({ headers, host, method, path, payload, query }: Signable, region: string, now: number): Record<string, string> {
     const { accessKeyId, sessionToken } = this.credentials
     const stamp = this.stampOf(now)
     const scope = `${stamp.slice(0, 8)}/${region}/s3/aws4_request`
     if (scope !== this.scope) this.deriveKey(scope)
-    const signed: Record<string, string> = { ...headers }
-    signed["x-amz-content-sha256"] = payload
-    signed["x-amz-date"] = stamp
+    // The other way round V8 takes ten times as long.
+    const signed: Record<string, string> = { host, "x-amz-content-sha256": payload, "x-amz-date": stamp, ...headers }
     if (sessionToken !== undefined) signed["x-amz-security-token"] = Redacted.value(sessionToken)
     const { list, names } = this.orderOf(signed)
     let lines = ""

@@ -26,8 +26,8 @@ export interface Crew {
   readonly tellingStarted: () => void
   readonly tellingEnded: () => void
   readonly settle: (upload: Upload.Upload, outcome: Upload.Outcome) => Effect.Effect<void>
-  /** What the worker does after an upload. */
-  readonly steps: (worker: Worker) => Effect.Effect<void>
+  /** What the worker does next. */
+  readonly step: (worker: Worker) => Effect.Effect<void>
 }
 
 export class Worker implements Upload.Observer {
@@ -124,12 +124,14 @@ export class Worker implements Upload.Observer {
   settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
     upload.state = "Settled"
     const told = this.crew.settle(upload, outcome)
-    const onwards = this.crew.steps(this)
-    if (told === Effect.void) return onwards
+    // From file to file that fails before it begins, the next step would go deeper and deeper into the call stack.
+    if (told === Effect.void) {
+      return outcome._tag === "Stored" ? this.crew.step(this) : Effect.suspend(() => this.crew.step(this))
+    }
     this.crew.tellingStarted()
     return Effect.flatMap(told, () => {
       this.crew.tellingEnded()
-      return onwards
+      return this.crew.step(this)
     })
   }
 }
