@@ -394,8 +394,9 @@ class WholeBody extends OwnedBody implements Destination.Body {
 
   unsafeBytes(): Uint8Array | undefined {
     const { all, bandwidth, owner } = this
-    if (!bandwidth.unsafeTake(owner.clock, all.length)) return undefined
-    return this.handedOut(all, true)
+    return this.sliceSize(all.length) < all.length || !bandwidth.unsafeTake(owner.clock, all.length)
+      ? undefined
+      : this.handedOut(all, true)
   }
 
   get whole(): Effect.Effect<Destination.Body> {

@@ -2,7 +2,6 @@
  * Bodies on their way to a socket.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
@@ -58,25 +57,34 @@ export const withBody = (
   if (body instanceof Uint8Array) return send(request, body)
   const { size } = body
   if (size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(request.url)))
-  if (size > 0 && !(body.inOnePiece && size <= blockSize.of(request))) return feed(request, body, size, blockSize, send)
-  const sendAll = (bytes: Uint8Array) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
-  const sent = Effect.suspend(() => {
-    const atOnce = body.unsafeBytes?.()
-    return atOnce === undefined ? Effect.flatMap(body.bytes, sendAll) : sendAll(atOnce)
+  return learning(blockSize, size, () => {
+    const fits = size <= blockSize.of(request)
+    const sendAll = (bytes: Uint8Array) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
+    const atOnce = fits ? body.unsafeBytes?.() : undefined
+    if (atOnce !== undefined) return sendAll(atOnce)
+    return size === 0 || (fits && body.inOnePiece)
+      ? Effect.flatMap(body.bytes, sendAll)
+      : feed(request, body, size, blockSize.of(request), send)
   })
-  return size < BlockSize.least ? sent : learning(blockSize, size, sent)
 }
 
-/** Sends, and sees at which pace. */
-const learning = <A, E>(blockSize: BlockSize, size: number, sent: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.clockWith((clock) => {
-    const began = clock.unsafeCurrentTimeMillis()
-    return Effect.onExit(sent, (exit) =>
-      Effect.sync(() => {
-        if (Exit.isSuccess(exit)) blockSize.ended(size, clock.unsafeCurrentTimeMillis() - began)
-        else blockSize.failed()
-      }))
-  })
+/** Sends, and sees at which pace, where that is to be seen. */
+const learning = <A, E>(blockSize: BlockSize, size: number, send: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  size < BlockSize.least ? Effect.suspend(send) : Effect.uninterruptibleMask((restore) =>
+    Effect.clockWith((clock) => {
+      const began = clock.unsafeCurrentTimeMillis()
+      return Effect.matchCauseEffect(restore(Effect.suspend(send)), {
+        onFailure: (cause) => {
+          blockSize.failed()
+          return Effect.failCause(cause)
+        },
+        onSuccess: (answer) => {
+          blockSize.ended(size, clock.unsafeCurrentTimeMillis() - began)
+          return Effect.succeed(answer)
+        }
+      })
+    })
+  )
 
 /** What a readable gives, whose reading can be interrupted at any time: its iterator would wait for the next block. */
 export const blocksOf = (
@@ -108,24 +116,20 @@ const feed = (
   request: Request,
   body: Body,
   size: number,
-  blockSize: BlockSize,
+  blockSize: number,
   send: Send
 ): Effect.Effect<Answer, UploadError> =>
-  learning(
-    blockSize,
-    size,
-    Effect.scoped(Effect.flatMap(body.blocks({ blockSize: blockSize.of(request), lent: true }), (next) =>
-      Effect.matchEffect(next, {
-        onSuccess: (first) =>
-          first.length === size
-            ? Effect.matchEffect(next, {
-              onSuccess: () => Effect.fail(wrongSize(size)),
-              onFailure: Option.match({ onNone: () => send(request, first), onSome: (error) => Effect.fail(error) })
-            })
-            : feedFrom(first, next, request, size, send),
-        onFailure: Option.match({ onNone: () => Effect.fail(wrongSize(size)), onSome: (error) => Effect.fail(error) })
-      })))
-  )
+  Effect.scoped(Effect.flatMap(body.blocks({ blockSize, lent: true }), (next) =>
+    Effect.matchEffect(next, {
+      onSuccess: (first) =>
+        first.length === size
+          ? Effect.matchEffect(next, {
+            onSuccess: () => Effect.fail(wrongSize(size)),
+            onFailure: Option.match({ onNone: () => send(request, first), onSome: (error) => Effect.fail(error) })
+          })
+          : feedFrom(first, next, request, size, send),
+      onFailure: Option.match({ onNone: () => Effect.fail(wrongSize(size)), onSome: (error) => Effect.fail(error) })
+    })))
 
 const feedFrom = (
   first: Uint8Array,

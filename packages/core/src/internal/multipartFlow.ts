@@ -299,28 +299,29 @@ class Flow {
       const options = { multipart, session, total: plan?.size, contentType }
       const goesOnAt = resumed ? stored.size + 1 : undefined
       const sendNext = Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(
-          restore(pieces.next),
-          Option.match({
-            onNone: () => Effect.succeed(false),
-            onSome: ({ piece, slot }) =>
-              restore(sendPart(context, this.owner, {
-                ...options,
-                begun: piece.number === goesOnAt ? begun : undefined,
-                piece,
-                slot
-              }))
-                .pipe(
-                  Effect.map((part) => {
-                    stored.set(part.number, part)
-                    context.journal?.partStored(session.key, part)
-                    return true
-                  }),
-                  // Even where an interruption comes before the first step, nothing that the piece holds is lost.
-                  Effect.ensuring(Effect.sync(() => slot.close()))
-                )
+        Effect.flatMap(restore(pieces.next), (claim) => {
+          if (Option.isNone(claim)) return Effect.succeed(false)
+          const { piece, slot } = claim.value
+          const sent = sendPart(context, this.owner, {
+            ...options,
+            begun: piece.number === goesOnAt ? begun : undefined,
+            piece,
+            slot
           })
-        )
+          // Even where an interruption comes before the first step, nothing that the piece holds is lost.
+          return Effect.matchCauseEffect(restore(sent), {
+            onFailure: (cause) => {
+              slot.close()
+              return Effect.failCause(cause)
+            },
+            onSuccess: (part) => {
+              stored.set(part.number, part)
+              context.journal?.partStored(session.key, part)
+              slot.close()
+              return Effect.succeed(true)
+            }
+          })
+        })
       )
       const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(sendNext, (more) => more ? sendOn : Effect.void)
       const atOnce = Math.min(

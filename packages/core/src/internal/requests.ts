@@ -46,7 +46,7 @@ export const answerMillis = (owner: Pick<RequestOwner, "answerMillis">): number 
 export type Wait = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 export interface RequestOptions {
-  /** Defaults to one without memory. */
+  /** Whoever gives one closes it. Defaults to one without memory. */
   readonly slot?: Slot | undefined
   readonly part?: number | undefined
   readonly wait?: Wait | undefined
@@ -127,7 +127,7 @@ export const request = <A>(
       context.budget.unsafeRefund(number - 1)
       return Effect.succeed(result.right)
     })
-  return Effect.ensuring(from(1), Effect.sync(() => slot.close()))
+  return from(1)
 }
 
 /** What a cause that is no interruption means for an upload. */

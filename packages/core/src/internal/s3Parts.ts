@@ -55,10 +55,9 @@ export const multipart = (objects: Objects): Multipart => {
     })
 
   const uploadPart = ({ body, key, number, uploadId }: PartRequest): Effect.Effect<StoredPart, UploadError> =>
-    Effect.gen(function*() {
-      const whole = yield* body.whole
+    Effect.flatMap(body.whole, (whole) => {
       const { checksum, size = 0 } = whole
-      const answer = yield* bucket.ask({
+      const asked = bucket.ask({
         method: "PUT",
         key,
         subject: "session",
@@ -66,12 +65,14 @@ export const multipart = (objects: Objects): Multipart => {
         headers: checksum === undefined ? {} : { [headerOf(checksum.algorithm)]: checksum.value },
         body: whole
       })
-      whole.release()
-      const stored = objects.storedBy(answer, checksum, profile.partEtagIsMd5)
-      // Without its etag, a part cannot be asked for at the end.
-      return stored.etag === undefined
-        ? yield* Effect.fail(unread("etag"))
-        : { number, size, ...stored, etag: quoted(stored.etag) }
+      return Effect.flatMap(asked, (answer) => {
+        whole.release()
+        const { checksum: theirs, etag } = objects.storedBy(answer, checksum, profile.partEtagIsMd5)
+        // Without its etag, a part cannot be asked for at the end.
+        return etag === undefined
+          ? Effect.fail(unread("etag"))
+          : Effect.succeed({ number, size, checksum: theirs, etag: quoted(etag) })
+      })
     })
 
   const listParts = ({ key, uploadId }: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>

@@ -51,7 +51,10 @@ export const sendPart = (
   let isDamaged = false
   const list = Effect.suspend(() => {
     const transfer = new Transfer(owner, piece, undefined)
-    return watched(owner, transfer, multipart.listParts(session))
+    return watched(owner, transfer, multipart.listParts(session), {
+      onSuccess: Effect.succeed,
+      onFailure: Effect.failCause
+    })
   })
   const lookUp = Effect.flatMap(list, (listed) => {
     const now = PartRecords.persistedBytes(listed, piece.offset)
@@ -72,16 +75,16 @@ export const sendPart = (
   const rest = Effect.suspend((): Effect.Effect<Destination.StoredPart, UploadError> => {
     if (persisted === end && piece.size > 0) return Effect.succeed({ number: piece.number, size: piece.size })
     const from = piece.from + persisted - piece.offset
-    const sent = Effect.tapError(
-      transfer(context, owner, options, { ...piece, offset: persisted, from, size: end - persisted }),
-      (error) =>
-        Effect.sync(() => {
-          isDamaged = error._tag === "IntegrityMismatch" && error.reason === "Checksum"
-        })
-    )
-    return persisted === piece.offset
-      ? sent
-      : Effect.map(sent, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
+    const isWhole = persisted === piece.offset
+    const rest = isWhole ? piece : { ...piece, offset: persisted, from, size: end - persisted }
+    const sent = transfer(context, owner, options, rest)
+    // Whoever sends in any order asks nobody before the next attempt.
+    if (!multipart.limits.inOrder) return sent
+    const noted = Effect.tapError(sent, (error) =>
+      Effect.sync(() => {
+        isDamaged = error._tag === "IntegrityMismatch" && error.reason === "Checksum"
+      }))
+    return isWhole ? noted : Effect.map(noted, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
   })
   const attempt = (number: number) =>
     multipart.limits.inOrder && (begun !== undefined || number > 1) ? Effect.zipRight(lookUp, rest) : rest
@@ -98,38 +101,44 @@ const transfer = (
   const body = new UploadBody(transfer, context.limits.bandwidth)
   const { number, offset, size } = piece
   const request = multipart.uploadPart({ ...session, number, offset, total, contentType, body })
-  const ended = () => {
-    owner.transfers.delete(transfer)
-    body.ended()
-  }
-  return Effect.uninterruptibleMask((restore) => {
-    owner.transfers.add(transfer)
-    return Effect.matchCauseEffect(restore(transfer.watched(request)), {
-      onSuccess: (part) => {
-        ended()
-        const { checksum } = body
-        const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
-        if (problem === undefined) return Effect.succeed({ ...part, number, size, checksum })
-        owner.takenBack(transfer.handedOut)
-        return Effect.fail(transfer.sourceError ?? problem)
-      },
-      onFailure: (cause) => {
-        ended()
-        owner.takenBack(transfer.handedOut)
-        const { sourceError } = transfer
-        return Effect.failCause(sourceError === undefined ? cause : Cause.map(cause, () => sourceError))
-      }
-    })
+  return watched(owner, transfer, request, {
+    onSuccess: (part) => {
+      body.ended()
+      const { checksum } = body
+      const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
+      if (problem === undefined) return Effect.succeed({ ...part, number, size, checksum })
+      owner.takenBack(transfer.handedOut)
+      return Effect.fail(transfer.sourceError ?? problem)
+    },
+    onFailure: (cause) => {
+      body.ended()
+      owner.takenBack(transfer.handedOut)
+      const { sourceError } = transfer
+      return Effect.failCause(sourceError === undefined ? cause : Cause.map(cause, () => sourceError))
+    }
   })
 }
 
-/** Makes a request that fails when nothing moves any more. */
+/** Makes a request that fails when nothing moves any more, and goes on when it has ended, however that was. */
 const watched = <A>(
   owner: SenderOwner,
   transfer: Transfer,
-  request: Effect.Effect<A, UploadError>
+  request: Effect.Effect<A, UploadError>,
+  options: {
+    readonly onSuccess: (value: A) => Effect.Effect<A, UploadError>
+    readonly onFailure: (cause: Cause.Cause<UploadError>) => Effect.Effect<never, UploadError>
+  }
 ): Effect.Effect<A, UploadError> =>
-  Effect.suspend(() => {
+  Effect.uninterruptibleMask((restore) => {
     owner.transfers.add(transfer)
-    return transfer.watched(request)
-  }).pipe(Effect.ensuring(Effect.sync(() => owner.transfers.delete(transfer))))
+    return Effect.matchCauseEffect(transfer.watched(request, restore), {
+      onSuccess: (value) => {
+        owner.transfers.delete(transfer)
+        return options.onSuccess(value)
+      },
+      onFailure: (cause) => {
+        owner.transfers.delete(transfer)
+        return options.onFailure(cause)
+      }
+    })
+  })

@@ -1,6 +1,7 @@
 /**
  * What one request holds while it is in flight: a permit, memory for its body, and a start of the rate limit.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as InFlight from "../InFlight.js"
 import type * as Limits from "../Limits.js"
@@ -14,6 +15,7 @@ export interface SlotContext {
 
 /** Who is told that a request is in flight. */
 export interface SlotOwner {
+  readonly clock: Clock.Clock
   readonly requestStarted: () => void
   readonly requestEnded: () => void
 }
@@ -101,11 +103,13 @@ export class Slot {
       : this.context.limits.inFlight.take(1, () => this.holdsPermit = true, this.lane)
   )
 
-  private readonly takeStart: Effect.Effect<void> = Effect.suspend(() =>
-    this.holdsStart ? Effect.void : Effect.map(this.context.limits.rate.take, () => {
+  private readonly takeStart: Effect.Effect<void> = Effect.suspend(() => {
+    const { rate } = this.context.limits
+    this.holdsStart ||= rate.unsafeTake(this.owner.clock)
+    return this.holdsStart ? Effect.void : Effect.map(rate.take, () => {
       this.holdsStart = true
     })
-  )
+  })
 
   private releaseMemory(): void {
     if (this.holdsMemory) this.context.memory.unsafeRelease(this.bytes, "parts")

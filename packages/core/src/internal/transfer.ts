@@ -12,6 +12,7 @@ import { Transient } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as Body from "./body.js"
 import { ended } from "./ended.js"
+import type { Restore } from "./ended.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {
@@ -67,18 +68,19 @@ export class Transfer implements Body.Owner {
 
   /**
    * Makes the request, and fails when `unsafeStall` is called. However it ends, it has ended when this has: a race would
-   * leave the request behind when the fiber is interrupted.
+   * leave the request behind when the fiber is interrupted. For who cannot be interrupted but by `restore`.
    */
-  watched<A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E | Transient> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.fork(restore(request)), (fiber) => {
-        this.fiber = fiber
-        return Effect.flatMap(ended(fiber, restore), (exit): Effect.Effect<A, E | Transient> =>
+  watched<A, E>(request: Effect.Effect<A, E>, restore: Restore): Effect.Effect<A, E | Transient> {
+    return Effect.flatMap(Effect.fork(restore(request)), (fiber) => {
+      this.fiber = fiber
+      return Effect.flatMap(
+        ended(fiber, restore),
+        (exit): Effect.Effect<A, E | Transient> =>
           this.isStalled && Exit.isInterrupted(exit)
             ? Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." }))
-            : exit)
-      })
-    )
+            : exit
+      )
+    })
   }
 
   unsafeStall(): void {
