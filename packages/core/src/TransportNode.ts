@@ -110,9 +110,16 @@ const exchange = (origins: Origins, request: Request, sent: Sent): Effect.Effect
       handler = new Exchange(request, resume)
       origins.dispatch(request, sent, handler)
     })
-    return Effect.catchAllCause(restore(answered), (cause) => {
-      if (Cause.isInterrupted(cause)) handler?.abort()
-      return Effect.failCause(cause)
+    return Effect.matchCauseEffect(restore(answered), {
+      onFailure: (cause) => {
+        if (Cause.isInterrupted(cause)) handler?.abort()
+        return Effect.failCause(cause)
+      },
+      onSuccess: (answer) => {
+        // A stack that has been left behind in old memory would keep what was in flight there until all memory is swept.
+        handler = undefined
+        return Effect.succeed(answer)
+      }
     })
   })
 

@@ -53,6 +53,26 @@ describe("blocks that are written", () => {
       assert.deepStrictEqual(yield* pieces(blockSize, 12 * MiB, 100), [8 * MiB, 4 * MiB])
     }))
 
+  it.effect("are all of a body that has its bytes, where that is no more, and where the bandwidth lets them", () =>
+    Effect.gen(function*() {
+      const bytes = new Uint8Array(3 * MiB)
+      const sent = (blockSize: BlockSize, isLet: boolean) => {
+        const written: Array<number> = []
+        const body = { ...TestBody.make(bytes), unsafeBytes: () => isLet ? bytes : undefined }
+        return withBody({ ...request(0), body }, blockSize, (_, given) => {
+          const blocks = given instanceof Uint8Array
+            ? Stream.succeed(given)
+            : blocksOf(given ?? assert.fail(), () => assert.fail())
+          return Effect.as(Stream.runForEach(blocks, (block) => Effect.sync(() => written.push(block.length))), answer)
+        }).pipe(Effect.as(written))
+      }
+      const quick = new BlockSize()
+      quick.ended(64 * MiB, 1)
+      assert.deepStrictEqual(yield* sent(quick, true), [3 * MiB])
+      assert.deepStrictEqual(yield* sent(quick, false), Array.from({ length: 6 }, () => 512 * KiB))
+      assert.deepStrictEqual(yield* sent(new BlockSize(), true), Array.from({ length: 6 }, () => 512 * KiB))
+    }))
+
   it.effect("are small after a failure", () =>
     Effect.gen(function*() {
       const blockSize = new BlockSize()

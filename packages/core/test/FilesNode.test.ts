@@ -3,7 +3,7 @@ import { Destination, RetryPolicy, Strategy, Uploader, UploadList } from "@sluic
 import type { ByteSource, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as FilesNode from "@sluice/core/FilesNode"
-import { Chunk, Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import * as fc from "fast-check"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -120,14 +120,46 @@ describe("FilesNode", () => {
     it.scopedLive("tells the content type by the extension", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
-        plant(root, { "a.HTML": "", "b.tar.gz": "", "c": "", "d/e.jpeg": "", "f.unheardof": "" })
+        plant(root, {
+          "a.HTML": "",
+          "b.tar.gz": "",
+          "c": "",
+          "d/e.jpeg": "",
+          "f.unheardof": "",
+          "g.d/html": "",
+          "html": ""
+        })
         assert.deepStrictEqual(filesOf(yield* list(root)).map(({ contentType, key }) => [key, contentType]), [
           ["a.HTML", "text/html"],
           ["b.tar.gz", "application/gzip"],
           ["c", undefined],
           ["f.unheardof", undefined],
-          ["d/e.jpeg", "image/jpeg"]
+          ["html", undefined],
+          ["d/e.jpeg", "image/jpeg"],
+          ["g.d/html", undefined]
         ])
+      }))
+
+    it.scopedLive("gives the bytes in the call itself where the disk is quick", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const clock = yield* Effect.clock
+        const place = path.join(root, "a")
+        plant(root, { a: "bytes", b: new Uint8Array(17 * 1024 * 1024) })
+        const [a, b] = filesOf(yield* list(root))
+        const now = ({ fingerprint, source } = a ?? assert.fail()) => {
+          const exit = source.unsafeBytes?.({ offset: 1, fingerprint }, clock)
+          return exit === undefined ? undefined : Exit.match(exit, {
+            onSuccess: (bytes) => Buffer.from(bytes).toString(),
+            onFailure: (cause) => Option.map(Cause.failureOption(cause), errorName)
+          })
+        }
+        assert.strictEqual(now(), "ytes")
+        assert.strictEqual(now(b), undefined, "it is large")
+        fs.writeFileSync(place, "others")
+        assert.deepStrictEqual(now(), Option.some("SourceChanged Grew"))
+        fs.unlinkSync(place)
+        assert.deepStrictEqual(now(), Option.some("SourceUnreadable NotFound"))
       }))
 
     it.scopedLive("lists in the same order every time", () =>

@@ -394,9 +394,7 @@ class WholeBody extends OwnedBody implements Destination.Body {
 
   unsafeBytes(): Uint8Array | undefined {
     const { all, bandwidth, owner } = this
-    return this.sliceSize(all.length) < all.length || !bandwidth.unsafeTake(owner.clock, all.length)
-      ? undefined
-      : this.handedOut(all, true)
+    return bandwidth.unsafeTake(owner.clock, all.length) ? this.handedOut(all, true) : undefined
   }
 
   get whole(): Effect.Effect<Destination.Body> {
