@@ -140,7 +140,7 @@ describe("FilesNode", () => {
         ])
       }))
 
-    it.scopedLive("gives the bytes in the call itself where the disk is quick", () =>
+    it.scoped("gives the bytes in the call itself where the disk is quick", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const clock = yield* Effect.clock
@@ -148,11 +148,16 @@ describe("FilesNode", () => {
         plant(root, { a: "bytes", b: new Uint8Array(17 * 1024 * 1024) })
         const [a, b] = filesOf(yield* list(root))
         const now = ({ fingerprint, source } = a ?? assert.fail()) => {
-          const exit = source.unsafeBytes?.({ offset: 1, fingerprint }, clock)
-          return exit === undefined ? undefined : Exit.match(exit, {
-            onSuccess: (bytes) => Buffer.from(bytes).toString(),
-            onFailure: (cause) => Option.map(Cause.failureOption(cause), errorName)
-          })
+          // After a slow read, which tests before this one may have seen, up to 4,096 are left to the thread pool.
+          for (let i = 0; i <= 4096; i++) {
+            const exit = source.unsafeBytes?.({ offset: 1, fingerprint }, clock)
+            if (exit === undefined) continue
+            return Exit.match(exit, {
+              onSuccess: (bytes) => Buffer.from(bytes).toString(),
+              onFailure: (cause) => Option.map(Cause.failureOption(cause), errorName)
+            })
+          }
+          return undefined
         }
         assert.strictEqual(now(), "ytes")
         assert.strictEqual(now(b), undefined, "it is large")

@@ -120,6 +120,15 @@ describe("a refused upload", () => {
       }
     }))
 
+  it.scoped("may be one of tens of thousands in a row", () =>
+    Effect.gen(function*() {
+      const files = Array.from({ length: 30_000 }, (_, i) => UploadFile.fromText(`../${i}`, "x"))
+      // Nobody listens: then one file follows the other without a step between them.
+      const uploader = yield* Recording.uploader(Recording.make())
+      const report = yield* uploader.uploadAll(files)
+      assert.strictEqual(report.files.failed, 30_000)
+    }))
+
   it.effect("for a size that the destination does not take sends nothing", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* refused(UploadFile.fromText("b", "x".repeat(11))), "Rejected TooLarge")

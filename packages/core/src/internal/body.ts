@@ -300,7 +300,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return Effect.tapError(effect, (error) => Effect.sync(() => this.owner.onSourceError(error)))
   }
 
-  /** What to read: at the end of the source one byte more than there should be, so that growth is seen. */
+  /** What to read, and into what: at the end of the source a byte more than there should be, so that growth is seen. */
   private range(blockSize: number | undefined, loan: Loan | undefined): ByteSource.Range {
     const { fingerprint, offset } = this.owner
     this.loan = loan

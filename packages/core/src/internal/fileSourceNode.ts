@@ -161,7 +161,7 @@ class FileSource implements ByteSource.ByteSource {
 
   // One byte more than there should be is asked for, so that a file that grew is seen at once.
   bytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
-    return Effect.clockWith((clock) => this.unsafeBytes(range, clock) ?? this.readAll(this.wanted(range)))
+    return this.readAll(this.wanted(range))
   }
 
   /** In one go: nothing else runs meanwhile, so that no other file is open. */
