@@ -54,8 +54,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "bytes counted twice",
     edits: [[
       "internal/sendPart.ts",
-      "        ended()\n        owner.takenBack(transfer.handedOut)\n        const { sourceError }",
-      "        ended()\n        const { sourceError }"
+      "      body.ended()\n      owner.takenBack(transfer.handedOut)\n      const { sourceError }",
+      "      body.ended()\n      const { sourceError }"
     ]]
   },
   {
