@@ -21,11 +21,10 @@ import * as UploadMetrics from "../UploadMetrics.js"
 import * as UploadReport from "../UploadReport.js"
 import type { UploadResult } from "../UploadResult.js"
 import { Broadcast } from "./broadcast.js"
+import type { Restore } from "./ended.js"
 import type * as FileList from "./fileList.js"
 import { inTurn } from "./inTurn.js"
 import { Tally } from "./tally.js"
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 export interface AccountOptions {
   readonly clock: Clock.Clock

@@ -58,13 +58,14 @@ export const withBody = (
   const { size } = body
   if (size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(request.url)))
   return learning(blockSize, size, () => {
-    const fits = size <= blockSize.of(request)
+    const most = blockSize.of(request)
+    const fits = size <= most
     const sendAll = (bytes: Uint8Array) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
     const atOnce = fits ? body.unsafeBytes?.() : undefined
     if (atOnce !== undefined) return sendAll(atOnce)
     return size === 0 || (fits && body.inOnePiece)
       ? Effect.flatMap(body.bytes, sendAll)
-      : feed(request, body, size, blockSize.of(request), send)
+      : feed(request, body, size, most, send)
   })
 }
 

@@ -127,7 +127,7 @@ class FileSource implements ByteSource.ByteSource {
   /** Reads up to `length` bytes, and at least `enough` unless the file ends before. */
   private readBlock(
     descriptor: number,
-    { enough, into, length, offset }: Pick<Wanted, "enough" | "into" | "length" | "offset">
+    { enough, into, length, offset }: Omit<Wanted, "fingerprint">
   ): Effect.Effect<Uint8Array, SourceUnreadable> {
     const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
     const fill = (filled: number): Effect.Effect<Uint8Array, SourceUnreadable> =>
@@ -214,12 +214,14 @@ class FileSource implements ByteSource.ByteSource {
         if (filled < enough) look()
       }
       if (filled < enough && read > 0) return undefined
-      const stat = fingerprint === undefined ? undefined : fs.fstatSync(descriptor, bigint)
-      if (stat === undefined || fingerprint === undefined) return Exit.succeed(buffer.subarray(0, filled))
-      // Why a file has no name any more has to be asked for.
-      if (stat.nlink === 0n) return undefined
-      const problem = this.problem(stat, fingerprint)
-      return problem === undefined ? Exit.succeed(buffer.subarray(0, filled)) : Exit.fail(problem)
+      if (fingerprint !== undefined) {
+        const stat = fs.fstatSync(descriptor, bigint)
+        // Why a file has no name any more has to be asked for.
+        if (stat.nlink === 0n) return undefined
+        const problem = this.problem(stat, fingerprint)
+        if (problem !== undefined) return Exit.fail(problem)
+      }
+      return Exit.succeed(buffer.subarray(0, filled))
     } catch (error) {
       return Exit.fail(unreadable(this.path, error as NodeJS.ErrnoException))
     } finally {

@@ -34,8 +34,7 @@ export const make = (
   if (Either.isLeft(shared)) return () => shared
   return ({ contentType = defaultType, metadata, modifiedAt }) => {
     if (!isPrintable(contentType)) return refused(`${JSON.stringify(contentType)} is no content type.`)
-    const headers: Record<string, string> = { "content-type": contentType }
-    for (const name in shared.right) headers[name] = shared.right[name]!
+    const headers: Record<string, string> = { "content-type": contentType, ...shared.right }
     if (metadata !== undefined || common !== undefined) {
       const problem = addMetadata(headers, { ...common, ...metadata }, profile.maxMetadata)
       if (problem !== undefined) return Either.left(problem)
