@@ -200,7 +200,7 @@ const start = <E, R>(
     const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, account)
     const report = yield* Deferred.make<UploadReport, E>()
     const main = yield* Effect.forkDaemon(
-      Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self)
+      Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
     )
     const ended = Effect.asVoid(Fiber.await(main))
     context.runs.add(engine)

@@ -122,7 +122,9 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       for (const run of runs) run.limitsChanged(settings, reason)
     })
     measure(strategy)
-    const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
+    const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
+      // What it forks inherits this: made where nothing can be interrupted, it could not end either.
+      Effect.interruptible(controller.start(limits)))
     const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
     const context: Upload.Context = {

@@ -112,7 +112,7 @@ export class Engine implements Crew {
   runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
       yield* this.context.prepare
-      const watch = yield* Effect.forkDaemon(this.watchForStalls)
+      const watch = yield* Effect.forkDaemon(Effect.interruptible(this.watchForStalls))
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
       const report = this.account.report(
