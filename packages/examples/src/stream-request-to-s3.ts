@@ -9,7 +9,7 @@
  */
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { ByteSource, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { ByteSource, Uploader, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Config, Effect, Layer, Option } from "effect"
@@ -27,10 +27,12 @@ const router = HttpRouter.empty.pipe(HttpRouter.put(
     const length = request.headers["content-length"]
     // A body comes once: what fails after its first bytes were taken is for the client to send again.
     const source = ByteSource.fromStream(request.stream, { size: length === undefined ? undefined : Number(length) })
-    const { attempts, bytes } = yield* uploader.upload(
+    const result = yield* uploader.upload(
       UploadFile.make(key, source, { contentType: request.headers["content-type"] })
     )
-    return HttpServerResponse.unsafeJson({ key, bytes, attempts }, { status: 201 })
+    return UploadResult.isUploaded(result)
+      ? HttpServerResponse.unsafeJson({ key, bytes: result.bytes, attempts: result.attempts }, { status: 201 })
+      : HttpServerResponse.unsafeJson({ key, skipped: result.reason }, { status: 200 })
   }).pipe(Effect.catchAll((error) =>
     Effect.succeed(
       HttpServerResponse.unsafeJson({ error: error.message }, {
