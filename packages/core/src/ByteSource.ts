@@ -32,6 +32,22 @@ export interface Range {
   readonly blockSize?: number | undefined
   /** Gives memory of at least a size to read into, to a source that has none of its own. Defaults to fresh memory. */
   readonly into?: ((size: number) => Uint8Array) | undefined
+  /** Who watches the read for stalls, where somebody does. */
+  readonly watch?: Watch | undefined
+}
+
+/**
+ * Who watches a read: a source that gives nothing for the stall timeout has failed. A source needs to say something only
+ * where it would be taken for stalled and is not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watch {
+  /** Bytes have been read, but not been given yet. */
+  readonly moved: () => void
+  /** Runs what is waited for on this side, such as a turn to have a file open: it counts as no stall. */
+  readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /**

@@ -2,6 +2,7 @@
  * An HTTP server that passes what it is sent on to S3 while it is still coming: `PUT /films/holiday.mkv` becomes the
  * object `films/holiday.mkv`. A large body goes in parts, so that no more than a few of them are in memory at once,
  * whatever the clients send: all requests together share the uploader's memory, and who sends faster than S3 takes waits.
+ * A client that sends nothing for 30 seconds is told so, and its place is another's.
  *
  * ```sh
  * S3_BUCKET=films AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… npx tsx packages/examples/src/stream-request-to-s3.ts
@@ -17,6 +18,14 @@ import { createServer } from "node:http"
 import { runMain } from "./run.js"
 
 const keyOf = (url: string) => Effect.option(Effect.try(() => decodeURIComponent(url.replace(/[?#].*$/s, "").slice(1))))
+
+/** Whose fault it is: the client's, for its key or for a body that stopped coming, or the storage's. */
+const statusOf = (error: { readonly _tag: string }): number =>
+  error instanceof UploadError.SourceUnreadable || error instanceof UploadError.SourceChanged
+    ? 408
+    : error instanceof UploadError.Rejected
+    ? 400
+    : 502
 
 const router = HttpRouter.empty.pipe(HttpRouter.put(
   "*",
@@ -35,9 +44,7 @@ const router = HttpRouter.empty.pipe(HttpRouter.put(
       : HttpServerResponse.unsafeJson({ key, skipped: result.reason }, { status: 200 })
   }).pipe(Effect.catchAll((error) =>
     Effect.succeed(
-      HttpServerResponse.unsafeJson({ error: error.message }, {
-        status: error instanceof UploadError.Rejected ? 400 : 502
-      })
+      HttpServerResponse.unsafeJson({ error: error.message }, { status: statusOf(error) })
     )
   ))
 ))

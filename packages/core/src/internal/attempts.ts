@@ -22,6 +22,7 @@ import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, failureOf } from "./requests.js"
+import { ofSource, sourceStream } from "./watch.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
@@ -54,6 +55,7 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
   upload.handedOut = 0
   upload.resumedBytes = 0
   upload.waits = 0
+  upload.asking = false
   upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
@@ -282,12 +284,13 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
 
 const attempt = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
   const fingerprint = upload.fingerprint === undefined ? upload.source.fingerprint : undefined
-  return fingerprint === undefined
-    ? send(context, upload)
-    : Effect.flatMap(fingerprint, (now) => {
-      upload.fingerprint = now
-      return send(context, upload)
-    })
+  if (fingerprint === undefined) return send(context, upload)
+  upload.onAsk()
+  return Effect.flatMap(ofSource(() => fingerprint), (now) => {
+    upload.onRead()
+    upload.fingerprint = now
+    return send(context, upload)
+  })
 }
 
 const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
@@ -351,10 +354,11 @@ const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
   Effect.suspend(() => {
     upload.opened = true
     let total = 0
-    return upload.source.read({ offset: 0 }).pipe(
+    upload.onAsk()
+    return sourceStream(() => upload.source.read({ offset: 0 })).pipe(
       Stream.mapEffect((block) => {
         total += block.length
-        upload.onRead()
+        upload.onAsk()
         return total <= maxBuffered ? Effect.succeed(block) : Effect.fail(
           new Rejected({
             reason: "Unsupported",
@@ -366,6 +370,7 @@ const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
       }),
       Stream.runCollect,
       Effect.map((blocks) => {
+        upload.onRead()
         upload.source = ByteSource.fromBytes(ByteSource.concat(Array.from(blocks)))
         return total
       })

@@ -15,7 +15,6 @@ import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
 import type { Settings } from "../Limits.js"
 import * as Upload from "../Upload.js"
-import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import type { RunChanged } from "../UploadEvent.js"
 import type { UploadFile } from "../UploadFile.js"
@@ -26,6 +25,8 @@ import * as Attempts from "./attempts.js"
 import { blocks } from "./blocks.js"
 import * as FileList from "./fileList.js"
 import { LargeFiles } from "./largeFiles.js"
+import { stalled } from "./watch.js"
+import type { Moving } from "./watch.js"
 import { Worker } from "./worker.js"
 import type { Crew } from "./worker.js"
 
@@ -405,7 +406,7 @@ export class Engine implements Crew {
       }
       if (this.state !== "Interrupting") {
         if (upload === undefined) this.fork()
-        else this.fork(upload, Attempts.failed(this.context, upload, this.stalled()))
+        else this.fork(upload, Attempts.failed(this.context, upload, stalled(upload, this.options.stallMillis)))
         return Effect.void
       }
       if (upload === undefined) return Effect.void
@@ -417,19 +418,12 @@ export class Engine implements Crew {
     })
   }
 
-  private stalled(): Transient {
-    return new Transient({
-      reason: "Stalled",
-      detail: `No bytes moved for ${Duration.format(Duration.millis(this.options.stallMillis))}.`
-    })
-  }
-
   /** Interrupts attempts on which nothing moves. It sleeps until the first instant at which one can be overdue. */
   private readonly watchForStalls: Effect.Effect<void> = Effect.suspend(() => {
     const { stallMillis } = this.options
     if (stallMillis === Infinity) return Effect.void
     let wait = stallMillis
-    const look = (transfer: { readonly lastByteAt: number; readonly waits: number }, cut: () => void) => {
+    const look = (transfer: Moving, cut: () => void) => {
       if (transfer.waits > 0) return
       const left = transfer.lastByteAt + stallMillis - this.now
       if (left <= 0) cut()
@@ -437,7 +431,7 @@ export class Engine implements Crew {
     }
     for (const { fiber, upload } of this.workers) {
       if (upload?.state !== "Attempt") continue
-      if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall()) }
+      if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall(stallMillis)) }
       else look(upload, () => fiber?.unsafeInterruptAsFork(FiberId.none))
     }
     // On a clock that knows fractions, what is left may be too little for it to move at all.
