@@ -15,10 +15,11 @@ import * as Layer from "effect/Layer"
 import * as Match from "effect/Match"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as ByteSize from "./ByteSize.js"
+import type * as ByteSize from "./ByteSize.js"
 import type * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
 import * as InFlight from "./InFlight.js"
+import * as Decode from "./internal/decode.js"
 import * as Leftovers from "./internal/leftovers.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
@@ -107,7 +108,7 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
 }>() {}
 
 /**
- * Makes an uploader for the destination in the context. Its strategy's controllers run in the scope. Where there is a
+ * Makes an uploader for the destination in the context. Dies with a `RangeError` where an option is no good value. Its strategy's controllers run in the scope. Where there is a
  * `Journal` in the context, uploads go on where an earlier process has left off.
  *
  * @since 0.1.0
@@ -118,19 +119,21 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const destination = yield* Destination
     const strategy = options.strategy ?? defaults.strategy
     const retry = options.retry ?? defaults.retry
+    // One made by hand was not looked at yet.
+    Decode.count("retry.attempts", retry.attempts)
     const runs: Upload.Context["runs"] = new Set()
     const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
     const measure = ({ concurrency }: Limits.Settings): void => {
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
-    const limits = Limits.make(strategy, (settings, reason) => {
+    const limits = Limits.make(Strategy.decode(strategy), (settings, reason) => {
       measure(settings)
       for (const run of runs) run.limitsChanged(settings, reason)
     })
     measure(strategy)
     const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
       // What it forks inherits this: made where nothing can be interrupted, it could not end either.
-      Effect.interruptible(controller.start(limits)))
+      Effect.interruptible(controller.start(Limits.forController(limits))))
     const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
     let singles: "None" | "Complete" | "Incomplete" = "None"
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
@@ -140,11 +143,11 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       limits,
       retry,
       budget: RetryPolicy.makeBudget(retry),
-      memory: InFlight.make(Math.max(1, ByteSize.decode(options.memory ?? defaults.memory))),
+      memory: InFlight.make(Decode.size("memory", options.memory ?? defaults.memory)),
       parts: {
-        threshold: ByteSize.decode(options.multipartThreshold ?? defaults.multipartThreshold),
-        partSize: ByteSize.decode(options.partSize ?? defaults.partSize),
-        partConcurrency: Math.max(1, options.partConcurrency ?? defaults.partConcurrency),
+        threshold: Decode.size("multipartThreshold", options.multipartThreshold ?? defaults.multipartThreshold, 0),
+        partSize: Decode.size("partSize", options.partSize ?? defaults.partSize),
+        partConcurrency: Decode.count("partConcurrency", options.partConcurrency ?? defaults.partConcurrency),
         checksum: options.checksum === "none" ? undefined : options.checksum ?? destination.capabilities.checksums?.[0]
       },
       journal,

@@ -25,6 +25,7 @@ import * as Attempts from "./attempts.js"
 import { blocks } from "./blocks.js"
 import * as FileList from "./fileList.js"
 import { LargeFiles } from "./largeFiles.js"
+import * as ListItem from "./listItem.js"
 import { stalled } from "./watch.js"
 import type { Moving } from "./watch.js"
 import { Worker } from "./worker.js"
@@ -59,6 +60,9 @@ const maxTellings = 64
 
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
+
+const decoded = (item: UploadList.Item | Upload.Upload): UploadList.Item | Upload.Upload =>
+  item instanceof Upload.Upload ? item : ListItem.decode(item)
 
 const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
   item instanceof Upload.Upload || UploadList.isFile(item)
@@ -308,8 +312,9 @@ export class Engine implements Crew {
   /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
   private unsafeNext(worker: Worker): boolean {
     if (!this.gateOpen) return false
-    const item = this.list.unsafePull()
-    if (item === FileList.pending || item === FileList.end) return false
+    const pulled = this.list.unsafePull()
+    if (pulled === FileList.pending || pulled === FileList.end) return false
+    const item = decoded(pulled)
     if (!isUpload(item)) {
       worker.decided = item
       return false
@@ -328,8 +333,9 @@ export class Engine implements Crew {
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
         const ready = this.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
-        const item = ready === FileList.pending ? yield* this.list.pull : ready
-        if (item === FileList.end) return Effect.void
+        const pulled = ready === FileList.pending ? yield* this.list.pull : ready
+        if (pulled === FileList.end) return Effect.void
+        const item = decoded(pulled)
         if (isUpload(item)) this.take(worker, item)
         else yield* this.account.finished(item)
       }
