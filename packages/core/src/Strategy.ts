@@ -160,7 +160,7 @@ export const optimalWorkerCount = (machine: { readonly cpus: number; readonly op
     1,
     Math.min(
       Decode.count("cpus", machine.cpus) * 4,
-      Math.floor((Decode.count("openFiles", machine.openFiles) - reservedFiles) / 2)
+      Math.floor((Decode.count("openFiles", machine.openFiles, 0) - reservedFiles) / 2)
     )
   )
 

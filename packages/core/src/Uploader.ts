@@ -20,6 +20,7 @@ import type * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
 import * as InFlight from "./InFlight.js"
 import * as Decode from "./internal/decode.js"
+import * as Driver from "./internal/driver.js"
 import * as Leftovers from "./internal/leftovers.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
@@ -116,7 +117,7 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
  */
 export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], never, Destination | Scope.Scope> =>
   Effect.gen(function*() {
-    const destination = yield* Destination
+    const destination = Driver.checked(yield* Destination)
     const strategy = options.strategy ?? defaults.strategy
     const retry = options.retry ?? defaults.retry
     // One made by hand was not looked at yet.

@@ -15,13 +15,14 @@ import * as MultipartUpload from "../MultipartUpload.js"
 import * as ObjectKey from "../ObjectKey.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import type * as Upload from "../Upload.js"
-import { IntegrityMismatch, isRetryable, Rejected, Transient } from "../UploadError.js"
+import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
+import { failureOf, wrongAnswer } from "./driver.js"
 import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
-import { answerMillis, failureOf } from "./requests.js"
+import { answerMillis } from "./requests.js"
 import { ofSource, sourceStream } from "./watch.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
@@ -164,6 +165,8 @@ const finishedBefore = "It was uploaded before the last run was interrupted."
 
 const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): Effect.Effect<void> => {
   const { handedOut, large, size } = upload
+  const wrong = wrongAnswer("put", stored)
+  if (wrong !== undefined) return failed(context, upload, wrong)
   if (!large) {
     if (size === undefined ? !upload.bodyEnded : handedOut !== size) {
       return failed(context, upload, answeredEarly(size, handedOut))
@@ -215,8 +218,24 @@ const endBackoff = (upload: Upload.Upload): void => {
   upload.observer.backoffEnded()
 }
 
-const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError =>
-  upload.sourceError ?? failureOf(cause)
+const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError => {
+  const error = upload.sourceError ?? failureOf(cause)
+  if (upload.file.source.reopenable) return error
+  const reason = spent.get(upload.file.source)
+  if (reason === undefined) {
+    if (upload.opened) spent.set(upload.file.source, error)
+    return error
+  }
+  // Whoever tries it again would hear of nothing but that.
+  return error._tag !== "SourceUnreadable" || error.reason !== "Consumed" ? error : new SourceUnreadable({
+    reason: "Consumed",
+    detail: `${error.detail} An upload of it has failed before: ${reason.message}`,
+    cause: reason
+  })
+}
+
+/** Why sources that can be read only once were read for nothing. */
+const spent = new WeakMap<ByteSource.ByteSource, UploadError>()
 
 /** As what a failure is tried again, if at all. */
 const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
