@@ -159,7 +159,7 @@ export const optimalWorkerCount = (machine: { readonly cpus: number; readonly op
   Math.max(
     1,
     Math.min(
-      Decode.count("cpus", machine.cpus) * 4,
+      Decode.count("cpus", machine.cpus, 0) * 4,
       Math.floor((Decode.count("openFiles", machine.openFiles, 0) - reservedFiles) / 2)
     )
   )

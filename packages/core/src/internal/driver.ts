@@ -14,7 +14,7 @@ import { Rejected, UploadError } from "../UploadError.js"
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>
   Option.match(Cause.failureOption(cause), {
     onSome: (error) =>
-      isUploadError(error) ? error : unexpected(`failed with ${shown(error)}, which is no UploadError`, error),
+      isUploadError(error) ? error : unexpected(`failed with ${shown(error)}, which is no UploadError.`, error),
     onNone: () => unexpected(`failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`, Cause.squash(cause))
   })
 
@@ -80,12 +80,12 @@ const wrongHead = (found: unknown): Rejected | undefined =>
     : answered("head", found, "an Option of what is there")
 
 const answered = (verb: string, answer: unknown, expected: string): Rejected =>
-  unexpected(`answered ${verb} with ${shown(answer)} instead of ${expected}`, undefined)
+  unexpected(`answered ${verb} with ${shown(answer)} instead of ${expected}.`, undefined)
 
 const unexpected = (what: string, cause: unknown): Rejected =>
   new Rejected({
     reason: "Unexpected",
-    detail: `The destination's driver ${what}.`,
+    detail: `The destination's driver ${what}`,
     ...(cause !== undefined && { cause })
   })
 

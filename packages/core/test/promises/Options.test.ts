@@ -65,8 +65,7 @@ describe("construction", () => {
     progressInterval: (progressInterval) => run({ progressInterval }),
     lookahead: (lookahead) => run({ lookahead }),
     limit: (limit) => now(() => InFlight.make(limit)),
-    maxInFlight: (maxInFlight) => () => Simulated.make({ maxInFlight }),
-    cpus: (cpus) => now(() => Strategy.optimalWorkerCount({ cpus, openFiles: 1024 }))
+    maxInFlight: (maxInFlight) => () => Simulated.make({ maxInFlight })
   }
   for (const [name, make] of Object.entries(knobs)) {
     it(`refuses ${name} of 0, of no number and of less than nothing, and takes 1`, () => {
@@ -97,6 +96,7 @@ describe("construction", () => {
     failureRate: (failureRate) => () => Simulated.make({ failureRate }),
     stallRate: (stallRate) => () => Simulated.make({ stallRate }),
     noise: (noise) => () => Simulated.make({ noise }),
+    cpus: (cpus) => now(() => Strategy.optimalWorkerCount({ cpus, openFiles: 1024 })),
     requestLatency: (requestLatency) => () => Simulated.make({ requestLatency })
   }
   for (const [name, make] of Object.entries(orNone)) {
