@@ -1,7 +1,7 @@
 /**
  * The way of one file through its attempts: what it waits for, what it does, and what becomes of it.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -93,7 +93,8 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
     const delay = reason === undefined ? Option.none() : yield* upload.driver.next(now, reason)
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
-      const again = readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
+      const again = readable && upload.file.source.reopenable && isRetryable(error) && context.retry.secondRound &&
+        upload.roundStart === 0
       return observer.settled(upload, { _tag: "Failed", error, again })
     }
     upload.state = "Backoff"
@@ -138,6 +139,15 @@ export const abandon = (context: Upload.Context, upload: Upload.Upload): void =>
   endAttempt(context, upload, "Failed")
   endBackoff(upload)
 }
+
+/** Lets go of a source that nobody has read, and nobody will. */
+export const letGo = ({ file: { source }, opened }: Upload.Upload): Effect.Effect<void> =>
+  opened || source.abandon === undefined
+    ? Effect.void
+    : Effect.catchAllCause(source.abandon, (cause) =>
+      Cause.isInterrupted(cause)
+        ? Effect.failCause(cause)
+        : Effect.logDebug("A source failed when it was let go of.", cause))
 
 /** Ends an attempt that stored the file. */
 export const acknowledge = (context: Upload.Context, upload: Upload.Upload): void => {

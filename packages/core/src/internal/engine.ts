@@ -24,6 +24,7 @@ import type { Account } from "./account.js"
 import * as Attempts from "./attempts.js"
 import { blocks } from "./blocks.js"
 import * as FileList from "./fileList.js"
+import { inTurn } from "./inTurn.js"
 import { LargeFiles } from "./largeFiles.js"
 import * as ListItem from "./listItem.js"
 import { stalled } from "./watch.js"
@@ -60,6 +61,9 @@ const maxTellings = 64
 
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
+
+/** How long an interrupted run waits for a source to be let go of, in milliseconds. */
+const letGoMillis = 1_000
 
 const decoded = (item: UploadList.Item | Upload.Upload): UploadList.Item | Upload.Upload =>
   item instanceof Upload.Upload ? item : ListItem.decode(item)
@@ -361,7 +365,15 @@ export class Engine implements Crew {
   /** A file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
     this.largeFiles.unseat(upload)
+    const letGo = this.letGoQuickly(upload)
+    if (letGo !== Effect.void) this.options.fork(letGo)
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
+  }
+
+  /** Nothing waits for long for a source any more that is nobody's. */
+  private letGoQuickly(upload: Upload.Upload): Effect.Effect<void> {
+    const letGo = Attempts.letGo(upload)
+    return letGo === Effect.void ? letGo : Effect.asVoid(Effect.timeoutOption(letGo, letGoMillis))
   }
 
   private handOver(worker: Worker): void {
@@ -418,7 +430,9 @@ export class Engine implements Crew {
       if (upload === undefined) return Effect.void
       this.largeFiles.unseat(upload)
       Attempts.abandon(this.context, upload)
-      if (upload.attempt > upload.roundStart) return this.account.interrupted(upload)
+      if (upload.attempt > upload.roundStart) {
+        return inTurn(this.account.interrupted(upload), this.letGoQuickly(upload))
+      }
       this.putBack(upload)
       return Effect.void
     })
@@ -474,9 +488,12 @@ export class Engine implements Crew {
   settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
     this.largeFiles.unseat(upload)
     if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
-    if (outcome._tag === "Skipped") return this.account.skipped(upload, outcome.reason, outcome.uploadedBefore)
+    const letGo = Attempts.letGo(upload)
+    if (outcome._tag === "Skipped") {
+      return inTurn(this.account.skipped(upload, outcome.reason, outcome.uploadedBefore), letGo)
+    }
     if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
-      return this.account.failed(upload, outcome.error)
+      return inTurn(this.account.failed(upload, outcome.error), letGo)
     }
     this.deferred.push({ upload, error: outcome.error })
     return this.account.deferred(upload, outcome.error)
