@@ -311,6 +311,11 @@ export class Destination extends Context.Tag("@sluice/core/Destination")<Destina
   readonly multipart?: Multipart | undefined
   /** A cheap look at what is under a key. */
   readonly head?: ((key: string) => Effect.Effect<Option.Option<Head>, UploadError>) | undefined
+  /**
+   * A request that costs little and changes nothing, to see whether the destination answers at all. Defaults to a `head`
+   * of the object that failed.
+   */
+  readonly probe?: Effect.Effect<unknown, UploadError> | undefined
   /** The bytes under a key, for whoever compares. */
   readonly read?: ((key: string) => Stream.Stream<Uint8Array, UploadError>) | undefined
   /** All objects, for whoever compares. */

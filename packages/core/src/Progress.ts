@@ -41,6 +41,8 @@ export interface Progress {
   readonly attempts: number
   /** Attempts started after a failed one. */
   readonly retries: number
+  /** Since when the destination is away, in milliseconds since the epoch; not there while it is not. */
+  readonly awaySince?: number | undefined
 }
 
 /**

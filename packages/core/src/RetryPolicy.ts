@@ -9,6 +9,10 @@
  * succeeds at once gives 1 back, and one that succeeds after retries gives back what its last retry took. When it is
  * empty, failures are final at once.
  *
+ * A destination that has answered before and does not any more is away: as many failures in a row as uploads were in
+ * flight, and a look that fails too, say so. It is waited for, for up to 5 minutes, by one look after the other, 250 ms to
+ * 5 s apart; whatever failed or would begin waits for that, and its attempts and tokens are not spent.
+ *
  * A file that used up its attempts gets a second round of them at the end of the run.
  *
  * @since 0.1.0
@@ -40,6 +44,11 @@ export interface RetryPolicy {
   readonly budget: BudgetOptions | undefined
   /** Whether files that failed retryably get a second round at the end of the run. */
   readonly secondRound: boolean
+  /**
+   * For how long a destination is waited for that has answered before and is away. Defaults to 0: not at all, so that its
+   * failures are those of the files.
+   */
+  readonly outage?: Duration.DurationInput | undefined
 }
 
 /**
@@ -76,6 +85,12 @@ export interface Options {
   readonly budget?: BudgetOptions | false | undefined
   /** Whether failed files get a second round at the end. Defaults to `true`. */
   readonly secondRound?: boolean | undefined
+  /**
+   * For how long a destination is waited for that has answered before and is away: nothing is sent meanwhile but a look
+   * now and then, and no attempts and no tokens are spent. One that was never reached fails fast. It takes a destination
+   * that can be looked at: see `head` and `probe` of `Destination`. Defaults to 5 minutes; 0 waits for none.
+   */
+  readonly outage?: Duration.DurationInput | undefined
 }
 
 /**
@@ -92,7 +107,8 @@ export const defaults = {
   jitter: "full",
   retryAfterCap: "60 seconds",
   budget: { tokens: 500, retryCost: 5, successRefund: 1 },
-  secondRound: true
+  secondRound: true,
+  outage: "5 minutes"
 } as const
 
 /**
@@ -144,7 +160,8 @@ export const make = (options: Options = {}): RetryPolicy => {
       retryCost: Decode.between("budget.retryCost", budget.retryCost, 0, Infinity),
       successRefund: Decode.between("budget.successRefund", budget.successRefund, 0, Infinity)
     },
-    secondRound: options.secondRound ?? defaults.secondRound
+    secondRound: options.secondRound ?? defaults.secondRound,
+    outage: Duration.millis(Decode.millis("outage", options.outage ?? defaults.outage, { orNone: true }))
   }
 }
 

@@ -15,6 +15,7 @@ import type * as ByteSource from "./ByteSource.js"
 import type { Algorithm } from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import type * as Body from "./internal/body.js"
+import type * as Outage from "./internal/outage.js"
 import type { Watched } from "./internal/watch.js"
 import type * as Limits from "./Limits.js"
 import * as MultipartUpload from "./MultipartUpload.js"
@@ -31,7 +32,10 @@ import type { UploadReport } from "./UploadReport.js"
  */
 export interface Context extends MultipartUpload.Context {
   /** The runs that are under way. */
-  readonly runs: Set<{ readonly limitsChanged: (settings: Limits.Settings, reason: string | undefined) => void }>
+  readonly runs: Set<{
+    readonly limitsChanged: (settings: Limits.Settings, reason: string | undefined) => void
+    readonly outageChanged: (change: Outage.Change) => void
+  }>
   /** Runs before the first file of a run. */
   readonly prepare: Effect.Effect<void>
   /** Runs when a run has come to its end. */
@@ -73,8 +77,10 @@ export interface Observer {
   readonly abortFailed: (upload: Upload, error: UploadError) => Effect.Effect<void>
   /** The source was looked at anew, and has another size than it was listed with. */
   readonly relisted: (upload: Upload, sizeBefore: number | undefined) => void
-  readonly backoff: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
+  /** The upload waits before its next attempt, and holds nothing. */
+  readonly backoffStarted: () => void
   readonly backoffEnded: () => void
+  readonly retrying: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   readonly settled: (upload: Upload, outcome: Outcome) => Effect.Effect<void>
 }
 

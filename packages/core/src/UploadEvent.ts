@@ -169,6 +169,22 @@ export const LimitsChanged = Schema.TaggedStruct("LimitsChanged", {
 })
 
 /**
+ * The destination, which has answered before, is away; or it is back; or it was away for longer than it is waited for, so
+ * that failures are those of the files again. While it is away nothing starts.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const OutageChanged = Schema.TaggedStruct("OutageChanged", {
+  ...common,
+  state: Schema.Literal("Away", "Back", "GivenUp"),
+  /** When it was found to be away. */
+  since: Schema.Number,
+  /** What showed that it is away. */
+  error: Schema.optional(UploadError.Summary)
+})
+
+/**
  * @since 0.1.0
  * @category schemas
  */
@@ -182,7 +198,8 @@ export const UploadEvent = Schema.Union(
   UploadFinished,
   ListingFinished,
   RunChanged,
-  LimitsChanged
+  LimitsChanged,
+  OutageChanged
 )
 
 /**
@@ -213,7 +230,8 @@ export const finished = (at: number, result: UploadResult): typeof UploadFinishe
       return { ...event, reason: result.reason }
     case "Failed":
       return { ...event, error: UploadError.summarize(result.error) }
-    default:
+    case "Uploaded":
+    case "Interrupted":
       return event
   }
 }

@@ -22,6 +22,7 @@ import * as InFlight from "./InFlight.js"
 import * as Decode from "./internal/decode.js"
 import * as Driver from "./internal/driver.js"
 import * as Leftovers from "./internal/leftovers.js"
+import { Outage } from "./internal/outage.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
 import * as RetryPolicy from "./RetryPolicy.js"
@@ -138,12 +139,23 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
     let singles: "None" | "Complete" | "Incomplete" = "None"
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
+    const budget = RetryPolicy.makeBudget(retry)
+    const outage = new Outage({
+      policy: retry,
+      refund: (retries) => {
+        for (let i = 0; i < retries; i++) budget.unsafeRefund(1)
+      },
+      changed: (change) => {
+        for (const run of runs) run.outageChanged(change)
+      }
+    })
     const context: Upload.Context = {
       runs,
       destination,
       limits,
       retry,
-      budget: RetryPolicy.makeBudget(retry),
+      budget,
+      outage,
       memory: InFlight.make(Decode.size("memory", options.memory ?? defaults.memory)),
       parts: {
         threshold: Decode.size("multipartThreshold", options.multipartThreshold ?? defaults.multipartThreshold, 0),

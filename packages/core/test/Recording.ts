@@ -172,6 +172,8 @@ export const told = (event: UploadEvent.UploadEvent): Entry => {
       return [event.at, `listed ${event.files}`]
     case "RunChanged":
       return [event.at, event.state]
+    case "OutageChanged":
+      return [event.at, `${event.state} since ${event.since}`]
     case "LimitsChanged": {
       const { bytesPerSecond = Infinity, concurrency = Infinity, reason, uploadsPerSecond = Infinity } = event
       return [event.at, `limits ${concurrency}, ${uploadsPerSecond}/s, ${bytesPerSecond} B/s: ${reason ?? "no reason"}`]

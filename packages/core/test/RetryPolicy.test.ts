@@ -161,7 +161,7 @@ describe("RetryPolicy.make", () => {
 
   it("says what its defaults say", () => {
     const { budget, schedule: _, ...policy } = RetryPolicy.make()
-    assert.deepStrictEqual(policy, { attempts: 5, secondRound: true })
+    assert.deepStrictEqual(policy, { attempts: 5, secondRound: true, outage: Duration.minutes(5) })
     assert.deepStrictEqual(budget, { tokens: 500, retryCost: 5, successRefund: 1 })
     assert.deepStrictEqual(RetryPolicy.make({ budget: false, secondRound: false }).budget, undefined)
     assert.deepStrictEqual(

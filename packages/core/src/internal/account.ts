@@ -24,6 +24,7 @@ import { Broadcast } from "./broadcast.js"
 import type { Restore } from "./ended.js"
 import type * as FileList from "./fileList.js"
 import { inTurn } from "./inTurn.js"
+import type { Change } from "./outage.js"
 import { Tally } from "./tally.js"
 
 export interface AccountOptions {
@@ -106,6 +107,21 @@ export class Account implements FileList.Counter<UploadList.Item> {
         at: this.now,
         ...Record.filter({ ...settings }, Number.isFinite),
         ...(reason !== undefined && { reason })
+      })
+      : Effect.void
+  }
+
+  outageChanged(change: Change): Effect.Effect<void> {
+    if (change.state === "Away") this.tally.awaySince = change.since
+    else delete this.tally.awaySince
+    return this.heard
+      ? this.emit({
+        _tag: "OutageChanged",
+        version: UploadEvent.version,
+        at: this.now,
+        state: change.state,
+        since: change.since,
+        ...(change.state === "Away" && { error: summarize(change.error) })
       })
       : Effect.void
   }

@@ -22,7 +22,7 @@ import { failureOf, wrongAnswer } from "./driver.js"
 import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
-import { answerMillis } from "./requests.js"
+import { answerMillis, lookAt } from "./requests.js"
 import { ofSource, sourceStream } from "./watch.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
@@ -79,6 +79,7 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
 export const failed = (context: Upload.Context, upload: Upload.Upload, error: UploadError): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { observer } = upload
+    const inFlight = context.limits.inFlight.taken
     if (error._tag === "Throttled") endAttempt(context, upload, "Throttled", error.retryAfterMillis)
     else endAttempt(context, upload, "Failed")
     const now = observer.clock.unsafeCurrentTimeMillis()
@@ -90,6 +91,11 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     }
     const readable = upload.source.reopenable || !upload.opened
     const reason = readable ? reasonToRetry(upload, error) : undefined
+    if (reason !== undefined && !upload.large && (yield* wasAway(context, upload, error, inFlight))) {
+      yield* observer.retrying(upload, 0, error)
+      yield* ready(context, upload)
+      return run(context, upload)
+    }
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
     const delay = reason === undefined ? Option.none() : yield* upload.driver.next(now, reason)
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
@@ -98,7 +104,8 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
       return observer.settled(upload, { _tag: "Failed", error, again })
     }
     upload.state = "Backoff"
-    yield* observer.backoff(upload, delay.value, error)
+    observer.backoffStarted()
+    yield* observer.retrying(upload, delay.value, error)
     yield* observer.clock.sleep(Duration.millis(delay.value))
     yield* ready(context, upload)
     endBackoff(upload)
@@ -113,17 +120,29 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
 export const ready = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> =>
   Effect.suspend(() => {
     const memory = memoryOf(context, upload)
+    if (context.outage?.isSuspected === true) {
+      const look = lookAt(context, upload, upload.file.key)
+      giveBack(context, upload)
+      if (look !== undefined) {
+        return Effect.flatMap(context.outage.over(upload.clock, look), () => ready(context, upload))
+      }
+    }
     const permit = upload.holdsPermit
       ? Effect.void
       : context.limits.inFlight.take(1, () => upload.holdsPermit = true)
     const space = memory === upload.heldMemory
       ? Effect.void
       : context.memory.take(memory, () => upload.heldMemory = memory)
-    return inTurn(space, inTurn(permit, context.limits.rate.take))
+    const taken = inTurn(space, inTurn(permit, context.limits.rate.take))
+    // The destination may have gone while this one waited in line.
+    return context.outage === undefined
+      ? taken
+      : Effect.flatMap(taken, () => context.outage?.isSuspected === true ? ready(context, upload) : Effect.void)
   })
 
 /** Takes all of that now and answers `true`, or answers `false`. What was taken until then stays taken. */
 export const unsafeReady = (context: Upload.Context, upload: Upload.Upload): boolean => {
+  if (context.outage?.isSuspected === true) return false
   const memory = memoryOf(context, upload)
   if (memory > 0 && !context.memory.unsafeTake(memory)) return false
   upload.heldMemory = memory
@@ -184,6 +203,7 @@ const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Desti
     const problem = PartRecords.mismatch(stored, handedOut, handedOut, upload.body?.checksum)
     if (problem !== undefined) return failed(context, upload, problem)
     context.budget.unsafeRefund(upload.attempt - 1)
+    context.outage?.answered(upload.attemptStartedAt)
   }
   acknowledge(context, upload)
   const { checksum = upload.body?.checksum, etag } = stored
@@ -212,6 +232,10 @@ const endAttempt = (
     }
   }
   upload.body?.ended()
+  giveBack(context, upload)
+}
+
+const giveBack = (context: Upload.Context, upload: Upload.Upload): void => {
   if (upload.heldMemory > 0) {
     context.memory.unsafeRelease(upload.heldMemory)
     upload.heldMemory = 0
@@ -221,6 +245,30 @@ const endAttempt = (
     context.limits.inFlight.unsafeRelease(1)
   }
 }
+
+/** Waits while the destination is away, if this failure says so, and tells whether it was. */
+const wasAway = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  error: UploadError,
+  inFlight: number
+): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const { clock, observer } = upload
+    const look = lookAt(context, upload, upload.file.key)
+    if (
+      look === undefined ||
+      context.outage?.failed(clock.unsafeCurrentTimeMillis(), error, upload.attemptStartedAt, inFlight) !== true
+    ) {
+      return Effect.succeed(false)
+    }
+    upload.state = "Backoff"
+    observer.backoffStarted()
+    return Effect.map(context.outage.over(clock, look), (away) => {
+      endBackoff(upload)
+      return away
+    })
+  })
 
 const endBackoff = (upload: Upload.Upload): void => {
   if (upload.state !== "Backoff") return

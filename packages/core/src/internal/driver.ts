@@ -24,10 +24,11 @@ export const wrongAnswer = (verb: string, answer: unknown): Rejected | undefined
 
 /** A destination whose verbs, but for `put`, fail in no other way than they may. */
 export const checked = (destination: Destination.Destination["Type"]): Destination.Destination["Type"] => {
-  const { head, multipart } = destination
+  const { head, multipart, probe } = destination
   return {
     ...destination,
     ...(head !== undefined && { head: (key: string) => asked(() => head(key), (found) => wrongHead(found)) }),
+    ...(probe !== undefined && { probe: asked(() => probe, () => undefined) }),
     ...(multipart !== undefined && {
       multipart: {
         ...multipart,

@@ -27,6 +27,7 @@ import * as FileList from "./fileList.js"
 import { inTurn } from "./inTurn.js"
 import { LargeFiles } from "./largeFiles.js"
 import * as ListItem from "./listItem.js"
+import type { Change } from "./outage.js"
 import { stalled } from "./watch.js"
 import type { Moving } from "./watch.js"
 import { Worker } from "./worker.js"
@@ -198,6 +199,12 @@ export class Engine implements Crew {
     this.largeFiles.limitChanged()
     this.callLeader()
     const told = this.account.limitsChanged(settings, reason)
+    if (told !== Effect.void) this.options.fork(told)
+  }
+
+  /** The destination is away, or is not any more. */
+  outageChanged(change: Change): void {
+    const told = this.account.outageChanged(change)
     if (told !== Effect.void) this.options.fork(told)
   }
 
@@ -462,12 +469,17 @@ export class Engine implements Crew {
   // what uploads tell
   // ---------------------------------------------------------------------------
 
-  backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
+  backoffStarted(): void {
     this.backoffs += 1
     this.moveGate()
     this.callLeader()
-    const attempts = upload.roundStart + this.context.retry.attempts
-    return this.account.retrying(upload, { attempt: upload.attempt, attempts, delayMillis }, error)
+  }
+
+  retrying(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
+    const { attempt, roundStart } = upload
+    // What an outage has cost is not counted, so that there may be more of them.
+    const attempts = Math.max(attempt + 1, roundStart + this.context.retry.attempts)
+    return this.account.retrying(upload, { attempt, attempts, delayMillis }, error)
   }
 
   tellingStarted(): void {

@@ -18,7 +18,7 @@ import { inParallel } from "./inParallel.js"
 import { LostAnswer } from "./lostAnswer.js"
 import * as PartRecords from "./partRecords.js"
 import * as Pieces from "./pieces.js"
-import { answerMillis, request } from "./requests.js"
+import { answerMillis, lookAt, request } from "./requests.js"
 import type * as Requests from "./requests.js"
 import { sendPart } from "./sendPart.js"
 import { Slot } from "./slot.js"
@@ -420,7 +420,8 @@ class Flow {
   }
 
   private request<A>(call: Effect.Effect<A, UploadError>, slot?: Slot): Effect.Effect<A, UploadError> {
-    return request(this.context, this.owner, () => call, { slot, wait: this.restore })
+    const { context, owner } = this
+    return request(context, owner, () => call, { slot, wait: this.restore, look: lookAt(context, owner, this.key) })
   }
 
   /** What the journal could not write fails the upload: without it, a crash would leave an orphan. */

@@ -9,10 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
+import type * as Destination from "../Destination.js"
 import type * as Limits from "../Limits.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import type { UploadError } from "../UploadError.js"
+import { bounded } from "./bounded.js"
 import { failureOf } from "./driver.js"
+import type { Look, Outage } from "./outage.js"
 import { Slot } from "./slot.js"
 import type { SlotContext, SlotOwner } from "./slot.js"
 
@@ -20,6 +23,8 @@ export interface RequestContext extends SlotContext {
   readonly retry: RetryPolicy.RetryPolicy
   readonly budget: RetryPolicy.Budget
   readonly observe: ((observation: Limits.Observation) => void) | undefined
+  /** Knows when the destination is away. Defaults to nobody who does. */
+  readonly outage?: Outage | undefined
 }
 
 export interface RequestOwner extends SlotOwner {
@@ -56,6 +61,20 @@ export interface RequestOptions {
   readonly retryMillis?: number | undefined
   /** The bytes that the request stored, for those who observe. */
   readonly bytes?: (() => number) | undefined
+  /** How to see whether the destination is there, where the request waits for one that is away. It can be interrupted then. */
+  readonly look?: Look | undefined
+}
+
+/** How to see whether a destination is there that has failed for a key, if there is a way to. */
+export const lookAt = (
+  context: RequestContext & { readonly destination: Destination.Destination["Type"] },
+  owner: RequestOwner,
+  key: string
+): Look | undefined => {
+  const { destination: { head, probe } } = context
+  if (context.outage === undefined || (head === undefined && probe === undefined)) return undefined
+  const call = Effect.suspend((): Effect.Effect<unknown, UploadError> => probe ?? head!(key))
+  return request(context, owner, () => bounded(call, answerMillis(owner)), { retry: RetryPolicy.none })
 }
 
 /** Makes a request until it succeeds or has failed for good. */
@@ -69,10 +88,17 @@ export const request = <A>(
     options
   let driver: RetryPolicy.Driver | undefined = undefined
   let firstAt = Infinity
+  let startedAt = 0
+  const outage = options.look === undefined ? undefined : context.outage
+  // Whoever waits for a destination holds nothing that others need; it may have gone while this one waited for a permit.
+  const take: Effect.Effect<void> = outage === undefined ? slot.take : Effect.suspend(() => {
+    if (!outage.isSuspected) return Effect.flatMap(slot.take, () => outage.isSuspected ? take : Effect.void)
+    slot.release()
+    return Effect.flatMap(outage.over(owner.clock, options.look!), () => take)
+  })
   // One frame for all that follows an attempt: parts are many, and each frame is steps of the fiber.
   const once = (number: number): Effect.Effect<Either.Either<A, UploadError>> =>
     Effect.uninterruptibleMask((restore) => {
-      let startedAt = 0
       const begin = Effect.suspend(() => {
         slot.begin()
         startedAt = owner.clock.unsafeCurrentTimeMillis()
@@ -96,7 +122,7 @@ export const request = <A>(
         })
         return Effect.succeed(result)
       }
-      return Effect.matchCauseEffect(restore(Effect.flatMap(wait(slot.take), () => begin)), {
+      return Effect.matchCauseEffect(restore(Effect.flatMap(wait(take), () => begin)), {
         onFailure: (cause) => {
           if (!Cause.isInterrupted(cause)) return observed(Either.left(failureOf(cause)))
           release()
@@ -107,6 +133,16 @@ export const request = <A>(
     })
   const failed = (number: number, error: UploadError): Effect.Effect<A, UploadError> =>
     Effect.gen(function*() {
+      const { attempts } = retry
+      if (
+        outage?.failed(owner.clock.unsafeCurrentTimeMillis(), error, startedAt, context.limits.inFlight.taken + 1) ===
+          true &&
+        (yield* wait(outage.over(owner.clock, options.look!)))
+      ) {
+        const most = Math.max(number + 1, attempts)
+        yield* owner.requestRetried({ part, attempt: number, attempts: most, delayMillis: 0, error })
+        return yield* from(number + 1)
+      }
       driver ??= RetryPolicy.makeDriver(retry)
       // A session that is gone does not come back.
       const delay = error._tag === "SessionGone"
@@ -116,8 +152,8 @@ export const request = <A>(
       if (late || Option.isNone(delay) || (options.retry === undefined && !context.budget.unsafeTake())) {
         return yield* Effect.fail(error)
       }
-      const { attempts } = retry
-      yield* owner.requestRetried({ part, attempt: number, attempts, delayMillis: delay.value, error })
+      const most = Math.max(number + 1, attempts)
+      yield* owner.requestRetried({ part, attempt: number, attempts: most, delayMillis: delay.value, error })
       yield* wait(owner.clock.sleep(Duration.millis(delay.value)))
       return yield* from(number + 1)
     })
@@ -125,6 +161,7 @@ export const request = <A>(
     Effect.flatMap(once(number), (result) => {
       if (Either.isLeft(result)) return failed(number, result.left)
       context.budget.unsafeRefund(number - 1)
+      outage?.answered(startedAt)
       return Effect.succeed(result.right)
     })
   return from(1)

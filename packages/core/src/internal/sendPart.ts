@@ -9,7 +9,7 @@ import { SessionGone } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { UploadBody } from "./body.js"
 import * as PartRecords from "./partRecords.js"
-import { request } from "./requests.js"
+import { lookAt, request } from "./requests.js"
 import type { RequestContext, RequestOwner } from "./requests.js"
 import type { Slot } from "./slot.js"
 import { Transfer } from "./transfer.js"
@@ -17,6 +17,7 @@ import type { Piece, TransferOwner } from "./transfer.js"
 import type { Watched } from "./watch.js"
 
 export interface SenderContext extends RequestContext {
+  readonly destination: Destination.Destination["Type"]
   readonly parts: { readonly checksum: Checksum.Algorithm | undefined }
 }
 
@@ -89,7 +90,12 @@ export const sendPart = (
   })
   const attempt = (number: number) =>
     multipart.limits.inOrder && (begun !== undefined || number > 1) ? Effect.zipRight(lookUp, rest) : rest
-  return request(context, owner, attempt, { slot, part: piece.number, bytes: () => piece.size })
+  return request(context, owner, attempt, {
+    slot,
+    part: piece.number,
+    bytes: () => piece.size,
+    look: lookAt(context, owner, session.key)
+  })
 }
 
 const transfer = (

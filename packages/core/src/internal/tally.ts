@@ -20,6 +20,7 @@ export class Tally implements Progress.Progress {
   bytesResumed = 0
   attempts = 0
   retries = 0
+  declare awaySince?: number
 
   constructor(startedAt: number) {
     this.startedAt = startedAt

@@ -20,8 +20,9 @@ export interface Crew {
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: Upload.OnSourceChange
   readonly answerMillis: number
-  readonly backoff: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
+  readonly backoffStarted: () => void
   readonly backoffEnded: () => void
+  readonly retrying: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
   /** Somebody is told of a result, and may be slow. */
   readonly tellingStarted: () => void
   readonly tellingEnded: () => void
@@ -113,8 +114,12 @@ export class Worker implements Upload.Observer {
     this.crew.account.attemptEnded(upload, outcome === "Succeeded")
   }
 
-  backoff(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
-    return this.crew.backoff(upload, delayMillis, error)
+  backoffStarted(): void {
+    this.crew.backoffStarted()
+  }
+
+  retrying(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
+    return this.crew.retrying(upload, delayMillis, error)
   }
 
   backoffEnded(): void {

@@ -1,0 +1,167 @@
+/**
+ * A destination that was there and is away: it is waited for, by one who looks again and again, instead of being tried
+ * by everybody until all retries are spent.
+ *
+ * ```
+ *   failures in a row, and none that was answered      a look fails
+ *   here ─────────────────────────────────▶ suspected ─────────────▶ away ──▶ looks, ever further apart
+ *     ▲      a look is answered: it was a few unlucky uploads │          │
+ *     └───────────────────────────────────────────────────────┴──────────┘  a look, or anything else, is answered
+ * ```
+ *
+ * Whoever fails meanwhile, and whoever would begin, waits with empty hands; the attempts that an outage has cost are not
+ * counted. What was never reached is not waited for, and neither is what is away for too long: then failures count again.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as InFlight from "../InFlight.js"
+import type { RetryPolicy } from "../RetryPolicy.js"
+import type { UploadError } from "../UploadError.js"
+import { isSourceError } from "../UploadError.js"
+import * as Decode from "./decode.js"
+
+/** A change that those who watch are told of. */
+export type Change =
+  | { readonly state: "Away"; readonly since: number; readonly error: UploadError }
+  | { readonly state: "Back" | "GivenUp"; readonly since: number }
+
+/** A look at the destination: whether it answers, whatever it answers. */
+export type Look = Effect.Effect<unknown, UploadError>
+
+export interface OutageOptions {
+  readonly policy: RetryPolicy
+  /** Gives back what so many retries have cost, which an outage has caused. */
+  readonly refund: (retries: number) => void
+  readonly changed: (change: Change) => void
+}
+
+/** One time that the destination is away, or may be. */
+interface Episode {
+  readonly since: number
+  readonly error: UploadError
+  /** Whether a look has failed. */
+  isConfirmed: boolean
+  nextLookAt: number
+  pause: number
+}
+
+/** How many failures in a row are enough, however many uploads are in flight. */
+const mostFailures = 50
+
+/** How many are needed where few are. */
+const fewFailures = 3
+
+/** How far apart looks are, in milliseconds: at first, and at most. */
+const pauses = { least: 250, most: 5_000 }
+
+export class Outage {
+  private readonly options: OutageOptions
+  private readonly limitMillis: number
+  private readonly fewest: number
+  private readonly turn = InFlight.make(1)
+  private wasReached = false
+  private failures = 0
+  private mostInFlight = 0
+  private episode: Episode | undefined = undefined
+
+  constructor(options: OutageOptions) {
+    const { attempts, outage = Duration.zero } = options.policy
+    this.options = options
+    this.limitMillis = attempts === 1 ? 0 : Decode.millis("outage", outage, { orNone: true })
+    this.fewest = Math.max(1, Math.min(fewFailures, attempts - 1))
+  }
+
+  /** Whether the destination is away, or may be. */
+  get isSuspected(): boolean {
+    return this.episode !== undefined
+  }
+
+  /** A request was answered. One that began before the destination went says nothing of now. */
+  answered(startedAt: number): void {
+    this.wasReached = true
+    if (this.episode !== undefined && startedAt < this.episode.since) return
+    this.failures = 0
+    this.mostInFlight = 0
+    if (this.episode !== undefined) this.end("Back")
+  }
+
+  /** A request has failed, one of so many in flight. Tells whether the destination is away, or may be. */
+  failed(now: number, error: UploadError, startedAt: number, inFlight: number): boolean {
+    if (error._tag !== "Transient") {
+      if (!saysNothing(error)) this.answered(startedAt)
+      return false
+    }
+    if (this.limitMillis === 0 || !this.wasReached) return false
+    if (this.episode !== undefined) return true
+    this.failures += 1
+    this.mostInFlight = Math.max(this.mostInFlight, inFlight)
+    if (this.failures < Math.min(mostFailures, Math.max(this.fewest, this.mostInFlight))) return false
+    this.episode = { since: now, error, isConfirmed: false, nextLookAt: now, pause: pauses.least }
+    return true
+  }
+
+  /**
+   * Waits until the destination is there, or has been away for too long: whoever is first in line looks. Tells whether
+   * it has been away at all. Whoever waits may be interrupted; the next one looks then.
+   */
+  over(clock: Clock.Clock, look: Look): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const { episode } = this
+      return episode === undefined
+        ? Effect.succeed(false)
+        : Effect.map(this.turn.withPermits(1)(this.looking(clock, episode, look)), () => episode.isConfirmed)
+    })
+  }
+
+  private looking(clock: Clock.Clock, episode: Episode, look: Look): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.episode !== episode) return Effect.void
+      const now = clock.unsafeCurrentTimeMillis()
+      const end = episode.since + this.limitMillis
+      if (episode.isConfirmed && now >= end) {
+        this.wasReached = false
+        this.end("GivenUp")
+        return Effect.void
+      }
+      const wait = Math.min(episode.nextLookAt, end) - now
+      if (wait > 0) return Effect.zipRight(clock.sleep(Duration.millis(wait)), this.looking(clock, episode, look))
+      return Effect.flatMap(
+        Effect.zip(Effect.either(look), Random.next),
+        ([found, chance]) => {
+          const at = clock.unsafeCurrentTimeMillis()
+          if (found._tag === "Right" || found.left._tag !== "Transient") this.answered(at)
+          else this.missed(at, episode, chance)
+          return this.looking(clock, episode, look)
+        }
+      )
+    })
+  }
+
+  /** A look has failed: the next one is later, by half to all of the pause. */
+  private missed(now: number, episode: Episode, chance: number): void {
+    episode.nextLookAt = now + Math.ceil(episode.pause * (1 + chance) / 2)
+    episode.pause = Math.min(pauses.most, episode.pause * 2)
+    if (episode.isConfirmed || this.episode !== episode) return
+    episode.isConfirmed = true
+    this.options.refund(this.failures - 1)
+    this.options.changed({ state: "Away", since: episode.since, error: episode.error })
+  }
+
+  private end(state: "Back" | "GivenUp"): void {
+    const { episode } = this
+    this.episode = undefined
+    this.failures = 0
+    this.mostInFlight = 0
+    if (episode?.isConfirmed === true) this.options.changed({ state, since: episode.since })
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Failures that no destination has anything to do with. */
+const saysNothing = (error: UploadError): boolean =>
+  isSourceError(error) || (error._tag === "Rejected" && error.reason === "Unexpected")
