@@ -214,7 +214,7 @@ export const controller = (options: Options = {}): Controller => ({
             return options.onWindow?.(window, state) ?? Effect.void
           }))
         )
-      yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(decided), apply)))
+      yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.flatMap(Queue.take(decided), apply))))
       return (observation) => {
         // Somebody has paused: what ends now says nothing of what a limit brings.
         if (limits.inFlight.limit === 0) return

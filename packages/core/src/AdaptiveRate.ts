@@ -101,6 +101,7 @@ export const controller = (options: Options): Controller => ({
       yield* Effect.sleep(interval).pipe(
         Effect.zipRight(adjust),
         Effect.forever,
+        Effect.interruptible,
         Effect.forkScoped
       )
       return ({ durationMillis, outcome }) => {

@@ -166,7 +166,7 @@ const fromStream = <A, E, R>(
             exit = Exit.failCause(cause)
           })
         ),
-        Effect.zipRight(Effect.forkDaemon(Queue.offer(queue, end)))
+        Effect.zipRight(Effect.forkDaemon(Effect.interruptible(Queue.offer(queue, end))))
       )
     }
     const reader = yield* Stream.runForEachChunk(stream, (chunk) => {

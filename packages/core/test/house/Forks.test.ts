@@ -1,0 +1,40 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as path from "node:path"
+
+const sources = path.resolve(import.meta.dirname, "../../src")
+
+/** What is said of a fork just before it or just inside: that it can be interrupted, wherever it is made. */
+const before = /Effect\.interruptible,\s*$/
+const inside = /^\s*\(\s*(?:Effect\.interruptible|restore)\s*\(/
+
+/** The test kit forks what a simulated process does, which nothing interrupts but its death. */
+const isExempt = (file: string): boolean => /^testing\/|\/(?:fault|history)[A-Z]/.test(file)
+
+/** Forks of effects that say it where they are made. */
+const saidElsewhere: ReadonlySet<string> = new Set([
+  // `one` restores what it runs, and what follows must not be cut.
+  "internal/inParallel.ts: Effect.replicateEffect(Effect.forkDaemon(one), count)"
+])
+
+const forks = (file: string): ReadonlyArray<string> => {
+  const text = fs.readFileSync(path.join(sources, file), "utf8")
+  return Array.from(text.matchAll(/Effect\.fork(?:Daemon|Scoped|In)?\b/g)).flatMap((found) => {
+    const end = found.index + found[0].length
+    if (before.test(text.slice(0, found.index)) || inside.test(text.slice(end))) return []
+    const line = text.slice(text.lastIndexOf("\n", found.index) + 1, text.indexOf("\n", end)).trim()
+    return [...saidElsewhere].some((said) => said.startsWith(`${file}: `) && line.includes(said.slice(file.length + 2)))
+      ? []
+      : [`${file}: ${line}`]
+  })
+}
+
+describe("a fiber of the library's own", () => {
+  it("is forked interruptible: made where nothing can be interrupted, it could never be ended", () => {
+    const files = fs.readdirSync(sources, { recursive: true, encoding: "utf8" })
+      .map((file) => file.replaceAll("\\", "/"))
+      .filter((file) => file.endsWith(".ts") && !isExempt(file))
+    assert.isAbove(files.length, 100)
+    assert.deepStrictEqual(files.flatMap(forks), [])
+  })
+})
