@@ -180,33 +180,36 @@ describe("what goes with an object", () => {
 describe("a provider", () => {
   const absent: Partial<S3.Options> = { ifAbsent: true }
   const providers: ReadonlyArray<
-    readonly [options: Partial<S3.Options>, checksum: string, region: string, ifAbsent: string]
+    readonly [options: Partial<S3.Options>, checksum: string, region: string, ifAbsent: "looked" | "refused" | "sent"]
   > = [
     [{}, "x-amz-checksum-crc32", "us-east-1", "sent"],
     [{ endpoint: "https://s3.eu-west-3.amazonaws.com" }, "x-amz-checksum-crc32", "eu-west-3", "sent"],
     [{ endpoint: "https://0a1b.r2.cloudflarestorage.com" }, "content-md5", "auto", "sent"],
     [{ endpoint: "https://s3.us-west-004.backblazeb2.com" }, "content-md5", "us-west-004", "refused"],
     [{ endpoint: "https://storage.googleapis.com" }, "content-md5", "auto", "refused"],
-    [{ endpoint: "https://s3.eu-central-1.wasabisys.com" }, "content-md5", "eu-central-1", "sent"],
+    [{ endpoint: "https://s3.eu-central-1.wasabisys.com" }, "content-md5", "eu-central-1", "looked"],
     [{ endpoint: "https://s3.example.org", provider: "minio" }, "content-md5", "us-east-1", "sent"],
     [{ endpoint: "https://s3.example.org", provider: "ceph" }, "content-md5", "us-east-1", "sent"],
     [{ endpoint: "https://s3.example.org", provider: "swift" }, "content-md5", "us-east-1", "refused"],
     [{ endpoint: "https://s3.example.org", provider: "aws" }, "x-amz-checksum-crc32", "us-east-1", "sent"],
-    [{ endpoint: "https://amazonaws.com.example.org" }, "content-md5", "us-east-1", "sent"]
+    [{ endpoint: "https://amazonaws.com.example.org" }, "content-md5", "us-east-1", "looked"]
   ]
   for (const [options, checksum, region, ifAbsent] of providers) {
     it.effect(`is known: ${options.provider ?? options.endpoint ?? "AWS"}`, () =>
       Effect.gen(function*() {
         const { seen } = yield* put(options)
-        const { headers = {} } = seen[0] ?? {}
+        const { headers = {} } = seen.at(-1) ?? {}
         assert.isDefined(headers[checksum])
         assert.strictEqual(/Credential=[^/]*\/\d+\/([^/]*)\//.exec(headers["authorization"] ?? "")?.[1], region)
-        const conditional = yield* put({ ...options, ...absent })
-        assert.deepStrictEqual(
-          conditional.seen.map((request) => request.headers["if-none-match"]),
-          ifAbsent === "sent" ? ["*"] : []
+        const conditional = yield* upload(
+          ({ method }) => method === "HEAD" ? { status: 404 } : {},
+          { ...options, ...absent }
         )
-        assert.strictEqual(failure(conditional), ifAbsent === "sent" ? "none" : "Rejected Unsupported")
+        assert.deepStrictEqual(
+          conditional.seen.map(({ headers, method }) => `${method} ${headers["if-none-match"] ?? ""}`),
+          { looked: ["HEAD ", "PUT *"], sent: ["PUT *"], refused: [] }[ifAbsent]
+        )
+        assert.strictEqual(failure(conditional), ifAbsent === "refused" ? "Rejected Unsupported" : "none")
       }))
   }
 

@@ -22,8 +22,6 @@ export interface SenderContext extends RequestContext {
 export interface SenderOwner extends RequestOwner, TransferOwner {
   /** The parts in flight. */
   readonly transfers: Set<Transfer>
-  /** Bytes that were counted as sent are not stored. */
-  readonly takenBack: (bytes: number) => void
 }
 
 export interface SendOptions {

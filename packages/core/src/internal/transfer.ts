@@ -34,6 +34,8 @@ export interface Piece {
 export interface TransferOwner {
   readonly clock: Clock.Clock
   readonly sent: (bytes: number) => void
+  /** Bytes that were counted as sent are not stored. */
+  readonly takenBack: (bytes: number) => void
 }
 
 export class Transfer implements Body.Owner {
@@ -107,6 +109,11 @@ export class Transfer implements Body.Owner {
     this.handedOut += bytes
     this.onRead()
     this.owner.sent(bytes)
+  }
+
+  onTakenBack(bytes: number): void {
+    this.handedOut -= bytes
+    this.owner.takenBack(bytes)
   }
 
   onEnd(): void {}
