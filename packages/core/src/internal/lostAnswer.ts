@@ -8,8 +8,10 @@ import * as Stream from "effect/Stream"
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
-import type { UploadError } from "../UploadError.js"
+import type * as PartPlan from "../PartPlan.js"
+import type { SourceError, UploadError } from "../UploadError.js"
 import { bounded } from "./bounded.js"
+import * as Etag from "./etag.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, request } from "./requests.js"
 
@@ -17,6 +19,8 @@ import { answerMillis, request } from "./requests.js"
 export interface Content {
   readonly size: number
   readonly checksum: Checksum.Checksum | undefined
+  /** The etag that S3 gives an object of such parts, where they tell it. */
+  readonly etag?: string | undefined
 }
 
 export class LostAnswer {
@@ -38,15 +42,16 @@ export class LostAnswer {
 
   /**
    * Whether the object is there although nobody said so. Where only its size speaks for that, the session must be gone,
-   * and by being asked to complete: an older version could be of the same size.
+   * and by being asked to complete: an older version could be of the same size. Where the session `isKnownGone`, or an
+   * earlier process may have asked, it is looked for even if nothing was asked here.
    */
   settle(
     session: Destination.Session,
     content: Content,
-    isKnownGone: boolean
+    { isKnownGone, mayBeOlder }: { readonly isKnownGone: boolean; readonly mayBeOlder: boolean }
   ): Effect.Effect<Option.Option<Destination.Stored>> {
     const { asked, multipart } = this
-    if (asked === undefined && !isKnownGone) return Effect.succeedNone
+    if (asked === undefined && !isKnownGone && !mayBeOlder) return Effect.succeedNone
     return Effect.gen(this, function*() {
       const gone = isKnownGone || (yield* this.inTime(multipart.listParts(session)).pipe(
         Effect.match({ onFailure: (error) => error._tag === "SessionGone", onSuccess: () => false })
@@ -70,29 +75,57 @@ export class LostAnswer {
   }
 
   /**
-   * The object, where its etag is the MD5 of what the source holds. So it is told whose it is when the same content was
-   * there before, and nobody heard whether it has been stored once more. It costs reading the source, and no sending.
+   * The object, where its etag is the MD5 of what the source holds, or is made of those of its parts. So it is told whose
+   * it is when the same content was there before, and nobody heard whether it has been stored once more. It costs
+   * reading the source, and no sending.
    */
-  lookByContent(size: number): Effect.Effect<Option.Option<Destination.Stored>> {
-    const { fingerprint, source } = this.owner
-    const md5 = Effect.suspend(() => {
-      const fold = Checksum.make("md5")
-      return Effect.map(
-        Stream.runForEach(source.read({ offset: 0, fingerprint }), (block) => Effect.sync(() => fold.update(block))),
-        () => Encoding.encodeHex(fold.digest())
-      )
-    })
+  lookByContent({ count, partSize, size }: PartPlan.PartPlan): Effect.Effect<Option.Option<Destination.Stored>> {
     return Effect.flatMap(
-      this.look((found) => found.size === size && md5Etag.test(found.etag ?? "")),
+      this.look(({ etag, size: found }) =>
+        found === size && (Etag.md5Of(etag) !== undefined || Etag.partCountOf(etag) === count)
+      ),
       Option.match({
         onNone: () => Effect.succeedNone,
-        onSome: (stored) =>
-          Effect.match(md5, {
+        onSome: (stored) => {
+          const isWhole = Etag.md5Of(stored.etag) !== undefined
+          return Effect.match(this.etagOfSource(isWhole ? undefined : partSize), {
             onFailure: () => Option.none(),
-            onSuccess: (value) => stored.etag?.replaceAll("\"", "") === value ? Option.some(stored) : Option.none()
+            onSuccess: (etag) => Etag.read(stored.etag)?.toLowerCase() === etag ? Option.some(stored) : Option.none()
           })
+        }
       })
     )
+  }
+
+  /** The etag of the source's content, put in one request or in parts of a size. */
+  private etagOfSource(partSize: number = Infinity): Effect.Effect<string | undefined, SourceError> {
+    return Effect.suspend(() => {
+      const { fingerprint, source } = this.owner
+      const parts: Array<{ readonly etag: string }> = []
+      let fold = Checksum.make("md5")
+      let left = partSize
+      const cut = () => {
+        parts.push({ etag: Encoding.encodeHex(fold.digest()) })
+        fold = Checksum.make("md5")
+        left = partSize
+      }
+      const update = (block: Uint8Array): void => {
+        for (let from = 0; from < block.length;) {
+          if (left === 0) cut()
+          const to = Math.min(block.length, from + left)
+          fold.update(block.subarray(from, to))
+          left -= to - from
+          from = to
+        }
+      }
+      return Effect.map(
+        Stream.runForEach(source.read({ offset: 0, fingerprint }), (block) => Effect.sync(() => update(block))),
+        () => {
+          cut()
+          return partSize === Infinity ? Etag.read(parts[0]?.etag) : Etag.ofParts(parts)
+        }
+      )
+    })
   }
 
   isOurs(found: Destination.Head, content: Content): boolean | undefined {
@@ -116,6 +149,3 @@ export class LostAnswer {
     return request(this.context, this.owner, () => bounded(call, answerMillis(this.owner)))
   }
 }
-
-/** An etag that may be the MD5 of the content. */
-const md5Etag = /^"?[0-9a-f]{32}"?$/

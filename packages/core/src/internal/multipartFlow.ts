@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as Journal from "../Journal.js"
 import * as MultipartUpload from "../MultipartUpload.js"
@@ -14,8 +15,10 @@ import { Rejected } from "../UploadError.js"
 import type { SourceError, UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import { bounded } from "./bounded.js"
+import * as Etag from "./etag.js"
 import { inParallel } from "./inParallel.js"
 import { LostAnswer } from "./lostAnswer.js"
+import type { Content } from "./lostAnswer.js"
 import * as PartRecords from "./partRecords.js"
 import * as Pieces from "./pieces.js"
 import { answerMillis, request } from "./requests.js"
@@ -104,6 +107,8 @@ class Flow {
   private readonly outcome: LostAnswer
   /** Whether the session has ended well, whatever became of the object. */
   private completed = false
+  /** Whether all parts are stored, and the destination was asked to make the object of them. */
+  private completing = false
   private journalFails = false
 
   constructor(
@@ -229,16 +234,16 @@ class Flow {
         this.request(bounded(multipart.listParts(session), answerMillis(owner)), this.first)
       )
       if (Exit.isFailure(listed)) {
-        if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)
-        const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
+        if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
+        const content = contentOf(plan.size, known.checksum, PartRecords.inOrder(known.parts))
         const completed = known.parts.size === plan.count
           ? yield* this.outcome.look((found) =>
-            this.outcome.isOurs(found, { size: plan.size, checksum }) ?? this.hasEtagOf(known, found)
+            this.outcome.isOurs(found, content) ?? this.hasEtagOf(known, found)
           )
           : Option.none()
         const there = Option.isSome(completed)
           ? completed
-          : yield* this.restore(this.outcome.lookByContent(plan.size))
+          : yield* this.restore(this.outcome.lookByContent(plan))
         if (Option.isSome(there)) {
           yield* owner.resumed(plan.size, plan.count)
           return there.value
@@ -258,9 +263,34 @@ class Flow {
     })
   }
 
+  /**
+   * Where the destination does not tell the parts that it has, and will not: aborts the upload, so that the file begins
+   * again. As long as the abort does not get through either, nothing is given up.
+   */
+  private withoutParts(
+    session: Destination.Session,
+    cause: Cause.Cause<UploadError>
+  ): Effect.Effect<Destination.Stored | undefined, UploadError> {
+    const { context, multipart, owner } = this
+    return Effect.gen(this, function*() {
+      const isWillful = Option.exists(Cause.failureOption(cause), PartRecords.mayBeginAgain)
+      // Where a session becomes the object, an abort could remove an object.
+      if (!isWillful || multipart.becomesObject) return yield* this.giveUp(session, cause)
+      const aborted = yield* MultipartUpload.abort(context, owner, multipart, session, this.first)
+      if (Either.isLeft(aborted)) {
+        if (aborted.left._tag !== "Rejected") return yield* this.giveUp(session, cause)
+        yield* owner.abortFailed(aborted.left)
+      }
+      context.journal?.ended(session.key)
+      yield* owner.restarted("PartsUnknown")
+      return undefined
+    })
+  }
+
   /** Whether an object is what the last part has made of an upload in order: its answer told the object's etag. */
   private hasEtagOf({ parts }: Journal.Session, { etag }: Destination.Head): boolean {
-    return this.multipart.limits.inOrder && etag !== undefined && etag === parts.get(parts.size)?.etag
+    const known = Etag.read(etag)
+    return this.multipart.limits.inOrder && known !== undefined && known === Etag.read(parts.get(parts.size)?.etag)
   }
 
   /** Why an upload that was begun is not the one that is wanted; `undefined` where it is. */
@@ -343,12 +373,13 @@ class Flow {
   // ---------------------------------------------------------------------------
 
   private complete(
-    { session }: Opened,
+    { resumed, session }: Opened,
     parts: ReadonlyArray<Destination.StoredPart>
   ): Effect.Effect<Destination.Stored, UploadError> {
     const { context, multipart, owner } = this
     const size = parts.reduce((total, part) => total + part.size, 0)
-    const checksum = PartRecords.combined(context.parts.checksum, parts)
+    const content = contentOf(size, context.parts.checksum, parts)
+    const { checksum } = content
     const call = Effect.tapError(
       bounded(
         multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
@@ -356,19 +387,23 @@ class Flow {
       ),
       (error) =>
         Effect.sync(() => {
-          if (error._tag === "Transient") this.outcome.asked = { size, checksum }
+          if (error._tag === "Transient") this.outcome.asked = content
         })
     )
     return Effect.gen(this, function*() {
       yield* this.restore(this.unchanged)
       yield* this.written(context.journal?.flush)
+      this.completing = true
       const result = yield* Effect.exit(this.request(call))
       if (Exit.isSuccess(result)) {
         this.completed = true
         const problem = PartRecords.mismatch(result.value, size, size, checksum)
         return problem === undefined ? result.value : yield* Effect.fail(problem)
       }
-      const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
+      const there = yield* this.outcome.settle(session, content, {
+        isKnownGone: isGone(result.cause),
+        mayBeOlder: resumed && isConflict(result.cause)
+      })
       if (Option.isNone(there)) return yield* result
       // What is there may be from before, with the same content.
       if (this.outcome.mayBeOpen && !multipart.becomesObject) yield* this.abort(session)
@@ -408,9 +443,10 @@ class Flow {
 
   /** Whether a session that was left for this reason is kept: where it could go on, and the journal knows of it. */
   private keeps(error: UploadError | undefined): boolean {
-    const { context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    const { completing, context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
     return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
-      source.reopenable && (error === undefined || PartRecords.canGoOn(error))
+      source.reopenable && (error === undefined || canGoOn(error))
   }
 
   private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {
@@ -431,5 +467,15 @@ class Flow {
   }
 }
 
+/** What an object of parts is to hold. */
+const contentOf = (
+  size: number,
+  checksum: Checksum.Algorithm | undefined,
+  parts: ReadonlyArray<Destination.StoredPart>
+): Content => ({ size, checksum: PartRecords.combined(checksum, parts), etag: Etag.ofParts(parts) })
+
 const isGone = (cause: Cause.Cause<UploadError>): boolean =>
   Option.exists(Cause.failureOption(cause), (error) => error._tag === "SessionGone")
+
+const isConflict = (cause: Cause.Cause<UploadError>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error._tag === "Conflict")
