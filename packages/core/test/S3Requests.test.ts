@@ -295,6 +295,76 @@ describe("a listing", () => {
       )
     }))
 
+  it.effect("ends where pages bring nothing and name ever new tokens, or go round", () =>
+    Effect.gen(function*() {
+      const truncated = (token: number | string) =>
+        `<IsTruncated>true</IsTruncated><NextContinuationToken>${token}</NextContinuationToken>`
+      let asked = 0
+      const circles: ReadonlyArray<() => string> = [
+        // Nothing, with ever new tokens.
+        () => page("", truncated(asked)),
+        // The same page, with ever new tokens.
+        () => page(object("p/a"), truncated(asked)),
+        // Three pages, round and round, with ever new tokens.
+        () => page(object(`p/${asked % 3}`), truncated(asked)),
+        // Seven tokens, round and round, of which the first page is none.
+        () => page(object(`p/${asked}`), truncated(asked % 7)),
+        // The same key, where there are no tokens.
+        () => page(object("p/a"), "<IsTruncated>true</IsTruncated>")
+      ]
+      for (const next of circles) {
+        asked = 0
+        const tried = yield* keysOf(() => {
+          asked += 1
+          return next()
+        })
+        assert.strictEqual(failure(tried), "Rejected Unexpected")
+        assert.isAtMost(tried.seen.length, 100)
+      }
+    }))
+
+  it.effect("goes on over pages that bring nothing for a while", () =>
+    Effect.gen(function*() {
+      const { result } = yield* keysOf((url) => {
+        const at = Number(url.searchParams.get("continuation-token") ?? 0)
+        return page(
+          at % 40 === 39 ? object(`p/${at}`) : "",
+          at < 160 ? `<IsTruncated>true</IsTruncated><NextContinuationToken>${at + 1}</NextContinuationToken>` : ""
+        )
+      })
+      assert.deepInclude(result, { right: ["39", "79", "119", "159"] })
+    }))
+
+  it.effect("goes on where only the token says that there is more", () =>
+    Effect.gen(function*() {
+      const { result } = yield* keysOf((url) =>
+        url.searchParams.has("continuation-token")
+          ? page(object("p/b"))
+          : page(object("p/a"), "<NextContinuationToken>t</NextContinuationToken>")
+      )
+      assert.deepInclude(result, { right: ["a", "b"] })
+    }))
+
+  it.effect("does not leave out what it cannot read", () =>
+    Effect.gen(function*() {
+      for (const size of ["", "-1", "many"]) {
+        const tried = yield* keysOf(() => page(`<Contents><Key>p/a</Key><Size>${size}</Size></Contents>`))
+        assert.strictEqual(failure(tried), "Rejected Unexpected")
+      }
+    }))
+
+  it.effect("is read where a server answers with more than was asked for", () =>
+    Effect.gen(function*() {
+      const all = Array.from({ length: 9_000 }, (_, i) => object(`p/${"k".repeat(150)}${i}`))
+      const { result, seen } = yield* using(
+        () => ({ body: text(page(all.join(""))) }),
+        ({ list }) => Stream.runCount(list!),
+        { prefix: "p/" }
+      )
+      assert.deepInclude(result, { right: 9_000 })
+      assert.strictEqual(seen.length, 1)
+    }))
+
   it.effect("asks for less where a page is larger than an answer may be", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* using(

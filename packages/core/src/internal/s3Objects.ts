@@ -134,14 +134,16 @@ export class Objects {
     const md5 = Look.md5Of(headers, profile)
     if (algorithm === "md5") return Effect.succeed({ etag, checksum: etagIsMd5 ? md5 : undefined })
     const value = headers[Look.headerOf(algorithm)]
-    if (value !== undefined) return Effect.succeed({ etag, checksum: { algorithm, value } })
+    const said: Said = { etag, checksum: value === undefined ? undefined : { algorithm, value } }
     const isKnown = profile.checksums.includes(algorithm)
+    // Others may repeat what they have not looked at.
+    if (value !== undefined && isKnown) return Effect.succeed(said)
     const own = md5 === undefined ? undefined : body.sum?.("md5")
     if (md5 !== undefined && own !== undefined) {
-      if (md5.value === own.value) return Effect.succeed({ etag, checksum: undefined })
-      if (etagIsMd5 || !isKnown) return Effect.fail(damaged(bucket, own.value, md5.value))
+      if (md5.value === own.value) return Effect.succeed(said)
+      if (etagIsMd5 || (!isKnown && value === undefined)) return Effect.fail(damaged(bucket, own.value, md5.value))
     }
-    if (isKnown) return Effect.succeed({ etag, checksum: undefined })
+    if (value !== undefined || isKnown) return Effect.succeed(said)
     this.unchecked.add(algorithm)
     return Effect.fail(unverified(bucket, algorithm))
   }
