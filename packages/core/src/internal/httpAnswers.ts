@@ -144,7 +144,7 @@ const plain = (text: string): string =>
   text
     .slice(0, 4 * excerptSize)
     .replace(/<!--[^>]*?-->|<!DOCTYPE[^>[]*\[[^\]]*\]\s*>/gi, " ")
-    .replace(/<(script|style)\b[^>]*>[^<]*<\/\1\s*>/gi, " ")
+    .replace(/<(script|style)\b[^>]*>.*?<\/\1\s*>/gis, " ")
     .replace(/<(?!redacted>)[^>]*>/g, " ")
     .replace(/[\p{Cc}\s]+/gu, " ")
     .trim()

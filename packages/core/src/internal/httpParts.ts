@@ -57,7 +57,7 @@ export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>
       const found = (size: number) => Option.some({ size, etag: answer.headers["etag"] })
       const size = digits(answer.headers["content-length"])
       return size !== undefined ? Effect.succeed(found(size)) : Effect.flatMap(
-        sizeByRange(wire, key),
+        answer.status === 200 ? sizeByRange(wire, key) : Effect.succeed(undefined),
         (size) =>
           size === undefined
             ? Effect.fail(unexpected(wire.name, answer, "does not say how large the object is"))
