@@ -215,7 +215,9 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       const root = yield* TemporaryDirectory.make
       fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(25 * 65_536))
       const state = yield* TemporaryDirectory.make
-      for (const [status, code] of [[403, "AccessDenied"], [405, "MethodNotAllowed"], [501, "NotImplemented"]] as const) {
+      for (
+        const [status, code] of [[403, "AccessDenied"], [405, "MethodNotAllowed"], [501, "NotImplemented"]] as const
+      ) {
         const server = yield* S3Server.start({
           refuse: (method, path) =>
             method === "PUT" && path.includes("partNumber=5")
@@ -243,7 +245,14 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
         refuse: (method, path) =>
           method === "POST" && path.includes("uploadId=") ? { status: 412, code: "PreconditionFailed" } : undefined
       })
-      const { exitCode, stderr } = yield* run(server, ["upload", root, "s3://bkt", "--part-size", "5MiB", "--if-absent"])
+      const { exitCode, stderr } = yield* run(server, [
+        "upload",
+        root,
+        "s3://bkt",
+        "--part-size",
+        "5MiB",
+        "--if-absent"
+      ])
       assert.strictEqual(exitCode, 1, stderr)
       assert.notInclude(stderr, "Kept what is stored")
       assert.strictEqual(server.unfinished.size, 0)
@@ -255,7 +264,14 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(11 * 65_536))
       const server = yield* S3Server.start()
       server.stored.set("bkt/large.bin", { body: Buffer.from("old"), headers: {} })
-      const { exitCode, stderr } = yield* run(server, ["upload", root, "s3://bkt", "--part-size", "5MiB", "--if-absent"])
+      const { exitCode, stderr } = yield* run(server, [
+        "upload",
+        root,
+        "s3://bkt",
+        "--part-size",
+        "5MiB",
+        "--if-absent"
+      ])
       assert.strictEqual(exitCode, 1, stderr)
       assert.deepStrictEqual(textsIn(server), { "bkt/large.bin": "old" })
       assert.strictEqual(server.unfinished.size, 0)

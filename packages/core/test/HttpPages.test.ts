@@ -116,14 +116,15 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
         )
       }
       const more = { status: 308, headers: { range: `bytes=0-${256 * kib - 1}` } }
-      const server = (last: Partial<Transport.Answer>, end: Partial<Transport.Answer>): Respond => ({ headers, method }) =>
-        method !== "PUT"
-          ? { status: 404 }
-          : headers["content-range"]?.startsWith("bytes 0-")
-          ? more
-          : headers["content-range"]?.startsWith("bytes *")
-          ? end
-          : last
+      const server =
+        (last: Partial<Transport.Answer>, end: Partial<Transport.Answer>): Respond => ({ headers, method }) =>
+          method !== "PUT"
+            ? { status: 404 }
+            : headers["content-range"]?.startsWith("bytes 0-")
+            ? more
+            : headers["content-range"]?.startsWith("bytes *")
+            ? end
+            : last
       const etag = (value: string) => ({ headers: { etag: value } })
       assert.strictEqual(yield* run(server(page, {})), "Transient Unavailable")
       assert.strictEqual(yield* run(server({ status: 201 }, page)), "Transient Unavailable")
@@ -179,7 +180,9 @@ describe("the reason of a refusal over HTTP", () => {
     ],
     [
       "those of Azure, after a byte order mark",
-      text("\ufeff<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>No &lt;key&gt;.\nTime: 1</Message></Error>"),
+      text(
+        "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>No &lt;key&gt;.\nTime: 1</Message></Error>"
+      ),
       "AuthenticationFailed: No <key>. Time: 1"
     ],
     [

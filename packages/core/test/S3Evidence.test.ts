@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Transport, UploadFile } from "@sluice/core"
+import { UploadFile } from "@sluice/core"
+import type { Transport } from "@sluice/core"
 import type * as S3 from "@sluice/core/destinations/S3"
 import { Effect, Option, Stream } from "effect"
 import { error, failure, text, upload, using } from "./S3Answers.js"
 import type { Respond } from "./S3Answers.js"
 
-const page = text("<!DOCTYPE html>\n<html><head><title>Sign in to the guest network</title></head><body>…</body></html>")
+const page = text(
+  "<!DOCTYPE html>\n<html><head><title>Sign in to the guest network</title></head><body>…</body></html>"
+)
 
 const html = { "content-type": "text/html; charset=utf-8" }
 
@@ -153,7 +156,11 @@ describe("the reason of an error", () => {
   > = [
     [
       "a page",
-      { status: 403, headers: html, body: text("<html><head><title>403</title></head><body><p>Blocked by policy 7</p>") },
+      {
+        status: 403,
+        headers: html,
+        body: text("<html><head><title>403</title></head><body><p>Blocked by policy 7</p>")
+      },
       "Rejected Forbidden",
       "answered 403 403 Blocked by policy 7"
     ],
@@ -179,7 +186,9 @@ describe("the reason of an error", () => {
       "XML in Latin-1, as it says",
       {
         status: 400,
-        body: latin1("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><Error><Code>SlowDown</Code><Message>Später</Message></Error>")
+        body: latin1(
+          "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><Error><Code>SlowDown</Code><Message>Später</Message></Error>"
+        )
       },
       "Throttled",
       "SlowDown: Später"
@@ -204,7 +213,9 @@ describe("the reason of an error", () => {
       "XML with the prefix of a namespace",
       {
         status: 400,
-        body: text("<s3:Error xmlns:s3=\"http://s3.amazonaws.com/doc/2006-03-01/\"><s3:Code>SlowDown</s3:Code></s3:Error>")
+        body: text(
+          "<s3:Error xmlns:s3=\"http://s3.amazonaws.com/doc/2006-03-01/\"><s3:Code>SlowDown</s3:Code></s3:Error>"
+        )
       },
       "Throttled",
       "SlowDown"

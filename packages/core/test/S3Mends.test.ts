@@ -197,7 +197,11 @@ describe("a clock that is off", () => {
 })
 
 describe("what can be put right", () => {
-  const skewed = { status: 403, headers: { date: "Fri, 24 May 2013 00:00:00 GMT" }, body: error("RequestTimeTooSkewed") }
+  const skewed = {
+    status: 403,
+    headers: { date: "Fri, 24 May 2013 00:00:00 GMT" },
+    body: error("RequestTimeTooSkewed")
+  }
   const mendable: ReadonlyArray<readonly [what: string, answer: Partial<Transport.Answer>]> = [
     ["a clock that is off", skewed],
     [

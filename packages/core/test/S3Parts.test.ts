@@ -161,10 +161,12 @@ describe("a checksum that the server does not repeat", () => {
           Effect.flip(uploader.upload(UploadFile.fromText("b", "hello"))),
           Effect.flip(uploader.upload(letters))
         ])).pipe(
-          Effect.provide(Uploader.layer({ ...settings("sha256"), retry: RetryPolicy.none }).pipe(
-            Layer.provide(S3.layer({ ...bucket, provider: "other" })),
-            Layer.provide(layer)
-          ))
+          Effect.provide(
+            Uploader.layer({ ...settings("sha256"), retry: RetryPolicy.none }).pipe(
+              Layer.provide(S3.layer({ ...bucket, provider: "other" })),
+              Layer.provide(layer)
+            )
+          )
         )
       assert.deepStrictEqual(errors.map((error) => failure({ result: { _tag: "Left", left: error } as never })), [
         "Rejected Unsupported",
@@ -226,7 +228,11 @@ describe("an object that is to be absent", () => {
       Effect.gen(function*() {
         let isThere = false
         const server = serving(({ method }) => {
-          if (method === "HEAD") return isThere ? { headers: { "content-length": "3", etag: "\"x\"" } } : { status: 404 }
+          if (method === "HEAD") {
+            return isThere
+              ? { headers: { "content-length": "3", etag: "\"x\"" } }
+              : { status: 404 }
+          }
           return method === "POST" ? done : { status: 404, body: error("NoSuchUpload") }
         })
         const options = { provider, ifAbsent: true }
@@ -239,10 +245,15 @@ describe("an object that is to be absent", () => {
         const second = yield* upload(server, options, letters, settings("md5"))
         assert.deepStrictEqual([failure(second), second.seen.map(({ method }) => method)], ["Conflict", ["HEAD"]])
         // Somebody else is quicker.
-        const third = yield* upload((request, index) => {
-          isThere = index > 4
-          return server(request, index)
-        }, options, letters, settings("md5"))
+        const third = yield* upload(
+          (request, index) => {
+            isThere = index > 4
+            return server(request, index)
+          },
+          options,
+          letters,
+          settings("md5")
+        )
         assert.deepStrictEqual([failure(third), third.seen.map(({ method }) => method)], [
           "Conflict",
           ["HEAD", "POST", "PUT", "PUT", "PUT", "HEAD", "DELETE"]

@@ -18,9 +18,12 @@ const content = Uint8Array.from({ length: 3 * partSize }, (_, i) => 65 + Math.fl
 
 const md5 = (bytes: Uint8Array) => crypto.createHash("md5").update(bytes).digest()
 
-const partEtag = (number: number) => `"${md5(content.subarray((number - 1) * partSize, number * partSize)).toString("hex")}"`
+const partEtag = (number: number) =>
+  `"${md5(content.subarray((number - 1) * partSize, number * partSize)).toString("hex")}"`
 
-const whole = `"${md5(Buffer.concat([1, 2, 3].map((number) => Buffer.from(partEtag(number).slice(1, -1), "hex")))).toString("hex")}-3"`
+const whole = `"${
+  md5(Buffer.concat([1, 2, 3].map((number) => Buffer.from(partEtag(number).slice(1, -1), "hex")))).toString("hex")
+}-3"`
 
 const created = "<InitiateMultipartUploadResult><UploadId>new</UploadId></InitiateMultipartUploadResult>"
 
@@ -45,16 +48,14 @@ const short = ({ method, url }: Seen): string => {
 }
 
 /** What a server answers, by what was asked in short; a `PUT` of a part with its etag. */
-const serving =
-  (answers: Readonly<Record<string, Partial<Transport.Answer> | string>>): Respond =>
-  (request) => {
-    const asked = short(request)
-    const answer = answers[asked]
-    if (answer !== undefined) return answer
-    if (asked.startsWith("PUT")) return { headers: { etag: partEtag(Number(asked.split(" ")[2])) } }
-    if (asked.startsWith("DELETE")) return { status: 204 }
-    return asked === "POST create" ? created : asked.startsWith("POST") ? done : gone
-  }
+const serving = (answers: Readonly<Record<string, Partial<Transport.Answer> | string>>): Respond => (request) => {
+  const asked = short(request)
+  const answer = answers[asked]
+  if (answer !== undefined) return answer
+  if (asked.startsWith("PUT")) return { headers: { etag: partEtag(Number(asked.split(" ")[2])) } }
+  if (asked.startsWith("DELETE")) return { status: 204 }
+  return asked === "POST create" ? created : asked.startsWith("POST") ? done : gone
+}
 
 const run = (respond: Respond, options: Options = {}) =>
   Effect.gen(function*() {
@@ -195,8 +196,10 @@ describe("a list of parts", () => {
   it.effect("is read where a server answers with all ten thousand at once, whatever was asked", () =>
     Effect.gen(function*() {
       const padding = `<Owner><ID>${"0".repeat(300)}</ID></Owner>`
-      const more = Array.from({ length: 9_998 }, (_, i) =>
-        `<Part><PartNumber>${i + 3}</PartNumber><Size>1</Size><ETag>"e"</ETag>${padding}</Part>`)
+      const more = Array.from(
+        { length: 9_998 },
+        (_, i) => `<Part><PartNumber>${i + 3}</PartNumber><Size>1</Size><ETag>"e"</ETag>${padding}</Part>`
+      )
       const list = `<ListPartsResult>${part(1)}${part(2)}${more.join("")}</ListPartsResult>`
       assert.isAbove(list.length, 3 * mib)
       const tried = yield* run(serving({ "GET old": list }), { known: [1, 2] })
@@ -282,7 +285,9 @@ describe("a completion", () => {
       const answers = [
         `<CompleteMultipartUploadOutput><ETag>${whole}</ETag></CompleteMultipartUploadOutput>`,
         `<ns:CompleteMultipartUploadResult xmlns:ns="x"><ns:ETag>${whole}</ns:ETag></ns:CompleteMultipartUploadResult>`,
-        `<CompleteMultipartUploadResult><ETag>${whole.replaceAll("\"", "&amp;quot;")}</ETag></CompleteMultipartUploadResult>`
+        `<CompleteMultipartUploadResult><ETag>${
+          whole.replaceAll("\"", "&amp;quot;")
+        }</ETag></CompleteMultipartUploadResult>`
       ]
       for (const answer of answers) {
         const tried = yield* run(serving({ "POST new": answer }))
@@ -318,6 +323,8 @@ describe("a completion", () => {
           : serving({})(request, 0)
       })
       assert.strictEqual(tried.outcome, "Uploaded")
-      for (const number of [1, 2, 3]) assert.include(document, `<ETag>${partEtag(number).replaceAll("\"", "&#34;")}</ETag>`)
+      for (const number of [1, 2, 3]) {
+        assert.include(document, `<ETag>${partEtag(number).replaceAll("\"", "&#34;")}</ETag>`)
+      }
     }))
 })

@@ -32,6 +32,7 @@ export const settled = (
   size: number | undefined
 ): Effect.Effect<void, UploadError> =>
   Effect.matchEffect(look, {
-    onFailure: (error) => error._tag === "Rejected" && error.reason !== "Redirected" ? Effect.void : Effect.fail(problem),
+    onFailure: (error) =>
+      error._tag === "Rejected" && error.reason !== "Redirected" ? Effect.void : Effect.fail(problem),
     onSuccess: (found) => Option.exists(found, (head) => head.size === size) ? Effect.void : Effect.fail(problem)
   })

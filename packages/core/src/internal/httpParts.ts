@@ -109,7 +109,10 @@ export const contentRange = (wire: Wire): Multipart => {
     const [, before] = uploadId.split(/:(.*)/s)
     return before === undefined
       ? Effect.succeedNone
-      : Effect.map(head(wire, key), Option.filter(({ etag }) => etag !== undefined && Etag.read(etag) !== Etag.read(before)))
+      : Effect.map(
+        head(wire, key),
+        Option.filter(({ etag }) => etag !== undefined && Etag.read(etag) !== Etag.read(before))
+      )
   }
 
   const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> => {

@@ -19,8 +19,6 @@ import { answerMillis, request } from "./requests.js"
 export interface Content {
   readonly size: number
   readonly checksum: Checksum.Checksum | undefined
-  /** The etag that S3 gives an object of such parts, where they tell it. */
-  readonly etag?: string | undefined
 }
 
 export class LostAnswer {
@@ -29,6 +27,10 @@ export class LostAnswer {
   private readonly multipart: Destination.Multipart
   /** What was asked to be completed, where nobody knows whether it was. */
   asked: Content | undefined = undefined
+  /** The etag that S3 gives an object of the parts that are stored, where they tell it. */
+  etag: string | undefined = undefined
+  /** Whether an earlier process may have asked, too. */
+  mayBeOlder = false
   /** Whether the session was there when `settle` looked, or may have been. */
   mayBeOpen = false
   /** What was there when the session still was, as far as that is known. */
@@ -42,15 +44,14 @@ export class LostAnswer {
 
   /**
    * Whether the object is there although nobody said so. Where only its size speaks for that, the session must be gone,
-   * and by being asked to complete: an older version could be of the same size. Where the session `isKnownGone`, or an
-   * earlier process may have asked, it is looked for even if nothing was asked here.
+   * and by being asked to complete: an older version could be of the same size.
    */
   settle(
     session: Destination.Session,
     content: Content,
-    { isKnownGone, mayBeOlder }: { readonly isKnownGone: boolean; readonly mayBeOlder: boolean }
+    isKnownGone: boolean
   ): Effect.Effect<Option.Option<Destination.Stored>> {
-    const { asked, multipart } = this
+    const { asked, mayBeOlder, multipart } = this
     if (asked === undefined && !isKnownGone && !mayBeOlder) return Effect.succeedNone
     return Effect.gen(this, function*() {
       const gone = isKnownGone || (yield* this.inTime(multipart.listParts(session)).pipe(
@@ -129,7 +130,7 @@ export class LostAnswer {
   }
 
   isOurs(found: Destination.Head, content: Content): boolean | undefined {
-    return PartRecords.isSame(found, { ...content, modifiedAt: this.owner.modifiedAt })
+    return PartRecords.isSame(found, { ...content, etag: this.etag, modifiedAt: this.owner.modifiedAt })
   }
 
   look(isIt: (found: Destination.Head) => boolean): Effect.Effect<Option.Option<Destination.Stored>> {

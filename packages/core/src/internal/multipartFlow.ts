@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as Journal from "../Journal.js"
 import * as MultipartUpload from "../MultipartUpload.js"
@@ -18,7 +17,6 @@ import { bounded } from "./bounded.js"
 import * as Etag from "./etag.js"
 import { inParallel } from "./inParallel.js"
 import { LostAnswer } from "./lostAnswer.js"
-import type { Content } from "./lostAnswer.js"
 import * as PartRecords from "./partRecords.js"
 import * as Pieces from "./pieces.js"
 import { answerMillis, request } from "./requests.js"
@@ -235,10 +233,12 @@ class Flow {
       )
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
-        const content = contentOf(plan.size, known.checksum, PartRecords.inOrder(known.parts))
+        const parts = PartRecords.inOrder(known.parts)
+        const checksum = PartRecords.combined(known.checksum, parts)
+        this.outcome.etag = Etag.ofParts(parts)
         const completed = known.parts.size === plan.count
           ? yield* this.outcome.look((found) =>
-            this.outcome.isOurs(found, content) ?? this.hasEtagOf(known, found)
+            this.outcome.isOurs(found, { size: plan.size, checksum }) ?? this.hasEtagOf(known, found)
           )
           : Option.none()
         const there = Option.isSome(completed)
@@ -378,8 +378,8 @@ class Flow {
   ): Effect.Effect<Destination.Stored, UploadError> {
     const { context, multipart, owner } = this
     const size = parts.reduce((total, part) => total + part.size, 0)
-    const content = contentOf(size, context.parts.checksum, parts)
-    const { checksum } = content
+    const checksum = PartRecords.combined(context.parts.checksum, parts)
+    this.outcome.etag = Etag.ofParts(parts)
     const call = Effect.tapError(
       bounded(
         multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
@@ -387,7 +387,7 @@ class Flow {
       ),
       (error) =>
         Effect.sync(() => {
-          if (error._tag === "Transient") this.outcome.asked = content
+          if (error._tag === "Transient") this.outcome.asked = { size, checksum }
         })
     )
     return Effect.gen(this, function*() {
@@ -400,10 +400,8 @@ class Flow {
         const problem = PartRecords.mismatch(result.value, size, size, checksum)
         return problem === undefined ? result.value : yield* Effect.fail(problem)
       }
-      const there = yield* this.outcome.settle(session, content, {
-        isKnownGone: isGone(result.cause),
-        mayBeOlder: resumed && isConflict(result.cause)
-      })
+      this.outcome.mayBeOlder = resumed && isConflict(result.cause)
+      const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
       if (Option.isNone(there)) return yield* result
       // What is there may be from before, with the same content.
       if (this.outcome.mayBeOpen && !multipart.becomesObject) yield* this.abort(session)
@@ -466,13 +464,6 @@ class Flow {
     })
   }
 }
-
-/** What an object of parts is to hold. */
-const contentOf = (
-  size: number,
-  checksum: Checksum.Algorithm | undefined,
-  parts: ReadonlyArray<Destination.StoredPart>
-): Content => ({ size, checksum: PartRecords.combined(checksum, parts), etag: Etag.ofParts(parts) })
 
 const isGone = (cause: Cause.Cause<UploadError>): boolean =>
   Option.exists(Cause.failureOption(cause), (error) => error._tag === "SessionGone")

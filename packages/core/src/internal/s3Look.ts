@@ -3,8 +3,8 @@
  * it alone.
  */
 import * as Effect from "effect/Effect"
-import * as Encoding from "effect/Encoding"
 import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import type { Algorithm, Checksum } from "../Checksum.js"
 import type { Head } from "../Destination.js"
@@ -93,14 +93,16 @@ const headOf = (headers: Headers, profile: Profile, found: Pick<Head, "etag" | "
 }
 
 /** The size of an object of which a look has not told it, which some proxies leave out. */
-const otherwise = (bucket: Bucket, key: string): Effect.Effect<Option.Option<Pick<Head, "etag" | "size">>, UploadError> =>
+const otherwise = (
+  bucket: Bucket,
+  key: string
+): Effect.Effect<Option.Option<Pick<Head, "etag" | "size">>, UploadError> =>
   Effect.flatMap(ranged(bucket, key), (size) =>
     size !== undefined
       ? Effect.succeed(Option.some({ size }))
       : Effect.matchEffect(listed(bucket, key), {
         onFailure: (error) => Effect.fail(isPassing(error) ? error : unsaid(bucket, key)),
-        onSuccess: (found) =>
-          Option.isSome(found) ? Effect.succeed(found) : Effect.fail(unsaid(bucket, key))
+        onSuccess: (found) => Option.isSome(found) ? Effect.succeed(found) : Effect.fail(unsaid(bucket, key))
       }))
 
 /** What an answer to a request for the first byte says of the whole. */
@@ -126,9 +128,7 @@ const listed = (
   const prefix = bucket.prefix + key
   const query = { "list-type": "2", "encoding-type": "url", "max-keys": "1", prefix }
   return bucket.ask({ method: "GET", key: undefined, subject: "object", query }).pipe(
-    Effect.flatMap((answer) =>
-      Evidence.document(bucket.name, answer, { root: "ListBucketResult", subject: "object" })
-    ),
+    Effect.flatMap((answer) => Evidence.document(bucket.name, answer, { root: "ListBucketResult", subject: "object" })),
     Effect.map((root) => {
       const [first] = root.all("Contents")
       const size = first?.count("Size")

@@ -93,7 +93,10 @@ export class Objects {
         return Effect.succeed(absent)
       case false:
         return Effect.fail(
-          new Rejected({ reason: "Unsupported", detail: `${name} cannot be asked to leave alone what is there already.` })
+          new Rejected({
+            reason: "Unsupported",
+            detail: `${name} cannot be asked to leave alone what is there already.`
+          })
         )
       case undefined:
         return Effect.matchEffect(this.head(key), {
@@ -101,7 +104,8 @@ export class Objects {
             Effect.fail(
               error._tag !== "Rejected" || error.reason === "InvalidKey" ? error : new Rejected({
                 reason: error.reason === "Unauthorized" ? "Unauthorized" : "Unsupported",
-                detail: `Whether ${key} is there already cannot be known: ${error.detail} Nobody knows of this server ` +
+                detail:
+                  `Whether ${key} is there already cannot be known: ${error.detail} Nobody knows of this server ` +
                   "whether it leaves alone what is there.",
                 cause: error
               })
@@ -220,7 +224,8 @@ const absent: Record<string, string> = { "if-none-match": "*" }
 const unverified = ({ name }: Bucket, algorithm: Algorithm) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `${name} does not check ${algorithm}: nothing that it answers shows that what it stored is what was sent. ` +
+    detail:
+      `${name} does not check ${algorithm}: nothing that it answers shows that what it stored is what was sent. ` +
       "Take md5, or no checksum."
   })
 

@@ -79,11 +79,14 @@ export const multipart = (objects: Objects): Multipart => {
           body: whole
         })
       )
-      return Effect.flatMap(asked, (answer) =>
-        Effect.map(storedBy(answer, whole, `${uploadId} ${number}`), (stored): StoredPart => {
-          whole.release()
-          return { number, size, ...stored }
-        }))
+      return Effect.flatMap(
+        asked,
+        (answer) =>
+          Effect.map(storedBy(answer, whole, `${uploadId} ${number}`), (stored): StoredPart => {
+            whole.release()
+            return { number, size, ...stored }
+          })
+      )
     })
 
   /** What an answer says of a part. Without its etag, a part cannot be asked for at the end. */
