@@ -3,7 +3,8 @@
  *
  * Only what the journal has written down is touched, and only with the journal's lock in hand, so that nothing is taken
  * from a process that is at work. The destination is first asked whether it still has the upload: one that was completed
- * has nothing to abort, and with some destinations an abort goes to the address of the object itself.
+ * has nothing to abort, and with some destinations an abort goes to the address of the object itself. Where it will not
+ * tell, and an abort cannot harm an object, it is aborted all the same.
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
@@ -106,7 +107,7 @@ const abort = (
     }),
     Effect.either,
     Effect.flatMap((there) =>
-      Either.isRight(there)
+      Either.isRight(there) || isUntold(there.left, multipart)
         ? Effect.flatMap(
           Effect.clock,
           (clock) => MultipartUpload.abort(contextOf(destination), { ...unheard, clock }, multipart, session)
@@ -114,6 +115,12 @@ const abort = (
         : Effect.succeed(there.left._tag === "SessionGone" ? Either.right(undefined) : Either.left(there.left))
     )
   )
+
+/** Whether a destination that was asked for an upload refuses to tell of it, and can be told to abort it all the same. */
+const isUntold = (error: UploadError, { becomesObject }: Multipart): boolean =>
+  !becomesObject && (error._tag === "Rejected"
+    ? error.reason !== "Unauthorized" && error.reason !== "NotFound"
+    : error._tag === "Transient" && error.reason === "Unavailable")
 
 const retry = RetryPolicy.make()
 

@@ -5,7 +5,17 @@ import type { UploadError } from "@sluice/core/UploadError"
 import type { Kind } from "./Targets.js"
 
 /** What was tried. */
-export type Check = "server" | "credentials" | "write" | "look" | "read" | "list" | "parts" | "abort" | "remove"
+export type Check =
+  | "server"
+  | "credentials"
+  | "write"
+  | "look"
+  | "read"
+  | "list"
+  | "parts"
+  | "resume"
+  | "abort"
+  | "remove"
 
 /** What to do, in a sentence or two; `undefined` where nobody knows. */
 export const forError = (
@@ -42,6 +52,10 @@ export const notStored = "Do not trust this destination with uploads before you 
 /** Whether a server says what tus servers say to those who speak something else. */
 export const speaksTus = (message: string): boolean => /tus-resumable/i.test(message)
 
+/** Whether S3 says of a key that there is nothing to be found, and so of neither the bucket nor the address. */
+export const isOfOneKey = ({ message, reason }: Extract<UploadError, { readonly _tag: "Rejected" }>): boolean =>
+  reason === "NotFound" && /\banswered 404 (?!NoSuchBucket\b)[A-Z][A-Za-z]+(?::|$)/.test(message)
+
 /** What to do where clocks are apart. */
 export const clock = "Set the clock of this machine, such as by turning its time synchronization on."
 
@@ -70,15 +84,17 @@ const permissions: Readonly<Record<Check, string>> = {
   read: "s3:GetObject",
   list: "s3:ListBucket",
   parts: "s3:PutObject",
-  abort: "s3:AbortMultipartUpload and s3:ListMultipartUploadParts",
+  resume: "s3:ListMultipartUploadParts",
+  abort: "s3:AbortMultipartUpload",
   remove: "s3:DeleteObject"
 }
 
 const rejected = (
-  { message, reason }: Extract<UploadError, { readonly _tag: "Rejected" }>,
+  error: Extract<UploadError, { readonly _tag: "Rejected" }>,
   check: Check,
   kind: Kind
 ): string | undefined => {
+  const { message, reason } = error
   switch (reason) {
     case "Unauthorized":
       if (kind !== "S3") return httpCredentials
@@ -102,7 +118,9 @@ const rejected = (
         : httpCredentials
     case "NotFound":
       return kind === "S3"
-        ? message.includes("NoSuchBucket") || check === "write"
+        ? isOfOneKey(error)
+          ? check === "write" ? "The server refuses this name: upload the file under another one." : undefined
+          : message.includes("NoSuchBucket") || check === "write"
           ? "Make the bucket, or check its name, --endpoint and --region."
           : undefined
         : kind === "Local"
@@ -120,7 +138,7 @@ const rejected = (
           ? speaksTus(message) ? isTus : takesNoFiles
           : undefined
         : kind === "S3"
-        ? check === "write" || check === "parts" ? flagsOfS3 : unlikeS3
+        ? check === "write" || check === "parts" ? flagsOfS3 : check === "resume" ? undefined : unlikeS3
         : undefined
     default:
       return undefined

@@ -135,7 +135,17 @@ const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect
         Advice.forError(created.left, { kind, check: "parts" })
       )
     }
-    const aborted = yield* Effect.either(multipart.abort({ key, uploadId: created.right }))
+    const session = { key, uploadId: created.right }
+    const told = yield* Effect.either(multipart.listParts(session))
+    if (Either.isLeft(told)) {
+      yield* tell(
+        "resume",
+        "note",
+        `${told.left.message} Large files that were interrupted begin again: the server does not tell what it has of them.`,
+        Advice.forError(told.left, { kind, check: "resume" })
+      )
+    }
+    const aborted = yield* Effect.either(multipart.abort(session))
     yield* Either.isLeft(aborted)
       ? tell(
         "parts",

@@ -55,5 +55,6 @@ const restartReasons: Record<(typeof UploadRestarted.Type)["reason"], string> = 
   SourceChanged: "it has changed since the last run",
   PartSizeChanged: "the part size is another than in the last run",
   ChecksumChanged: "the checksum is another than in the last run",
-  SessionGone: "the destination has forgotten what the last run sent"
+  SessionGone: "the destination has forgotten what the last run sent",
+  PartsUnknown: "the destination does not tell what it has of the last run, which was aborted"
 }

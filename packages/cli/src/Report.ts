@@ -46,8 +46,10 @@ export const failureOf = (report: UploadReport, findings: Findings): CliError | 
   const { failed, interrupted, uploaded } = report.files
   if (report.ended !== "Completed") return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
+  // What an earlier run has stored shows as much as what this one has: that files can be stored there.
+  const nothingStored = uploaded === 0 && report.bytes.resumed === 0
   return new CliError({
-    reason: uploaded === 0 && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"
+    reason: nothingStored && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"
   })
 }
 
@@ -157,7 +159,7 @@ const isDestinations = (error: UploadError): boolean => {
     case "AuthExpired":
       return true
     case "Rejected":
-      return error.reason !== "InvalidKey" && error.reason !== "TooLarge"
+      return error.reason !== "InvalidKey" && error.reason !== "TooLarge" && !Advice.isOfOneKey(error)
     case "Conflict":
       return Advice.speaksTus(error.message)
     default:

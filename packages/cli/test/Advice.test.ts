@@ -32,6 +32,23 @@ describe("Advice", () => {
     assert.notInclude(advise(storageClass, "S3", "list"), "--storage-class")
   })
 
+  it("does not blame the bucket where one name is refused", () => {
+    const name = rejected("NotFound", "s3://b answered 404 NoSuchKey: The specified key does not exist.")
+    assert.include(advise(name, "S3"), "this name")
+    assert.isTrue(Advice.isOfOneKey(name))
+    const others = ["s3://b answered 404 NoSuchBucket", "s3://b answered 404", "s3://b answered 404 Not Found nginx"]
+    for (const message of others) {
+      assert.include(advise(rejected("NotFound", message), "S3"), "Make the bucket")
+      assert.isFalse(Advice.isOfOneKey(rejected("NotFound", message)))
+    }
+  })
+
+  it("names the permission that each step of uploads in parts needs", () => {
+    const forbidden = rejected("Forbidden", "s3://b answered 403 AccessDenied")
+    assert.include(advise(forbidden, "S3", "resume"), "Allow s3:ListMultipartUploadParts on")
+    assert.include(advise(forbidden, "S3", "abort"), "Allow s3:AbortMultipartUpload on")
+  })
+
   it("names both halves of credentials that do not fit", () => {
     const mismatch = rejected("Unauthorized", "s3://b answered 403 SignatureDoesNotMatch")
     assert.include(advise(mismatch, "S3"), "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

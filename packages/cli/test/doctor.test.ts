@@ -81,6 +81,21 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.include(lines.find(({ check }) => check === "remove")?.["detail"], left)
     }))
 
+  it.scopedLive("says which permission is missing that interrupted uploads need to go on", () =>
+    Effect.gen(function*() {
+      const server = yield* S3Server.start({
+        refuse: (method, path) =>
+          method === "GET" && path.includes("uploadId=") ? { status: 403, code: "AccessDenied" } : undefined
+      })
+      const { advice, exitCode, found, lines } = yield* look("s3://bkt", ["--endpoint", server.url])
+      assert.strictEqual(exitCode, 0)
+      assert.deepStrictEqual(found.filter((it) => !it.endsWith("ok")), ["resume note"])
+      assert.include(found, "parts ok")
+      assert.include(advice, "Allow s3:ListMultipartUploadParts on this bucket")
+      assert.include(lines.find(({ check }) => check === "resume")?.["detail"], "begin again")
+      assert.strictEqual(server.unfinished.size, 0)
+    }))
+
   it.scopedLive("finds out that nothing listens, and that it is no TLS", () =>
     Effect.gen(function*() {
       const server = yield* Effect.scoped(S3Server.start())

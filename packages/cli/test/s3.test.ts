@@ -181,6 +181,123 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
+  it.scopedLive("begins a file again whose parts it may not list, after the same command was killed", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      const content = "0123456789abcdef".repeat(25 * 65_536)
+      fs.writeFileSync(`${root}/large.bin`, content)
+      const state = yield* TemporaryDirectory.make
+      let isDown = true
+      const server = yield* S3Server.start({
+        refuse: (method, path) =>
+          isDown && method === "PUT" && path.includes("partNumber=5")
+            ? { status: 503, code: "SlowDown" }
+            : method === "GET" && path.includes("uploadId=")
+            ? { status: 403, code: "AccessDenied" }
+            : undefined
+      })
+      const env = { ...S3Server.environment, XDG_STATE_HOME: state }
+      const args = ["upload", root, "s3://bkt", "--endpoint", server.url, "--part-size", "5MiB", "--retries", "0"]
+        .concat("--part-concurrency", "1")
+      assert.strictEqual((yield* Sluice.run(args, { env })).exitCode, 4)
+      const [old] = server.unfinished.keys()
+      isDown = false
+      const { exitCode, stderr } = yield* Sluice.run(args, { env })
+      assert.strictEqual(exitCode, 0, stderr)
+      assert.include(server.requests, "DELETE bkt/large.bin uploadId")
+      assert.isTrue(server.stored.get("bkt/large.bin")?.body.equals(Buffer.from(content)))
+      assert.isDefined(old)
+      assert.deepStrictEqual([...server.unfinished.keys()], [])
+    }))
+
+  it.scopedLive("aborts uploads whose parts it may not list", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(25 * 65_536))
+      const state = yield* TemporaryDirectory.make
+      for (
+        const [status, code] of [[403, "AccessDenied"], [405, "MethodNotAllowed"], [501, "NotImplemented"]] as const
+      ) {
+        const server = yield* S3Server.start({
+          refuse: (method, path) =>
+            method === "PUT" && path.includes("partNumber=5")
+              ? { status: 503, code: "SlowDown" }
+              : method === "GET" && path.includes("uploadId=")
+              ? { status, code }
+              : undefined
+        })
+        const env = { ...S3Server.environment, XDG_STATE_HOME: state }
+        const args = ["upload", root, "s3://bkt", "--endpoint", server.url, "--part-size", "5MiB", "--retries", "0"]
+          .concat("--part-concurrency", "1")
+        yield* Sluice.run(args, { env })
+        assert.strictEqual(server.unfinished.size, 1)
+        const aborted = yield* Sluice.run(["uploads", "abort", "--all"], { env })
+        assert.strictEqual(aborted.exitCode, 0, aborted.stderr)
+        assert.deepStrictEqual([server.unfinished.size, server.stored.size], [0, 0])
+      }
+    }))
+
+  it.scopedLive("keeps nothing of a large file that is refused since its key is taken", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(11 * 65_536))
+      const server = yield* S3Server.start({
+        refuse: (method, path) =>
+          method === "POST" && path.includes("uploadId=") ? { status: 412, code: "PreconditionFailed" } : undefined
+      })
+      const { exitCode, stderr } = yield* run(server, [
+        "upload",
+        root,
+        "s3://bkt",
+        "--part-size",
+        "5MiB",
+        "--if-absent"
+      ])
+      assert.strictEqual(exitCode, 1, stderr)
+      assert.notInclude(stderr, "Kept what is stored")
+      assert.strictEqual(server.unfinished.size, 0)
+    }))
+
+  it.scopedLive("leaves alone large files that are there, at a server that does not heed the condition", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(11 * 65_536))
+      const server = yield* S3Server.start()
+      server.stored.set("bkt/large.bin", { body: Buffer.from("old"), headers: {} })
+      const { exitCode, stderr } = yield* run(server, [
+        "upload",
+        root,
+        "s3://bkt",
+        "--part-size",
+        "5MiB",
+        "--if-absent"
+      ])
+      assert.strictEqual(exitCode, 1, stderr)
+      assert.deepStrictEqual(textsIn(server), { "bkt/large.bin": "old" })
+      assert.strictEqual(server.unfinished.size, 0)
+    }))
+
+  it.scopedLive("tells of two odd names among many what is wrong with them, not with the bucket", () =>
+    Effect.gen(function*() {
+      const good = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${i}.txt`, "x"]))
+      const root = yield* TemporaryDirectory.withFiles({ ...good, "odd\\a": "a", "odd\\b": "b" })
+      const state = yield* TemporaryDirectory.make
+      const codes = ["NoSuchKey", "XMinioInvalidObjectName", "InvalidRequest"]
+      for (const code of codes) {
+        const server = yield* S3Server.start({
+          refuse: (method, path) =>
+            method === "PUT" && path.includes("odd") ? { status: code === "NoSuchKey" ? 404 : 400, code } : undefined
+        })
+        const env = { ...S3Server.environment, XDG_STATE_HOME: state }
+        for (const round of ["first", "again, with the others stored before"]) {
+          const ended = yield* Sluice.run(["upload", root, "s3://bkt", "--endpoint", server.url], { env })
+          assert.strictEqual(ended.exitCode, 1, `${code} ${round}: ${ended.stderr}`)
+          assert.include(ended.stderr, `${code}: Said by the test.`)
+          assert.notInclude(ended.stderr, "Make the bucket")
+        }
+      }
+    }))
+
   it.scopedLive("says what is wrong before it begins", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })

@@ -76,6 +76,11 @@ export interface Body {
   /** The checksum by any algorithm, for a body that has its bytes: see `whole`. */
   readonly sum?: ((algorithm: Algorithm) => Checksum) | undefined
   /**
+   * Takes back what was handed out of a body that has its bytes (see `whole`), so that they can be taken once more within
+   * the same attempt: for who was refused before anything of it was stored, and can put right why.
+   */
+  readonly again?: (() => void) | undefined
+  /**
    * Runs an effect during which the attempt is not taken for stalled, although no bytes move: for what is waited for on
    * this side, such as a turn to have a file or a connection open.
    */

@@ -69,12 +69,13 @@ export interface Context extends Requests.RequestContext {
 export type RequestRetry = Requests.Retry
 
 /**
- * Why a file that an earlier process has begun begins again.
+ * Why a file that an earlier process has begun begins again: it is not what it was, is to be sent otherwise, or the
+ * destination has forgotten it or will not tell its parts.
  *
  * @since 0.1.0
  * @category models
  */
-export type RestartReason = "SourceChanged" | "PartSizeChanged" | "ChecksumChanged" | "SessionGone"
+export type RestartReason = "SourceChanged" | "PartSizeChanged" | "ChecksumChanged" | "SessionGone" | "PartsUnknown"
 
 /**
  * Whose parts these are, and who is told of what happens to them.

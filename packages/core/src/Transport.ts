@@ -42,6 +42,13 @@ export interface Request {
   readonly body?: Body | Uint8Array | undefined
   /** How long the body of the answer may take after its head, in milliseconds. Defaults to {@link answerMillis}. */
   readonly answerMillis?: number | undefined
+  /** How many bytes of the answer's body are kept at most. Defaults to {@link answerLimit}. */
+  readonly answerBytes?: number | undefined
+  /**
+   * Whether the bytes of the body are still wanted when the answer of a success has come: then whoever asks releases the
+   * body. Defaults to `false`.
+   */
+  readonly keepsBody?: boolean | undefined
 }
 
 /**
@@ -63,7 +70,7 @@ export interface Head {
  * @category models
  */
 export interface Answer extends Head {
-  /** The first {@link answerLimit} bytes of the body, at most. */
+  /** The first {@link answerLimit} bytes of the body at most, or as many as the request allows. */
   readonly body: Uint8Array
   /** Whether there was more, which was too much, took too long or was lost with the connection. Defaults to `false`. */
   readonly isCut?: boolean | undefined
@@ -80,7 +87,7 @@ export interface OpenAnswer extends Head {
 }
 
 /**
- * How many bytes of an answer `send` keeps: 1 MiB. Where there are more, the connection is closed.
+ * How many bytes of an answer `send` keeps, unless the request says otherwise: 1 MiB. Where there are more, the connection is closed.
  *
  * @since 0.1.0
  * @category constants
@@ -153,7 +160,7 @@ export const layerHttpClient: Layer.Layer<Transport, never, HttpClient.HttpClien
           let problem: UploadError | undefined = undefined
           return bodyOf(request, (error) => problem = error).pipe(
             Effect.flatMap((body) => begin(request, body)),
-            Effect.flatMap((response) => readAnswer(response, request.answerMillis ?? answerMillis)),
+            Effect.flatMap((response) => readAnswer(response, request)),
             Effect.mapError((error) => problem ?? error),
             Effect.scoped
           )
@@ -267,7 +274,10 @@ const requestFailed = (name: string, error: HttpClientError.HttpClientError): Up
 const headOf = ({ headers, status }: HttpClientResponse): Head => ({ status, headers })
 
 /** The body as far as it comes, within bounds. */
-const readAnswer = (response: HttpClientResponse, millis: number): Effect.Effect<Answer> =>
+const readAnswer = (
+  response: HttpClientResponse,
+  { answerBytes = answerLimit, answerMillis: millis = answerMillis }: Request
+): Effect.Effect<Answer> =>
   Effect.suspend((): Effect.Effect<Answer> => {
     const head = headOf(response)
     if (head.status === 204 || head.headers["content-length"] === "0") {
@@ -279,13 +289,13 @@ const readAnswer = (response: HttpClientResponse, millis: number): Effect.Effect
       Stream.timeoutFail(response.stream, () => "idle" as const, Duration.millis(idleMillis)),
       (block) =>
         Effect.sync(() => {
-          blocks.push(block.subarray(0, answerLimit - size))
-          size = Math.min(answerLimit + 1, size + block.length)
-          return size <= answerLimit
+          blocks.push(block.subarray(0, answerBytes - size))
+          size = Math.min(answerBytes + 1, size + block.length)
+          return size <= answerBytes
         })
     )
     return read.pipe(
-      Effect.match({ onFailure: () => false, onSuccess: () => size <= answerLimit }),
+      Effect.match({ onFailure: () => false, onSuccess: () => size <= answerBytes }),
       Effect.timeoutTo({ duration: Duration.millis(millis), onSuccess: (isWhole) => isWhole, onTimeout: () => false }),
       Effect.map((isWhole) => ({ ...head, body: ByteSource.concat(blocks), ...(!isWhole && { isCut: true }) }))
     )

@@ -294,6 +294,12 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   }
 
   /** @internal */
+  onTakenBack(bytes: number): void {
+    this.bodyEnded = false
+    this.observer.takenBack(this, bytes)
+  }
+
+  /** @internal */
   onSourceError(error: UploadError): void {
     this.sourceError = error
   }

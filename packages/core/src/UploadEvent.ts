@@ -95,7 +95,7 @@ export const UploadResumed = Schema.TaggedStruct("UploadResumed", {
 export const UploadRestarted = Schema.TaggedStruct("UploadRestarted", {
   ...common,
   key: Schema.String,
-  reason: Schema.Literal("SourceChanged", "PartSizeChanged", "ChecksumChanged", "SessionGone")
+  reason: Schema.Literal("SourceChanged", "PartSizeChanged", "ChecksumChanged", "SessionGone", "PartsUnknown")
 })
 
 /**

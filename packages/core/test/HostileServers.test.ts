@@ -129,6 +129,8 @@ for (const driver of drivers) {
               driver.named(url)
             } says that the upload is at ${other.url}: only its own origin is trusted. A server ` +
               "behind a proxy may have to be told its own address."
+            : isS3
+            ? "s3://bucket gave no etag: its answer cannot be read."
             : "Uploaded"
         )
         assert.strictEqual(other.heard(), 0)
@@ -174,7 +176,8 @@ for (const driver of drivers) {
         )
         const { message = "" } = yield* Fiber.join(fiber)
         assert.strictEqual(message.replace(/\.+$/, ""), said(url, 403, "because"))
-        assert.isAtMost(seconds, 11)
+        // The test's clock is off by decades, which S3 puts right and asks once more.
+        assert.isAtMost(seconds, isS3 ? 21 : 11)
       }))
 
     it.scopedLive("asks for three thousand years: that is nonsense, and it is asked again as usual", () =>

@@ -18,6 +18,10 @@ export type Respond = (request: Seen, index: number) => Partial<Transport.Answer
 
 export const text = (body: string) => new TextEncoder().encode(body)
 
+/** What every success of a `PUT` has, unless a test says otherwise: without an etag it would be none. */
+const etagFor = ({ method }: Transport.Request, { headers, status = 200 }: Partial<Transport.Answer>) =>
+  method === "PUT" && status < 300 ? { headers: { etag: "\"e\"", ...headers } } : {}
+
 /** A transport that answers as it is told, and keeps what it was asked. */
 export const answering = (respond: Respond) => {
   const seen: Array<Seen> = []
@@ -35,7 +39,7 @@ export const answering = (respond: Respond) => {
         status: 200,
         headers: {},
         body: new Uint8Array(),
-        ...(typeof answer === "string" ? { body: text(answer) } : answer)
+        ...(typeof answer === "string" ? { body: text(answer) } : { ...answer, ...etagFor(request, answer) })
       }
     })
   const layer = Layer.succeed(Transport.Transport, {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Transport, UploadError } from "@sluice/core"
-import type * as S3 from "@sluice/core/destinations/S3"
-import { Deferred, Effect, Fiber, Redacted, Stream, TestClock } from "effect"
-import { credentials, error, failure, text, upload, using } from "./S3Answers.js"
+import { RetryPolicy, Strategy, Transport, Uploader, UploadError, UploadFile } from "@sluice/core"
+import * as S3 from "@sluice/core/destinations/S3"
+import { Deferred, Effect, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
+import { answering, bucket, credentials, error, failure, text, upload, using } from "./S3Answers.js"
 import type { Respond } from "./S3Answers.js"
 
 const keyIdOf = (headers: Readonly<Record<string, string>>) =>
@@ -96,6 +96,54 @@ describe("credentials", () => {
       assert.deepStrictEqual([result._tag, asked.times], ["Right", 3])
     }))
 
+  it.effect("that cannot be had are asked for once, for all who wait and for those who come after", () =>
+    Effect.gen(function*() {
+      const refusals = [
+        new UploadError.Rejected({ reason: "Unauthorized", detail: "There are no credentials." }),
+        new UploadError.AuthExpired({ detail: "The session has expired." })
+      ]
+      for (const refusal of refusals) {
+        let asked = 0
+        const asking = Effect.suspend(() => {
+          asked += 1
+          return Effect.zipRight(Effect.yieldNow(), Effect.fail(refusal))
+        })
+        const { seen } = yield* using(() => ({ status: 404 }), ({ head }) =>
+          Effect.gen(function*() {
+            const looks = Array.from({ length: 10 }, (_, i) => Effect.flip(head!(`k${i}`)))
+            const all = yield* Effect.all([...looks, ...looks], { concurrency: 4 })
+            assert.isTrue(all.every((error) => error === refusal))
+            assert.strictEqual(asked, 1)
+            yield* TestClock.adjust("31 seconds")
+            yield* Effect.flip(head!("later"))
+            assert.strictEqual(asked, 2)
+          }), { credentials: asking })
+        assert.strictEqual(seen.length, 0)
+      }
+    }))
+
+  it.effect("that cannot be had for now are asked for again, once for all who wait", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const asking = Effect.suspend(() => {
+        asked += 1
+        return Effect.zipRight(
+          Effect.yieldNow(),
+          asked === 1
+            ? Effect.fail(new UploadError.Transient({ reason: "Unavailable", detail: "Not yet." }))
+            : Effect.succeed(credentials)
+        )
+      })
+      const { result } = yield* using(() => ({ status: 404 }), ({ head }) =>
+        Effect.gen(function*() {
+          const looks = Array.from({ length: 8 }, (_, i) => Effect.flip(head!(`k${i}`)))
+          yield* Effect.all(looks, { concurrency: "unbounded" })
+          assert.strictEqual(asked, 1)
+          yield* head!("k")
+        }), { credentials: asking })
+      assert.deepStrictEqual([result._tag, asked], ["Right", 2])
+    }))
+
   it.effect("that cannot be had are the reason of the failure", () =>
     Effect.gen(function*() {
       const none = new UploadError.Rejected({ reason: "Unauthorized", detail: "There are no credentials." })
@@ -145,6 +193,91 @@ describe("a clock that is off", () => {
       yield* TestClock.setTime(Date.parse(date) - 200_000)
       const tried = yield* upload(() => ({ status: 403, headers: { date }, body: error("AccessDenied") }))
       assert.strictEqual(tried.seen.length, 1)
+    }))
+})
+
+describe("what can be put right", () => {
+  const skewed = {
+    status: 403,
+    headers: { date: "Fri, 24 May 2013 00:00:00 GMT" },
+    body: error("RequestTimeTooSkewed")
+  }
+  const mendable: ReadonlyArray<readonly [what: string, answer: Partial<Transport.Answer>]> = [
+    ["a clock that is off", skewed],
+    [
+      "a clock that is off, of which only the document tells",
+      { status: 403, body: error("RequestTimeTooSkewed", "<ServerTime>2013-05-24T00:00:00Z</ServerTime>") }
+    ],
+    [
+      "a clock that is off, as the document tells without dashes",
+      { status: 403, body: error("RequestTimeTooSkewed", "<ServerTime>20130524T000000Z</ServerTime>") }
+    ],
+    ["credentials that have expired", { status: 400, body: error("ExpiredToken") }],
+    ["another region", { status: 400, body: error("AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>") }],
+    ["another region, by a redirect", { status: 301, headers: { "x-amz-bucket-region": "eu-west-1" } }]
+  ]
+  for (const [what, answer] of mendable) {
+    it.effect(`takes no attempt and no retry, also where there are none: ${what}`, () =>
+      Effect.gen(function*() {
+        const files = Array.from({ length: 3 }, (_, i) => UploadFile.fromText(`${i}`, "hello"))
+        const { layer, seen } = answering((_, index) => index === 1 ? answer : {})
+        const report = yield* Effect.flatMap(Uploader.Uploader, (uploader) => uploader.uploadAll(files)).pipe(
+          Effect.provide(
+            Uploader.layer({ strategy: Strategy.workerPool({ workers: 1 }), retry: RetryPolicy.none }).pipe(
+              Layer.provide(S3.layer(bucket)),
+              Layer.provide(layer)
+            )
+          )
+        )
+        assert.deepStrictEqual(
+          [report.files.uploaded, report.attempts, report.retries, report.bytes],
+          [3, 3, 0, { total: 15, uploaded: 15, resumed: 0 }]
+        )
+        assert.deepStrictEqual(seen.map(({ body }) => new TextDecoder().decode(body)), Array(4).fill("hello"))
+      }))
+  }
+
+  it.effect("is put right one after the other, each once", () =>
+    Effect.gen(function*() {
+      const answers = [
+        { status: 400, body: error("AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>") },
+        skewed,
+        { status: 400, body: error("ExpiredToken") }
+      ]
+      const tried = yield* upload((_, index) => answers[index - 1] ?? {}, {}, undefined, { retry: RetryPolicy.none })
+      assert.deepStrictEqual([failure(tried), tried.seen.length], ["none", 4])
+      const never = yield* upload((_, index) => answers[(index - 1) % 3] ?? {}, {}, undefined, {
+        retry: RetryPolicy.none
+      })
+      assert.deepStrictEqual([failure(never), never.seen.length], ["Rejected Unsupported", 4])
+    }))
+
+  it.effect("is put right for a part of a large file, whose bytes count once", () =>
+    Effect.gen(function*() {
+      const mib = 1024 ** 2
+      const file = UploadFile.fromBytes("big", new Uint8Array(6 * mib))
+      const { result, seen } = yield* upload(
+        ({ method, url }, index) =>
+          index === 2
+            ? { status: 400, body: error("ExpiredToken") }
+            : method === "PUT"
+            ? {}
+            : url.endsWith("uploads=")
+            ? "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            : "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>",
+        {},
+        file,
+        { retry: RetryPolicy.none, partSize: 5 * mib, multipartThreshold: mib, partConcurrency: 1 }
+      )
+      assert.deepInclude(result, { _tag: "Right" })
+      assert.include(JSON.stringify(result), `"bytes":${6 * mib}`)
+      assert.deepStrictEqual(seen.map(({ body, method }) => method === "PUT" ? body.length : method), [
+        "POST",
+        5 * mib,
+        5 * mib,
+        mib,
+        "POST"
+      ])
     }))
 })
 

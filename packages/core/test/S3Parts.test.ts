@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Checksum, UploadFile } from "@sluice/core"
-import type { Uploader } from "@sluice/core"
-import { Effect } from "effect"
-import { error, failure, text, upload, using } from "./S3Answers.js"
+import { Checksum, RetryPolicy, Uploader, UploadFile } from "@sluice/core"
+import * as S3 from "@sluice/core/destinations/S3"
+import { Effect, Layer } from "effect"
+import * as crypto from "node:crypto"
+import { answering, bucket, error, failure, text, upload, using } from "./S3Answers.js"
 import type { Respond } from "./S3Answers.js"
 
 const mib = 1024 ** 2
@@ -111,6 +112,178 @@ describe("the parts of an object", () => {
         settings("crc32")
       )
       assert.strictEqual(failure(tried), "IntegrityMismatch Checksum")
+    }))
+})
+
+describe("a checksum that the server does not repeat", () => {
+  const md5 = (bytes: Uint8Array) => crypto.createHash("md5").update(bytes).digest("hex")
+
+  const flipped = (bytes: Uint8Array) => {
+    const copy = bytes.slice()
+    copy[0]! ^= 1
+    return copy
+  }
+
+  const servers: ReadonlyArray<S3.Provider> = ["other", "ceph", "swift", "minio", "aws", "b2", "gcs"]
+  for (const provider of servers) {
+    for (const algorithm of ["crc32", "crc32c", "crc64nvme", "sha256"] as const) {
+      it.effect(`is compared by the etag of an object: ${algorithm} at ${provider}`, () =>
+        Effect.gen(function*() {
+          const storing = (stored: (bytes: Uint8Array) => Uint8Array): Respond => ({ body }) => ({
+            headers: { etag: `"${md5(stored(body))}"` }
+          })
+          const well = yield* upload(storing((body) => body), { provider }, undefined, { checksum: algorithm })
+          assert.deepStrictEqual([failure(well), well.seen.length], ["none", 1])
+          const badly = yield* upload(storing(flipped), { provider }, undefined, { checksum: algorithm })
+          assert.deepStrictEqual([failure(badly), badly.seen.length], ["IntegrityMismatch Checksum", 3])
+        }))
+    }
+
+    it.effect(`is compared by the etags of parts: ${provider}`, () =>
+      Effect.gen(function*() {
+        const storing = (stored: (bytes: Uint8Array) => Uint8Array): Respond => (request, index) =>
+          request.method === "PUT"
+            ? { headers: { etag: `"${md5(stored(request.body))}"` } }
+            : serving(() => request.method === "POST" ? done : { status: 404 })(request, index)
+        const well = yield* upload(storing((body) => body), { provider }, letters, settings("crc32"))
+        assert.strictEqual(failure(well), "none")
+        const badly = yield* upload(storing(flipped), { provider }, letters, settings("crc32"))
+        assert.strictEqual(failure(badly), "IntegrityMismatch Checksum")
+      }))
+  }
+
+  it.effect("is refused where nothing else shows what was stored, and the next file before it is sent", () =>
+    Effect.gen(function*() {
+      const { layer, seen } = answering(() => ({ headers: { etag: "\"opaque\"" } }))
+      const errors = yield* Effect.flatMap(Uploader.Uploader, (uploader) =>
+        Effect.all([
+          Effect.flip(uploader.upload(UploadFile.fromText("a", "hello"))),
+          Effect.flip(uploader.upload(UploadFile.fromText("b", "hello"))),
+          Effect.flip(uploader.upload(letters))
+        ])).pipe(
+          Effect.provide(
+            Uploader.layer({ ...settings("sha256"), retry: RetryPolicy.none }).pipe(
+              Layer.provide(S3.layer({ ...bucket, provider: "other" })),
+              Layer.provide(layer)
+            )
+          )
+        )
+      assert.deepStrictEqual(errors.map((error) => failure({ result: { _tag: "Left", left: error } as never })), [
+        "Rejected Unsupported",
+        "Rejected Unsupported",
+        "Rejected Unsupported"
+      ])
+      assert.include(errors[0]?.message, "does not check sha256")
+      assert.strictEqual(seen.length, 1)
+    }))
+
+  it.effect("is compared by the etag, too, where a server may repeat what it has not looked at", () =>
+    Effect.gen(function*() {
+      const tried = yield* upload(
+        ({ body, headers }) => ({
+          headers: { etag: `"${md5(flipped(body))}"`, "x-amz-checksum-crc32": headers["x-amz-checksum-crc32"] ?? "" }
+        }),
+        { provider: "other" },
+        undefined,
+        { checksum: "crc32" }
+      )
+      assert.strictEqual(failure(tried), "IntegrityMismatch Checksum")
+    }))
+
+  it.effect("is believed of a server that is known to check it", () =>
+    Effect.gen(function*() {
+      const { result } = yield* upload(() => ({ headers: { etag: "\"opaque\"" } }), {}, undefined, {
+        checksum: "sha256"
+      })
+      assert.strictEqual(result._tag, "Right")
+    }))
+
+  it.effect("is found out by MD5 at servers of which nobody knows whether etags of parts are MD5s", () =>
+    Effect.gen(function*() {
+      const serve = (etagOf: (body: Uint8Array, index: number) => string): Respond => (request, index) =>
+        request.method === "PUT"
+          ? { headers: { etag: `"${etagOf(request.body, index)}"` } }
+          : serving(() => request.method === "POST" ? done : { status: 404 })(request, index)
+      const other = { provider: "other" } as const
+      // The first of them comes damaged, once.
+      const damaged = yield* upload(
+        serve((body, index) => md5(index === 2 ? flipped(body) : body)),
+        other,
+        letters,
+        settings("md5")
+      )
+      assert.strictEqual(failure(damaged), "none")
+      assert.deepStrictEqual(damaged.seen.filter(({ method }) => method === "PUT").length, 4)
+      // All etags are something else: one part is sent twice, to see that.
+      const opaque = yield* upload(serve((body) => md5(body.subarray(0, 1))), other, letters, settings("md5"))
+      assert.strictEqual(failure(opaque), "none")
+      assert.deepStrictEqual(opaque.seen.filter(({ method }) => method === "PUT").length, 4)
+    }))
+})
+
+describe("an object that is to be absent", () => {
+  const unheard: ReadonlyArray<S3.Provider> = ["other", "ceph"]
+  for (const provider of unheard) {
+    it.effect(`in parts is looked for before it is begun, and before it is completed: ${provider}`, () =>
+      Effect.gen(function*() {
+        let isThere = false
+        const server = serving(({ method }) => {
+          if (method === "HEAD") {
+            return isThere
+              ? { headers: { "content-length": "3", etag: "\"x\"" } }
+              : { status: 404 }
+          }
+          return method === "POST" ? done : { status: 404, body: error("NoSuchUpload") }
+        })
+        const options = { provider, ifAbsent: true }
+        const first = yield* upload(server, options, letters, settings("md5"))
+        assert.deepStrictEqual(
+          [failure(first), first.seen.map(({ method }) => method)],
+          ["none", ["HEAD", "POST", "PUT", "PUT", "PUT", "HEAD", "POST"]]
+        )
+        isThere = true
+        const second = yield* upload(server, options, letters, settings("md5"))
+        assert.deepStrictEqual([failure(second), second.seen.map(({ method }) => method)], ["Conflict", ["HEAD"]])
+        // Somebody else is quicker.
+        const third = yield* upload(
+          (request, index) => {
+            isThere = index > 4
+            return server(request, index)
+          },
+          options,
+          letters,
+          settings("md5")
+        )
+        assert.deepStrictEqual([failure(third), third.seen.map(({ method }) => method)], [
+          "Conflict",
+          ["HEAD", "POST", "PUT", "PUT", "PUT", "HEAD", "DELETE"]
+        ])
+      }))
+  }
+
+  it.effect("is left alone in one request, too, by a server that does not heed the condition", () =>
+    Effect.gen(function*() {
+      const there = yield* upload(
+        ({ method }) => method === "HEAD" ? { headers: { "content-length": "3", etag: "\"x\"" } } : {},
+        { provider: "other", ifAbsent: true }
+      )
+      assert.deepStrictEqual([failure(there), there.seen.map(({ method }) => method)], ["Conflict", ["HEAD"]])
+    }))
+
+  it.effect("is refused where neither the condition nor a look can be trusted", () =>
+    Effect.gen(function*() {
+      for (const file of [letters, undefined]) {
+        const tried = yield* upload(
+          ({ method }) => method === "HEAD" ? { status: 403 } : {},
+          { provider: "other", ifAbsent: true },
+          file,
+          settings("md5")
+        )
+        assert.deepStrictEqual(
+          [failure(tried), tried.seen.map(({ method }) => method)],
+          ["Rejected Unsupported", ["HEAD"]]
+        )
+      }
     }))
 })
 

@@ -180,33 +180,36 @@ describe("what goes with an object", () => {
 describe("a provider", () => {
   const absent: Partial<S3.Options> = { ifAbsent: true }
   const providers: ReadonlyArray<
-    readonly [options: Partial<S3.Options>, checksum: string, region: string, ifAbsent: string]
+    readonly [options: Partial<S3.Options>, checksum: string, region: string, ifAbsent: "looked" | "refused" | "sent"]
   > = [
     [{}, "x-amz-checksum-crc32", "us-east-1", "sent"],
     [{ endpoint: "https://s3.eu-west-3.amazonaws.com" }, "x-amz-checksum-crc32", "eu-west-3", "sent"],
     [{ endpoint: "https://0a1b.r2.cloudflarestorage.com" }, "content-md5", "auto", "sent"],
     [{ endpoint: "https://s3.us-west-004.backblazeb2.com" }, "content-md5", "us-west-004", "refused"],
     [{ endpoint: "https://storage.googleapis.com" }, "content-md5", "auto", "refused"],
-    [{ endpoint: "https://s3.eu-central-1.wasabisys.com" }, "content-md5", "eu-central-1", "sent"],
+    [{ endpoint: "https://s3.eu-central-1.wasabisys.com" }, "content-md5", "eu-central-1", "looked"],
     [{ endpoint: "https://s3.example.org", provider: "minio" }, "content-md5", "us-east-1", "sent"],
     [{ endpoint: "https://s3.example.org", provider: "ceph" }, "content-md5", "us-east-1", "sent"],
     [{ endpoint: "https://s3.example.org", provider: "swift" }, "content-md5", "us-east-1", "refused"],
     [{ endpoint: "https://s3.example.org", provider: "aws" }, "x-amz-checksum-crc32", "us-east-1", "sent"],
-    [{ endpoint: "https://amazonaws.com.example.org" }, "content-md5", "us-east-1", "sent"]
+    [{ endpoint: "https://amazonaws.com.example.org" }, "content-md5", "us-east-1", "looked"]
   ]
   for (const [options, checksum, region, ifAbsent] of providers) {
     it.effect(`is known: ${options.provider ?? options.endpoint ?? "AWS"}`, () =>
       Effect.gen(function*() {
         const { seen } = yield* put(options)
-        const { headers = {} } = seen[0] ?? {}
+        const { headers = {} } = seen.at(-1) ?? {}
         assert.isDefined(headers[checksum])
         assert.strictEqual(/Credential=[^/]*\/\d+\/([^/]*)\//.exec(headers["authorization"] ?? "")?.[1], region)
-        const conditional = yield* put({ ...options, ...absent })
-        assert.deepStrictEqual(
-          conditional.seen.map((request) => request.headers["if-none-match"]),
-          ifAbsent === "sent" ? ["*"] : []
+        const conditional = yield* upload(
+          ({ method }) => method === "HEAD" ? { status: 404 } : {},
+          { ...options, ...absent }
         )
-        assert.strictEqual(failure(conditional), ifAbsent === "sent" ? "none" : "Rejected Unsupported")
+        assert.deepStrictEqual(
+          conditional.seen.map(({ headers, method }) => `${method} ${headers["if-none-match"] ?? ""}`),
+          { looked: ["HEAD ", "PUT *"], sent: ["PUT *"], refused: [] }[ifAbsent]
+        )
+        assert.strictEqual(failure(conditional), ifAbsent === "refused" ? "Rejected Unsupported" : "none")
       }))
   }
 
@@ -290,6 +293,76 @@ describe("a listing", () => {
         failure(yield* keysOf(() => page("", "<IsTruncated>true</IsTruncated>"))),
         "Rejected Unexpected"
       )
+    }))
+
+  it.effect("ends where pages bring nothing and name ever new tokens, or go round", () =>
+    Effect.gen(function*() {
+      const truncated = (token: number | string) =>
+        `<IsTruncated>true</IsTruncated><NextContinuationToken>${token}</NextContinuationToken>`
+      let asked = 0
+      const circles: ReadonlyArray<() => string> = [
+        // Nothing, with ever new tokens.
+        () => page("", truncated(asked)),
+        // The same page, with ever new tokens.
+        () => page(object("p/a"), truncated(asked)),
+        // Three pages, round and round, with ever new tokens.
+        () => page(object(`p/${asked % 3}`), truncated(asked)),
+        // Seven tokens, round and round, of which the first page is none.
+        () => page(object(`p/${asked}`), truncated(asked % 7)),
+        // The same key, where there are no tokens.
+        () => page(object("p/a"), "<IsTruncated>true</IsTruncated>")
+      ]
+      for (const next of circles) {
+        asked = 0
+        const tried = yield* keysOf(() => {
+          asked += 1
+          return next()
+        })
+        assert.strictEqual(failure(tried), "Rejected Unexpected")
+        assert.isAtMost(tried.seen.length, 100)
+      }
+    }))
+
+  it.effect("goes on over pages that bring nothing for a while", () =>
+    Effect.gen(function*() {
+      const { result } = yield* keysOf((url) => {
+        const at = Number(url.searchParams.get("continuation-token") ?? 0)
+        return page(
+          at % 40 === 39 ? object(`p/${at}`) : "",
+          at < 160 ? `<IsTruncated>true</IsTruncated><NextContinuationToken>${at + 1}</NextContinuationToken>` : ""
+        )
+      })
+      assert.deepInclude(result, { right: ["39", "79", "119", "159"] })
+    }))
+
+  it.effect("goes on where only the token says that there is more", () =>
+    Effect.gen(function*() {
+      const { result } = yield* keysOf((url) =>
+        url.searchParams.has("continuation-token")
+          ? page(object("p/b"))
+          : page(object("p/a"), "<NextContinuationToken>t</NextContinuationToken>")
+      )
+      assert.deepInclude(result, { right: ["a", "b"] })
+    }))
+
+  it.effect("does not leave out what it cannot read", () =>
+    Effect.gen(function*() {
+      for (const size of ["", "-1", "many"]) {
+        const tried = yield* keysOf(() => page(`<Contents><Key>p/a</Key><Size>${size}</Size></Contents>`))
+        assert.strictEqual(failure(tried), "Rejected Unexpected")
+      }
+    }))
+
+  it.effect("is read where a server answers with more than was asked for", () =>
+    Effect.gen(function*() {
+      const all = Array.from({ length: 9_000 }, (_, i) => object(`p/${"k".repeat(150)}${i}`))
+      const { result, seen } = yield* using(
+        () => ({ body: text(page(all.join(""))) }),
+        ({ list }) => Stream.runCount(list!),
+        { prefix: "p/" }
+      )
+      assert.deepInclude(result, { right: 9_000 })
+      assert.strictEqual(seen.length, 1)
     }))
 
   it.effect("asks for less where a page is larger than an answer may be", () =>

@@ -73,6 +73,9 @@ describe("Transport over an HttpClient", () => {
       const endless = yield* send(put(`${url}/endless`))
       assert.deepStrictEqual([endless.status, endless.body.length, endless.isCut], [500, Transport.answerLimit, true])
       yield* idle
+      const more = yield* send({ ...put(`${url}/endless`), answerBytes: 2 * Transport.answerLimit })
+      assert.deepStrictEqual([more.body.length, more.isCut], [2 * Transport.answerLimit, true])
+      yield* idle
       const cut = yield* send(put(`${url}/cut`))
       assert.deepStrictEqual([cut.status, Buffer.from(cut.body).toString(), cut.isCut], [403, "because", true])
     }))

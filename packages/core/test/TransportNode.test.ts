@@ -430,6 +430,16 @@ describe("TransportNode", () => {
         assert.deepStrictEqual([answer.body.length, answer.isCut], [Transport.answerLimit, undefined])
       }))
 
+    it.scopedLive("are kept as far as the request wants them", () =>
+      Effect.gen(function*() {
+        const { url } = yield* serve((_request, response) => void response.end(Buffer.alloc(3 * mib)))
+        const transport = yield* TransportNode.make()
+        const all = yield* transport.send({ ...put(url), answerBytes: 4 * mib })
+        assert.deepStrictEqual([all.body.length, all.isCut], [3 * mib, undefined])
+        const some = yield* transport.send({ ...put(url), answerBytes: 2 * mib })
+        assert.deepStrictEqual([some.body.length, some.isCut], [2 * mib, true])
+      }))
+
     /** A server that begins an answer, and goes on with it as it is told. */
     const dripping = Effect.gen(function*() {
       const begun = yield* Deferred.make<Socket>()

@@ -5,6 +5,10 @@
  * size is held in memory first, up to 8 MiB. Redirects are refused, since following one would hand the credentials to
  * whoever it names. Requests are not traced: an address may be a secret.
  *
+ * A file is stored when the server answers with a success. One of 200 with a web page, and neither an etag nor a
+ * location, may be somebody's in between: then a look by `HEAD` has to show the file with its size, unless the server
+ * refuses to be looked at. Of addresses that were signed beforehand, for which there is no look, it is a failure.
+ *
  * `TransportNode.layer`, with as many connections as there are uploads in flight, is the transport for Node.
  *
  * @since 0.1.0
@@ -32,6 +36,7 @@ import {
 } from "../internal/httpAnswers.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
+import * as HttpPages from "../internal/httpPages.js"
 import { contentRange, contentTypeOf, head } from "../internal/httpParts.js"
 import type { Wire, WireRequest } from "../internal/httpParts.js"
 import * as HttpPresigned from "../internal/httpPresigned.js"
@@ -254,9 +259,16 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
             body,
             answerMillis: talkMillis
           })).pipe(
-            Effect.flatMap((answer) => stored(name, answer, mask)),
-            requests.withPermits(1, (turn) => request.body.unwatched(turn))
+            requests.withPermits(1, (turn) => request.body.unwatched(turn)),
+            Effect.tap((answer) => believed(request, answer)),
+            Effect.flatMap((answer) => stored(name, answer, mask))
           )
+
+    // What a form is answered with is shown in browsers: a page is as good as anything.
+    const believed = ({ body, key }: PutRequest, answer: Answer): Effect.Effect<void, UploadError> => {
+      const problem = form === undefined && method === "PUT" ? HttpPages.problem(name, answer) : undefined
+      return problem === undefined ? Effect.void : HttpPages.settled(problem, head(wire, key), body.size)
+    }
 
     const addressed = (key: string, request: WireRequest): Effect.Effect<Request, UploadError> => {
       const problem = ObjectKey.problem(key)
@@ -274,6 +286,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       name,
       requests,
       ask: (key, request) => Effect.flatMap(addressed(key, request), transport.send),
+      open: (key, request) => Effect.flatMap(addressed(key, request), transport.open),
       refused: (answer) => fail(name, answer, mask)
     }
 
@@ -327,7 +340,12 @@ export const makePresigned = (
         Effect.flatMap(HttpPresigned.find(options.urls, key), ({ headers, url }) =>
           Effect.flatMap(
             transport.send({ method, url, headers, body, answerMillis: talkMillis }),
-            (answer) => stored(renderUrl(url), answer, masking(...secretsOf(url, headers)))
+            (answer) => {
+              const problem = method === "PUT" ? HttpPages.problem(renderUrl(url), answer) : undefined
+              return problem === undefined
+                ? stored(renderUrl(url), answer, masking(...secretsOf(url, headers)))
+                : Effect.fail(problem)
+            }
           )).pipe(requests.withPermits(1, (turn) => body.unwatched(turn)))
     })
   })

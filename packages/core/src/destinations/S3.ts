@@ -4,8 +4,14 @@
  * Checksums go in a header, computed before the request is sent; so every body is read whole into memory, within the
  * uploader's budget. Requests are signed with version 4. Over TLS, and to this very machine, the payload is not part of
  * the signature; elsewhere it is. A request that comes to the wrong region, with a clock that is off or with credentials
- * that have expired is put right and sent once more. The modification time is kept as `mtime` in the metadata, in
- * seconds, as rclone does.
+ * that have expired is put right and sent once more, which is part of the same attempt and no retry. Credentials that
+ * cannot be had are asked for once for all files that wait for them, and then not for 30 seconds, unless the failure may
+ * pass. The modification time is kept as `mtime` in the metadata, in seconds, as rclone does.
+ *
+ * An object is stored when the answer has an etag, or when a look shows what was sent: a page of somebody in between, or
+ * an answer with nothing in it, is a failure whatever its status. A checksum that the server does not repeat in its
+ * answer it may not have looked at: then the etag has to be the MD5 of what was sent. Where it is no MD5 either, and the
+ * provider is not known to check that algorithm, the upload fails with `Rejected`.
  *
  * An upload in parts whose creation was carried out and never answered, because the connection broke just then, stays on
  * the server without its name being known to anybody: nothing is stored in it, and a rule of the bucket that ends
@@ -57,9 +63,13 @@ export interface Credentials {
  * | `b2` (Backblaze) | `*.backblazeb2.com` | MD5 | refused |
  * | `gcs` (Google, by its XML API) | `storage.googleapis.com` | MD5 | refused |
  * | `minio` | by name only | MD5; others on demand | yes |
- * | `ceph` | by name only | MD5 | yes, for what goes in parts as the server will |
+ * | `ceph` | by name only | MD5 | yes; of what goes in parts, by a look |
  * | `swift` (OpenStack) | by name only | MD5 | refused |
- * | `other` | all else | MD5 | as the server will |
+ * | `other` | all else | MD5 | by a look |
+ *
+ * By a look means that nobody knows whether the server heeds the condition: it is sent, and before that the key is looked
+ * at; before an upload in parts is begun, and again before it is completed. Whoever writes between the look and the
+ * request may be overwritten. Where looking is refused, so is the upload.
  *
  * Where something is refused, the upload fails with `Rejected` before anything is sent, since such servers would answer
  * with an error or, worse, overwrite. They differ, too, in how large an object, a part and the metadata may be, and in

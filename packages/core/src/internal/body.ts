@@ -74,6 +74,8 @@ export interface Owner {
   readonly onRead: () => void
   /** Bytes are handed to the destination. */
   readonly onSent: (bytes: number) => void
+  /** Bytes that were handed to the destination are none of what it has: they come once more. */
+  readonly onTakenBack: (bytes: number) => void
   /** All bytes have been handed to the destination. */
   readonly onEnd: () => void
   /** The source failed: this, not what the destination makes of it, is the reason. */
@@ -182,6 +184,11 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   override onEnd(): void {
     this.isAtEnd = true
     super.onEnd()
+  }
+
+  /** The bytes are taken once more: until all of them are, somebody reads them. */
+  begun(): void {
+    this.isAtEnd = false
   }
 
   /** The attempt is over. What the destination has not released it may have kept. */
@@ -394,6 +401,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
 /** A body whose bytes are in memory, and have been checked. */
 class WholeBody extends OwnedBody implements Destination.Body {
   private readonly all: Uint8Array
+  private taken = 0
   private readonly origin: UploadBody
 
   constructor(owner: Owner, bandwidth: Bandwidth.Bandwidth, all: Uint8Array, origin: UploadBody) {
@@ -410,8 +418,19 @@ class WholeBody extends OwnedBody implements Destination.Body {
     this.origin.release()
   }
 
+  again(): void {
+    this.owner.onTakenBack(this.taken)
+    this.taken = 0
+    this.origin.begun()
+  }
+
   protected override onEnd(): void {
     this.origin.onEnd()
+  }
+
+  protected override handedOut(block: Uint8Array, all: boolean): Uint8Array {
+    this.taken += block.length
+    return super.handedOut(block, all)
   }
 
   override get size(): number {

@@ -59,7 +59,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, block: Uint8Array): void {
-    const room = answerLimit - this.size
+    const room = (this.request.answerBytes ?? answerLimit) - this.size
     this.size += block.length
     if (room > 0) this.blocks.push(block.subarray(0, room))
     if (block.length > room) {
@@ -69,9 +69,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    const { body } = this.request
+    const { body, keepsBody } = this.request
     // Who says that it is stored has read it.
-    if (this.status >= 200 && this.status < 300 && body !== undefined && "release" in body) body.release()
+    const isRead = this.status >= 200 && this.status < 300 && keepsBody !== true
+    if (isRead && body !== undefined && "release" in body) body.release()
     this.settle(this.status === 0 ? Effect.fail(this.failed(undefined)) : Effect.succeed(this.answer(false)))
   }
 

@@ -35,6 +35,10 @@ export const passing = (body: Body, pass: Pass): Body => {
       return body.checksum
     },
     sum: body.sum,
+    again: body.again && (() => {
+      passed = 0
+      body.again?.()
+    }),
     unwatched: (effect) => body.unwatched(effect),
     release: () => body.release()
   }
@@ -71,6 +75,7 @@ export const ofBytes = (bytes: Uint8Array, checksum: Checksum | undefined): Body
     bytes: Effect.succeed(bytes),
     whole: Effect.suspend(() => Effect.succeed(body)),
     checksum,
+    again: () => {},
     unwatched: (effect) => effect,
     release: () => {}
   }

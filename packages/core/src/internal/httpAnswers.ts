@@ -8,6 +8,7 @@ import type { Answer, OpenAnswer } from "../Transport.js"
 import { renderUrl } from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as AnswerText from "./answerText.js"
 
 /** How much of an answer's text is shown, in characters. */
 const excerptSize = 512
@@ -60,7 +61,7 @@ export const refused = (
   mask: (text: string) => string,
   now: number
 ): UploadError => {
-  const said = excerpt(body, mask)
+  const said = excerpt(body, mask, headers["content-type"])
   const detail = `${name} answered ${status}${said === "" ? "" : `: ${said}`}`
   const retryAfter = retryAfterMillis(headers["retry-after"], now)
   if (status === 429 || (status === 503 && retryAfter !== undefined)) {
@@ -121,14 +122,40 @@ export const rejections: Readonly<Record<number, Rejected["reason"]>> = {
 
 /**
  * The first part of what the server says, on one line and without control characters and secrets. They are looked for in
- * much more than is shown, so that none is shown whose end is cut off; and once more where tags and breaks have been.
+ * much more than is shown, so that none is shown whose end is cut off; and once more where tags and breaks have been. Of
+ * an error in XML, its code and its message are what it says.
  */
-const excerpt = (body: Uint8Array, mask: (text: string) => string): string =>
-  mask(
-    mask(new TextDecoder().decode(body.subarray(0, 128 * excerptSize)))
-      .slice(0, 4 * excerptSize)
-      .replace(/<!DOCTYPE[^>[]*\[[^\]]*\]\s*>/gi, " ")
-      .replace(/<(?!redacted>)[^>]*>/g, " ")
-      .replace(/[\p{Cc}\s]+/gu, " ")
-      .trim()
-  ).slice(0, excerptSize)
+export const excerpt = (
+  body: Uint8Array,
+  mask: (text: string) => string,
+  contentType: string | undefined = undefined
+): string => {
+  const said = mask(AnswerText.decodeLeniently(body.subarray(0, 128 * excerptSize), contentType))
+  const error = errorIn(said)
+  return mask(error === undefined ? plain(said) : AnswerText.unescape(plain(error))).slice(0, excerptSize)
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Text on one line, without tags and control characters. */
+const plain = (text: string): string =>
+  text
+    .slice(0, 4 * excerptSize)
+    .replace(/<!--[^>]*?-->|<!DOCTYPE[^>[]*\[[^\]]*\]\s*>/gi, " ")
+    .replace(/<(script|style)\b[^>]*>.*?<\/\1\s*>/gis, " ")
+    .replace(/<(?!redacted>)[^>]*>/g, " ")
+    .replace(/[\p{Cc}\s]+/gu, " ")
+    .trim()
+
+/** The code and the message of an error in XML, by whatever prefix; those of WebDAV are called otherwise. */
+const errorIn = (text: string): string | undefined => {
+  const beginning = text.slice(0, 8 * excerptSize)
+  if (!/^\s*(?:<\?xml[^>]{0,200}\?>\s*)?<(?:[\w-]{1,20}:)?error(?:response)?[\s>]/i.test(beginning)) return undefined
+  const valueOf = (names: string) =>
+    new RegExp(`<(?:[\\w-]{1,20}:)?(?:${names})(?:\\s[^<>]{0,200})?>\\s*(?:<!\\[CDATA\\[)?([^<]{1,2000})`, "i")
+      .exec(beginning)?.[1]?.replace(/\]\]>$/, "").trim()
+  const known = [valueOf("code|exception"), valueOf("message")].filter((part) => part !== undefined && part !== "")
+  return known.length === 0 ? undefined : known.join(": ")
+}

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -19,7 +20,9 @@ import type { PartLimits } from "../PartPlan.js"
 import type * as Transport from "../Transport.js"
 import { Conflict, Rejected, SessionGone, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as Etag from "./etag.js"
 import { isMissing, isSuccess, wrongSize } from "./httpAnswers.js"
+import * as HttpPages from "./httpPages.js"
 import * as PartRecords from "./partRecords.js"
 
 /** One request: what is not the same in all of them. */
@@ -33,24 +36,51 @@ export interface Wire {
   readonly requests: InFlight.InFlight
   /** Sends a request to the address of a key. */
   readonly ask: (key: string, request: WireRequest) => Effect.Effect<Transport.Answer, UploadError>
+  /** Sends a request without a body, and gives its answer while the body is still coming; the scope closes it. */
+  readonly open: (
+    key: string,
+    request: Omit<WireRequest, "body">
+  ) => Effect.Effect<Transport.OpenAnswer, UploadError, Scope.Scope>
   /** What an answer that is none of those expected means. */
   readonly refused: (answer: Transport.Answer) => Effect.Effect<never, UploadError>
 }
 
 export const contentTypeOf = (contentType: string | undefined): string => contentType ?? "application/octet-stream"
 
-/** A look at an object by `HEAD`. */
+/** A look at an object by `HEAD`; where that does not tell its size, by asking for its first byte. */
 export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
   Effect.flatMap(
     wire.requests.withPermits(1)(wire.ask(key, { method: "HEAD" })),
     (answer): Effect.Effect<Option.Option<Head>, UploadError> => {
       if (isMissing(answer)) return Effect.succeed(Option.none())
       if (!isSuccess(answer)) return wire.refused(answer)
-      const length = answer.headers["content-length"]
-      return length !== undefined && /^\d+$/.test(length)
-        ? Effect.succeed(Option.some({ size: Number(length), etag: answer.headers["etag"] }))
-        : Effect.fail(unexpected(wire.name, answer, "does not say how large the object is"))
+      const found = (size: number) => Option.some({ size, etag: answer.headers["etag"] })
+      const size = digits(answer.headers["content-length"])
+      return size !== undefined ? Effect.succeed(found(size)) : Effect.flatMap(
+        answer.status === 200 ? sizeByRange(wire, key) : Effect.succeed(undefined),
+        (size) =>
+          size === undefined
+            ? Effect.fail(unexpected(wire.name, answer, "does not say how large the object is"))
+            : Effect.succeed(found(size))
+      )
     }
+  )
+
+const digits = (text: string | undefined): number | undefined =>
+  text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined
+
+/** The size of an object, as an answer to a request for its first byte has it. */
+const sizeByRange = (wire: Wire, key: string): Effect.Effect<number | undefined, UploadError> =>
+  wire.requests.withPermits(1)(
+    Effect.scoped(Effect.map(
+      wire.open(key, { method: "GET", headers: { range: "bytes=0-0" } }),
+      ({ headers, status }) =>
+        status === 206 || status === 416
+          ? digits(/\/(\d+)\s*$/.exec(headers["content-range"] ?? "")?.[1])
+          : status === 200
+          ? digits(headers["content-length"])
+          : undefined
+    ))
   )
 
 const multiple = 256 * 1024
@@ -79,7 +109,10 @@ export const contentRange = (wire: Wire): Multipart => {
     const [, before] = uploadId.split(/:(.*)/s)
     return before === undefined
       ? Effect.succeedNone
-      : Effect.map(head(wire, key), Option.filter(({ etag }) => etag !== undefined && etag !== before))
+      : Effect.map(
+        head(wire, key),
+        Option.filter(({ etag }) => etag !== undefined && Etag.read(etag) !== Etag.read(before))
+      )
   }
 
   const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> => {
@@ -103,6 +136,8 @@ export const contentRange = (wire: Wire): Multipart => {
           : Effect.fail(persistedLess(name, number, persisted, end))
       }
       if (!isSuccess(response)) return wire.refused(response)
+      const problem = HttpPages.problem(name, response)
+      if (problem !== undefined) return Effect.fail(problem)
       return total === end
         ? Effect.succeed(storedPart(response.headers["etag"]))
         : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
@@ -147,9 +182,12 @@ export const contentRange = (wire: Wire): Multipart => {
       if (isMissing(response)) return Effect.fail(sessionGone(request))
       if (wantsMore(response)) return Effect.fail(wrongSize(name, request.key, request.size, persistedBy(response)))
       if (!isSuccess(response)) return wire.refused(response)
+      const problem = HttpPages.problem(name, response)
+      if (problem !== undefined) return Effect.fail(problem)
       const etag = response.headers["etag"]
       const last = request.parts.at(-1)?.etag
-      return etag !== undefined && last !== undefined && etag !== last
+      // A proxy may have made a weak one of either.
+      return etag !== undefined && last !== undefined && Etag.read(etag) !== Etag.read(last)
         ? Effect.fail(new Conflict({ detail: `Somebody else has written ${request.key} to ${name} meanwhile.` }))
         : Effect.succeed({ etag: etag ?? last })
     })

@@ -8,8 +8,10 @@ import * as Stream from "effect/Stream"
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
+import type * as PartPlan from "../PartPlan.js"
 import type { UploadError } from "../UploadError.js"
 import { bounded } from "./bounded.js"
+import * as Etag from "./etag.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, request } from "./requests.js"
 import { reading, sourceStream } from "./watch.js"
@@ -26,6 +28,10 @@ export class LostAnswer {
   private readonly multipart: Destination.Multipart
   /** What was asked to be completed, where nobody knows whether it was. */
   asked: Content | undefined = undefined
+  /** The etag that S3 gives an object of the parts that are stored, where they tell it. */
+  etag: string | undefined = undefined
+  /** Whether an earlier process may have asked, too. */
+  mayBeOlder = false
   /** Whether the session was there when `settle` looked, or may have been. */
   mayBeOpen = false
   /** What was there when the session still was, as far as that is known. */
@@ -46,8 +52,8 @@ export class LostAnswer {
     content: Content,
     isKnownGone: boolean
   ): Effect.Effect<Option.Option<Destination.Stored>> {
-    const { asked, multipart } = this
-    if (asked === undefined && !isKnownGone) return Effect.succeedNone
+    const { asked, mayBeOlder, multipart } = this
+    if (asked === undefined && !isKnownGone && !mayBeOlder) return Effect.succeedNone
     return Effect.gen(this, function*() {
       const gone = isKnownGone || (yield* this.inTime(multipart.listParts(session)).pipe(
         Effect.match({ onFailure: (error) => error._tag === "SessionGone", onSuccess: () => false })
@@ -71,13 +77,49 @@ export class LostAnswer {
   }
 
   /**
-   * The object, where its etag is the MD5 of what the source holds. So it is told whose it is when the same content was
-   * there before, and nobody heard whether it has been stored once more. It costs reading the source, and no sending.
+   * The object, where its etag is the MD5 of what the source holds, or is made of those of its parts. So it is told whose
+   * it is when the same content was there before, and nobody heard whether it has been stored once more. It costs
+   * reading the source, and no sending.
    */
-  lookByContent(size: number): Effect.Effect<Option.Option<Destination.Stored>> {
-    const { fingerprint, source } = this.owner
-    const md5 = Effect.suspend(() => {
-      const fold = Checksum.make("md5")
+  lookByContent({ count, partSize, size }: PartPlan.PartPlan): Effect.Effect<Option.Option<Destination.Stored>> {
+    return Effect.flatMap(
+      this.look(({ etag, size: found }) =>
+        found === size && (Etag.md5Of(etag) !== undefined || Etag.partCountOf(etag) === count)
+      ),
+      Option.match({
+        onNone: () => Effect.succeedNone,
+        onSome: (stored) => {
+          const isWhole = Etag.md5Of(stored.etag) !== undefined
+          return Effect.match(this.etagOfSource(isWhole ? undefined : partSize), {
+            onFailure: () => Option.none(),
+            onSuccess: (etag) => Etag.read(stored.etag)?.toLowerCase() === etag ? Option.some(stored) : Option.none()
+          })
+        }
+      })
+    )
+  }
+
+  /** The etag of the source's content, put in one request or in parts of a size. */
+  private etagOfSource(partSize: number = Infinity): Effect.Effect<string | undefined, UploadError> {
+    return Effect.suspend(() => {
+      const { fingerprint, source } = this.owner
+      const parts: Array<{ readonly etag: string }> = []
+      let fold = Checksum.make("md5")
+      let left = partSize
+      const cut = () => {
+        parts.push({ etag: Encoding.encodeHex(fold.digest()) })
+        fold = Checksum.make("md5")
+        left = partSize
+      }
+      const update = (block: Uint8Array): void => {
+        for (let from = 0; from < block.length;) {
+          if (left === 0) cut()
+          const to = Math.min(block.length, from + left)
+          fold.update(block.subarray(from, to))
+          left -= to - from
+          from = to
+        }
+      }
       return Effect.map(
         reading(
           this.owner,
@@ -86,29 +128,21 @@ export class LostAnswer {
               sourceStream(() => source.read({ offset: 0, fingerprint })),
               (block) =>
                 Effect.sync(() => {
-                  fold.update(block)
+                  update(block)
                   watched.onAsk()
                 })
             )
         ),
-        () => Encoding.encodeHex(fold.digest())
+        () => {
+          cut()
+          return partSize === Infinity ? Etag.read(parts[0]?.etag) : Etag.ofParts(parts)
+        }
       )
     })
-    return Effect.flatMap(
-      this.look((found) => found.size === size && md5Etag.test(found.etag ?? "")),
-      Option.match({
-        onNone: () => Effect.succeedNone,
-        onSome: (stored) =>
-          Effect.match(md5, {
-            onFailure: () => Option.none(),
-            onSuccess: (value) => stored.etag?.replaceAll("\"", "") === value ? Option.some(stored) : Option.none()
-          })
-      })
-    )
   }
 
   isOurs(found: Destination.Head, content: Content): boolean | undefined {
-    return PartRecords.isSame(found, { ...content, modifiedAt: this.owner.modifiedAt })
+    return PartRecords.isSame(found, { ...content, etag: this.etag, modifiedAt: this.owner.modifiedAt })
   }
 
   look(isIt: (found: Destination.Head) => boolean): Effect.Effect<Option.Option<Destination.Stored>> {
@@ -128,6 +162,3 @@ export class LostAnswer {
     return request(this.context, this.owner, () => bounded(call, answerMillis(this.owner)))
   }
 }
-
-/** An etag that may be the MD5 of the content. */
-const md5Etag = /^"?[0-9a-f]{32}"?$/

@@ -14,6 +14,7 @@ import { Rejected } from "../UploadError.js"
 import type { SourceError, UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import { bounded } from "./bounded.js"
+import * as Etag from "./etag.js"
 import { inParallel } from "./inParallel.js"
 import { LostAnswer } from "./lostAnswer.js"
 import * as PartRecords from "./partRecords.js"
@@ -105,6 +106,8 @@ class Flow {
   private readonly outcome: LostAnswer
   /** Whether the session has ended well, whatever became of the object. */
   private completed = false
+  /** Whether all parts are stored, and the destination was asked to make the object of them. */
+  private completing = false
   private journalFails = false
 
   constructor(
@@ -230,8 +233,10 @@ class Flow {
         this.request(bounded(multipart.listParts(session), answerMillis(owner)), this.first)
       )
       if (Exit.isFailure(listed)) {
-        if (!isGone(listed.cause)) return yield* this.giveUp(session, listed.cause)
-        const checksum = PartRecords.combined(known.checksum, PartRecords.inOrder(known.parts))
+        if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
+        const parts = PartRecords.inOrder(known.parts)
+        const checksum = PartRecords.combined(known.checksum, parts)
+        this.outcome.etag = Etag.ofParts(parts)
         const completed = known.parts.size === plan.count
           ? yield* this.outcome.look((found) =>
             this.outcome.isOurs(found, { size: plan.size, checksum }) ?? this.hasEtagOf(known, found)
@@ -239,7 +244,7 @@ class Flow {
           : Option.none()
         const there = Option.isSome(completed)
           ? completed
-          : yield* this.restore(this.outcome.lookByContent(plan.size))
+          : yield* this.restore(this.outcome.lookByContent(plan))
         if (Option.isSome(there)) {
           yield* owner.resumed(plan.size, plan.count)
           return there.value
@@ -259,9 +264,34 @@ class Flow {
     })
   }
 
+  /**
+   * Where the destination does not tell the parts that it has, and will not: aborts the upload, so that the file begins
+   * again. As long as the abort does not get through either, nothing is given up.
+   */
+  private withoutParts(
+    session: Destination.Session,
+    cause: Cause.Cause<UploadError>
+  ): Effect.Effect<Destination.Stored | undefined, UploadError> {
+    const { context, multipart, owner } = this
+    return Effect.gen(this, function*() {
+      const isWillful = Option.exists(Cause.failureOption(cause), PartRecords.mayBeginAgain)
+      // Where a session becomes the object, an abort could remove an object.
+      if (!isWillful || multipart.becomesObject) return yield* this.giveUp(session, cause)
+      const aborted = yield* MultipartUpload.abort(context, owner, multipart, session, this.first)
+      if (Either.isLeft(aborted)) {
+        if (aborted.left._tag !== "Rejected") return yield* this.giveUp(session, cause)
+        yield* owner.abortFailed(aborted.left)
+      }
+      context.journal?.ended(session.key)
+      yield* owner.restarted("PartsUnknown")
+      return undefined
+    })
+  }
+
   /** Whether an object is what the last part has made of an upload in order: its answer told the object's etag. */
   private hasEtagOf({ parts }: Journal.Session, { etag }: Destination.Head): boolean {
-    return this.multipart.limits.inOrder && etag !== undefined && etag === parts.get(parts.size)?.etag
+    const known = Etag.read(etag)
+    return this.multipart.limits.inOrder && known !== undefined && known === Etag.read(parts.get(parts.size)?.etag)
   }
 
   /** Why an upload that was begun is not the one that is wanted; `undefined` where it is. */
@@ -345,12 +375,13 @@ class Flow {
   // ---------------------------------------------------------------------------
 
   private complete(
-    { session }: Opened,
+    { resumed, session }: Opened,
     parts: ReadonlyArray<Destination.StoredPart>
   ): Effect.Effect<Destination.Stored, UploadError> {
     const { context, multipart, owner } = this
     const size = parts.reduce((total, part) => total + part.size, 0)
     const checksum = PartRecords.combined(context.parts.checksum, parts)
+    this.outcome.etag = Etag.ofParts(parts)
     const call = Effect.tapError(
       bounded(
         multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
@@ -364,12 +395,14 @@ class Flow {
     return Effect.gen(this, function*() {
       yield* this.restore(this.unchanged)
       yield* this.written(context.journal?.flush)
+      this.completing = true
       const result = yield* Effect.exit(this.request(call))
       if (Exit.isSuccess(result)) {
         this.completed = true
         const problem = PartRecords.mismatch(result.value, size, size, checksum)
         return problem === undefined ? result.value : yield* Effect.fail(problem)
       }
+      this.outcome.mayBeOlder = resumed && isConflict(result.cause)
       const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
       if (Option.isNone(there)) return yield* result
       // What is there may be from before, with the same content.
@@ -410,9 +443,10 @@ class Flow {
 
   /** Whether a session that was left for this reason is kept: where it could go on, and the journal knows of it. */
   private keeps(error: UploadError | undefined): boolean {
-    const { context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    const { completing, context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
     return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
-      source.reopenable && (error === undefined || PartRecords.canGoOn(error))
+      source.reopenable && (error === undefined || canGoOn(error))
   }
 
   private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {
@@ -436,3 +470,6 @@ class Flow {
 
 const isGone = (cause: Cause.Cause<UploadError>): boolean =>
   Option.exists(Cause.failureOption(cause), (error) => error._tag === "SessionGone")
+
+const isConflict = (cause: Cause.Cause<UploadError>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error._tag === "Conflict")

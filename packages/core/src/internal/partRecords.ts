@@ -1,15 +1,31 @@
 /**
  * What is known of a file's parts, by the journal, by the destination and by the plan, and whether that agrees.
  */
+import * as Match from "effect/Match"
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import * as PartPlan from "../PartPlan.js"
 import { IntegrityMismatch, isRetryable, isSourceError } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+import type { Rejected, UploadError } from "../UploadError.js"
+import * as Etag from "./etag.js"
+import { isUnreadable } from "./unreadable.js"
 
 /** Whether an upload that failed so can go on later where it stands. */
 export const canGoOn = (error: UploadError): boolean =>
   (!isSourceError(error) || isRetryable(error)) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
+
+/** The same of one whose parts are all stored, and whose completion failed: the same request would fail again. */
+export const canComplete: (error: UploadError) => boolean = Match.type<UploadError>().pipe(
+  Match.tag("Transient", "Throttled", "AuthExpired", () => true),
+  // What people can mend at the destination, and then go on.
+  Match.tag("Rejected", ({ reason }) => mendable.has(reason)),
+  Match.tag("Conflict", "IntegrityMismatch", "SessionGone", "SourceChanged", "SourceUnreadable", () => false),
+  Match.exhaustive
+)
+
+/** Whether a destination that will not tell the parts of an upload may all the same take it anew. */
+export const mayBeginAgain = (error: UploadError): boolean =>
+  isUnreadable(error) || (error._tag === "Rejected" && untold.has(error.reason))
 
 /** The parts that both the journal and the destination know, and that are what the plan says. */
 export const reconcile = (
@@ -31,7 +47,7 @@ export const reconcile = (
     }
     const own = noted.get(part.number)
     const theirs = byNumber === undefined ? own : byNumber.get(part.number)
-    if (own?.size === part.size && theirs?.size === part.size && own.etag === theirs.etag) {
+    if (own?.size === part.size && theirs?.size === part.size && Etag.read(own.etag) === Etag.read(theirs.etag)) {
       stored.set(part.number, own)
     }
   }
@@ -59,6 +75,10 @@ export const combined = (
   parts: Iterable<Destination.StoredPart>
 ): Checksum.Checksum | undefined => algorithm === undefined ? undefined : Checksum.combine(algorithm, parts)
 
+const mendable: ReadonlySet<Rejected["reason"]> = new Set(["Forbidden", "NoSpace", "Redirected", "Unauthorized"])
+
+const untold: ReadonlySet<Rejected["reason"]> = new Set(["Forbidden", "Unexpected", "Unsupported"])
+
 /** How far two records of the same modification time may be apart, in milliseconds. */
 const timePrecision = 2_000
 
@@ -68,10 +88,13 @@ export const isSame = (
   sent: {
     readonly size: number | undefined
     readonly checksum: Checksum.Checksum | undefined
+    /** The etag that the destination gives it, where that is known. That it has another one proves nothing. */
+    readonly etag?: string | undefined
     readonly modifiedAt: number | undefined
   }
 ): boolean | undefined => {
   if (found.size !== sent.size) return false
+  if (sent.etag !== undefined && Etag.read(found.etag)?.toLowerCase() === sent.etag) return true
   if (sent.checksum !== undefined && found.checksum?.algorithm === sent.checksum.algorithm) {
     return found.checksum.value === sent.checksum.value
   }

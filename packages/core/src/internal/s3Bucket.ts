@@ -1,6 +1,6 @@
 /**
- * A bucket to send requests to: where it is, who asks, and what is put right once when a request has gone wrong for a
- * reason that can be mended.
+ * A bucket to send requests to: where it is, who asks, and what is put right when a request has gone wrong for a reason
+ * that can be mended: each of them once for each request, which is then sent again as part of the same attempt.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -15,6 +15,7 @@ import type { UploadError } from "../UploadError.js"
 import { explainMillis, isSuccess } from "./httpAnswers.js"
 import * as Address from "./s3Address.js"
 import * as Errors from "./s3Errors.js"
+import * as Evidence from "./s3Evidence.js"
 import type { Profile } from "./s3Provider.js"
 import * as Signer from "./s3Signer.js"
 
@@ -40,6 +41,18 @@ export interface BucketRequest {
   readonly body?: Body | Uint8Array | undefined
   /** How long the body of the answer may take, in milliseconds. Defaults to what an explanation may take. */
   readonly answerMillis?: number | undefined
+  /** How many bytes of the answer are read. Defaults to what a transport reads. */
+  readonly answerBytes?: number | undefined
+}
+
+/** What can be put right with a request. */
+type Mend = "Clock" | "Credentials" | "Region"
+
+/** What credentials could not be had for. */
+interface Refusal {
+  readonly error: UploadError
+  /** Until when nobody asks again, in milliseconds since the epoch. */
+  readonly until: number
 }
 
 /** Who asks, where, and by which clock. Each request keeps what it was made with. */
@@ -68,6 +81,9 @@ export class Bucket {
   private readonly place: Either.Either<Address.Place, Rejected>
   private standing: Standing | undefined
   private hasExpired = false
+  private refusal: Refusal | undefined = undefined
+  /** How often credentials could not be had. */
+  private refusals = 0
   private readonly turn = Effect.unsafeMakeSemaphore(1)
 
   constructor(transport: Transport.Transport["Type"], clock: Clock.Clock, options: BucketOptions) {
@@ -90,7 +106,15 @@ export class Bucket {
 
   /** Sends a request, and fails unless the answer is a success. */
   ask(request: BucketRequest): Effect.Effect<Transport.Answer, UploadError> {
-    return this.attempt(request, (signed) => this.transport.send(signed), true)
+    return this.attempt(request, (signed) => this.transport.send(signed), unmended)
+  }
+
+  /** As `ask`, and fails too where the answer is a success by its status only. */
+  done(request: BucketRequest): Effect.Effect<Transport.Answer, UploadError> {
+    return Effect.flatMap(this.ask(request), (answer) => {
+      const problem = Evidence.problem(this.name, answer, request.subject)
+      return problem === undefined ? Effect.succeed(answer) : Effect.fail(problem)
+    })
   }
 
   /** Sends a request, and gives its answer while the body is still coming. */
@@ -100,20 +124,20 @@ export class Bucket {
         isSuccess(answer)
           ? Effect.succeed(answer)
           : Effect.map(firstBytes(answer.stream), (body) => ({ ...answer, body })))
-    return this.attempt(request, open, true)
+    return this.attempt(request, open, unmended)
   }
 
   private attempt<A extends Transport.Head | Transport.Answer, R>(
     request: BucketRequest,
     send: (signed: Transport.Request) => Effect.Effect<A, UploadError, R>,
-    mayMend: boolean
+    mended: ReadonlySet<Mend>
   ): Effect.Effect<A, UploadError, R> {
     return Effect.suspend(() => {
       const { standing } = this
       if (standing === undefined) return Effect.flatMap(this.place, () => Effect.never)
       const identity = this.current(standing)
       if (identity === undefined) {
-        return Effect.zipRight(this.identified(request), this.attempt(request, send, mayMend))
+        return Effect.zipRight(this.identified(request), this.attempt(request, send, mended))
       }
       const signed = this.signed(request, standing, identity)
       if (Either.isLeft(signed)) return Effect.fail(signed.left)
@@ -128,14 +152,17 @@ export class Bucket {
           secretsOf(signed.right)
         )
         const failure = Errors.classify(this.name, error, request.subject)
-        if (!mayMend) return Effect.fail(failure)
-        return Effect.flatMap(this.mended(error, standing, identity), (isMended) => {
-          if (!isMended) return Effect.fail(failure)
+        return Effect.flatMap(this.mend(error, standing, identity, mended), (mend) => {
+          if (mend === undefined) return Effect.fail(failure)
           const { body } = request
-          // A body is taken once: whoever gave it makes the request again.
-          return body === undefined || body instanceof Uint8Array
-            ? this.attempt(request, send, false)
-            : Effect.fail(new Transient({ reason: "Unavailable", detail: failure.message }))
+          if (body !== undefined && !(body instanceof Uint8Array)) {
+            // A body that cannot be taken twice comes with another attempt.
+            if (body.again === undefined) {
+              return Effect.fail(new Transient({ reason: "Unavailable", detail: failure.message }))
+            }
+            body.again()
+          }
+          return this.attempt(request, send, new Set([...mended, mend]))
         })
       })
     })
@@ -146,7 +173,7 @@ export class Bucket {
   // ---------------------------------------------------------------------------
 
   private signed(
-    { answerMillis = explainMillis, body, headers = {}, key, method, query }: BucketRequest,
+    { answerBytes, answerMillis = explainMillis, body, headers = {}, key, method, query }: BucketRequest,
     { address, region, skew }: Standing,
     { signer }: Identity
   ): Either.Either<Transport.Request, UploadError> {
@@ -183,7 +210,10 @@ export class Bucket {
       url: search === "" ? origin + path : `${origin}${path}?${search}`,
       headers: signed,
       body,
-      answerMillis
+      answerMillis,
+      answerBytes,
+      // What has arrived is compared with it.
+      keepsBody: !isRead
     })
   }
 
@@ -195,18 +225,39 @@ export class Bucket {
     return identity !== undefined && this.clock.unsafeCurrentTimeMillis() < identity.expiresAt ? identity : undefined
   }
 
-  /** Asks for credentials, once for all who wait for them. That they are waited for is no stall. */
+  /**
+   * Asks for credentials, once for all who wait for them; and where they cannot be had, once for all, too. That they are
+   * waited for is no stall.
+   */
   private identified({ body }: BucketRequest): Effect.Effect<void, UploadError> {
-    const asking = this.turn.withPermits(1)(Effect.suspend(() => {
-      const { standing } = this
-      return standing === undefined || this.current(standing) !== undefined
-        ? Effect.void
-        : Effect.map(this.options.credentials, (credentials) => this.take(credentials))
-    }))
+    const asking = Effect.suspend(() => {
+      const before = this.refusals
+      return this.turn.withPermits(1)(Effect.suspend(() => {
+        const { refusal, standing } = this
+        if (standing === undefined || this.current(standing) !== undefined) return Effect.void
+        const isFresh = this.refusals > before ||
+          (refusal !== undefined && this.clock.unsafeCurrentTimeMillis() < refusal.until)
+        return refusal !== undefined && isFresh
+          ? Effect.fail(refusal.error)
+          : Effect.matchEffect(this.options.credentials, {
+            onFailure: (error) => Effect.fail(this.refused(error)),
+            onSuccess: (credentials) => Effect.sync(() => this.take(credentials))
+          })
+      }))
+    })
     return body === undefined || body instanceof Uint8Array ? asking : body.unwatched(asking)
   }
 
+  private refused(error: UploadError): UploadError {
+    const isPassing = error._tag === "Transient" || error._tag === "Throttled"
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.refusals += 1
+    this.refusal = { error, until: isPassing ? now : now + refusalMillis }
+    return error
+  }
+
   private take(credentials: Credentials): void {
+    this.refusal = undefined
     const { expiresAt = Infinity } = credentials
     const now = this.clock.unsafeCurrentTimeMillis()
     this.change({
@@ -228,32 +279,40 @@ export class Bucket {
   // mending
   // ---------------------------------------------------------------------------
 
-  /** Puts right what the answer says is wrong with the request, and tells whether there was anything. */
-  private mended(error: Errors.S3Error, used: Standing, identity: Identity): Effect.Effect<boolean> {
+  /** Puts right what the answer says is wrong with the request, and tells what that was, if there was anything. */
+  private mend(
+    error: Errors.S3Error,
+    used: Standing,
+    identity: Identity,
+    mended: ReadonlySet<Mend>
+  ): Effect.Effect<Mend | undefined> {
     const { code, serverTime, status } = error
     const { standing } = this
-    if (standing === undefined) return Effect.succeed(false)
-    if (serverTime !== undefined && status >= 400 && status <= 403) {
+    if (standing === undefined) return nothingMended
+    if (!mended.has("Clock") && serverTime !== undefined && status >= 400 && status <= 403) {
       const skew = serverTime - this.clock.unsafeCurrentTimeMillis()
       if (Math.abs(skew - used.skew) > tolerance) {
         this.change({ skew })
-        return Effect.succeed(true)
+        return Effect.succeed("Clock")
       }
     }
     if (Errors.expired.has(code)) {
-      if (standing.identity !== identity) return Effect.succeed(true)
-      if (identity.isRenewed && !identity.works) return Effect.succeed(false)
+      if (mended.has("Credentials")) return nothingMended
+      if (standing.identity !== identity) return Effect.succeed("Credentials")
+      if (identity.isRenewed && !identity.works) return nothingMended
       this.hasExpired = true
       this.change({ identity: undefined })
-      return Effect.succeed(true)
+      return Effect.succeed("Credentials")
     }
     const isMisdirected = Errors.misdirected.has(code) || status === 301 || status === 307 || status === 400
-    if (!isMisdirected) return Effect.succeed(false)
-    if (error.region !== undefined) return Effect.succeed(this.move(error.region, used))
+    if (!isMisdirected || mended.has("Region")) return nothingMended
+    const moved = (region: string | undefined): Mend | undefined =>
+      region !== undefined && this.move(region, used) ? "Region" : undefined
+    if (error.region !== undefined) return Effect.succeed(moved(error.region))
     // To a look, some servers give no reason.
     return Errors.misdirected.has(code) || status === 301 || code === ""
-      ? Effect.map(this.askRegion(used, identity), (region) => region !== undefined && this.move(region, used))
-      : Effect.succeed(false)
+      ? Effect.map(this.askRegion(used, identity), moved)
+      : nothingMended
   }
 
   /** Goes on in another region, and tells whether that is another one than the request went to. */
@@ -285,6 +344,13 @@ export class Bucket {
 
 /** How far clocks may be apart, in milliseconds: servers allow for 15 minutes. */
 const tolerance = 240_000
+
+const unmended: ReadonlySet<Mend> = new Set()
+
+const nothingMended = Effect.succeed(undefined)
+
+/** How long credentials that could not be had are not asked for again, in milliseconds. */
+const refusalMillis = 30_000
 
 /** How long before credentials expire others are asked for, in milliseconds. */
 const early = 60_000

@@ -13,7 +13,8 @@ import {
   Transient
 } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { plausible, redirected, rejections, retryAfterMillis } from "./httpAnswers.js"
+import * as AnswerText from "./answerText.js"
+import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "./httpAnswers.js"
 import * as Xml from "./s3Xml.js"
 
 /** An error as S3 tells it. */
@@ -40,20 +41,29 @@ export const read = (
   now: number,
   secrets: ReadonlyArray<string> = []
 ): S3Error => {
-  const root = Option.getOrUndefined(
-    Option.filter(Xml.parse(body.subarray(0, largestError)), ({ name }) => name === "Error")
-  )
-  const time = Date.parse(headers["date"] ?? "")
+  const beginning = body.subarray(0, largestError)
+  const contentType = headers["content-type"]
+  const root = errorIn(beginning, contentType)
+  const code = shown(root?.text("Code"), secrets, 100)
   return {
     status,
-    code: shown(root?.text("Code"), secrets, 100),
-    message: shown(root?.text("Message"), secrets, 500),
+    code,
+    message: root === undefined
+      ? saidByOthers(beginning, contentType, secrets)
+      : shown(root.text("Message"), secrets, 500),
     region: headers["x-amz-bucket-region"] ?? root?.text("Region"),
-    serverTime: Number.isNaN(time) ? undefined : time,
+    serverTime: timeIn(root?.text("ServerTime")) ?? timeIn(headers["date"]),
     retryAfterMillis: retryAfter(headers, now),
     location: headers["location"] === undefined ? undefined : shown(headers["location"], secrets, 1_000)
   }
 }
+
+/** The error that a document is, or that is in one. */
+export const errorIn = (body: Uint8Array, contentType: string | undefined = undefined): Xml.Element | undefined =>
+  Option.getOrUndefined(Option.flatMapNullable(
+    body.length === 0 ? Option.none() : Xml.parse(body, contentType),
+    (root) => root.name === "Error" ? root : root.name === "ErrorResponse" ? root.all("Error")[0] : undefined
+  ))
 
 /** The class of an error: what the caller can do about it. */
 export const classify = (name: string, error: S3Error, subject: Subject): UploadError => {
@@ -106,9 +116,30 @@ export const misdirected: ReadonlySet<string> = new Set([
 /** How much of an error is read, in bytes. */
 const largestError = 64 * 1024
 
+const masked = (text: string, secrets: ReadonlyArray<string>): string =>
+  secrets.reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text)
+
+/** What stands in an answer that S3 has not written: a page, or text that says that it is text. */
+const saidByOthers = (
+  body: Uint8Array,
+  contentType: string | undefined,
+  secrets: ReadonlyArray<string>
+): string =>
+  AnswerText.isPage(body) || textual.test(contentType ?? "")
+    ? excerpt(body, (text) => masked(text, secrets), contentType)
+    : ""
+
+const textual = /^\s*(?:text\/|application\/(?:[\w.+-]*\+)?(?:json|xml)\b)/i
+
+/** A time as headers have it, or as S3 does: with its parts divided, or without. */
+const timeIn = (text: string | undefined): number | undefined => {
+  const divided = text?.trim().replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.\d+)?Z$/, "$1-$2-$3T$4:$5:$6Z")
+  const time = Date.parse(divided ?? "")
+  return Number.isNaN(time) ? undefined : time
+}
+
 const shown = (text: string | undefined, secrets: ReadonlyArray<string>, length: number): string =>
-  secrets
-    .reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text ?? "")
+  masked(text ?? "", secrets)
     .replace(/[\p{Cc}\s]+/gu, " ")
     .slice(0, length)
 
@@ -156,6 +187,7 @@ const reasons: Readonly<Record<string, Rejected["reason"]>> = {
   AllAccessDisabled: "Forbidden",
   EntityTooLarge: "TooLarge",
   InvalidAccessKeyId: "Unauthorized",
+  InvalidObjectName: "InvalidKey",
   InvalidSecurity: "Unauthorized",
   InvalidURI: "InvalidKey",
   KeyTooLongError: "InvalidKey",
@@ -165,6 +197,7 @@ const reasons: Readonly<Record<string, Rejected["reason"]>> = {
   NotSignedUp: "Forbidden",
   QuotaExceeded: "NoSpace",
   SignatureDoesNotMatch: "Unauthorized",
+  XMinioInvalidObjectName: "InvalidKey",
   XMinioStorageFull: "NoSpace"
 }
 

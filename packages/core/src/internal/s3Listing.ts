@@ -8,8 +8,13 @@ import type { Listed } from "../Destination.js"
 import { answerLimit, answerMillis } from "../Transport.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as Etag from "./etag.js"
 import type { Bucket } from "./s3Bucket.js"
-import { document } from "./s3Objects.js"
+import * as Evidence from "./s3Evidence.js"
+import * as Xml from "./s3Xml.js"
+
+/** How many pages that bring nothing may follow one another. */
+export const maxEmptyPages = 100
 
 /** All objects below the prefix. */
 export const list = (bucket: Bucket): Stream.Stream<Listed, UploadError> =>
@@ -28,6 +33,9 @@ export const list = (bucket: Bucket): Stream.Stream<Listed, UploadError> =>
 interface Cursor {
   readonly query: Readonly<Record<string, string>>
   readonly count: number
+  /** How many pages before it brought nothing. */
+  readonly empty: number
+  readonly round: Round
 }
 
 interface Page {
@@ -35,11 +43,24 @@ interface Page {
   readonly next: Option.Option<Cursor>
 }
 
-const beginning: Cursor = { query: {}, count: 1000 }
+/** A page of old that others are compared with: the first of each power of two, so that any circle is noticed. */
+interface Round {
+  readonly query: string
+  readonly first: string | undefined
+  readonly pages: number
+  readonly until: number
+}
+
+const beginning: Cursor = {
+  query: {},
+  count: 1000,
+  empty: 0,
+  round: { query: "{}", first: undefined, pages: 0, until: 1 }
+}
 
 const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError> =>
   Effect.gen(function*() {
-    const { prefix } = bucket
+    const { name, prefix } = bucket
     const query = {
       "list-type": "2",
       "encoding-type": "url",
@@ -47,24 +68,42 @@ const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError
       prefix,
       ...cursor.query
     }
-    const { body } = yield* bucket.ask({ method: "GET", key: undefined, subject: "object", query, answerMillis })
-    // A page of long keys is larger than an answer may be.
-    if (body.length >= answerLimit && cursor.count > 100) {
-      return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
-    }
-    const root = yield* document(bucket, body, "ListBucketResult", "object")
-    const decode = root.text("EncodingType") === "url" ? decodeKey : (key: string) => key
-    const contents = root.all("Contents").map((content) => ({
-      key: decode(content.text("Key") ?? ""),
-      size: Number(content.text("Size")),
-      etag: content.text("ETag")
+    const answer = yield* bucket.ask({
+      method: "GET",
+      key: undefined,
+      subject: "object",
+      query,
+      answerMillis,
+      answerBytes: Xml.largest
+    })
+    const read = Evidence.document(name, answer, {
+      root: "ListBucketResult",
+      evidence: ["IsTruncated", "MaxKeys"],
+      subject: "object"
+    })
+    // A page of long keys may be larger than what can be read.
+    const isLarge = answer.body.length >= answerLimit && cursor.count > 100
+    const root = yield* isLarge ? Effect.option(read) : Effect.asSome(read)
+    if (Option.isNone(root)) return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
+    return yield* pageOf(bucket, cursor, root.value)
+  })
+
+const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Effect.Effect<Page, UploadError> =>
+  Effect.gen(function*() {
+    const failed = (problem: string) =>
+      Effect.fail(new Rejected({ reason: "Unexpected", detail: `${name} cannot be listed: ${problem}.` }))
+    const contents = root.all("Contents").map((object) => ({
+      key: Evidence.keyIn(root, object),
+      size: object.count("Size"),
+      etag: Etag.read(object.text("ETag"))
     }))
-    const listed = contents.flatMap((object): ReadonlyArray<Listed> =>
-      object.key.length > prefix.length && object.key.startsWith(prefix) && Number.isSafeInteger(object.size)
-        ? [{ ...object, key: object.key.slice(prefix.length) }]
-        : []
-    )
-    if (root.text("IsTruncated") !== "true") return { listed, next: Option.none() }
+    const listed: Array<Listed> = []
+    for (const { etag, key, size } of contents) {
+      if (key.length <= prefix.length || !key.startsWith(prefix)) continue
+      if (size === undefined) return yield* failed(`it does not tell how large ${key} is`)
+      listed.push({ key: key.slice(prefix.length), size, etag })
+    }
+    if (!Evidence.hasMore(root, "NextContinuationToken")) return { listed, next: Option.none() }
     const token = root.text("NextContinuationToken")
     const last = contents.at(-1)?.key
     // Where the server knows no tokens, the last key leads on, in the second version of listing as in the first.
@@ -73,15 +112,23 @@ const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError
       : last !== undefined && last !== ""
       ? { marker: last, "start-after": last }
       : undefined
-    if (next === undefined || JSON.stringify(next) === JSON.stringify(cursor.query)) {
-      return yield* Effect.fail(
-        new Rejected({ reason: "Unexpected", detail: `${bucket.name} cannot be listed: a page has no next one.` })
-      )
+    const first = contents[0]?.key
+    const { round } = cursor
+    const text = JSON.stringify(next)
+    const isSeen = text === JSON.stringify(cursor.query) || text === round.query ||
+      (first !== undefined && first === round.first)
+    if (next === undefined || isSeen) return yield* failed("a page has no next one")
+    const empty = contents.length === 0 ? cursor.empty + 1 : 0
+    if (empty >= maxEmptyPages) return yield* failed(`${empty} pages in a row brought nothing`)
+    const pages = round.pages + 1
+    const isMark = pages === round.until
+    return {
+      listed,
+      next: Option.some({
+        query: next,
+        count: cursor.count,
+        empty,
+        round: isMark ? { query: text, first, pages: 0, until: round.until * 2 } : { ...round, pages }
+      })
     }
-    return { listed, next: Option.some({ query: next, count: cursor.count }) }
   })
-
-const decodeKey = (text: string): string => {
-  const spaced = text.replaceAll("+", "%20")
-  return Option.getOrElse(Option.liftThrowable(decodeURIComponent)(spaced), () => text)
-}

@@ -2,24 +2,27 @@
  * Whole objects in a bucket: to put, to look at, to read, to remove.
  */
 import * as Effect from "effect/Effect"
-import * as Encoding from "effect/Encoding"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Algorithm, Checksum } from "../Checksum.js"
+import type { Algorithm } from "../Checksum.js"
 import type { Body, Head, PutRequest, Stored } from "../Destination.js"
 import type { Answer } from "../Transport.js"
-import { Rejected, Transient } from "../UploadError.js"
+import { Conflict, IntegrityMismatch, Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as Etag from "./etag.js"
 import type { Bucket } from "./s3Bucket.js"
-import * as Errors from "./s3Errors.js"
+import * as Evidence from "./s3Evidence.js"
+import * as Look from "./s3Look.js"
 import * as Metadata from "./s3Metadata.js"
 import * as Provider from "./s3Provider.js"
-import * as Xml from "./s3Xml.js"
 
 export interface ObjectOptions extends Metadata.MetadataOptions {
   readonly ifAbsent?: boolean | undefined
 }
+
+/** What an answer says that was stored. */
+type Said = Pick<Stored, "checksum" | "etag">
 
 /** What is done with whole objects, and how all that is written is described. */
 export class Objects {
@@ -29,6 +32,8 @@ export class Objects {
   private readonly ifAbsent: boolean
   /** Keys that are to be absent, and of which nobody knows whether a request of ours has changed that. */
   private readonly inDoubt = new Set<string>()
+  /** The algorithms that the server has turned out not to check. */
+  private readonly unchecked = new Set<Algorithm>()
 
   constructor(bucket: Bucket, options: ObjectOptions) {
     this.bucket = bucket
@@ -43,96 +48,153 @@ export class Objects {
     if (headers._tag === "Left") return headers
     return Effect.flatMap(request.body.whole, (body) => {
       const { checksum } = body
-      if (checksum !== undefined) headers.right[headerOf(checksum.algorithm)] = checksum.value
+      if (checksum !== undefined) {
+        if (this.unchecked.has(checksum.algorithm)) return Effect.fail(unverified(this.bucket, checksum.algorithm))
+        headers.right[Look.headerOf(checksum.algorithm)] = checksum.value
+      }
       if (this.ifAbsent) return this.putIfAbsent(request, body, headers.right)
-      return this.send(request.key, body, headers.right)
+      return this.send(request, body, headers.right)
     })
   }
 
   /** A cheap look at an object. */
   head(key: string): Effect.Effect<Option.Option<Head>, UploadError> {
-    // Others need not know of this header.
-    const headers = this.profile.checksums[0] === "md5" && this.profile.checksums.length === 1
-      ? undefined
-      : { "x-amz-checksum-mode": "ENABLED" }
-    return this.bucket.ask({ method: "HEAD", key, subject: "object", headers }).pipe(
-      Effect.flatMap((answer) => {
-        const found = this.headOf(answer.headers)
-        return found === undefined
-          ? Effect.fail(
-            new Rejected({ reason: "Unexpected", detail: `${this.bucket.name} does not tell how large ${key} is.` })
-          )
-          : Effect.succeed(Option.some(found))
-      }),
-      Effect.catchIf(isMissing, () => Effect.succeedNone)
-    )
+    return Look.head(this.bucket, this.profile, key)
   }
 
   /** The bytes of an object. */
   read(key: string): Stream.Stream<Uint8Array, UploadError> {
     return Stream.unwrapScoped(
-      Effect.map(this.bucket.open({ method: "GET", key, subject: "object" }), ({ stream }) => stream)
+      Effect.map(
+        this.bucket.open({ method: "GET", key, subject: "object" }),
+        (answer) => Evidence.isOfPage(answer) ? Stream.fail(Evidence.pageOf(this.bucket.name)) : answer.stream
+      )
     )
   }
 
   /** Removes an object, if it is there. */
   remove(key: string): Effect.Effect<void, UploadError> {
     return Effect.catchIf(
-      Effect.asVoid(this.bucket.ask({ method: "DELETE", key, subject: "object" })),
-      (error) => isMissing(error) && !error.detail.includes("NoSuchBucket"),
+      Effect.asVoid(this.bucket.done({ method: "DELETE", key, subject: "object" })),
+      (error) => Look.isMissing(error) && !error.detail.includes("NoSuchBucket"),
       () => Effect.void
     )
   }
 
-  /** The header that a condition is made with; fails where the server has none. */
-  condition(isKnown: boolean | undefined): Effect.Effect<Record<string, string>, Rejected> {
+  /**
+   * The header that a condition is made with. Where nobody knows whether the server heeds it, a look comes first; fails
+   * where the server has no such condition, or where neither can be known.
+   */
+  condition(key: string, isHeeded: boolean | undefined): Effect.Effect<Record<string, string>, UploadError> {
+    const { name } = this.bucket
     if (!this.ifAbsent) return Effect.succeed({})
-    return isKnown === false
-      ? Effect.fail(
-        new Rejected({
-          reason: "Unsupported",
-          detail: `${this.bucket.name} cannot be asked to leave alone what is there already.`
+    switch (isHeeded) {
+      case true:
+        return Effect.succeed(absent)
+      case false:
+        return Effect.fail(
+          new Rejected({
+            reason: "Unsupported",
+            detail: `${name} cannot be asked to leave alone what is there already.`
+          })
+        )
+      case undefined:
+        return Effect.matchEffect(this.head(key), {
+          onFailure: (error) =>
+            Effect.fail(
+              error._tag !== "Rejected" || error.reason === "InvalidKey" ? error : new Rejected({
+                reason: error.reason === "Unauthorized" ? "Unauthorized" : "Unsupported",
+                detail:
+                  `Whether ${key} is there already cannot be known: ${error.detail} Nobody knows of this server ` +
+                  "whether it leaves alone what is there.",
+                cause: error
+              })
+            ),
+          onSuccess: (found) =>
+            Option.isNone(found)
+              ? Effect.succeed(absent)
+              : Effect.fail(new Conflict({ detail: `${key} is at ${name} already.` }))
         })
-      )
-      : Effect.succeed(absent)
+    }
   }
 
-  /** What an answer says that was stored, for comparison with what was sent. */
-  storedBy(
-    { headers }: Answer,
-    sent: Checksum | undefined,
-    etagIsMd5: boolean
-  ): Pick<Stored, "checksum" | "etag"> {
-    const etag = headers["etag"]
-    if (sent === undefined) return { etag, checksum: undefined }
-    if (sent.algorithm === "md5") return { etag, checksum: etagIsMd5 ? this.md5Of(headers) : undefined }
-    const value = headers[headerOf(sent.algorithm)]
-    return { etag, checksum: value === undefined ? undefined : { algorithm: sent.algorithm, value } }
+  /** Fails where an algorithm is known not to be checked by the server. */
+  checking(algorithm: Algorithm | undefined): Effect.Effect<void, Rejected> {
+    return algorithm !== undefined && this.unchecked.has(algorithm)
+      ? Effect.fail(unverified(this.bucket, algorithm))
+      : Effect.void
   }
 
-  private send(key: string, body: Body, headers: Record<string, string>): Effect.Effect<Stored, UploadError> {
-    return Effect.flatMap(
-      this.bucket.ask({ method: "PUT", key, subject: "object", headers, body }),
-      (answer): Effect.Effect<Stored, UploadError> => {
-        const error = answer.body.length === 0 ? undefined : errorIn(this.bucket, answer.body, "object")
-        if (error !== undefined) return Effect.fail(error)
-        body.release()
-        const { checksum, etag } = this.storedBy(answer, body.checksum, this.profile.etagIsMd5)
-        return Effect.succeed({ etag, checksum, size: body.size })
-      }
-    )
+  /**
+   * What an answer says that was stored, for comparison with what was sent. A checksum that the server does not repeat it
+   * may not have looked at: then an etag that is the MD5 of the bytes has to show that they have arrived.
+   */
+  storedBy({ headers }: Answer, body: Body, etagIsMd5: boolean): Effect.Effect<Said, UploadError> {
+    const { bucket, profile } = this
+    const etag = Etag.read(headers["etag"])
+    const sent = body.checksum
+    if (sent === undefined) return Effect.succeed({ etag, checksum: undefined })
+    const { algorithm } = sent
+    const md5 = Look.md5Of(headers, profile)
+    if (algorithm === "md5") return Effect.succeed({ etag, checksum: etagIsMd5 ? md5 : undefined })
+    const value = headers[Look.headerOf(algorithm)]
+    const said: Said = { etag, checksum: value === undefined ? undefined : { algorithm, value } }
+    const isKnown = profile.checksums.includes(algorithm)
+    // Others may repeat what they have not looked at.
+    if (value !== undefined && isKnown) return Effect.succeed(said)
+    const own = md5 === undefined ? undefined : body.sum?.("md5")
+    if (md5 !== undefined && own !== undefined) {
+      if (md5.value === own.value) return Effect.succeed(said)
+      if (etagIsMd5 || (!isKnown && value === undefined)) return Effect.fail(damaged(bucket, own.value, md5.value))
+    }
+    if (value !== undefined || isKnown) return Effect.succeed(said)
+    this.unchecked.add(algorithm)
+    return Effect.fail(unverified(bucket, algorithm))
   }
 
-  /** A conflict that follows a request whose answer was lost may be with that request: then a look settles it. */
-  private putIfAbsent(
+  private send(
     { key, modifiedAt }: PutRequest,
     body: Body,
     headers: Record<string, string>
   ): Effect.Effect<Stored, UploadError> {
+    return Effect.flatMap(
+      this.bucket.done({ method: "PUT", key, subject: "object", headers, body }),
+      (answer): Effect.Effect<Stored, UploadError> =>
+        Effect.flatMap(
+          Etag.read(answer.headers["etag"]) === undefined
+            ? this.found(key, body, modifiedAt)
+            : this.storedBy(answer, body, this.profile.etagIsMd5),
+          ({ checksum, etag }) => {
+            body.release()
+            return Effect.succeed({ etag, checksum, size: body.size })
+          }
+        )
+    )
+  }
+
+  /** What became of an object whose answer does not show that it was stored: a look tells. */
+  private found(key: string, body: Body, modifiedAt: number | undefined): Effect.Effect<Said, UploadError> {
+    const problem = Evidence.without(this.bucket.name, "etag")
+    return Effect.matchEffect(this.head(key), {
+      onFailure: () => Effect.fail(problem),
+      onSuccess: (found) =>
+        Option.isSome(found) && isSame(found.value, body, modifiedAt)
+          ? Effect.succeed({ etag: found.value.etag, checksum: undefined })
+          : Effect.fail(problem)
+    })
+  }
+
+  /** A conflict that follows a request whose answer was lost may be with that request: then a look settles it. */
+  private putIfAbsent(
+    request: PutRequest,
+    body: Body,
+    headers: Record<string, string>
+  ): Effect.Effect<Stored, UploadError> {
+    const { key, modifiedAt } = request
     const wasInDoubt = this.inDoubt.has(key)
     return Effect.flatMap(
-      this.condition(this.profile.conditionalPut),
-      (condition) => this.send(key, body, { ...headers, ...condition })
+      this.condition(key, this.profile.conditionalPut),
+      (condition) => this.send(request, body, { ...headers, ...condition })
     ).pipe(
       Effect.onExit((exit) =>
         Effect.sync(() => {
@@ -151,51 +213,6 @@ export class Objects {
           : Effect.fail(conflict))
     )
   }
-
-  private headOf(headers: Answer["headers"]): Head | undefined {
-    const size = headers["content-length"]
-    if (size === undefined || !/^\d+$/.test(size)) return undefined
-    const algorithm = algorithms.find((name) => headers[headerOf(name)] !== undefined)
-    const value = algorithm === undefined ? undefined : headers[headerOf(algorithm)]
-    const checksum = algorithm !== undefined && value !== undefined && !value.includes("-")
-      ? { algorithm, value }
-      : this.profile.etagIsMd5
-      ? this.md5Of(headers)
-      : undefined
-    return {
-      size: Number(size),
-      etag: headers["etag"],
-      modifiedAt: Metadata.modifiedAt(headers),
-      ...(checksum !== undefined && { checksum })
-    }
-  }
-
-  /** The MD5 that an etag is, unless the object is encrypted with a key that is not the server's own. */
-  private md5Of(headers: Answer["headers"]): Checksum | undefined {
-    const encryption = headers["x-amz-server-side-encryption"]
-    const isPlain = headers["x-amz-server-side-encryption-customer-algorithm"] === undefined &&
-      (encryption === undefined || (encryption === "AES256" && this.profile.provider === "aws"))
-    const md5 = isPlain ? /^"?([0-9a-f]{32})"?$/.exec(headers["etag"] ?? "")?.[1] : undefined
-    const digest = md5 === undefined ? undefined : Option.getOrUndefined(Option.getRight(Encoding.decodeHex(md5)))
-    return digest === undefined ? undefined : { algorithm: "md5", value: Encoding.encodeBase64(digest) }
-  }
-}
-
-/** The header that says what has to arrive, or what has arrived. */
-export const headerOf = (algorithm: Algorithm): string => checksumHeaders[algorithm]
-
-/** Reads a document that has to have a certain root: one that is cut short or an error is no answer. */
-export const document = (
-  bucket: Bucket,
-  body: Uint8Array,
-  name: string,
-  subject: Errors.Subject
-): Effect.Effect<Xml.Element, UploadError> => {
-  const root = Option.getOrUndefined(Xml.parse(body))
-  return root?.name === name ? Effect.succeed(root) : Effect.fail(
-    errorIn(bucket, body, subject) ??
-      new Transient({ reason: "Unavailable", detail: `${bucket.name} sent an answer that cannot be read.` })
-  )
 }
 
 // -----------------------------------------------------------------------------
@@ -204,27 +221,19 @@ export const document = (
 
 const absent: Record<string, string> = { "if-none-match": "*" }
 
-const algorithms = ["crc64nvme", "crc32", "crc32c", "sha256"] as const
+const unverified = ({ name }: Bucket, algorithm: Algorithm) =>
+  new Rejected({
+    reason: "Unsupported",
+    detail:
+      `${name} does not check ${algorithm}: nothing that it answers shows that what it stored is what was sent. ` +
+      "Take md5, or no checksum."
+  })
 
-// Written out: names that are put together are looked up anew for every object.
-const checksumHeaders: Readonly<Record<Algorithm, string>> = {
-  crc32: "x-amz-checksum-crc32",
-  crc32c: "x-amz-checksum-crc32c",
-  crc64nvme: "x-amz-checksum-crc64nvme",
-  md5: "content-md5",
-  sha256: "x-amz-checksum-sha256"
-}
-
-/**
- * The error in an answer that was to be a success. It has come about on the server after the head was sent: whatever it
- * is, it is taken for a failure of the server's own unless its code says more.
- */
-const errorIn = (bucket: Bucket, body: Uint8Array, subject: Errors.Subject): UploadError | undefined =>
-  Option.exists(Xml.parse(body), ({ name }) => name === "Error")
-    ? Errors.classify(bucket.name, Errors.read({ status: 500, headers: {}, body }, 0), subject)
-    : undefined
-
-const isMissing = (error: UploadError): error is Rejected => error._tag === "Rejected" && error.reason === "NotFound"
+const damaged = ({ name }: Bucket, sent: string, stored: string) =>
+  new IntegrityMismatch({
+    reason: "Checksum",
+    detail: `What ${name} stored has the md5 ${stored}, not ${sent}.`
+  })
 
 const isSame = (head: Head, body: Body, modifiedAt: number | undefined): boolean => {
   const sum = head.checksum === undefined ? undefined : body.sum?.(head.checksum.algorithm)

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Algorithm } from "../Checksum.js"
 import type {
+  Body,
   CompleteRequest,
   CreateRequest,
   Multipart,
@@ -13,26 +14,32 @@ import type {
   StoredPart
 } from "../Destination.js"
 import { answerMillis } from "../Transport.js"
+import type { Answer } from "../Transport.js"
 import { Transient } from "../UploadError.js"
-import type { Rejected, UploadError } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import * as Etag from "./etag.js"
+import * as Evidence from "./s3Evidence.js"
+import { headerOf } from "./s3Look.js"
 import type { Objects } from "./s3Objects.js"
-import { document, headerOf } from "./s3Objects.js"
+import { PartEtags } from "./s3PartEtags.js"
 import * as Xml from "./s3Xml.js"
+import { isUnreadable } from "./unreadable.js"
 
 export const multipart = (objects: Objects): Multipart => {
   const { bucket, profile } = objects
+  const partEtags = new PartEtags(profile)
 
-  const unread = (what: string) =>
-    new Transient({ reason: "Unavailable", detail: `${bucket.name} gave no ${what}: its answer cannot be read.` })
+  const unread = (what: string) => Evidence.without(bucket.name, what)
 
   /** Whether one checksum stands for a whole object of parts. */
   const isFull = (algorithm: Algorithm): boolean => profile.fullObject.includes(algorithm)
 
   const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
     Effect.gen(function*() {
-      // What the server cannot promise at the end is not begun.
-      yield* objects.condition(profile.conditionalComplete)
       const { checksum } = request
+      yield* objects.checking(checksum)
+      // What the server cannot promise at the end is not begun.
+      yield* objects.condition(request.key, profile.conditionalComplete)
       const headers = yield* objects.describe(request)
       if (checksum !== undefined && checksum !== "md5") {
         headers["x-amz-checksum-algorithm"] = checksum.toUpperCase()
@@ -49,7 +56,11 @@ export const multipart = (objects: Objects): Multipart => {
         query: { uploads: "" },
         headers
       })
-      const root = yield* document(bucket, answer.body, "InitiateMultipartUploadResult", "object")
+      const root = yield* Evidence.document(bucket.name, answer, {
+        root: "InitiateMultipartUploadResult",
+        evidence: ["UploadId"],
+        subject: "object"
+      })
       const uploadId = root.text("UploadId")
       return uploadId === undefined || uploadId === "" ? yield* Effect.fail(unread("upload id")) : uploadId
     })
@@ -57,46 +68,67 @@ export const multipart = (objects: Objects): Multipart => {
   const uploadPart = ({ body, key, number, uploadId }: PartRequest): Effect.Effect<StoredPart, UploadError> =>
     Effect.flatMap(body.whole, (whole) => {
       const { checksum, size = 0 } = whole
-      const asked = bucket.ask({
-        method: "PUT",
-        key,
-        subject: "session",
-        query: { partNumber: String(number), uploadId },
-        headers: checksum === undefined ? {} : { [headerOf(checksum.algorithm)]: checksum.value },
-        body: whole
-      })
-      return Effect.flatMap(asked, (answer) => {
-        whole.release()
-        const { checksum: theirs, etag } = objects.storedBy(answer, checksum, profile.partEtagIsMd5)
-        // Without its etag, a part cannot be asked for at the end.
-        return etag === undefined
-          ? Effect.fail(unread("etag"))
-          : Effect.succeed({ number, size, checksum: theirs, etag: quoted(etag) })
-      })
+      const asked = Effect.zipRight(
+        objects.checking(checksum?.algorithm),
+        bucket.done({
+          method: "PUT",
+          key,
+          subject: "session",
+          query: { partNumber: String(number), uploadId },
+          headers: checksum === undefined ? {} : { [headerOf(checksum.algorithm)]: checksum.value },
+          body: whole
+        })
+      )
+      return Effect.flatMap(
+        asked,
+        (answer) =>
+          Effect.map(storedBy(answer, whole, `${uploadId} ${number}`), (stored): StoredPart => {
+            whole.release()
+            return { number, size, ...stored }
+          })
+      )
     })
+
+  /** What an answer says of a part. Without its etag, a part cannot be asked for at the end. */
+  const storedBy = (answer: Answer, body: Body, part: string) =>
+    Effect.filterOrFail(
+      objects.storedBy(answer, body, partEtags.areMd5(answer.headers["etag"], body, part)),
+      ({ etag }) => etag !== undefined,
+      () => unread("etag")
+    )
 
   const listParts = ({ key, uploadId }: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
     Effect.gen(function*() {
       const parts: Array<StoredPart> = []
+      let empty = 0
       for (let marker = 0;;) {
         const answer = yield* bucket.ask({
           method: "GET",
           key,
           subject: "session",
           query: { uploadId, "part-number-marker": String(marker), "max-parts": "1000" },
-          answerMillis
+          answerMillis,
+          answerBytes: Xml.largest
         })
-        const root = yield* document(bucket, answer.body, "ListPartsResult", "session")
-        for (const part of root.all("Part")) {
-          const number = Number(part.text("PartNumber"))
-          const size = Number(part.text("Size"))
-          if (!Number.isSafeInteger(number) || !Number.isSafeInteger(size)) return yield* Effect.fail(unread("parts"))
-          parts.push({ number, size, etag: quoted(part.text("ETag")) })
+        const root = yield* Evidence.document(bucket.name, answer, {
+          root: "ListPartsResult",
+          evidence: ["UploadId", "MaxParts", "IsTruncated"],
+          subject: "session"
+        })
+        const page = root.all("Part")
+        for (const part of page) {
+          const number = part.count("PartNumber")
+          const size = part.count("Size")
+          if (number === undefined || size === undefined) return yield* Effect.fail(unread("parts"))
+          parts.push({ number, size, etag: Etag.read(part.text("ETag")) })
         }
-        if (root.text("IsTruncated") !== "true") return parts
+        if (!Evidence.hasMore(root, page.length > 0 ? "NextPartNumberMarker" : undefined)) return parts
         const next = Number(root.text("NextPartNumberMarker") ?? parts.at(-1)?.number)
+        empty = page.length === 0 ? empty + 1 : 0
         // Each page leads on, and to no part that there cannot be: so there is an end.
-        if (!(next > marker && next <= profile.limits.maxCount)) return yield* Effect.fail(unread("next page of parts"))
+        if (!(next > marker && next <= profile.limits.maxCount) || empty >= maxEmptyPages) {
+          return yield* Effect.fail(unread("next page of parts"))
+        }
         marker = next
       }
     })
@@ -112,7 +144,7 @@ export const multipart = (objects: Objects): Multipart => {
         query: { uploadId },
         headers: {
           "content-type": "application/xml",
-          ...(yield* objects.condition(profile.conditionalComplete)),
+          ...(yield* objects.condition(key, profile.conditionalComplete)),
           ...(whole !== undefined && {
             [headerOf(whole.algorithm)]: whole.value,
             "x-amz-checksum-type": "FULL_OBJECT"
@@ -122,11 +154,17 @@ export const multipart = (objects: Objects): Multipart => {
         body: new TextEncoder().encode(documentOf(parts)),
         answerMillis: completeMillis
       })
-      // A success may turn out to be none after its head was sent: the root element tells.
-      const root = yield* document(bucket, answer.body, "CompleteMultipartUploadResult", "completion")
+      // A success may turn out to be none after its head was sent: the document tells.
+      const root = yield* Evidence.document(bucket.name, answer, {
+        root: "CompleteMultipartUploadResult",
+        evidence: ["ETag"],
+        subject: "completion"
+      })
+      const etag = Etag.read(root.text("ETag"))
+      if (etag === undefined) return yield* Effect.fail(unread("etag of what was completed"))
       const theirs = whole === undefined ? undefined : root.text(elementOf(whole.algorithm))
       return {
-        etag: root.text("ETag"),
+        etag,
         ...(whole !== undefined && theirs !== undefined && !theirs.includes("-") && {
           checksum: { algorithm: whole.algorithm, value: theirs }
         })
@@ -137,11 +175,11 @@ export const multipart = (objects: Objects): Multipart => {
   const abort = (session: Session): Effect.Effect<void, UploadError> =>
     Effect.gen(function*() {
       const { key, uploadId } = session
-      yield* bucket.ask({ method: "DELETE", key, subject: "session", query: { uploadId } })
+      yield* bucket.done({ method: "DELETE", key, subject: "session", query: { uploadId } })
       const left = yield* Effect.catchIf(
         listParts(session),
         // Who may abort need not be allowed to look, and some servers cannot tell.
-        (error): error is Rejected => error._tag === "Rejected",
+        (error) => error._tag === "Rejected" || isUnreadable(error),
         () => Effect.succeed([])
       )
       if (left.length > 0) {
@@ -159,9 +197,8 @@ export const multipart = (objects: Objects): Multipart => {
 /** While an object is put together, servers send spaces, for minutes; and then the answer. */
 const completeMillis = 600_000
 
-/** Some servers list without the quotes that they answered with. */
-const quoted = (etag: string | undefined): string | undefined =>
-  etag === undefined || etag.startsWith("\"") ? etag : `"${etag}"`
+/** How many pages without a part may follow one another. */
+const maxEmptyPages = 100
 
 const elementOf = (algorithm: Algorithm): string => `Checksum${algorithm.toUpperCase()}`
 

@@ -15,9 +15,9 @@ export interface Profile {
   readonly fullObject: ReadonlyArray<Algorithm>
   /** Whether the etag of an object that came in one request, and is not encrypted, is its MD5. */
   readonly etagIsMd5: boolean
-  /** The same of parts. */
-  readonly partEtagIsMd5: boolean
-  /** Whether it knows `If-None-Match` when an object is put; `undefined` where nobody knows. */
+  /** The same of parts; `undefined` where nobody knows, and it is found out. */
+  readonly partEtagIsMd5: boolean | undefined
+  /** Whether it heeds `If-None-Match` when an object is put; `undefined` where nobody knows, and a look comes first. */
   readonly conditionalPut: boolean | undefined
   /** The same when an upload is completed. */
   readonly conditionalComplete: boolean | undefined
@@ -70,7 +70,7 @@ const other: Profile = {
   checksums: ["md5"],
   fullObject: [],
   etagIsMd5: true,
-  partEtagIsMd5: false,
+  partEtagIsMd5: undefined,
   conditionalPut: undefined,
   conditionalComplete: undefined,
   region: "us-east-1",
@@ -95,6 +95,7 @@ const profiles: Readonly<Record<Provider, Profile>> = {
     provider: "r2",
     checksums: ["md5", "crc64nvme", "crc32", "crc32c", "sha256"],
     fullObject: ["crc64nvme"],
+    partEtagIsMd5: false,
     conditionalPut: true,
     conditionalComplete: true,
     region: "auto",
@@ -105,6 +106,7 @@ const profiles: Readonly<Record<Provider, Profile>> = {
   b2: {
     ...other,
     provider: "b2",
+    partEtagIsMd5: false,
     conditionalPut: false,
     conditionalComplete: false,
     maxMetadata: 7_000,
@@ -132,6 +134,7 @@ const profiles: Readonly<Record<Provider, Profile>> = {
   gcs: {
     ...other,
     provider: "gcs",
+    partEtagIsMd5: false,
     conditionalPut: false,
     conditionalComplete: false,
     region: "auto",

@@ -4,9 +4,13 @@
  */
 import { parseXml, XmlElement, XmlText } from "@rgrove/parse-xml"
 import * as Option from "effect/Option"
+import * as AnswerText from "./answerText.js"
 
-/** Answers larger than this are not read: the largest page of a listing is less than half of it. */
-const largest = 1024 * 1024
+/**
+ * Answers larger than this are not read, in bytes: servers that answer with all parts of an upload at once have ten
+ * thousand of them to tell of, and some write more than half a kilobyte of each.
+ */
+export const largest = 8 * 1024 * 1024
 
 /** An element that has been read. */
 export class Element {
@@ -16,14 +20,15 @@ export class Element {
     this.element = element
   }
 
+  /** What it is called, without the prefix of a namespace. */
   get name(): string {
-    return this.element.name
+    return localName(this.element)
   }
 
   /** The elements of a name that it has. */
   all(name: string): ReadonlyArray<Element> {
     return this.element.children
-      .filter((child): child is XmlElement => child instanceof XmlElement && child.name === name)
+      .filter((child): child is XmlElement => child instanceof XmlElement && localName(child) === name)
       .map((child) => new Element(child))
   }
 
@@ -32,12 +37,20 @@ export class Element {
     const found = this.all(name)[0]
     return found?.element.children.map((child) => child instanceof XmlText ? child.text : "").join("")
   }
+
+  /** The number in the first element of a name: a whole one that is not negative, in digits. */
+  count(name: string): number | undefined {
+    const text = this.text(name)?.trim() ?? ""
+    const count = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+    return Number.isSafeInteger(count) ? count : undefined
+  }
 }
 
 /** Reads a document: its root element, or nothing where it is none that S3 would send. */
-export const parse = (bytes: Uint8Array): Option.Option<Element> => {
+export const parse = (bytes: Uint8Array, contentType: string | undefined = undefined): Option.Option<Element> => {
   if (bytes.length > largest) return Option.none()
-  return Option.liftThrowable(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes).trim())().pipe(
+  return AnswerText.decode(bytes, contentType).pipe(
+    Option.map((text) => text.trim()),
     Option.filter((text) => !/<!DOCTYPE/i.test(text) && !isDeep(text)),
     Option.flatMap(Option.liftThrowable((text) => parseXml(text))),
     Option.flatMapNullable(({ root }) => root),
@@ -52,6 +65,8 @@ export const escape = (text: string): string =>
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const localName = ({ name }: XmlElement): string => name.slice(name.indexOf(":") + 1)
 
 /** Answers of S3 have four levels. */
 const deepest = 16

@@ -24,8 +24,6 @@ export interface SenderContext extends RequestContext {
 export interface SenderOwner extends RequestOwner, TransferOwner {
   /** The parts in flight. */
   readonly transfers: Set<Watched>
-  /** Bytes that were counted as sent are not stored. */
-  readonly takenBack: (bytes: number) => void
 }
 
 export interface SendOptions {

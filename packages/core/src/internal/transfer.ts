@@ -28,6 +28,8 @@ export interface Piece {
 export interface TransferOwner {
   readonly clock: Clock.Clock
   readonly sent: (bytes: number) => void
+  /** Bytes that were counted as sent are not stored. */
+  readonly takenBack: (bytes: number) => void
 }
 
 export class Transfer extends Watched implements Body.Owner {
@@ -60,6 +62,11 @@ export class Transfer extends Watched implements Body.Owner {
     this.handedOut += bytes
     this.moved()
     this.owner.sent(bytes)
+  }
+
+  onTakenBack(bytes: number): void {
+    this.handedOut -= bytes
+    this.owner.takenBack(bytes)
   }
 
   onEnd(): void {}
