@@ -19,6 +19,7 @@ import { Exchange, flat } from "./internal/exchangeNode.js"
 import { BlockSize, blocksOf, withBody } from "./internal/feedNode.js"
 import type { Sent } from "./internal/feedNode.js"
 import { Origins } from "./internal/originsNode.js"
+import * as Proxies from "./internal/proxiesNode.js"
 import * as ProxySecrets from "./internal/proxySecretsNode.js"
 import * as Failures from "./internal/requestFailures.js"
 import { answerMillis, idleMillis, renderUrl, Transport } from "./Transport.js"
@@ -40,7 +41,10 @@ export interface Options {
   /** Whether certificates are checked. Only for servers that you know to have none that can be. Defaults to `true`. */
   readonly verifyTls?: boolean | undefined
   /**
-   * Whether to go by the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, in either case. Their passwords
+   * Whether to go by the proxies that the environment names, as curl does: `HTTP_PROXY` for http://, `HTTPS_PROXY` for
+   * https:// and `ALL_PROXY` for what has none of its own, but not to what `NO_PROXY` lists: hosts with all below them,
+   * addresses, networks such as `10.0.0.0/8`, each with a port or without, or `*`. Names in lower case come first. A proxy
+   * without a scheme is an HTTP proxy; one of SOCKS is refused. They are read when the transport is made. Their passwords
    * are taken out of what is refused, in case that repeats them. Defaults to `false`.
    */
   readonly proxy?: boolean | undefined
@@ -76,28 +80,31 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => Layer.sc
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Transport["Type"], never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() =>
-        new Origins({
-          connections: Decode.count("connections", options.connections ?? defaults.connections),
-          ca: options.ca,
-          verifyTls: options.verifyTls ?? defaults.verifyTls,
-          proxy: options.proxy ?? defaults.proxy
-        })
+  Effect.suspend(() => {
+    const proxies = options.proxy ?? defaults.proxy ? Proxies.fromEnvironment(process.env) : Proxies.none
+    return Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          new Origins({
+            connections: Decode.count("connections", options.connections ?? defaults.connections),
+            ca: options.ca,
+            verifyTls: options.verifyTls ?? defaults.verifyTls,
+            proxies
+          })
+        ),
+        (origins) => Effect.promise(() => origins.destroy())
       ),
-      (origins) => Effect.promise(() => origins.destroy())
-    ),
-    (origins) => {
-      const blockSize = new BlockSize()
-      const send = (request: Request, sent: Sent) => exchange(origins, request, sent)
-      const transport = Transport.of({
-        send: (request) => withBody(request, blockSize, send),
-        open: (request) => open(origins, request)
-      })
-      return options.proxy === true ? ProxySecrets.hiding(ProxySecrets.of(process.env), transport) : transport
-    }
-  )
+      (origins) => {
+        const blockSize = new BlockSize()
+        const send = (request: Request, sent: Sent) => exchange(origins, request, sent)
+        const transport = Transport.of({
+          send: (request) => withBody(request, blockSize, send),
+          open: (request) => open(origins, request)
+        })
+        return ProxySecrets.hiding(proxies.secrets, transport)
+      }
+    )
+  })
 
 // -----------------------------------------------------------------------------
 // internal
@@ -129,23 +136,26 @@ const open = (origins: Origins, request: Request): Effect.Effect<OpenAnswer, Upl
   const begun = Effect.suspend(() => {
     const place = origins.locate(request)
     if ("_tag" in place) return Effect.fail(place)
-    const { dispatcher, origin, path } = place
+    const { dispatcher, origin, path, proxy } = place
     const { headers, method } = request
-    return Effect.tryPromise({
-      try: (signal) => dispatcher.request({ origin, path, method, headers, signal }),
-      catch: (error) => Failures.failed(name, error)
-    })
+    return Effect.map(
+      Effect.tryPromise({
+        try: (signal) => dispatcher.request({ origin, path, method, headers, signal }),
+        catch: (error) => Failures.failed(name, error, proxy)
+      }),
+      (answer) => ({ ...answer, proxy })
+    )
   })
   return Effect.uninterruptibleMask((restore) =>
     Effect.timeoutFail(restore(begun), { duration: answerMillis, onTimeout: () => Failures.stalled(name) }).pipe(
       Effect.tap(({ body }) => Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy())))
     )
   ).pipe(
-    Effect.map(({ body, headers, statusCode }) => ({
+    Effect.map(({ body, headers, proxy, statusCode }) => ({
       status: statusCode,
       headers: flat(headers),
       stream: Stream.timeoutFail(
-        blocksOf(body, (error) => Failures.failed(name, error)),
+        blocksOf(body, (error) => Failures.failed(name, error, proxy)),
         () => Failures.stalled(name),
         Duration.millis(idleMillis)
       )

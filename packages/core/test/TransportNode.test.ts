@@ -13,6 +13,7 @@ import { readBody, serve } from "./contract/PutServer.js"
 import * as TestBody from "./contract/TestBody.js"
 import { pattern, sameBytes } from "./contract/TestSource.js"
 import { elapse } from "./Elapse.js"
+import * as ProxyEnvironment from "./ProxyEnvironment.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -555,23 +556,6 @@ describe("TransportNode", () => {
   })
 
   describe("proxies", () => {
-    /** Sets variables of the environment, and no others that name proxies, until the scope ends. */
-    const environment = (variables: Readonly<Record<string, string>>) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const names = Object.keys(process.env).filter((name) => /^(https?|no|all)_proxy$/i.test(name))
-          const before = Object.fromEntries(names.map((name) => [name, process.env[name]]))
-          for (const name of names) delete process.env[name]
-          Object.assign(process.env, variables)
-          return before
-        }),
-        (before) =>
-          Effect.sync(() => {
-            for (const name of Object.keys(variables)) delete process.env[name]
-            Object.assign(process.env, before)
-          })
-      )
-
     /** A proxy that notes what it is asked for: in absolute form, or for a tunnel. */
     const proxy = (password?: string) =>
       Effect.gen(function*() {
@@ -623,7 +607,7 @@ describe("TransportNode", () => {
       Effect.gen(function*() {
         const { asked, url } = yield* proxy()
         const { seen, url: to } = yield* target
-        yield* environment({ http_proxy: url })
+        yield* ProxyEnvironment.set({ http_proxy: url })
         yield* Effect.flatMap(TransportNode.make(), (transport) => transport.send(put(to, pattern(10))))
         assert.deepStrictEqual([asked.length, seen.length], [0, 1])
       }))
@@ -634,7 +618,7 @@ describe("TransportNode", () => {
         const { seen, url: to } = yield* target
         const http_proxy = url.replace("://", "://me:s3cr3t-password@")
         yield* Effect.scoped(Effect.gen(function*() {
-          yield* environment({ http_proxy })
+          yield* ProxyEnvironment.set({ http_proxy })
           const transport = yield* TransportNode.make({ proxy: true, connections: 2 })
           yield* Effect.forEach(
             Array.from({ length: 20 }, (_, i) => i),
@@ -647,7 +631,7 @@ describe("TransportNode", () => {
           assert.notInclude(JSON.stringify(seen), "proxy-authorization")
         }))
         yield* Effect.scoped(Effect.gen(function*() {
-          yield* environment({ http_proxy, no_proxy: "example.org,127.0.0.1" })
+          yield* ProxyEnvironment.set({ http_proxy, no_proxy: "example.org,127.0.0.1" })
           const transport = yield* TransportNode.make({ proxy: true })
           yield* transport.send(put(to, pattern(10)))
           assert.deepStrictEqual([asked.length, seen.length], [20, 21])
@@ -664,7 +648,7 @@ describe("TransportNode", () => {
             (request, response) => readBody(request, () => response.end()),
             https.createServer(issued)
           )
-          yield* environment({ HTTPS_PROXY: url })
+          yield* ProxyEnvironment.set({ HTTPS_PROXY: url })
           const trusting = yield* TransportNode.make({ proxy: true, ca: authority.cert.toString() })
           assert.strictEqual((yield* trusting.send(put(secure.url, pattern(10)))).status, 200)
           assert.deepStrictEqual(asked, [`CONNECT 127.0.0.1:${secure.port}`])
@@ -682,7 +666,7 @@ describe("TransportNode", () => {
             response.writeHead(status, { "x-said": said.slice(0, 100) }).end(said)
           })
         )
-        yield* environment({ http_proxy: url.replace("://", "://me:s3cr3t-password@") })
+        yield* ProxyEnvironment.set({ http_proxy: url.replace("://", "://me:s3cr3t-password@") })
         const transport = yield* TransportNode.make({ proxy: true })
         const told = Effect.gen(function*() {
           const sent = yield* transport.send(put("http://127.0.0.1:1/a", pattern(10)))
@@ -712,7 +696,7 @@ describe("TransportNode", () => {
           ] as const
         ) {
           yield* Effect.scoped(Effect.gen(function*() {
-            yield* environment({ http_proxy: address, https_proxy: address })
+            yield* ProxyEnvironment.set({ http_proxy: address, https_proxy: address })
             const transport = yield* TransportNode.make({ proxy: true })
             for (const scheme of ["http", "https"]) {
               for (

@@ -9,13 +9,17 @@ import * as ByteSource from "../ByteSource.js"
 import { answerLimit, answerMillis, idleMillis, renderUrl } from "../Transport.js"
 import type { Answer, Request } from "../Transport.js"
 import type { UploadError } from "../UploadError.js"
+import type { Line, Rider } from "./linesNode.js"
 import * as Failures from "./requestFailures.js"
 
 type Outcome = Effect.Effect<Answer, UploadError>
 
 /** Hears of the answer. What comes in one go is one step for the fiber; only what does not is watched by the clock. */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Dispatcher.DispatchHandler, Rider {
+  /** The proxy on the way, as messages call it. */
+  proxy: string | undefined = undefined
   private readonly request: Request
+  private line: Line | undefined = undefined
   private resume: ((outcome: Outcome) => void) | undefined
   private outcome: Outcome | undefined = undefined
   private controller: Dispatcher.DispatchController | undefined = undefined
@@ -28,6 +32,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   constructor(request: Request, resume: (outcome: Outcome) => void) {
     this.request = request
     this.resume = resume
+  }
+
+  takes(line: Line): void {
+    this.line = line
   }
 
   /** Ends the request at once: its connection is closed, or it never gets one. */
@@ -87,7 +95,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   private failed(error: unknown): UploadError {
-    return Failures.failed(renderUrl(this.request.url), error)
+    return Failures.failed(renderUrl(this.request.url), error, this.proxy)
   }
 
   private settle(outcome: Outcome): void {

@@ -1,47 +1,60 @@
 /**
  * Where requests go: a pool of connections for each origin, directly or by a proxy.
  */
-import { EnvHttpProxyAgent, Pool } from "undici"
-import type { Dispatcher } from "undici"
+import * as Option from "effect/Option"
+import { ProxyAgent } from "undici"
+import type { Dispatcher, Pool } from "undici"
 import { renderUrl } from "../Transport.js"
 import type { Request } from "../Transport.js"
-import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import type { Sent } from "./feedNode.js"
+import * as Lines from "./linesNode.js"
+import type { Proxies, Proxy } from "./proxiesNode.js"
 import * as Failures from "./requestFailures.js"
 
 export interface OriginsOptions {
   readonly connections: number
   readonly ca: string | undefined
   readonly verifyTls: boolean
-  readonly proxy: boolean
+  readonly proxies: Proxies
+}
+
+/** A server, and the way to it. */
+interface Way {
+  readonly dispatcher: Dispatcher
+  readonly origin: string
+  /** The proxy on the way, as messages call it. */
+  readonly proxy: string | undefined
 }
 
 /** A place on a server. */
-export interface Place {
-  readonly dispatcher: Dispatcher
-  readonly origin: string
+export interface Place extends Way {
   /** With the query. */
   readonly path: string
 }
 
-export interface Handler extends Dispatcher.DispatchHandler {
+export interface Handler extends Dispatcher.DispatchHandler, Lines.Rider {
+  /** The proxy on the way, as messages call it. */
+  proxy: string | undefined
   readonly fail: (error: UploadError) => void
 }
 
 export class Origins {
   private readonly pools = new Map<string, Pool>()
-  /** Origins by how addresses begin that begin as origins are written. */
-  private readonly known = new Map<string, { readonly dispatcher: Dispatcher; readonly origin: string }>()
-  private readonly options: Pool.Options
-  private readonly proxies: EnvHttpProxyAgent | Rejected | undefined
+  private readonly agents = new Map<Proxy, ProxyAgent>()
+  /** Ways by how addresses begin that begin as origins are written. */
+  private readonly known = new Map<string, Way>()
+  private readonly options: Omit<Pool.Options, "connect">
+  private readonly tls: Tls
+  private readonly connect: Lines.Connect
+  private readonly proxies: Proxies
 
-  constructor({ ca, connections, proxy, verifyTls }: OriginsOptions) {
-    const tls = { rejectUnauthorized: verifyTls, ...(ca !== undefined && { ca }) }
+  constructor({ ca, connections, proxies, verifyTls }: OriginsOptions) {
+    this.tls = { rejectUnauthorized: verifyTls, timeout: connectMillis, ...(ca !== undefined && { ca }) }
+    this.connect = Lines.connector(this.tls)
     // The engine watches for stalls by bytes that move: times of the pool's would cut slow uploads that are well.
-    const times = { headersTimeout: 0, bodyTimeout: 0 }
-    this.options = { connections, ...times, connect: { ...tls, timeout: connectMillis } }
-    this.proxies = proxy ? proxiesOf({ connections, ...times, tls }) : undefined
+    this.options = { connections, headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: mostHeaders }
+    this.proxies = proxies
   }
 
   /** Sends a request, whose headers are those given, and never throws. */
@@ -49,15 +62,16 @@ export class Origins {
     const { headers, method, url } = request
     const place = this.locate(request)
     if ("_tag" in place) return handler.fail(place)
-    const { dispatcher, origin, path } = place
+    const { dispatcher, origin, path, proxy } = place
+    handler.proxy = proxy
     // After a HEAD the pool would close the connection, for fear of servers that send a body.
-    const options = method === "HEAD"
-      ? { origin, path, method, headers, body, reset: false }
-      : { origin, path, method, headers, body }
+    const options: Lines.Dispatched = method === "HEAD"
+      ? { origin, path, method, headers, body, rider: handler, reset: false }
+      : { origin, path, method, headers, body, rider: handler }
     try {
       dispatcher.dispatch(options, handler)
     } catch (error) {
-      handler.fail(Failures.failed(renderUrl(url), error))
+      handler.fail(Failures.failed(renderUrl(url), error, proxy))
     }
   }
 
@@ -70,32 +84,54 @@ export class Origins {
     const known = this.known.get(begin)
     if (known !== undefined) {
       const path = url.slice(begin.length)
-      if (plainPath.test(path)) return { dispatcher: known.dispatcher, origin: known.origin, path }
+      if (plainPath.test(path)) return { ...known, path }
     }
-    if (this.proxies !== undefined && "_tag" in this.proxies) return this.proxies
-    try {
-      const { origin, pathname, search } = new URL(url)
-      const dispatcher = this.proxies ?? this.poolOf(origin)
-      if (plainOrigin.test(begin)) this.known.set(begin, { dispatcher, origin })
-      return { dispatcher, origin, path: pathname + search }
-    } catch {
-      return Failures.invalidAddress(renderUrl(url))
-    }
+    const parsed = Option.getOrUndefined(parseUrl(url))
+    if (parsed === undefined || !protocols.has(parsed.protocol)) return Failures.invalidAddress(renderUrl(url))
+    const { origin, pathname, search } = parsed
+    const proxy = this.proxies.of(parsed)
+    if (proxy !== undefined && "_tag" in proxy) return proxy
+    const way = { dispatcher: proxy === undefined ? this.poolOf(origin) : this.agentOf(proxy), origin, proxy: proxy?.name }
+    if (plainOrigin.test(begin)) this.known.set(begin, way)
+    return { ...way, path: pathname + search }
   }
 
   async destroy(): Promise<void> {
-    const { pools, proxies } = this
+    const { agents, pools } = this
     this.known.clear()
-    await Promise.all([...pools.values()].map((pool) => pool.destroy()))
-    if (proxies !== undefined && !("_tag" in proxies)) await proxies.destroy()
+    await Promise.all([...pools.values(), ...agents.values()].map((dispatcher) => dispatcher.destroy()))
   }
 
   private poolOf(origin: string): Pool {
     const known = this.pools.get(origin)
     if (known !== undefined) return known
-    const pool = new Pool(origin, this.options)
+    const pool = Lines.pool(origin, { ...this.options, connect: this.connect })
     this.pools.set(origin, pool)
     return pool
+  }
+
+  private agentOf(proxy: Proxy): ProxyAgent {
+    const known = this.agents.get(proxy)
+    if (known !== undefined) return known
+    const { options, tls } = this
+    const connect = toProxy(this.connect, proxy)
+    const agent = new ProxyAgent({
+      uri: proxy.url,
+      ...(proxy.token !== undefined && { token: proxy.token }),
+      requestTls: tls,
+      proxyTls: tls,
+      // Requests in the clear go to the proxy itself, as with other clients: many proxies open tunnels for TLS only.
+      proxyTunnel: false,
+      clientFactory: (origin) => Lines.pool(origin, { ...options, connect }),
+      // What goes to the proxy itself is given its address, and everything else a way to connect by a tunnel.
+      factory: (origin, given: { readonly connect?: Lines.Connect }) =>
+        Lines.pool(origin, {
+          ...options,
+          connect: String(origin) === proxy.url || given.connect === undefined ? connect : given.connect
+        })
+    })
+    this.agents.set(proxy, agent)
+    return agent
   }
 }
 
@@ -105,34 +141,30 @@ export class Origins {
 
 const connectMillis = 30_000
 
+/** How large the headers of an answer may be, in bytes: more than servers send that are well. */
+const mostHeaders = 256 * 1024
+
+/** How connections are made that are encrypted. */
+interface Tls {
+  readonly rejectUnauthorized: boolean
+  readonly timeout: number
+  readonly ca?: string
+}
+
+/** Connects to a proxy, and says so where that fails. */
+const toProxy = (connect: Lines.Connect, { name }: Proxy): Lines.Connect => (options, callback) =>
+  connect(options, (...outcome) =>
+    outcome[0] === null ? callback(...outcome) : callback(new Failures.ProxyFailure(name, outcome[0]), null))
+
+const protocols: ReadonlySet<string> = new Set(["http:", "https:"])
+
+const parseUrl = Option.liftThrowable((url: string) => new URL(url))
+
 /** Neither user nor password: addresses with those are taken apart each time. */
 const plainOrigin = /^https?:\/\/[\w.:[\]-]+$/
 
 /** Paths that are sent as they are written; others are encoded first. */
 const plainPath = /^\/(?!.*\/\.)[\w.~%!$&'()*+,;=:@/?-]*$/
-
-/** Proxies from the environment. What is wrong with one of them is told with each request, without its password. */
-const proxiesOf = (
-  { tls, ...options }: Pick<Pool.Options, "bodyTimeout" | "headersTimeout"> & {
-    readonly connections: number
-    readonly tls: { readonly rejectUnauthorized: boolean; readonly ca?: string }
-  }
-): EnvHttpProxyAgent | Rejected => {
-  const connect = { ...tls, timeout: connectMillis }
-  try {
-    return new EnvHttpProxyAgent({
-      ...options,
-      connect,
-      requestTls: connect,
-      proxyTls: connect,
-      // Requests in the clear go to the proxy itself, as with other clients: many proxies open tunnels for TLS only.
-      proxyTunnel: false,
-      factory: (origin, given) => new Pool(origin, { ...given, ...options })
-    })
-  } catch {
-    return new Rejected({ reason: "Unsupported", detail: "The address of the proxy in the environment is not valid." })
-  }
-}
 
 const validName = /^[\w!#$%&'*+.^`|~-]+$/
 

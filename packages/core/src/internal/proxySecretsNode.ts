@@ -2,20 +2,9 @@
  * What only a proxy is to know: a refusal of its may repeat what it was told, and end up in a message.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { answerLimit } from "../Transport.js"
 import type { Answer, OpenAnswer, Transport } from "../Transport.js"
-
-/** What the proxies of an environment are told of who asks: their passwords, and the header that they go in. */
-export const of = (environment: Readonly<Record<string, string | undefined>>): ReadonlyArray<string> =>
-  ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].flatMap((name) => {
-    const url = Option.getOrUndefined(Option.liftThrowable((text: string) => new URL(text))(environment[name] ?? ""))
-    if (url === undefined || url.password === "") return []
-    const decode = (text: string) => Option.getOrElse(Option.liftThrowable(decodeURIComponent)(text), () => text)
-    const [user, password] = [decode(url.username), decode(url.password)]
-    return [Buffer.from(`${user}:${password}`).toString("base64"), url.password, password]
-  })
 
 /** Takes secrets out of the answers that are no success. */
 export const hiding = (secrets: ReadonlyArray<string>, transport: Transport["Type"]): Transport["Type"] => {

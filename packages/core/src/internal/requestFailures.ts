@@ -19,14 +19,24 @@ export const unknownSize = (name: string): Rejected =>
 export const stalled = (name: string): Transient =>
   new Transient({ reason: "Stalled", detail: `${name} has stopped answering.` })
 
-/** The failure of a request to `name`, by what is underneath. */
-export const failed = (name: string, error: unknown): UploadError => {
+/** A proxy that no connection came about to. */
+export class ProxyFailure extends Error {
+  readonly proxy: string
+
+  constructor(proxy: string, cause: Error) {
+    super(cause.message, { cause })
+    this.proxy = proxy
+  }
+}
+
+/** The failure of a request to `name`, by what is underneath, and by the proxy on its way. */
+export const failed = (name: string, error: unknown, proxy?: string): UploadError => {
   const code = codeOf(error)
   if (code !== undefined && /INVALID_URL/.test(code)) return invalidAddress(name)
   const said = code ?? (error instanceof Error ? error.message : "no answer")
   const cause = harmless(error, said)
-  const proxied = /^Proxy .*?\b(\d{3})\b/.exec(error instanceof Error ? error.message : "")?.[1]
-  if (proxied !== undefined) return refusedByProxy(name, Number(proxied))
+  const refused = /^Proxy .*?\b(\d{3})\b/.exec(error instanceof Error ? error.message : "")?.[1]
+  if (refused !== undefined) return refusedByProxy(name, Number(refused), proxy)
   if (code !== undefined && /INVALID_(ARG|CHAR|HTTP_TOKEN)|NOT_SUPPORTED/.test(code)) {
     return new Rejected({
       reason: "Unsupported",
@@ -34,12 +44,30 @@ export const failed = (name: string, error: unknown): UploadError => {
       cause
     })
   }
+  const unreached = proxyFailureOf(error)?.proxy
   if (code !== undefined && /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)) {
-    return new Rejected({ reason: "Forbidden", detail: `${originOf(name)} cannot be trusted (${code}).`, cause })
+    const who = unreached === undefined ? originOf(name) : capitalized(unreached)
+    return new Rejected({ reason: "Forbidden", detail: `${who} cannot be trusted (${code}).`, cause })
+  }
+  if (unreached !== undefined) {
+    const detail = `${capitalized(unreached)} cannot be reached (${said}).`
+    return new Transient({ reason: "Connection", detail, cause })
+  }
+  if (code !== undefined && /HEADERS_OVERFLOW/.test(code)) {
+    return new Rejected({
+      reason: "Unexpected",
+      detail: `${name} answered with headers that are too large to be read.`,
+      cause
+    })
+  }
+  if (code !== undefined && code.startsWith("HPE_")) {
+    const detail = `${name} answered with something that is not HTTP (${code}).`
+    return new Transient({ reason: "Connection", detail, cause })
   }
   // Where no connection came about, what was asked for is none of it: all requests fail alike, and say the same.
   const to = code !== undefined && neverConnected.test(code) ? originOf(name) : name
-  return new Transient({ reason: "Connection", detail: `The connection to ${to} failed (${said}).`, cause })
+  const by = proxy === undefined ? "" : ` by ${proxy}`
+  return new Transient({ reason: "Connection", detail: `The connection to ${to}${by} failed (${said}).`, cause })
 }
 
 // -----------------------------------------------------------------------------
@@ -62,11 +90,20 @@ const codeOf = (error: unknown): string | undefined =>
 const harmless = (error: unknown, said: string): unknown =>
   Predicate.hasProperty(error, "data") || Predicate.hasProperty(error, "input") ? new Error(said) : error
 
-const refusedByProxy = (name: string, status: number): UploadError => {
-  const detail = `The proxy on the way to ${name} answered ${status}.`
+const proxyFailureOf = (error: unknown): ProxyFailure | undefined =>
+  error instanceof ProxyFailure
+    ? error
+    : Predicate.hasProperty(error, "cause")
+    ? proxyFailureOf(error.cause)
+    : undefined
+
+const refusedByProxy = (name: string, status: number, proxy = "the proxy"): UploadError => {
+  const detail = `${capitalized(proxy)}, on the way to ${name}, answered ${status}.`
   return status === 407
     ? new Rejected({ reason: "Unauthorized", detail })
     : status >= 400 && status < 500 && status !== 408 && status !== 429
     ? new Rejected({ reason: "Forbidden", detail })
     : new Transient({ reason: "Connection", detail })
 }
+
+const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

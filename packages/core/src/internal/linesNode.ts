@@ -1,0 +1,75 @@
+/**
+ * The connections of a pool, one line each: which socket a request is on, and how far its bytes are there.
+ */
+import { buildConnector, Client, Pool } from "undici"
+import type { Dispatcher } from "undici"
+import type { Socket } from "node:net"
+import * as InterimAnswers from "./interimAnswersNode.js"
+
+export type Connect = buildConnector.connector
+
+/** Who is told which line a request goes out on. */
+export interface Rider {
+  readonly takes: (line: Line) => void
+}
+
+/** A request, with who is told of its line. */
+export interface Dispatched extends Dispatcher.DispatchOptions {
+  readonly rider?: Rider | undefined
+}
+
+/** A connection, and those that replace it. */
+export class Line extends Client {
+  private readonly wire: Wire
+
+  constructor(origin: string | URL, options: Client.Options, wire: Wire) {
+    super(origin, { ...options, connect: wire.connect })
+    this.wire = wire
+  }
+
+  /** The socket of the request under way. */
+  get socket(): Socket | undefined {
+    return this.wire.socket
+  }
+
+  override dispatch(options: Dispatched, handler: Dispatcher.DispatchHandler): boolean {
+    options.rider?.takes(this)
+    return super.dispatch(options, handler)
+  }
+}
+
+/** A pool of lines. */
+export const pool = (origin: string | URL, { connect, ...options }: Pool.Options & { readonly connect: Connect }): Pool =>
+  new Pool(origin, {
+    ...options,
+    connect,
+    factory: (origin, given: Client.Options) => new Line(origin, given, new Wire(connect))
+  })
+
+/** A way to connect, with limits and authorities. */
+export const connector = (options: buildConnector.BuildOptions): Connect => buildConnector(options)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** The socket of a line, as it is connected. */
+class Wire {
+  socket: Socket | undefined = undefined
+  readonly connect: Connect
+
+  constructor(connect: Connect) {
+    this.connect = (options, callback) =>
+      connect(options, (...outcome) => {
+        if (outcome[0] === null) {
+          const [, socket] = outcome
+          InterimAnswers.leaveOut(socket)
+          this.socket = socket
+          socket.once("close", () => {
+            if (this.socket === socket) this.socket = undefined
+          })
+        }
+        callback(...outcome)
+      })
+  }
+}
