@@ -77,7 +77,10 @@ describe("interim answers that nobody has asked for", () => {
               request: (request) => {
                 heard.push(request)
                 const answer = request.head.startsWith("HEAD") ? ok.slice(0, -2) : ok
-                say(socket, pieces === "in one piece with the answer" ? [before.join("") + answer] : [...before, answer])
+                say(
+                  socket,
+                  pieces === "in one piece with the answer" ? [before.join("") + answer] : [...before, answer]
+                )
               }
             })
           )
@@ -115,10 +118,10 @@ describe("interim answers that nobody has asked for", () => {
 
   it.scopedLive("and nothing after them are no answer, and neither is one without an end", () =>
     Effect.gen(function*() {
-      for (const said of [proceed, "HTTP/1.1 100 Cont", `HTTP/1.1 103 Early Hints\r\nlink: ${"x".repeat(300 * 1024)}`]) {
-        const { url } = yield* RawServer.make((socket) =>
-          RawServer.hear(socket, { request: () => socket.end(said) })
-        )
+      for (
+        const said of [proceed, "HTTP/1.1 100 Cont", `HTTP/1.1 103 Early Hints\r\nlink: ${"x".repeat(300 * 1024)}`]
+      ) {
+        const { url } = yield* RawServer.make((socket) => RawServer.hear(socket, { request: () => socket.end(said) }))
         const transport = yield* TransportNode.make()
         const error = yield* Effect.flip(transport.send(put(url, pattern(10))))
         assert.oneOf(error._tag, ["Transient", "Rejected"])
@@ -158,35 +161,38 @@ describe("interim answers that nobody has asked for", () => {
       yield* allArrive(transport, "http://files.example.org", heard)
     }))
 
-  it.scopedLive.skipIf(!Certificates.available)("are passed over within TLS and a tunnel, and before the tunnel", () =>
-    Effect.gen(function*() {
-      const { authority, issued } = yield* Certificates.certificates
-      const heard: Array<RawServer.Heard> = []
-      const sockets = tls.createServer(issued, (socket) =>
-        RawServer.hear(socket, {
-          request: (request) => {
-            heard.push(request)
-            socket.write(proceed + (request.head.startsWith("HEAD") ? ok.slice(0, -2) : ok))
-          }
-        }))
-      sockets.on("tlsClientError", () => {})
-      const { port } = yield* RawServer.make((socket) => sockets.emit("connection", socket))
-      const tunnel = http.createServer()
-      tunnel.on("connect", (_request, socket) => {
-        const other = net.connect(port, "127.0.0.1", () => {
-          socket.write(`${proceed}HTTP/1.1 200 OK\r\n\r\n`)
-          other.pipe(socket).pipe(other)
+  it.scopedLive.skipIf(!Certificates.available)(
+    "are passed over within TLS and a tunnel, and before the tunnel",
+    () =>
+      Effect.gen(function*() {
+        const { authority, issued } = yield* Certificates.certificates
+        const heard: Array<RawServer.Heard> = []
+        const sockets = tls.createServer(issued, (socket) =>
+          RawServer.hear(socket, {
+            request: (request) => {
+              heard.push(request)
+              socket.write(proceed + (request.head.startsWith("HEAD") ? ok.slice(0, -2) : ok))
+            }
+          }))
+        sockets.on("tlsClientError", () => {})
+        const { port } = yield* RawServer.make((socket) => sockets.emit("connection", socket))
+        const tunnel = http.createServer()
+        tunnel.on("connect", (_request, socket) => {
+          const other = net.connect(port, "127.0.0.1", () => {
+            socket.write(`${proceed}HTTP/1.1 200 OK\r\n\r\n`)
+            other.pipe(socket).pipe(other)
+          })
+          other.on("error", () => socket.destroy())
+          socket.on("error", () => other.destroy())
+          socket.on("close", () => other.destroy())
         })
-        other.on("error", () => socket.destroy())
-        socket.on("error", () => other.destroy())
-        socket.on("close", () => other.destroy())
+        const proxy = yield* serve(() => {}, tunnel)
+        const options = { connections: 1, ca: authority.cert.toString() }
+        const direct = yield* TransportNode.make(options)
+        yield* allArrive(direct, `https://127.0.0.1:${port}`, heard)
+        yield* ProxyEnvironment.set({ https_proxy: proxy.url })
+        const proxied = yield* TransportNode.make({ ...options, proxy: true })
+        yield* allArrive(proxied, `https://127.0.0.1:${port}`, heard)
       })
-      const proxy = yield* serve(() => {}, tunnel)
-      const options = { connections: 1, ca: authority.cert.toString() }
-      const direct = yield* TransportNode.make(options)
-      yield* allArrive(direct, `https://127.0.0.1:${port}`, heard)
-      yield* ProxyEnvironment.set({ https_proxy: proxy.url })
-      const proxied = yield* TransportNode.make({ ...options, proxy: true })
-      yield* allArrive(proxied, `https://127.0.0.1:${port}`, heard)
-    }))
+  )
 })

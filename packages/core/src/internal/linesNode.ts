@@ -1,9 +1,9 @@
 /**
  * The connections of a pool, one line each: which socket a request is on, and how far its bytes are there.
  */
+import type { Socket } from "node:net"
 import { buildConnector, Client, Pool } from "undici"
 import type { Dispatcher } from "undici"
-import type { Socket } from "node:net"
 import * as InterimAnswers from "./interimAnswersNode.js"
 
 export type Connect = buildConnector.connector
@@ -39,7 +39,10 @@ export class Line extends Client {
 }
 
 /** A pool of lines. */
-export const pool = (origin: string | URL, { connect, ...options }: Pool.Options & { readonly connect: Connect }): Pool =>
+export const pool = (
+  origin: string | URL,
+  { connect, ...options }: Pool.Options & { readonly connect: Connect }
+): Pool =>
   new Pool(origin, {
     ...options,
     connect,

@@ -91,7 +91,11 @@ export class Origins {
     const { origin, pathname, search } = parsed
     const proxy = this.proxies.of(parsed)
     if (proxy !== undefined && "_tag" in proxy) return proxy
-    const way = { dispatcher: proxy === undefined ? this.poolOf(origin) : this.agentOf(proxy), origin, proxy: proxy?.name }
+    const way = {
+      dispatcher: proxy === undefined ? this.poolOf(origin) : this.agentOf(proxy),
+      origin,
+      proxy: proxy?.name
+    }
     if (plainOrigin.test(begin)) this.known.set(begin, way)
     return { ...way, path: pathname + search }
   }
@@ -127,7 +131,7 @@ export class Origins {
       factory: (origin, given: { readonly connect?: Lines.Connect }) =>
         Lines.pool(origin, {
           ...options,
-          connect: String(origin) === proxy.url || given.connect === undefined ? connect : given.connect
+          connect: String(origin) === proxy.url || given.connect === undefined ? connect : byTunnel(given.connect)
         })
     })
     this.agents.set(proxy, agent)
@@ -151,10 +155,16 @@ interface Tls {
   readonly ca?: string
 }
 
+const failingAs = (connect: Lines.Connect, failure: (error: Error) => Error): Lines.Connect => (options, callback) =>
+  connect(options, (...outcome) => outcome[0] === null ? callback(...outcome) : callback(failure(outcome[0]), null))
+
 /** Connects to a proxy, and says so where that fails. */
-const toProxy = (connect: Lines.Connect, { name }: Proxy): Lines.Connect => (options, callback) =>
-  connect(options, (...outcome) =>
-    outcome[0] === null ? callback(...outcome) : callback(new Failures.ProxyFailure(name, outcome[0]), null))
+const toProxy = (connect: Lines.Connect, { name }: Proxy): Lines.Connect =>
+  failingAs(connect, (error) => new Failures.ProxyFailure(name, error))
+
+/** Connects by a tunnel. The pool would begin again at once, and for ever, where the failure has the code of a socket's. */
+const byTunnel = (connect: Lines.Connect): Lines.Connect =>
+  failingAs(connect, (error) => new Error(error.message, { cause: error }))
 
 const protocols: ReadonlySet<string> = new Set(["http:", "https:"])
 

@@ -92,5 +92,6 @@ const invalid = (variable: string) =>
 const unsupported = (variable: string, scheme: string) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `The proxy in ${variable} cannot be used: it is of ${scheme}://, and only those of http:// and https:// can.`
+    detail:
+      `The proxy in ${variable} cannot be used: it is of ${scheme}://, and only those of http:// and https:// can.`
   })
