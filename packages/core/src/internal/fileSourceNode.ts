@@ -14,6 +14,7 @@ import * as InFlight from "../InFlight.js"
 import { SourceChanged, SourceUnreadable } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as UploadFile from "../UploadFile.js"
+import * as CallNode from "./callNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 /** How many source files are open at once, at most, in the whole process. */
@@ -25,15 +26,11 @@ const openFiles = InFlight.make(maxOpenFiles)
 
 const defaultBlockSize = 256 * 1024
 
-export type Callback<A> = (error: NodeJS.ErrnoException | null, value: A) => void
-
-/** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
-export const call = <A>(filePath: string, start: (done: Callback<A>) => void): Effect.Effect<A, SourceUnreadable> =>
-  Effect.uninterruptible(
-    Effect.async<A, SourceUnreadable>((resume) => {
-      start((error, value) => resume(error === null ? Effect.succeed(value) : Effect.fail(unreadable(filePath, error))))
-    })
-  )
+/** A call to the file system about a path: see {@link CallNode.call}. */
+export const call = <A>(
+  filePath: string,
+  start: (done: CallNode.Callback<A>) => void
+): Effect.Effect<A, SourceUnreadable> => Effect.mapError(CallNode.call(start), (error) => unreadable(filePath, error))
 
 export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
   new SourceUnreadable({
@@ -46,6 +43,8 @@ export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): Sour
       ? `${filePath} is not there.`
       : cause.code === "EACCES" || cause.code === "EPERM"
       ? `${filePath} may not be read (${cause.code}).`
+      : filePath.includes("\0")
+      ? `${JSON.stringify(filePath)} has a NUL character in its name, and no file has.`
       : `${filePath} cannot be read: ${cause.message}.`,
     cause
   })

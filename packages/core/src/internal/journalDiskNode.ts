@@ -5,20 +5,10 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
+import { call } from "./callNode.js"
+import type { Failure } from "./callNode.js"
 import * as Record from "./journalRecordNode.js"
 import { Replay } from "./journalReplayNode.js"
-
-type Failure = NodeJS.ErrnoException
-
-type Callback<A> = (error: Failure | null, value: A) => void
-
-/** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
-export const call = <A = void>(start: (done: Callback<A>) => void): Effect.Effect<A, Failure> =>
-  Effect.uninterruptible(
-    Effect.async<A, Failure>((resume) => {
-      start((error, value) => resume(error === null ? Effect.succeed(value) : Effect.fail(error)))
-    })
-  )
 
 export const unusable = (detail: string, cause?: unknown): JournalError =>
   new JournalError({ reason: "Unusable", detail, cause })

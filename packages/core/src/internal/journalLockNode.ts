@@ -18,7 +18,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
-import { call, failedTo, unusable } from "./journalDiskNode.js"
+import { call } from "./callNode.js"
+import { failedTo, unusable } from "./journalDiskNode.js"
 
 /** A lock that this process holds. */
 export interface Lock {
