@@ -2,7 +2,7 @@
  * What `--files-from` names: a file of plain lines, or a manifest as `--failed` writes it.
  *
  * Plain lines are paths relative to a root, and the keys are these paths; a path that leads out of the root fails
- * alone, and so does a directory. Links are followed, as for sources that are named one by one. A path that comes twice
+ * alone, and so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links are followed, as for sources that are named one by one. A path that comes twice
  * is uploaded twice. Lists are read as the upload goes, however long they are.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
+import * as ListText from "./ListText.js"
 import * as Manifest from "./Manifest.js"
 import * as Sources from "./Sources.js"
 
@@ -31,8 +32,9 @@ export const fromFile = (
   options: Sources.Options
 ): Effect.Effect<Sources.Sources, CliError.CliError, Scope.Scope> =>
   Effect.gen(function*() {
-    const [first, rest] = yield* Stream.peel(linesOf(file), Sink.head<string>())
-    const header = Option.flatMap(first, Manifest.parseHeader)
+    const { names, separator } = yield* ListText.names(bytesOf(file))
+    const [first, rest] = yield* Stream.peel(names, Sink.head<string>())
+    const header = separator === "NUL" ? Option.none() : Option.flatMap(first, Manifest.parseHeader)
     const locations = new Sources.Locations()
     if (Option.isNone(header)) {
       if (root !== undefined) yield* checkRoot(root)
@@ -81,13 +83,13 @@ type Find = (line: string) => Effect.Effect<Found>
 
 const nothing: Found = { items: [] }
 
-const linesOf = (file: string): Stream.Stream<string, CliError.CliError> =>
+const bytesOf = (file: string): Stream.Stream<Uint8Array, CliError.CliError> =>
   Stream.suspend(() =>
     NodeStream.fromReadable<CliError.CliError, Uint8Array>(
       () => file === "-" ? process.stdin : fs.createReadStream(file),
       (cause) => CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
     )
-  ).pipe(Stream.decodeText("utf-8"), Stream.splitLines)
+  )
 
 const findEach = (
   file: string,
