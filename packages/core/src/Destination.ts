@@ -111,6 +111,8 @@ export interface PutRequest {
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
+  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` where it has none. */
+  readonly mode?: number | undefined
 }
 
 /**
@@ -234,6 +236,8 @@ export interface CompleteRequest extends Session {
   readonly checksum: Checksum | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
+  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` where it has none. */
+  readonly mode?: number | undefined
 }
 
 /**

@@ -5,7 +5,7 @@
  * with a NUL in it. A call for which no descriptor is left has not been made: it waits until one is, for a while.
  */
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import { isFull, patience } from "./descriptors.js"
 
 export type Failure = NodeJS.ErrnoException
 
@@ -22,11 +22,8 @@ export const call = <A = void>(start: (done: Callback<A>) => void): Effect.Effec
       }
     })
   )
-  return Effect.catchAll(once, (error) => isFull(error) ? Effect.retry(once, patience) : Effect.fail(error))
+  return Effect.catchAll(once, (error) => isFull(error.code) ? Effect.retry(once, retry) : Effect.fail(error))
 }
-
-/** Whether the process, or the system, has as many files open as it may have. */
-export const isFull = ({ code }: Failure): boolean => code === "EMFILE" || code === "ENFILE"
 
 /** What was thrown, as an error. */
 export const failureOf = (thrown: unknown): Failure => thrown instanceof Error ? thrown : new Error(String(thrown))
@@ -35,11 +32,4 @@ export const failureOf = (thrown: unknown): Failure => thrown instanceof Error ?
 // internal
 // -----------------------------------------------------------------------------
 
-/** About 25 seconds, for others to close what they have open. */
-const patience = {
-  while: isFull,
-  schedule: Schedule.exponential("5 millis").pipe(
-    Schedule.union(Schedule.spaced("250 millis")),
-    Schedule.intersect(Schedule.recurs(100))
-  )
-}
+const retry = { while: ({ code }: Failure) => isFull(code), schedule: patience }
