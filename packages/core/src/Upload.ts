@@ -190,6 +190,8 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   body: Body.UploadBody | undefined = undefined
   /** @internal */
   modifiedAt: number | undefined
+  /** @internal */
+  mode: number | undefined
   private isRelisted = false
   private partTransfers: Set<Transfer> | undefined = undefined
 
@@ -199,6 +201,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
     this.source = file.source
     this.fingerprint = file.fingerprint
     this.modifiedAt = file.modifiedAt
+    this.mode = file.mode
     this.checksum = context.parts.checksum
     this.large = MultipartUpload.applies(context, this.size)
   }
@@ -224,6 +227,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
     this.source = latest.source
     this.fingerprint = latest.fingerprint
     this.modifiedAt = latest.modifiedAt
+    this.mode = latest.mode ?? this.mode
     this.large = MultipartUpload.applies(context, this.size)
     this.observer.relisted(this, size)
   }

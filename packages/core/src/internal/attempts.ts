@@ -328,7 +328,8 @@ const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Dest
     body,
     contentType: upload.file.contentType,
     metadata: upload.file.metadata,
-    modifiedAt: upload.modifiedAt
+    modifiedAt: upload.modifiedAt,
+    mode: upload.mode
   })
 }
 

@@ -187,7 +187,8 @@ class Flow {
           token,
           contentType: file.contentType,
           metadata: file.metadata,
-          modifiedAt: this.owner.modifiedAt
+          modifiedAt: this.owner.modifiedAt,
+          mode: this.owner.mode
         }),
         answerMillis(this.owner)
       )
@@ -351,7 +352,7 @@ class Flow {
     const checksum = PartRecords.combined(context.parts.checksum, parts)
     const call = Effect.tapError(
       bounded(
-        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
+        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt, mode: owner.mode }),
         completeMillis
       ),
       (error) =>
