@@ -17,10 +17,17 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { resolve } from "node:path"
 import * as CliError from "./CliError.js"
 import * as ListText from "./ListText.js"
 import * as Manifest from "./Manifest.js"
 import * as Sources from "./Sources.js"
+import * as UploadLoop from "./UploadLoop.js"
+
+export interface Options extends Sources.Options {
+  /** The directory that they are uploaded to, where it is a local one: nothing is uploaded into itself. */
+  readonly destination?: string | undefined
+}
 
 /**
  * The files that a list names; `-` is standard input. `root` is the source directory, where one was given. Fails with
@@ -29,7 +36,7 @@ import * as Sources from "./Sources.js"
 export const fromFile = (
   file: string,
   root: string | undefined,
-  options: Sources.Options
+  options: Options
 ): Effect.Effect<Sources.Sources, CliError.CliError, Scope.Scope> =>
   Effect.gen(function*() {
     const { names, separator } = yield* ListText.names(bytesOf(file))
@@ -38,6 +45,7 @@ export const fromFile = (
     const locations = new Sources.Locations()
     if (Option.isNone(header)) {
       if (root !== undefined) yield* checkRoot(root)
+      if (options.destination !== undefined) yield* UploadLoop.checkListed(root ?? ".", options.destination)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
       return { items: findEach(file, lines, findPath(path.resolve(root ?? "."), options, locations)), locations }
     }
@@ -108,7 +116,7 @@ const findEach = (
     Stream.catchAll((error) => Stream.make(Sources.failedItem(file, unreadable(error.message))))
   )
 
-const findPath = (root: string, options: Sources.Options, locations: Sources.Locations): Find => (line) => {
+const findPath = (root: string, options: Options, locations: Sources.Locations): Find => (line) => {
   if (line === "") return Effect.succeed(nothing)
   const absolute = path.resolve(root, line)
   const relative = path.relative(root, absolute)
@@ -120,10 +128,10 @@ const findPath = (root: string, options: Sources.Options, locations: Sources.Loc
       items: [locations.note(Sources.failedItem(line, new Rejected({ reason: "InvalidKey", detail })), absolute)]
     })
   }
-  return options.filter.wantsFile(key) ? findFile(absolute, key, locations) : Effect.succeed(nothing)
+  return options.filter.wantsFile(key) ? findFile(absolute, key, options, locations) : Effect.succeed(nothing)
 }
 
-const findEntry = (file: string, options: Sources.Options, locations: Sources.Locations): Find => (line) =>
+const findEntry = (file: string, options: Options, locations: Sources.Locations): Find => (line) =>
   Option.match(Manifest.parseEntry(line), {
     onNone: () =>
       Effect.succeed(
@@ -133,16 +141,42 @@ const findEntry = (file: string, options: Sources.Options, locations: Sources.Lo
       ),
     onSome: ({ key, path }) => {
       if (key.endsWith("/")) {
-        return Effect.succeed({ items: [], tree: Sources.walk(path, options, locations, key === "./" ? "" : key) })
+        const prefix = key === "./" ? "" : key
+        const tree = { items: [], tree: Sources.walk(path, options, locations, prefix) }
+        return options.destination === undefined ? Effect.succeed(tree) : Effect.match(
+          UploadLoop.check([path], resolve(options.destination, prefix), options.filter),
+          {
+            onFailure: ({ message: detail }) => ({
+              items: [locations.note(Sources.failedItem(key, new Rejected({ reason: "InvalidKey", detail })), path)]
+            }),
+            onSuccess: () => tree
+          }
+        )
       }
-      return options.filter.wantsFile(key) ? findFile(path, key, locations) : Effect.succeed(nothing)
+      return options.filter.wantsFile(key) ? findFile(path, key, options, locations) : Effect.succeed(nothing)
     }
   })
 
-const findFile = (absolute: string, key: string, locations: Sources.Locations): Effect.Effect<Found> =>
-  Effect.map(
-    Effect.merge(Effect.mapError(FilesNode.file(absolute, { key }), (error) => Sources.failedItem(key, error))),
-    (item) => ({ items: [locations.note(item, absolute)] })
+const findFile = (
+  absolute: string,
+  key: string,
+  { destination }: Options,
+  locations: Sources.Locations
+): Effect.Effect<Found> =>
+  FilesNode.file(absolute, { key }).pipe(
+    Effect.tap(() => destination === undefined ? Effect.void : refuseItself(absolute, destination, key)),
+    Effect.mapError((error) => Sources.failedItem(key, error)),
+    Effect.merge,
+    Effect.map((item) => ({ items: [locations.note(item, absolute)] }))
   )
+
+/** Fails where a file is what it would be uploaded to. */
+const refuseItself = (absolute: string, destination: string, key: string): Effect.Effect<void, Rejected> =>
+  Effect.flatMap(UploadLoop.isItself(absolute, destination, key), (isItself) =>
+    isItself
+      ? Effect.fail(
+        new Rejected({ reason: "InvalidKey", detail: `${absolute} and its destination are the same file.` })
+      )
+      : Effect.void)
 
 const unreadable = (detail: string): SourceUnreadable => new SourceUnreadable({ reason: "Failed", detail })

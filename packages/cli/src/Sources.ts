@@ -32,6 +32,8 @@ export interface Sources {
 export interface Options {
   readonly filter: Filter
   readonly followSymlinks: boolean
+  /** What is left out of directories, by what it is. */
+  readonly leaveOut?: ((identity: FilesNode.Identity) => boolean) | undefined
 }
 
 /** The files and directories that paths name. */
@@ -77,7 +79,8 @@ export const walk = (
 ): Stream.Stream<UploadList.Item> =>
   FilesNode.directory(root, {
     filter: (key, kind) => options.filter.wants(prefix + key, kind),
-    followSymlinks: options.followSymlinks
+    followSymlinks: options.followSymlinks,
+    leaveOut: options.leaveOut
   }).pipe(
     Stream.mapChunks(Chunk.map((item) => locations.note(withPrefix(prefix, item), path.resolve(root, keyOf(item))))),
     Stream.catchAll((error) =>
