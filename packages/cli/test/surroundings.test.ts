@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as FileServer from "./FileServer.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
@@ -79,4 +80,38 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
       })
       assert.deepStrictEqual(within("upload", `${root}/src`, `${root}/to`, "--quiet"), { status: 0, stderr: "" })
     }))
+
+  describe.skipIf(process.platform !== "linux")("with few files to have open", () => {
+    const files = Object.fromEntries(
+      Array.from({ length: 600 }, (_, i) => [`src/${i % 40}/${i}.txt`, `${i} `.repeat(i)])
+    )
+
+    /** Runs `sluice` where no process may have more than so many files open. */
+    const limited = (most: number, args: ReadonlyArray<string>, cwd: string) =>
+      Effect.async<{ readonly exitCode: number | null; readonly stderr: string }>((resume) => {
+        const script = "ulimit -n \"$MOST\" && exec \"$0\" \"$@\""
+        const env = { ...process.env, MOST: String(most), XDG_STATE_HOME: `${cwd}/state` }
+        const child = spawn("sh", ["-c", script, process.execPath, bin, ...args], { cwd, env })
+        let stderr = ""
+        child.stderr.on("data", (text) => stderr += String(text))
+        child.on("close", (exitCode) => resume(Effect.succeed({ exitCode, stderr })))
+      })
+
+    for (const [most, concurrency] of [[30, 8], [64, 100]] as const) {
+      it.scopedLive(`uploads all of them, fewer at once: ${most} open files, ${concurrency} uploads`, () =>
+        Effect.gen(function*() {
+          const root = yield* TemporaryDirectory.withFiles({ ...files, "src/large": "x".repeat(20_000_000) })
+          const flags = ["--concurrency", String(concurrency), "--quiet", "--part-size", "1MiB"]
+          const local = yield* limited(most, ["upload", "src", "to", ...flags], root)
+          assert.deepStrictEqual(local, { exitCode: 0, stderr: "" })
+          assert.deepStrictEqual(TemporaryDirectory.read(`${root}/to`), TemporaryDirectory.read(`${root}/src`))
+          const verified = yield* limited(most, ["verify", "src", "to", "--quiet"], root)
+          assert.deepStrictEqual(verified, { exitCode: 0, stderr: "" })
+          const server = yield* FileServer.start()
+          const remote = yield* limited(most, ["upload", "src", server.url, ...flags], root)
+          assert.deepStrictEqual(remote, { exitCode: 0, stderr: "" })
+          assert.strictEqual(server.stored.size, 601)
+        }))
+    }
+  })
 })
