@@ -36,6 +36,11 @@ export interface Capabilities {
    * memory for all of it aside. Defaults to `false`.
    */
   readonly wholeBodies?: boolean | undefined
+  /**
+   * Whether keys may have empty segments, such as `a//b` and the folder marker `a/`: see `ObjectKey.problemAsPath`.
+   * Defaults to `false`, and such keys are refused.
+   */
+  readonly emptySegments?: boolean | undefined
 }
 
 /**

@@ -13,7 +13,7 @@ import * as ByteSource from "./ByteSource.js"
  * @category models
  */
 export interface UploadFile {
-  /** The name at the destination: relative, `/`-separated; checked by `ObjectKey.problem` before anything is sent. */
+  /** The name at the destination: relative, `/`-separated; checked by `ObjectKey` before anything is sent. */
   readonly key: string
   /** The size in bytes; `undefined` when nobody knows before the end. */
   readonly size: number | undefined

@@ -76,8 +76,7 @@ export class LocalFiles {
   }
 
   targetOf(key: string): Either.Either<Target, Rejected> {
-    const problem = ObjectKey.problem(key) ??
-      (this.path.sep === "\\" && /[\\:*?"<>|]/.test(key) ? "cannot be a file name here" : undefined)
+    const problem = this.path.sep === "\\" ? ObjectKey.problemOnWindows(key) : ObjectKey.problemAsPath(key)
     if (problem !== undefined) {
       return Either.left(
         new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
