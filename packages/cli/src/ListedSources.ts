@@ -91,13 +91,14 @@ type Find = (line: string) => Effect.Effect<Found>
 
 const nothing: Found = { items: [] }
 
-const bytesOf = (file: string): Stream.Stream<Uint8Array, CliError.CliError> =>
-  Stream.suspend(() =>
-    NodeStream.fromReadable<CliError.CliError, Uint8Array>(
-      () => file === "-" ? process.stdin : fs.createReadStream(file),
-      (cause) => CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
-    )
-  )
+const bytesOf = (file: string): Stream.Stream<Uint8Array, CliError.CliError> => {
+  const failed = (cause: unknown) =>
+    CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
+  return Stream.unwrap(Effect.map(
+    Effect.try({ try: () => file === "-" ? process.stdin : fs.createReadStream(file), catch: failed }),
+    (readable) => NodeStream.fromReadable<CliError.CliError, Uint8Array>(() => readable, failed)
+  ))
+}
 
 const findEach = (
   file: string,

@@ -14,6 +14,7 @@ import type { Failed, UploadResult } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { fstatSync } from "node:fs"
 import * as fs from "node:fs/promises"
@@ -64,9 +65,13 @@ export const fromPaths = (
 export const fromStandardInput = (key: string): Effect.Effect<Sources, CliError.CliError> =>
   Effect.gen(function*() {
     // Node takes a directory for an empty stream.
-    const isDirectory = fstatSync(process.stdin.fd).isDirectory()
-    if (isDirectory) return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
-    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) => cause)
+    const isDirectory = Option.exists(Option.liftThrowable(() => fstatSync(process.stdin.fd))(), (stat) =>
+      stat.isDirectory())
+    if (isDirectory) {
+      return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
+    }
+    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) =>
+      cause)
     return { items: [UploadFile.make(key, ByteSource.fromStream(bytes))], locations: new Locations() }
   })
 
