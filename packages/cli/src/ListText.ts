@@ -5,7 +5,7 @@
  * line ends or, as `find -print0` writes them, by NUL. Which of them it is tells the beginning of the list, as far as it
  * comes at once: a list that somebody is still writing is read as it goes.
  */
-import * as Chunk from "effect/Chunk"
+import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"

@@ -65,7 +65,7 @@ export const problemOnWindows = (key: string): string | undefined => {
   const found = problemAsPath(key)
   if (found !== undefined) return found
   if (/^[A-Za-z]:/.test(key)) return "starts with a drive letter"
-  if (/[\\:*?"<>|\u0001-\u001f]/.test(key)) return "has a character that no name can have on Windows"
+  if (/[\\:*?"<>|\p{Cc}]/u.test(key)) return "has a character that no name can have on Windows"
   if (/[. ](?:[/]|$)/.test(key)) return "has a segment that ends with a dot or a space, which Windows leaves out"
   return /(?:^|[/])(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:[.][^/]*)?(?:[/]|$)/i.test(key)
     ? "has the name of a device"

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
-import { call, failureOf } from "./callNode.js"
+import { call } from "./callNode.js"
 import type { Failure } from "./callNode.js"
 import * as Record from "./journalRecordNode.js"
 import { Replay } from "./journalReplayNode.js"
@@ -77,7 +77,10 @@ const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalErr
     if (process.getuid === undefined) return
     const own = process.getuid()
     const isTrusted = ({ uid }: fs.Stats) => uid === own || uid === 0
-    const absolute = yield* Effect.try({ try: () => path.resolve(directory), catch: failureOf })
+    const absolute = yield* Effect.try({
+      try: () => path.resolve(directory),
+      catch: (cause) => unusable(`There can be no journal in ${directory}: the current directory is not there.`, cause)
+    })
     const { root } = path.parse(absolute)
     let at = root
     const rest = absolute.slice(root.length).split(path.sep)

@@ -85,8 +85,10 @@ const callsThatThrow = (file: string): ReadonlyArray<Found> => {
       if (ts.isCallExpression(at) && at.expression !== child && catching.test(at.expression.getText(source))) {
         return true
       }
-      const isFunction = ts.isArrowFunction(at) || ts.isFunctionExpression(at) || ts.isMethodDeclaration(at)
-      if (isFunction && at.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword) === true) return true
+      if (
+        (ts.isArrowFunction(at) || ts.isFunctionExpression(at) || ts.isMethodDeclaration(at)) &&
+        at.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword) === true
+      ) return true
     }
     return false
   }
