@@ -5,12 +5,13 @@
  * left to know, and where there are such files.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import type * as CliError from "./CliError.js"
 import { usage } from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import * as Targets from "./Targets.js"
+import * as UserHome from "./UserHome.js"
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -56,9 +57,12 @@ const nothing: Found = { profile: {}, services: {} }
 
 /** What cannot be read says nothing: credentials are asked for all the same, and say why there are none. */
 const read = (named: string | undefined, environment: Environment): Effect.Effect<Found> => {
-  const home = environment["HOME"] || os.homedir()
-  const fileOf = (name: string, otherwise: string) =>
-    (environment[name] || `~/.aws/${otherwise}`).replace(/^~(?=\/)/, () => home)
+  const home = UserHome.find(environment)
+  // Without a home, what would be in it is not there.
+  const fileOf = (name: string, otherwise: string) => {
+    const file = environment[name] || `~/.aws/${otherwise}`
+    return file.startsWith("~/") ? Option.getOrElse(home, () => "/dev/null") + file.slice(1) : file
+  }
   const configFilepath = fileOf("AWS_CONFIG_FILE", "config")
   const filepath = fileOf("AWS_SHARED_CREDENTIALS_FILE", "credentials")
   return Effect.tryPromise(async (): Promise<Found> => {

@@ -10,6 +10,8 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as Argv from "./Argv.js"
@@ -60,6 +62,10 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
     Effect.catchAllCause((cause) =>
       Effect.gen(function*() {
         const { stderr } = yield* Output
+        if (Cause.failures(cause).length === 0 && Option.exists(Cause.dieOption(cause), isNowhere)) {
+          yield* writeLines(stderr, [`sluice: ${nowhere.message}`])
+          return nowhere.exitCode
+        }
         yield* stderr.write(`sluice: something went wrong that should not have: ${Cause.pretty(cause)}\n`)
         return 1
       })
@@ -88,6 +94,11 @@ const flags = new Map([
 const { version } = Schema.decodeSync(Schema.parseJson(Schema.Struct({ version: Schema.String })))(
   fs.readFileSync(new URL("../package.json", import.meta.url), "utf8")
 )
+
+/** Whether a relative path was to be resolved in a directory that is not there any more. */
+const isNowhere = (defect: unknown): boolean => Predicate.hasProperty(defect, "syscall") && defect.syscall === "uv_cwd"
+
+const nowhere = CliError.usage("The current directory is not there any more. Change to another, or give full paths.")
 
 /** Where to read on about what was typed. */
 const hintFor = (args: ReadonlyArray<string>): string => {

@@ -14,6 +14,7 @@ import type { Failed, UploadResult } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { fstatSync } from "node:fs"
 import * as fs from "node:fs/promises"
@@ -32,6 +33,8 @@ export interface Sources {
 export interface Options {
   readonly filter: Filter
   readonly followSymlinks: boolean
+  /** What is left out of directories, by what it is. */
+  readonly leaveOut?: ((identity: FilesNode.Identity) => boolean) | undefined
 }
 
 /** The files and directories that paths name. */
@@ -62,9 +65,13 @@ export const fromPaths = (
 export const fromStandardInput = (key: string): Effect.Effect<Sources, CliError.CliError> =>
   Effect.gen(function*() {
     // Node takes a directory for an empty stream.
-    const isDirectory = fstatSync(process.stdin.fd).isDirectory()
-    if (isDirectory) return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
-    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) => cause)
+    const isDirectory = Option.exists(Option.liftThrowable(() => fstatSync(process.stdin.fd))(), (stat) =>
+      stat.isDirectory())
+    if (isDirectory) {
+      return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
+    }
+    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) =>
+      cause)
     return { items: [UploadFile.make(key, ByteSource.fromStream(bytes))], locations: new Locations() }
   })
 
@@ -77,7 +84,8 @@ export const walk = (
 ): Stream.Stream<UploadList.Item> =>
   FilesNode.directory(root, {
     filter: (key, kind) => options.filter.wants(prefix + key, kind),
-    followSymlinks: options.followSymlinks
+    followSymlinks: options.followSymlinks,
+    leaveOut: options.leaveOut
   }).pipe(
     Stream.mapChunks(Chunk.map((item) => locations.note(withPrefix(prefix, item), path.resolve(root, keyOf(item))))),
     Stream.catchAll((error) =>

@@ -186,7 +186,7 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
     )
   }
   const prefix = rest === "" || rest.endsWith("/") ? rest : `${rest}/`
-  const problem = prefix === "" ? undefined : ObjectKey.problem(prefix.slice(0, -1))
+  const problem = prefix === "" ? undefined : ObjectKey.problemAsPath(prefix.slice(0, -1))
   if (problem !== undefined) return Either.left(`The prefix ${JSON.stringify(prefix)} ${problem}.`)
   const settings = new URLSearchParams(query?.replaceAll("+", "%2B"))
   const unknown = Array.from(settings.keys()).find((name) => name !== "endpoint")

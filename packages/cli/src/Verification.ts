@@ -237,7 +237,13 @@ class Run implements Comparison {
       this.monitor.unsafeRecord(this.clock.unsafeCurrentTimeMillis(), bytes)
     }
     const ours = file.source.read({ offset: 0 })
-    if (size === 0 && file.size === 0) return Effect.succeed("Reading")
+    // A source may say that it is empty, and not be.
+    if (size === 0 && file.size === 0) {
+      return Effect.map(
+        SameBytes.compare(ours, Stream.empty, note),
+        (same): By | undefined => same ? "Reading" : undefined
+      )
+    }
     if (checksum !== undefined && Checksum.digestOf(checksum) !== undefined) {
       return Effect.map(
         SameBytes.checksum(ours, checksum.algorithm, note),

@@ -6,6 +6,7 @@ import type * as Path from "@effect/platform/Path"
 import { Destination } from "@sluice/core/Destination"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as Simulated from "@sluice/core/destinations/Simulated"
+import * as MachineNode from "@sluice/core/MachineNode"
 import type { Transport } from "@sluice/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -33,10 +34,16 @@ export const layer = (
 ): Layer.Layer<Destination, CliError.CliError, FileSystem.FileSystem | Path.Path | Output> => {
   switch (target._tag) {
     case "Local":
-      return Layer.mapError(
-        LocalDirectory.layer({ root: target.root, fsync: options.fsync }),
-        (error) => CliError.destinationUnusable(`The destination cannot be used. ${error.message}`)
-      )
+      return Layer.unwrapEffect(Effect.map(MachineNode.openFilesLeft, (left) =>
+        Layer.mapError(
+          LocalDirectory.layer({
+            root: target.root,
+            fsync: options.fsync,
+            // Sources have a quarter of what may be open, and each file that is written has its directory open too.
+            maxOpenFiles: Math.max(1, Math.min(LocalDirectory.defaults.maxOpenFiles, Math.floor(left / 4)))
+          }),
+          (error) => CliError.destinationUnusable(`The destination cannot be used. ${error.message}`)
+        )))
     case "Simulated":
       return Simulated.layer(target.network)
     default:
@@ -86,7 +93,10 @@ export const layerTransport = (
     const { stderr } = yield* Output
     if (!options.verifyTls) yield* stderr.write(`${stderr.style.yellow(unverified)}\n`)
     const transportLayer = yield* Effect.promise(() => import("./transportLayer.js"))
-    return transportLayer.layer({ ...options, ca: authoritiesOf(target, options.ca) })
+    // A connection is an open file too, and so are those of sources, which have a quarter of what may be open.
+    const left = yield* MachineNode.openFilesLeft
+    const connections = Math.max(1, Math.min(options.connections, Math.floor(left / 2)))
+    return transportLayer.layer({ ...options, connections, ca: authoritiesOf(target, options.ca) })
   }))
 
 /**

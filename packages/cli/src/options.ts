@@ -114,7 +114,15 @@ export const decodeSize: Decode<number> = (text) => Option.filter(ByteSize.parse
 const oneOf = <A extends string>(names: ReadonlyArray<A>): Decode<A> => (text) =>
   Option.fromNullable(names.find((name) => name === text))
 
-const partSize = decoded("part-size", "8MiB", decodeSize, "a size with a unit, such as 8MiB or 64M").pipe(
+/** Below this, what there is to do for each part would be more than to send it. */
+const leastPartSize = 64 * 1024
+
+const partSize = decoded(
+  "part-size",
+  "8MiB",
+  (text) => Option.filter(decodeSize(text), (bytes) => bytes >= leastPartSize),
+  "a size of at least 64KiB, with a unit, such as 8MiB or 64M"
+).pipe(
   Options.withDescription(
     "Files larger than this go up in parts of this size, where the destination takes parts. Parts grow where a file " +
       "would have too many. Defaults to 8MiB."

@@ -26,6 +26,7 @@ import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as OutputFile from "../OutputFile.js"
+import * as OwnFiles from "../OwnFiles.js"
 import * as RemoteLocations from "../RemoteLocations.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
@@ -55,10 +56,12 @@ export const upload = Command.make(
       )
       const target = yield* AwsProfile.completeTarget(typed.target, typed.settings, process.env)
       const request: UploadRequest.UploadRequest = { ...typed, target }
-      const sources = yield* find(request, flags.followSymlinks)
+      const own = yield* OwnFiles.make
+      const sources = yield* find(request, flags.followSymlinks, own)
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
         yield* UploadLoop.check(request.sources, request.target.root, request.filter)
       }
+      yield* Effect.forEach([flags.report, flags.failed], (file) => Effect.forEach(Option.toArray(file), own.add))
       if (flags.dryRun) return yield* DryRun.print(sources, flags)
       const report = Option.getOrUndefined(flags.report)
       const failed = Option.getOrUndefined(flags.failed)
@@ -66,8 +69,10 @@ export const upload = Command.make(
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
       yield* MachineNode.keepHeapSmall(request.uploader.memory ?? Uploader.defaults.memory)
       const journal = yield* openJournal(request, flags.fsync)
+      yield* own.addJournals(request.journal || undefined)
       const { locations } = request.settings
       const addresses = locations === undefined ? undefined : yield* RemoteLocations.append(locations)
+      if (addresses !== undefined) yield* own.addOpen(addresses.descriptor)
       const uploader = Uploader.layer(request.uploader).pipe(
         Layer.provide(layers.layer(request.target, {
           ...request.settings,
@@ -82,6 +87,7 @@ export const upload = Command.make(
         ...flags,
         report,
         failed,
+        own,
         run,
         journal,
         remote: layers.isRemote(request.target) ? request.target._tag : undefined,
@@ -101,12 +107,15 @@ export const upload = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => {
+const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own: OwnFiles.OwnFiles) => {
   if (request.standardInput !== undefined) return Sources.fromStandardInput(request.standardInput)
-  const settings = { filter: request.filter, followSymlinks }
+  const settings = { filter: request.filter, followSymlinks, leaveOut: own.has }
   return request.filesFrom === undefined
     ? Sources.fromPaths(request.sources, settings)
-    : ListedSources.fromFile(request.filesFrom, request.sources[0], settings)
+    : ListedSources.fromFile(request.filesFrom, request.sources[0], {
+      ...settings,
+      destination: request.target._tag === "Local" ? request.target.root : undefined
+    })
 }
 
 /** The journal of an upload, unless none is wanted, or it would be of no use. */
@@ -135,6 +144,7 @@ interface Flags {
   readonly quiet: boolean
   readonly report: string | undefined
   readonly failed: string | undefined
+  readonly own: OwnFiles.OwnFiles
 }
 
 /** Uploads, shows how it goes, and tells the end. */
@@ -144,7 +154,7 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const uploader = yield* Uploader.Uploader
     const display = Display.make({ stderr, stdout }, flags)
     const findings = new Report.Tally()
-    const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources)
+    const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources, flags.own)
     const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)
     const received = yield* Signals.listen
     const run = yield* uploader.start(undone?.items ?? sources.items, {

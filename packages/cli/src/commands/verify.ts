@@ -19,6 +19,7 @@ import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
+import * as OwnFiles from "../OwnFiles.js"
 import * as RemoteLocations from "../RemoteLocations.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
@@ -41,7 +42,8 @@ export const verify = Command.make(
       const asked = yield* Either.mapLeft(requestOf(paths, flags), CliError.usage)
       const { filesFrom, filter, settings: reach } = asked
       const target = yield* AwsProfile.completeTarget(asked.target, reach, process.env)
-      const settings = { filter, followSymlinks: flags.followSymlinks }
+      const own = yield* OwnFiles.make
+      const settings = { filter, followSymlinks: flags.followSymlinks, leaveOut: own.has }
       const sources = filesFrom === undefined
         ? yield* Sources.fromPaths(asked.sources, settings)
         : yield* ListedSources.fromFile(filesFrom, asked.sources[0], settings)

@@ -271,7 +271,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     }
 
     const addressed = (key: string, request: WireRequest): Effect.Effect<Request, UploadError> => {
-      const problem = ObjectKey.problem(key)
+      const problem = ObjectKey.problemAsPath(key)
       if (problem !== undefined) return Effect.fail(invalidKey(key, problem))
       if (!valid) return Effect.fail(invalidAddress(name))
       return Effect.succeed({
