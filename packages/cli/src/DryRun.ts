@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CliError } from "./CliError.js"
 import * as Format from "./Format.js"
+import * as Json from "./Json.js"
 import { Output, writeLines } from "./Output.js"
 import * as Report from "./Report.js"
 import type { Sources } from "./Sources.js"
@@ -35,12 +36,12 @@ export const print = (
         const room = Math.max(0, Report.failuresShown - plan.files.failed)
         for (const line of lines) add(plan, line)
         return Effect.zipRight(
-          writeLines(stdout, lines.flatMap((line) => options.json ? [JSON.stringify(line)] : textOf(line))),
+          writeLines(stdout, lines.flatMap((line) => options.json ? [Json.line(line)] : textOf(line))),
           writeLines(stderr, lines.flatMap(failureOf).slice(0, room))
         )
       })
     )
-    if (options.json) yield* writeLines(stdout, [JSON.stringify(plan)])
+    if (options.json) yield* writeLines(stdout, [Json.line(plan)])
     const { failed, planned, skipped } = plan.files
     if (!options.quiet || failed > 0) {
       const facts = [

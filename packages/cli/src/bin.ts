@@ -20,6 +20,8 @@ const runMain = makeRunMain(({ fiber, teardown }) => {
 Cli.run(process.argv.slice(2)).pipe(
   Effect.provide([NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, Output.layerProcess]),
   runMain({
+    // The command tells what is logged itself.
+    disablePrettyLogger: true,
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 1)
   })
 )

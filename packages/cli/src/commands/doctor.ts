@@ -13,6 +13,7 @@ import * as AwsProfile from "../AwsProfile.js"
 import * as Checkup from "../Checkup.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
+import * as Json from "../Json.js"
 import * as layers from "../layers.js"
 import * as options from "../options.js"
 import type { Sink } from "../Output.js"
@@ -44,13 +45,13 @@ export const doctor = Command.make(
       const tell: Checkup.Tell = (check, outcome, detail, advice) => {
         const finding: Checkup.Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }
         findings.push(finding)
-        return writeLines(stdout, json ? [JSON.stringify(finding)] : lines(finding, stdout))
+        return writeLines(stdout, json ? [Json.line(finding)] : lines(finding, stdout))
       }
       yield* look(target, settings, tell)
       const problems = findings.filter(({ outcome }) => outcome === "problem").length
       const notes = findings.filter(({ outcome }) => outcome === "note").length
       const works = problems === 0
-      if (json) yield* writeLines(stdout, [JSON.stringify({ _tag: "Checkup", version: 1, works, problems, notes })])
+      if (json) yield* writeLines(stdout, [Json.line({ _tag: "Checkup", version: 1, works, problems, notes })])
       const name = printable(Targets.nameOf(target))
       yield* writeLines(
         stderr,

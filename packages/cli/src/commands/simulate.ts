@@ -21,6 +21,7 @@ import * as Output from "../Output.js"
 import * as options from "../simulateOptions.js"
 import * as Simulation from "../Simulation.js"
 import * as Sources from "../Sources.js"
+import { printable } from "../TerminalText.js"
 import * as TimelineSvg from "../TimelineSvg.js"
 import * as Workload from "../Workload.js"
 
@@ -144,7 +145,9 @@ const randomFiles = (flags: Flags) => {
 const sourceOf = ({ sources }: Flags): string | undefined =>
   sources.length === 0
     ? undefined
-    : sources.map((source) => /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`).join(
+    : sources.map(printable).map((source) =>
+      /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`
+    ).join(
       " "
     )
 
@@ -191,6 +194,6 @@ const draw = ({ svg }: Flags, picture: () => string) =>
             CliError.usage(`--svg: ${JSON.stringify(file)} cannot be written. ${error.message}`)
           )
         )
-        yield* Output.writeLines(stderr, [`The picture is in ${file}.`])
+        yield* Output.writeLines(stderr, [`The picture is in ${printable(file)}.`])
       })
   })

@@ -21,16 +21,19 @@ import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
 import * as Journals from "../Journals.js"
+import * as Json from "../Json.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as OutputFile from "../OutputFile.js"
+import * as ProgressLines from "../ProgressLines.js"
 import * as RemoteLocations from "../RemoteLocations.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
 import * as Targets from "../Targets.js"
+import { printable } from "../TerminalText.js"
 import * as Undone from "../Undone.js"
 import * as UploadLoop from "../UploadLoop.js"
 import * as UploadRequest from "../UploadRequest.js"
@@ -145,7 +148,7 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const display = Display.make({ stderr, stdout }, flags)
     const findings = new Report.Tally()
     const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources)
-    const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)
+    const printEvent = (event: UploadEvent) => writeLines(stdout, [Json.line(event)])
     const received = yield* Signals.listen
     const run = yield* uploader.start(undone?.items ?? sources.items, {
       ...flags.run,
@@ -161,7 +164,8 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     })
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
     yield* Effect.forkScoped(Signals.steer(received, { run, stop, say: display.say, leave }))
-    const report = yield* Effect.scoped(Effect.zipRight(display.show(run), run.report))
+    const sampled = flags.json ? Effect.asVoid(Effect.forkScoped(ProgressLines.print(run, stdout))) : Effect.void
+    const report = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
     const { listing } = yield* run.currentProgress
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
@@ -193,13 +197,13 @@ const conclude = (
       const manifest = Option.isNone(unlisted) ? flags.failed : undefined
       yield* writeLines(stderr, [
         ...Report.summary(report, findings, { ...rest, style, manifest }),
-        ...unwritten.map((error) => style.red(error.message)),
+        ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
           ? [...adviceFor(findings, flags.remote), "sluice doctor finds out what is wrong with a destination."]
           : [])
       ])
     }
-    if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
+    if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
   })
 

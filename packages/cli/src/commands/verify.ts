@@ -15,6 +15,7 @@ import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as Extras from "../Extras.js"
 import * as Filter from "../Filter.js"
+import * as Json from "../Json.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
@@ -112,7 +113,7 @@ const compare = (
       isExtra: flags.isExtra,
       onFinding: (finding) => {
         findings.add(finding)
-        return flags.json ? stdout.write(`${JSON.stringify(finding)}\n`) : Effect.void
+        return flags.json ? writeLines(stdout, [Json.line(finding)]) : Effect.void
       }
     })
     const display = Display.make({ stderr, stdout }, flags, { failed: "not the same" })
@@ -127,6 +128,6 @@ const compare = (
       const { ignoreExtra: extrasIgnored, listed } = flags
       yield* writeLines(stderr, findings.summary(report, { style: stderr.style, extrasIgnored, listed }))
     }
-    if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
+    if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
   }).pipe(Effect.scoped)
