@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { WriteStream } from "node:tty"
+import * as CliError from "./CliError.js"
 import * as Style from "./Style.js"
 
 /** Where text goes. */
@@ -132,14 +133,11 @@ const streamOf = (stream: Descriptor): Stream => {
 
 /** Whether an error of a stream says that nobody reads it any more: a pipe, a socket or a terminal that was closed. */
 const isReaderGone = (cause: unknown, isTerminal: boolean): boolean => {
-  const code = codeOf(cause)
-  return code !== undefined && (gone.has(code) || (isTerminal && code === "EIO"))
+  const code = String(CliError.codeOf(cause))
+  return (gone.has(code) || (isTerminal && code === "EIO"))
 }
 
 const gone: ReadonlySet<string> = new Set(["EPIPE", "ECONNRESET", "EOF", "ERR_STREAM_DESTROYED"])
-
-const codeOf = (cause: unknown): string | undefined =>
-  typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : undefined
 
 /** Node writes to files without looking at how much of it was taken: where a disk is full, that may be a part. */
 const isFile = (stream: Descriptor): boolean =>

@@ -6,6 +6,8 @@ import type { UploadReport } from "@sluice/core/UploadReport"
 import type { UploadResult } from "@sluice/core/UploadResult"
 import * as Advice from "./Advice.js"
 import { CliError } from "./CliError.js"
+import type * as Filter from "./Filter.js"
+import * as FilterText from "./FilterText.js"
 import * as Format from "./Format.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
@@ -62,11 +64,21 @@ export interface Context {
   readonly manifest: string | undefined
   /** How many files were sent in part, and wait for the same command to go on. */
   readonly kept: number
+  /** What the filter has left out, where nothing is left. */
+  readonly leftOut?: ReadonlyArray<string> | undefined
+  /** Patterns of the filter that matched nothing. */
+  readonly unmatched?: ReadonlyArray<string> | undefined
+}
+
+/** What a filter makes worth saying, for a summary. */
+export const filtered = (filter: Filter.Counting, around: FilterText.Around) => {
+  const left = filter.leftOut()
+  return { leftOut: FilterText.leftOut(left), unmatched: FilterText.unmatched(left, around) }
 }
 
 /** The summary, line by line. */
 export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
-  const { kept, listed, manifest, notStarted, style } = options
+  const { kept, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
   const { failed, interrupted, skipped, total, uploaded } = report.files
   const facts = [
     `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
@@ -77,7 +89,13 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
     ? Format.counted(total, "file")
     : `${Format.count(uploaded)} of ${Format.counted(total, "file")}`
   const lines = [
-    total === 0 ? "Nothing to upload: no files were found." : `${style.bold(`Uploaded ${files}`)}, ${facts}.`
+    total > 0
+      ? `${style.bold(`Uploaded ${files}`)}, ${facts}.`
+      : leftOut.length === 0
+      ? "Nothing to upload: no files were found."
+      : style.yellow("Nothing to upload: the filter leaves nothing."),
+    ...(total > 0 ? [] : leftOut),
+    ...unmatched.map(style.yellow)
   ]
   if (skipped > 0) {
     lines.push(`Skipped ${Format.counted(skipped, "file")}:`)

@@ -88,11 +88,12 @@ const uploadTopic: Help.Topic = {
     ["Environment", [...environment, stateDirectory]],
     ["Exit codes", [
       ["0", "everything was uploaded"],
-      ["1", "some files failed"],
+      ["1", "some files failed, or what was to be told could not be written"],
       ["2", "a flag or an argument is wrong"],
       ["3", "a source is not there"],
       ["4", "the destination cannot be used: nothing was stored"],
       ["5", "the journal cannot be used, or another sluice is using it"],
+      ["9", "no file was uploaded, with --error-on-no-transfer"],
       ["130", "stopped by Ctrl-C or SIGTERM"]
     ]],
     ["Examples", [

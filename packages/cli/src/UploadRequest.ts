@@ -28,7 +28,7 @@ export interface UploadRequest {
   readonly target: Targets.Target
   /** What the flags say of the destination. */
   readonly settings: destinationOptions.Settings
-  readonly filter: Filter.Filter
+  readonly filter: Filter.Counting
   readonly uploader: Uploader.Options & { readonly strategy: Strategy.Strategy }
   readonly run: Pick<UploadRun.Options, "onInterrupt" | "onSourceChange">
   /** Where the journal is to be kept, if anywhere; `undefined` where nothing was said. */
@@ -67,7 +67,7 @@ export const make = (
       filesFrom,
       target,
       settings: yield* destinationOptions.settingsOf(target, flags),
-      filter: yield* Filter.make(flags),
+      filter: yield* Filter.makeCounting(flags),
       uploader: {
         strategy,
         retry: retryOf(flags),

@@ -185,14 +185,17 @@ const contentRange = Options.boolean("content-range").pipe(
 const include = Options.text("include").pipe(
   Options.withPseudoName("GLOB"),
   Options.withDescription(
-    "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. May be given again."
+    "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. Globs have * ? ** [a-z] " +
+      "{one,two} and \\; all else stands for itself. Case counts. May be given again."
   ),
   Options.repeated
 )
 
 const exclude = Options.text("exclude").pipe(
   Options.withPseudoName("GLOB"),
-  Options.withDescription("Leaves out what matches, and does not look into directories that do. May be given again."),
+  Options.withDescription(
+    "Leaves out what matches, whatever is included, and does not look into directories that do. May be given again."
+  ),
   Options.repeated
 )
 
@@ -208,7 +211,14 @@ const followSymlinks = Options.boolean("follow-symlinks").pipe(
 )
 
 const dryRun = Options.boolean("dry-run").pipe(
-  Options.withDescription("Prints the key and size of what would be uploaded, and uploads nothing.")
+  Options.withDescription(
+    "Prints the key and size of what would be uploaded, and uploads nothing. Looks whether the destination can be " +
+      "used, as far as that changes nothing there."
+  )
+)
+
+const errorOnNoTransfer = Options.boolean("error-on-no-transfer").pipe(
+  Options.withDescription("Fails with 9 where no file was uploaded, such as when a filter leaves nothing.")
 )
 
 const json = Options.boolean("json").pipe(
@@ -242,6 +252,7 @@ export const upload = {
   filesFrom,
   followSymlinks,
   dryRun,
+  errorOnNoTransfer,
   json,
   quiet,
   report,

@@ -19,6 +19,7 @@ const flags: UploadRequest.Flags = {
   filesFrom: none,
   followSymlinks: false,
   dryRun: false,
+  errorOnNoTransfer: false,
   json: false,
   quiet: false,
   report: none,

@@ -18,6 +18,7 @@ import * as ForecastSvg from "../ForecastSvg.js"
 import * as ForecastText from "../ForecastText.js"
 import * as Format from "../Format.js"
 import * as Output from "../Output.js"
+import * as Report from "../Report.js"
 import * as options from "../simulateOptions.js"
 import * as Simulation from "../Simulation.js"
 import * as Sources from "../Sources.js"
@@ -63,7 +64,6 @@ const plan = (flags: Flags) =>
     const only = yield* Effect.mapError(options.strategiesOf(flags.strategy), CliError.usage)
     const settings = settingsOf(flags)
     const workload = yield* workloadOf(flags)
-    if (workload.sizes.length === 0) return yield* CliError.sourceNotFound("There are no files to upload.")
     const candidates = yield* Effect.mapError(
       Candidates.make({
         network: settings.network,
@@ -127,9 +127,14 @@ const workloadOf = (flags: Flags) =>
     if (stray.length > 0) {
       return yield* CliError.usage(`${stray.join(" and ")} would make files up: leave out the source, or that.`)
     }
-    const filter = yield* Effect.mapError(Filter.make(flags), CliError.usage)
+    const filter = yield* Effect.mapError(Filter.makeCounting(flags), CliError.usage)
     const { items } = yield* Sources.fromPaths(flags.sources, { filter, followSymlinks: flags.followSymlinks })
-    return yield* Workload.fromItems(items)
+    const workload = yield* Workload.fromItems(items)
+    if (workload.sizes.length > 0) return workload
+    const { leftOut, unmatched } = Report.filtered(filter, { sources: flags.sources, cwd: process.cwd() })
+    const { stderr } = yield* Output.Output
+    yield* Output.writeLines(stderr, [...leftOut, ...unmatched])
+    return yield* CliError.sourceNotFound("There are no files to upload.")
   })
 
 const randomFiles = (flags: Flags) => {

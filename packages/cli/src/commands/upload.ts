@@ -17,6 +17,7 @@ import * as path from "node:path"
 import * as Advice from "../Advice.js"
 import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
+import * as DestinationLook from "../DestinationLook.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
@@ -60,9 +61,14 @@ export const upload = Command.make(
       const request: UploadRequest.UploadRequest = { ...typed, target }
       const sources = yield* find(request, flags.followSymlinks)
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
-        yield* UploadLoop.check(request.sources, request.target.root, request.filter)
+        yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
       }
-      if (flags.dryRun) return yield* DryRun.print(sources, flags)
+      const around = { sources: typed.sources, cwd: process.cwd() }
+      const filtered = () => Report.filtered(request.filter, around)
+      if (flags.dryRun) {
+        const destination = DestinationLook.check(request.target, request.settings)
+        return yield* DryRun.print(sources, { ...flags, filtered, destination })
+      }
       const report = Option.getOrUndefined(flags.report)
       const failed = Option.getOrUndefined(flags.failed)
       if (report !== undefined) yield* OutputFile.check("--report", report)
@@ -85,6 +91,7 @@ export const upload = Command.make(
         ...flags,
         report,
         failed,
+        filtered,
         run,
         journal,
         remote: layers.isRemote(request.target) ? request.target._tag : undefined,
@@ -138,6 +145,8 @@ interface Flags {
   readonly quiet: boolean
   readonly report: string | undefined
   readonly failed: string | undefined
+  readonly errorOnNoTransfer: boolean
+  readonly filtered: () => ReturnType<typeof Report.filtered>
 }
 
 /** Uploads, shows how it goes, and tells the end. */
@@ -191,12 +200,21 @@ const conclude = (
     const addresses = yield* Effect.either(flags.addresses?.check ?? Effect.void)
     const unwritten = [unlisted, Either.getLeft(saved), Either.getLeft(addresses)].flatMap(Option.toArray)
     const failure = Report.failureOf(report, findings) ??
-      (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
+      (unwritten.length > 0
+        ? new CliError.CliError({ reason: "SomeFailed" })
+        : flags.errorOnNoTransfer && report.files.uploaded === 0
+        ? new CliError.CliError({ reason: "NothingTransferred" })
+        : undefined)
     if (!flags.quiet || failure !== undefined) {
       const { style } = stderr
       const manifest = Option.isNone(unlisted) ? flags.failed : undefined
       yield* writeLines(stderr, [
-        ...Report.summary(report, findings, { ...rest, style, manifest }),
+        ...Report.summary(report, findings, {
+          ...rest,
+          ...(report.ended === "Completed" && flags.filtered()),
+          style,
+          manifest
+        }),
         ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
           ? [...adviceFor(findings, flags.remote), "sluice doctor finds out what is wrong with a destination."]

@@ -21,6 +21,7 @@ import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as RemoteLocations from "../RemoteLocations.js"
+import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
 import * as Targets from "../Targets.js"
@@ -48,11 +49,12 @@ export const verify = Command.make(
         : yield* ListedSources.fromFile(filesFrom, asked.sources[0], settings)
       const isExtra = flags.ignoreExtra || filesFrom !== undefined
         ? undefined
-        : yield* Extras.among(asked.sources, settings)
+        : yield* Extras.among(asked.sources, { ...settings, filter: filter.uncounted })
       const chosen = Option.getOrElse(flags.concurrency, () => "auto" as const)
       const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
       const known = reach.locations === undefined ? undefined : yield* RemoteLocations.read(reach.locations)
-      yield* compare(sources, { ...flags, isExtra, concurrency, listed: reach.locations }).pipe(
+      const filtered = () => Report.filtered(filter, { sources: asked.sources, cwd: process.cwd() })
+      yield* compare(sources, { ...flags, isExtra, concurrency, listed: reach.locations, filtered }).pipe(
         Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency, addresses: { known } }))
       )
     }).pipe(Effect.scoped)
@@ -81,7 +83,7 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
     }
     const settings = yield* destinationOptions.settingsOf(target, flags)
     if (target._tag === "Tus" && settings.locations === undefined) return yield* Either.left(addressesWanted)
-    return { sources, filesFrom, target, settings, filter: yield* Filter.make(flags) }
+    return { sources, filesFrom, target, settings, filter: yield* Filter.makeCounting(flags) }
   })
 
 const addressesWanted =
@@ -94,6 +96,7 @@ const compare = (
   flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency"> & {
     /** The list of what is there, where somebody else has to tell. */
     readonly listed: string | undefined
+    readonly filtered: () => ReturnType<typeof Report.filtered>
   }
 ) =>
   Effect.gen(function*() {
@@ -126,7 +129,8 @@ const compare = (
     const failure = findings.failureOf(report)
     if (!flags.quiet || failure !== undefined) {
       const { ignoreExtra: extrasIgnored, listed } = flags
-      yield* writeLines(stderr, findings.summary(report, { style: stderr.style, extrasIgnored, listed }))
+      const filtered = report.ended === "Completed" ? flags.filtered() : {}
+      yield* writeLines(stderr, findings.summary(report, { ...filtered, style: stderr.style, extrasIgnored, listed }))
     }
     if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
