@@ -3,6 +3,7 @@
  */
 import type { UploadError } from "@sluice/core/UploadError"
 import type { Kind } from "./Targets.js"
+import { blockBlob } from "./Targets.js"
 
 /** What was tried. */
 export type Check = "server" | "credentials" | "write" | "look" | "read" | "list" | "parts" | "abort" | "remove"
@@ -113,6 +114,9 @@ const rejected = (
     case "Redirected":
       return "Use the address that it redirects to, if you trust it: sluice does not follow redirects with credentials."
     case "Unsupported":
+      if (kind === "Http" && /x-ms-|MissingRequiredHeader/i.test(message)) {
+        return `It is Azure Blob Storage. ${blockBlob}`
+      }
       return check === "remove"
         ? undefined
         : kind === "Http"

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Forecast from "./Forecast.js"
 import * as Format from "./Format.js"
 import * as Json from "./Json.js"
+import * as options from "./options.js"
 import type { Style } from "./Style.js"
 import type { Workload } from "./Workload.js"
 
@@ -205,7 +206,7 @@ const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): Readon
 }
 
 const partFlags = ({ partSize }: Forecast.Settings): ReadonlyArray<string> =>
-  partSize === Forecast.defaultPartSize ? [] : ["--part-size", String(partSize)]
+  partSize === Forecast.defaultPartSize ? [] : ["--part-size", options.sizeText(partSize)]
 
 const commandOf = (
   { flags }: Forecast.Forecast,

@@ -26,6 +26,7 @@ const destinations: ReadonlyArray<Help.Entry> = [
   ["s3://bucket/prefix", "a bucket of AWS S3, or with --endpoint of R2, B2, MinIO, Ceph, Swift, GCS"],
   ["tus+https://host/files/", "a server that speaks tus, the protocol for resumable uploads"],
   ["https://host/files", "a server that takes PUT; {key} in the address stands for the key"],
+  ["https://host/app.tgz?X-Amz-Signature=…", "one object, under just that address, for one file"],
   ["sim:?latency=20ms&bandwidth=10MB/s&failures=5%&seed=1", "a simulated network; nothing is stored"]
 ]
 

@@ -162,6 +162,7 @@ const splitName = (
     return Either.left("Standard input has no name: end the destination with one, such as backup/dump.sql.")
   }
   const key = isAddress ? Option.getOrElse(decodeName(name), () => name) : name
+  if (Targets.isExact({ _tag: "Http", url: destination })) return Either.right({ destination, key })
   return Either.right({ destination: `${before === "" ? "." : before}${query}`, key })
 }
 

@@ -137,7 +137,7 @@ describe("secrets", { timeout: 240_000 }, () => {
         const written = yield* TemporaryDirectory.make
         const destinations = [
           { address: `http://${host}/files/{key}?sig=${canaries.query}`, env: bearer, flags: [] },
-          { address: `http://${host}/files?sig=${canaries.query}`, env: basic, flags: ["--content-range"] },
+          { address: `http://${host}/files/?sig=${canaries.query}`, env: basic, flags: ["--content-range"] },
           { address: `tus+http://${host}/files/?sig=${canaries.query}`, env: bearer, flags: [] },
           { address: "s3://bkt/p", env: {}, flags: ["--endpoint", `http://${host}`, "--part-size", "5MiB"] }
         ]

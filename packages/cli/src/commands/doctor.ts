@@ -41,6 +41,15 @@ export const doctor = Command.make(
       if (target._tag === "Simulated") {
         return yield* CliError.usage("sim: stores nothing: there is nothing to look at.")
       }
+      if (Targets.isExact(target)) {
+        return yield* CliError.usage(
+          `${
+            Targets.nameOf(target)
+          } has a query, and so is the address of one object, which a checkup would replace. ` +
+            "Write {key} where keys belong, such as https://host/path/{key}?…"
+        )
+      }
+      yield* layers.hint(target, settings)
       const findings: Array<Checkup.Finding> = []
       const tell: Checkup.Tell = (check, outcome, detail, advice) => {
         const finding: Checkup.Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }

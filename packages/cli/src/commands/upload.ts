@@ -21,6 +21,7 @@ import * as DestinationLook from "../DestinationLook.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
+import * as ExactAddress from "../ExactAddress.js"
 import * as Journals from "../Journals.js"
 import * as Json from "../Json.js"
 import * as layers from "../layers.js"
@@ -59,6 +60,8 @@ export const upload = Command.make(
       )
       const target = yield* AwsProfile.completeTarget(typed.target, typed.settings, process.env)
       const request: UploadRequest.UploadRequest = { ...typed, target }
+      yield* layers.hint(target, typed.settings)
+      yield* ExactAddress.check(target, typed)
       const sources = yield* find(request, flags.followSymlinks)
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
         yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)

@@ -13,6 +13,7 @@ import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
+import * as ExactAddress from "../ExactAddress.js"
 import * as Extras from "../Extras.js"
 import * as Filter from "../Filter.js"
 import * as Json from "../Json.js"
@@ -43,6 +44,7 @@ export const verify = Command.make(
       const asked = yield* Either.mapLeft(requestOf(paths, flags), CliError.usage)
       const { filesFrom, filter, settings: reach } = asked
       const target = yield* AwsProfile.completeTarget(asked.target, reach, process.env)
+      yield* ExactAddress.check(target, asked)
       const settings = { filter, followSymlinks: flags.followSymlinks }
       const sources = filesFrom === undefined
         ? yield* Sources.fromPaths(asked.sources, settings)
