@@ -44,9 +44,15 @@ export class Tally implements Findings {
 }
 
 /** How the command ends, other than well. */
-export const failureOf = (report: UploadReport, findings: Findings): CliError | undefined => {
+export const failureOf = (
+  report: UploadReport,
+  findings: Findings,
+  rest: { readonly notStarted: number; readonly listed: boolean }
+): CliError | undefined => {
   const { failed, interrupted, uploaded } = report.files
-  if (report.ended !== "Completed") return new CliError({ reason: "Interrupted" })
+  // Who was asked to stop when all had been begun, and has finished it, has done what was wanted.
+  const isAll = report.ended === "Drained" && interrupted + rest.notStarted === 0 && rest.listed
+  if (report.ended !== "Completed" && !isAll) return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
   return new CliError({
     reason: uploaded === 0 && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"

@@ -79,7 +79,8 @@ const uploadTopic: Help.Topic = {
     "names of files that are named one by one.",
     "Large files go up in parts. After a crash, or when it was stopped, the same command goes on where it was: parts and " +
     "files that are stored are not sent again.",
-    "Ctrl-C once finishes what is in flight, twice stops at once. The report is printed in every case."
+    "Ctrl-C once finishes what is in flight, but for large files that the same command can go on with; twice stops at " +
+    "once. The report is printed in every case."
   ],
   get flags() {
     return flagsOf(upload)

@@ -232,6 +232,13 @@ const errorOnNoTransfer = Options.boolean("error-on-no-transfer").pipe(
   Options.withDescription("Fails with 9 where no file was uploaded, such as when a filter leaves nothing.")
 )
 
+const allowEmpty = Options.boolean("allow-empty").pipe(
+  Options.withDescription(
+    "Stores what standard input holds even where that is nothing and would replace something. Without it that fails, " +
+      "since the program before it may have."
+  )
+)
+
 const json = Options.boolean("json").pipe(
   Options.withDescription("Prints events as lines of JSON on standard output; the last line is the report.")
 )
@@ -264,6 +271,7 @@ export const upload = {
   followSymlinks,
   dryRun,
   errorOnNoTransfer,
+  allowEmpty,
   json,
   quiet,
   report,

@@ -20,6 +20,7 @@ const flags: UploadRequest.Flags = {
   followSymlinks: false,
   dryRun: false,
   errorOnNoTransfer: false,
+  allowEmpty: false,
   json: false,
   quiet: false,
   report: none,

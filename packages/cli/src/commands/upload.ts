@@ -3,6 +3,7 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import { Destination } from "@sluice/core/Destination"
 import * as Journal from "@sluice/core/Journal"
 import * as MachineNode from "@sluice/core/MachineNode"
 import * as Strategy from "@sluice/core/Strategy"
@@ -34,6 +35,7 @@ import * as RemoteLocations from "../RemoteLocations.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
+import * as StandardInput from "../StandardInput.js"
 import * as Targets from "../Targets.js"
 import { printable } from "../TerminalText.js"
 import * as Undone from "../Undone.js"
@@ -62,7 +64,10 @@ export const upload = Command.make(
       const request: UploadRequest.UploadRequest = { ...typed, target }
       yield* layers.hint(target, typed.settings)
       yield* ExactAddress.check(target, typed)
-      const sources = yield* find(request, flags.followSymlinks)
+      const standardInput = request.standardInput === undefined
+        ? undefined
+        : yield* StandardInput.make(request.standardInput)
+      const sources = standardInput ?? (yield* find(request, flags.followSymlinks))
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
         yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
       }
@@ -81,7 +86,7 @@ export const upload = Command.make(
       const { locations } = request.settings
       const addresses = locations === undefined ? undefined : yield* RemoteLocations.append(locations)
       const uploader = Uploader.layer(request.uploader).pipe(
-        Layer.provide(layers.layer(request.target, {
+        Layer.provideMerge(layers.layer(request.target, {
           ...request.settings,
           fsync: flags.fsync,
           connections: request.connections,
@@ -90,16 +95,22 @@ export const upload = Command.make(
       )
       // What is kept without a journal would be found by nobody.
       const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
-      yield* transfer(sources, {
-        ...flags,
-        report,
-        failed,
-        filtered,
-        run,
-        journal,
-        remote: layers.isRemote(request.target) ? request.target._tag : undefined,
-        addresses
-      })
+      const guard = standardInput === undefined || flags.allowEmpty
+        ? Effect.void
+        : Effect.flatMap(Destination, (destination) => StandardInput.check(standardInput, destination))
+      yield* Effect.zipRight(
+        guard,
+        transfer(sources, {
+          ...flags,
+          report,
+          failed,
+          filtered,
+          run,
+          journal,
+          remote: layers.isRemote(request.target) ? request.target._tag : undefined,
+          addresses
+        })
+      )
         .pipe(
           Effect.provide(
             journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
@@ -115,7 +126,6 @@ export const upload = Command.make(
 // -----------------------------------------------------------------------------
 
 const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => {
-  if (request.standardInput !== undefined) return Sources.fromStandardInput(request.standardInput)
   const settings = { filter: request.filter, followSymlinks }
   return request.filesFrom === undefined
     ? Sources.fromPaths(request.sources, settings)
@@ -202,7 +212,7 @@ const conclude = (
     )
     const addresses = yield* Effect.either(flags.addresses?.check ?? Effect.void)
     const unwritten = [unlisted, Either.getLeft(saved), Either.getLeft(addresses)].flatMap(Option.toArray)
-    const failure = Report.failureOf(report, findings) ??
+    const failure = Report.failureOf(report, findings, rest) ??
       (unwritten.length > 0
         ? new CliError.CliError({ reason: "SomeFailed" })
         : flags.errorOnNoTransfer && report.files.uploaded === 0
