@@ -177,6 +177,9 @@ const localName = path.sep === "\\" ? /^((?:.*[/\\])?)([^/\\]*)$/s : /^((?:.*\/)
 const decodeName = Option.liftThrowable(decodeURIComponent)
 
 const journalOf = (flags: Flags): Either.Either<UploadRequest["journal"], string> => {
+  if (Option.contains(flags.journal, "-")) {
+    return Either.left("--journal: \"-\" is no stream here: it takes a directory. One of that name is written ./-.")
+  }
   if (!flags.noJournal) return Either.right(Option.getOrUndefined(flags.journal))
   if (Option.isSome(flags.journal)) return Either.left("--journal and --no-journal contradict each other.")
   return Option.contains(flags.onInterrupt, "keep")

@@ -18,6 +18,7 @@ import * as ForecastSvg from "../ForecastSvg.js"
 import * as ForecastText from "../ForecastText.js"
 import * as Format from "../Format.js"
 import * as Output from "../Output.js"
+import * as OutputPaths from "../OutputPaths.js"
 import * as Report from "../Report.js"
 import * as options from "../simulateOptions.js"
 import * as Simulation from "../Simulation.js"
@@ -191,6 +192,7 @@ const draw = ({ svg }: Flags, picture: () => string) =>
     onSome: (file) =>
       Effect.gen(function*() {
         const { stderr } = yield* Output.Output
+        yield* OutputPaths.check([{ flag: "--svg", file }], { printsLines: true })
         const fs = yield* FileSystem.FileSystem
         const path = yield* Path.Path
         yield* fs.makeDirectory(path.dirname(file), { recursive: true }).pipe(

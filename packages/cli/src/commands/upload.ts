@@ -30,6 +30,7 @@ import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as OutputFile from "../OutputFile.js"
+import * as OutputPaths from "../OutputPaths.js"
 import * as ProgressLines from "../ProgressLines.js"
 import * as RemoteLocations from "../RemoteLocations.js"
 import * as Report from "../Report.js"
@@ -79,6 +80,13 @@ export const upload = Command.make(
       }
       const report = Option.getOrUndefined(flags.report)
       const failed = Option.getOrUndefined(flags.failed)
+      const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
+      const printsLines = flags.json
+      yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
+      // What failed may take the place of the list, which is read by then: other files may not.
+      if (request.filesFrom !== undefined && request.filesFrom !== "-") {
+        yield* OutputPaths.check([...outputs, { flag: "--files-from", file: request.filesFrom }], { printsLines })
+      }
       if (report !== undefined) yield* OutputFile.check("--report", report)
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
       yield* MachineNode.keepHeapSmall(request.uploader.memory ?? Uploader.defaults.memory)
