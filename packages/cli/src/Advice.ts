@@ -6,7 +6,17 @@ import type { Kind } from "./Targets.js"
 import { blockBlob } from "./Targets.js"
 
 /** What was tried. */
-export type Check = "server" | "credentials" | "write" | "look" | "read" | "list" | "parts" | "abort" | "remove"
+export type Check =
+  | "server"
+  | "credentials"
+  | "write"
+  | "nested"
+  | "look"
+  | "read"
+  | "list"
+  | "parts"
+  | "abort"
+  | "remove"
 
 /** What to do, in a sentence or two; `undefined` where nobody knows. */
 export const forError = (
@@ -27,7 +37,11 @@ export const forError = (
     case "Conflict":
       return speaksTus(error.message) && kind !== "Tus"
         ? isTus
-        : check === "write" && kind === "S3"
+        : kind === "Http" && error.message.includes("answered 409")
+        ? noDirectories
+        : kind === "Http" && error.message.includes("answered 423")
+        ? "Somebody has it locked: try again when they are done."
+        : (check === "write" || check === "nested") && kind === "S3"
         ? "Something at the destination has that name already, or holds it; or what answers there is no S3 server."
         : "Something at the destination has that name already, or holds it."
     case "Rejected":
@@ -67,6 +81,7 @@ const permissions: Readonly<Record<Check, string>> = {
   server: "",
   credentials: "",
   write: "s3:PutObject (and s3:PutObjectAcl with --acl)",
+  nested: "s3:PutObject",
   look: "s3:GetObject",
   read: "s3:GetObject",
   list: "s3:ListBucket",
@@ -103,11 +118,16 @@ const rejected = (
         : httpCredentials
     case "NotFound":
       return kind === "S3"
-        ? message.includes("NoSuchBucket") || check === "write"
+        ? message.includes("NoSuchBucket") || check === "write" || check === "nested"
           ? "Make the bucket, or check its name, --endpoint and --region."
           : undefined
         : kind === "Local"
         ? "Make the directory, or check its name."
+        : kind === "Http" && check === "nested"
+        ? noDirectories
+        : kind === "Http"
+        ? "Check the path of the address: the server has nothing there that takes files, or it makes no directories and " +
+          "that of the file has to be made there first."
         : "Check the path of the address: the server has nothing there that takes files."
     case "NoSpace":
       return "Make room there, or have the quota raised."
@@ -130,6 +150,10 @@ const rejected = (
       return undefined
   }
 }
+
+const noDirectories =
+  "The directory is not there, and the server makes none: many WebDAV servers do not. Make it there first (MKCOL), or " +
+  "upload to one that is there."
 
 const takesNoFiles =
   "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."

@@ -102,10 +102,13 @@ const examine = (target: Targets.Target, tell: Checkup.Tell) =>
   Effect.gen(function*() {
     const destination = yield* Destination
     const random = yield* Random.nextIntBetween(0, 2 ** 31)
-    const key = `sluice-doctor-${random.toString(36)}.txt`
+    const name = `${random.toString(36)}.txt`
+    const key = `sluice-doctor-${name}`
+    // A local directory makes its own, and to tus keys are no paths. The directory may stay: it is always the same.
+    const nested = target._tag === "Local" || target._tag === "Tus" ? undefined : `sluice-doctor/${name}`
     yield* Effect.flatMap(
       Uploader.Uploader,
-      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key }, tell)
+      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key, nested }, tell)
     ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
   })
 
