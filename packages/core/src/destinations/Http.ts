@@ -20,20 +20,13 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import {
-  isMissing,
-  isSuccess,
-  masking,
-  refused,
-  secretsOf,
-  talkMillis,
-  withBeginning
-} from "../internal/httpAnswers.js"
+import { isMissing, isSuccess, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
 import { contentRange, contentTypeOf, head } from "../internal/httpParts.js"
 import type { Wire, WireRequest } from "../internal/httpParts.js"
 import * as HttpPresigned from "../internal/httpPresigned.js"
+import { masking } from "../internal/masking.js"
 import { invalidAddress } from "../internal/requestFailures.js"
 import * as ObjectKey from "../ObjectKey.js"
 import { renderUrl, Transport } from "../Transport.js"

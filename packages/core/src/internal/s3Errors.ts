@@ -14,6 +14,7 @@ import {
 } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { plausible, redirected, rejections, retryAfterMillis } from "./httpAnswers.js"
+import { masking } from "./masking.js"
 import * as Xml from "./s3Xml.js"
 
 /** An error as S3 tells it. */
@@ -107,8 +108,7 @@ export const misdirected: ReadonlySet<string> = new Set([
 const largestError = 64 * 1024
 
 const shown = (text: string | undefined, secrets: ReadonlyArray<string>, length: number): string =>
-  secrets
-    .reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text ?? "")
+  masking(...secrets)(text ?? "")
     .replace(/[\p{Cc}\s]+/gu, " ")
     .slice(0, length)
 
