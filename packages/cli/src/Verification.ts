@@ -121,6 +121,26 @@ const answerMillis = 30_000
 
 const retry = RetryPolicy.make()
 
+/** Whether another look may tell something else: what the server refuses, it refuses again. */
+const mayChange = (error: UploadError.UploadError): boolean => {
+  switch (error._tag) {
+    case "Transient":
+    case "Throttled":
+    case "AuthExpired":
+    case "IntegrityMismatch":
+      return true
+    case "Rejected":
+    case "Conflict":
+    case "SessionGone":
+    case "SourceChanged":
+    case "SourceUnreadable":
+      return false
+  }
+}
+
+/** Files up to this size are read in one piece, in bytes. */
+const smallSize = 64 * 1024
+
 const listing = "(the list of objects)"
 
 interface Under {
@@ -195,7 +215,7 @@ class Run implements Comparison {
       const under: Under = { key: file.key, size: file.size, startedAt: this.clock.unsafeCurrentTimeMillis(), sent: 0 }
       this.under.add(under)
       return this.judge(file, under).pipe(
-        Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1 }),
+        Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1, while: mayChange }),
         Effect.catchAll((error) => Effect.succeed(unreadable(file.key, error))),
         Effect.flatMap((finding) => this.tell(finding)),
         Effect.ensuring(Effect.sync(() => {
@@ -245,13 +265,23 @@ class Run implements Comparison {
       )
     }
     if (read === undefined) return Effect.fail(notComparable)
-    return SameBytes.compare(ours, Stream.timeoutFail(read(file.key), () => noAnswer, answerMillis), note).pipe(
+    const there = read(file.key)
+    const compared = file.size !== undefined && file.size <= smallSize && size <= smallSize
+      ? Effect.flatMap(this.bytesOf(file), (bytes) => answered(SameBytes.compareWith(bytes, there, note)))
+      : SameBytes.compare(ours, Stream.timeoutFail(there, () => noAnswer, answerMillis), note)
+    return compared.pipe(
       Effect.map((same): By | undefined => same ? "Reading" : undefined),
       Effect.catchIf(
         (error) => file.size !== undefined && error._tag === "Rejected" && error.reason === "Unsupported",
         () => Effect.succeed("Size" as const)
       )
     )
+  }
+
+  /** All bytes of a small file, and one more where it has grown. */
+  private bytesOf({ source }: UploadFile): Effect.Effect<Uint8Array, UploadError.UploadError> {
+    const range = { offset: 0 }
+    return Effect.suspend(() => source.unsafeBytes?.(range, this.clock) ?? source.bytes(range))
   }
 
   private get lookForExtras(): Effect.Effect<void> {
