@@ -10,6 +10,7 @@ import * as RetryPolicy from "@sluice/core/RetryPolicy"
 import type * as Uploader from "@sluice/core/Uploader"
 import type * as UploadError from "@sluice/core/UploadError"
 import * as UploadFile from "@sluice/core/UploadFile"
+import * as UploadResult from "@sluice/core/UploadResult"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -62,7 +63,7 @@ export const run = (subject: Subject, tell: Tell): Effect.Effect<void> =>
     if (Either.isLeft(written)) return yield* failed("write", "problem", written.left)
     yield* tell("write", "ok", `stored ${key}, ${content.length} bytes`)
     if (subject.nested !== undefined) yield* checkNested(subject, subject.nested, tell)
-    const { checksum } = written.right
+    const checksum = UploadResult.isUploaded(written.right) ? written.right.checksum : undefined
     const { checksums = [] } = destination.capabilities
     yield* checksum === undefined || checksums.length === 0
       ? tell("checksum", "note", "the destination checks nothing: uploads are checked by their size only")

@@ -39,6 +39,7 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Steps from "./internal/adaptiveSteps.js"
 import * as Measure from "./internal/adaptiveWindow.js"
+import * as Decode from "./internal/decode.js"
 import type { Controller, Observation } from "./Limits.js"
 
 /**
@@ -91,15 +92,15 @@ export type Phase = Steps.Phase
 export type State = Steps.State
 
 /**
- * Where it begins.
+ * Where it begins. Throws a `RangeError` where `min`, `max` or `initial` is not at least 1.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const initial = (options: Options = {}): State => {
-  const min = Math.max(1, Math.floor(options.min ?? defaults.min))
-  const max = Math.max(min, Math.floor(options.max ?? defaults.max))
-  const concurrency = Math.min(max, Math.max(min, Math.floor(options.initial ?? defaults.initial)))
+  const min = Decode.count("min", options.min ?? defaults.min)
+  const max = Math.max(min, Decode.count("max", options.max ?? defaults.max))
+  const concurrency = Math.min(max, Math.max(min, Decode.count("initial", options.initial ?? defaults.initial)))
   return {
     min,
     max,
@@ -215,6 +216,8 @@ export const controller = (options: Options = {}): Controller => ({
         )
       yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(decided), apply)))
       return (observation) => {
+        // Somebody has paused: what ends now says nothing of what a limit brings.
+        if (limits.inFlight.limit === 0) return
         const now = clock.unsafeCurrentTimeMillis()
         if (observation.retryAfterMillis !== undefined) {
           limits.rate.unsafeHold(clock, Math.min(observation.retryAfterMillis, longestHoldMillis))

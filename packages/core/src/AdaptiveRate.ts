@@ -16,6 +16,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Decode from "./internal/decode.js"
 import type { Controller } from "./Limits.js"
 
 /**
@@ -65,13 +66,15 @@ export const next = (options: Options, uploadsPerSecond: number, meanMillis: num
 }
 
 /**
- * The rate to start from: `base`, within the floor and the ceiling.
+ * The rate to start from: `base`, within the floor and the ceiling. Throws a `RangeError` where an option is no rate.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const initial = ({ base, ceiling = Infinity, floor = 0 }: Options): number =>
-  Math.min(ceiling, Math.max(floor, base))
+export const initial = (options: Options): number => {
+  const { base, ceiling, floor } = decode(options)
+  return Math.min(ceiling, Math.max(floor, base))
+}
 
 /**
  * Applies {@link next} to an uploader's rate while it runs.
@@ -83,6 +86,7 @@ export const controller = (options: Options): Controller => ({
   name: "adaptiveRate",
   start: (limits) =>
     Effect.gen(function*() {
+      const { interval } = decode(options)
       let succeeded = 0
       let totalMillis = 0
       let throttled = false
@@ -94,7 +98,7 @@ export const controller = (options: Options): Controller => ({
         throttled = false
         return limits.set({ uploadsPerSecond: next(options, limits.rate.uploadsPerSecond, mean) })
       })
-      yield* Effect.sleep(options.interval ?? defaults.interval).pipe(
+      yield* Effect.sleep(interval).pipe(
         Effect.zipRight(adjust),
         Effect.forever,
         Effect.forkScoped
@@ -120,3 +124,16 @@ export const defaults = {
   interval: "5 seconds",
   range: 16
 } as const
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const decode = ({ base, ceiling, fast, floor, interval, slow }: Options) => ({
+  base: Decode.rate("base", base),
+  floor: floor === undefined ? 0 : Decode.rate("floor", floor),
+  ceiling: ceiling === undefined ? Infinity : Decode.rate("ceiling", ceiling),
+  slow: Decode.millis("slow", slow ?? defaults.slow, { orNone: true }),
+  fast: Decode.millis("fast", fast ?? defaults.fast, { orNone: true }),
+  interval: Decode.millis("interval", interval ?? defaults.interval)
+})

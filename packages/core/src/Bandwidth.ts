@@ -10,6 +10,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Decode from "./internal/decode.js"
 import { Pacer } from "./internal/pacer.js"
 
 /**
@@ -25,7 +26,10 @@ export interface Bandwidth {
   readonly unsafeTake: (clock: Clock.Clock, bytes: number) => boolean
   /** Waits in line until `bytes` may go. */
   readonly take: (bytes: number) => Effect.Effect<void>
-  /** Changes the limit. Whoever waits is reckoned anew. */
+  /**
+   * Changes the limit. Whoever waits is reckoned anew. With 0 no byte goes until it is raised again; `NaN` and negative
+   * numbers die as a `RangeError`.
+   */
   readonly setRate: (bytesPerSecond: number) => Effect.Effect<void>
 }
 
@@ -38,13 +42,13 @@ export interface Bandwidth {
 export const burst = (bytesPerSecond: number): number => Math.max(unitOf(bytesPerSecond), bytesPerSecond / 10)
 
 /**
- * A limit of `bytesPerSecond`; `Infinity` for none.
+ * A limit of `bytesPerSecond`, more than 0; `Infinity` for none. Throws a `RangeError` for anything else.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (bytesPerSecond: number): Bandwidth => {
-  const pacer = new Pacer({ rate: bytesPerSecond, burst, startsFull: false })
+  const pacer = new Pacer({ rate: Decode.rate("bytesPerSecond", bytesPerSecond), burst, startsFull: false })
   const takeUnits = (bytes: number): Effect.Effect<void> => {
     const unit = unitOf(pacer.rate)
     return bytes <= unit
@@ -61,7 +65,7 @@ export const make = (bytesPerSecond: number): Bandwidth => {
     unsafeTake: (clock, bytes) =>
       pacer.rate === Infinity || (bytes <= unitOf(pacer.rate) && pacer.unsafeTake(clock, bytes)),
     take: (bytes) => Effect.suspend(() => pacer.rate === Infinity ? Effect.void : takeUnits(bytes)),
-    setRate: (rate) => pacer.setRate(rate)
+    setRate: (rate) => Effect.suspend(() => pacer.setRate(Decode.adjusted("bytesPerSecond", rate)))
   }
 }
 

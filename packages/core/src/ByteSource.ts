@@ -32,6 +32,22 @@ export interface Range {
   readonly blockSize?: number | undefined
   /** Gives memory of at least a size to read into, to a source that has none of its own. Defaults to fresh memory. */
   readonly into?: ((size: number) => Uint8Array) | undefined
+  /** Who watches the read for stalls, where somebody does. */
+  readonly watch?: Watch | undefined
+}
+
+/**
+ * Who watches a read: a source that gives nothing for the stall timeout has failed. A source needs to say something only
+ * where it would be taken for stalled and is not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watch {
+  /** Bytes have been read, but not been given yet. */
+  readonly moved: () => void
+  /** Runs what is waited for on this side, such as a turn to have a file open: it counts as no stall. */
+  readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /**
@@ -76,6 +92,11 @@ export interface ByteSource {
    * the very file that it has open. Without it the source's `fingerprint` is asked around each read.
    */
   readonly checksFingerprint?: boolean | undefined
+  /**
+   * Lets go of a source of which no byte was read, and none will be: for what else waits for it to be read, such as the
+   * next part of a request. Runs once, when the file's result has been told.
+   */
+  readonly abandon?: Effect.Effect<void> | undefined
   /** The source as it is now, which may be of another size: for those who go on with what has changed. */
   readonly latest?: Effect.Effect<Latest, SourceError> | undefined
 }
@@ -161,12 +182,31 @@ export const generate = (
  * A source over a stream that can be run once only. Its first read takes the stream; another fails with
  * `SourceUnreadable`, reason `Consumed`, and so does a read that does not start at the first byte.
  *
+ * An upload of it never waits for a second round: whoever sends the stream may be waiting, too. Where more comes after
+ * the stream, `onAbandon` is for a file that is refused before its first byte is read:
+ *
+ * @example
+ * ```ts
+ * import type { Multipart } from "@effect/platform"
+ * import { ByteSource } from "@sluice/core"
+ * import { Effect, Stream } from "effect"
+ *
+ * // The next part of a form comes when this one was read to its end.
+ * const sourceOf = (part: Multipart.File) =>
+ *   ByteSource.fromStream(part.content, { onAbandon: Effect.ignore(Stream.runDrain(part.content)) })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
 export const fromStream = <E>(
   stream: Stream.Stream<Uint8Array, E>,
-  options: { readonly size?: number | undefined } = {}
+  options: {
+    /** How many bytes there will be, where that is known. */
+    readonly size?: number | undefined
+    /** Runs where the stream is not run at all: its file was refused, or skipped. Defaults to nothing. */
+    readonly onAbandon?: Effect.Effect<void> | undefined
+  } = {}
 ): ByteSource => {
   let consumed = false
   const blocks = Stream.mapError(
@@ -191,7 +231,8 @@ export const fromStream = <E>(
     reopenable: false,
     read,
     bytes: (range) => Effect.map(Stream.runCollect(read(range)), (chunk) => concat(Array.from(chunk))),
-    fingerprint: undefined
+    fingerprint: undefined,
+    abandon: options.onAbandon
   }
 }
 

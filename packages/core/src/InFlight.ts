@@ -12,6 +12,7 @@
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
+import * as Decode from "./internal/decode.js"
 import { Line } from "./internal/line.js"
 
 /**
@@ -48,12 +49,15 @@ export interface InFlight {
     permits: number,
     waiting?: (turn: Effect.Effect<void>) => Effect.Effect<void>
   ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Changes the number of permits. Those that are out stay out until they are given back. */
+  /**
+   * Changes the number of permits. Those that are out stay out until they are given back. With 0 nobody gets one until
+   * there are more again; `NaN` and negative numbers die as a `RangeError`.
+   */
   readonly resize: (limit: number) => Effect.Effect<void>
 }
 
 /**
- * A budget of `limit` permits.
+ * A budget of `limit` permits, which is more than 0 and may be `Infinity`; a `RangeError` is thrown for anything else.
  *
  * @example
  * ```ts
@@ -71,7 +75,7 @@ export interface InFlight {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (limit: number): InFlight => new Budget(limit)
+export const make = (limit: number): InFlight => new Budget(Decode.rate("limit", limit))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -208,7 +212,7 @@ class Budget implements InFlight {
 
   resize(limit: number): Effect.Effect<void> {
     return Effect.sync(() => {
-      this.limit = limit
+      this.limit = Decode.adjusted("limit", limit)
       this.wake()
     })
   }

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Bandwidth from "./Bandwidth.js"
 import * as InFlight from "./InFlight.js"
+import * as Decode from "./internal/decode.js"
 import * as RateLimit from "./RateLimit.js"
 
 /**
@@ -19,11 +20,11 @@ import * as RateLimit from "./RateLimit.js"
  * @category models
  */
 export interface Settings {
-  /** Uploads in flight; at least 1. */
+  /** Uploads in flight; at least 1, or 0 while they are paused. */
   readonly concurrency: number
-  /** Starts of attempts per second; more than 0. */
+  /** Starts of attempts per second; more than 0, or 0 while they are paused. */
   readonly uploadsPerSecond: number
-  /** Bytes per second, all uploads together; more than 0. */
+  /** Bytes per second, all uploads together; more than 0, or 0 while they are paused. */
   readonly bytesPerSecond: number
 }
 
@@ -36,7 +37,8 @@ export interface Limits {
   readonly current: Effect.Effect<Settings>
   /**
    * Changes some knobs, and says why in a few plain words. More room is used at once; less room is reached as attempts
-   * in flight end.
+   * in flight end. A knob that is set to 0 pauses: what it holds up waits until it is raised again, by whoever set it and
+   * not by a strategy's controller. `NaN` and negative numbers die as a `RangeError`, and change nothing.
    */
   readonly set: (settings: Partial<Settings>, reason?: string) => Effect.Effect<void>
   /** Why the knobs were last changed, where that was said. */
@@ -80,7 +82,8 @@ export interface Controller {
 }
 
 /**
- * Knobs that start where `settings` say. `changed` is called after each change, with where they stand and why.
+ * Knobs that start where `settings` say; a `RangeError` is thrown for what is no limit. `changed` is called after each
+ * change, with where they stand and why.
  *
  * @since 0.1.0
  * @category constructors
@@ -104,15 +107,47 @@ export const make = (
     bandwidth,
     current: Effect.sync(current),
     reason: Effect.sync(() => lastReason),
-    set: (changes, reason) =>
-      Effect.all([
-        changes.concurrency === undefined ? Effect.void : inFlight.resize(Math.max(1, changes.concurrency)),
-        changes.uploadsPerSecond === undefined ? Effect.void : rate.setRate(changes.uploadsPerSecond),
-        changes.bytesPerSecond === undefined ? Effect.void : bandwidth.setRate(changes.bytesPerSecond),
-        Effect.sync(() => {
-          lastReason = reason
-          changed(current(), reason)
-        })
-      ], { discard: true })
+    set: (wanted, reason) =>
+      Effect.flatMap(Effect.sync(() => decode(wanted)), (changes) =>
+        Effect.all([
+          changes.concurrency === undefined ? Effect.void : inFlight.resize(changes.concurrency),
+          changes.uploadsPerSecond === undefined ? Effect.void : rate.setRate(changes.uploadsPerSecond),
+          changes.bytesPerSecond === undefined ? Effect.void : bandwidth.setRate(changes.bytesPerSecond),
+          Effect.sync(() => {
+            lastReason = reason
+            changed(current(), reason)
+          })
+        ], { discard: true }))
   }
 }
+
+/**
+ * The same knobs for a program that turns them by itself: what somebody has paused it leaves alone.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const forController = (limits: Limits): Limits => ({
+  ...limits,
+  set: (changes, reason) =>
+    Effect.flatMap(limits.current, (now) => {
+      const { bytesPerSecond, concurrency, uploadsPerSecond } = changes
+      return limits.set({
+        ...(now.concurrency > 0 && concurrency !== undefined && { concurrency }),
+        ...(now.uploadsPerSecond > 0 && uploadsPerSecond !== undefined && { uploadsPerSecond }),
+        ...(now.bytesPerSecond > 0 && bytesPerSecond !== undefined && { bytesPerSecond })
+      }, reason)
+    })
+})
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const decode = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Partial<Settings>): Partial<Settings> => ({
+  ...(concurrency !== undefined && { concurrency: wholeOrPaused(Decode.adjusted("concurrency", concurrency)) }),
+  ...(uploadsPerSecond !== undefined && { uploadsPerSecond: Decode.adjusted("uploadsPerSecond", uploadsPerSecond) }),
+  ...(bytesPerSecond !== undefined && { bytesPerSecond: Decode.adjusted("bytesPerSecond", bytesPerSecond) })
+})
+
+const wholeOrPaused = (concurrency: number): number => concurrency === 0 ? 0 : Math.max(1, Math.floor(concurrency))

@@ -10,7 +10,8 @@
  * @since 0.1.0
  */
 import type * as Clock from "effect/Clock"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Decode from "./internal/decode.js"
 import { Pacer } from "./internal/pacer.js"
 
 /**
@@ -28,12 +29,15 @@ export interface RateLimit {
   readonly take: Effect.Effect<void>
   /** Lets nothing start for so many milliseconds from now; a hold that lasts longer stays. */
   readonly unsafeHold: (clock: Clock.Clock, millis: number) => void
-  /** Changes the rate. Whoever waits is reckoned anew, at the new rate. */
+  /**
+   * Changes the rate. Whoever waits is reckoned anew, at the new rate. With 0 nothing starts until it is raised again;
+   * `NaN` and negative numbers die as a `RangeError`.
+   */
   readonly setRate: (uploadsPerSecond: number) => Effect.Effect<void>
 }
 
 /**
- * A limit of `uploadsPerSecond` starts; `Infinity` for none.
+ * A limit of `uploadsPerSecond` starts, more than 0; `Infinity` for none. Throws a `RangeError` for anything else.
  *
  * @example
  * ```ts
@@ -49,7 +53,7 @@ export interface RateLimit {
  * @category constructors
  */
 export const make = (uploadsPerSecond: number): RateLimit => {
-  const pacer = new Pacer({ rate: uploadsPerSecond, burst: () => 1, startsFull: true })
+  const pacer = new Pacer({ rate: Decode.rate("uploadsPerSecond", uploadsPerSecond), burst: () => 1, startsFull: true })
   return {
     get uploadsPerSecond() {
       return pacer.rate
@@ -60,6 +64,6 @@ export const make = (uploadsPerSecond: number): RateLimit => {
     unsafeTake: (clock) => pacer.unsafeTake(clock, 1),
     take: pacer.take(1),
     unsafeHold: (clock, millis) => pacer.unsafeHold(clock, millis),
-    setRate: (rate) => pacer.setRate(rate)
+    setRate: (rate) => Effect.suspend(() => pacer.setRate(Decode.adjusted("uploadsPerSecond", rate)))
   }
 }

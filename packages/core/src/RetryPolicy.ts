@@ -20,6 +20,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import * as Decode from "./internal/decode.js"
 import { isRetryable } from "./UploadError.js"
 import type { UploadError } from "./UploadError.js"
 
@@ -30,7 +31,10 @@ import type { UploadError } from "./UploadError.js"
 export interface RetryPolicy {
   /** How many attempts a round has, the first included; at least 1. */
   readonly attempts: number
-  /** Whether and after what delay a failure is tried again. Its first `attempts - 1` decisions are asked for. */
+  /**
+   * Whether and after what delay a failure is tried again. Its first `attempts - 1` decisions are asked for, of failures
+   * that are `UploadError.isRetryable`: the others would come again.
+   */
   readonly schedule: Schedule.Schedule<unknown, UploadError>
   /** The budget, or `undefined` for none. */
   readonly budget: BudgetOptions | undefined
@@ -92,7 +96,7 @@ export const defaults = {
 } as const
 
 /**
- * Exponential backoff as described above.
+ * Exponential backoff as described above. Throws a `RangeError` where an option is no good number.
  *
  * @example
  * ```ts
@@ -105,12 +109,15 @@ export const defaults = {
  * @category constructors
  */
 export const make = (options: Options = {}): RetryPolicy => {
-  const base = Duration.toMillis(options.base ?? defaults.base)
-  const throttledBase = Duration.toMillis(options.throttledBase ?? defaults.throttledBase)
-  const cap = Duration.toMillis(options.cap ?? defaults.cap)
-  const retryAfterCap = Duration.toMillis(options.retryAfterCap ?? defaults.retryAfterCap)
+  const time = (name: "base" | "throttledBase" | "cap" | "retryAfterCap"): number =>
+    Decode.millis(name, options[name] ?? defaults[name], { orNone: true })
+  const base = time("base")
+  const throttledBase = time("throttledBase")
+  const cap = time("cap")
+  const retryAfterCap = time("retryAfterCap")
   const jitter = options.jitter ?? defaults.jitter
-  const attempts = Math.max(1, options.attempts ?? defaults.attempts)
+  const attempts = Decode.count("attempts", options.attempts ?? defaults.attempts)
+  const budget = options.budget === false ? undefined : options.budget ?? defaults.budget
   const delay = (doublings: number, error: UploadError): Effect.Effect<number> => {
     if (error._tag === "Throttled" && error.retryAfterMillis !== undefined && error.retryAfterMillis >= 0) {
       return Effect.succeed(Math.min(error.retryAfterMillis, retryAfterCap))
@@ -132,7 +139,11 @@ export const make = (options: Options = {}): RetryPolicy => {
       ),
       Schedule.whileInput(isRetryable)
     ),
-    budget: options.budget === false ? undefined : options.budget ?? defaults.budget,
+    budget: budget && {
+      tokens: Decode.between("budget.tokens", budget.tokens, 0, Infinity),
+      retryCost: Decode.between("budget.retryCost", budget.retryCost, 0, Infinity),
+      successRefund: Decode.between("budget.successRefund", budget.successRefund, 0, Infinity)
+    },
     secondRound: options.secondRound ?? defaults.secondRound
   }
 }
@@ -212,7 +223,7 @@ export const makeDriver = (policy: RetryPolicy): Driver => {
   let attempt = 1
   return {
     next: (now, error) => {
-      if (attempt >= policy.attempts) return Effect.succeedNone
+      if (!(attempt < policy.attempts) || !isRetryable(error)) return Effect.succeedNone
       attempt += 1
       return Effect.map(policy.schedule.step(now, error, state), ([nextState, , decision]) => {
         state = nextState

@@ -19,7 +19,8 @@
  */
 import * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
 import * as AdaptiveRate from "./AdaptiveRate.js"
-import * as ByteSize from "./ByteSize.js"
+import type * as ByteSize from "./ByteSize.js"
+import * as Decode from "./internal/decode.js"
 import type { Controller, Settings } from "./Limits.js"
 
 /**
@@ -48,7 +49,8 @@ export const unlimited: Strategy = {
 }
 
 /**
- * At most `workers` uploads in flight, at least 1.
+ * At most `workers` uploads in flight: a whole number of at least 1, fractions cut off. Throws a `RangeError` for
+ * anything else.
  *
  * @since 0.1.0
  * @category constructors
@@ -56,12 +58,13 @@ export const unlimited: Strategy = {
 export const workerPool = (options: { readonly workers: number }): Strategy => ({
   ...unlimited,
   name: "workerPool",
-  concurrency: Math.max(1, Math.floor(options.workers))
+  concurrency: Decode.count("workers", options.workers)
 })
 
 /**
  * At most `uploadsPerSecond` starts a second, evenly spaced; fractions are fine. The number in flight is not bounded:
- * stack it on a {@link workerPool} for that.
+ * stack it on a {@link workerPool} for that. Throws a `RangeError` for what is not above 0: to pause, set the live knob
+ * of `Limits` to 0.
  *
  * @since 0.1.0
  * @category constructors
@@ -69,7 +72,7 @@ export const workerPool = (options: { readonly workers: number }): Strategy => (
 export const rateLimited = (options: { readonly uploadsPerSecond: number }): Strategy => ({
   ...unlimited,
   name: "rateLimited",
-  uploadsPerSecond: options.uploadsPerSecond
+  uploadsPerSecond: Decode.rate("uploadsPerSecond", options.uploadsPerSecond)
 })
 
 /**
@@ -108,7 +111,7 @@ export const adaptive = (options: AdaptiveConcurrency.Options = {}): Strategy =>
 export const progressive: typeof adaptive = adaptive
 
 /**
- * At most `bytesPerSecond`, all uploads together.
+ * At most `bytesPerSecond`, all uploads together. Throws a `RangeError` for what is not above 0.
  *
  * @since 0.1.0
  * @category constructors
@@ -116,7 +119,7 @@ export const progressive: typeof adaptive = adaptive
 export const bandwidth = (options: { readonly bytesPerSecond: ByteSize.ByteSizeInput }): Strategy => ({
   ...unlimited,
   name: "bandwidth",
-  bytesPerSecond: options.bytesPerSecond === Infinity ? Infinity : ByteSize.decode(options.bytesPerSecond)
+  bytesPerSecond: Decode.byteRate("bytesPerSecond", options.bytesPerSecond)
 })
 
 /**
@@ -153,7 +156,24 @@ export const stack = (...strategies: ReadonlyArray<Strategy>): Strategy => ({
  * @category sizing
  */
 export const optimalWorkerCount = (machine: { readonly cpus: number; readonly openFiles: number }): number =>
-  Math.max(1, Math.min(machine.cpus * 4, Math.floor((machine.openFiles - reservedFiles) / 2)))
+  Math.max(
+    1,
+    Math.min(
+      Decode.count("cpus", machine.cpus, 0) * 4,
+      Math.floor((Decode.count("openFiles", machine.openFiles, 0) - reservedFiles) / 2)
+    )
+  )
+
+/**
+ * The knobs of a strategy, and a `RangeError` for one that somebody has made by hand of what is no limit.
+ *
+ * @internal
+ */
+export const decode = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Strategy): Settings => ({
+  concurrency: Decode.count("concurrency", concurrency),
+  uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
+  bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
+})
 
 // -----------------------------------------------------------------------------
 // internal

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Decode from "./internal/decode.js"
 import { Exchange, flat } from "./internal/exchangeNode.js"
 import { BlockSize, blocksOf, withBody } from "./internal/feedNode.js"
 import type { Sent } from "./internal/feedNode.js"
@@ -79,7 +80,7 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
     Effect.acquireRelease(
       Effect.sync(() =>
         new Origins({
-          connections: options.connections ?? defaults.connections,
+          connections: Decode.count("connections", options.connections ?? defaults.connections),
           ca: options.ca,
           verifyTls: options.verifyTls ?? defaults.verifyTls,
           proxy: options.proxy ?? defaults.proxy

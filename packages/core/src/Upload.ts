@@ -15,7 +15,7 @@ import type * as ByteSource from "./ByteSource.js"
 import type { Algorithm } from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import type * as Body from "./internal/body.js"
-import type { Transfer } from "./internal/transfer.js"
+import type { Watched } from "./internal/watch.js"
 import type * as Limits from "./Limits.js"
 import * as MultipartUpload from "./MultipartUpload.js"
 import type * as RetryPolicy from "./RetryPolicy.js"
@@ -181,6 +181,8 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   waits = 0
   /** @internal */
+  asking = false
+  /** @internal */
   sourceError: UploadError | undefined = undefined
   /** @internal */
   driver: RetryPolicy.Driver | undefined = undefined
@@ -191,7 +193,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   modifiedAt: number | undefined
   private isRelisted = false
-  private partTransfers: Set<Transfer> | undefined = undefined
+  private partTransfers: Set<Watched> | undefined = undefined
 
   constructor(context: Context, file: UploadFile, observer: Observer) {
     this.file = file
@@ -264,7 +266,14 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   }
 
   /** @internal */
+  onAsk(): void {
+    this.asking = true
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** @internal */
   onRead(): void {
+    this.asking = false
     this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 
@@ -288,11 +297,11 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   // ---------------------------------------------------------------------------
 
   /**
-   * The parts in flight, where the file goes up in parts.
+   * What moves bytes by itself: the parts in flight, where the file goes up in parts, and what is read ahead of them.
    *
    * @since 0.1.0
    */
-  get transfers(): Set<Transfer> {
+  get transfers(): Set<Watched> {
     return this.partTransfers ??= new Set()
   }
 

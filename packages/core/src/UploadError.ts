@@ -172,7 +172,11 @@ export class SourceChanged extends Schema.TaggedError<SourceChanged>("@sluice/co
  */
 export class SourceUnreadable extends Schema.TaggedError<SourceUnreadable>("@sluice/core/UploadError/SourceUnreadable")(
   "SourceUnreadable",
-  { reason: Schema.Literal("NotFound", "Forbidden", "Consumed", "Failed"), ...context }
+  {
+    /** `Stalled`: it gave no bytes for the stall timeout. `Consumed`: it can be read only once, and was. */
+    reason: Schema.Literal("NotFound", "Forbidden", "Consumed", "Stalled", "Failed"),
+    ...context
+  }
 ) {
   /** @since 0.1.0 */
   override get message(): string {
@@ -219,15 +223,15 @@ export const UploadError = Schema.Union(
 export type UploadError = typeof UploadError.Type
 
 /**
- * Whether the same upload may succeed later: after a transient failure, a throttled request, damage on the way, or when
- * it begins anew because the destination has forgotten it.
+ * Whether the same upload may succeed later: after a transient failure, a throttled request, damage on the way, a source
+ * that stalled, or when it begins anew because the destination has forgotten it.
  *
  * @since 0.1.0
  * @category guards
  */
 export const isRetryable = (error: UploadError): boolean =>
   error._tag === "Transient" || error._tag === "Throttled" || error._tag === "IntegrityMismatch" ||
-  error._tag === "SessionGone"
+  error._tag === "SessionGone" || (error._tag === "SourceUnreadable" && error.reason === "Stalled")
 
 /**
  * Whether the failure is the source's own, so that no other file is concerned.

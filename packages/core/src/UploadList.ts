@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { UploadFile } from "./UploadFile.js"
 import type { Failed, Skipped } from "./UploadResult.js"
@@ -58,7 +59,7 @@ export type ContextOf<Files> = Files extends Stream.Stream<Item, unknown, infer 
  * @since 0.1.0
  * @category guards
  */
-export const isFile = (item: Item): item is UploadFile => "source" in item
+export const isFile = (item: Item): item is UploadFile => Predicate.hasProperty(item, "source")
 
 /**
  * The sum of the known sizes.
@@ -67,4 +68,4 @@ export const isFile = (item: Item): item is UploadFile => "source" in item
  * @category getters
  */
 export const knownBytes = (items: ReadonlyArray<Item>): number =>
-  items.reduce((total, item) => isFile(item) ? total + (item.size ?? 0) : total, 0)
+  items.reduce((total, item) => isFile(item) && item.size !== undefined && item.size > 0 ? total + item.size : total, 0)

@@ -22,6 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
 import { Account } from "./internal/account.js"
+import * as Decode from "./internal/decode.js"
 import { Engine } from "./internal/engine.js"
 import * as FileList from "./internal/fileList.js"
 import type * as Limits from "./Limits.js"
@@ -182,6 +183,10 @@ const start = <E, R>(
   options: Options
 ): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
+    const lookahead = Decode.count("lookahead", options.lookahead ?? defaults.lookahead)
+    const failuresKept = Decode.count("failuresKept", options.failuresKept ?? defaults.failuresKept, 0)
+    const stallMillis = Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
+    const progressMillis = Decode.millis("progressInterval", options.progressInterval ?? defaults.progressInterval)
     const self = {}
     const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
     const clock = yield* Effect.clock
@@ -197,15 +202,15 @@ const start = <E, R>(
       account,
       fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       paused: options.paused ?? defaults.paused,
-      stallMillis: Duration.toMillis(options.stallTimeout ?? defaults.stallTimeout),
-      failuresKept: options.failuresKept ?? defaults.failuresKept,
+      stallMillis,
+      failuresKept,
       onInterrupt: options.onInterrupt ?? (context.journal === undefined ? "abort" : "keep"),
       onSourceChange: options.onSourceChange ?? defaults.onSourceChange
     })
-    const list = yield* FileList.make(files, options.lookahead ?? defaults.lookahead, account)
+    const list = yield* FileList.make(files, lookahead, account)
     const report = yield* Deferred.make<UploadReport, E>()
     const main = yield* Effect.forkDaemon(
-      Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self)
+      Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
     )
     const ended = Effect.asVoid(Fiber.await(main))
     context.runs.add(engine)
@@ -217,7 +222,7 @@ const start = <E, R>(
       events: account.events.stream,
       progress: sampled(
         () => account.tally.snapshot(),
-        Duration.decode(options.progressInterval ?? defaults.progressInterval),
+        Duration.millis(progressMillis),
         Effect.exit(Deferred.await(report))
       ),
       currentProgress: Effect.sync(() => account.tally.snapshot()),

@@ -9,14 +9,18 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
+import * as Match from "effect/Match"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as ByteSize from "./ByteSize.js"
+import type * as ByteSize from "./ByteSize.js"
 import type * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
 import * as InFlight from "./InFlight.js"
+import * as Decode from "./internal/decode.js"
+import * as Driver from "./internal/driver.js"
 import * as Leftovers from "./internal/leftovers.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
@@ -28,7 +32,7 @@ import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
 import * as UploadMetrics from "./UploadMetrics.js"
 import * as UploadReport from "./UploadReport.js"
-import type { Uploaded, UploadResult } from "./UploadResult.js"
+import type { Skipped, Uploaded, UploadResult } from "./UploadResult.js"
 import * as UploadRun from "./UploadRun.js"
 
 /**
@@ -77,8 +81,12 @@ export const defaults = {
  * @category tags
  */
 export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
-  /** Uploads one file, with the uploader's limits and retries. */
-  readonly upload: (file: UploadFile) => Effect.Effect<Uploaded, UploadError>
+  /**
+   * Uploads one file, with the uploader's limits and retries, and answers with what became of it: `Skipped` only where a
+   * `Journal` knows that an earlier process has uploaded just this file, and a look shows that it is there. The journal
+   * forgets what single uploads have finished when the uploader's scope ends well and none of them has failed.
+   */
+  readonly upload: (file: UploadFile) => Effect.Effect<Uploaded | Skipped, UploadError>
   /**
    * Uploads all files of a list and reports. A file's failure is in the report, not in the error channel, which is the
    * list's own. Interrupting the effect interrupts everything it started.
@@ -101,7 +109,7 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
 }>() {}
 
 /**
- * Makes an uploader for the destination in the context. Its strategy's controllers run in the scope. Where there is a
+ * Makes an uploader for the destination in the context. Dies with a `RangeError` where an option is no good value. Its strategy's controllers run in the scope. Where there is a
  * `Journal` in the context, uploads go on where an earlier process has left off.
  *
  * @since 0.1.0
@@ -109,21 +117,26 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
  */
 export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], never, Destination | Scope.Scope> =>
   Effect.gen(function*() {
-    const destination = yield* Destination
+    const destination = Driver.checked(yield* Destination)
     const strategy = options.strategy ?? defaults.strategy
     const retry = options.retry ?? defaults.retry
+    // One made by hand was not looked at yet.
+    Decode.count("retry.attempts", retry.attempts)
     const runs: Upload.Context["runs"] = new Set()
     const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
     const measure = ({ concurrency }: Limits.Settings): void => {
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
-    const limits = Limits.make(strategy, (settings, reason) => {
+    const limits = Limits.make(Strategy.decode(strategy), (settings, reason) => {
       measure(settings)
       for (const run of runs) run.limitsChanged(settings, reason)
     })
     measure(strategy)
-    const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
+    const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
+      // What it forks inherits this: made where nothing can be interrupted, it could not end either.
+      Effect.interruptible(controller.start(Limits.forController(limits))))
     const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
+    let singles: "None" | "Complete" | "Incomplete" = "None"
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
     const context: Upload.Context = {
       runs,
@@ -131,36 +144,53 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       limits,
       retry,
       budget: RetryPolicy.makeBudget(retry),
-      memory: InFlight.make(Math.max(1, ByteSize.decode(options.memory ?? defaults.memory))),
+      memory: InFlight.make(Decode.size("memory", options.memory ?? defaults.memory)),
       parts: {
-        threshold: ByteSize.decode(options.multipartThreshold ?? defaults.multipartThreshold),
-        partSize: ByteSize.decode(options.partSize ?? defaults.partSize),
-        partConcurrency: Math.max(1, options.partConcurrency ?? defaults.partConcurrency),
+        threshold: Decode.size("multipartThreshold", options.multipartThreshold ?? defaults.multipartThreshold, 0),
+        partSize: Decode.size("partSize", options.partSize ?? defaults.partSize),
+        partConcurrency: Decode.count("partConcurrency", options.partConcurrency ?? defaults.partConcurrency),
         checksum: options.checksum === "none" ? undefined : options.checksum ?? destination.capabilities.checksums?.[0]
       },
       journal,
       prepare: leftovers?.sweep ?? Effect.void,
       conclude: (report) =>
-        journal === undefined || runs.size > 1 || !UploadReport.isComplete(report)
+        journal === undefined || singles !== "None" || runs.size > 1 || !UploadReport.isComplete(report)
           ? Effect.void
           : Effect.ignoreLogged(journal.runEnded),
       observe: observers.length === 0 ? undefined : (observation) => {
         for (const observe of observers) observe(observation)
       }
     }
+    // No single upload is a run of its own to the journal: all of them are one, which ends with the uploader.
+    const single: Upload.Context = {
+      ...context,
+      conclude: (report) =>
+        Effect.sync(() => {
+          singles = UploadReport.isComplete(report) && singles !== "Incomplete" ? "Complete" : "Incomplete"
+        })
+    }
+    yield* Effect.addFinalizer((exit) =>
+      journal !== undefined && singles === "Complete" && Exit.isSuccess(exit)
+        ? Effect.ignoreLogged(journal.runEnded)
+        : Effect.void
+    )
     const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
       UploadRun.make(context, files, runOptions)
-    const uploadAll = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
-      Effect.scoped(Effect.flatMap(start(files, runOptions), (run) => run.report)).pipe(
+    const reportOf = <Files extends UploadList.Any>(
+      shared: Upload.Context,
+      files: Files,
+      options?: UploadRun.Options
+    ) =>
+      Effect.scoped(Effect.flatMap(UploadRun.make(shared, files, options), (run) => run.report)).pipe(
         Effect.withSpan("Uploader.uploadAll")
       )
     return Uploader.of({
       limits,
-      uploadAll,
+      uploadAll: (files, runOptions) => reportOf(context, files, runOptions),
       start,
       upload: Effect.fn("Uploader.upload")(function*(file: UploadFile) {
         let result: UploadResult | undefined = undefined
-        yield* uploadAll([file], {
+        yield* reportOf(single, [file], {
           onResult: (only) =>
             Effect.sync(() => {
               result = only
@@ -207,13 +237,10 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
 // internal
 // -----------------------------------------------------------------------------
 
-const outcome = (result: UploadResult | undefined): Effect.Effect<Uploaded, UploadError> => {
-  switch (result?._tag) {
-    case "Uploaded":
-      return Effect.succeed(result)
-    case "Failed":
-      return Effect.fail(result.error)
-    default:
-      return Effect.interrupt
-  }
-}
+const outcome = (result: UploadResult | undefined): Effect.Effect<Uploaded | Skipped, UploadError> =>
+  result === undefined ? Effect.interrupt : Match.valueTags(result, {
+    Uploaded: (uploaded) => Effect.succeed(uploaded),
+    Skipped: (skipped) => Effect.succeed(skipped),
+    Failed: ({ error }) => Effect.fail(error),
+    Interrupted: () => Effect.interrupt
+  })

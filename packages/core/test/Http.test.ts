@@ -7,7 +7,8 @@ import {
   Transport,
   Uploader,
   UploadError,
-  UploadFile
+  UploadFile,
+  UploadResult
 } from "@sluice/core"
 import type { UploadEvent, UploadRun } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
@@ -184,6 +185,7 @@ describe("Http", () => {
           response.writeHead(201, { etag: "\"tag\"" }).end()
         }))
         const result = yield* upload({ url, ...options }, file)
+        assert(UploadResult.isUploaded(result))
         assert.strictEqual(result.etag, "\"tag\"")
         assert.lengthOf(seen, 1)
         const all: Readonly<Record<string, unknown>> = seen[0]!.headers

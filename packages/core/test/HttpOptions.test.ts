@@ -1,5 +1,5 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { ByteSource, Destination, RetryPolicy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { ByteSource, Destination, RetryPolicy, Uploader, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import type { Transport } from "@sluice/core/Transport"
 import * as TransportNode from "@sluice/core/TransportNode"
@@ -64,6 +64,7 @@ describe("a form", () => {
         const file = UploadFile.make("dir/photo 1.png", ByteSource.fromBytes(bytes), { contentType: "image/png" })
         const form = { field: "upload", fields: { key: "photos/{key}", "a\"b": "one\ntwo" } }
         const result = yield* upload(Http.make({ url: `${url}/form?x=1`, form }), file)
+        assert(UploadResult.isUploaded(result))
         assert.strictEqual(result.etag, "\"tag\"")
         const request = seen.at(-1)!
         assert.deepStrictEqual([request.method, request.headers["transfer-encoding"]], ["POST", undefined])

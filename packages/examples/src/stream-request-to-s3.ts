@@ -2,6 +2,7 @@
  * An HTTP server that passes what it is sent on to S3 while it is still coming: `PUT /films/holiday.mkv` becomes the
  * object `films/holiday.mkv`. A large body goes in parts, so that no more than a few of them are in memory at once,
  * whatever the clients send: all requests together share the uploader's memory, and who sends faster than S3 takes waits.
+ * A client that sends nothing for 30 seconds is told so, and its place is another's.
  *
  * ```sh
  * S3_BUCKET=films AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… npx tsx packages/examples/src/stream-request-to-s3.ts
@@ -9,7 +10,7 @@
  */
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { ByteSource, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { ByteSource, Uploader, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Config, Effect, Layer, Option } from "effect"
@@ -17,6 +18,14 @@ import { createServer } from "node:http"
 import { runMain } from "./run.js"
 
 const keyOf = (url: string) => Effect.option(Effect.try(() => decodeURIComponent(url.replace(/[?#].*$/s, "").slice(1))))
+
+/** Whose fault it is: the client's, for its key or for a body that stopped coming, or the storage's. */
+const statusOf = (error: { readonly _tag: string }): number =>
+  error instanceof UploadError.SourceUnreadable || error instanceof UploadError.SourceChanged
+    ? 408
+    : error instanceof UploadError.Rejected
+    ? 400
+    : 502
 
 const router = HttpRouter.empty.pipe(HttpRouter.put(
   "*",
@@ -27,15 +36,15 @@ const router = HttpRouter.empty.pipe(HttpRouter.put(
     const length = request.headers["content-length"]
     // A body comes once: what fails after its first bytes were taken is for the client to send again.
     const source = ByteSource.fromStream(request.stream, { size: length === undefined ? undefined : Number(length) })
-    const { attempts, bytes } = yield* uploader.upload(
+    const result = yield* uploader.upload(
       UploadFile.make(key, source, { contentType: request.headers["content-type"] })
     )
-    return HttpServerResponse.unsafeJson({ key, bytes, attempts }, { status: 201 })
+    return UploadResult.isUploaded(result)
+      ? HttpServerResponse.unsafeJson({ key, bytes: result.bytes, attempts: result.attempts }, { status: 201 })
+      : HttpServerResponse.unsafeJson({ key, skipped: result.reason }, { status: 200 })
   }).pipe(Effect.catchAll((error) =>
     Effect.succeed(
-      HttpServerResponse.unsafeJson({ error: error.message }, {
-        status: error instanceof UploadError.Rejected ? 400 : 502
-      })
+      HttpServerResponse.unsafeJson({ error: error.message }, { status: statusOf(error) })
     )
   ))
 ))

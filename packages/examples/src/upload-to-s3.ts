@@ -8,7 +8,7 @@
  *
  * For another server than that of AWS, add `S3_ENDPOINT=https://s3.example.org`.
  */
-import { ByteSize, ByteSource, Uploader, UploadFile } from "@sluice/core"
+import { ByteSize, ByteSource, Uploader, UploadFile, UploadResult } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Config, Console, Effect, Layer, Option } from "effect"
@@ -39,7 +39,10 @@ const S3Layer = Layer.unwrapEffect(Effect.gen(function*() {
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   for (const file of files) {
-    const { bytes, checksum, file: { key } } = yield* uploader.upload(file)
+    const result = yield* uploader.upload(file)
+    // Without a journal nothing is skipped.
+    if (!UploadResult.isUploaded(result)) continue
+    const { bytes, checksum, file: { key } } = result
     const sum = checksum === undefined ? "" : `, ${checksum.algorithm} ${checksum.value}`
     yield* Console.log(`${key}: ${ByteSize.format(bytes)}${sum}`)
   }

@@ -20,6 +20,7 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
+import * as Decode from "../internal/decode.js"
 import { isMissing, isSuccess, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
@@ -213,7 +214,7 @@ export const layerPresigned = (options: PresignedOptions): Layer.Layer<Destinati
 export const make = (options: Options): Effect.Effect<Destination["Type"], never, Transport> =>
   Effect.map(Transport, (transport) => {
     const name = renderUrl(options.url)
-    const requests = InFlight.make(options.maxRequests ?? defaults.maxRequests)
+    const requests = InFlight.make(Decode.count("maxRequests", options.maxRequests ?? defaults.maxRequests))
     const headers: Readonly<Record<string, string>> = {
       ...Headers.fromInput(options.headers),
       ...(options.credentials !== undefined && { authorization: Redacted.value(options.credentials) })
@@ -321,7 +322,7 @@ export const makePresigned = (
   options: PresignedOptions
 ): Effect.Effect<Destination["Type"], never, Transport> =>
   Effect.map(Transport, (transport) => {
-    const requests = InFlight.make(options.maxRequests ?? defaults.maxRequests)
+    const requests = InFlight.make(Decode.count("maxRequests", options.maxRequests ?? defaults.maxRequests))
     const method = options.method ?? defaults.method
     return Destination.of({
       name: options.name ?? "presigned addresses",

@@ -23,6 +23,7 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { Head, Listed, PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
+import * as Decode from "../internal/decode.js"
 import { codeOf, errorOf, LocalFiles } from "../internal/localFiles.js"
 import { isPartsName, multipart } from "../internal/localParts.js"
 import { drawToken } from "../internal/token.js"
@@ -89,7 +90,7 @@ export const make = (
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     const fsync = options.fsync ?? defaults.fsync
-    const openFiles = InFlight.make(options.maxOpenFiles ?? defaults.maxOpenFiles)
+    const openFiles = InFlight.make(Decode.count("maxOpenFiles", options.maxOpenFiles ?? defaults.maxOpenFiles))
     // One by one: there are places, such as /proc, where a recursive call of Node never comes back.
     const makeAll = (directory: string): Effect.Effect<void, PlatformError> =>
       Effect.flatMap(fs.exists(directory), (there) =>

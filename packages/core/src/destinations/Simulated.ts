@@ -16,16 +16,17 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import * as ByteSize from "../ByteSize.js"
+import type * as ByteSize from "../ByteSize.js"
 import * as Checksum from "../Checksum.js"
 import { Destination } from "../Destination.js"
 import type { Head, PutRequest, Session, Stored, StoredPart } from "../Destination.js"
+import * as Decode from "../internal/decode.js"
 import * as simulatedLine from "../internal/simulatedLine.js"
 import { Link } from "../internal/simulatedLink.js"
 import type { Capacity as LinkCapacity } from "../internal/simulatedLink.js"
@@ -194,21 +195,23 @@ export const make = (
 ): Effect.Effect<{ readonly destination: Destination["Type"]; readonly network: Network["Type"] }> =>
   Effect.clockWith((clock) =>
     Effect.sync(() => {
-      const maxInFlight = options.maxInFlight ?? Infinity
+      const maxInFlight = Decode.count("maxInFlight", options.maxInFlight ?? Infinity)
       const observe = options.observe ?? false
-      const perByteMillis = Duration.toMillis(options.latencyPerByte ?? 0) +
-        (options.bytesPerSecond === undefined ? 0 : 1000 / ByteSize.decode(options.bytesPerSecond))
+      const time = (name: "latencyPerByte" | "requestLatency" | "roundTrip"): number =>
+        Decode.millis(name, options[name] ?? 0, { orNone: true })
+      const perByteMillis = time("latencyPerByte") +
+        (options.bytesPerSecond === undefined ? 0 : 1000 / Decode.size("bytesPerSecond", options.bytesPerSecond))
       const line = simulatedLine.make({
-        requestMillis: Duration.toMillis(options.requestLatency ?? 0) + Duration.toMillis(options.roundTrip ?? 0),
+        requestMillis: time("requestLatency") + time("roundTrip"),
         perByteMillis,
         link: options.sharedBytesPerSecond === undefined ? undefined : new Link({
           capacities: capacitiesOf(options.sharedBytesPerSecond),
           fastest: perByteMillis === 0 ? Infinity : 1 / perByteMillis,
           now: clock.unsafeCurrentTimeMillis()
         }),
-        failureRate: options.failureRate ?? 0,
-        stallRate: options.stallRate ?? 0,
-        noise: options.noise ?? 0,
+        failureRate: Decode.between("failureRate", options.failureRate ?? 0, 0, 1),
+        stallRate: Decode.between("stallRate", options.stallRate ?? 0, 0, 1),
+        noise: Decode.between("noise", options.noise ?? 0, 0, Infinity),
         random: options.seed === undefined ? undefined : Random.make(options.seed),
         keepsBytes: observe
       })
@@ -250,7 +253,9 @@ export const make = (
 
       const throttled = new Throttled({
         detail: `The simulated network takes ${maxInFlight} requests at once.`,
-        ...(options.retryAfter !== undefined && { retryAfterMillis: Duration.toMillis(options.retryAfter) })
+        ...(options.retryAfter !== undefined && {
+          retryAfterMillis: Decode.millis("retryAfter", options.retryAfter, { orNone: true })
+        })
       })
 
       const counted = <A>(effect: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
@@ -339,10 +344,10 @@ const isSchedule = (
 const capacitiesOf = (shared: ByteSize.ByteSizeInput | ReadonlyArray<Capacity>): ReadonlyArray<LinkCapacity> =>
   isSchedule(shared)
     ? shared.map(({ at, bytesPerSecond }, i) => ({
-      atMillis: i === 0 ? 0 : Duration.toMillis(at),
-      bytesPerSecond: ByteSize.decode(bytesPerSecond)
+      atMillis: i === 0 ? 0 : Decode.millis("at", at, { orNone: true }),
+      bytesPerSecond: Decode.size("sharedBytesPerSecond", bytesPerSecond, 0)
     }))
-    : [{ atMillis: 0, bytesPerSecond: ByteSize.decode(shared) }]
+    : [{ atMillis: 0, bytesPerSecond: Decode.size("sharedBytesPerSecond", shared, 0) }]
 
 const checksums: ReadonlyArray<Checksum.Algorithm> = ["crc32", "crc32c", "crc64nvme", "sha256", "md5"]
 

@@ -1,7 +1,7 @@
 /**
  * The way of one file through its attempts: what it waits for, what it does, and what becomes of it.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -15,13 +15,15 @@ import * as MultipartUpload from "../MultipartUpload.js"
 import * as ObjectKey from "../ObjectKey.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import type * as Upload from "../Upload.js"
-import { IntegrityMismatch, isRetryable, Rejected, Transient } from "../UploadError.js"
+import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
+import { failureOf, wrongAnswer } from "./driver.js"
 import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
-import { answerMillis, failureOf } from "./requests.js"
+import { answerMillis } from "./requests.js"
+import { ofSource, sourceStream } from "./watch.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
@@ -54,6 +56,7 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
   upload.handedOut = 0
   upload.resumedBytes = 0
   upload.waits = 0
+  upload.asking = false
   upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
@@ -90,7 +93,8 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
     const delay = reason === undefined ? Option.none() : yield* upload.driver.next(now, reason)
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
-      const again = readable && isRetryable(error) && context.retry.secondRound && upload.roundStart === 0
+      const again = readable && upload.file.source.reopenable && isRetryable(error) && context.retry.secondRound &&
+        upload.roundStart === 0
       return observer.settled(upload, { _tag: "Failed", error, again })
     }
     upload.state = "Backoff"
@@ -136,6 +140,15 @@ export const abandon = (context: Upload.Context, upload: Upload.Upload): void =>
   endBackoff(upload)
 }
 
+/** Lets go of a source that nobody has read, and nobody will. */
+export const letGo = ({ file: { source }, opened }: Upload.Upload): Effect.Effect<void> =>
+  opened || source.abandon === undefined
+    ? Effect.void
+    : Effect.catchAllCause(source.abandon, (cause) =>
+      Cause.isInterrupted(cause)
+        ? Effect.failCause(cause)
+        : Effect.logDebug("A source failed when it was let go of.", cause))
+
 /** Ends an attempt that stored the file. */
 export const acknowledge = (context: Upload.Context, upload: Upload.Upload): void => {
   const { file: { key }, fingerprint, handedOut, large } = upload
@@ -162,6 +175,8 @@ const finishedBefore = "It was uploaded before the last run was interrupted."
 
 const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): Effect.Effect<void> => {
   const { handedOut, large, size } = upload
+  const wrong = wrongAnswer("put", stored)
+  if (wrong !== undefined) return failed(context, upload, wrong)
   if (!large) {
     if (size === undefined ? !upload.bodyEnded : handedOut !== size) {
       return failed(context, upload, answeredEarly(size, handedOut))
@@ -213,8 +228,24 @@ const endBackoff = (upload: Upload.Upload): void => {
   upload.observer.backoffEnded()
 }
 
-const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError =>
-  upload.sourceError ?? failureOf(cause)
+const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError => {
+  const error = upload.sourceError ?? failureOf(cause)
+  if (upload.file.source.reopenable) return error
+  const reason = spent.get(upload.file.source)
+  if (reason === undefined) {
+    if (upload.opened) spent.set(upload.file.source, error)
+    return error
+  }
+  // Whoever tries it again would hear of nothing but that.
+  return error._tag !== "SourceUnreadable" || error.reason !== "Consumed" ? error : new SourceUnreadable({
+    reason: "Consumed",
+    detail: `${error.detail} An upload of it has failed before: ${reason.message}`,
+    cause: reason
+  })
+}
+
+/** Why sources that can be read only once were read for nothing. */
+const spent = new WeakMap<ByteSource.ByteSource, UploadError>()
 
 /** As what a failure is tried again, if at all. */
 const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
@@ -282,12 +313,13 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
 
 const attempt = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
   const fingerprint = upload.fingerprint === undefined ? upload.source.fingerprint : undefined
-  return fingerprint === undefined
-    ? send(context, upload)
-    : Effect.flatMap(fingerprint, (now) => {
-      upload.fingerprint = now
-      return send(context, upload)
-    })
+  if (fingerprint === undefined) return send(context, upload)
+  upload.onAsk()
+  return Effect.flatMap(ofSource(() => fingerprint), (now) => {
+    upload.onRead()
+    upload.fingerprint = now
+    return send(context, upload)
+  })
 }
 
 const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
@@ -351,10 +383,11 @@ const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
   Effect.suspend(() => {
     upload.opened = true
     let total = 0
-    return upload.source.read({ offset: 0 }).pipe(
+    upload.onAsk()
+    return sourceStream(() => upload.source.read({ offset: 0 })).pipe(
       Stream.mapEffect((block) => {
         total += block.length
-        upload.onRead()
+        upload.onAsk()
         return total <= maxBuffered ? Effect.succeed(block) : Effect.fail(
           new Rejected({
             reason: "Unsupported",
@@ -366,6 +399,7 @@ const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
       }),
       Stream.runCollect,
       Effect.map((blocks) => {
+        upload.onRead()
         upload.source = ByteSource.fromBytes(ByteSource.concat(Array.from(blocks)))
         return total
       })

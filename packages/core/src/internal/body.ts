@@ -13,15 +13,19 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "../Bandwidth.js"
-import type * as ByteSource from "../ByteSource.js"
+import * as ByteSource from "../ByteSource.js"
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import { SourceChanged } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import { blocks, isWorthIt } from "./blocks.js"
+import { died, ofSource, sourceErrorOf } from "./watch.js"
 
 /** Bodies up to this size are read in one piece where nothing speaks against it. */
 const onePiece = 1024 * 1024
+
+/** Of no more than this is nothing heard before all of it is there, in bytes: 2 KiB a second are enough for it. */
+const inOneCall = 64 * 1024
 
 const defaultBlockSize = 256 * 1024
 
@@ -61,10 +65,12 @@ export interface Owner {
   readonly clock: Clock.Clock
   /** The source is about to be read. */
   readonly onOpen: () => void
-  /** From here to `onGo` no bytes can move, and that is not the destination's fault. */
+  /** From here to `onGo` no bytes can move, and that is neither the destination's fault nor the source's. */
   readonly onWait: () => void
   readonly onGo: () => void
-  /** The source gave bytes. */
+  /** The source is asked for bytes, and owes them until `onRead`. */
+  readonly onAsk: () => void
+  /** The source gave bytes, or its end. */
   readonly onRead: () => void
   /** Bytes are handed to the destination. */
   readonly onSent: (bytes: number) => void
@@ -197,9 +203,9 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return Effect.suspend(() => {
       const { owner } = this
       owner.onOpen()
-      owner.onWait()
+      owner.onAsk()
       const range = this.range(Math.min(blockSize, largestBlock), lent ? new Loan(lentBlocks) : undefined)
-      const pulling = Stream.toPull(owner.source.read(range))
+      const pulling = Stream.toPull(Stream.suspend(() => owner.source.read(range)))
       const { unchanged } = this
       return Effect.map(
         unchanged === undefined ? pulling : Effect.zipRight(this.noting(unchanged), pulling),
@@ -223,29 +229,22 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     /** What is being handed out, slice by slice. */
     let current = nothing
     let from = 0
-    let heardOf = false
     let ended = false
 
-    const heard = (): void => {
-      if (heardOf) owner.onRead()
-      else owner.onGo()
-      heardOf = true
-    }
     const more = Effect.matchCauseEffect(pull, {
       onSuccess: (blocks) => {
-        heard()
+        owner.onRead()
         pulled = Chunk.toReadonlyArray(blocks)
         looked = 0
         return next
       },
       onFailure: (cause) => {
         const failure = Option.getOrUndefined(Cause.failureOption(cause))
-        if (failure === undefined || Option.isSome(failure)) {
-          if (failure !== undefined) owner.onSourceError(failure.value)
-          return Effect.failCause(cause)
+        if (failure === undefined) {
+          return Cause.isInterrupted(cause) ? Effect.interrupt : this.failing(died(cause))
         }
-        // An empty source is heard from at its end.
-        heard()
+        if (Option.isSome(failure)) return this.failing(failure.value)
+        owner.onRead()
         return Effect.flatMap(this.proved(read), () => {
           this.checksum = fold?.checksum()
           ended = true
@@ -278,6 +277,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
         from = 0
         return next
       }
+      owner.onAsk()
       return more
     })
     return next
@@ -304,7 +304,11 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   private range(blockSize: number | undefined, loan: Loan | undefined): ByteSource.Range {
     const { fingerprint, offset } = this.owner
     this.loan = loan
-    return { fingerprint, offset, length: this.wantedLength, blockSize, into: loan?.into }
+    return { fingerprint, offset, length: this.wantedLength, blockSize, into: loan?.into, watch: this.watch }
+  }
+
+  private get watch(): ByteSource.Watch {
+    return { moved: () => this.owner.onAsk(), unwatched: (effect) => this.unwatched(effect) }
   }
 
   private get wantedLength(): number | undefined {
@@ -323,11 +327,11 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       owner.onOpen()
       const atOnce = owner.source.unsafeBytes?.(range, owner.clock)
       if (atOnce === undefined) {
-        owner.onWait()
-        return Effect.matchCauseEffect(owner.source.bytes(range), {
+        owner.onAsk()
+        return Effect.matchCauseEffect(this.allBytes(range), {
           onFailure: (cause) => this.unread(cause),
           onSuccess: (block) => {
-            owner.onGo()
+            owner.onRead()
             return this.checked(block, use)
           }
         })
@@ -336,6 +340,29 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       owner.onRead()
       return this.checked(atOnce.value, use)
     })
+  }
+
+  /**
+   * All bytes of a range. In one call where they are few, or where the source tells how far it is: of everything else it
+   * is seen block by block that they come.
+   */
+  private allBytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
+    const { owner: { source, size }, owner } = this
+    if (source.unsafeBytes !== undefined || (source.reopenable && size !== undefined && size <= inOneCall)) {
+      return Effect.suspend(() => source.bytes(range))
+    }
+    const blocks: Array<Uint8Array> = []
+    let total = 0
+    return Stream.suspend(() => source.read(range)).pipe(
+      Stream.takeUntil((block) => {
+        owner.onAsk()
+        blocks.push(block)
+        total += block.length
+        return size !== undefined && total > size
+      }),
+      Stream.runDrain,
+      Effect.map(() => ByteSource.concat(blocks))
+    )
   }
 
   private checked<A>(block: Uint8Array, use: (bytes: Uint8Array) => Effect.Effect<A>): Effect.Effect<A, SourceError> {
@@ -347,9 +374,10 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   private unread(cause: Cause.Cause<SourceError>): Effect.Effect<never, SourceError> {
-    const error = Cause.failureOption(cause)
-    if (Option.isSome(error)) this.owner.onSourceError(error.value)
-    return Effect.failCause(cause)
+    const error = sourceErrorOf(cause)
+    if (error === undefined) return Effect.failCause(cause)
+    this.owner.onSourceError(error)
+    return Effect.fail(error)
   }
 
   /** Checks that the source is still what it was; nothing where it cannot change, or where reads check it. */
@@ -357,7 +385,9 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     const { fingerprint, source } = this.owner
     if (fingerprint === undefined || source.checksFingerprint === true) return undefined
     const current = source.fingerprint
-    return current === undefined ? undefined : Effect.filterOrFail(current, (now) => now === fingerprint, modified)
+    return current === undefined
+      ? undefined
+      : Effect.filterOrFail(ofSource(() => current), (now) => now === fingerprint, modified)
   }
 }
 

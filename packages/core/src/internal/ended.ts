@@ -24,3 +24,14 @@ export const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, restore: Restore): 
     (interruption) => Effect.zipRight(Fiber.interrupt(fiber), Effect.failCause(interruption))
   )
 }
+
+/** Waits for the end of a fiber, for so many milliseconds at most: for those that run code of somebody else's. */
+export const endedWithin = (fiber: Fiber.RuntimeFiber<unknown, unknown>, millis: number): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    fiber.unsafePoll() === null
+      ? Effect.raceFirst(
+        Effect.interruptible(Effect.asVoid(Fiber.await(fiber))),
+        Effect.interruptible(Effect.sleep(millis))
+      )
+      : Effect.void
+  )

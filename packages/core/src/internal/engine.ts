@@ -15,7 +15,6 @@ import * as FiberId from "effect/FiberId"
 import * as InFlight from "../InFlight.js"
 import type { Settings } from "../Limits.js"
 import * as Upload from "../Upload.js"
-import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import type { RunChanged } from "../UploadEvent.js"
 import type { UploadFile } from "../UploadFile.js"
@@ -25,7 +24,11 @@ import type { Account } from "./account.js"
 import * as Attempts from "./attempts.js"
 import { blocks } from "./blocks.js"
 import * as FileList from "./fileList.js"
+import { inTurn } from "./inTurn.js"
 import { LargeFiles } from "./largeFiles.js"
+import * as ListItem from "./listItem.js"
+import { stalled } from "./watch.js"
+import type { Moving } from "./watch.js"
 import { Worker } from "./worker.js"
 import type { Crew } from "./worker.js"
 
@@ -58,6 +61,12 @@ const maxTellings = 64
 
 /** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
 const minBackoffs = 64
+
+/** How long an interrupted run waits for a source to be let go of, in milliseconds. */
+const letGoMillis = 1_000
+
+const decoded = (item: UploadList.Item | Upload.Upload): UploadList.Item | Upload.Upload =>
+  item instanceof Upload.Upload ? item : ListItem.decode(item)
 
 const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
   item instanceof Upload.Upload || UploadList.isFile(item)
@@ -116,7 +125,7 @@ export class Engine implements Crew {
   runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
       yield* this.context.prepare
-      const watch = yield* Effect.forkDaemon(this.watchForStalls)
+      const watch = yield* Effect.forkDaemon(Effect.interruptible(this.watchForStalls))
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
       const report = this.account.report(
@@ -334,8 +343,9 @@ export class Engine implements Crew {
   /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
   private unsafeNext(worker: Worker): boolean {
     if (!this.gateOpen) return false
-    const item = this.list.unsafePull()
-    if (item === FileList.pending || item === FileList.end) return false
+    const pulled = this.list.unsafePull()
+    if (pulled === FileList.pending || pulled === FileList.end) return false
+    const item = decoded(pulled)
     if (!isUpload(item)) {
       worker.decided = item
       return false
@@ -354,8 +364,9 @@ export class Engine implements Crew {
       while (worker.upload === undefined) {
         if (!this.gateOpen) yield* this.gate.await
         const ready = this.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
-        const item = ready === FileList.pending ? yield* this.list.pull : ready
-        if (item === FileList.end) return Effect.void
+        const pulled = ready === FileList.pending ? yield* this.list.pull : ready
+        if (pulled === FileList.end) return Effect.void
+        const item = decoded(pulled)
         if (isUpload(item)) this.take(worker, item)
         else yield* this.account.finished(item)
       }
@@ -381,7 +392,15 @@ export class Engine implements Crew {
   /** A file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
     this.largeFiles.unseat(upload)
+    const letGo = this.letGoQuickly(upload)
+    if (letGo !== Effect.void) this.options.fork(letGo)
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
+  }
+
+  /** Nothing waits for long for a source any more that is nobody's. */
+  private letGoQuickly(upload: Upload.Upload): Effect.Effect<void> {
+    const letGo = Attempts.letGo(upload)
+    return letGo === Effect.void ? letGo : Effect.asVoid(Effect.timeoutOption(letGo, letGoMillis))
   }
 
   private handOver(worker: Worker): void {
@@ -432,22 +451,17 @@ export class Engine implements Crew {
       }
       if (this.state !== "Interrupting" && !worker.leavesOff) {
         if (upload === undefined) this.fork()
-        else this.fork(upload, Attempts.failed(this.context, upload, this.stalled()))
+        else this.fork(upload, Attempts.failed(this.context, upload, stalled(upload, this.options.stallMillis)))
         return Effect.void
       }
       if (upload === undefined) return Effect.void
       this.largeFiles.unseat(upload)
       Attempts.abandon(this.context, upload)
-      if (upload.attempt > upload.roundStart) return this.account.interrupted(upload)
+      if (upload.attempt > upload.roundStart) {
+        return inTurn(this.account.interrupted(upload), this.letGoQuickly(upload))
+      }
       this.putBack(upload)
       return Effect.void
-    })
-  }
-
-  private stalled(): Transient {
-    return new Transient({
-      reason: "Stalled",
-      detail: `No bytes moved for ${Duration.format(Duration.millis(this.options.stallMillis))}.`
     })
   }
 
@@ -456,7 +470,7 @@ export class Engine implements Crew {
     const { stallMillis } = this.options
     if (stallMillis === Infinity) return Effect.void
     let wait = stallMillis
-    const look = (transfer: { readonly lastByteAt: number; readonly waits: number }, cut: () => void) => {
+    const look = (transfer: Moving, cut: () => void) => {
       if (transfer.waits > 0) return
       const left = transfer.lastByteAt + stallMillis - this.now
       if (left <= 0) cut()
@@ -464,7 +478,7 @@ export class Engine implements Crew {
     }
     for (const { fiber, upload } of this.workers) {
       if (upload?.state !== "Attempt") continue
-      if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall()) }
+      if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall(stallMillis)) }
       else look(upload, () => fiber?.unsafeInterruptAsFork(FiberId.none))
     }
     // On a clock that knows fractions, what is left may be too little for it to move at all.
@@ -501,9 +515,12 @@ export class Engine implements Crew {
   settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
     this.largeFiles.unseat(upload)
     if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
-    if (outcome._tag === "Skipped") return this.account.skipped(upload, outcome.reason, outcome.uploadedBefore)
+    const letGo = Attempts.letGo(upload)
+    if (outcome._tag === "Skipped") {
+      return inTurn(this.account.skipped(upload, outcome.reason, outcome.uploadedBefore), letGo)
+    }
     if (!outcome.again || this.stopping || this.deferred.length >= this.options.failuresKept) {
-      return this.account.failed(upload, outcome.error)
+      return inTurn(this.account.failed(upload, outcome.error), letGo)
     }
     this.deferred.push({ upload, error: outcome.error })
     return this.account.deferred(upload, outcome.error)

@@ -2,17 +2,22 @@
  * A lazy list of files behind one puller.
  *
  * Arrays are counted at once. Other iterables are pulled one by one. Streams and async iterables are read by a fiber of
- * their own, a bounded way ahead, so that totals are known early and memory stays flat.
+ * their own, a bounded way ahead, so that totals are known early and memory stays flat. That fiber runs code of the
+ * list's author, which may never come back: closing the list waits for it for {@link closeMillis} at most.
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as InFlight from "../InFlight.js"
+import { endedWithin } from "./ended.js"
 
 /** The list has ended. */
 export const end: unique symbol = Symbol.for("@sluice/core/internal/fileList/end")
@@ -39,23 +44,61 @@ export interface Counter<A> {
 
 export type Source<A, E, R> = Iterable<A> | AsyncIterable<A> | Stream.Stream<A, E, R>
 
+/** How long closing a list waits for what the list still does: its finalizers, or a step that cannot be interrupted. */
+const closeMillis = 1_000
+
 export const make = <A, E, R>(
   source: Source<A, E, R>,
   lookahead: number,
   counter: Counter<A>
 ): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> => {
   if (Array.isArray(source)) return fromArray(source as ReadonlyArray<A>, counter)
+  // Whoever has no types can pass anything; an Effect is an iterable, too, but never a list.
+  if (!Predicate.isObject(source) || Effect.isEffect(source)) return Effect.die(noList(source))
+  if (Stream.StreamTypeId in source) return fromStream(source, lookahead, counter)
   if (Symbol.iterator in source) return Effect.sync(() => fromIterable(source, counter))
-  return fromStream(
-    Stream.StreamTypeId in source
-      ? source
-      : Stream.orDie(Stream.fromAsyncIterable(source, (cause) => cause)),
-    lookahead,
-    counter
-  )
+  return Symbol.asyncIterator in source
+    ? fromStream(fromAsyncIterable(source), lookahead, counter)
+    : Effect.die(noList(source))
 }
 
+const noList = (source: unknown): TypeError =>
+  new TypeError(
+    `A list of files is an array, an iterable, an async iterable or a Stream, not ${
+      Effect.isEffect(source)
+        ? "an Effect: run it first, and pass what it gives"
+        : Predicate.isPromise(source)
+        ? "a Promise: await it first, and pass what it gives"
+        : Inspectable.toStringUnknown(source, 0).slice(0, 100)
+    }.`
+  )
+
 const succeeded = Exit.void
+
+/**
+ * The items of an async iterable. It is told to `return` when nobody reads it any more, but not waited for while it owes
+ * an item: a generator comes to its end only after that, and perhaps never. (`Stream.fromAsyncIterable` waits.)
+ */
+const fromAsyncIterable = <A>(items: AsyncIterable<A>): Stream.Stream<A> =>
+  Stream.unwrapScoped(Effect.suspend(() => {
+    const iterator = items[Symbol.asyncIterator]()
+    let owes = false
+    const next = Effect.suspend(() => {
+      owes = true
+      return Effect.promise(() => iterator.next())
+    }).pipe(Effect.flatMap((result) => {
+      owes = false
+      return result.done === true ? Effect.fail(Option.none()) : Effect.succeed(result.value)
+    }))
+    const finish = Effect.tryPromise(() => Promise.resolve(iterator.return?.())).pipe(
+      Effect.catchAll((error) => Effect.logDebug("A list of files failed when it was closed.", error)),
+      Effect.asVoid
+    )
+    return Effect.as(
+      Effect.addFinalizer(() => owes ? Effect.asVoid(Effect.forkDaemon(Effect.interruptible(finish))) : finish),
+      Stream.repeatEffectOption(next)
+    )
+  }))
 
 const fromArray = <A>(items: ReadonlyArray<A>, counter: Counter<A>): Effect.Effect<FileList<A, never>> =>
   Effect.suspend(() => {
@@ -130,7 +173,12 @@ const fromStream = <A, E, R>(
       const items = Chunk.toReadonlyArray(chunk)
       counter.found(items)
       return Effect.zipRight(room.take(items.length, () => {}), Queue.offer(queue, items))
-    }).pipe(Effect.onExit(ended), Effect.forkScoped)
+    }).pipe(Effect.onExit(ended), Effect.interruptible, Effect.forkDaemon)
+    const close = yield* Effect.cached(Effect.uninterruptible(Effect.suspend(() => {
+      reader.unsafeInterruptAsFork(FiberId.none)
+      return Effect.zipRight(Queue.shutdown(queue), endedWithin(reader, closeMillis))
+    })))
+    yield* Effect.addFinalizer(() => close)
     const unsafePull = () => batch === end ? end : next < batch.length ? batch[next++]! : pending
     const pull: Effect.Effect<A | typeof end> = Effect.suspend(() => {
       if (batch !== end) room.unsafeRelease(batch.length)
@@ -150,7 +198,7 @@ const fromStream = <A, E, R>(
       unsafePull,
       mayHaveMore: () => batch !== end,
       pull,
-      close: Effect.zipRight(Fiber.interrupt(reader), Queue.shutdown(queue)),
+      close,
       exit: () => exit
     }
   })

@@ -25,6 +25,9 @@ const openFiles = InFlight.make(maxOpenFiles)
 
 const defaultBlockSize = 256 * 1024
 
+/** How much is read in one call, in bytes: a slow disk is seen to give. */
+const mostAtOnce = 1024 * 1024
+
 export type Callback<A> = (error: NodeJS.ErrnoException | null, value: A) => void
 
 /** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
@@ -127,16 +130,20 @@ class FileSource implements ByteSource.ByteSource {
   /** Reads up to `length` bytes, and at least `enough` unless the file ends before. */
   private readBlock(
     descriptor: number,
-    { enough, into, length, offset }: Omit<Wanted, "fingerprint">
+    { enough, into, length, offset, watch }: Omit<Wanted, "fingerprint">
   ): Effect.Effect<Uint8Array, SourceUnreadable> {
     const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
     const fill = (filled: number): Effect.Effect<Uint8Array, SourceUnreadable> =>
       Effect.flatMap(
-        call<number>(this.path, (done) => fs.read(descriptor, buffer, filled, length - filled, offset + filled, done)),
-        (read) =>
-          read === 0 || filled + read >= enough
-            ? Effect.succeed(buffer.subarray(0, filled + read))
-            : fill(filled + read)
+        call<number>(
+          this.path,
+          (done) => fs.read(descriptor, buffer, filled, Math.min(mostAtOnce, length - filled), offset + filled, done)
+        ),
+        (read) => {
+          if (read === 0 || filled + read >= enough) return Effect.succeed(buffer.subarray(0, filled + read))
+          watch?.moved()
+          return fill(filled + read)
+        }
       )
     return enough === 0 ? Effect.succeed(buffer.subarray(0, 0)) : fill(0)
   }
@@ -170,14 +177,14 @@ class FileSource implements ByteSource.ByteSource {
     return this.quickReads.areFine(this.path, wanted.length) ? this.readAtOnce(clock, wanted) : undefined
   }
 
-  private wanted({ fingerprint, into, length, offset }: ByteSource.Range): Wanted {
+  private wanted({ fingerprint, into, length, offset, watch }: ByteSource.Range): Wanted {
     const rest = Math.max(0, this.size - offset)
-    return { offset, length: length ?? rest + 1, enough: Math.min(length ?? rest, rest), into, fingerprint }
+    return { offset, length: length ?? rest + 1, enough: Math.min(length ?? rest, rest), into, fingerprint, watch }
   }
 
   private readAll(wanted: Wanted): Effect.Effect<Uint8Array, SourceError> {
-    const { fingerprint } = wanted
-    return openFiles.withPermits(1)(
+    const { fingerprint, watch } = wanted
+    return openFiles.withPermits(1, watch?.unwatched)(
       Effect.acquireUseRelease(
         this.open,
         (descriptor) => {
@@ -231,12 +238,12 @@ class FileSource implements ByteSource.ByteSource {
   }
 
   read(
-    { blockSize = defaultBlockSize, fingerprint, into, length = Infinity, offset }: ByteSource.Range
+    { blockSize = defaultBlockSize, fingerprint, into, length = Infinity, offset, watch }: ByteSource.Range
   ): Stream.Stream<Uint8Array, SourceError> {
     return Stream.unwrapScoped(
       Effect.map(
         Effect.zipRight(
-          holdPermit,
+          holdPermit(watch),
           Effect.acquireRelease(this.open, (descriptor) => this.close(descriptor))
         ),
         (descriptor) => {
@@ -245,7 +252,7 @@ class FileSource implements ByteSource.ByteSource {
             return size === 0
               ? Effect.succeedNone
               : Effect.map(
-                this.readBlock(descriptor, { offset: from, length: size, enough: size, into }),
+                this.readBlock(descriptor, { offset: from, length: size, enough: size, into, watch }),
                 (block) => block.length === 0 ? Option.none() : Option.some([block, from + block.length] as const)
               )
           })
@@ -267,6 +274,7 @@ interface Wanted {
   readonly enough: number
   readonly fingerprint: string | undefined
   readonly into: ((size: number) => Uint8Array) | undefined
+  readonly watch: ByteSource.Watch | undefined
 }
 
 const notRegular = (filePath: string) =>
@@ -282,14 +290,16 @@ const changed = (filePath: string, growth: number): SourceChanged =>
     })
 
 /** Takes a permit to have a file open, until the scope ends. */
-const holdPermit: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
-  let held = false
-  return Effect.zipRight(
-    Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        if (held) openFiles.unsafeRelease(1)
-      })
-    ),
-    openFiles.take(1, () => held = true)
-  )
-})
+const holdPermit = (watch: ByteSource.Watch | undefined): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let held = false
+    const turn = openFiles.take(1, () => held = true)
+    return Effect.zipRight(
+      Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (held) openFiles.unsafeRelease(1)
+        })
+      ),
+      watch === undefined ? turn : watch.unwatched(turn)
+    )
+  })

@@ -165,7 +165,9 @@ export class Writer {
     if (atMost === undefined) return awoken
     // A race would fork both sides and join what they inherit, for each batch.
     return Effect.flatMap(
-      Effect.forkDaemon(Effect.zipRight(Effect.sleep(atMost), Effect.sync(() => this.wake?.()))),
+      Effect.forkDaemon(
+        Effect.interruptible(Effect.zipRight(Effect.sleep(atMost), Effect.sync(() => this.wake?.())))
+      ),
       (timer) => Effect.ensuring(awoken, Effect.sync(() => timer.unsafeInterruptAsFork(FiberId.none)))
     )
   }

@@ -12,6 +12,7 @@ import type { UploadError } from "../UploadError.js"
 import { bounded } from "./bounded.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, request } from "./requests.js"
+import { reading, sourceStream } from "./watch.js"
 
 /** What an object is to hold. */
 export interface Content {
@@ -78,7 +79,18 @@ export class LostAnswer {
     const md5 = Effect.suspend(() => {
       const fold = Checksum.make("md5")
       return Effect.map(
-        Stream.runForEach(source.read({ offset: 0, fingerprint }), (block) => Effect.sync(() => fold.update(block))),
+        reading(
+          this.owner,
+          (watched) =>
+            Stream.runForEach(
+              sourceStream(() => source.read({ offset: 0, fingerprint })),
+              (block) =>
+                Effect.sync(() => {
+                  fold.update(block)
+                  watched.onAsk()
+                })
+            )
+        ),
         () => Encoding.encodeHex(fold.digest())
       )
     })

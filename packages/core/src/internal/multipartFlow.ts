@@ -23,6 +23,7 @@ import type * as Requests from "./requests.js"
 import { sendPart } from "./sendPart.js"
 import { Slot } from "./slot.js"
 import { drawToken } from "./token.js"
+import { ofSource, reading } from "./watch.js"
 
 /** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
 export const run = (
@@ -293,7 +294,8 @@ class Flow {
           sizeOf: plan === undefined ? PartPlan.growing({ partSize, limits }).sizeOf : () => plan.partSize,
           maxCount: limits.maxCount,
           total: plan?.size,
-          slot
+          slot,
+          reading: (use) => reading(this.owner, use)
         })
         : Pieces.planned(PartPlan.remaining(plan, stored.values()), { plan, source, fingerprint, slot })
       const options = { multipart, session, total: plan?.size, contentType }
@@ -381,7 +383,7 @@ class Flow {
     const { fingerprint, source } = this.owner
     return source.fingerprint === undefined || fingerprint === undefined
       ? Effect.void
-      : Effect.filterOrFail(source.fingerprint, (now) => now === fingerprint, Body.modified)
+      : Effect.filterOrFail(ofSource(() => source.fingerprint!), (now) => now === fingerprint, Body.modified)
   }
 
   /** Aborts or keeps the session, and fails; unless it turns out that the object is there after all. */

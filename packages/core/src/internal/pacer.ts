@@ -37,8 +37,10 @@ export class Pacer {
   private readonly options: PacerOptions
   /** Times are milliseconds since this instant, so that sums of small fractions stay exact. */
   private origin: bigint | undefined = undefined
-  /** The theoretical arrival time of the next unit. */
+  /** The theoretical arrival time of the next unit, while there is a rate. */
   private arrival: number | undefined = undefined
+  /** How many units may go at once when there is a rate again, where that is known. */
+  private frozen: number | undefined = undefined
   private lastAdmission = -Infinity
   /** The instant before which nothing is admitted. */
   private heldUntil = -Infinity
@@ -64,6 +66,7 @@ export class Pacer {
 
   /** The instant from which a take of `units` conforms. */
   private due(now: number, units: number): number {
+    if (this.rate === 0) return Infinity
     this.arrival ??= this.options.startsFull ? now : now + this.tolerance
     return this.arrival + this.millis(units) - this.tolerance
   }
@@ -144,18 +147,28 @@ export class Pacer {
     this.heldUntil = Math.max(this.heldUntil, this.now(clock) + millis)
   }
 
-  /** Changes the rate. As many units may go at once afterwards as could before, within the new burst. */
+  /** How many units may go at once; unknown where nothing was paced yet. */
+  private credit(now: number): number | undefined {
+    if (this.rate === 0) return this.frozen
+    if (this.arrival === undefined || this.rate === Infinity) return undefined
+    const owed = Math.max(0, this.arrival - now) * this.rate / 1000
+    return Math.max(0, this.options.burst(this.rate) - owed)
+  }
+
+  /**
+   * Changes the rate; with 0 nothing is admitted until it is raised. As many units may go at once afterwards as could
+   * before, within the new burst.
+   */
   setRate(rate: number): Effect.Effect<void> {
     return Clock.clockWith((clock) =>
       Effect.suspend(() => {
         const now = this.now(clock)
-        const { burst } = this.options
-        const owed = this.arrival === undefined || this.rate === Infinity
-          ? undefined
-          : Math.max(0, this.arrival - now) * this.rate / 1000
-        const credit = owed === undefined ? undefined : Math.max(0, burst(this.rate) - owed)
+        const credit = this.credit(now)
         this.rate = rate
-        this.arrival = credit === undefined ? undefined : now + this.millis(Math.max(0, burst(rate) - credit))
+        this.frozen = credit
+        this.arrival = credit === undefined || rate === 0
+          ? undefined
+          : now + this.millis(Math.max(0, this.options.burst(rate) - credit))
         this.changes += 1
         this.sleeper?.unsafeInterruptAsFork(FiberId.none)
         return Effect.void

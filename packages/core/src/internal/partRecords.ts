@@ -4,12 +4,12 @@
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import * as PartPlan from "../PartPlan.js"
-import { IntegrityMismatch, isSourceError } from "../UploadError.js"
+import { IntegrityMismatch, isRetryable, isSourceError } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 
 /** Whether an upload that failed so can go on later where it stands. */
 export const canGoOn = (error: UploadError): boolean =>
-  !isSourceError(error) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
+  (!isSourceError(error) || isRetryable(error)) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
 
 /** The parts that both the journal and the destination know, and that are what the plan says. */
 export const reconcile = (

@@ -10,9 +10,11 @@ import * as ByteSource from "../ByteSource.js"
 import * as InFlight from "../InFlight.js"
 import type * as PartPlan from "../PartPlan.js"
 import { Rejected, SourceChanged } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+import type { SourceError, UploadError } from "../UploadError.js"
 import type { Slot } from "./slot.js"
 import type { Piece } from "./transfer.js"
+import { sourceStream } from "./watch.js"
+import type { Watched } from "./watch.js"
 
 /** A piece, and the slot to send it in. */
 export interface Claim {
@@ -61,8 +63,10 @@ export const sequential = (options: {
   /** How many bytes there have to be, where that is known. */
   readonly total: number | undefined
   readonly slot: (size: number) => Slot
+  /** Runs what reads the source, and fails where that stalls. */
+  readonly reading: <A>(use: (watched: Watched) => Effect.Effect<A, SourceError>) => Effect.Effect<A, UploadError>
 }): Effect.Effect<Pieces, never, Scope.Scope> =>
-  Effect.map(Stream.toPull(options.source.read({ offset: 0 })), (pull) => {
+  Effect.map(Stream.toPull(sourceStream(() => options.source.read({ offset: 0 }))), (pull) => {
     const turn = InFlight.make(1)
     let number = 1
     let offset = 0
@@ -71,15 +75,16 @@ export const sequential = (options: {
     let heldSize = 0
 
     /** Reads until more than `size` bytes are held, or all that there are. */
-    const gather = (size: number): Effect.Effect<void, UploadError> =>
+    const gather = (size: number, watched: Watched): Effect.Effect<void, SourceError> =>
       Effect.suspend(() =>
         ended || heldSize > size ? Effect.void : Effect.matchEffect(pull, {
           onSuccess: (blocks) => {
+            watched.onAsk()
             for (const block of blocks) {
               held.push(block)
               heldSize += block.length
             }
-            return gather(size)
+            return gather(size, watched)
           },
           onFailure: Option.match({
             onNone: () => {
@@ -113,7 +118,7 @@ export const sequential = (options: {
       const wanted = options.sizeOf(number)
       const slot = options.slot(wanted)
       return slot.reserve.pipe(
-        Effect.zipRight(gather(wanted)),
+        Effect.zipRight(options.reading((watched) => gather(wanted, watched))),
         Effect.zipRight(Effect.suspend(() => {
           const problem = wrongTotal(options.total, offset + heldSize, ended)
           if (problem !== undefined) return Effect.fail(problem)

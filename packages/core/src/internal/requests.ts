@@ -11,8 +11,8 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Limits from "../Limits.js"
 import * as RetryPolicy from "../RetryPolicy.js"
-import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { failureOf } from "./driver.js"
 import { Slot } from "./slot.js"
 import type { SlotContext, SlotOwner } from "./slot.js"
 
@@ -129,15 +129,3 @@ export const request = <A>(
     })
   return from(1)
 }
-
-/** What a cause that is no interruption means for an upload. */
-export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>
-  Option.getOrElse(Cause.failureOption(cause), () => unexpected(cause))
-
-/** The failure of a driver that died. */
-const unexpected = (cause: Cause.Cause<unknown>): Rejected =>
-  new Rejected({
-    reason: "Unexpected",
-    detail: `The destination's driver failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`,
-    cause: Cause.squash(cause)
-  })

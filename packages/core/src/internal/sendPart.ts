@@ -14,6 +14,7 @@ import type { RequestContext, RequestOwner } from "./requests.js"
 import type { Slot } from "./slot.js"
 import { Transfer } from "./transfer.js"
 import type { Piece, TransferOwner } from "./transfer.js"
+import type { Watched } from "./watch.js"
 
 export interface SenderContext extends RequestContext {
   readonly parts: { readonly checksum: Checksum.Algorithm | undefined }
@@ -21,7 +22,7 @@ export interface SenderContext extends RequestContext {
 
 export interface SenderOwner extends RequestOwner, TransferOwner {
   /** The parts in flight. */
-  readonly transfers: Set<Transfer>
+  readonly transfers: Set<Watched>
   /** Bytes that were counted as sent are not stored. */
   readonly takenBack: (bytes: number) => void
 }

@@ -100,7 +100,7 @@ export class Link {
 
   /** Sets an alarm that goes off before the one that is set. */
   private wakeAt(clock: Clock.Clock, at: number): Effect.Effect<unknown> {
-    return Effect.forkDaemon(this.alarm(clock, at))
+    return Effect.forkDaemon(Effect.interruptible(this.alarm(clock, at)))
   }
 
   private alarm(clock: Clock.Clock, at: number): Effect.Effect<void> {

@@ -2,17 +2,11 @@
  * One part on its way: the owner of its body, watched for stalls by itself.
  */
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import type * as ByteSource from "../ByteSource.js"
 import type { Algorithm } from "../Checksum.js"
-import { Transient } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as Body from "./body.js"
-import { ended } from "./ended.js"
-import type { Restore } from "./ended.js"
+import { Watched } from "./watch.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {
@@ -36,25 +30,21 @@ export interface TransferOwner {
   readonly sent: (bytes: number) => void
 }
 
-export class Transfer implements Body.Owner {
+export class Transfer extends Watched implements Body.Owner {
   readonly source: ByteSource.ByteSource
   readonly offset: number
   readonly size: number
   readonly toEnd: boolean
   readonly fingerprint: string | undefined
   readonly checksum: Algorithm | undefined
-  readonly clock: Clock.Clock
   /** Bytes handed to the destination. */
   handedOut = 0
   /** The source's failure, which is the reason whatever the driver makes of it. */
   sourceError: SourceError | undefined = undefined
-  lastByteAt: number
-  waits = 0
   private readonly owner: TransferOwner
-  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
-  private isStalled = false
 
   constructor(owner: TransferOwner, piece: Piece, checksum: Algorithm | undefined) {
+    super(owner.clock)
     this.owner = owner
     this.source = piece.source
     this.offset = piece.from
@@ -62,50 +52,13 @@ export class Transfer implements Body.Owner {
     this.toEnd = piece.toEnd
     this.fingerprint = piece.fingerprint
     this.checksum = checksum
-    this.clock = owner.clock
-    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
-  }
-
-  /**
-   * Makes the request, and fails when `unsafeStall` is called. However it ends, it has ended when this has: a race would
-   * leave the request behind when the fiber is interrupted. For who cannot be interrupted but by `restore`.
-   */
-  watched<A, E>(request: Effect.Effect<A, E>, restore: Restore): Effect.Effect<A, E | Transient> {
-    return Effect.flatMap(Effect.fork(restore(request)), (fiber) => {
-      this.fiber = fiber
-      return Effect.flatMap(
-        ended(fiber, restore),
-        (exit): Effect.Effect<A, E | Transient> =>
-          this.isStalled && Exit.isInterrupted(exit)
-            ? Effect.fail(new Transient({ reason: "Stalled", detail: "No bytes moved for too long." }))
-            : exit
-      )
-    })
-  }
-
-  unsafeStall(): void {
-    this.isStalled = true
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
   onOpen(): void {}
 
-  onWait(): void {
-    this.waits += 1
-  }
-
-  onGo(): void {
-    this.waits -= 1
-    this.onRead()
-  }
-
-  onRead(): void {
-    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
-  }
-
   onSent(bytes: number): void {
     this.handedOut += bytes
-    this.onRead()
+    this.moved()
     this.owner.sent(bytes)
   }
 

@@ -2,8 +2,7 @@
  * What every destination has to get right, whatever it stores to. The cases go through the engine, as all uploads do.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { ByteSource, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
-import type { UploadResult } from "@sluice/core"
+import { ByteSource, RetryPolicy, Strategy, Uploader, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { faultsContract } from "./FaultsContract.js"
 import { looksContract } from "./LooksContract.js"
@@ -212,6 +211,7 @@ export const destinationContract = <R>(subject: Subject<R>): void => {
             const result = yield* upload(
               UploadFile.make(`unknown-${size}`, ByteSource.fromStream(Stream.make(bytes.slice(0, 5), bytes.slice(5))))
             )
+            assert(UploadResult.isUploaded(result))
             assert.strictEqual(result.bytes, size)
             assert.isTrue(sameBytes(yield* subject.readBack(`unknown-${size}`), bytes), String(size))
           }

@@ -1,0 +1,141 @@
+/**
+ * The watch for stalls: when bytes last moved, who is waited for, and how what does not move is ended.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { SourceUnreadable, Transient } from "../UploadError.js"
+import type { SourceError } from "../UploadError.js"
+import { ended } from "./ended.js"
+import type { Restore } from "./ended.js"
+
+/** What is known of something that moves bytes, or should. */
+export interface Moving {
+  /** When bytes last moved, or somebody was last asked for them, in milliseconds on the clock. */
+  readonly lastByteAt: number
+  /** How many waits are under way that are neither the source's fault nor the destination's. */
+  readonly waits: number
+  /** Whether the source owes bytes. */
+  readonly asking: boolean
+}
+
+/** The failure of what has not moved for so long. */
+export const stalled = ({ asking }: Pick<Moving, "asking">, millis: number): SourceUnreadable | Transient => {
+  const time = Duration.format(Duration.millis(millis))
+  return asking
+    ? new SourceUnreadable({ reason: "Stalled", detail: `The source gave no bytes for ${time}.` })
+    : new Transient({ reason: "Stalled", detail: `No bytes moved for ${time}.` })
+}
+
+/** The failure of a source that died, which is nobody else's. */
+export const died = (cause: Cause.Cause<unknown>): SourceUnreadable =>
+  new SourceUnreadable({
+    reason: "Failed",
+    detail: `The source failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`,
+    cause: Cause.squash(cause)
+  })
+
+/** What a cause says of the source, if it is no interruption. */
+export const sourceErrorOf = (cause: Cause.Cause<SourceError>): SourceError | undefined =>
+  Option.getOrElse(Cause.failureOption(cause), () => Cause.isInterrupted(cause) ? undefined : died(cause))
+
+/** An effect of a source's author: what dies in it, or throws before it is one, is the source's failure. */
+export const ofSource = <A>(effect: () => Effect.Effect<A, SourceError>): Effect.Effect<A, SourceError> =>
+  Effect.catchAllCause(Effect.suspend(effect), (cause) => {
+    const error = sourceErrorOf(cause)
+    return error === undefined ? Effect.failCause(cause) : Effect.fail(error)
+  })
+
+/** A stream of a source's author, likewise. */
+export const sourceStream = (
+  stream: () => Stream.Stream<Uint8Array, SourceError>
+): Stream.Stream<Uint8Array, SourceError> =>
+  Stream.catchAllCause(Stream.suspend(stream), (cause) => {
+    const error = sourceErrorOf(cause)
+    return error === undefined ? Stream.failCause(cause) : Stream.fail(error)
+  })
+
+/** Something that moves bytes by itself: a part on its way, or a source that is read ahead. */
+export class Watched implements Moving {
+  readonly clock: Clock.Clock
+  lastByteAt: number
+  waits = 0
+  asking = false
+  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private stall: SourceUnreadable | Transient | undefined = undefined
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+    this.lastByteAt = clock.unsafeCurrentTimeMillis()
+  }
+
+  /**
+   * Runs an effect, and fails when `unsafeStall` is called. However it ends, it has ended when this has: a race would
+   * leave the effect behind when the fiber is interrupted. For who cannot be interrupted but by `restore`.
+   */
+  watched<A, E>(effect: Effect.Effect<A, E>, restore: Restore): Effect.Effect<A, E | SourceUnreadable | Transient> {
+    return Effect.flatMap(Effect.fork(restore(effect)), (fiber) => {
+      this.fiber = fiber
+      return Effect.flatMap(
+        ended(fiber, restore),
+        (exit): Effect.Effect<A, E | SourceUnreadable | Transient> =>
+          this.stall !== undefined && Exit.isInterrupted(exit) ? Effect.fail(this.stall) : exit
+      )
+    })
+  }
+
+  unsafeStall(millis: number): void {
+    this.stall = stalled(this, millis)
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  onWait(): void {
+    this.waits += 1
+  }
+
+  onGo(): void {
+    this.waits -= 1
+    this.moved()
+  }
+
+  onAsk(): void {
+    this.asking = true
+    this.moved()
+  }
+
+  onRead(): void {
+    this.asking = false
+    this.moved()
+  }
+
+  protected moved(): void {
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
+  }
+}
+
+/** Reads a source ahead of any request, and fails when it stalls: `use` says when it asks, and when bytes have come. */
+export const reading = <A, E>(
+  owner: { readonly clock: Clock.Clock; readonly transfers: Set<Watched> },
+  use: (watched: Watched) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SourceUnreadable | Transient> =>
+  Effect.uninterruptibleMask((restore) => {
+    const watched = new Watched(owner.clock)
+    owner.transfers.add(watched)
+    watched.onAsk()
+    return Effect.matchCauseEffect(watched.watched(use(watched), restore), {
+      onSuccess: (value) => {
+        owner.transfers.delete(watched)
+        return Effect.succeed(value)
+      },
+      onFailure: (cause) => {
+        owner.transfers.delete(watched)
+        return Effect.failCause(cause)
+      }
+    })
+  })

@@ -1,0 +1,162 @@
+/**
+ * A driver that somebody else wrote, perhaps without types, cannot end a run: what it gets wrong fails one file, by its
+ * name.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { ByteSource, Destination, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import type { RetryPolicy, UploadResult } from "@sluice/core"
+import { Effect, Schedule, Stream } from "effect"
+import * as PartsRecording from "../PartsRecording.js"
+import * as Recording from "../Recording.js"
+
+type Verbs = Partial<Record<"put" | "create" | "uploadPart" | "listParts" | "complete" | "abort" | "head", unknown>>
+
+/** A destination whose verbs are exchanged for the object `bad`, or the objects whose keys begin with it. */
+const withVerbs = (verbs: Verbs): Destination.Destination["Type"] => {
+  const { destination } = PartsRecording.make()
+  const exchanged = (verb: keyof Verbs, own: unknown) => (request: string | { readonly key: string }) => {
+    const key = typeof request === "string" ? request : request.key
+    const call = key.startsWith("bad") && verb in verbs ? verbs[verb] : own
+    return (call as (request: unknown) => unknown)(request)
+  }
+  const { multipart } = destination
+  return {
+    ...destination,
+    put: exchanged("put", destination.put) as typeof destination.put,
+    head: exchanged("head", destination.head) as NonNullable<typeof destination.head>,
+    multipart: {
+      ...multipart!,
+      create: exchanged("create", multipart!.create) as Destination.Multipart["create"],
+      uploadPart: exchanged("uploadPart", multipart!.uploadPart) as Destination.Multipart["uploadPart"],
+      listParts: exchanged("listParts", multipart!.listParts) as Destination.Multipart["listParts"],
+      complete: exchanged("complete", multipart!.complete) as Destination.Multipart["complete"],
+      abort: exchanged("abort", multipart!.abort) as Destination.Multipart["abort"]
+    }
+  }
+}
+
+const files = (size: number) => ["a", "bad", "c"].map((key) => UploadFile.make(key, ByteSource.generate(size)))
+
+const upload = (destination: Destination.Destination["Type"], size: number, options: Uploader.Options = {}) =>
+  Recording.virtual(Effect.gen(function*() {
+    const results: Array<UploadResult.UploadResult> = []
+    const uploader = yield* Uploader.make({
+      strategy: Strategy.workerPool({ workers: 2 }),
+      multipartThreshold: 10,
+      partSize: 10,
+      ...options
+    }).pipe(Effect.provideService(Destination.Destination, destination))
+    const report = yield* uploader.uploadAll(files(size), {
+      onResult: (result) => Effect.sync(() => results.push(result))
+    })
+    const bad = results.find(({ file }) => file.key === "bad")!
+    assert(bad._tag === "Failed")
+    const { limits: { inFlight } } = uploader
+    return { error: bad.error, counts: [report.files.uploaded, report.files.failed], held: inFlight.taken }
+  }))
+
+/** What a verb may be, and is not allowed to. */
+const answers: Record<string, unknown> = {
+  "answers nothing": () => Effect.void,
+  "answers null": () => Effect.succeed(null),
+  "answers a number": () => Effect.succeed(7),
+  "throws": () => {
+    throw new Error("boom")
+  },
+  "dies": () => Effect.die("boom"),
+  "gives no effect": () => undefined,
+  "gives a Promise": () => Promise.resolve({}),
+  "fails with nothing": () => Effect.fail(undefined),
+  "fails with text": () => Effect.fail("boom"),
+  "fails with an error of its own": () => Effect.fail(new Error("boom")),
+  "fails with a tag of its own": () => Effect.fail({ _tag: "Boom" })
+}
+
+describe("a driver", () => {
+  for (const [what, verb] of Object.entries(answers)) {
+    it.effect(`whose put ${what} fails that file alone`, () =>
+      Effect.gen(function*() {
+        const { value } = yield* upload(withVerbs({ put: verb }), 5)
+        assert.deepStrictEqual([value.counts, value.held], [[2, 1], 0])
+        assert.instanceOf(value.error, UploadError.Rejected)
+        assert.strictEqual(value.error.reason, "Unexpected")
+        assert.include(value.error.message, "driver")
+      }))
+
+    for (const name of ["create", "uploadPart", "complete"] as const) {
+      it.effect(`whose ${name} ${what} fails that file alone`, () =>
+        Effect.gen(function*() {
+          const { value } = yield* upload(withVerbs({ [name]: verb }), 35)
+          assert.deepStrictEqual([value.counts, value.held], [[2, 1], 0])
+          assert.instanceOf(value.error, UploadError.Rejected)
+          assert.strictEqual(value.error.reason, "Unexpected")
+        }))
+    }
+
+    it.effect(`whose abort ${what} keeps nobody from failing for the true reason`, () =>
+      Effect.gen(function*() {
+        const reason = new UploadError.Rejected({ reason: "Forbidden", detail: "No." })
+        const { value } = yield* upload(withVerbs({ abort: verb, uploadPart: () => Effect.fail(reason) }), 35)
+        assert.deepStrictEqual([value.counts, value.held], [[2, 1], 0])
+        assert.deepStrictEqual([value.error._tag, value.error.message], ["Rejected", "No."])
+      }))
+
+    it.effect(`whose head ${what} is not believed after a completion that was not answered`, () =>
+      Effect.gen(function*() {
+        const lost = new UploadError.Transient({ reason: "Connection", detail: "No answer." })
+        const { value } = yield* upload(
+          withVerbs({ head: verb, listParts: verb, complete: () => Effect.fail(lost) }),
+          35
+        )
+        assert.deepStrictEqual([value.counts, value.held], [[2, 1], 0])
+        assert.strictEqual(value.error._tag, "Transient")
+      }))
+  }
+
+  it.effect("whose create answers no id fails that file alone", () =>
+    Effect.gen(function*() {
+      for (const id of ["", {}, undefined]) {
+        const { value } = yield* upload(withVerbs({ create: () => Effect.succeed(id) }), 35)
+        assert.deepStrictEqual(value.counts, [2, 1])
+        assert.strictEqual(value.error._tag, "Rejected")
+      }
+    }))
+})
+
+describe("a schedule of one's own", () => {
+  it.effect("is not asked about failures that would come again", () =>
+    Effect.gen(function*() {
+      const retry: RetryPolicy.RetryPolicy = {
+        attempts: 4,
+        schedule: Schedule.spaced("1 second"),
+        budget: undefined,
+        secondRound: true
+      }
+      const rejected = new UploadError.Rejected({ reason: "Forbidden", detail: "No." })
+      const transient = new UploadError.Transient({ reason: "Unavailable", detail: "Later." })
+      const seen: Array<number> = []
+      for (const error of [rejected, transient]) {
+        const recording = Recording.make(() => Effect.fail(error))
+        yield* Recording.uploadAll(recording, [UploadFile.fromText("a", "a")], { retry })
+        seen.push(recording.starts.length)
+      }
+      assert.deepStrictEqual(seen, [1, 4])
+    }))
+})
+
+describe("a source that can be read only once", () => {
+  it.effect("tells why it was given up, when somebody uploads it again", () =>
+    Effect.gen(function*() {
+      const no = new UploadError.Conflict({ detail: "Somebody else was there." })
+      const recording = Recording.make(({ body }) => Effect.zipRight(body.bytes, Effect.fail(no)))
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording)
+        const file = UploadFile.make("a", ByteSource.fromStream(Stream.make(Uint8Array.of(1)), { size: 1 }))
+        return yield* uploader.upload(file).pipe(Effect.retry({ times: 2 }), Effect.flip)
+      }))
+      assert.instanceOf(value, UploadError.SourceUnreadable)
+      assert.strictEqual(value.reason, "Consumed")
+      assert.strictEqual((value.cause as Error).message, no.message)
+      assert.include(value.message, "Somebody else was there.")
+    }))
+})

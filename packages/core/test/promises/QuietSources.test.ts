@@ -1,0 +1,257 @@
+/**
+ * A source that gives nothing holds nobody up: it fails after the stall timeout, by its own name, and gives back what it
+ * held. One that is slow but gives is waited for, however long it takes.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ByteSource,
+  Destination,
+  Journal,
+  RetryPolicy,
+  Strategy,
+  Uploader,
+  UploadError,
+  UploadFile
+} from "@sluice/core"
+import type { UploadResult } from "@sluice/core"
+import { Duration, Effect, Layer, Option, Stream } from "effect"
+import * as PartsRecording from "../PartsRecording.js"
+import * as Recording from "../Recording.js"
+
+const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i % 251)
+
+/** Blocks of a size, one every so often, and from some block on nothing. */
+const blocks = (options: {
+  readonly size: number
+  readonly block?: number
+  readonly every?: number
+  readonly quietAfter?: number
+}): Stream.Stream<Uint8Array> => {
+  const { block = options.size, every = 0, quietAfter = Infinity, size } = options
+  const all = bytes(size)
+  return Stream.unfoldEffect(0, (at) =>
+    at >= quietAfter
+      ? Effect.never
+      : at >= size
+      ? Effect.succeedNone
+      : Effect.as(Effect.sleep(every), Option.some([all.subarray(at, at + block), at + block] as const))).pipe(
+      Stream.rechunk(1)
+    )
+}
+
+/** A source that can be read again: each time it gives what `read` says. */
+const reopenable = (size: number, read: (time: number) => Stream.Stream<Uint8Array>): ByteSource.ByteSource => {
+  let time = 0
+  const stream = (range: ByteSource.Range) =>
+    Stream.suspend(() => {
+      let skip = range.offset
+      let left = range.length ?? Infinity
+      return read(++time).pipe(
+        Stream.map((block) => {
+          const from = Math.min(skip, block.length)
+          const part = block.subarray(from, from + left)
+          skip -= from
+          left -= part.length
+          return part
+        }),
+        Stream.takeUntil(() => left === 0)
+      )
+    })
+  return {
+    size,
+    reopenable: true,
+    read: stream,
+    bytes: (range) => Effect.map(Stream.runCollect(stream(range)), (all) => ByteSource.concat(Array.from(all))),
+    fingerprint: undefined
+  }
+}
+
+interface Way {
+  readonly destination: () => Destination.Destination["Type"]
+  readonly size: number
+  /** Whether the size is told. */
+  readonly tells: boolean
+}
+
+const mib = 1024 * 1024
+
+const put = (take: typeof Recording.takeAll, capabilities: Partial<Destination.Capabilities> = {}) => () =>
+  Recording.make(take, capabilities).destination
+
+/** Each way in which a body is read. */
+const ways: Record<string, Way> = {
+  "all bytes of a small body": { destination: put(Recording.takeAll), size: 1_000, tells: true },
+  "all bytes of a larger one": { destination: put(Recording.takeAll), size: 900_000, tells: true },
+  "a body as a stream": { destination: put(Recording.takeStream), size: mib, tells: true },
+  "a body that has to be whole": {
+    destination: put(({ body }) => Effect.flatMap(body.whole, (whole) => whole.bytes), { wholeBodies: true }),
+    size: mib,
+    tells: true
+  },
+  "a body whose size nobody knows": { destination: put(Recording.takeStream), size: mib, tells: false },
+  "what has to be read before its size is known": {
+    destination: put(Recording.takeStream, { unknownSize: false }),
+    size: mib,
+    tells: false
+  },
+  "parts": { destination: () => PartsRecording.make().destination, size: 2 * mib, tells: true },
+  "parts of what nobody knows the size of": {
+    destination: () => PartsRecording.make({ capabilities: { unknownSize: false } }).destination,
+    size: 2 * mib,
+    tells: false
+  }
+}
+
+const parts = { multipartThreshold: "256 KiB", partSize: "256 KiB" } as const
+
+const upload = (way: Way, source: ByteSource.ByteSource, options: Uploader.Options = {}) =>
+  Recording.virtual(Effect.gen(function*() {
+    const uploader = yield* Uploader.make({ ...parts, strategy: Strategy.workerPool({ workers: 1 }), ...options }).pipe(
+      Effect.provideService(Destination.Destination, way.destination())
+    )
+    const results: Array<UploadResult.UploadResult> = []
+    const [taken] = yield* Effect.timed(uploader.uploadAll(
+      [UploadFile.make("quiet", source), UploadFile.fromText("next", "next")],
+      { stallTimeout: "5 seconds", onResult: (result) => Effect.sync(() => results.push(result)) }
+    ))
+    return { results, taken, held: uploader.limits.inFlight.taken }
+  }))
+
+const told = (results: ReadonlyArray<UploadResult.UploadResult>) =>
+  results.map((result) =>
+    result._tag === "Failed" && "reason" in result.error
+      ? `${result.file.key}: ${result.error._tag} ${result.error.reason}`
+      : Recording.summary(result)
+  ).toSorted()
+
+describe("a source that gives nothing", () => {
+  for (const [what, way] of Object.entries(ways)) {
+    const size = way.tells ? way.size : undefined
+    for (const quietAfter of [0, way.size / 2]) {
+      it.effect(`fails after the stall timeout and lets the next go on: ${what}, quiet after ${quietAfter} bytes`, () =>
+        Effect.gen(function*() {
+          const stream = blocks({ size: way.size, block: way.size / 10, quietAfter })
+          const { millis, value } = yield* upload(way, ByteSource.fromStream(stream, { size }))
+          assert.deepStrictEqual(told(value.results), ["Uploaded next", "quiet: SourceUnreadable Stalled"])
+          assert.strictEqual(value.held, 0)
+          const quiet = value.results.find(({ file }) => file.key === "quiet")!
+          assert(quiet._tag === "Failed")
+          assert.include(quiet.error.message, "source")
+          // Requests of parts take their time.
+          assert.isAtLeast(millis, 5_000)
+          assert.isAtMost(millis, 5_500)
+        }))
+    }
+
+    it.effect(`is waited for while it gives, if only now and then: ${what}`, () =>
+      Effect.gen(function*() {
+        const stream = blocks({ size: way.size, block: way.size / 100, every: 4_000 })
+        const { millis, value } = yield* upload(way, ByteSource.fromStream(stream, { size }))
+        assert.deepStrictEqual(told(value.results), ["Uploaded next", "Uploaded quiet"])
+        assert.isAtLeast(millis, 400_000)
+      }))
+
+    if (!way.tells) continue
+
+    it.effect(`is tried again where it can be read again: ${what}`, () =>
+      Effect.gen(function*() {
+        const source = reopenable(
+          way.size,
+          (time) => blocks({ size: way.size, block: way.size / 10, quietAfter: time === 1 ? 0 : Infinity })
+        )
+        const { value } = yield* upload(way, source)
+        assert.deepStrictEqual(told(value.results), ["Uploaded next", "Uploaded quiet"])
+      }))
+
+    it.effect(`is waited for while it gives, where it can be read again: ${what}`, () =>
+      Effect.gen(function*() {
+        const source = reopenable(way.size, () => blocks({ size: way.size, block: way.size / 100, every: 1_000 }))
+        const { value } = yield* upload(way, source, { retry: RetryPolicy.none })
+        assert.deepStrictEqual(
+          told(value.results),
+          // What is small enough is asked for in one call, and told nothing of before it is all there.
+          way.size <= 64 * 1024
+            ? ["Uploaded next", "quiet: SourceUnreadable Stalled"]
+            : ["Uploaded next", "Uploaded quiet"]
+        )
+      }))
+  }
+
+  it.effect("does not hold up a whole uploader: four clients that send nothing, and one that does", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({ capabilities: { unknownSize: false } })
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Uploader.make({ memory: "64 MiB" }).pipe(
+          Effect.provideService(Destination.Destination, recording.destination)
+        )
+        for (let i = 0; i < 4; i++) {
+          yield* Effect.fork(
+            uploader.upload(UploadFile.make(`quiet ${i}`, ByteSource.fromStream(Stream.never, { size: 5 })))
+          )
+        }
+        yield* Effect.sleep(1_000)
+        const [taken] = yield* Effect.timed(
+          uploader.upload(UploadFile.make("loud", ByteSource.fromStream(Stream.make(bytes(5)), { size: 5 })))
+        )
+        return taken
+      }))
+      assert.isTrue(recording.objects.has("loud"))
+      // It waits for the first of them to be given up, and no longer.
+      assert.isAtMost(Duration.toMillis(value), 29_100)
+    }))
+
+  it.effect("keeps what is stored of a large file, where it can go on later", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      const source: ByteSource.ByteSource = {
+        ...reopenable(mib, () => blocks({ size: mib, block: mib / 16, quietAfter: mib / 2 })),
+        fingerprint: Effect.succeed("1")
+      }
+      const { value } = yield* Recording.virtual(
+        Effect.gen(function*() {
+          const journal = yield* Journal.Journal
+          const uploader = yield* Uploader.make({ ...parts, retry: RetryPolicy.none }).pipe(
+            Effect.provideService(Destination.Destination, recording.destination)
+          )
+          const error = yield* Effect.flip(uploader.upload(UploadFile.make("film", source, { fingerprint: "1" })))
+          assert.instanceOf(error, UploadError.SourceUnreadable)
+          return (yield* journal.sessions).map(({ key, parts }) => [key, parts.size > 0])
+        }).pipe(Effect.provide(Layer.fresh(Journal.layerMemory)))
+      )
+      assert.deepStrictEqual(value, [["film", true]])
+    }))
+})
+
+describe("a source that fails in a way of its own", () => {
+  const dies: Record<string, () => ByteSource.ByteSource> = {
+    "dies when it is read": () => ByteSource.fromStream(Stream.die("boom"), { size: 10 }),
+    "throws when it is asked": () => ({
+      ...ByteSource.fromBytes(bytes(10)),
+      read: () => {
+        throw new Error("boom")
+      },
+      bytes: () => {
+        throw new Error("boom")
+      }
+    }),
+    "dies when it is asked for its fingerprint": () => ({
+      ...ByteSource.fromBytes(bytes(10)),
+      fingerprint: Effect.die("boom")
+    })
+  }
+  for (const [what, way] of Object.entries(ways)) {
+    for (const [how, make] of Object.entries(dies)) {
+      it.effect(`is named as the source: it ${how}, ${what}`, () =>
+        Effect.gen(function*() {
+          const source = make()
+          const size = way.tells ? source.size : undefined
+          const { value } = yield* upload(way, { ...source, size })
+          assert.deepStrictEqual(told(value.results), ["Uploaded next", "quiet: SourceUnreadable Failed"])
+          const quiet = value.results.find(({ file }) => file.key === "quiet")!
+          assert(quiet._tag === "Failed")
+          assert.include(quiet.error.message, "boom")
+          assert.notInclude(quiet.error.message, "driver")
+        }))
+    }
+  }
+})
