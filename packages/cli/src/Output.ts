@@ -7,6 +7,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -103,11 +104,10 @@ const streamOf = (stream: Descriptor): Stream => {
     return {
       ...shared,
       write: (text) =>
-        Effect.suspend(() =>
-          closed ?
-            Effect.void :
-            Effect.ignore(Effect.tapError(writeWhole(stream.fd, text), (cause) => Effect.sync(() => fail(cause))))
-        ),
+        Effect.sync(() => {
+          const written = closed ? Either.void : writeWhole(stream.fd, text)
+          if (Either.isLeft(written)) fail(written.left)
+        }),
       flush: Effect.void
     }
   }
@@ -146,8 +146,8 @@ const isFile = (stream: Descriptor): boolean =>
     (stat) => stat.isFile() || stat.isCharacterDevice()
   )
 
-const writeWhole = (fd: number, text: string): Effect.Effect<void, unknown> =>
-  Effect.try({
+const writeWhole = (fd: number, text: string): Either.Either<void, unknown> =>
+  Either.try({
     try: () => {
       const bytes = Buffer.from(text)
       for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at)
