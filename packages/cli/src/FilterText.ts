@@ -81,7 +81,7 @@ const hintFor = ({ flag, glob }: Filter.Given, around: Around): string | undefin
     }.`
   }
   if (glob.startsWith("!")) return "! stands for itself: there are --include and --exclude."
-  if (/^[@+?*!]?\(.*\)/.test(glob) || /[@+!]\(/.test(glob)) return "parentheses stand for themselves. Write {one,two}."
+  if (/\([^)]*\|/.test(glob) || /[@+!]\(/.test(glob)) return "parentheses stand for themselves. Write {one,two}."
   return undefined
 }
 

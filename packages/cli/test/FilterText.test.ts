@@ -18,6 +18,7 @@ describe("FilterText", () => {
   it("says what may have been meant by a pattern that matched nothing", () => {
     assert.deepStrictEqual(said("*.tmp"), ["--exclude \"*.tmp\" matched nothing."])
     assert.deepStrictEqual(said("*.tmp", "*.bak"), ["--exclude \"*.tmp\" and --exclude \"*.bak\" matched nothing."])
+    assert.deepStrictEqual(said("*(copy)*"), ["--exclude \"*(copy)*\" matched nothing."])
     const hints = {
       "*.tmp,*.bak":
         "a comma stands for itself. Write --exclude \"*.tmp\" --exclude \"*.bak\", or --exclude \"{*.tmp,*.bak}\".",
