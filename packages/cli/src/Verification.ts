@@ -8,7 +8,8 @@
  * done. What only the destination has is found by asking of each of its keys, one after the other, whether it is a
  * source's: no list of keys is held.
  *
- * A destination that fails for the moment is asked again, and one that says nothing for 30 seconds has failed.
+ * A destination that fails for the moment is asked again, unless it does so all the time, and one that says nothing for
+ * 30 seconds has failed.
  */
 import * as Bandwidth from "@sluice/core/Bandwidth"
 import * as Checksum from "@sluice/core/Checksum"
@@ -121,23 +122,6 @@ const answerMillis = 30_000
 
 const retry = RetryPolicy.make()
 
-/** Whether another look may tell something else: what the server refuses, it refuses again. */
-const mayChange = (error: UploadError.UploadError): boolean => {
-  switch (error._tag) {
-    case "Transient":
-    case "Throttled":
-    case "AuthExpired":
-    case "IntegrityMismatch":
-      return true
-    case "Rejected":
-    case "Conflict":
-    case "SessionGone":
-    case "SourceChanged":
-    case "SourceUnreadable":
-      return false
-  }
-}
-
 /** Files up to this size are read in one piece, in bytes. */
 const smallSize = 64 * 1024
 
@@ -156,6 +140,7 @@ class Run implements Comparison {
   private readonly startedAt: number
   private readonly monitor: Bandwidth.Monitor
   private readonly under = new Set<Under>()
+  private readonly budget = RetryPolicy.makeBudget(retry)
   private readonly counts = { same: 0, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
   private ended: Report["ended"] = "Interrupted"
   private isListing = true
@@ -215,7 +200,13 @@ class Run implements Comparison {
       const under: Under = { key: file.key, size: file.size, startedAt: this.clock.unsafeCurrentTimeMillis(), sent: 0 }
       this.under.add(under)
       return this.judge(file, under).pipe(
-        Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1, while: mayChange }),
+        Effect.tap(() => Effect.sync(() => this.budget.unsafeRefund(0))),
+        Effect.retry({
+          schedule: retry.schedule,
+          times: retry.attempts - 1,
+          // What cannot change is not asked for again, nor is a destination that keeps failing, file by file.
+          while: (error) => UploadError.isRetryable(error) && this.budget.unsafeTake()
+        }),
         Effect.catchAll((error) => Effect.succeed(unreadable(file.key, error))),
         Effect.flatMap((finding) => this.tell(finding)),
         Effect.ensuring(Effect.sync(() => {

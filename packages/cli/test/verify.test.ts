@@ -165,6 +165,25 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       }
     }))
 
+  it.scopedLive("does not ask again for file after file where the destination keeps failing", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles(
+        Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}`, ""]))
+      )
+      let asked = 0
+      const server = yield* FileServer.start({
+        answer: () => {
+          asked += 1
+          return 503
+        }
+      })
+      const { exitCode } = yield* Sluice.run(["verify", root, server.url, "--concurrency", "64"])
+      assert.strictEqual(exitCode, 4)
+      assert.isAtLeast(asked, 200)
+      // Five hundred tokens are a hundred retries; each file would have four.
+      assert.isAtMost(asked, 200 + 100)
+    }))
+
   it.scopedLive("tells small files that are longer, shorter and different apart from those that are the same", () =>
     Effect.gen(function*() {
       const content = "x".repeat(5_000)
