@@ -5,18 +5,15 @@
  * anything is sent: sources that are not there, and keys that two sources share ({@link SharedKeys}). What turns up
  * while the list goes by, such as a directory that cannot be read, is an item of the list and fails alone.
  */
-import * as ByteSource from "@sluice/core/ByteSource"
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadError } from "@sluice/core/UploadError"
-import * as UploadFile from "@sluice/core/UploadFile"
+import type * as UploadFile from "@sluice/core/UploadFile"
 import * as UploadList from "@sluice/core/UploadList"
 import type { Failed, UploadResult } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { fstatSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
@@ -59,20 +56,6 @@ export const fromPaths = (
       ? lists.flat()
       : Stream.flatMap(Stream.fromIterable(lists), (list) => Array.isArray(list) ? Stream.fromIterable(list) : list)
     return { items, locations }
-  })
-
-/** Standard input, to its end: nobody knows how much that is, and it cannot be read again. */
-export const fromStandardInput = (key: string): Effect.Effect<Sources, CliError.CliError> =>
-  Effect.gen(function*() {
-    // Node takes a directory for an empty stream.
-    const isDirectory = Option.exists(Option.liftThrowable(() => fstatSync(process.stdin.fd))(), (stat) =>
-      stat.isDirectory())
-    if (isDirectory) {
-      return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
-    }
-    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) =>
-      cause)
-    return { items: [UploadFile.make(key, ByteSource.fromStream(bytes))], locations: new Locations() }
   })
 
 /** Everything in a directory, each key with `prefix` before it. */

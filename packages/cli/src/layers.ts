@@ -14,9 +14,10 @@ import * as fs from "node:fs"
 import * as CliError from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import * as HttpAccess from "./HttpAccess.js"
-import { Output } from "./Output.js"
+import { Output, writeLines } from "./Output.js"
 import type { Locations } from "./RemoteLocations.js"
 import type { Target } from "./Targets.js"
+import * as Targets from "./Targets.js"
 
 /** What there is to know of a destination besides its address. */
 export interface Options extends Settings {
@@ -79,7 +80,7 @@ export const layerRemote = (
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
         const httpLayer = yield* Effect.promise(() => import("./httpLayer.js"))
-        return httpLayer.layer(target.url, access, options)
+        return httpLayer.layer(target, access, options)
       }))
   }
 }
@@ -98,6 +99,15 @@ export const layerTransport = (
     const connections = Math.max(1, Math.min(options.connections, Math.floor(left / 2)))
     return transportLayer.layer({ ...options, connections, ca: authoritiesOf(target, options.ca) })
   }))
+
+/** Says what has to be known to upload to servers of a kind, where it seems not to be. */
+export const hint = (target: Target, { headers }: Pick<Settings, "headers">): Effect.Effect<void, never, Output> =>
+  Effect.flatMap(Output, ({ stderr }) => {
+    const said = Targets.azureHint(target, headers)
+    return said === undefined || process.env["SLUICE_HTTP_HEADERS"]?.toLowerCase().includes("x-ms-blob-type") === true
+      ? Effect.void
+      : writeLines(stderr, [stderr.style.yellow(`sluice: ${said}`)])
+  })
 
 /**
  * A target to look at only: nothing is made or written, and a directory need not be writable. Fails with

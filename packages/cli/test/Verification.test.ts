@@ -141,7 +141,12 @@ describe("Verification", () => {
     Effect.gen(function*() {
       const gone = new UploadError.SourceUnreadable({ reason: "NotFound", detail: "gone" })
       const forbidden = new UploadError.Rejected({ reason: "Forbidden", detail: "forbidden" })
-      const source = { ...ByteSource.fromText("abcd"), read: () => Stream.fail(gone) }
+      const source: ByteSource.ByteSource = {
+        ...ByteSource.fromText("abcd"),
+        read: () => Stream.fail(gone),
+        bytes: () => Effect.fail(gone),
+        unsafeBytes: undefined
+      }
       const items = [
         UploadFile.make("a", source),
         UploadFile.fromText("b", "abcd"),

@@ -200,13 +200,20 @@ export const make = (
         if (Option.isNone(file)) {
           return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${target.path} is not a file.` }))
         }
+        // Most files are small, and end with the first block: blocks grow with what there turns out to be.
+        let size = leastRead
+        const next = Effect.suspend(() =>
+          Effect.uninterruptible(file.value.readAlloc(size))
+        )
         return Stream.repeatEffectOption(
-          Effect.mapError(Effect.uninterruptible(file.value.readAlloc(readSize)), (error) =>
+          Effect.mapError(next, (error) =>
             Option.some(failed(error)))
             .pipe(Effect.flatMap(Option.match({
-              onNone: () =>
-                Effect.fail(Option.none<UploadError>()),
-              onSome: Effect.succeed
+              onNone: () => Effect.fail(Option.none<UploadError>()),
+              onSome: (block) => {
+                size = block.length < size ? leastRead : Math.min(readSize, 4 * size)
+                return Effect.succeed(block)
+              }
             })))
         )
       }))
@@ -259,6 +266,8 @@ export const make = (
 // -----------------------------------------------------------------------------
 
 const readSize = 256 * 1024
+
+const leastRead = 4 * 1024
 
 /** Whose temporary file it is, by its name; `undefined` where it is none. */
 const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { answerLimit } from "../Transport.js"
 import type { Answer, OpenAnswer, Transport } from "../Transport.js"
+import { masking } from "./masking.js"
 
 /** What the proxies of an environment are told of who asks: their passwords, and the header that they go in. */
 export const of = (environment: Readonly<Record<string, string | undefined>>): ReadonlyArray<string> =>
@@ -20,11 +21,14 @@ export const of = (environment: Readonly<Record<string, string | undefined>>): R
 /** Takes secrets out of the answers that are no success. */
 export const hiding = (secrets: ReadonlyArray<string>, transport: Transport["Type"]): Transport["Type"] => {
   if (secrets.length === 0) return transport
-  const hide = (text: string) => secrets.reduce((shown, secret) => shown.replaceAll(secret, "***"), text)
+  const hide = masking(...secrets)
   const cleanHeaders = (headers: Answer["headers"]) =>
     Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, hide(value)]))
-  const cleanBytes = (bytes: Uint8Array): Uint8Array =>
-    Buffer.from(hide(Buffer.from(bytes).toString("latin1")), "latin1")
+  const cleanBytes = (bytes: Uint8Array): Uint8Array => {
+    const text = Buffer.from(bytes).toString()
+    const hidden = hide(text)
+    return hidden === text ? bytes : Buffer.from(hidden)
+  }
   const clean = (answer: Answer): Answer =>
     answer.status < 300
       ? answer
