@@ -3,12 +3,14 @@
  */
 import type { UploadError } from "@sluice/core/UploadError"
 import type { Kind } from "./Targets.js"
+import { blockBlob } from "./Targets.js"
 
 /** What was tried. */
 export type Check =
   | "server"
   | "credentials"
   | "write"
+  | "nested"
   | "look"
   | "read"
   | "list"
@@ -36,7 +38,11 @@ export const forError = (
     case "Conflict":
       return speaksTus(error.message) && kind !== "Tus"
         ? isTus
-        : check === "write" && kind === "S3"
+        : kind === "Http" && error.message.includes("answered 409")
+        ? noDirectories
+        : kind === "Http" && error.message.includes("answered 423")
+        ? "Somebody has it locked: try again when they are done."
+        : (check === "write" || check === "nested") && kind === "S3"
         ? "Something at the destination has that name already, or holds it; or what answers there is no S3 server."
         : "Something at the destination has that name already, or holds it."
     case "Rejected":
@@ -80,6 +86,7 @@ const permissions: Readonly<Record<Check, string>> = {
   server: "",
   credentials: "",
   write: "s3:PutObject (and s3:PutObjectAcl with --acl)",
+  nested: "s3:PutObject",
   look: "s3:GetObject",
   read: "s3:GetObject",
   list: "s3:ListBucket",
@@ -119,18 +126,28 @@ const rejected = (
     case "NotFound":
       return kind === "S3"
         ? isOfOneKey(error)
-          ? check === "write" ? "The server refuses this name: upload the file under another one." : undefined
-          : message.includes("NoSuchBucket") || check === "write"
+          ? check === "write" || check === "nested"
+            ? "The server refuses this name: upload the file under another one."
+            : undefined
+          : message.includes("NoSuchBucket") || check === "write" || check === "nested"
           ? "Make the bucket, or check its name, --endpoint and --region."
           : undefined
         : kind === "Local"
         ? "Make the directory, or check its name."
+        : kind === "Http" && check === "nested"
+        ? noDirectories
+        : kind === "Http"
+        ? "Check the path of the address: the server has nothing there that takes files, or it makes no directories and " +
+          "that of the file has to be made there first."
         : "Check the path of the address: the server has nothing there that takes files."
     case "NoSpace":
       return "Make room there, or have the quota raised."
     case "Redirected":
       return "Use the address that it redirects to, if you trust it: sluice does not follow redirects with credentials."
     case "Unsupported":
+      if (kind === "Http" && /x-ms-|MissingRequiredHeader/i.test(message)) {
+        return `It is Azure Blob Storage. ${blockBlob}`
+      }
       return check === "remove"
         ? undefined
         : kind === "Http"
@@ -144,6 +161,10 @@ const rejected = (
       return undefined
   }
 }
+
+const noDirectories =
+  "The directory is not there, and the server makes none: many WebDAV servers do not. Make it there first (MKCOL), or " +
+  "upload to one that is there."
 
 const takesNoFiles =
   "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."

@@ -11,6 +11,7 @@ import type { UploadError } from "@sluice/core/UploadError"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as AwsFiles from "./AwsFiles.js"
 
 export interface Options {
   /** The profile that was asked for by a flag. */
@@ -47,27 +48,37 @@ export const make = (options: Options): Source => {
   let provider: Provider | undefined = undefined
   return {
     name,
-    credentials: Effect.tryPromise({
-      try: async () => {
-        const isFirst = provider === undefined
-        provider ??= await chain(named, region)
-        // Who asks again was told that the last ones have expired.
-        const found = await provider(isFirst ? {} : { forceRefresh: true })
-        return {
-          accessKeyId: found.accessKeyId,
-          secretAccessKey: Redacted.make(found.secretAccessKey),
-          sessionToken: found.sessionToken === undefined ? undefined : Redacted.make(found.sessionToken),
-          expiresAt: found.expiration?.getTime()
-        }
-      },
-      catch: (cause) => whyNone(cause, named)
-    })
+    // The chain reads where its files are from the environment of the process.
+    credentials: Effect.zipRight(
+      readAgain,
+      Effect.tryPromise({
+        try: async () => {
+          const isFirst = provider === undefined
+          provider ??= await chain(named, region)
+          // Who asks again was told that the last ones have expired.
+          const found = await provider(isFirst ? {} : { forceRefresh: true })
+          return {
+            accessKeyId: found.accessKeyId,
+            secretAccessKey: Redacted.make(found.secretAccessKey),
+            sessionToken: found.sessionToken === undefined ? undefined : Redacted.make(found.sessionToken),
+            expiresAt: found.expiration?.getTime()
+          }
+        },
+        catch: (cause) => whyNone(cause, named)
+      })
+    )
   }
 }
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** What is in the files by now: keys of a session may have been written there since. */
+const readAgain = Effect.mapError(
+  Effect.suspend(() => AwsFiles.prepare(process.env)),
+  ({ message }) => new Rejected({ reason: "Unauthorized", detail: message })
+)
 
 type Provider = (options: { readonly forceRefresh?: boolean }) => Promise<{
   readonly accessKeyId: string
@@ -83,7 +94,7 @@ const chain = async (profile: string | undefined, region: string | undefined): P
   const { fromNodeProviderChain } = await import("@aws-sdk/credential-providers")
   return fromNodeProviderChain({
     logger: silent,
-    ...(profile !== undefined && { profile }),
+    ...(profile !== undefined && { profile: AwsFiles.alias(profile) }),
     ...(region !== undefined && { clientConfig: { region } })
   })
 }
@@ -93,11 +104,12 @@ const tellable = new Set(["CredentialsProviderError", "TokenProviderError", "Acc
 
 const whyNone = (cause: unknown, profile: string | undefined): UploadError => {
   const name = Predicate.hasProperty(cause, "name") ? String(cause.name) : ""
-  const message = cause instanceof Error ? cause.message.replace(/[\p{Cc}\s]+/gu, " ").trim().slice(0, 300) : ""
+  const said = cause instanceof Error ? cause.message.replaceAll(AwsFiles.alias(profile ?? ""), profile ?? "") : ""
+  const message = cause instanceof Error ? said.replace(/[\p{Cc}\s]+/gu, " ").trim().slice(0, 300) : ""
   if (/expired|refresh failed|sso session/i.test(message) && tellable.has(name)) {
     return new AuthExpired({
       detail: `The session${profile === undefined ? "" : ` of the profile ${JSON.stringify(profile)}`} has expired. ` +
-        `Sign in again: aws sso login${profile === undefined ? "" : ` --profile ${profile}`}.`
+        `Sign in again: aws sso login${profile === undefined ? "" : ` --profile ${quoted(profile)}`}.`
     })
   }
   if (profile === undefined && message.startsWith("Could not load credentials")) return none
@@ -109,7 +121,7 @@ const whyNone = (cause: unknown, profile: string | undefined): UploadError => {
     })
   }
   const from = profile === undefined ? "AWS gave no credentials" : `The profile ${JSON.stringify(profile)} gives none`
-  const said = message.startsWith("Command failed") || message.includes("credential_process")
+  const why = message.startsWith("Command failed") || message.includes("credential_process")
     ? "its credential_process failed"
     : tellable.has(name) && message !== ""
     ? message.replace(/\.$/, "")
@@ -118,9 +130,11 @@ const whyNone = (cause: unknown, profile: string | undefined): UploadError => {
     : `it cannot be read (${name})`
   return new Rejected({
     reason: "Unauthorized",
-    detail: `There are no credentials for S3. ${from}: ${said}.`
+    detail: `There are no credentials for S3. ${from}: ${why}.`
   })
 }
+
+const quoted = (name: string): string => /^[\w@+.%:/-]+$/.test(name) ? name : JSON.stringify(name)
 
 const none = new Rejected({
   reason: "Unauthorized",

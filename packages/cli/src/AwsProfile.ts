@@ -5,14 +5,13 @@
  * left to know, and where there are such files.
  */
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs"
-import * as os from "node:os"
+import * as AwsFiles from "./AwsFiles.js"
 import type * as CliError from "./CliError.js"
 import { usage } from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import * as Targets from "./Targets.js"
 
-type Environment = Readonly<Record<string, string | undefined>>
+type Environment = AwsFiles.Environment
 
 /** A target with the endpoint that the profile names, where nothing else names one. */
 export const completeTarget = <T extends Targets.Target>(
@@ -33,7 +32,7 @@ export const completeTarget = <T extends Targets.Target>(
 export const completeSettings = <S extends Pick<Settings, "profile" | "region">>(
   settings: S,
   environment: Environment
-): Effect.Effect<S> => {
+): Effect.Effect<S, CliError.CliError> => {
   const region = settings.region ?? (environment["AWS_REGION"] || environment["AWS_DEFAULT_REGION"] || undefined)
   return region !== undefined
     ? Effect.succeed({ ...settings, region })
@@ -54,18 +53,18 @@ interface Found {
 
 const nothing: Found = { profile: {}, services: {} }
 
-/** What cannot be read says nothing: credentials are asked for all the same, and say why there are none. */
-const read = (named: string | undefined, environment: Environment): Effect.Effect<Found> => {
-  const home = environment["HOME"] || os.homedir()
-  const fileOf = (name: string, otherwise: string) =>
-    (environment[name] || `~/.aws/${otherwise}`).replace(/^~(?=\/)/, () => home)
-  const configFilepath = fileOf("AWS_CONFIG_FILE", "config")
-  const filepath = fileOf("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-  return Effect.tryPromise(async (): Promise<Found> => {
-    if (![configFilepath, filepath].some((file) => fs.existsSync(file))) return nothing
-    const { parseKnownFiles } = await import("@smithy/core/config")
-    const sections = await parseKnownFiles({ configFilepath, filepath })
-    const profile = sections[named ?? (environment["AWS_PROFILE"] || "default")] ?? {}
-    return { profile, services: sections[`services.${profile["services"]}`] ?? {} }
-  }).pipe(Effect.orElseSucceed(() => nothing))
-}
+/** What cannot be understood says nothing: credentials are asked for all the same, and say why there are none. */
+const read = (named: string | undefined, environment: Environment): Effect.Effect<Found, CliError.CliError> =>
+  Effect.flatMap(AwsFiles.prepare(environment), (there) =>
+    there
+      ? Effect.orElseSucceed(
+        Effect.tryPromise(async (): Promise<Found> => {
+          const { parseKnownFiles } = await import("@smithy/core/config")
+          const { config, credentials } = AwsFiles.pathsOf(environment)
+          const sections = await parseKnownFiles({ configFilepath: config, filepath: credentials })
+          const profile = sections[AwsFiles.alias(named ?? (environment["AWS_PROFILE"] || "default"))] ?? {}
+          return { profile, services: sections[`services.${profile["services"]}`] ?? {} }
+        }),
+        () => nothing
+      )
+      : Effect.succeed(nothing))

@@ -1,6 +1,7 @@
 /**
  * What `sluice doctor` finds out about a destination: one finding for each thing that uploads need, told as soon as it is
- * known. A small object is written, looked at, read back, listed and removed; an upload in parts is begun and aborted.
+ * known. A small object is written, looked at, read back, listed and removed, one in a directory written and removed,
+ * and one sent with a wrong checksum; an upload in parts is begun and aborted. Nothing is told that was not tried.
  *
  * A problem is what makes uploads fail; a note is what they can do without, and what it costs.
  */
@@ -15,6 +16,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Advice from "./Advice.js"
+import * as ChecksumCheck from "./ChecksumCheck.js"
 import type { Kind } from "./Targets.js"
 
 /** How a check came out. */
@@ -42,6 +44,8 @@ export interface Subject {
   readonly uploader: Uploader.Uploader["Type"]
   /** The key of the object that is written; nothing else has it. */
   readonly key: string
+  /** The same in a directory, where keys are paths to the destination. */
+  readonly nested: string | undefined
 }
 
 /** Few attempts: who waits for an answer would rather know. */
@@ -58,11 +62,12 @@ export const run = (subject: Subject, tell: Tell): Effect.Effect<void> =>
     const written = yield* Effect.either(subject.uploader.upload(UploadFile.fromText(key, content, metadata)))
     if (Either.isLeft(written)) return yield* failed("write", "problem", written.left)
     yield* tell("write", "ok", `stored ${key}, ${content.length} bytes`)
+    if (subject.nested !== undefined) yield* checkNested(subject, subject.nested, tell)
     const checksum = UploadResult.isUploaded(written.right) ? written.right.checksum : undefined
     const { checksums = [] } = destination.capabilities
     yield* checksum === undefined || checksums.length === 0
       ? tell("checksum", "note", "the destination checks nothing: uploads are checked by their size only")
-      : tell("checksum", "ok", `${checksum.algorithm}, checked by the destination`)
+      : ChecksumCheck.run(destination, { algorithm: checksum.algorithm, key: `${key}.wrong`, tell })
     if (destination.head !== undefined) {
       const head = yield* Effect.either(destination.head(key))
       if (Either.isLeft(head)) {
@@ -95,6 +100,20 @@ export const run = (subject: Subject, tell: Tell): Effect.Effect<void> =>
 const content = "sluice doctor wrote this to see whether uploads work. It can be removed.\n"
 
 const metadata = { contentType: "text/plain; charset=utf-8" }
+
+const checkNested = ({ destination, kind, uploader }: Subject, key: string, tell: Tell): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const written = yield* Effect.either(uploader.upload(UploadFile.fromText(key, content, metadata)))
+    if (Either.isLeft(written)) {
+      const { left } = written
+      const advice = Advice.forError(left, { kind, check: "nested" })
+      return yield* tell("nested", "problem", `${left.message} Files in directories will fail.`, advice)
+    }
+    const removed = destination.remove === undefined ? Either.void : yield* Effect.either(destination.remove(key))
+    yield* Either.isLeft(removed) || destination.remove === undefined
+      ? tell("nested", "ok", `stored ${key}, which is left there`)
+      : tell("nested", "ok", `stored ${key}, in a directory, and removed it`)
+  })
 
 const checkRead = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
   Effect.gen(function*() {

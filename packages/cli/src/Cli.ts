@@ -9,7 +9,9 @@ import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Logger from "effect/Logger"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as Argv from "./Argv.js"
@@ -21,54 +23,27 @@ import { abort, ls, uploads } from "./commands/uploads.js"
 import { verify } from "./commands/verify.js"
 import * as Help from "./Help.js"
 import { Output, writeLines } from "./Output.js"
+import { printable } from "./TerminalText.js"
 import * as Topics from "./Topics.js"
+import * as Warnings from "./Warnings.js"
 
 /** Runs what the arguments ask for, and gives the exit code. Whatever goes wrong has been told by then. */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, CliApp.CliApp.Environment | Output> =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
-    const request = yield* Either.mapLeft(Argv.normalize(args, flags), CliError.usage)
-    if (request._tag === "Help") {
-      const lines = Help.render(Topics.of(request.command), {
-        columns: stdout.isTerminal ? stdout.size().columns : 100,
-        style: stdout.style
-      })
-      return yield* writeLines(stdout, lines)
-    }
-    // What @effect/cli finds wrong with a value it prints itself, with empty lines around it.
-    const console = yield* Console.consoleWith(Effect.succeed)
-    yield* Effect.withConsole(Command.run(sluice, { name: "sluice", version })(["node", "sluice", ...request.args]), {
-      ...console,
-      log: (text: unknown) => stdout.write(`${String(text).trimEnd()}\n`),
-      error: (text: unknown) => stderr.write(`sluice: ${String(text).trim()}\n`)
-    })
-  }).pipe(
-    Effect.as(0),
-    Effect.catchAll((error) =>
-      Effect.gen(function*() {
-        const { stderr } = yield* Output
-        if (ValidationError.isValidationError(error)) {
-          yield* writeLines(stderr, [hintFor(args)])
-          return CliError.usage("").exitCode
-        }
-        const { detail, exitCode } = error
-        const lines = detail === undefined ? [] : [`sluice: ${detail}`, ...(exitCode === 2 ? [hintFor(args)] : [])]
-        yield* writeLines(stderr, lines)
-        return exitCode
-      })
-    ),
-    Effect.catchAllCause((cause) =>
-      Effect.gen(function*() {
-        const { stderr } = yield* Output
-        yield* stderr.write(`sluice: something went wrong that should not have: ${Cause.pretty(cause)}\n`)
-        return 1
-      })
-    ),
-    Effect.zipLeft(Effect.flatMap(Output, ({ stderr, stdout }) => Effect.zip(stdout.flush, stderr.flush))),
-    Effect.provide(CliConfig.layer({ isCaseSensitive: true, showBuiltIns: false })),
-    // What is logged goes to standard error: standard output is for results.
-    Effect.provide(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger)))
-  )
+    const exitCode = yield* Effect.exit(Warnings.toldOn(stderr)(obey(args))).pipe(
+      Effect.flatMap((exit) => Exit.isSuccess(exit) ? Effect.succeed(0) : tell(exit.cause, args))
+    )
+    yield* stdout.flush
+    const unwritten = Option.map(
+      stdout.failure(),
+      (cause) => `sluice: Standard output ${CliError.whyNotWritten(cause)}: what is there is not all of it.`
+    )
+    yield* writeLines(stderr, Option.toArray(unwritten))
+    yield* stderr.flush
+    const isWritten = Option.isNone(unwritten) && Option.isNone(stderr.failure())
+    return exitCode === 0 && !isWritten ? new CliError.CliError({ reason: "SomeFailed" }).exitCode : exitCode
+  })
 
 // -----------------------------------------------------------------------------
 // internal
@@ -88,6 +63,57 @@ const flags = new Map([
 const { version } = Schema.decodeSync(Schema.parseJson(Schema.Struct({ version: Schema.String })))(
   fs.readFileSync(new URL("../package.json", import.meta.url), "utf8")
 )
+
+/** Does what was asked for. */
+const obey = (args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const { stdout } = yield* Output
+    const request = yield* Either.mapLeft(Argv.normalize(args, flags), CliError.usage)
+    if (request._tag === "Help") {
+      const lines = Help.render(Topics.of(request.command), {
+        columns: stdout.isTerminal ? stdout.size().columns : 100,
+        style: stdout.style
+      })
+      return yield* writeLines(stdout, lines)
+    }
+    const console = yield* Console.consoleWith(Effect.succeed)
+    yield* Effect.withConsole(Command.run(sluice, { name: "sluice", version })(["node", "sluice", ...request.args]), {
+      ...console,
+      log: (text: unknown) => stdout.write(`${String(text).trimEnd()}\n`),
+      // What @effect/cli finds wrong comes as an error too, and is told as one.
+      error: () => Effect.void
+    })
+  }).pipe(Effect.provide(CliConfig.layer({ isCaseSensitive: true, showBuiltIns: false })))
+
+/** Says what went wrong, and gives the exit code for it. */
+const tell = <E>(cause: Cause.Cause<E>, args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const { stderr } = yield* Output
+    const error = Option.getOrUndefined(Cause.failureOption(cause))
+    if (ValidationError.isValidationError(error)) {
+      yield* writeLines(stderr, [`sluice: ${printable(Help.plain(error.error))}`, hintFor(args)])
+      return CliError.usage("").exitCode
+    }
+    if (error instanceof CliError.CliError) {
+      const { detail, exitCode } = error
+      const lines = detail === undefined
+        ? []
+        : [`sluice: ${printable(detail)}`, ...(exitCode === 2 ? [hintFor(args)] : [])]
+      yield* writeLines(stderr, lines)
+      return exitCode
+    }
+    if (Cause.failures(cause).length === 0 && Option.exists(Cause.dieOption(cause), isNowhere)) {
+      yield* writeLines(stderr, [`sluice: ${nowhere.message}`])
+      return nowhere.exitCode
+    }
+    yield* stderr.write(`sluice: something went wrong that should not have: ${Cause.pretty(cause)}\n`)
+    return 1
+  })
+
+/** Whether a relative path was to be resolved in a directory that is not there any more. */
+const isNowhere = (defect: unknown): boolean => Predicate.hasProperty(defect, "syscall") && defect.syscall === "uv_cwd"
+
+const nowhere = CliError.usage("The current directory is not there any more. Change to another, or give full paths.")
 
 /** Where to read on about what was typed. */
 const hintFor = (args: ReadonlyArray<string>): string => {

@@ -8,6 +8,7 @@
  * | `SourceNotFound` | 3 | what should be uploaded is not there |
  * | `DestinationUnusable` | 4 | the destination refused or was out of reach before anything was stored |
  * | `JournalUnusable` | 5 | another `sluice` is using the journal, or it cannot be used |
+ * | `NothingTransferred` | 9 | no file was uploaded, where that is to be an error |
  * | `Interrupted` | 130 | by Ctrl-C or SIGTERM |
  */
 import * as Predicate from "effect/Predicate"
@@ -19,6 +20,7 @@ const Reason = Schema.Literal(
   "SourceNotFound",
   "DestinationUnusable",
   "JournalUnusable",
+  "NothingTransferred",
   "Interrupted"
 )
 
@@ -83,11 +85,12 @@ export const whyNotWritten = (cause: unknown): string => {
   }
 }
 
+/** The code of an error of the system, such as `ENOENT`. */
+export const codeOf = (cause: unknown): unknown => Predicate.hasProperty(cause, "code") ? cause.code : undefined
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
-
-const codeOf = (cause: unknown): unknown => Predicate.hasProperty(cause, "code") ? cause.code : undefined
 
 const exitCodes: Record<typeof Reason.Type, number> = {
   SomeFailed: 1,
@@ -95,5 +98,6 @@ const exitCodes: Record<typeof Reason.Type, number> = {
   SourceNotFound: 3,
   DestinationUnusable: 4,
   JournalUnusable: 5,
+  NothingTransferred: 9,
   Interrupted: 130
 }

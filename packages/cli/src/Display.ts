@@ -103,6 +103,7 @@ export const live = (sink: Sink, words: Words = {}): Display => {
             Effect.zipRight(Effect.sync(() => process.off("exit", showCursor)))
           )
       ).pipe(
+        Effect.zipRight(sink.divert((line) => said = [...said, line])),
         Effect.zipRight(
           Effect.flatMap(stage.look(run), (moment) =>
             draw(ProgressView.lines(moment, { ...sink.size(), style: sink.style }))).pipe(

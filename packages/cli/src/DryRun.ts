@@ -1,24 +1,42 @@
 /**
  * What an upload would send: a line for each file on standard output, its key and its size in bytes with a tab between
- * them, and a summary on standard error. Nothing is sent or written, and the destination is not asked.
+ * them, and a summary on standard error. Nothing is sent or written; whether the destination can be used is looked at where
+ * that changes nothing there ({@link DestinationLook}).
  */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Path from "@effect/platform/Path"
 import * as UploadError from "@sluice/core/UploadError"
 import * as UploadList from "@sluice/core/UploadList"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { CliError } from "./CliError.js"
 import * as Format from "./Format.js"
+import * as Json from "./Json.js"
 import { Output, writeLines } from "./Output.js"
 import * as Report from "./Report.js"
 import type { Sources } from "./Sources.js"
 import { printable } from "./TerminalText.js"
 
-/** Prints what would be uploaded. Fails with `SomeFailed` where something cannot be read. */
+export interface Options {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly errorOnNoTransfer: boolean
+  /** What the filter makes worth saying, once the list has been read. */
+  readonly filtered: () => ReturnType<typeof Report.filtered>
+  /** Fails where the destination cannot be used. */
+  readonly destination: Effect.Effect<void, CliError, FileSystem.FileSystem | Path.Path | Output>
+}
+
+/**
+ * Prints what would be uploaded. Fails with `SomeFailed` where something cannot be read, and with `DestinationUnusable`
+ * where the destination cannot be used.
+ */
 export const print = (
   sources: Sources,
-  options: { readonly json: boolean; readonly quiet: boolean }
-): Effect.Effect<void, CliError, Output> =>
+  options: Options
+): Effect.Effect<void, CliError, FileSystem.FileSystem | Path.Path | Output> =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const items = Stream.StreamTypeId in sources.items ? sources.items : Stream.fromIterable(sources.items)
@@ -28,29 +46,43 @@ export const print = (
     const textOf = (line: Line) => line._tag === "Planned" ? [`${shown(line.key)}\t${line.size ?? "?"}`] : []
     const failureOf = (line: Line) =>
       line._tag === "Failed" ? [stderr.style.red(`Failed ${Report.failureLine(line.key, line.error.message, 0)}`)] : []
+    const destination = yield* Effect.fork(Effect.either(options.destination))
+    let isRead = false
     yield* items.pipe(
+      Stream.concat(Stream.execute(Effect.sync(() => isRead = true))),
       Stream.takeWhile(() => !stdout.closed()),
       Stream.runForEachChunk((chunk) => {
         const lines = Chunk.toReadonlyArray(chunk).map(lineOf)
         const room = Math.max(0, Report.failuresShown - plan.files.failed)
         for (const line of lines) add(plan, line)
         return Effect.zipRight(
-          writeLines(stdout, lines.flatMap((line) => options.json ? [JSON.stringify(line)] : textOf(line))),
+          writeLines(stdout, lines.flatMap((line) => options.json ? [Json.line(line)] : textOf(line))),
           writeLines(stderr, lines.flatMap(failureOf).slice(0, room))
         )
       })
     )
-    if (options.json) yield* writeLines(stdout, [JSON.stringify(plan)])
+    if (options.json) yield* writeLines(stdout, [Json.line(plan)])
     const { failed, planned, skipped } = plan.files
-    if (!options.quiet || failed > 0) {
+    const nothing = options.errorOnNoTransfer && planned === 0 && isRead
+    if (!options.quiet || failed > 0 || nothing) {
+      const { leftOut, unmatched } = isRead ? options.filtered() : { leftOut: [], unmatched: [] }
       const facts = [
-        `Would upload ${Format.counted(planned, "file")}, ${Format.bytes(plan.bytes.total)}`,
+        `Would upload ${Format.counted(planned, "file")}, ${Format.bytes(plan.bytes.total)}${
+          isRead ? "" : ", and more"
+        }`,
         ...(skipped > 0 ? [`${Format.count(skipped)} would be skipped`] : []),
         ...(failed > 0 ? [`${Format.count(failed)} cannot be read`] : [])
       ]
-      yield* writeLines(stderr, [`${facts.join(", ")}. Nothing was sent.`])
+      yield* writeLines(stderr, [
+        `${facts.join(", ")}. Nothing was sent.`,
+        ...(isRead ? [] : ["The list was not read to its end, since nobody reads on: there may be any number more."]),
+        ...(plan.files.total > 0 ? [] : leftOut),
+        ...unmatched.map(stderr.style.yellow)
+      ])
     }
     if (failed > 0) return yield* new CliError({ reason: "SomeFailed" })
+    yield* Effect.flatten(Fiber.join(destination))
+    if (nothing) return yield* new CliError({ reason: "NothingTransferred" })
   })
 
 // -----------------------------------------------------------------------------

@@ -1,19 +1,47 @@
 /**
- * Which files of a directory are taken: globs, as `--include` and `--exclude` give them.
+ * Which files of a directory are taken: globs, as `--include` and `--exclude` give them, in the dialect of {@link Glob}.
  *
  * A pattern without `/` is matched against base names at any depth, one with `/` against the whole key; a leading `/`
- * ties a single name to the root, a trailing `/` means directories only. Files that begin with a dot are matched like
- * any other. A pattern that matches a directory holds for all that is in it. A file is taken when no `--exclude` and,
- * where there are any, some `--include` holds for it.
+ * ties a single name to the root, a trailing `/` or `/**` means directories only. Files that begin with a dot are matched
+ * like any other. A pattern that matches a directory holds for all that is in it. A file is taken when no `--exclude` and,
+ * where there are any, some `--include` holds for it, whatever their order.
  */
 import * as Either from "effect/Either"
-import picomatch from "picomatch"
+import * as Glob from "./Glob.js"
 
 export interface Filter {
   /** Whether a file is taken, or a directory looked into, whose own directories have been looked into. */
-  readonly wants: (key: string, kind: "file" | "directory") => boolean
+  readonly wants: (key: string, kind: Kind) => boolean
   /** Whether a file is taken, wherever it comes from. */
   readonly wantsFile: (key: string) => boolean
+  /** The same for looks that are not part of the list, where what is left out of the list is counted. */
+  readonly uncounted?: Filter | undefined
+}
+
+export type Kind = "file" | "directory"
+
+/** A pattern as it was given. */
+export interface Given {
+  readonly flag: "--include" | "--exclude"
+  readonly glob: string
+}
+
+/** What a filter has left out, and why. A directory that is left out is not looked into: it counts as one. */
+export interface LeftOut {
+  /** What `--exclude` holds for, by the first that does. */
+  readonly excluded: ReadonlyArray<Given & { readonly files: number; readonly directories: number }>
+  /** How many files no `--include` holds for. */
+  readonly notIncluded: number
+  /** What would be taken, and nothing else, where there is any. */
+  readonly included: ReadonlyArray<Given>
+  /** Patterns that have not matched anything that was looked at. */
+  readonly unmatched: ReadonlyArray<Given>
+}
+
+/** A filter that counts what it leaves out. */
+export interface Counting extends Filter {
+  readonly leftOut: () => LeftOut
+  readonly uncounted: Filter
 }
 
 /** Takes everything. */
@@ -24,14 +52,38 @@ export const make = (options: {
   readonly include: ReadonlyArray<string>
   readonly exclude: ReadonlyArray<string>
 }): Either.Either<Filter, string> =>
-  Either.gen(function*() {
-    if (options.include.length === 0 && options.exclude.length === 0) return everything
-    const includes = yield* Either.all(options.include.map((glob) => compile("--include", glob)))
-    const excludes = yield* Either.all(options.exclude.map((glob) => compile("--exclude", glob)))
-    const isIncluded = (key: string) => includes.length === 0 || matchesOnTheWay(includes, key)
+  options.include.length === 0 && options.exclude.length === 0
+    ? Either.right(everything)
+    : Either.map(patternsOf(options), (patterns) => filterOf(patterns, () => {}))
+
+/** The same filter, counting what it leaves out. */
+export const makeCounting = (options: {
+  readonly include: ReadonlyArray<string>
+  readonly exclude: ReadonlyArray<string>
+}): Either.Either<Counting, string> =>
+  Either.map(patternsOf(options), (patterns) => {
+    const counts = patterns.excludes.map(() => ({ file: 0, directory: 0 }))
+    const unmatched = new Set([...patterns.includes, ...patterns.excludes])
+    let notIncluded = 0
+    const note = (key: string, kind: Kind, matches: Matches): void => {
+      for (const pattern of unmatched) if (matches(pattern, key, kind)) unmatched.delete(pattern)
+      const at = patterns.excludes.findIndex((pattern) => matches(pattern, key, kind))
+      const count = counts[at]
+      if (count !== undefined) count[kind] += 1
+      else if (kind === "file" && !includes(patterns, key)) notIncluded += 1
+    }
     return {
-      wants: (key, kind) => !matches(excludes, key, kind) && (kind === "directory" || isIncluded(key)),
-      wantsFile: (key) => !matchesOnTheWay(excludes, key) && isIncluded(key)
+      ...filterOf(patterns, note),
+      uncounted: filterOf(patterns, () => {}),
+      leftOut: () => ({
+        excluded: patterns.excludes.flatMap(({ flag, glob }, i) => {
+          const { directory: directories = 0, file: files = 0 } = counts[i] ?? {}
+          return files + directories > 0 ? [{ flag, glob, files, directories }] : []
+        }),
+        notIncluded,
+        included: patterns.includes.map(({ flag, glob }) => ({ flag, glob })),
+        unmatched: Array.from(unmatched, ({ flag, glob }) => ({ flag, glob }))
+      })
     }
   })
 
@@ -39,41 +91,84 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-interface Pattern {
-  readonly matcher: picomatch.Matcher
+interface Pattern extends Given {
+  readonly matcher: (text: string) => boolean
   readonly onBaseName: boolean
   readonly directoriesOnly: boolean
 }
 
-const compile = (flag: string, glob: string): Either.Either<Pattern, string> => {
-  const body = glob.replace(/\/+$/, "").replace(/^\.?\/+/, "")
-  return body === ""
-    ? Either.left(`${flag}: ${JSON.stringify(glob)} matches nothing. It takes a glob, such as "*.jpg" or "raw/**".`)
-    : Either.map(
-      Either.try({
-        try: () => picomatch(body, { dot: true, nonegate: true }),
-        catch: (cause) => `${flag}: ${JSON.stringify(glob)} is not a glob: ${cause}`
-      }),
-      (matcher) => ({
-        matcher,
-        onBaseName: !glob.replace(/\/+$/, "").includes("/"),
-        directoriesOnly: glob.endsWith("/")
-      })
-    )
+interface Patterns {
+  readonly includes: ReadonlyArray<Pattern>
+  readonly excludes: ReadonlyArray<Pattern>
 }
 
-const matches = (patterns: ReadonlyArray<Pattern>, key: string, kind: "file" | "directory"): boolean => {
-  const baseName = key.slice(key.lastIndexOf("/") + 1)
-  return patterns.some(({ directoriesOnly, matcher, onBaseName }) =>
-    (kind === "directory" || !directoriesOnly) && matcher(onBaseName ? baseName : key)
+type Matches = (pattern: Pattern, key: string, kind: Kind) => boolean
+
+const patternsOf = (options: {
+  readonly include: ReadonlyArray<string>
+  readonly exclude: ReadonlyArray<string>
+}): Either.Either<Patterns, string> =>
+  Either.all({
+    includes: Either.all(options.include.map((glob) => compile({ flag: "--include", glob }))),
+    excludes: Either.all(options.exclude.map((glob) => compile({ flag: "--exclude", glob })))
+  })
+
+const filterOf = (
+  patterns: Patterns,
+  note: (key: string, kind: Kind, matches: Matches) => void
+): Filter => ({
+  wants: (key, kind) => {
+    note(key, kind, matches)
+    return !patterns.excludes.some((pattern) => matches(pattern, key, kind)) &&
+      (kind === "directory" || includes(patterns, key))
+  },
+  wantsFile: (key) => {
+    note(key, "file", matchesOnTheWay)
+    return !patterns.excludes.some((pattern) => matchesOnTheWay(pattern, key)) && includes(patterns, key)
+  }
+})
+
+const compile = (given: Given): Either.Either<Pattern, string> => {
+  const quoted = `${given.flag}: ${JSON.stringify(given.glob)}`
+  return Either.flatMap(
+    Either.mapLeft(Glob.parse(given.glob), (problem) => `${quoted} ${problem}.`),
+    (tokens) => {
+      let end = tokens.length
+      while (Glob.isSlash(tokens[end - 1]) || (tokens[end - 1]?._tag === "Deep" && Glob.isSlash(tokens[end - 2]))) {
+        end -= 1
+      }
+      let begin = 0
+      if (tokens[0]?._tag === "Character" && tokens[0].code === 0x2e && Glob.isSlash(tokens[1])) begin = 1
+      while (begin < end && Glob.isSlash(tokens[begin])) begin += 1
+      const body = tokens.slice(begin, end)
+      if (body.length === 0) {
+        return Either.left(`${quoted} matches nothing. It takes a glob, such as "*.jpg" or "raw/**".`)
+      }
+      const tail = tokens.slice(end)
+      const tied = begin > 0 || Glob.hasSlash(body) || tail.some(({ _tag }) => _tag === "Deep")
+      // What crosses directories cannot be told by a base name: it may begin below any of them.
+      const isDeep = !tied && Glob.hasDeep(body)
+      return Either.right({
+        ...given,
+        matcher: Glob.matcher(isDeep ? [{ _tag: "Directories" }, ...body] : body),
+        onBaseName: !tied && !isDeep,
+        directoriesOnly: tail.length > 0
+      })
+    }
   )
 }
 
+const matches: Matches = ({ directoriesOnly, matcher, onBaseName }, key, kind) =>
+  (kind === "directory" || !directoriesOnly) && matcher(onBaseName ? key.slice(key.lastIndexOf("/") + 1) : key)
+
 /** Whether a pattern matches a file or one of the directories that it is in. */
-const matchesOnTheWay = (patterns: ReadonlyArray<Pattern>, key: string): boolean => {
-  if (matches(patterns, key, "file")) return true
+const matchesOnTheWay = (pattern: Pattern, key: string): boolean => {
+  if (matches(pattern, key, "file")) return true
   for (let at = key.indexOf("/"); at >= 0; at = key.indexOf("/", at + 1)) {
-    if (matches(patterns, key.slice(0, at), "directory")) return true
+    if (matches(pattern, key.slice(0, at), "directory")) return true
   }
   return false
 }
+
+const includes = (patterns: Patterns, key: string): boolean =>
+  patterns.includes.length === 0 || patterns.includes.some((pattern) => matchesOnTheWay(pattern, key))

@@ -5,6 +5,8 @@ import * as ByteSize from "@sluice/core/ByteSize"
 import * as Schema from "effect/Schema"
 import * as Forecast from "./Forecast.js"
 import * as Format from "./Format.js"
+import * as Json from "./Json.js"
+import * as options from "./options.js"
 import type { Style } from "./Style.js"
 import type { Workload } from "./Workload.js"
 
@@ -126,7 +128,7 @@ export const json = ({ forecasts, settings, workload }: Told): ReadonlyArray<str
     seed: settings.seed,
     ...(best !== undefined && { strategy: best.name, flags: [...best.flags, ...partFlags(settings)] })
   }
-  return [...predictions, recommendation].map((line) => JSON.stringify(line))
+  return [...predictions, recommendation].map(Json.line)
 }
 
 // -----------------------------------------------------------------------------
@@ -204,7 +206,7 @@ const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): Readon
 }
 
 const partFlags = ({ partSize }: Forecast.Settings): ReadonlyArray<string> =>
-  partSize === Forecast.defaultPartSize ? [] : ["--part-size", String(partSize)]
+  partSize === Forecast.defaultPartSize ? [] : ["--part-size", options.sizeText(partSize)]
 
 const commandOf = (
   { flags }: Forecast.Forecast,

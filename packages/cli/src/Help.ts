@@ -44,6 +44,9 @@ export const render = (
   ]
 }
 
+/** What `@effect/cli` says in paragraphs, as text without style. */
+export const plain = (doc: HelpDoc.HelpDoc): string => paragraphsIn(doc).join(" ")
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

@@ -8,10 +8,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
-import * as os from "node:os"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
 import { Output } from "./Output.js"
+import * as UserHome from "./UserHome.js"
 
 /** What a journal is for. */
 export interface Subject {
@@ -20,33 +20,50 @@ export interface Subject {
   readonly destination: string
 }
 
-/** Where journals are: `$XDG_STATE_HOME/sluice`, or what the platform has in its place. */
-export const home = (environment: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform) => {
+/** Where journals are: `$XDG_STATE_HOME/sluice`, or what the platform has in its place. Nowhere for who has no home. */
+export const home = (
+  environment: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform
+): Option.Option<string> => {
   const { LOCALAPPDATA, XDG_STATE_HOME } = environment
-  if (XDG_STATE_HOME !== undefined && path.isAbsolute(XDG_STATE_HOME)) return path.join(XDG_STATE_HOME, "sluice")
-  if (platform === "win32") return path.join(LOCALAPPDATA ?? path.join(os.homedir(), "AppData", "Local"), "sluice")
-  return platform === "darwin"
-    ? path.join(os.homedir(), "Library", "Application Support", "sluice")
-    : path.join(os.homedir(), ".local", "state", "sluice")
+  const below = (...names: ReadonlyArray<string>) =>
+    Option.map(UserHome.find(environment), (home) => path.join(home, ...names, "sluice"))
+  const absolute = (directory: string | undefined) =>
+    Option.map(
+      Option.filter(Option.fromNullable(directory), (directory) => path.isAbsolute(directory)),
+      (directory) => path.join(directory, "sluice")
+    )
+  return Option.orElse(absolute(XDG_STATE_HOME), () =>
+    platform === "win32"
+      ? Option.orElse(absolute(LOCALAPPDATA), () => below("AppData", "Local"))
+      : platform === "darwin"
+      ? below("Library", "Application Support")
+      : below(".local", "state"))
 }
 
 /** The journal's own directory, where the user has not named one. */
-export const directoryOf = (subject: Subject): string => {
+export const directoryOf = (subject: Subject): Option.Option<string> => {
   const hash = crypto.createHash("sha256").update(JSON.stringify([subject.sources, subject.destination])).digest("hex")
-  return path.join(home(), hash.slice(0, 32))
+  return Option.map(home(), (home) => path.join(home, hash.slice(0, 32)))
 }
 
 /** All directories below `home` that hold a journal. */
-export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.promise(async () => {
-  const names = await fs.readdir(home()).catch(() => [])
-  const found = await Promise.all(
-    names.sort().map(async (name) => {
-      const directory = path.join(home(), name)
-      return await fs.lstat(path.join(directory, "journal")).then(() => [directory], () => [])
-    })
-  )
-  return found.flat()
-})
+export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() =>
+  Option.match(home(), {
+    onNone: () => Effect.succeed([]),
+    onSome: (home) =>
+      Effect.promise(async () => {
+        const names = await fs.readdir(home).catch(() => [])
+        const found = await Promise.all(
+          names.sort().map(async (name) => {
+            const directory = path.join(home, name)
+            return await fs.lstat(path.join(directory, "journal")).then(() => [directory], () => [])
+          })
+        )
+        return found.flat()
+      })
+  })
+)
 
 /**
  * Removes a journal that has nothing to say any more, whose lock the caller holds and gives back afterwards. Its
@@ -67,19 +84,23 @@ export const open = (
   subject: Subject,
   options: { readonly directory: string | undefined; readonly fsync: boolean }
 ): Effect.Effect<Option.Option<Journal["Type"]>, CliError.CliError, Output | Scope.Scope> =>
-  JournalNode.make({
-    directory: options.directory ?? directoryOf(subject),
-    destination: subject.destination,
-    source: subject.sources.join(", "),
-    fsync: options.fsync
-  }).pipe(
-    Effect.asSome,
-    Effect.catchAll((error) =>
-      options.directory === undefined && error.reason === "Unusable"
-        ? Effect.as(warn(error), Option.none())
-        : Effect.fail(unusable(error))
-    )
-  )
+  Option.match(Option.orElse(Option.fromNullable(options.directory), () => directoryOf(subject)), {
+    onNone: () => Effect.as(warn(noHome), Option.none()),
+    onSome: (directory) =>
+      JournalNode.make({
+        directory,
+        destination: subject.destination,
+        source: subject.sources.join(", "),
+        fsync: options.fsync
+      }).pipe(
+        Effect.asSome,
+        Effect.catchAll((error) =>
+          options.directory === undefined && error.reason === "Unusable"
+            ? Effect.as(warn(error.message), Option.none())
+            : Effect.fail(unusable(error))
+        )
+      )
+  })
 
 /** What a journal that cannot be opened means for a command, and what can be done. */
 export const unusable = (error: JournalError, remedy: "wait" | "another" = "another"): CliError.CliError =>
@@ -95,9 +116,10 @@ export const unusable = (error: JournalError, remedy: "wait" | "another" = "anot
 // internal
 // -----------------------------------------------------------------------------
 
-const warn = (error: JournalError): Effect.Effect<void, never, Output> =>
+const noHome = "There is no home directory to keep it in. Name a place for it with --journal DIR."
+
+const warn = (why: string): Effect.Effect<void, never, Output> =>
   Effect.flatMap(
     Output,
-    ({ stderr }) =>
-      stderr.write(`sluice: going on without a journal: a crash would mean to begin again. ${error.message}\n`)
+    ({ stderr }) => stderr.write(`sluice: going on without a journal: a crash would mean to begin again. ${why}\n`)
   )

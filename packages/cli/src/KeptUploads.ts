@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Format from "./Format.js"
 import * as Journals from "./Journals.js"
+import * as Json from "./Json.js"
 import type { Style } from "./Style.js"
 import * as TerminalText from "./TerminalText.js"
 
@@ -75,7 +76,7 @@ export const of = (journals: ReadonlyArray<Found>): ReadonlyArray<KeptUpload> =>
   ).sort((a, b) => compare(a.destination, b.destination) || compare(a.key, b.key) || a.startedAt - b.startedAt)
 
 /** One upload on a line of JSON. */
-export const json = (upload: KeptUpload): string => JSON.stringify({ _tag: "UnfinishedUpload", version: 1, ...upload })
+export const json = (upload: KeptUpload): string => Json.line({ _tag: "UnfinishedUpload", version: 1, ...upload })
 
 /** Uploads as a table of at most `columns`: where there is too little room, names lose their beginning. */
 export const table = (

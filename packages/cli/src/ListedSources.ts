@@ -2,7 +2,7 @@
  * What `--files-from` names: a file of plain lines, or a manifest as `--failed` writes it.
  *
  * Plain lines are paths relative to a root, and the keys are these paths; a path that leads out of the root fails
- * alone, and so does a directory. Links are followed, as for sources that are named one by one. A path that comes twice
+ * alone, and so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links are followed, as for sources that are named one by one. A path that comes twice
  * is uploaded twice. Lists are read as the upload goes, however long they are.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
@@ -17,9 +17,17 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { resolve } from "node:path"
 import * as CliError from "./CliError.js"
+import * as ListText from "./ListText.js"
 import * as Manifest from "./Manifest.js"
 import * as Sources from "./Sources.js"
+import * as UploadLoop from "./UploadLoop.js"
+
+export interface Options extends Sources.Options {
+  /** The directory that they are uploaded to, where it is a local one: nothing is uploaded into itself. */
+  readonly destination?: string | undefined
+}
 
 /**
  * The files that a list names; `-` is standard input. `root` is the source directory, where one was given. Fails with
@@ -28,14 +36,16 @@ import * as Sources from "./Sources.js"
 export const fromFile = (
   file: string,
   root: string | undefined,
-  options: Sources.Options
+  options: Options
 ): Effect.Effect<Sources.Sources, CliError.CliError, Scope.Scope> =>
   Effect.gen(function*() {
-    const [first, rest] = yield* Stream.peel(linesOf(file), Sink.head<string>())
-    const header = Option.flatMap(first, Manifest.parseHeader)
+    const { names, separator } = yield* ListText.names(bytesOf(file))
+    const [first, rest] = yield* Stream.peel(names, Sink.head<string>())
+    const header = separator === "NUL" ? Option.none() : Option.flatMap(first, Manifest.parseHeader)
     const locations = new Sources.Locations()
     if (Option.isNone(header)) {
       if (root !== undefined) yield* checkRoot(root)
+      if (options.destination !== undefined) yield* UploadLoop.checkListed(root ?? ".", options.destination)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
       return { items: findEach(file, lines, findPath(path.resolve(root ?? "."), options, locations)), locations }
     }
@@ -81,13 +91,14 @@ type Find = (line: string) => Effect.Effect<Found>
 
 const nothing: Found = { items: [] }
 
-const linesOf = (file: string): Stream.Stream<string, CliError.CliError> =>
-  Stream.suspend(() =>
-    NodeStream.fromReadable<CliError.CliError, Uint8Array>(
-      () => file === "-" ? process.stdin : fs.createReadStream(file),
-      (cause) => CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
-    )
-  ).pipe(Stream.decodeText("utf-8"), Stream.splitLines)
+const bytesOf = (file: string): Stream.Stream<Uint8Array, CliError.CliError> => {
+  const failed = (cause: unknown) =>
+    CliError.sourceNotFound(`--files-from: ${JSON.stringify(file)} ${CliError.whyUnreadable(cause)}.`)
+  return Stream.unwrap(Effect.map(
+    Effect.try({ try: () => file === "-" ? process.stdin : fs.createReadStream(file), catch: failed }),
+    (readable) => NodeStream.fromReadable<CliError.CliError, Uint8Array>(() => readable, failed)
+  ))
+}
 
 const findEach = (
   file: string,
@@ -106,7 +117,7 @@ const findEach = (
     Stream.catchAll((error) => Stream.make(Sources.failedItem(file, unreadable(error.message))))
   )
 
-const findPath = (root: string, options: Sources.Options, locations: Sources.Locations): Find => (line) => {
+const findPath = (root: string, options: Options, locations: Sources.Locations): Find => (line) => {
   if (line === "") return Effect.succeed(nothing)
   const absolute = path.resolve(root, line)
   const relative = path.relative(root, absolute)
@@ -118,10 +129,10 @@ const findPath = (root: string, options: Sources.Options, locations: Sources.Loc
       items: [locations.note(Sources.failedItem(line, new Rejected({ reason: "InvalidKey", detail })), absolute)]
     })
   }
-  return options.filter.wantsFile(key) ? findFile(absolute, key, locations) : Effect.succeed(nothing)
+  return options.filter.wantsFile(key) ? findFile(absolute, key, options, locations) : Effect.succeed(nothing)
 }
 
-const findEntry = (file: string, options: Sources.Options, locations: Sources.Locations): Find => (line) =>
+const findEntry = (file: string, options: Options, locations: Sources.Locations): Find => (line) =>
   Option.match(Manifest.parseEntry(line), {
     onNone: () =>
       Effect.succeed(
@@ -131,16 +142,42 @@ const findEntry = (file: string, options: Sources.Options, locations: Sources.Lo
       ),
     onSome: ({ key, path }) => {
       if (key.endsWith("/")) {
-        return Effect.succeed({ items: [], tree: Sources.walk(path, options, locations, key === "./" ? "" : key) })
+        const prefix = key === "./" ? "" : key
+        const tree = { items: [], tree: Sources.walk(path, options, locations, prefix) }
+        return options.destination === undefined ? Effect.succeed(tree) : Effect.match(
+          UploadLoop.check([path], resolve(options.destination, prefix), options.filter),
+          {
+            onFailure: ({ message: detail }) => ({
+              items: [locations.note(Sources.failedItem(key, new Rejected({ reason: "InvalidKey", detail })), path)]
+            }),
+            onSuccess: () => tree
+          }
+        )
       }
-      return options.filter.wantsFile(key) ? findFile(path, key, locations) : Effect.succeed(nothing)
+      return options.filter.wantsFile(key) ? findFile(path, key, options, locations) : Effect.succeed(nothing)
     }
   })
 
-const findFile = (absolute: string, key: string, locations: Sources.Locations): Effect.Effect<Found> =>
-  Effect.map(
-    Effect.merge(Effect.mapError(FilesNode.file(absolute, { key }), (error) => Sources.failedItem(key, error))),
-    (item) => ({ items: [locations.note(item, absolute)] })
+const findFile = (
+  absolute: string,
+  key: string,
+  { destination }: Options,
+  locations: Sources.Locations
+): Effect.Effect<Found> =>
+  FilesNode.file(absolute, { key }).pipe(
+    Effect.tap(() => destination === undefined ? Effect.void : refuseItself(absolute, destination, key)),
+    Effect.mapError((error) => Sources.failedItem(key, error)),
+    Effect.merge,
+    Effect.map((item) => ({ items: [locations.note(item, absolute)] }))
   )
+
+/** Fails where a file is what it would be uploaded to. */
+const refuseItself = (absolute: string, destination: string, key: string): Effect.Effect<void, Rejected> =>
+  Effect.flatMap(UploadLoop.isItself(absolute, destination, key), (isItself) =>
+    isItself
+      ? Effect.fail(
+        new Rejected({ reason: "InvalidKey", detail: `${absolute} and its destination are the same file.` })
+      )
+      : Effect.void)
 
 const unreadable = (detail: string): SourceUnreadable => new SourceUnreadable({ reason: "Failed", detail })

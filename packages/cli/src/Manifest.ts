@@ -6,7 +6,7 @@
  * ends with `/` is a directory that could not be read.
  *
  * A manifest is written as the run goes, beside its own name, and takes its name at the end: so a run may read the very
- * manifest that it replaces, and one that is killed leaves the old one as it was.
+ * manifest that it replaces, and one that is killed leaves the old one as it was. It is for its owner only.
  */
 import { summarize, Summary } from "@sluice/core/UploadError"
 import type { UploadFile } from "@sluice/core/UploadFile"
@@ -16,9 +16,9 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as fs from "node:fs/promises"
 import type * as CliError from "./CliError.js"
 import * as OutputFile from "./OutputFile.js"
+import type { OwnFiles } from "./OwnFiles.js"
 import type { Locations } from "./Sources.js"
 
 /** The version that is written, and the only one that is read. */
@@ -58,20 +58,15 @@ export interface Writer {
 /** Opens a manifest for writing. Without `commit` nothing is left of it when the scope ends. */
 export const write = (
   file: string,
-  locations: Locations
+  locations: Locations,
+  own: Pick<OwnFiles, "addOpen">
 ): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
   Effect.gen(function*() {
-    const temporary = (yield* isSpecial(file)) ? file : `${file}.${process.pid}.part`
-    const { stream } = yield* Effect.acquireRelease(
-      Effect.tryPromise({
-        try: async () => ({ stream: (await fs.open(temporary, "w")).createWriteStream() }),
-        catch: (cause) => OutputFile.cannotWrite("--failed", file, cause)
-      }),
-      ({ stream }) =>
-        Effect.promise(async () => {
-          stream.destroy()
-          if (temporary !== file) await fs.rm(temporary, { force: true })
-        })
+    const opened = yield* OutputFile.open("--failed", file)
+    yield* own.addOpen(opened.handle.fd)
+    const stream = yield* Effect.acquireRelease(
+      Effect.sync(() => opened.handle.createWriteStream()),
+      (stream) => Effect.sync(() => stream.destroy())
     )
     const writable = Effect.unsafeMakeLatch(true)
     let failure: unknown = undefined
@@ -94,16 +89,17 @@ export const write = (
     return {
       add,
       addNotStarted: (item) => add(UploadList.isFile(item) ? { _tag: "NotStarted", file: item } : item),
-      commit: Effect.tryPromise({
-        try: async () => {
-          await new Promise<void>((resolve, reject) => {
-            stream.on("error", reject).end(resolve)
-            if (failure !== undefined) reject(failure)
-          })
-          if (temporary !== file) await fs.rename(temporary, file)
-        },
-        catch: (cause) => OutputFile.cannotWrite("--failed", file, cause)
-      })
+      commit: Effect.zipRight(
+        Effect.tryPromise({
+          try: () =>
+            new Promise<void>((resolve, reject) => {
+              stream.on("error", reject).end(resolve)
+              if (failure !== undefined) reject(failure)
+            }),
+          catch: (cause) => OutputFile.cannotWrite("--failed", file, cause)
+        }),
+        opened.commit
+      )
     }
   })
 
@@ -129,7 +125,3 @@ const entryOf = (result: UploadResult | NotStarted, locations: Locations): Entry
       return undefined
   }
 }
-
-/** Whether there is something that cannot be replaced by renaming, such as a pipe. */
-const isSpecial = (file: string): Effect.Effect<boolean> =>
-  Effect.orElseSucceed(Effect.tryPromise(async () => !(await fs.stat(file)).isFile()), () => false)

@@ -2,22 +2,38 @@
  * Standard output and standard error, as effects that wait for a slow reader.
  *
  * When the reader goes away (`| head`), what is still written is dropped: an upload goes on to its end, and whoever
- * only prints asks `closed` and stops.
+ * only prints asks `closed` and stops. Any other reason why something could not be written, such as a full disk, is kept
+ * as the sink's `failure`: the command ends, and then says so.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as fs from "node:fs"
 import type { WriteStream } from "node:tty"
+import * as CliError from "./CliError.js"
 import * as Style from "./Style.js"
 
 /** Where text goes. */
-export interface Sink {
+export interface Sink extends Stream {
+  /** Says a line from where nobody can wait, such as a logger. */
+  readonly unsafeSay: (line: string) => void
+  /** Has what is said go elsewhere until the scope closes: a live view has it said above itself. */
+  readonly divert: (to: (line: string) => void) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/** What text is written to. */
+export interface Stream {
   /** Writes text as it is, and waits while the reader is behind. */
   readonly write: (text: string) => Effect.Effect<void>
   /** Waits until everything has been handed over. */
   readonly flush: Effect.Effect<void>
-  /** Whether the reader has gone away. */
+  /** Whether nothing more can be written, since the reader has gone away or writing has failed. */
   readonly closed: () => boolean
+  /** Why something could not be written, other than that nobody reads it any more. */
+  readonly failure: () => Option.Option<unknown>
   /** Whether a person sees it live, on a terminal that can move its cursor. */
   readonly isTerminal: boolean
   readonly style: Style.Style
@@ -30,30 +46,73 @@ export class Output extends Context.Tag("@sluice/cli/Output")<Output, {
   readonly stderr: Sink
 }>() {}
 
+/** A sink over a stream. */
+export const make = (stream: Stream): Sink => {
+  let diverted: ((line: string) => void) | undefined = undefined
+  return {
+    ...stream,
+    unsafeSay: (line) => diverted === undefined ? void Effect.runFork(stream.write(`${line}\n`)) : diverted(line),
+    divert: (to) =>
+      Effect.acquireRelease(Effect.sync(() => diverted = to), () => Effect.sync(() => diverted = undefined)).pipe(
+        Effect.asVoid
+      )
+  }
+}
+
 /** The streams of this process. */
 export const layerProcess: Layer.Layer<Output> = Layer.sync(Output, () => ({
-  stdout: makeSink(process.stdout),
-  stderr: makeSink(process.stderr)
+  stdout: make(streamOf(process.stdout)),
+  stderr: make(streamOf(process.stderr))
 }))
 
 /** Writes lines, each with its end. */
-export const writeLines = (sink: Sink, lines: ReadonlyArray<string>): Effect.Effect<void> =>
+export const writeLines = (sink: Pick<Sink, "write">, lines: ReadonlyArray<string>): Effect.Effect<void> =>
   lines.length === 0 ? Effect.void : sink.write(`${lines.join("\n")}\n`)
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-const makeSink = (stream: WriteStream): Sink => {
+/** A stream of this process, with the number of its file. */
+type Descriptor = WriteStream & { readonly fd: number }
+
+const streamOf = (stream: Descriptor): Stream => {
   const isTerminal = stream.isTTY === true && process.env["TERM"] !== "dumb"
   const writable = Effect.unsafeMakeLatch(true)
   let closed = false
-  stream.on("drain", () => writable.unsafeOpen())
-  stream.on("error", () => {
+  let failure: Option.Option<unknown> = Option.none()
+  const close = () => {
     closed = true
     writable.unsafeOpen()
-  })
+  }
+  const fail = (cause: unknown) => {
+    if (!closed && !isReaderGone(cause, stream.isTTY === true)) failure = Option.some(cause)
+    close()
+  }
+  stream.on("drain", () => writable.unsafeOpen())
+  stream.on("error", fail)
+  stream.on("close", close)
+  const size = () => ({ columns: stream.columns || 80, rows: stream.rows || 24 })
+  const shared = {
+    closed: () => closed,
+    failure: () => failure,
+    isTerminal,
+    style: isTerminal && stream.hasColors() ? Style.ansi : Style.plain,
+    size
+  }
+  if (isFile(stream)) {
+    return {
+      ...shared,
+      write: (text) =>
+        Effect.sync(() => {
+          const written = closed ? Either.void : writeWhole(stream.fd, text)
+          if (Either.isLeft(written)) fail(written.left)
+        }),
+      flush: Effect.void
+    }
+  }
   return {
+    ...shared,
     write: (text) =>
       Effect.suspend(() => {
         if (closed || stream.write(text)) return Effect.void
@@ -62,11 +121,36 @@ const makeSink = (stream: WriteStream): Sink => {
       }),
     flush: Effect.async<void>((resume) => {
       if (closed) resume(Effect.void)
-      else stream.write("", () => resume(Effect.void))
-    }),
-    closed: () => closed,
-    isTerminal,
-    style: isTerminal && stream.hasColors() ? Style.ansi : Style.plain,
-    size: () => ({ columns: stream.columns ?? 80, rows: stream.rows ?? 24 })
+      else {
+        stream.write("", (cause) => {
+          if (cause) fail(cause)
+          resume(Effect.void)
+        })
+      }
+    })
   }
 }
+
+/** Whether an error of a stream says that nobody reads it any more: a pipe, a socket or a terminal that was closed. */
+const isReaderGone = (cause: unknown, isTerminal: boolean): boolean => {
+  const code = String(CliError.codeOf(cause))
+  return (gone.has(code) || (isTerminal && code === "EIO"))
+}
+
+const gone: ReadonlySet<string> = new Set(["EPIPE", "ECONNRESET", "EOF", "ERR_STREAM_DESTROYED"])
+
+/** Node writes to files without looking at how much of it was taken: where a disk is full, that may be a part. */
+const isFile = (stream: Descriptor): boolean =>
+  stream.isTTY !== true && Option.exists(
+    Option.liftThrowable(fs.fstatSync)(stream.fd),
+    (stat) => stat.isFile() || stat.isCharacterDevice()
+  )
+
+const writeWhole = (fd: number, text: string): Either.Either<void, unknown> =>
+  Either.try({
+    try: () => {
+      const bytes = Buffer.from(text)
+      for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at)
+    },
+    catch: (cause) => cause
+  })

@@ -61,6 +61,8 @@ export const read = (file: string): Effect.Effect<ReadonlyMap<string, string>, C
 /** A list to add to. */
 export interface Writer {
   readonly add: (entry: Entry) => Effect.Effect<void>
+  /** What it is written to. */
+  readonly descriptor: number
   /** Fails where a line could not be written. */
   readonly check: Effect.Effect<void, CliError.CliError>
 }
@@ -78,6 +80,7 @@ export const append = (file: string): Effect.Effect<Writer, CliError.CliError, S
     const turn = yield* Effect.makeSemaphore(1)
     let failure: CliError.CliError | undefined = undefined
     return {
+      descriptor: handle.fd,
       add: (entry) =>
         Effect.tryPromise({ try: () => handle.appendFile(lineOf(entry)), catch: cannotWrite }).pipe(
           Effect.catchAll((error) => Effect.sync(() => failure ??= error)),
@@ -110,6 +113,9 @@ const carefully = O_APPEND | O_CREAT | O_RDWR | (fs.constants.O_NOFOLLOW ?? 0) |
 const prepare = async (handle: fs.promises.FileHandle): Promise<boolean> => {
   const stat = await handle.stat()
   if (!stat.isFile()) return false
+  const user = process.getuid?.()
+  // Who owns a file can read it later, whatever its permissions are now.
+  if (user !== undefined && stat.uid !== user) throw Object.assign(new Error("another's file"), { code: "EPERM" })
   const first = lineOf(Header.make({ version }))
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(first.length), 0, first.length, 0)
   const beginning = buffer.toString("utf8", 0, bytesRead)

@@ -6,6 +6,8 @@ import type { UploadReport } from "@sluice/core/UploadReport"
 import type { UploadResult } from "@sluice/core/UploadResult"
 import * as Advice from "./Advice.js"
 import { CliError } from "./CliError.js"
+import type * as Filter from "./Filter.js"
+import * as FilterText from "./FilterText.js"
 import * as Format from "./Format.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
@@ -42,9 +44,15 @@ export class Tally implements Findings {
 }
 
 /** How the command ends, other than well. */
-export const failureOf = (report: UploadReport, findings: Findings): CliError | undefined => {
+export const failureOf = (
+  report: UploadReport,
+  findings: Findings,
+  rest: { readonly notStarted: number; readonly listed: boolean }
+): CliError | undefined => {
   const { failed, interrupted, uploaded } = report.files
-  if (report.ended !== "Completed") return new CliError({ reason: "Interrupted" })
+  // Who was asked to stop when all had been begun, and has finished it, has done what was wanted.
+  const isAll = report.ended === "Drained" && interrupted + rest.notStarted === 0 && rest.listed
+  if (report.ended !== "Completed" && !isAll) return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
   // What an earlier run has stored shows as much as what this one has: that files can be stored there.
   const nothingStored = uploaded === 0 && report.bytes.resumed === 0
@@ -64,11 +72,21 @@ export interface Context {
   readonly manifest: string | undefined
   /** How many files were sent in part, and wait for the same command to go on. */
   readonly kept: number
+  /** What the filter has left out, where nothing is left. */
+  readonly leftOut?: ReadonlyArray<string> | undefined
+  /** Patterns of the filter that matched nothing. */
+  readonly unmatched?: ReadonlyArray<string> | undefined
+}
+
+/** What a filter makes worth saying, for a summary. */
+export const filtered = (filter: Filter.Counting, around: FilterText.Around) => {
+  const left = filter.leftOut()
+  return { leftOut: FilterText.leftOut(left), unmatched: FilterText.unmatched(left, around) }
 }
 
 /** The summary, line by line. */
 export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
-  const { kept, listed, manifest, notStarted, style } = options
+  const { kept, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
   const { failed, interrupted, skipped, total, uploaded } = report.files
   const facts = [
     `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
@@ -79,7 +97,13 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
     ? Format.counted(total, "file")
     : `${Format.count(uploaded)} of ${Format.counted(total, "file")}`
   const lines = [
-    total === 0 ? "Nothing to upload: no files were found." : `${style.bold(`Uploaded ${files}`)}, ${facts}.`
+    total > 0
+      ? `${style.bold(`Uploaded ${files}`)}, ${facts}.`
+      : leftOut.length === 0
+      ? "Nothing to upload: no files were found."
+      : style.yellow("Nothing to upload: the filter leaves nothing."),
+    ...(total > 0 ? [] : leftOut),
+    ...unmatched.map(style.yellow)
   ]
   if (skipped > 0) {
     lines.push(`Skipped ${Format.counted(skipped, "file")}:`)

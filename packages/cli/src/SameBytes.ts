@@ -37,6 +37,27 @@ export const compare = <E1, E2>(
     })
   )
 
+/** Reads a stream to the first difference from bytes that are there: of a small file that is much less work. */
+export const compareWith = <E>(
+  bytes: Uint8Array,
+  other: Bytes<E>,
+  note: (bytes: number) => void
+): Effect.Effect<boolean, E> =>
+  Effect.suspend(() => {
+    let at = 0
+    let same = true
+    return Effect.map(
+      Stream.runForEachWhile(other, (block) =>
+        Effect.sync(() => {
+          same = Buffer.compare(block, bytes.subarray(at, at + block.length)) === 0
+          if (same) note(block.length)
+          at += block.length
+          return same
+        })),
+      () => same && at === bytes.length
+    )
+  })
+
 /** The checksum of a stream, as destinations write it. `note` hears of the bytes that are read. */
 export const checksum = <E>(
   bytes: Bytes<E>,

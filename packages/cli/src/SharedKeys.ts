@@ -23,8 +23,10 @@ export interface Options {
 }
 
 /** Fails with a usage error that names the first key found twice. */
-export const check = (sources: ReadonlyArray<Source>, options: Options): Effect.Effect<void, CliError.CliError> =>
+export const check = (sources: ReadonlyArray<Source>, all: Options): Effect.Effect<void, CliError.CliError> =>
   Effect.gen(function*() {
+    const filter = all.filter.uncounted ?? all.filter
+    const options = { ...all, filter }
     const directories = sources.flatMap((source) => source.key === undefined ? [source.path] : [])
     const files = new Map<string, string>()
     for (const { key, path } of sources) {

@@ -1,17 +1,21 @@
 /**
- * Ctrl-C and its kin, read by the command instead of ending the process: once means finish what is in flight, twice or
- * SIGTERM means stop now, and once more after that leaves at once.
+ * Ctrl-C and its kin, read by the command instead of ending the process: once means finish what is in flight, but for
+ * large files that the same command can go on with; twice or SIGTERM means stop now, and once more after that leaves at
+ * once. SIGHUP stops where a terminal is there, which has been closed. Elsewhere, as under `nohup`, it means nothing.
  */
-import type { UploadRun } from "@sluice/core/UploadRun"
+import type { Transfer, UploadRun } from "@sluice/core/UploadRun"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as Format from "./Format.js"
 
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP"
 
 /** Signals as they come, until the scope closes. */
 export const listen: Effect.Effect<Queue.Dequeue<Signal>, never, Scope.Scope> = Effect.gen(function*() {
   const received = yield* Queue.unbounded<Signal>()
+  const signals: ReadonlyArray<Signal> = isWatched() ? ["SIGINT", "SIGTERM", "SIGHUP"] : ["SIGINT", "SIGTERM"]
   const onSignal = (signal: Signal) => {
     received.unsafeOffer(signal)
   }
@@ -22,9 +26,17 @@ export const listen: Effect.Effect<Queue.Dequeue<Signal>, never, Scope.Scope> = 
   return received
 })
 
+/**
+ * Has SIGHUP mean nothing where nobody watches. Node undoes what `nohup` has said of it, so it would end the process
+ * there.
+ */
+export const surviveHangup: Effect.Effect<void> = Effect.sync(() => {
+  if (!isWatched()) process.on("SIGHUP", () => {})
+})
+
 /** How a run can be steered, and who is told. */
 export interface Steered {
-  readonly run: Pick<UploadRun<never>, "drain" | "currentProgress">
+  readonly run: Pick<UploadRun<never>, "drainToJournal" | "inFlight" | "throughput">
   /** Interrupts everything. */
   readonly stop: Effect.Effect<void>
   readonly say: (line: string) => Effect.Effect<void>
@@ -38,15 +50,19 @@ export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect
     const { leave, run, say, stop } = steered
     const first = yield* received.take
     if (first === "SIGINT") {
-      const { inFlight } = yield* run.currentProgress
-      yield* run.drain
-      yield* say(
-        inFlight === 0
-          ? "Stopping: nothing more is started; press Ctrl-C again to stop at once."
-          : `Stopping: finishing ${inFlight} upload${
-            inFlight === 1 ? "" : "s"
-          } in flight; press Ctrl-C again to stop at once.`
-      )
+      const transfers = yield* run.inFlight
+      const { current } = yield* run.throughput
+      const kept = yield* run.drainToJournal
+      if (kept.length > 0) {
+        const them = kept.length === 1 ? "it" : "them"
+        yield* say(
+          `Kept is what is stored of ${
+            Format.counted(kept.length, "large file")
+          }: the same command goes on with ${them}.`
+        )
+      }
+      const left = transfers.filter(({ key }) => !kept.includes(key))
+      yield* say(`Stopping: ${finishing(left, current)}; press Ctrl-C again to stop at once.`)
       yield* received.take
     }
     yield* say("Stopping at once.")
@@ -59,4 +75,20 @@ export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect
 // internal
 // -----------------------------------------------------------------------------
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+/** Whether somebody sees what happens. Whatever `nohup` runs has its output elsewhere. */
+const isWatched = (): boolean => process.stdout.isTTY === true || process.stderr.isTTY === true
+
+/** What is still to be done, and for how long. */
+const finishing = (transfers: ReadonlyArray<Transfer>, bytesPerSecond: number): string => {
+  if (transfers.length === 0) return "nothing more is started"
+  const sizes = Option.all(transfers.map(({ sent, size }) => Option.map(Option.fromNullable(size), (it) => it - sent)))
+  const bytes = Option.map(sizes, (all) => all.reduce((sum, size) => sum + Math.max(0, size), 0))
+  const facts = Option.match(bytes, {
+    onNone: () => ["nobody knows how large"],
+    onSome: (bytes) => [
+      `${Format.bytes(bytes)} to go`,
+      ...(bytesPerSecond > 0 ? [`about ${Format.duration((bytes * 1000) / bytesPerSecond)}`] : [])
+    ]
+  })
+  return `finishing ${Format.counted(transfers.length, "upload")} in flight, ${facts.join(", ")}`
+}

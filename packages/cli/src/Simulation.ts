@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Format from "./Format.js"
+import * as Json from "./Json.js"
 import type { Style } from "./Style.js"
 import * as Timeline from "./Timeline.js"
 import type { Picture } from "./TimelineSvg.js"
@@ -136,7 +137,7 @@ export const picture = (scenario: Scenario, outcomes: ReadonlyArray<Outcome>): P
 
 /** An outcome as a line of JSON. */
 export const json = (scenario: Scenario, { detail, name, report }: Outcome): string =>
-  JSON.stringify({ _tag: "Simulation", version: 1, strategy: name, detail, virtualTime: true, scenario, report })
+  Json.line({ _tag: "Simulation", version: 1, strategy: name, detail, virtualTime: true, scenario, report })
 
 /** The scenario in words. */
 export const describe = ({ failureRate, latencyMillis, maxSize, minSize, seed }: Scenario): string =>

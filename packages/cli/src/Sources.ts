@@ -5,17 +5,15 @@
  * anything is sent: sources that are not there, and keys that two sources share ({@link SharedKeys}). What turns up
  * while the list goes by, such as a directory that cannot be read, is an item of the list and fails alone.
  */
-import * as ByteSource from "@sluice/core/ByteSource"
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadError } from "@sluice/core/UploadError"
-import * as UploadFile from "@sluice/core/UploadFile"
+import type * as UploadFile from "@sluice/core/UploadFile"
 import * as UploadList from "@sluice/core/UploadList"
 import type { Failed, UploadResult } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { fstatSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
@@ -32,6 +30,8 @@ export interface Sources {
 export interface Options {
   readonly filter: Filter
   readonly followSymlinks: boolean
+  /** What is left out of directories, by what it is. */
+  readonly leaveOut?: ((identity: FilesNode.Identity) => boolean) | undefined
 }
 
 /** The files and directories that paths name. */
@@ -58,16 +58,6 @@ export const fromPaths = (
     return { items, locations }
   })
 
-/** Standard input, to its end: nobody knows how much that is, and it cannot be read again. */
-export const fromStandardInput = (key: string): Effect.Effect<Sources, CliError.CliError> =>
-  Effect.gen(function*() {
-    // Node takes a directory for an empty stream.
-    const isDirectory = fstatSync(process.stdin.fd).isDirectory()
-    if (isDirectory) return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
-    const bytes = Stream.fromAsyncIterable(process.stdin, (cause) => cause)
-    return { items: [UploadFile.make(key, ByteSource.fromStream(bytes))], locations: new Locations() }
-  })
-
 /** Everything in a directory, each key with `prefix` before it. */
 export const walk = (
   root: string,
@@ -77,7 +67,8 @@ export const walk = (
 ): Stream.Stream<UploadList.Item> =>
   FilesNode.directory(root, {
     filter: (key, kind) => options.filter.wants(prefix + key, kind),
-    followSymlinks: options.followSymlinks
+    followSymlinks: options.followSymlinks,
+    leaveOut: options.leaveOut
   }).pipe(
     Stream.mapChunks(Chunk.map((item) => locations.note(withPrefix(prefix, item), path.resolve(root, keyOf(item))))),
     Stream.catchAll((error) =>

@@ -7,12 +7,14 @@
  * | `s3://bucket/prefix`, `s3://bucket/prefix?endpoint=https://host` | a bucket, and what its keys begin with |
  * | `tus+https://host/files` | a server that speaks tus 1.0.0 |
  * | `https://host/path`, `https://host/{key}?overwrite=1` | an HTTP server that takes files by PUT |
+ * | `https://host/app.tgz?X-Amz-Signature=…` | one object there, under just that address |
  * | `sim:?latency=20ms&failures=5%`, `sim:flaky` | the simulated network, which stores nothing |
  *
  * Credentials are never part of an address: they come from the environment, or from the profiles of AWS.
  */
 import type * as Simulated from "@sluice/core/destinations/Simulated"
 import * as ObjectKey from "@sluice/core/ObjectKey"
+import { renderUrl } from "@sluice/core/Transport"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as path from "node:path"
@@ -43,17 +45,20 @@ export interface Around {
   /** The server of S3, as a flag has it. */
   readonly endpoint?: string | undefined
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined
+  /** Defaults to that of this process. */
+  readonly platform?: NodeJS.Platform | undefined
 }
 
 /** Reads a destination, or says what is wrong with it. No message holds what may be a secret. */
 export const parse = (text: string, around: Around = {}): Either.Either<Target, string> => {
-  // One letter before the colon is a drive.
-  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1]?.toLowerCase()
+  const { platform = process.platform } = around
+  if (text === "") return Either.left("The destination is empty. It is a directory or an address.")
+  const before = /^([^/\\:]*):/.exec(text)?.[1]
+  const isDrive = before !== undefined && /^[a-z]$/i.test(before)
+  if (before === undefined || (isDrive && platform === "win32")) return Either.right({ _tag: "Local", root: text })
+  if (isDrive) return Either.left(`"${before}:" is a drive of Windows, and this is none. ${asDirectory(before)}.`)
+  const scheme = before.toLowerCase()
   switch (scheme) {
-    case undefined:
-      return text === ""
-        ? Either.left("The destination is empty. It is a directory or an address.")
-        : Either.right({ _tag: "Local", root: text })
     case "file":
       return Either.try({
         try: () => ({ _tag: "Local", root: fileURLToPath(text) }),
@@ -73,9 +78,32 @@ export const parse = (text: string, around: Around = {}): Either.Either<Target, 
         (network) => ({ _tag: "Simulated", network })
       )
     default:
-      return Either.left(Object.hasOwn(hints, scheme) ? `${hints[scheme]}` : unknownKind(scheme))
+      return Either.left(
+        Object.hasOwn(hints, scheme) ? `${hints[scheme]}` : unknownKind(before, text.startsWith(`${before}://`))
+      )
   }
 }
+
+/**
+ * Whether an address is that of one object, so that no key is added to it: it has a query, such as a signature, and
+ * neither `{key}` nor a slash at the end of its path. What is asked for there is for that address alone.
+ */
+export const isExact = (target: Target): boolean =>
+  target._tag === "Http" && !target.url.includes("{key}") && /^[a-z]+:\/\/[^/?]+\/[^?]*[^/?]\?./i.test(target.url)
+
+/** What those need to know who upload to Azure by its HTTP address; `undefined` where it is none, or all is said. */
+export const azureHint = (
+  target: Target,
+  headers: Readonly<Record<string, unknown>>
+): string | undefined =>
+  target._tag === "Http" && isAzure(target.url) && headers["x-ms-blob-type"] === undefined
+    ? `${renderUrl(target.url)} is Azure Blob Storage. ${blockBlob}`
+    : undefined
+
+/** How files get there by HTTP. */
+export const blockBlob =
+  "It takes files by PUT with --header \"x-ms-blob-type: BlockBlob\" and a SAS in the address: " +
+  "https://ACCOUNT.blob.core.windows.net/CONTAINER/{key}?SAS"
 
 /** What stands for the query of an address where it is written down. */
 export const hiddenQuery = "?…"
@@ -131,13 +159,43 @@ export const kinds: Readonly<Record<Kind, string>> = {
 
 const allKinds = "There are directories, s3://, tus+http(s)://, http(s):// and sim:"
 
-const unknownKind = (scheme: string): string =>
-  notYet.has(scheme)
-    ? `Destinations of the kind "${scheme}:" are not there yet. ${allKinds}.`
-    : `"${scheme}:" is no kind of destination. ${allKinds}; a directory whose name begins like that is written ` +
-      `./${scheme}:…`
+const asDirectory = (before: string): string => `A directory whose name begins like that is written ./${before}:…`
 
-const notYet = new Set(["az", "azure", "azblob", "sftp", "ftp", "webdav"])
+const unknownKind = (before: string, isAddress: boolean): string => {
+  const scheme = before.toLowerCase()
+  if (notYet.has(scheme)) return `Destinations of the kind "${scheme}:" are not there yet. ${allKinds}.`
+  return isAddress
+    ? `"${before}:" is no kind of destination. ${allKinds}. ${asDirectory(before)}`
+    : `"${before}:" reads as another machine, as scp and rsync write it, or as a remote of rclone, and none of these can ` +
+      `be reached from here. ${allKinds}. ${asDirectory(before)}`
+}
+
+const notYet = new Set([
+  "sftp",
+  "ssh",
+  "scp",
+  "rsync",
+  "ftp",
+  "ftps",
+  "smb",
+  "cifs",
+  "nfs",
+  "hdfs",
+  "oss",
+  "cos",
+  "obs"
+])
+
+const isAzure = (url: string): boolean =>
+  /^https?:\/\/[^/?]*\.(?:blob|dfs|file)\.(?:core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)|storage\.azure\.net)(?::\d+)?(?:[/?]|$)/i
+    .test(url)
+
+const azure = (scheme: string): string =>
+  `Destinations of the kind "${scheme}:" are not there yet. Azure Blob Storage can be reached by its HTTP address. ${blockBlob}`
+
+const webdav = (scheme: string): string =>
+  `"${scheme}:" is written http://host/path or https://host/path here: WebDAV servers take files by PUT. Many make no ` +
+  "directories for them: these have to be there."
 
 const speaksS3 = (scheme: string, endpoint: string): string =>
   `"${scheme}:" is written s3://bucket/prefix --endpoint ${endpoint} here.`
@@ -149,6 +207,20 @@ const hints: Readonly<Record<string, string>> = {
   gs: speaksS3("gs", "https://storage.googleapis.com"),
   gcs: speaksS3("gcs", "https://storage.googleapis.com"),
   minio: speaksS3("minio", "https://HOST:9000"),
+  az: azure("az"),
+  azure: azure("azure"),
+  azblob: azure("azblob"),
+  abfs: azure("abfs"),
+  abfss: azure("abfss"),
+  wasb: azure("wasb"),
+  wasbs: azure("wasbs"),
+  dav: webdav("dav"),
+  davs: webdav("davs"),
+  webdav: webdav("webdav"),
+  webdavs: webdav("webdavs"),
+  swift:
+    "\"swift:\" is written s3://container/prefix --endpoint https://HOST --provider swift here: OpenStack Swift speaks " +
+    "S3 where its s3api is on.",
   tus: "\"tus:\" is written tus+https://host/path here, or tus+http://…",
   tuss: "\"tuss:\" is written tus+https://host/path here."
 }
@@ -186,7 +258,7 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
     )
   }
   const prefix = rest === "" || rest.endsWith("/") ? rest : `${rest}/`
-  const problem = prefix === "" ? undefined : ObjectKey.problem(prefix.slice(0, -1))
+  const problem = prefix === "" ? undefined : ObjectKey.problemAsPath(prefix.slice(0, -1))
   if (problem !== undefined) return Either.left(`The prefix ${JSON.stringify(prefix)} ${problem}.`)
   const settings = new URLSearchParams(query?.replaceAll("+", "%2B"))
   const unknown = Array.from(settings.keys()).find((name) => name !== "endpoint")

@@ -9,6 +9,12 @@
 /** The text with control characters and marks of direction as visible signs. */
 export const printable = (text: string): string => hidden.test(text) ? text.replace(hiddenEverywhere, signOf) : text
 
+/** The same as escapes of JSON, for text that JSON has in quotes. */
+export const escaped = (text: string): string =>
+  hidden.test(text)
+    ? text.replace(hiddenEverywhere, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    : text
+
 /** How many columns a printable text takes. */
 export const width = (text: string): number => {
   if (ascii.test(text)) return text.length

@@ -26,6 +26,7 @@ const destinations: ReadonlyArray<Help.Entry> = [
   ["s3://bucket/prefix", "a bucket of AWS S3, or with --endpoint of R2, B2, MinIO, Ceph, Swift, GCS"],
   ["tus+https://host/files/", "a server that speaks tus, the protocol for resumable uploads"],
   ["https://host/files", "a server that takes PUT; {key} in the address stands for the key"],
+  ["https://host/app.tgz?X-Amz-Signature=…", "one object, under just that address, for one file"],
   ["sim:?latency=20ms&bandwidth=10MB/s&failures=5%&seed=1", "a simulated network; nothing is stored"]
 ]
 
@@ -78,7 +79,8 @@ const uploadTopic: Help.Topic = {
     "names of files that are named one by one.",
     "Large files go up in parts. After a crash, or when it was stopped, the same command goes on where it was: parts and " +
     "files that are stored are not sent again.",
-    "Ctrl-C once finishes what is in flight, twice stops at once. The report is printed in every case."
+    "Ctrl-C once finishes what is in flight, but for large files that the same command can go on with; twice stops at " +
+    "once. The report is printed in every case."
   ],
   get flags() {
     return flagsOf(upload)
@@ -88,11 +90,12 @@ const uploadTopic: Help.Topic = {
     ["Environment", [...environment, stateDirectory]],
     ["Exit codes", [
       ["0", "everything was uploaded"],
-      ["1", "some files failed"],
+      ["1", "some files failed, or what was to be told could not be written"],
       ["2", "a flag or an argument is wrong"],
       ["3", "a source is not there"],
       ["4", "the destination cannot be used: nothing was stored"],
       ["5", "the journal cannot be used, or another sluice is using it"],
+      ["9", "no file was uploaded, with --error-on-no-transfer"],
       ["130", "stopped by Ctrl-C or SIGTERM"]
     ]],
     ["Examples", [

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CliError } from "./CliError.js"
 import * as Manifest from "./Manifest.js"
+import type { OwnFiles } from "./OwnFiles.js"
 import * as Remainder from "./Remainder.js"
 import type { Sources } from "./Sources.js"
 
@@ -34,9 +35,13 @@ export interface Rest {
 }
 
 /** Gathers what is left undone of a list into the file of that name. */
-export const make = (file: string, sources: Sources): Effect.Effect<Undone, CliError, Scope.Scope> =>
+export const make = (
+  file: string,
+  sources: Sources,
+  own: Pick<OwnFiles, "addOpen">
+): Effect.Effect<Undone, CliError, Scope.Scope> =>
   Effect.gen(function*() {
-    const manifest = yield* Manifest.write(file, sources.locations)
+    const manifest = yield* Manifest.write(file, sources.locations, own)
     const remainder = yield* Remainder.follow(sources.items)
     const stopped = yield* Deferred.make<void>()
     return {

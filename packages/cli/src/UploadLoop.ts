@@ -1,6 +1,9 @@
 /**
  * Uploads into themselves: a destination inside a source would be listed while it grows, and a file that is its own
  * destination would be replaced by itself. Both are refused before anything is sent.
+ *
+ * Directories are compared by device and inode: one that is mounted at two places, or written in two ways where case does
+ * not count, is the same.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -15,47 +18,97 @@ export const check = (
   filter: Filter
 ): Effect.Effect<void, CliError.CliError> =>
   Effect.gen(function*() {
-    const target = yield* realPath(root)
+    const way = yield* wayTo(root)
     yield* Effect.forEach(sources, (source) =>
       Effect.flatMap(
-        Effect.promise(() => examine(source)),
-        ({ isDirectory, real }) => {
+        examine(source),
+        ({ identity, isDirectory, names }) => {
           if (!isDirectory) {
-            return real === path.join(target, path.basename(source))
+            return names.some(({ directory, name }) => way[0]?.identity === directory && name === path.basename(source))
               ? CliError.usage(`${source} and its destination are the same file.`)
               : Effect.void
           }
-          const inside = path.relative(real, target)
-          if (inside === "") return CliError.usage(`${source} and the destination are the same directory.`)
-          if (inside === ".." || inside.startsWith(`..${path.sep}`) || path.isAbsolute(inside)) return Effect.void
-          return isLeftOut(inside.split(path.sep), filter) ? Effect.void : CliError.usage(
+          const inside = way.find((place) => place.identity === identity)?.inside
+          if (inside === undefined) return Effect.void
+          if (inside.length === 0) return CliError.usage(`${source} and the destination are the same directory.`)
+          return isLeftOut(inside, filter) ? Effect.void : CliError.usage(
             `The destination ${root} lies inside the source ${source}, which would upload it into itself. ` +
-              `Leave it out with --exclude "/${inside.split(path.sep).join("/")}", or choose another.`
+              `Leave it out with --exclude "/${inside.join("/")}", or choose another.`
           )
         }
       ), { concurrency: 16, discard: true })
+  })
+
+/** Fails where listed files would be uploaded from a directory to the same directory. */
+export const checkListed = (source: string, root: string): Effect.Effect<void, CliError.CliError> =>
+  Effect.gen(function*() {
+    const [place] = yield* wayTo(root)
+    const { identity } = yield* examine(source)
+    if (place !== undefined && place.inside.length === 0 && place.identity === identity) {
+      return yield* CliError.usage(`${source} and the destination are the same directory.`)
+    }
+  })
+
+/** Whether a file or a directory is what its key leads to in the local directory `root`. */
+export const isItself = (file: string, root: string, key: string): Effect.Effect<boolean> =>
+  Effect.promise(async () => {
+    const destination = path.resolve(root, key)
+    const [here, there] = await Promise.all([file, destination].map((path) => identityOf(path, "itself")))
+    if (here === undefined || here !== there) return false
+    // Of two links to one file, one can be replaced and the other stays.
+    const stat = await fs.stat(file).catch(() => undefined)
+    if (stat?.isDirectory() === true) return true
+    const [ours, theirs] = await Promise.all([file, destination].map(async (file) => {
+      const real = await fs.realpath(path.dirname(file)).catch(() => undefined)
+      return real === undefined ? undefined : await identityOf(real, "itself")
+    }))
+    return ours !== undefined && ours === theirs && path.basename(file) === path.basename(destination)
   })
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-const examine = async (source: string) => {
-  const real = await fs.realpath(source)
-  return { real, isDirectory: (await fs.stat(real)).isDirectory() }
+/** A directory on the way to another, and what is between the two. */
+interface Place {
+  readonly identity: string
+  readonly inside: ReadonlyArray<string>
 }
 
-/** Where a directory is, or will be once it is made. */
-const realPath = (directory: string): Effect.Effect<string> =>
+const identityOf = async (file: string, what: "itself" | "link"): Promise<string | undefined> => {
+  const stat = await (what === "link" ? fs.lstat : fs.stat)(file, { bigint: true }).catch(() => undefined)
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
+}
+
+/** Whether a source is a directory, and where it has a name: its own, and that of what it leads to. */
+const examine = (source: string) =>
   Effect.promise(async () => {
-    const absolute = path.resolve(directory)
-    let existing = absolute
-    for (;;) {
-      const real = await fs.realpath(existing).catch(() => undefined)
-      if (real !== undefined) return path.join(real, path.relative(existing, absolute))
-      const parent = path.dirname(existing)
-      if (parent === existing) return absolute
-      existing = parent
+    const absolute = path.resolve(source)
+    const real = await fs.realpath(absolute).catch(() => absolute)
+    const names = await Promise.all([absolute, real].map(async (file) => ({
+      directory: await identityOf(await fs.realpath(path.dirname(file)).catch(() => path.dirname(file)), "itself"),
+      name: path.basename(file)
+    })))
+    const isDirectory = await fs.stat(real).then((stat) => stat.isDirectory(), () => false)
+    return { identity: await identityOf(real, "itself"), isDirectory, names }
+  })
+
+/** A directory that is there or will be once it is made, and those that it is in, as far as they are there. */
+const wayTo = (directory: string): Effect.Effect<ReadonlyArray<Place>> =>
+  Effect.promise(async () => {
+    const way: Array<Place> = []
+    let inside: ReadonlyArray<string> = []
+    for (let at = path.resolve(directory);;) {
+      const real = await fs.realpath(at).catch(() => undefined)
+      if (real !== undefined) {
+        const identity = await identityOf(real, "itself")
+        if (identity !== undefined) way.push({ identity, inside })
+        at = real
+      }
+      const parent = path.dirname(at)
+      if (parent === at) return way
+      inside = [path.basename(at), ...inside]
+      at = parent
     }
   })
 

@@ -28,7 +28,7 @@ export interface UploadRequest {
   readonly target: Targets.Target
   /** What the flags say of the destination. */
   readonly settings: destinationOptions.Settings
-  readonly filter: Filter.Filter
+  readonly filter: Filter.Counting
   readonly uploader: Uploader.Options & { readonly strategy: Strategy.Strategy }
   readonly run: Pick<UploadRun.Options, "onInterrupt" | "onSourceChange">
   /** Where the journal is to be kept, if anywhere; `undefined` where nothing was said. */
@@ -67,7 +67,7 @@ export const make = (
       filesFrom,
       target,
       settings: yield* destinationOptions.settingsOf(target, flags),
-      filter: yield* Filter.make(flags),
+      filter: yield* Filter.makeCounting(flags),
       uploader: {
         strategy,
         retry: retryOf(flags),
@@ -162,6 +162,7 @@ const splitName = (
     return Either.left("Standard input has no name: end the destination with one, such as backup/dump.sql.")
   }
   const key = isAddress ? Option.getOrElse(decodeName(name), () => name) : name
+  if (Targets.isExact({ _tag: "Http", url: destination })) return Either.right({ destination, key })
   return Either.right({ destination: `${before === "" ? "." : before}${query}`, key })
 }
 
@@ -176,6 +177,9 @@ const localName = path.sep === "\\" ? /^((?:.*[/\\])?)([^/\\]*)$/s : /^((?:.*\/)
 const decodeName = Option.liftThrowable(decodeURIComponent)
 
 const journalOf = (flags: Flags): Either.Either<UploadRequest["journal"], string> => {
+  if (Option.contains(flags.journal, "-")) {
+    return Either.left("--journal: \"-\" is no stream here: it takes a directory. One of that name is written ./-.")
+  }
   if (!flags.noJournal) return Either.right(Option.getOrUndefined(flags.journal))
   if (Option.isSome(flags.journal)) return Either.left("--journal and --no-journal contradict each other.")
   return Option.contains(flags.onInterrupt, "keep")

@@ -13,6 +13,10 @@ export interface SummaryOptions {
   readonly extrasIgnored: boolean
   /** The file that lists what is there, where the destination does not tell by itself. */
   readonly listed?: string | undefined
+  /** What the filter has left out, where nothing is left. */
+  readonly leftOut?: ReadonlyArray<string> | undefined
+  /** Patterns of the filter that matched nothing. */
+  readonly unmatched?: ReadonlyArray<string> | undefined
 }
 
 type Kind = "Missing" | "Different" | "Extra" | "Unreadable"
@@ -50,7 +54,7 @@ export class Findings {
 
   /** The summary, line by line. */
   summary(report: Report, options: SummaryOptions): ReadonlyArray<string> {
-    const { listed, style } = options
+    const { leftOut = [], listed, style, unmatched = [] } = options
     const { bytes, ended, extras, files, sameBySize } = report
     const list = (kind: Kind, count: number, heading: string) =>
       count === 0 ? [] : [
@@ -60,12 +64,22 @@ export class Findings {
     const same = files.same === files.total
       ? `${Format.counted(files.total, "file")} the same`
       : `${Format.count(files.same)} of ${Format.counted(files.total, "file")} the same`
+    // What is not all there was compared, and not verified.
+    const verdict = ended === "Completed" && this.failureOf(report) === undefined
+      ? style.bold(`Verified: ${same}`)
+      : style.red(`Compared: ${same}`)
     return [
       files.total === 0
-        ? "Nothing to compare: no files were found."
-        : `${style.bold(`Verified: ${same}`)}, ${Format.bytes(bytes.compared)} compared in ${
-          Format.duration(report.durationMillis)
-        }, ${Format.throughput(report.throughputBytesPerSecond)}.`,
+        ? leftOut.length > 0
+          ? style.yellow("Nothing to compare: the filter leaves nothing.")
+          : "Nothing to compare: no files were found."
+        : files.same + files.missing + files.different + files.unreadable === 0
+        ? "Nothing to compare: all that was found was skipped."
+        : `${verdict}, ${Format.bytes(bytes.compared)} compared in ${Format.duration(report.durationMillis)}, ${
+          Format.throughput(report.throughputBytesPerSecond)
+        }.`,
+      ...(files.total > 0 ? [] : leftOut),
+      ...unmatched.map(style.yellow),
       ...(sameBySize > 0
         ? [
           style.yellow(

@@ -8,7 +8,8 @@
  * done. What only the destination has is found by asking of each of its keys, one after the other, whether it is a
  * source's: no list of keys is held.
  *
- * A destination that fails for the moment is asked again, and one that says nothing for 30 seconds has failed.
+ * A destination that fails for the moment is asked again, unless it does so all the time, and one that says nothing for
+ * 30 seconds has failed.
  */
 import * as Bandwidth from "@sluice/core/Bandwidth"
 import * as Checksum from "@sluice/core/Checksum"
@@ -121,6 +122,9 @@ const answerMillis = 30_000
 
 const retry = RetryPolicy.make()
 
+/** Files up to this size are read in one piece, in bytes. */
+const smallSize = 64 * 1024
+
 const listing = "(the list of objects)"
 
 interface Under {
@@ -136,6 +140,7 @@ class Run implements Comparison {
   private readonly startedAt: number
   private readonly monitor: Bandwidth.Monitor
   private readonly under = new Set<Under>()
+  private readonly budget = RetryPolicy.makeBudget(retry)
   private readonly counts = { same: 0, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
   private ended: Report["ended"] = "Interrupted"
   private isListing = true
@@ -195,7 +200,13 @@ class Run implements Comparison {
       const under: Under = { key: file.key, size: file.size, startedAt: this.clock.unsafeCurrentTimeMillis(), sent: 0 }
       this.under.add(under)
       return this.judge(file, under).pipe(
-        Effect.retry({ schedule: retry.schedule, times: retry.attempts - 1 }),
+        Effect.tap(() => Effect.sync(() => this.budget.unsafeRefund(0))),
+        Effect.retry({
+          schedule: retry.schedule,
+          times: retry.attempts - 1,
+          // What cannot change is not asked for again, nor is a destination that keeps failing, file by file.
+          while: (error) => UploadError.isRetryable(error) && this.budget.unsafeTake()
+        }),
         Effect.catchAll((error) => Effect.succeed(unreadable(file.key, error))),
         Effect.flatMap((finding) => this.tell(finding)),
         Effect.ensuring(Effect.sync(() => {
@@ -237,7 +248,13 @@ class Run implements Comparison {
       this.monitor.unsafeRecord(this.clock.unsafeCurrentTimeMillis(), bytes)
     }
     const ours = file.source.read({ offset: 0 })
-    if (size === 0 && file.size === 0) return Effect.succeed("Reading")
+    // A source may say that it is empty, and not be.
+    if (size === 0 && file.size === 0) {
+      return Effect.map(
+        SameBytes.compare(ours, Stream.empty, note),
+        (same): By | undefined => same ? "Reading" : undefined
+      )
+    }
     if (checksum !== undefined && Checksum.digestOf(checksum) !== undefined) {
       return Effect.map(
         SameBytes.checksum(ours, checksum.algorithm, note),
@@ -245,13 +262,23 @@ class Run implements Comparison {
       )
     }
     if (read === undefined) return Effect.fail(notComparable)
-    return SameBytes.compare(ours, Stream.timeoutFail(read(file.key), () => noAnswer, answerMillis), note).pipe(
+    const there = read(file.key)
+    const compared = file.size !== undefined && file.size <= smallSize && size <= smallSize
+      ? Effect.flatMap(this.bytesOf(file), (bytes) => answered(SameBytes.compareWith(bytes, there, note)))
+      : SameBytes.compare(ours, Stream.timeoutFail(there, () => noAnswer, answerMillis), note)
+    return compared.pipe(
       Effect.map((same): By | undefined => same ? "Reading" : undefined),
       Effect.catchIf(
         (error) => file.size !== undefined && error._tag === "Rejected" && error.reason === "Unsupported",
         () => Effect.succeed("Size" as const)
       )
     )
+  }
+
+  /** All bytes of a small file, and one more where it has grown. */
+  private bytesOf({ source }: UploadFile): Effect.Effect<Uint8Array, UploadError.UploadError> {
+    const range = { offset: 0 }
+    return Effect.suspend(() => source.unsafeBytes?.(range, this.clock) ?? source.bytes(range))
   }
 
   private get lookForExtras(): Effect.Effect<void> {

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cli from "./Cli.js"
 import * as Output from "./Output.js"
+import * as Signals from "./Signals.js"
 
 // NodeRuntime.runMain interrupts at the first Ctrl-C; here the command itself reads signals.
 const runMain = makeRunMain(({ fiber, teardown }) => {
@@ -17,9 +18,11 @@ const runMain = makeRunMain(({ fiber, teardown }) => {
   })
 })
 
-Cli.run(process.argv.slice(2)).pipe(
+Effect.zipRight(Signals.surviveHangup, Cli.run(process.argv.slice(2))).pipe(
   Effect.provide([NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, Output.layerProcess]),
   runMain({
+    // The command tells what is logged itself.
+    disablePrettyLogger: true,
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 1)
   })
 )

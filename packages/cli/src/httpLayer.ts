@@ -8,14 +8,17 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Settings } from "./destinationOptions.js"
 import * as HttpAccess from "./HttpAccess.js"
+import type { Target } from "./Targets.js"
+import * as Targets from "./Targets.js"
 
 export const layer = (
-  url: string,
+  target: Extract<Target, { readonly _tag: "Http" }>,
   access: HttpAccess.HttpAccess,
   { contentRange, ifAbsent }: Pick<Settings, "contentRange" | "ifAbsent">
 ): Layer.Layer<Destination, never, Transport> =>
   Http.layer({
-    url,
+    url: target.url,
+    exact: Targets.isExact(target),
     headers: access.headers,
     credentials: Option.getOrUndefined(Option.map(access.credentials, HttpAccess.render(Http))),
     ifAbsent,

@@ -6,6 +6,7 @@ import type * as Path from "@effect/platform/Path"
 import { Destination } from "@sluice/core/Destination"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as Simulated from "@sluice/core/destinations/Simulated"
+import * as MachineNode from "@sluice/core/MachineNode"
 import type { Transport } from "@sluice/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,9 +14,10 @@ import * as fs from "node:fs"
 import * as CliError from "./CliError.js"
 import type { Settings } from "./destinationOptions.js"
 import * as HttpAccess from "./HttpAccess.js"
-import { Output } from "./Output.js"
+import { Output, writeLines } from "./Output.js"
 import type { Locations } from "./RemoteLocations.js"
 import type { Target } from "./Targets.js"
+import * as Targets from "./Targets.js"
 
 /** What there is to know of a destination besides its address. */
 export interface Options extends Settings {
@@ -33,10 +35,16 @@ export const layer = (
 ): Layer.Layer<Destination, CliError.CliError, FileSystem.FileSystem | Path.Path | Output> => {
   switch (target._tag) {
     case "Local":
-      return Layer.mapError(
-        LocalDirectory.layer({ root: target.root, fsync: options.fsync }),
-        (error) => CliError.destinationUnusable(`The destination cannot be used. ${error.message}`)
-      )
+      return Layer.unwrapEffect(Effect.map(MachineNode.openFilesLeft, (left) =>
+        Layer.mapError(
+          LocalDirectory.layer({
+            root: target.root,
+            fsync: options.fsync,
+            // Sources have a quarter of what may be open, and each file that is written has its directory open too.
+            maxOpenFiles: Math.max(1, Math.min(LocalDirectory.defaults.maxOpenFiles, Math.floor(left / 4)))
+          }),
+          (error) => CliError.destinationUnusable(`The destination cannot be used. ${error.message}`)
+        )))
     case "Simulated":
       return Simulated.layer(target.network)
     default:
@@ -72,7 +80,7 @@ export const layerRemote = (
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
         const httpLayer = yield* Effect.promise(() => import("./httpLayer.js"))
-        return httpLayer.layer(target.url, access, options)
+        return httpLayer.layer(target, access, options)
       }))
   }
 }
@@ -86,8 +94,20 @@ export const layerTransport = (
     const { stderr } = yield* Output
     if (!options.verifyTls) yield* stderr.write(`${stderr.style.yellow(unverified)}\n`)
     const transportLayer = yield* Effect.promise(() => import("./transportLayer.js"))
-    return transportLayer.layer({ ...options, ca: authoritiesOf(target, options.ca) })
+    // A connection is an open file too, and so are those of sources, which have a quarter of what may be open.
+    const left = yield* MachineNode.openFilesLeft
+    const connections = Math.max(1, Math.min(options.connections, Math.floor(left / 2)))
+    return transportLayer.layer({ ...options, connections, ca: authoritiesOf(target, options.ca) })
   }))
+
+/** Says what has to be known to upload to servers of a kind, where it seems not to be. */
+export const hint = (target: Target, { headers }: Pick<Settings, "headers">): Effect.Effect<void, never, Output> =>
+  Effect.flatMap(Output, ({ stderr }) => {
+    const said = Targets.azureHint(target, headers)
+    return said === undefined || process.env["SLUICE_HTTP_HEADERS"]?.toLowerCase().includes("x-ms-blob-type") === true
+      ? Effect.void
+      : writeLines(stderr, [stderr.style.yellow(`sluice: ${said}`)])
+  })
 
 /**
  * A target to look at only: nothing is made or written, and a directory need not be writable. Fails with

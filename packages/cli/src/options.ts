@@ -22,7 +22,11 @@ export const decodeRate: Decode<number> = (text) => {
 
 /** Bytes per second: `10MiB/s`, `500k`. */
 export const decodeBandwidth: Decode<number> = (text) =>
-  Option.filter(ByteSize.parse(text.replace(/\s*\/\s*s$/i, "")), (bytesPerSecond) => bytesPerSecond > 0)
+  Option.filter(decodeBytes(text.replace(/\s*\/\s*s$/i, "")), (bytesPerSecond) => bytesPerSecond > 0)
+
+/** Bytes with their unit: who writes `10` means MiB, most of the time. Only 0 needs none. */
+export const decodeBytes: Decode<number> = (text) =>
+  /[a-z]\s*$/i.test(text) || /^\s*0+\s*$/.test(text) ? ByteSize.parse(text) : Option.none()
 
 /** Milliseconds: `100ms`, `2s`, `1.5m`; `0` needs no unit. */
 export const decodeDuration: Decode<number> = (text) => {
@@ -108,13 +112,28 @@ const retryDelay = decoded("retry-delay", "100ms", decodeDuration, "a time with 
   Options.withDescription("The longest wait before the first retry; it doubles with each. Defaults to 100ms.")
 )
 
-/** Bytes: `8MiB`, `500k`. */
-export const decodeSize: Decode<number> = (text) => Option.filter(ByteSize.parse(text), (bytes) => bytes >= 1)
+/** Bytes as they can be typed, in the largest unit that they are a multiple of. */
+export const sizeText = (bytes: number): string => {
+  const units = [["GiB", 1024 ** 3], ["GB", 1e9], ["MiB", 1024 ** 2], ["MB", 1e6], ["KiB", 1024], ["kB", 1e3]] as const
+  const [unit, factor] = units.find(([, factor]) => bytes > 0 && bytes % factor === 0) ?? ["B", 1] as const
+  return `${bytes / factor}${unit}`
+}
+
+/** Bytes, at least one: `8MiB`, `500k`. */
+export const decodeSize: Decode<number> = (text) => Option.filter(decodeBytes(text), (bytes) => bytes >= 1)
 
 const oneOf = <A extends string>(names: ReadonlyArray<A>): Decode<A> => (text) =>
   Option.fromNullable(names.find((name) => name === text))
 
-const partSize = decoded("part-size", "8MiB", decodeSize, "a size with a unit, such as 8MiB or 64M").pipe(
+/** Below this, what there is to do for each part would be more than to send it. */
+const leastPartSize = 64 * 1024
+
+const partSize = decoded(
+  "part-size",
+  "8MiB",
+  (text) => Option.filter(decodeSize(text), (bytes) => bytes >= leastPartSize),
+  "a size of at least 64KiB, with a unit, such as 8MiB or 64M"
+).pipe(
   Options.withDescription(
     "Files larger than this go up in parts of this size, where the destination takes parts. Parts grow where a file " +
       "would have too many. Defaults to 8MiB."
@@ -185,14 +204,17 @@ const contentRange = Options.boolean("content-range").pipe(
 const include = Options.text("include").pipe(
   Options.withPseudoName("GLOB"),
   Options.withDescription(
-    "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. May be given again."
+    "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. Globs have * ? ** [a-z] " +
+      "{one,two} and \\; all else stands for itself. Case counts. May be given again."
   ),
   Options.repeated
 )
 
 const exclude = Options.text("exclude").pipe(
   Options.withPseudoName("GLOB"),
-  Options.withDescription("Leaves out what matches, and does not look into directories that do. May be given again."),
+  Options.withDescription(
+    "Leaves out what matches, whatever is included, and does not look into directories that do. May be given again."
+  ),
   Options.repeated
 )
 
@@ -208,7 +230,21 @@ const followSymlinks = Options.boolean("follow-symlinks").pipe(
 )
 
 const dryRun = Options.boolean("dry-run").pipe(
-  Options.withDescription("Prints the key and size of what would be uploaded, and uploads nothing.")
+  Options.withDescription(
+    "Prints the key and size of what would be uploaded, and uploads nothing. Looks whether the destination can be " +
+      "used, as far as that changes nothing there."
+  )
+)
+
+const errorOnNoTransfer = Options.boolean("error-on-no-transfer").pipe(
+  Options.withDescription("Fails with 9 where no file was uploaded, such as when a filter leaves nothing.")
+)
+
+const allowEmpty = Options.boolean("allow-empty").pipe(
+  Options.withDescription(
+    "Stores what standard input holds even where that is nothing and would replace something. Without it that fails, " +
+      "since the program before it may have."
+  )
 )
 
 const json = Options.boolean("json").pipe(
@@ -242,6 +278,8 @@ export const upload = {
   filesFrom,
   followSymlinks,
   dryRun,
+  errorOnNoTransfer,
+  allowEmpty,
   json,
   quiet,
   report,

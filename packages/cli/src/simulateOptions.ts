@@ -2,7 +2,6 @@
  * The flags of `sluice simulate`: what is uploaded, over what network, and which strategies are tried.
  */
 import * as Options from "@effect/cli/Options"
-import * as ByteSize from "@sluice/core/ByteSize"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Capacity } from "./Forecast.js"
@@ -109,15 +108,15 @@ const files = {
   minSize: flag(
     "min-size",
     "SIZE",
-    ByteSize.parse,
-    "a size, such as 100B or 4KiB",
+    options.decodeBytes,
+    "a size with a unit, such as 100B or 4KiB",
     "The size of the smallest one. Defaults to 100B."
   ),
   maxSize: flag(
     "max-size",
     "SIZE",
-    ByteSize.parse,
-    "a size, such as 1100B or 64KiB",
+    options.decodeBytes,
+    "a size with a unit, such as 1100B or 64KiB",
     "The size of the largest one. Defaults to 1100B."
   )
 }

@@ -67,6 +67,45 @@ describe("AwsCredentials", () => {
       assert.strictEqual((yield* credentials).accessKeyId.replace(/\s/g, ""), "AK2")
     }))
 
+  it.scopedLive("are those of a profile with any name, and of one that it names", () =>
+    Effect.gen(function*() {
+      const directory = yield* profiles({
+        config: "[profile 'my team']\nregion = eu-1\n[profile 'in the config']\naws_access_key_id = AKCONFIG\n" +
+          "aws_secret_access_key = s\n[profile 'by program']\ncredential_process = sh give\n",
+        credentials: "[my team]\naws_access_key_id = AKTEAM\naws_secret_access_key = s\n" +
+          "[my big team]\naws_access_key_id = AKBIG\naws_secret_access_key = s\n"
+      })
+      fs.writeFileSync(
+        `${directory}/give`,
+        "echo '{\"Version\":1,\"AccessKeyId\":\"AKGIVEN\",\"SecretAccessKey\":\"s\"}'"
+      )
+      fs.writeFileSync(
+        `${directory}/config`,
+        fs.readFileSync(`${directory}/config`, "utf8").replace("sh give", `sh ${directory}/give`)
+      )
+      for (
+        const [profile, keyId] of [
+          ["my team", "AKTEAM"],
+          ["my big team", "AKBIG"],
+          ["in the config", "AKCONFIG"],
+          ["by program", "AKGIVEN"]
+        ]
+      ) {
+        assert.strictEqual((yield* make({}, profile).credentials).accessKeyId, keyId)
+      }
+      // What is written there since is found, too.
+      const source = make({}, "my team")
+      yield* source.credentials
+      fs.writeFileSync(
+        `${directory}/credentials`,
+        "[my team]\naws_access_key_id = AKNEW\naws_secret_access_key = s\n"
+      )
+      assert.strictEqual((yield* source.credentials).accessKeyId, "AKNEW")
+      const { message } = yield* Effect.flip(make({}, "no such team").credentials)
+      assert.include(message, "\"no such team\"")
+      assert.notInclude(message, "sluice-")
+    }))
+
   it.scopedLive("say why there are none, and no secrets", () =>
     Effect.gen(function*() {
       yield* profiles({

@@ -64,6 +64,59 @@ describe("AwsProfile", () => {
       ])
     }))
 
+  it.live("is found by whatever name it has, as aws configure writes it, and as people do", () =>
+    Effect.gen(function*() {
+      const headers: ReadonlyArray<readonly [header: string, name: string]> = [
+        ["[profile 'my team']", "my team"],
+        ["[profile \"my team\"]", "my team"],
+        ["[profile my team]", "my team"],
+        ["[profile my big team]", "my big team"],
+        ["[ profile  'my team' ]  # the team's", "my team"],
+        ["[profile\t'my team'] ; and [more]", "my team"],
+        ["[profile 'it'\"'\"'s mine']", "it's mine"],
+        ["[profile bob's]", "bob's"],
+        ["[profile \"say \\\"hi\\\"\"]", "say \"hi\""],
+        ["[profile a&b]", "a&b"],
+        ["[profile équipe]", "équipe"],
+        ["[profile 'team #1']", "team #1"],
+        ["[profile 'a [b]']", "a [b]"],
+        ["[profile me@host.org]", "me@host.org"],
+        ["[profile __proto__]", "__proto__"],
+        ["[profile 'default team']", "default team"],
+        ["\ufeff[profile windows]", "windows"]
+      ]
+      for (const [header, name] of headers) {
+        const home = yield* TemporaryDirectory.withFiles({
+          ".aws/config": `${header}\r\nregion = eu-found-1 # here\r\nendpoint_url = https://found.example.org\r\n` +
+            "[profile other]\nregion = eu-other-1\n",
+          ".aws/credentials": `[${name}]\naws_access_key_id = AK\naws_secret_access_key = secret\n`
+        })
+        const settings = { profile: name, region: undefined }
+        const target = Either.getOrThrow(Targets.parse("s3://bkt"))
+        const complete = yield* AwsProfile.completeTarget(target, settings, { HOME: home })
+        assert.strictEqual(complete._tag === "S3" && complete.endpoint, "https://found.example.org", header)
+        assert.strictEqual((yield* AwsProfile.completeSettings(settings, { HOME: home })).region, "eu-found-1", header)
+        const named = yield* AwsProfile.completeSettings({ profile: undefined, region: undefined }, {
+          HOME: home,
+          AWS_PROFILE: name
+        })
+        assert.strictEqual(named.region, "eu-found-1")
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("is not left out where its file cannot be read", () =>
+    Effect.gen(function*() {
+      const home = yield* TemporaryDirectory.withFiles({
+        ".aws/config/is-a-directory": "",
+        ".aws/credentials": credentials
+      })
+      const target = Either.getOrThrow(Targets.parse("s3://bkt"))
+      const settings = { profile: "plain", region: undefined }
+      const { message } = yield* Effect.flip(AwsProfile.completeTarget(target, settings, { HOME: home }))
+      assert.include(message, "/.aws/config is a directory")
+      assert.include(message, "region and endpoint")
+    }).pipe(Effect.scoped))
+
   it.live("says nothing where the environment or an address does", () =>
     Effect.gen(function*() {
       const env = { AWS_ENDPOINT_URL: "https://env.example.org", AWS_DEFAULT_REGION: "eu-env-1" }

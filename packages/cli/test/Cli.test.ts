@@ -62,7 +62,9 @@ describe("Cli", () => {
         "upload a b --bandwidth fast":
           "--bandwidth: \"fast\" is not right. It takes bytes a second with a unit, such as 10MiB/s, 500kB/s or 2M.",
         "upload a b --part-size 0":
-          "--part-size: \"0\" is not right. It takes a size with a unit, such as 8MiB or 64M.",
+          "--part-size: \"0\" is not right. It takes a size of at least 64KiB, with a unit, such as 8MiB or 64M.",
+        "upload a b --part-size 1":
+          "--part-size: \"1\" is not right. It takes a size of at least 64KiB, with a unit, such as 8MiB or 64M.",
         "upload a b --part-concurrency 0": "--part-concurrency: \"0\" is not right. It takes a whole number from 1.",
         "upload a b --memory lots":
           "--memory: \"lots\" is not right. It takes a size with a unit, such as 256MiB or 1GiB.",

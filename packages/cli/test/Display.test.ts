@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Progress, UploadEvent } from "@sluice/core"
-import { Effect, Fiber, TestClock } from "effect"
+import { Effect, Fiber, Option, TestClock } from "effect"
 import * as Display from "../src/Display.js"
-import type { Sink } from "../src/Output.js"
+import * as Output from "../src/Output.js"
 import * as Style from "../src/Style.js"
 import { Screen } from "./Screen.js"
 
@@ -45,7 +45,7 @@ const failure: UploadEvent.UploadEvent = {
 const recordingSink = (columns: number) => {
   const screen = new Screen(columns)
   const writes: Array<string> = []
-  const sink: Sink = {
+  const sink = Output.make({
     write: (text) =>
       Effect.sync(() => {
         writes.push(text)
@@ -53,10 +53,11 @@ const recordingSink = (columns: number) => {
       }),
     flush: Effect.void,
     closed: () => false,
+    failure: Option.none,
     isTerminal: true,
     style: Style.plain,
     size: () => ({ columns, rows: 24 })
-  }
+  })
   return { sink, screen, writes }
 }
 

@@ -67,6 +67,40 @@ describe("Filter", () => {
     assert.deepStrictEqual(taken(make(["a\\*b"]), "a*b", "axb"), ["a*b"])
   })
 
+  it("takes names in parentheses and brackets as they are", () => {
+    const names = ["report (1).pdf", "report 1.pdf", "a (copy).txt", "a.txt"]
+    assert.deepStrictEqual(taken(make([], ["*(copy)*"]), ...names), ["report (1).pdf", "report 1.pdf", "a.txt"])
+    assert.deepStrictEqual(taken(make([], ["* (1).*"]), ...names), ["report 1.pdf", "a (copy).txt", "a.txt"])
+    assert.deepStrictEqual(taken(make(["report (1).pdf"]), ...names), ["report (1).pdf"])
+    assert.deepStrictEqual(taken(make([], ["!(keep)"]), "keep", "other"), ["keep", "other"])
+    assert.deepStrictEqual(taken(make([], ["a|b", "^a", "a+"]), "a", "b", "aa", "a|b"), ["a", "b", "aa"])
+  })
+
+  it("takes ** across directories, at any depth", () => {
+    assert.deepStrictEqual(taken(make(["a**b"]), "ab", "x/a/b", "x/ab", "xa/b"), ["ab", "x/a/b", "x/ab"])
+    assert.deepStrictEqual(taken(make(["**"]), "a", "x/y"), ["a", "x/y"])
+    assert.deepStrictEqual(taken(make(["**/"]), "a", "x/y"), ["x/y"])
+    assert.deepStrictEqual(taken(make(["{raw,old}/**"]), "raw/a", "old/x/y", "x/raw/z", "raw"), ["raw/a", "old/x/y"])
+  })
+
+  it("counts what it leaves out, by pattern, and knows what has matched nothing", () => {
+    const filter = Either.getOrThrow(
+      Filter.makeCounting({ include: ["*.jpg", "*.gif"], exclude: ["old", "*.tmp", "*.bak"] })
+    )
+    for (const key of ["a.jpg", "b.png", "x.tmp", "c.png"]) filter.wants(key, "file")
+    filter.wants("old", "directory")
+    filter.uncounted.wants("y.bak", "file")
+    assert.deepStrictEqual(filter.leftOut(), {
+      excluded: [
+        { flag: "--exclude", glob: "old", files: 0, directories: 1 },
+        { flag: "--exclude", glob: "*.tmp", files: 1, directories: 0 }
+      ],
+      notIncluded: 2,
+      included: [{ flag: "--include", glob: "*.jpg" }, { flag: "--include", glob: "*.gif" }],
+      unmatched: [{ flag: "--include", glob: "*.gif" }, { flag: "--exclude", glob: "*.bak" }]
+    })
+  })
+
   it("refuses a glob that is empty", () => {
     assert.deepStrictEqual(
       Filter.make({ include: [], exclude: ["/"] }),

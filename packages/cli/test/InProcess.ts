@@ -4,7 +4,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import * as Cli from "../src/Cli.js"
 import * as Output from "../src/Output.js"
 import * as Style from "../src/Style.js"
@@ -21,17 +21,19 @@ export interface Screen {
 export const run = (args: ReadonlyArray<string>, { columns, style = Style.plain }: Screen = {}) =>
   Effect.gen(function*() {
     const printed = { stdout: "", stderr: "" }
-    const sink = (name: "stdout" | "stderr"): Output.Sink => ({
-      write: (text) =>
-        Effect.sync(() => {
-          printed[name] += text
-        }),
-      flush: Effect.void,
-      closed: () => false,
-      isTerminal: columns !== undefined,
-      style,
-      size: () => ({ columns: columns ?? 80, rows: 24 })
-    })
+    const sink = (name: "stdout" | "stderr"): Output.Sink =>
+      Output.make({
+        write: (text) =>
+          Effect.sync(() => {
+            printed[name] += text
+          }),
+        flush: Effect.void,
+        closed: () => false,
+        failure: Option.none,
+        isTerminal: columns !== undefined,
+        style,
+        size: () => ({ columns: columns ?? 80, rows: 24 })
+      })
     const exitCode = yield* Effect.provideService(Cli.run(args), Output.Output, {
       stdout: sink("stdout"),
       stderr: sink("stderr")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as JournalNode from "@sluice/core/JournalNode"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -20,8 +20,9 @@ describe("Journals", () => {
         Journals.home({ XDG_STATE_HOME: "" }, "linux"),
         Journals.home({}, "darwin"),
         Journals.home({ LOCALAPPDATA: "/local" }, "win32"),
-        Journals.home({}, "win32")
-      ],
+        Journals.home({}, "win32"),
+        Journals.home({ HOME: "/home/ada" }, "linux")
+      ].map(Option.getOrUndefined),
       [
         "/state/sluice",
         "/state/sluice",
@@ -30,9 +31,20 @@ describe("Journals", () => {
         path.join(user, ".local/state/sluice"),
         path.join(user, "Library/Application Support/sluice"),
         "/local/sluice",
-        path.join(user, "AppData/Local/sluice")
+        path.join(user, "AppData/Local/sluice"),
+        "/home/ada/.local/state/sluice"
       ]
     )
+  })
+
+  it("are nowhere for who has no home, and never in the directory where one happens to be", () => {
+    for (const HOME of ["", ".", "home"]) {
+      for (const platform of ["linux", "darwin", "win32"] as const) {
+        for (const rest of [{}, { XDG_STATE_HOME: "state" }, { LOCALAPPDATA: "local" }, { LOCALAPPDATA: "" }]) {
+          assert.deepStrictEqual(Journals.home({ HOME, ...rest }, platform), Option.none())
+        }
+      }
+    }
   })
 
   it("have a directory of their own for each source and destination", () => {
@@ -42,9 +54,9 @@ describe("Journals", () => {
       { sources: ["/a", "/b"], destination: "/c" },
       { sources: ["/a\",\"/b"], destination: "/c" }
     ]
-    const directories = subjects.map(Journals.directoryOf)
+    const directories = subjects.flatMap((subject) => Option.toArray(Journals.directoryOf(subject)))
     assert.strictEqual(new Set(directories).size, subjects.length)
-    assert.deepStrictEqual(subjects.map(Journals.directoryOf), directories)
+    assert.deepStrictEqual(subjects.flatMap((subject) => Option.toArray(Journals.directoryOf(subject))), directories)
     for (const directory of directories) assert.match(path.basename(directory), /^[0-9a-f]{32}$/)
   })
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { UploadList } from "@sluice/core"
 import { Chunk, Effect, Either, Stream } from "effect"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Filter from "../src/Filter.js"
 import * as ListedSources from "../src/ListedSources.js"
@@ -71,6 +72,47 @@ describe("ListedSources", () => {
           ["../src2/x", "src2/x", "../src2/x lies outside of /src."],
           ["x/b.txt", "src/x/b.txt"]
         ])
+      }))
+
+    it.scopedLive("fail for a name with a NUL in it, and for no other", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/c.txt": "c" })
+        TemporaryDirectory.write(root, { list: "a.txt\nb\0ad.txt\nc.txt\n" })
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+          ["a.txt", "src/a.txt"],
+          ["b\0ad.txt", "src/b\0ad.txt", "\"/src/b\\u0000ad.txt\" has a NUL character in its name, and no file has."],
+          ["c.txt", "src/c.txt"]
+        ])
+      }))
+
+    it.scopedLive("may be separated by NUL, as find -print0 does, and then have names of several lines", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/two\nlines.txt": "", "src/ü": "" })
+        for (
+          const list of ["./a.txt\0./two\nlines.txt\0./ü\0", "a.txt\0two\nlines.txt\0ü", "two\nlines.txt\0ü\0a.txt\0"]
+        ) {
+          TemporaryDirectory.write(root, { list })
+          assert.sameDeepMembers([...(yield* listed(root, "list", `${root}/src`))], [
+            ["a.txt", "src/a.txt"],
+            ["two\nlines.txt", "src/two\nlines.txt"],
+            ["ü", "src/ü"]
+          ])
+        }
+      }))
+
+    it.scopedLive("may be UTF-16, as PowerShell writes it, or begin with a byte order mark", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/日本.txt": "b" })
+        const text = "a.txt\r\n日本.txt\r\n"
+        const little = Buffer.from(`\ufeff${text}`, "utf16le")
+        const lists = [Buffer.from(`\ufeff${text}`), little, Buffer.from(little).swap16(), little.subarray(2)]
+        for (const list of lists) {
+          fs.writeFileSync(`${root}/list`, list)
+          assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+            ["a.txt", "src/a.txt"],
+            ["日本.txt", "src/日本.txt"]
+          ])
+        }
       }))
 
     it.scopedLive("are filtered like anything else", () =>

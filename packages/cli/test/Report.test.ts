@@ -148,21 +148,32 @@ describe("Report", () => {
   })
 
   it("decides how the command ends", () => {
-    const codeOf = (of: UploadReport.UploadReport, findings: Report.Findings = tallyOf()) =>
-      Report.failureOf(of, findings)?.exitCode ?? 0
+    const codeOf = (of: UploadReport.UploadReport, findings: Report.Findings = tallyOf(), notStarted = 0) =>
+      Report.failureOf(of, findings, { notStarted, listed: true })?.exitCode ?? 0
     assert.strictEqual(codeOf(report({ total: 2, uploaded: 1, skipped: 1 })), 0)
     assert.strictEqual(codeOf(report({})), 0)
     assert.strictEqual(codeOf(report({ total: 2, uploaded: 1, failed: 1 }), tallyOf(failed(unavailable))), 1)
     assert.strictEqual(codeOf(report({ total: 1, failed: 1 }), tallyOf(failed(unavailable))), 4)
     for (const ended of ["Drained", "Interrupted"] as const) {
-      assert.strictEqual(codeOf(report({ total: 1, uploaded: 1 }, { ended })), 130)
+      assert.strictEqual(codeOf(report({ total: 2, uploaded: 1 }, { ended }), tallyOf(), 1), 130)
+      assert.strictEqual(codeOf(report({ total: 2, uploaded: 1, interrupted: 1 }, { ended })), 130)
     }
+    // All was begun when it was asked to stop, and has been finished.
+    assert.strictEqual(codeOf(report({ total: 1, uploaded: 1 }, { ended: "Drained" })), 0)
+    const unread = { notStarted: 0, listed: false }
+    assert.strictEqual(
+      Report.failureOf(report({ total: 1, uploaded: 1 }, { ended: "Drained" }), tallyOf(), unread)?.exitCode,
+      130
+    )
   })
 
   it("tells a destination that cannot be used from files that cannot be uploaded", () => {
     const detail = "no"
     const codeOf = (error: UploadError.UploadError) =>
-      Report.failureOf(report({ total: 1, failed: 1 }), tallyOf(failed(error)))?.exitCode
+      Report.failureOf(report({ total: 1, failed: 1 }), tallyOf(failed(error)), {
+        notStarted: 0,
+        listed: true
+      })?.exitCode
     const rejected = (reason: UploadError.Rejected["reason"]) => codeOf(new UploadError.Rejected({ reason, detail }))
     assert.deepStrictEqual(
       (["Unauthorized", "Forbidden", "NotFound", "NoSpace", "Redirected", "Unsupported"] as const).map(rejected),

@@ -30,6 +30,8 @@ export interface Options {
     | undefined
   /** How far the server's clock is ahead, in milliseconds. */
   readonly ahead?: number | undefined
+  /** Whether it takes whatever checksum comes. Defaults to `false`. */
+  readonly careless?: boolean | undefined
   /** Headers of every answer. */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
@@ -54,7 +56,7 @@ export const start = (options: Options = {}): Effect.Effect<S3Server, never, Sco
       requests.push([method, path, ...query.keys()].join(" "))
       const refused = options.refuse?.(method, `${path}${url.search}`)
       if (refused !== undefined) return error(refused.status, refused.code)
-      const problem = problemWith(headers, body)
+      const problem = problemWith(headers, body, options.careless ?? false)
       if (problem !== undefined) return problem
       if (path.split("/")[0] !== bucket) return error(404, "NoSuchBucket")
       const session = unfinished.get(query.get("uploadId") ?? "")
@@ -196,7 +198,7 @@ const echo = (headers: http.IncomingHttpHeaders): Record<string, string> => {
 const authorization =
   /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/[a-z0-9-]+\/s3\/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=[0-9a-f]{64}$/
 
-const problemWith = (headers: http.IncomingHttpHeaders, body: Buffer): Answer | undefined => {
+const problemWith = (headers: http.IncomingHttpHeaders, body: Buffer, careless: boolean): Answer | undefined => {
   const [, accessKeyId, day, signed = ""] = authorization.exec(headers.authorization ?? "") ?? []
   if (accessKeyId === undefined) return error(403, "AccessDenied")
   if (accessKeyId !== "AKCLI") return error(403, "InvalidAccessKeyId")
@@ -213,6 +215,7 @@ const problemWith = (headers: http.IncomingHttpHeaders, body: Buffer): Answer | 
   if (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== body.length) {
     return error(411, "MissingContentLength")
   }
+  if (careless) return undefined
   const md5 = headers["content-md5"]
   const crc = headers["x-amz-checksum-crc32"]
   if (md5 !== undefined && md5 !== hash("md5", body, "base64")) return error(400, "BadDigest")

@@ -15,6 +15,10 @@ export interface Options {
   readonly env?: Record<string, string> | undefined
   /** What standard input holds, or the file that it is. Defaults to nothing; `open` leaves it to the test. */
   readonly input?: string | { readonly open: true } | { readonly file: string } | undefined
+  /** Where its output goes instead, as a shell is told: `> /dev/full`. */
+  readonly redirect?: string | undefined
+  /** A program that runs it, such as `nohup`. */
+  readonly through?: ReadonlyArray<string> | undefined
 }
 
 export interface Ended {
@@ -38,7 +42,7 @@ const stateHome = Effect.acquireRelease(
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
 )
 
-const readFrom = "exec \"$0\" \"$@\" < \"$INPUT\""
+const exec = "exec \"$0\" \"$@\""
 
 /** Starts `sluice` as a process, which ends with the scope. */
 export const start = (
@@ -50,10 +54,11 @@ export const start = (
       Effect.acquireRelease(
         Effect.sync(() => {
           const { FORCE_COLOR: _, NO_COLOR: __, ...env } = process.env
-          const { cwd, input } = options
+          const { cwd, input, redirect = "", through = [] } = options
           const file = typeof input === "object" && "file" in input ? input.file : undefined
-          const command = [process.execPath, bin, ...args]
-          const [program = "", ...rest] = file === undefined ? command : ["sh", "-c", readFrom, ...command]
+          const command = [...through, process.execPath, bin, ...args]
+          const shell = [exec, ...(file === undefined ? [] : ["< \"$INPUT\""]), redirect].join(" ").trim()
+          const [program = "", ...rest] = shell === exec ? command : ["sh", "-c", shell, ...command]
           return spawn(program, rest, {
             cwd,
             env: { ...env, XDG_STATE_HOME: stateHome, INPUT: file, ...options.env },

@@ -6,7 +6,7 @@ const problem = (text: string) => Option.getOrThrow(Either.getLeft(Targets.parse
 
 describe("Targets", () => {
   it("takes a path for a local directory", () => {
-    for (const root of ["backup", "/mnt/backup", "./s3:x", "..", "C:\\backup", "with space"]) {
+    for (const root of ["backup", "/mnt/backup", "./s3:x", "..", "a/b:c", "./me@host:/x", "with space"]) {
       assert.deepStrictEqual(Targets.parse(root), Either.right({ _tag: "Local", root }))
     }
     assert.deepStrictEqual(
@@ -33,11 +33,93 @@ describe("Targets", () => {
   })
 
   it("knows which kinds of destinations are not there yet", () => {
-    for (const url of ["az://x", "sftp://host/x"]) assert.include(problem(url), "not there yet")
+    for (const url of ["az://x", "sftp://host/x", "ftp://host", "ssh://host", "abfss://x", "rsync://host/x"]) {
+      assert.include(problem(url), "not there yet")
+    }
     assert.include(problem("gs://bucket"), "s3://bucket/prefix --endpoint https://storage.googleapis.com")
     assert.include(problem("r2://bucket"), "--endpoint https://ACCOUNT.r2.cloudflarestorage.com")
     assert.include(problem("tus://x"), "tus+https://")
     assert.include(problem("foo:bar"), "./foo:")
+  })
+
+  it("takes what names another machine for no directory", () => {
+    for (
+      const text of [
+        "me@host:/backup",
+        "me@host:backup",
+        "host:/backup",
+        "host.example.org:backup",
+        "my_host:x",
+        "remote:bucket/prefix",
+        "remote:",
+        "[::1]:/x",
+        "me@[::1]:/x",
+        "192.168.0.1:/x",
+        "10:/x",
+        "host::module",
+        ":sftp:x",
+        "back up:x"
+      ]
+    ) {
+      const said = problem(text)
+      assert.match(said, /scp|rclone/, text)
+      assert.include(said, "s3://")
+      assert.include(said, `./${text.slice(0, text.indexOf(":"))}:…`)
+    }
+    // What comes after the colon may be a password.
+    assert.notInclude(problem("me:secret@host:/x"), "secret")
+  })
+
+  it("takes a drive for what it is, on Windows only", () => {
+    for (const root of ["C:\\backup", "c:/backup", "D:"]) {
+      assert.deepStrictEqual(Targets.parse(root, { platform: "win32" }), Either.right({ _tag: "Local", root }))
+      const said = Targets.parse(root, { platform: "linux" })
+      assert.include(Option.getOrThrow(Either.getLeft(said)), "is a drive of Windows")
+    }
+  })
+
+  it("says how Azure, WebDAV and Swift are reached", () => {
+    for (const url of ["az://x", "azure://x", "wasbs://x"]) assert.include(problem(url), "x-ms-blob-type: BlockBlob")
+    for (const url of ["dav://host/x", "webdavs://host/x"]) assert.include(problem(url), "https://host/path")
+    assert.include(problem("swift://container"), "--provider swift")
+    const hint = (url: string, headers = {}) => Targets.azureHint(Either.getOrThrow(Targets.parse(url)), headers)
+    for (
+      const url of [
+        "https://me.blob.core.windows.net/c/{key}?sig=secret",
+        "http://me.blob.core.windows.net:80/c",
+        "https://me.dfs.core.windows.net/c",
+        "https://ME.BLOB.CORE.WINDOWS.NET/c?sig=secret",
+        "https://me.blob.core.chinacloudapi.cn/c"
+      ]
+    ) {
+      assert.include(hint(url), "x-ms-blob-type: BlockBlob", url)
+      assert.notInclude(hint(url), "secret")
+      assert.isUndefined(hint(url, { "x-ms-blob-type": "BlockBlob" }))
+    }
+    for (const url of ["https://host/me.blob.core.windows.net/", "https://blob.core.windows.net.example.org/"]) {
+      assert.isUndefined(hint(url), url)
+    }
+  })
+
+  it("knows the address of one object by its query", () => {
+    const isExact = (url: string) => Targets.isExact(Either.getOrThrow(Targets.parse(url)))
+    for (const url of ["https://host/app.tgz?X-Amz-Signature=1", "http://host/a/b?x", "HTTPS://host/a?sig=a/b"]) {
+      assert.isTrue(isExact(url), url)
+    }
+    for (
+      const url of [
+        "https://host/app.tgz",
+        "https://host/{key}?sig=1",
+        "https://host/a?name={key}",
+        "https://host/files/?overwrite=1",
+        "https://host?x=1",
+        "https://host/?x=1",
+        "https://host/a?",
+        "tus+https://host/a?x=1"
+      ]
+    ) {
+      assert.isFalse(isExact(url), url)
+    }
   })
 
   it("reads a bucket, its prefix and its server", () => {

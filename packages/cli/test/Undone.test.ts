@@ -38,11 +38,14 @@ const error = new UploadError.Transient({ reason: "Connection", detail: "It brok
 const readOn = (items: Sources["items"], count: number) =>
   Stream.StreamTypeId in items ? Stream.runDrain(Stream.take(items, count)) : Effect.void
 
+/** Nobody has to know what the manifest is written to. */
+const nobody = { addOpen: () => Effect.void }
+
 describe("Undone", () => {
   it.scopedLive("writes down what failed and what was interrupted, as it goes", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
-      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(files.slice(0, 3)))
+      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(files.slice(0, 3)), nobody)
       const [one, two, three] = files as [UploadFile.UploadFile, UploadFile.UploadFile, UploadFile.UploadFile]
       yield* undone.note(uploaded(one))
       yield* undone.note({ _tag: "Failed", file: two, attempts: 2, error, duration: Duration.zero })
@@ -66,7 +69,7 @@ describe("Undone", () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const list = Stream.rechunk(Stream.fromIterable(files), 2)
-      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(list))
+      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(list), nobody)
       yield* readOn(undone.items, 3)
       yield* undone.note(uploaded(files[0]!))
       assert.deepStrictEqual(yield* undone.finish, { notStarted: 5, listed: true })
@@ -85,7 +88,7 @@ describe("Undone", () => {
         Stream.fromEffect(Effect.as(Effect.zip(Deferred.succeed(asked, undefined), Deferred.await(gate)), files[0]!)),
         Stream.fromIterable(files.slice(1))
       )
-      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(list))
+      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(list), nobody)
       const reader = yield* Effect.fork(readOn(undone.items, 100))
       yield* Deferred.await(asked)
       yield* Fiber.interrupt(reader)
@@ -97,7 +100,7 @@ describe("Undone", () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const list = Stream.concat(Stream.fromChunk(Chunk.fromIterable(files.slice(0, 2))), Stream.never)
-      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(list))
+      const undone = yield* Undone.make(`${root}/failed`, sourcesOf(list), nobody)
       yield* readOn(undone.items, 2)
       yield* undone.stop
       assert.deepStrictEqual(yield* undone.finish, { notStarted: 2, listed: false })
@@ -107,16 +110,16 @@ describe("Undone", () => {
   it.scopedLive("replaces an older manifest only at its end", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ failed: "old" })
-      yield* Effect.scoped(Undone.make(`${root}/failed`, sourcesOf([])))
+      yield* Effect.scoped(Undone.make(`${root}/failed`, sourcesOf([]), nobody))
       assert.deepStrictEqual(TemporaryDirectory.read(root), { failed: "old" })
-      const undone = yield* Undone.make(`${root}/failed`, sourcesOf([]))
+      const undone = yield* Undone.make(`${root}/failed`, sourcesOf([]), nobody)
       yield* undone.finish
       assert.deepStrictEqual(TemporaryDirectory.read(root), { failed: `${JSON.stringify(header)}\n` })
     }))
 
   it.scopedLive("fails at once where it could not be written", () =>
     Effect.gen(function*() {
-      const failure = yield* Effect.flip(Undone.make("/nowhere/at/all", sourcesOf([])))
+      const failure = yield* Effect.flip(Undone.make("/nowhere/at/all", sourcesOf([]), nobody))
       assert.strictEqual(failure.exitCode, 2)
       assert.strictEqual(
         failure.message,
@@ -128,7 +131,7 @@ describe("Undone", () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const locations = new Locations()
-      const undone = yield* Undone.make(`${root}/failed`, { items: [], locations })
+      const undone = yield* Undone.make(`${root}/failed`, { items: [], locations }, nobody)
       yield* Effect.forEach(Array.from({ length: 20_000 }, (_, i) => i), (i) => {
         const file = locations.note(UploadFile.fromText(`${i}.txt`, ""), `/abs/${i}.txt`)
         return undone.note({ _tag: "Interrupted", file, attempts: 1, duration: Duration.zero })

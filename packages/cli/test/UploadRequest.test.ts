@@ -19,6 +19,8 @@ const flags: UploadRequest.Flags = {
   filesFrom: none,
   followSymlinks: false,
   dryRun: false,
+  errorOnNoTransfer: false,
+  allowEmpty: false,
   json: false,
   quiet: false,
   report: none,
@@ -173,7 +175,7 @@ describe("UploadRequest", () => {
     assert.deepStrictEqual(named("file:///mnt/backup/a%20b"), ["a b", "/mnt/backup/"])
     assert.deepStrictEqual(named("https://host/a/dump.sql"), ["dump.sql", "https://host/a/"])
     assert.deepStrictEqual(named("https://host/a%20b"), ["a b", "https://host/"])
-    assert.deepStrictEqual(named("https://host/a/b?sig=x/y&z=1"), ["b", "https://host/a/?sig=x/y&z=1"])
+    assert.deepStrictEqual(named("https://host/a/b?sig=x/y&z=1"), ["b", "https://host/a/b?sig=x/y&z=1"])
     assert.deepStrictEqual(named("sim:?latency=1ms"), ["stdin", "sim:"])
     assert.deepStrictEqual(named("s3://bkt/a/100%#1.sql"), ["100%#1.sql", "s3://bkt/a"])
     assert.deepStrictEqual(named("s3://bkt/b?endpoint=http://h/x"), ["b", "s3://bkt?endpoint=http://h/x"])

@@ -56,6 +56,24 @@ const unreadable = (key: string, side: "Source" | "Destination", error: UploadEr
   ({ _tag: "Unreadable", ...tag, key, side, error: UploadError.summarize(error) }) as const
 
 describe("Verification", () => {
+  it.effect("reads a source that says it is empty, and takes it for no empty object where it is not", () =>
+    Effect.gen(function*() {
+      const says = (text: string): UploadFile.UploadFile => ({
+        ...UploadFile.fromText(text === "" ? "true" : "untrue", text),
+        size: 0
+      })
+      const { findings } = yield* compare([says(""), says("content")], shelf({ true: "", untrue: "" }), {
+        concurrency: 1
+      })
+      assert.deepStrictEqual(
+        findings,
+        found(
+          { _tag: "Same", ...tag, key: "true", size: 0, by: "Reading" },
+          { _tag: "Different", ...tag, key: "untrue", reason: "Content", size: 0, storedSize: 0 }
+        )
+      )
+    }))
+
   it.effect("finds what is missing, different, extra and the same", () =>
     Effect.gen(function*() {
       const here = files({ same: "same", missing: "m", longer: "long", flipped: "abcd", empty: "" })
@@ -123,7 +141,12 @@ describe("Verification", () => {
     Effect.gen(function*() {
       const gone = new UploadError.SourceUnreadable({ reason: "NotFound", detail: "gone" })
       const forbidden = new UploadError.Rejected({ reason: "Forbidden", detail: "forbidden" })
-      const source = { ...ByteSource.fromText("abcd"), read: () => Stream.fail(gone) }
+      const source: ByteSource.ByteSource = {
+        ...ByteSource.fromText("abcd"),
+        read: () => Stream.fail(gone),
+        bytes: () => Effect.fail(gone),
+        unsafeBytes: undefined
+      }
       const items = [
         UploadFile.make("a", source),
         UploadFile.fromText("b", "abcd"),

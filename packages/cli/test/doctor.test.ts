@@ -30,7 +30,20 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(exitCode, 0, stderr)
       assert.deepStrictEqual(
         found,
-        ["server", "clock", "region", "credentials", "write", "checksum", "look", "read", "list", "parts", "remove"]
+        [
+          "server",
+          "clock",
+          "region",
+          "credentials",
+          "write",
+          "nested",
+          "checksum",
+          "look",
+          "read",
+          "list",
+          "parts",
+          "remove"
+        ]
           .map((check) => `${check} ok`)
       )
       assert.deepStrictEqual(last, { _tag: "Checkup", version: 1, works: true, problems: 0, notes: 0 })
@@ -112,7 +125,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
   it.scopedLive("looks at an HTTP server, and at a directory", () =>
     Effect.gen(function*() {
       const server = yield* FileServer.start()
-      const http = yield* look(`${server.url}/x?token=canary`)
+      const http = yield* look(`${server.url}/x/?token=canary`)
       assert.strictEqual(http.exitCode, 0, http.stderr)
       assert.include(http.found, "write ok")
       assert.include(http.found, "remove ok")
@@ -131,6 +144,46 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(absent.exitCode, 4)
       assert.isFalse(fs.existsSync(`${directory}/absent`))
       assert.strictEqual((yield* look("sim:")).exitCode, 2)
+    }))
+
+  it.scopedLive("finds out that a server makes no directories, and what to do", () =>
+    Effect.gen(function*() {
+      for (const status of [404, 409]) {
+        const server = yield* FileServer.start({
+          answer: (key, method) => method === "PUT" && key.split("/").length > 2 ? status : 201
+        })
+        const { advice, exitCode, found, lines } = yield* look(`${server.url}/base`)
+        assert.strictEqual(exitCode, 4)
+        assert.include(found, "write ok")
+        assert.include(found, "nested problem")
+        assert.include(advice, "MKCOL")
+        assert.include(JSON.stringify(lines), "Files in directories will fail.")
+        assert.strictEqual(server.stored.size, 0)
+        const nothing = yield* FileServer.start({ answer: (_, method) => method === "PUT" ? status : 200 })
+        assert.match((yield* look(`${nothing.url}/base`)).advice, /made there first|MKCOL/)
+      }
+    }))
+
+  it.scopedLive("claims no check of checksums that it has not seen", () =>
+    Effect.gen(function*() {
+      const careful = yield* S3Server.start()
+      const careless = yield* S3Server.start({ careless: true })
+      const seen = (server: S3Server.S3Server, ...flags: ReadonlyArray<string>) =>
+        Effect.map(
+          look("s3://bkt", ["--endpoint", server.url, ...flags]),
+          ({ lines }) => lines.find(({ check }) => check === "checksum")
+        )
+      assert.deepInclude(yield* seen(careful), { outcome: "ok", detail: "md5: what came with a wrong one was refused" })
+      assert.deepInclude(yield* seen(careful, "--provider", "aws"), {
+        outcome: "ok",
+        detail: "crc32: what came with a wrong one was refused"
+      })
+      // Its etag is the MD5 of what it has, with which the engine compares.
+      assert.include((yield* seen(careless))?.["detail"], "tells that of what it has stored, which is compared")
+      const { detail, outcome } = (yield* seen(careless, "--provider", "aws")) ?? {}
+      assert.strictEqual(outcome, "note")
+      assert.include(detail, "crc32 is not checked by the destination")
+      assert.deepStrictEqual([careful.stored.size, careless.stored.size], [0, 0])
     }))
 
   it.scopedLive("finds a tus server well, and leaves nothing there", () =>

@@ -32,7 +32,7 @@ describe("options", () => {
       "2M": 2 * 1024 * 1024,
       "10 MB / s": 10_000_000,
       "1.5k": 1536
-    }, ["", "0", "0MB/s", "fast", "10MB/m", "-1M", "10 parsecs"])
+    }, ["", "0", "0MB/s", "fast", "10MB/m", "-1M", "10 parsecs", "10", "10/s", "1e6", "NaN", "Infinity", "Infinity MB"])
   })
 
   it("reads durations", () => {
@@ -58,8 +58,15 @@ describe("options", () => {
       "8MiB": 8 * 1024 * 1024,
       "64M": 64 * 1024 * 1024,
       "1GB": 1_000_000_000,
-      "1": 1
-    }, ["", "0", "0MiB", "-1M", "big", "1.5 bananas", "Infinity"])
+      "1B": 1
+    }, ["", "0", "0MiB", "1", "10", "1048576", "NaN", "-1M", "big", "1.5 bananas", "Infinity"])
+  })
+
+  it("writes sizes as they can be read again", () => {
+    for (const bytes of [1, 999, 1_000, 1024, 8 * 1024 ** 2, 5_000_000, 1024 ** 3, 1_234_567, 3e9]) {
+      assert.deepStrictEqual(options.decodeSize(options.sizeText(bytes)), Option.some(bytes))
+    }
+    assert.strictEqual(options.sizeText(8 * 1024 ** 2), "8MiB")
   })
 
   it("says what a flag takes", () => {

@@ -137,7 +137,7 @@ describe("secrets", { timeout: 240_000 }, () => {
         const written = yield* TemporaryDirectory.make
         const destinations = [
           { address: `http://${host}/files/{key}?sig=${canaries.query}`, env: bearer, flags: [] },
-          { address: `http://${host}/files?sig=${canaries.query}`, env: basic, flags: ["--content-range"] },
+          { address: `http://${host}/files/?sig=${canaries.query}`, env: basic, flags: ["--content-range"] },
           { address: `tus+http://${host}/files/?sig=${canaries.query}`, env: bearer, flags: [] },
           { address: "s3://bkt/p", env: {}, flags: ["--endpoint", `http://${host}`, "--part-size", "5MiB"] }
         ]
@@ -168,6 +168,51 @@ describe("secrets", { timeout: 240_000 }, () => {
         assert.deepStrictEqual(leaksIn([...texts.flat(), everythingIn(written)].join("\n")), [])
       }))
   }
+
+  it.scopedLive("are nowhere when a server repeats them in other forms, however short they are", () =>
+    Effect.gen(function*() {
+      const short = { password: "pw1", token: "t0k/n", header: "k3y", query: "qu&ry" }
+      const spelled = Object.values(short).flatMap((secret) => [
+        secret,
+        encodeURIComponent(secret),
+        secret.replaceAll("/", "\\/"),
+        secret.replaceAll("/", "&#x2f;").replaceAll("&r", "&amp;r"),
+        Array.from(secret, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""),
+        Array.from(secret, (sign) => `%${sign.charCodeAt(0).toString(16)}`).join(""),
+        Buffer.from(secret).toString("hex"),
+        Buffer.from(secret).toString("hex").toUpperCase()
+      ])
+      const said = [...spelled, `someone:${short.password}`].join(" , ")
+      const server = http.createServer((request, response) => {
+        request.resume().on(
+          "end",
+          () =>
+            response.writeHead(403, { location: `http://127.0.0.1/${encodeURIComponent(short.password)}` }).end(said)
+        )
+      })
+      const port = yield* listening(server)
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      const runs = [
+        { SLUICE_HTTP_USER: "someone", SLUICE_HTTP_PASSWORD: short.password },
+        { SLUICE_HTTP_TOKEN: short.token }
+      ]
+      for (const scheme of ["http", "tus+http"]) {
+        for (const env of runs) {
+          const secrets = { ...env, SLUICE_HTTP_HEADERS: `X-Api-Key: ${short.header}` }
+          const query = encodeURIComponent(short.query)
+          const address = `${scheme}://127.0.0.1:${port}/files/${scheme === "http" ? "{key}" : ""}?pin=${query}`
+          const { stderr, stdout } = yield* Sluice.run(["upload", root, address, "--json", "--retries", "0"], {
+            env: secrets
+          })
+          const known = [...Object.values(env).filter((it) => it !== "someone"), short.header, short.query]
+          const text = stderr + stdout
+          assert.include(text, "<redacted>")
+          for (const form of spelled.filter((_, i) => known.includes(Object.values(short)[Math.floor(i / 8)] ?? ""))) {
+            assert.isFalse(text.includes(` ${form} `), `${form} in ${text}`)
+          }
+        }
+      }
+    }))
 
   it.scopedLive("are nowhere when the proxy cannot be used, and in no journal of an upload that goes on", () =>
     Effect.gen(function*() {

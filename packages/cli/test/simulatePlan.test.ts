@@ -75,7 +75,7 @@ describe("sluice simulate, of a tree", () => {
       )
       const last = lines.at(-1)
       assert.deepInclude(last, { files: 41, bytes: 13_000_000, leftOut: 0, partSize: 1_000_000 })
-      assert.strictEqual(last?.flags?.slice(-2).join(" "), "--part-size 1000000")
+      assert.strictEqual(last?.flags?.slice(-2).join(" "), "--part-size 1MB")
       assert.strictEqual((yield* simulate(args)).stdout, stdout)
     }).pipe(Effect.provide(InProcess.PlatformLayer)))
 

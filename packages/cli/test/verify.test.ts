@@ -132,4 +132,81 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual(exitCode, 130)
       assert.include(stderr, "Interrupted: what is not told of was not compared.")
     }))
+
+  it.scopedLive("does not say Verified where it is not", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/b": "b", "part/a": "a", "other/a": "x" })
+      fs.mkdirSync(`${root}/empty`)
+      for (const there of ["empty", "part", "other"]) {
+        const { exitCode, stderr } = yield* Sluice.run(["verify", "src", there], { cwd: root })
+        assert.strictEqual(exitCode, 1)
+        assert.notInclude(stderr, "Verified")
+        assert.match(stderr, /^Compared: \d of 2 files the same/)
+      }
+      const none = yield* Sluice.run(["verify", "empty", "part"], { cwd: root })
+      assert.notInclude(none.stderr, "Verified")
+      assert.match((yield* Sluice.run(["verify", "src", "src"], { cwd: root })).stderr, /^Verified: 2 files the same/)
+    }))
+
+  it.scopedLive("asks once where another answer would be the same", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ a: "a", b: "b" })
+      for (const [status, times] of [[403, 1], [404, 1], [405, 1], [401, 1], [503, 5]] as const) {
+        const asked = new Map<string, number>()
+        const server = yield* FileServer.start({
+          answer: (key, method) => {
+            if (method === "HEAD") asked.set(key, (asked.get(key) ?? 0) + 1)
+            return status
+          }
+        })
+        const { exitCode } = yield* Sluice.run(["verify", root, server.url])
+        assert.notStrictEqual(exitCode, 0)
+        assert.deepStrictEqual([...asked], [["a", times], ["b", times]], `${status}`)
+      }
+    }))
+
+  it.scopedLive("does not ask again for file after file where the destination keeps failing", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles(
+        Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}`, ""]))
+      )
+      let asked = 0
+      const server = yield* FileServer.start({
+        answer: () => {
+          asked += 1
+          return 503
+        }
+      })
+      const { exitCode } = yield* Sluice.run(["verify", root, server.url, "--concurrency", "64"])
+      assert.strictEqual(exitCode, 4)
+      assert.isAtLeast(asked, 200)
+      // Five hundred tokens are a hundred retries; each file would have four.
+      assert.isAtMost(asked, 200 + 100)
+    }))
+
+  it.scopedLive("tells small files that are longer, shorter and different apart from those that are the same", () =>
+    Effect.gen(function*() {
+      const content = "x".repeat(5_000)
+      const root = yield* TemporaryDirectory.withFiles({
+        "src/same": content,
+        "src/longer": content,
+        "src/shorter": content,
+        "src/last": content,
+        "src/empty": "",
+        "to/same": content,
+        "to/longer": `${content}y`,
+        "to/shorter": content.slice(1),
+        "to/last": `${content.slice(1)}y`,
+        "to/empty": ""
+      })
+      const { stdout } = yield* Sluice.run(["verify", "src", "to", "--json"], { cwd: root })
+      const found = Sluice.jsonLines(stdout).slice(0, -1).map(({ _tag, key, reason }) => `${key} ${reason ?? _tag}`)
+      assert.deepStrictEqual(found.toSorted(), [
+        "empty Same",
+        "last Content",
+        "longer Size",
+        "same Same",
+        "shorter Size"
+      ])
+    }))
 })

@@ -61,6 +61,8 @@ export interface Latest {
   readonly fingerprint: string | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt: number | undefined
+  /** The permission bits, where it has any. */
+  readonly mode?: number | undefined
 }
 
 /**

@@ -36,6 +36,11 @@ export interface Capabilities {
    * memory for all of it aside. Defaults to `false`.
    */
   readonly wholeBodies?: boolean | undefined
+  /**
+   * Whether keys may have empty segments, such as `a//b` and the folder marker `a/`: see `ObjectKey.problemAsPath`.
+   * Defaults to `false`, and such keys are refused.
+   */
+  readonly emptySegments?: boolean | undefined
 }
 
 /**
@@ -116,6 +121,8 @@ export interface PutRequest {
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
+  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` where it has none. */
+  readonly mode?: number | undefined
 }
 
 /**
@@ -239,6 +246,8 @@ export interface CompleteRequest extends Session {
   readonly checksum: Checksum | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
+  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` where it has none. */
+  readonly mode?: number | undefined
 }
 
 /**

@@ -5,8 +5,11 @@
  * subdirectories still to come. What cannot be uploaded is an item too: links that are not followed and special files
  * come as `Skipped`, directories that cannot be read as `Failed`. The content type follows from the key's extension.
  *
- * However many uploads are in flight, at most {@link maxOpenFiles} source files are open at once in a process; the
- * others wait for their turn before they open theirs.
+ * However many uploads are in flight, at most {@link maxOpenFiles} source files are open at once in a process, and fewer
+ * where it may have few open; the others wait for their turn before they open theirs.
+ *
+ * Nothing is read from outside of a directory that is walked: where a directory in it is exchanged for a link meanwhile,
+ * its files fail. Files that are made when they are read, such as those of `/proc`, have no size beforehand.
  *
  * @since 0.1.0
  */
@@ -15,13 +18,15 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileSource from "./internal/fileSourceNode.js"
+import * as QuickReads from "./internal/quickReadsNode.js"
 import { Walk } from "./internal/walkNode.js"
 import { SourceUnreadable } from "./UploadError.js"
 import type * as UploadFile from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
 
 /**
- * How many source files are open at once, at most, in the whole process.
+ * How many source files are open at once, at most, in the whole process; where the process may have few files open, they
+ * are a quarter of those.
  *
  * @since 0.1.0
  * @category constants
@@ -39,18 +44,31 @@ export const file = (
   filePath: string,
   options: { readonly key?: string | undefined } = {}
 ): Effect.Effect<UploadFile.UploadFile, SourceUnreadable> =>
-  Effect.flatMap(
-    FileSource.call<fs.BigIntStats>(filePath, (done) => fs.stat(filePath, FileSource.bigint, done)),
-    (stat) =>
-      stat.isFile()
-        ? Effect.succeed(FileSource.fileOf(options.key ?? path.basename(filePath), filePath, stat, true))
-        : Effect.fail(
-          new SourceUnreadable({
-            reason: "Failed",
-            detail: `${filePath} is ${stat.isDirectory() ? "a directory" : "not a regular file"}.`
-          })
-        )
+  FileSource.call<fs.BigIntStats>(filePath, (done) => fs.stat(filePath, FileSource.bigint, done)).pipe(
+    Effect.filterOrFail(
+      (stat) => stat.isFile(),
+      (stat) =>
+        new SourceUnreadable({
+          reason: "Failed",
+          detail: `${filePath} is ${stat.isDirectory() ? "a directory" : "not a regular file"}.`
+        })
+    ),
+    Effect.tap((stat) => FileSource.sizeIsDoubtful(stat) ? QuickReads.of(stat.dev).isAsked(filePath) : Effect.void),
+    Effect.map((stat) =>
+      FileSource.fileOf(options.key ?? path.basename(filePath), filePath, stat, { followsLinks: true })
+    )
   )
+
+/**
+ * What tells a file or a directory from all others, by whatever names they are reached.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Identity {
+  readonly dev: bigint
+  readonly ino: bigint
+}
 
 /**
  * @since 0.1.0
@@ -64,10 +82,15 @@ export interface DirectoryOptions {
    * skipped all the same. What is reached by several names is uploaded under each. Defaults to `false`.
    */
   readonly followSymlinks?: boolean | undefined
+  /**
+   * What to leave out, by what it is and not by its key, such as files that are written while the directory is uploaded; a
+   * directory that is left out is not looked into. Defaults to nothing.
+   */
+  readonly leaveOut?: ((identity: Identity) => boolean) | undefined
 }
 
 /**
- * All files below a directory, with keys relative to it. The stream fails only where the directory itself cannot be
+ * All files below a directory, with keys relative to it and the permission bits that they have. The stream fails only where the directory itself cannot be
  * read.
  *
  * @example

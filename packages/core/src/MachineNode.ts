@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs"
 import * as os from "node:os"
 import * as v8 from "node:v8"
 import * as ByteSize from "./ByteSize.js"
+import * as Descriptors from "./internal/descriptorsNode.js"
 
 /**
  * @since 0.1.0
@@ -27,13 +27,19 @@ export interface Machine {
  * @since 0.1.0
  * @category getters
  */
-export const machine: Effect.Effect<Machine> = Effect.map(
-  Effect.option(Effect.try(() => fs.readFileSync("/proc/self/limits", "utf8"))),
-  (limits) => ({
-    cpus: os.availableParallelism(),
-    openFiles: limits._tag === "None" ? assumedOpenFiles : softLimit(limits.value)
-  })
-)
+export const machine: Effect.Effect<Machine> = Effect.sync(() => ({
+  cpus: os.availableParallelism(),
+  openFiles: Descriptors.mostOpen()
+}))
+
+/**
+ * How many more files and connections this process may open now, for who shares them out between sources, connections and
+ * files to write.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const openFilesLeft: Effect.Effect<number> = Effect.sync(Descriptors.leftToOpen)
 
 /**
  * Keeps V8's heap near what is in use, for a process whose uploads may hold `memory` bytes: without it the heap grows
@@ -50,14 +56,3 @@ export const keepHeapSmall = (memory: ByteSize.ByteSizeInput): Effect.Effect<voi
     v8.setFlagsFromString(`--heap-growing-percent=${tight ? 20 : 50}`)
     if (tight) v8.setFlagsFromString("--semi-space-growth-factor=1")
   })
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-const assumedOpenFiles = 1024
-
-const softLimit = (limits: string): number => {
-  const found = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1]
-  return found === undefined ? assumedOpenFiles : found === "unlimited" ? Infinity : Number(found)
-}

@@ -88,6 +88,7 @@ export interface Owner extends SenderOwner {
   readonly source: ByteSource
   readonly fingerprint: string | undefined
   readonly modifiedAt: number | undefined
+  readonly mode?: number | undefined
   /** What becomes of an upload that does not end well, but could go on. */
   readonly onInterrupt: "abort" | "keep"
   /** The permit and the start that came with the file are given to its first request. */

@@ -2,16 +2,17 @@
  * Object keys: the names that files have at a destination.
  *
  * A key is relative and `/`-separated. Keys often come from file names that somebody else chose, so every upload
- * checks its key before anything is sent: a key that could leave the destination's root is refused.
+ * checks its key before anything is sent: a key that could leave the destination's root is refused, everywhere. What a
+ * store of objects takes and a path cannot be, such as the folder marker `photos/`, is refused only where keys are paths.
  *
  * @since 0.1.0
  */
 
-const hostile = /^$|^[/]|^[A-Za-z]:|\0|[/]{2}|[/]$|(?:^|[/])\.{1,2}(?:[/]|$)|\p{Surrogate}/u
+const hostile = /^$|^[/]|\0|(?:^|[/])\.{1,2}(?:[/]|$)|\p{Surrogate}/u
 
 /**
  * Why a key is refused, in words for people; `undefined` when it is a good key. Refused are the empty key, an
- * absolute path, a drive letter, NUL, an empty segment, the segments `.` and `..`, and text that is not well-formed.
+ * absolute path, NUL, the segments `.` and `..`, and text that is not well-formed.
  *
  * @example
  * ```ts
@@ -30,10 +31,43 @@ export const problem = (key: string): string | undefined => {
   if (key === "") return "is empty"
   if (key.includes("\0")) return "has a NUL character"
   if (key.startsWith("/")) return "is an absolute path"
-  if (/^[A-Za-z]:/.test(key)) return "starts with a drive letter"
   if (/\p{Surrogate}/u.test(key)) return "is not well-formed Unicode"
-  const segments = key.split("/")
-  if (segments.includes("..")) return "has a \"..\" segment"
-  if (segments.includes(".")) return "has a \".\" segment"
-  return "has an empty segment"
+  return key.split("/").includes("..") ? "has a \"..\" segment" : "has a \".\" segment"
+}
+
+/**
+ * Why a key cannot be a path, in words for people: besides what is wrong with every key, a path has no empty segments,
+ * neither `a//b` nor `a/`, since it would be the path of another key.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { ObjectKey } from "@sluice/core"
+ *
+ * assert.strictEqual(ObjectKey.problem("photos/"), undefined)
+ * assert.strictEqual(ObjectKey.problemAsPath("photos/"), "has an empty segment")
+ * ```
+ *
+ * @since 0.1.0
+ * @category validation
+ */
+export const problemAsPath = (key: string): string | undefined =>
+  problem(key) ?? (/[/]{2}|[/]$/.test(key) ? "has an empty segment" : undefined)
+
+/**
+ * Why a key cannot be a path on Windows, in words for people: there `:` begins a drive or a stream, a backslash separates,
+ * and some names are devices.
+ *
+ * @since 0.1.0
+ * @category validation
+ */
+export const problemOnWindows = (key: string): string | undefined => {
+  const found = problemAsPath(key)
+  if (found !== undefined) return found
+  if (/^[A-Za-z]:/.test(key)) return "starts with a drive letter"
+  if (/[\\:*?"<>|\p{Cc}]/u.test(key)) return "has a character that no name can have on Windows"
+  if (/[. ](?:[/]|$)/.test(key)) return "has a segment that ends with a dot or a space, which Windows leaves out"
+  return /(?:^|[/])(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:[.][^/]*)?(?:[/]|$)/i.test(key)
+    ? "has the name of a device"
+    : undefined
 }

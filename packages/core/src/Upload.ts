@@ -198,6 +198,8 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   body: Body.UploadBody | undefined = undefined
   /** @internal */
   modifiedAt: number | undefined
+  /** @internal */
+  mode: number | undefined
   private isRelisted = false
   private partTransfers: Set<Watched> | undefined = undefined
 
@@ -207,6 +209,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
     this.source = file.source
     this.fingerprint = file.fingerprint
     this.modifiedAt = file.modifiedAt
+    this.mode = file.mode
     this.checksum = context.parts.checksum
     this.large = MultipartUpload.applies(context, this.size)
   }
@@ -232,6 +235,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
     this.source = latest.source
     this.fingerprint = latest.fingerprint
     this.modifiedAt = latest.modifiedAt
+    this.mode = latest.mode ?? this.mode
     this.large = MultipartUpload.applies(context, this.size)
     this.observer.relisted(this, size)
   }

@@ -12,6 +12,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import type { Progress } from "./Progress.js"
 import * as UploadError from "./UploadError.js"
 import type { UploadResult } from "./UploadResult.js"
 
@@ -185,6 +186,40 @@ export const OutageChanged = Schema.TaggedStruct("OutageChanged", {
 })
 
 /**
+ * How far the run has come, as somebody saw who looked now and then: not an event of the run itself, but a line among
+ * them for readers who want to show progress. `sluice upload --json` writes one each second.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ProgressSampled = Schema.TaggedStruct("ProgressSampled", {
+  ...common,
+  /** Whether more files may yet be found: the totals still grow. */
+  listing: Schema.Boolean,
+  files: Schema.Struct({
+    total: Schema.Number,
+    uploaded: Schema.Number,
+    skipped: Schema.Number,
+    failed: Schema.Number,
+    interrupted: Schema.Number
+  }),
+  bytes: Schema.Struct({
+    total: Schema.Number,
+    /** Stored, and acknowledged. */
+    uploaded: Schema.Number,
+    /** Sent by attempts that are still under way. */
+    inFlight: Schema.Number,
+    /** Stored by an earlier run. */
+    resumed: Schema.Number
+  }),
+  /** Requests under way. */
+  inFlight: Schema.Number,
+  retries: Schema.Number,
+  /** Over the last seconds. */
+  throughputBytesPerSecond: Schema.Number
+})
+
+/**
  * @since 0.1.0
  * @category schemas
  */
@@ -235,3 +270,36 @@ export const finished = (at: number, result: UploadResult): typeof UploadFinishe
       return event
   }
 }
+
+/**
+ * What a run's progress is at a moment.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const progressSampled = (
+  at: number,
+  progress: Progress,
+  throughputBytesPerSecond: number
+): typeof ProgressSampled.Type => ({
+  _tag: "ProgressSampled",
+  version,
+  at,
+  listing: progress.listing,
+  files: {
+    total: progress.filesFound,
+    uploaded: progress.filesUploaded,
+    skipped: progress.filesSkipped,
+    failed: progress.filesFailed,
+    interrupted: progress.filesInterrupted
+  },
+  bytes: {
+    total: progress.bytesFound,
+    uploaded: progress.bytesUploaded,
+    inFlight: progress.bytesInFlight,
+    resumed: progress.bytesResumed
+  },
+  inFlight: progress.inFlight,
+  retries: progress.retries,
+  throughputBytesPerSecond
+})

@@ -13,7 +13,7 @@ import * as ByteSource from "./ByteSource.js"
  * @category models
  */
 export interface UploadFile {
-  /** The name at the destination: relative, `/`-separated; checked by `ObjectKey.problem` before anything is sent. */
+  /** The name at the destination: relative, `/`-separated; checked by `ObjectKey` before anything is sent. */
   readonly key: string
   /** The size in bytes; `undefined` when nobody knows before the end. */
   readonly size: number | undefined
@@ -26,6 +26,8 @@ export interface UploadFile {
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
+  /** The permission bits, such as `0o640`: a destination that keeps them gives the object no others. */
+  readonly mode?: number | undefined
 }
 
 /**
@@ -34,7 +36,7 @@ export interface UploadFile {
  * @since 0.1.0
  * @category models
  */
-export type Details = Pick<UploadFile, "contentType" | "fingerprint" | "metadata" | "modifiedAt">
+export type Details = Pick<UploadFile, "contentType" | "fingerprint" | "metadata" | "mode" | "modifiedAt">
 
 /**
  * A file from a key and a source. The size is the source's.

@@ -146,6 +146,11 @@ export interface UploadRun<E = never> {
   /** Takes no more files; what has been started goes on to its end. */
   readonly drain: Effect.Effect<void>
   /**
+   * Drains, but does not wait for large files that another run with the same journal can go on with: these are
+   * interrupted, what is stored of them is kept, and their keys are given. Where nothing is kept, it is `drain`.
+   */
+  readonly drainToJournal: Effect.Effect<ReadonlyArray<string>>
+  /**
    * Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. Called
    * from `onEvent` or `onResult`, which the run waits for, it does not wait for the run in turn.
    */
@@ -228,6 +233,7 @@ const start = <E, R>(
       // Everything else that can run does so first: readers that were forked before `resume` miss nothing.
       resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
       drain: engine.change("Draining"),
+      drainToJournal: engine.drainToJournal,
       interrupt: Effect.zipRight(
         engine.interrupt,
         Effect.flatMap(FiberRef.get(currentRun), (run) => run === self ? Effect.void : ended)

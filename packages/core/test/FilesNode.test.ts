@@ -14,6 +14,7 @@ import { runInNewContext } from "node:vm"
 import { openFiles } from "./contract/OpenFiles.js"
 import { afterwards, counted, patched } from "./contract/PatchedFs.js"
 import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
+import { named } from "./contract/TestFileSystem.js"
 import { pattern, sameBytes } from "./contract/TestSource.js"
 import * as Property from "./Property.js"
 
@@ -274,7 +275,7 @@ describe("FilesNode", () => {
         fs.symlinkSync("a.txt", path.join(root, "link.tmp"))
         const asked: Array<string> = []
         const opened: Array<string> = []
-        yield* patched("opendir", counted((name) => opened.push(path.relative(root, name))))
+        yield* patched("opendir", counted((name) => opened.push(path.relative(root, named(name)))))
         const items = yield* list(root, {
           filter: (key, kind) => {
             asked.push(`${kind} ${key}`)
@@ -434,7 +435,7 @@ describe("FilesNode", () => {
         yield* patched(
           "opendir",
           afterwards((name) => {
-            if (path.basename(name) === "gone") fs.rmdirSync(name)
+            if (path.basename(named(name)) === "gone") fs.rmdirSync(named(name))
           })
         )
         const items = yield* list(root)
@@ -450,7 +451,7 @@ describe("FilesNode", () => {
         plant(root, { "a/x": "x", "bad/y": "y", "z/x": "x" })
         yield* patched("opendir", (real) => (name, options, done) =>
           real(name, options, (error: unknown, handle: fs.Dir) => {
-            if (error === null && path.basename(name) === "bad") {
+            if (error === null && path.basename(named(name)) === "bad") {
               const broken = Object.assign(new Error("EIO: i/o error"), { code: "EIO" })
               handle.read = ((failed: (error: Error) => void) =>
                 failed(broken)) as typeof handle.read
@@ -682,7 +683,7 @@ describe("FilesNode", () => {
         const root = yield* TemporaryDirectory.make
         plant(root, Object.fromEntries(Array.from({ length: 1500 }, (_, i) => [String(i), ""])))
         const opened: Array<string> = []
-        yield* patched("opendir", counted((name) => opened.push(name)))
+        yield* patched("opendir", counted((name) => opened.push(named(name))))
         const walk = FilesNode.directory(root)
         yield* Stream.runHead(walk)
         yield* Effect.exit(Stream.runForEach(walk, () => Effect.fail("enough")))
@@ -777,7 +778,7 @@ describe("FilesNode", () => {
         let looks = 0
         yield* patched("opendir", counted(() => opened += 1))
         for (const look of ["lstat", "lstatSync"] as const) {
-          yield* patched(look, counted((name: string) => looks += name.startsWith(`${root}/`) ? 1 : 0))
+          yield* patched(look, counted((name: string) => looks += named(name).startsWith(`${root}/`) ? 1 : 0))
         }
         yield* Stream.runHead(FilesNode.directory(root))
         assert.strictEqual(opened, 2, "the root and its first directory")

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpAnswers from "../src/internal/httpAnswers.js"
+import { masking } from "../src/internal/masking.js"
 
 const secret = "CANARY of the address"
 
@@ -7,7 +8,7 @@ const told = (body: string): string =>
   HttpAnswers.refused(
     "http://host",
     { status: 403, headers: {}, body: new TextEncoder().encode(body) },
-    HttpAnswers.masking(secret),
+    masking(secret),
     0
   ).message
 

@@ -16,7 +16,7 @@ import {
   TestClock
 } from "effect"
 import * as fc from "fast-check"
-import { spawn, spawnSync } from "node:child_process"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -445,6 +445,49 @@ describe("the directory of a journal", () => {
       assert.deepStrictEqual(fs.readdirSync(directory), [])
     }))
 
+  it.scopedLive("is refused where the way to it ends, in a link that leads nowhere or where nothing can be made", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      fs.symlinkSync("nowhere", path.join(root, "dangling"))
+      fs.symlinkSync("loop", path.join(root, "loop"))
+      fs.writeFileSync(path.join(root, "file"), "")
+      const ways = ["dangling", "dangling/j", "dangling/a/b/c", "loop", "loop/j", "file", "file/j"]
+        .map((way) => path.join(root, way))
+      if (process.platform === "linux") ways.push("/proc/x", "/proc/x/y/z", "/sys/x/y")
+      for (const way of ways) {
+        const error = yield* errorOf(Effect.scoped(open(way)))
+        assert.strictEqual(error.reason, "Unusable", way)
+        if (way.includes("dangling")) assert.include(error.message, "is a symbolic link that leads nowhere.")
+      }
+      assert.strictEqual((yield* errorOf(Effect.scoped(open("a\0b")))).reason, "Unusable")
+      assert.deepStrictEqual(fs.readdirSync(root).sort(), ["dangling", "file", "loop"])
+    }))
+
+  it.scopedLive.skipIf(process.getuid?.() !== 0)(
+    "is refused behind a link that others can lead elsewhere (as root)",
+    () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const at = (...names: ReadonlyArray<string>) => path.join(root, ...names)
+        for (const name of ["theirs", "open", "sticky", "ours"]) fs.mkdirSync(at(name))
+        fs.mkdirSync(at("real"), { mode: 0o700 })
+        for (const name of ["theirs", "open", "sticky", "ours"]) fs.symlinkSync(at("real"), at(name, "link"))
+        fs.symlinkSync(at("theirs/link"), at("ours/far"))
+        fs.chmodSync(at("open"), 0o777)
+        fs.chmodSync(at("sticky"), 0o1777)
+        fs.chownSync(at("theirs"), 4242, 4242)
+        fs.symlinkSync(at("real"), at("sticky/theirs"))
+        fs.lchownSync(at("sticky/theirs"), 4242, 4242)
+        const refused = ["theirs/link", "theirs/link/j", "open/link", "open/link/j", "sticky/theirs", "ours/far/j"]
+        for (const way of refused) {
+          const { message, reason } = yield* errorOf(Effect.scoped(open(at(way))))
+          assert.strictEqual(reason, "Unusable", way)
+          assert.include(message, "is a symbolic link that others can lead elsewhere")
+        }
+        for (const way of ["ours/link", "sticky/link", "ours/link/j"]) yield* Effect.scoped(open(at(way)))
+      })
+  )
+
   it.scopedLive("is refused with a symbolic link or a pipe for a journal", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
@@ -613,6 +656,104 @@ describe("the lock of a journal", () => {
       }
     }))
 
+  describe.skipIf(process.platform !== "linux")("by a process whose number is another container's", () => {
+    const boot = () => fs.readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()
+    const elsewhere = (more: object = {}) =>
+      holder({ namespace: "pid:[4026599999]", startTime: `${boot()}/12345`, ...more })
+
+    it.scopedLive("is held although no process here has that number, or another one has, and the host's name is ours", () =>
+      Effect.gen(function*() {
+        for (const pid of [dead(), process.pid]) {
+          const directory = yield* newDirectory
+          plantLock(directory, elsewhere({ pid }), 1)
+          assert.strictEqual(yield* JournalNode.userOf(directory), undefined)
+          const { message, reason } = yield* errorOf(Effect.scoped(open(directory)))
+          assert.strictEqual(reason, "Locked")
+          const freeAt = new Date(fs.statSync(lockIn(directory)).mtimeMs + 90_000).toISOString()
+          assert.include(
+            message,
+            "Whether that process still runs cannot be seen from here: if it does not, the journal is free at " +
+              `${freeAt}, or at once when ${lockIn(directory)} is removed.`
+          )
+        }
+      }))
+
+    it.scopedLive("is free when it has been silent for a minute and a half, whatever the host was called", () =>
+      Effect.gen(function*() {
+        for (const host of [os.hostname(), "9f2c41d0aa17"]) {
+          const directory = yield* newDirectory
+          plantLock(directory, elsewhere({ host }), 2)
+          yield* Effect.scoped(open(directory))
+          assert.deepStrictEqual(fs.readdirSync(directory), ["journal"])
+        }
+      }))
+
+    it.scopedLive("is asked for by its number where the namespace is ours, whatever the host was called", () =>
+      Effect.gen(function*() {
+        const namespace = fs.readlinkSync("/proc/self/ns/pid")
+        const directory = yield* newDirectory
+        plantLock(directory, elsewhere({ namespace, host: "9f2c41d0aa17", pid: dead() }))
+        yield* Effect.scoped(open(directory))
+        plantLock(directory, elsewhere({ namespace, host: "9f2c41d0aa17", startTime: undefined }))
+        assert.strictEqual((yield* errorOf(Effect.scoped(open(directory)))).reason, "Locked")
+      }))
+  })
+
+  it.scopedLive("that says what cannot be is torn, and nothing hangs or breaks", () =>
+    Effect.gen(function*() {
+      const absurd = [
+        holder({ at: 1e300 }),
+        holder({ at: -1 }),
+        holder({ pid: 0 }),
+        holder({ pid: -1 }),
+        holder({ pid: 2 ** 40 }),
+        holder({ pid: 1.5 }),
+        holder({ token: "x".repeat(5000) }),
+        "\0".repeat(200_000),
+        "null",
+        "[]"
+      ]
+      for (const content of absurd) {
+        const directory = yield* newDirectory
+        plantLock(directory, content, 1)
+        const error = yield* errorOf(Effect.scoped(open(directory)))
+        assert.strictEqual(error.reason, "Locked")
+        assert.strictEqual(yield* JournalNode.userOf(directory), undefined)
+        plantLock(directory, content, 11)
+        yield* Effect.scoped(open(directory))
+      }
+    }))
+
+  it.scopedLive("that is dated in the future says so, and what to do", () =>
+    Effect.gen(function*() {
+      for (const content of [holder({ host: "elsewhere" }), ""]) {
+        const directory = yield* newDirectory
+        plantLock(directory, content, -60 * 24)
+        const { message, reason } = yield* errorOf(Effect.scoped(open(directory)))
+        assert.strictEqual(reason, "Locked")
+        assert.include(
+          message,
+          "in the future, so that nobody can tell whether that process still runs: if it does not, "
+        )
+        assert.include(message, `remove ${lockIn(directory)}.`)
+      }
+    }))
+
+  it.scopedLive("that is no file is said, and never waited for", () =>
+    Effect.gen(function*() {
+      for (const kind of ["pipe", "directory", "link"]) {
+        const directory = yield* newDirectory
+        fs.mkdirSync(directory, { mode: 0o700 })
+        if (kind === "pipe") execFileSync("mkfifo", [lockIn(directory)])
+        if (kind === "directory") fs.mkdirSync(lockIn(directory))
+        if (kind === "link") fs.symlinkSync("elsewhere", lockIn(directory))
+        const { message, reason } = yield* errorOf(Effect.scoped(open(directory)))
+        assert.strictEqual(reason, "Unusable", kind)
+        assert.include(message, `${lockIn(directory)} is not a regular file. Remove it when nobody else`)
+        assert.strictEqual(yield* JournalNode.userOf(directory), undefined)
+      }
+    }))
+
   it.scopedLive("is inherited from an heir that died before it had it", () =>
     Effect.gen(function*() {
       const directory = yield* newDirectory
@@ -625,15 +766,15 @@ describe("the lock of a journal", () => {
       assert.strictEqual((yield* errorOf(Effect.scoped(open(directory)))).reason, "Locked")
     }))
 
-  it.scoped("is refreshed every minute, and nothing is written once another has it", () =>
+  it.scoped("is refreshed every 15 seconds, and nothing is written once another has it", () =>
     Effect.gen(function*() {
       const directory = yield* newDirectory
       yield* TestClock.setTime(1_700_000_000_000)
       const journal = yield* open(directory)
       const modifiedAt = Effect.zipRight(immediate, Effect.sync(() => fs.statSync(lockIn(directory)).mtimeMs))
       yield* Effect.repeat(modifiedAt, { until: (at) => at === 1_700_000_000_000 })
-      yield* TestClock.adjust("1 minute")
-      yield* Effect.repeat(modifiedAt, { until: (at) => at === 1_700_000_060_000 })
+      yield* TestClock.adjust("15 seconds")
+      yield* Effect.repeat(modifiedAt, { until: (at) => at === 1_700_000_015_000 })
       fs.rmSync(lockIn(directory))
       plantLock(directory, holder({ pid: 4321, host: "elsewhere" }))
       yield* TestClock.adjust("1 minute")

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, Destination, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Effect } from "effect"
+import { Effect, Supervisor } from "effect"
 
 const MiB = 1024 ** 2
 
@@ -44,4 +44,33 @@ describe("Large files at once", () => {
       assert.isAtMost(most, 2)
       assert.isAtMost(seconds, 17)
     }))
+
+  it.effect("of very many parts have a bounded number of fibers to send them", () =>
+    Effect.gen(function*() {
+      let [live, peak] = [0, 0]
+      class Counting extends Supervisor.AbstractSupervisor<void> {
+        override value = Effect.void
+        override onStart(): void {
+          peak = Math.max(peak, ++live)
+        }
+        override onEnd(): void {
+          live -= 1
+        }
+      }
+      const { destination } = yield* Simulated.make({ bytesPerSecond: MiB })
+      const uploader = yield* Uploader.make({
+        strategy: Strategy.workerPool({ workers: 4 }),
+        partSize: 1,
+        multipartThreshold: 1
+      }).pipe(Effect.provideService(Destination.Destination, destination))
+      const { limits } = destination.multipart ?? assert.fail("takes no parts")
+      const count = 4_000
+      const size = count * Math.max(limits.minSize, limits.multiple)
+      const report = yield* Effect.supervised(
+        uploader.uploadAll([UploadFile.make("large", ByteSource.generate(size))]),
+        new Counting()
+      )
+      assert.strictEqual(report.files.uploaded, 1)
+      assert.isAtMost(peak, 1_200)
+    }).pipe(Effect.scoped, VirtualClock.run, Effect.map(({ value }) => value)))
 })

@@ -3,11 +3,13 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
+import * as FilesNode from "@sluice/core/FilesNode"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Random } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { openFiles } from "./contract/OpenFiles.js"
 import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
+import * as TestBody from "./contract/TestBody.js"
 import * as TestFileSystem from "./contract/TestFileSystem.js"
 import { pattern, sameBytes, scripted } from "./contract/TestSource.js"
 import * as Tmpfs from "./contract/Tmpfs.js"
@@ -90,6 +92,80 @@ describe("LocalDirectory", () => {
         const root = yield* TemporaryDirectory.make
         yield* upload(root, UploadFile.fromText("key", "x", { modifiedAt: -86_400_000 }))
         assert.strictEqual(fs.statSync(path.join(root, "key")).mtimeMs, -86_400_000)
+      }))
+  })
+
+  describe("permissions", () => {
+    const modeOf = (...names: ReadonlyArray<string>) => fs.statSync(path.join(...names)).mode & 0o7777
+
+    it.scopedLive("of a file are kept, in one piece, in blocks and in parts, and others are left alone", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const from = yield* TemporaryDirectory.make
+        const modes = [0o600, 0o400, 0o644, 0o666, 0o755, 0o070, 0o4755, 0o2711, 0o1777]
+        for (const size of [0, 10, 3 * mib]) {
+          for (const mode of modes) {
+            const name = `${mode.toString(8)} ${size}`
+            fs.writeFileSync(path.join(from, name), pattern(size))
+            fs.chmodSync(path.join(from, name), mode)
+          }
+        }
+        const layer = Uploader.layer({ retry: RetryPolicy.none, multipartThreshold: 2 * mib, partSize: mib }).pipe(
+          Layer.provide(LocalDirectory.layer({ root })),
+          Layer.provide(NodeContext.layer)
+        )
+        const report = yield* Effect.provide(
+          Effect.flatMap(Uploader.Uploader, (uploader) => uploader.uploadAll(FilesNode.directory(from))),
+          layer
+        )
+        assert.strictEqual(report.files.uploaded, 3 * modes.length)
+        for (const name of fs.readdirSync(from)) {
+          // What would let a program run as somebody else is not.
+          assert.strictEqual(modeOf(root, name), modeOf(from, name) & 0o777, name)
+        }
+      }))
+
+    it.scopedLive("are never more than in the end, while the file is on its way", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const seen: Array<number> = []
+        const look = Effect.sync(() => {
+          for (const name of fs.readdirSync(root)) if (name.startsWith(".sluice")) seen.push(modeOf(root, name))
+        })
+        const source = () =>
+          scripted({ size: 2 * mib, steps: [pattern(mib), look, pattern(1), look, pattern(mib - 1)] })
+        yield* upload(root, { ...UploadFile.make("put", source()), mode: 0o644 })
+        const local = yield* Effect.provide(LocalDirectory.make({ root }), NodeContext.layer)
+        const uploadId = yield* local.multipart!.create({
+          key: "parts",
+          size: 4,
+          token: "token-0123456789",
+          checksum: undefined,
+          mode: 0o640
+        })
+        yield* look
+        const session = { key: "parts", uploadId }
+        const body = TestBody.make(pattern(4))
+        const part = yield* local.multipart!.uploadPart({ ...session, number: 1, offset: 0, total: 4, body })
+        yield* local.multipart!.complete({ ...session, parts: [part], size: 4, checksum: undefined, mode: 0o640 })
+        assert.deepStrictEqual([...new Set(seen)], [0o600])
+        assert.deepStrictEqual([modeOf(root, "put"), modeOf(root, "parts")], [0o644, 0o640])
+      }))
+
+    it.scopedLive("are what the system gives, for what has none", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        fs.writeFileSync(path.join(root, "ordinary"), "")
+        yield* upload(root, small)
+        assert.strictEqual(modeOf(root, "key"), modeOf(root, "ordinary"))
+      }))
+
+    it.scopedLive("that a file system cannot keep, fail nothing", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.make
+        const platform = TestFileSystem.layer(() => ({ chmod: () => Effect.fail(TestFileSystem.systemError("EPERM")) }))
+        yield* upload(root, { ...small, mode: 0o644 }, { platform })
+        assert.strictEqual(modeOf(root, "key"), 0o600)
       }))
   })
 
@@ -184,7 +260,7 @@ describe("LocalDirectory", () => {
         const names: Array<string> = []
         const watched = TestFileSystem.layer((real) => ({
           open: (file, options) => {
-            names.push(file)
+            if (options?.flag === "wx") names.push(TestFileSystem.named(file))
             return real.open(file, options)
           }
         }))
@@ -302,7 +378,14 @@ describe("LocalDirectory", () => {
     const failingAt: ReadonlyArray<
       readonly [call: string, platform: (code: string) => NonNullable<Settings["platform"]>]
     > = [
-      ["open", (code) => TestFileSystem.layer(() => ({ open: () => Effect.fail(TestFileSystem.systemError(code)) }))],
+      [
+        "open",
+        (code) =>
+          TestFileSystem.layer((real) => ({
+            open: (file, options) =>
+              options?.flag === "wx" ? Effect.fail(TestFileSystem.systemError(code)) : real.open(file, options)
+          }))
+      ],
       [
         "writeAll",
         (code) => TestFileSystem.layerFile(() => ({ writeAll: () => Effect.fail(TestFileSystem.systemError(code)) }))
@@ -325,6 +408,8 @@ describe("LocalDirectory", () => {
           fs.writeFileSync(path.join(root, "key"), "old")
           for (const file of [small, large]) {
             for (const [code, expected] of table) {
+              // Whoever has no descriptor left to open a file waits for one.
+              if (call === "open" && code === "EMFILE") continue
               const dated = { ...file, modifiedAt: 1_000_000 }
               const error = yield* failure(root, dated, { fsync: true, platform: platform(code) })
               assert.strictEqual(shortly(error), expected, `${code} at ${call}`)
@@ -506,7 +591,7 @@ describe("LocalDirectory", () => {
         let highest = 0
         const platform = TestFileSystem.layer((real) => ({
           open: (file, options) =>
-            Effect.tap(
+            options?.flag === "r" ? real.open(file, options) : Effect.tap(
               Effect.acquireRelease(
                 Effect.sync(() => highest = Math.max(highest, ++open)),
                 () => Effect.sync(() => open -= 1)
@@ -562,7 +647,8 @@ describe("LocalDirectory", () => {
         const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
         yield* Effect.yieldNow()
         assert.isTrue(Option.isNone(yield* Fiber.poll(interruption)), "the write goes on")
-        assert.lengthOf(openFiles(root), process.platform === "linux" ? 1 : 0)
+        // The file, and its directory.
+        assert.lengthOf(openFiles(root), process.platform === "linux" ? 2 : 0)
         yield* Deferred.succeed(mayWrite, undefined)
         assert.isTrue(Exit.isInterrupted(yield* Fiber.join(interruption)))
         assert.isAbove(written, 0)

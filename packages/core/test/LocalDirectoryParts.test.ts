@@ -1,12 +1,14 @@
 import type { FileSystem, Path } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
+import { Checksum } from "@sluice/core"
 import type { Destination, UploadError } from "@sluice/core"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import { Deferred, Effect, Exit, Fiber, Option, Random, Stream } from "effect"
 import type { Layer } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { crc32 } from "node:zlib"
 import { hostileKeys } from "./contract/DestinationContract.js"
 import { openFiles } from "./contract/OpenFiles.js"
 import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
@@ -130,7 +132,7 @@ describe("LocalDirectory in parts", () => {
       yield* local.multipart.uploadPart(part("key", pattern(1000, 1), 1, 0))
       assert.deepStrictEqual(
         yield* local.multipart.uploadPart(part("key", pattern(1000, 2), 1, 0, { checksum })),
-        { number: 1, size: 1000, checksum }
+        { number: 1, size: 1000, checksum, etag: `0//${crc32(pattern(1000, 2)).toString(16).padStart(8, "0")}` }
       )
       yield* local.multipart.uploadPart(part("key", pattern(1000, 3), 2, 1000))
       const temporary = path.join(root, `.sluice-${token}.parts`)
@@ -152,6 +154,80 @@ describe("LocalDirectory in parts", () => {
         sameBytes(fs.readFileSync(path.join(root, "a/key")), Buffer.concat([pattern(1000, 1), pattern(1000, 2)]))
       )
     }))
+
+  describe("goes on with parts that are still what they were, and no others", () => {
+    const sizes = [1000, 1000, 1000, 500]
+    const whole = pattern(3500)
+
+    /** What another process is told of parts 1, 2 and 4, when `meddle` has been at the file. */
+    const afterwards = (meddle: (file: string) => void, algorithm?: "crc32c") =>
+      Effect.gen(function*() {
+        const { local, root } = yield* fresh()
+        yield* create(local, "a/key", whole.length)
+        const parts = yield* Effect.forEach([4, 1, 2], (number) => {
+          const offset = (number - 1) * 1000
+          const bytes = whole.subarray(offset, offset + sizes[number - 1]!)
+          const checksum = algorithm === undefined ? undefined : Checksum.of(algorithm, bytes)
+          return local.multipart.uploadPart({ ...part("a/key", bytes, number, offset, { checksum }), total: 3500 })
+        })
+        meddle(path.join(root, `a/.sluice-${token}.parts`))
+        const other = yield* at(root)
+        const listed = yield* other.multipart.listParts({ ...session("a/key"), parts })
+        for (const one of listed ?? []) assert.deepInclude(parts, one)
+        // Whatever was told, the object comes out whole.
+        const rest = [1, 2, 3, 4].filter((number) => listed?.some((one) => one.number === number) !== true)
+        for (const number of rest) {
+          const offset = (number - 1) * 1000
+          const bytes = whole.subarray(offset, offset + sizes[number - 1]!)
+          yield* other.multipart.uploadPart({ ...part("a/key", bytes, number, offset), total: 3500 })
+        }
+        yield* complete(other, "a/key", sizes)
+        assert.isTrue(sameBytes(fs.readFileSync(path.join(root, "a/key")), whole))
+        assert.deepStrictEqual(openFiles(root), [])
+        return listed?.map(({ number }) => number).sort()
+      })
+
+    const cases: Record<string, readonly [meddle: (file: string) => void, kept: ReadonlyArray<number>]> = {
+      "untouched": [() => {}, [1, 2, 4]],
+      "zeroed": [(file) => fs.writeFileSync(file, new Uint8Array(3500)), []],
+      "emptied": [(file) => fs.truncateSync(file, 0), []],
+      "cut": [(file) => fs.truncateSync(file, 1999), [1]],
+      "cut and grown back": [
+        (file) => {
+          fs.truncateSync(file, 1500)
+          fs.truncateSync(file, 3500)
+        },
+        [1]
+      ],
+      "grown": [(file) => fs.appendFileSync(file, "more"), [1, 2, 4]],
+      "with one byte changed": [
+        (file) => {
+          const bytes = fs.readFileSync(file)
+          bytes[1999]! ^= 1
+          fs.writeFileSync(file, bytes)
+        },
+        [1, 4]
+      ]
+    }
+    for (const [name, [meddle, kept]] of Object.entries(cases)) {
+      it.scopedLive(`in a file that is ${name}`, () =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* afterwards(meddle), kept)
+          assert.deepStrictEqual(yield* afterwards(meddle, "crc32c"), kept)
+        }))
+    }
+
+    it.scopedLive("where a journal of before says nothing of what they were", () =>
+      Effect.gen(function*() {
+        const { local } = yield* fresh()
+        yield* create(local, "key", 2000)
+        yield* local.multipart.uploadPart(part("key", pattern(1000), 1, 0))
+        for (const etag of [undefined, "", "0//zz", "../../x/0/00000000"]) {
+          const parts = [{ number: 1, size: 1000, etag }]
+          assert.deepStrictEqual(yield* local.multipart.listParts({ ...session("key"), parts }), [])
+        }
+      }))
+  })
 
   it.scopedLive("does not complete what is not whole, nor twice", () =>
     Effect.gen(function*() {
@@ -214,7 +290,8 @@ describe("LocalDirectory in parts", () => {
       const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
       yield* Effect.yieldNow()
       assert.isTrue(Option.isNone(yield* Fiber.poll(interruption)), "the write goes on")
-      assert.lengthOf(openFiles(root), process.platform === "linux" ? 1 : 0)
+      // The file, and its directory.
+      assert.lengthOf(openFiles(root), process.platform === "linux" ? 2 : 0)
       yield* Deferred.succeed(mayWrite, undefined)
       assert.isTrue(Exit.isInterrupted(yield* Fiber.join(interruption)))
       assert.deepStrictEqual(openFiles(root), [])
@@ -228,7 +305,7 @@ describe("LocalDirectory in parts", () => {
       const { local, root } = yield* fresh({ maxOpenFiles: 3 })
       yield* create(local, "key", 20 * mib)
       let highest = 0
-      const between = Effect.sync(() => highest = Math.max(highest, openFiles(root).length))
+      const between = Effect.sync(() => highest = Math.max(highest, openFiles(`${root}/`).length))
       const requests = Array.from({ length: 10 }, (_, i) =>
         part("key", pattern(2 * mib, i + 1), i + 1, i * 2 * mib, { between }))
       yield* Effect.forEach(requests, (request) =>

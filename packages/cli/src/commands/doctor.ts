@@ -13,6 +13,7 @@ import * as AwsProfile from "../AwsProfile.js"
 import * as Checkup from "../Checkup.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
+import * as Json from "../Json.js"
 import * as layers from "../layers.js"
 import * as options from "../options.js"
 import type { Sink } from "../Output.js"
@@ -40,17 +41,26 @@ export const doctor = Command.make(
       if (target._tag === "Simulated") {
         return yield* CliError.usage("sim: stores nothing: there is nothing to look at.")
       }
+      if (Targets.isExact(target)) {
+        return yield* CliError.usage(
+          `${
+            Targets.nameOf(target)
+          } has a query, and so is the address of one object, which a checkup would replace. ` +
+            "Write {key} where keys belong, such as https://host/path/{key}?…"
+        )
+      }
+      yield* layers.hint(target, settings)
       const findings: Array<Checkup.Finding> = []
       const tell: Checkup.Tell = (check, outcome, detail, advice) => {
         const finding: Checkup.Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }
         findings.push(finding)
-        return writeLines(stdout, json ? [JSON.stringify(finding)] : lines(finding, stdout))
+        return writeLines(stdout, json ? [Json.line(finding)] : lines(finding, stdout))
       }
       yield* look(target, settings, tell)
       const problems = findings.filter(({ outcome }) => outcome === "problem").length
       const notes = findings.filter(({ outcome }) => outcome === "note").length
       const works = problems === 0
-      if (json) yield* writeLines(stdout, [JSON.stringify({ _tag: "Checkup", version: 1, works, problems, notes })])
+      if (json) yield* writeLines(stdout, [Json.line({ _tag: "Checkup", version: 1, works, problems, notes })])
       const name = printable(Targets.nameOf(target))
       yield* writeLines(
         stderr,
@@ -92,10 +102,13 @@ const examine = (target: Targets.Target, tell: Checkup.Tell) =>
   Effect.gen(function*() {
     const destination = yield* Destination
     const random = yield* Random.nextIntBetween(0, 2 ** 31)
-    const key = `sluice-doctor-${random.toString(36)}.txt`
+    const name = `${random.toString(36)}.txt`
+    const key = `sluice-doctor-${name}`
+    // A local directory makes its own, and to tus keys are no paths. The directory may stay: it is always the same.
+    const nested = target._tag === "Local" || target._tag === "Tus" ? undefined : `sluice-doctor/${name}`
     yield* Effect.flatMap(
       Uploader.Uploader,
-      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key }, tell)
+      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key, nested }, tell)
     ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
   })
 

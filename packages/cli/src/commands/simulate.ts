@@ -13,14 +13,18 @@ import * as Random from "effect/Random"
 import * as Candidates from "../Candidates.js"
 import * as CliError from "../CliError.js"
 import * as Filter from "../Filter.js"
+import * as FilterText from "../FilterText.js"
 import * as Forecast from "../Forecast.js"
 import * as ForecastSvg from "../ForecastSvg.js"
 import * as ForecastText from "../ForecastText.js"
 import * as Format from "../Format.js"
 import * as Output from "../Output.js"
+import * as OutputPaths from "../OutputPaths.js"
+import * as Report from "../Report.js"
 import * as options from "../simulateOptions.js"
 import * as Simulation from "../Simulation.js"
 import * as Sources from "../Sources.js"
+import { printable } from "../TerminalText.js"
 import * as TimelineSvg from "../TimelineSvg.js"
 import * as Workload from "../Workload.js"
 
@@ -62,7 +66,6 @@ const plan = (flags: Flags) =>
     const only = yield* Effect.mapError(options.strategiesOf(flags.strategy), CliError.usage)
     const settings = settingsOf(flags)
     const workload = yield* workloadOf(flags)
-    if (workload.sizes.length === 0) return yield* CliError.sourceNotFound("There are no files to upload.")
     const candidates = yield* Effect.mapError(
       Candidates.make({
         network: settings.network,
@@ -126,9 +129,14 @@ const workloadOf = (flags: Flags) =>
     if (stray.length > 0) {
       return yield* CliError.usage(`${stray.join(" and ")} would make files up: leave out the source, or that.`)
     }
-    const filter = yield* Effect.mapError(Filter.make(flags), CliError.usage)
+    const filter = yield* Effect.mapError(Filter.makeCounting(flags), CliError.usage)
     const { items } = yield* Sources.fromPaths(flags.sources, { filter, followSymlinks: flags.followSymlinks })
-    return yield* Workload.fromItems(items)
+    const workload = yield* Workload.fromItems(items)
+    if (workload.sizes.length > 0) return workload
+    const { leftOut, unmatched } = Report.filtered(filter, FilterText.around(flags.sources))
+    const { stderr } = yield* Output.Output
+    yield* Output.writeLines(stderr, [...leftOut, ...unmatched])
+    return yield* CliError.sourceNotFound("There are no files to upload.")
   })
 
 const randomFiles = (flags: Flags) => {
@@ -144,7 +152,9 @@ const randomFiles = (flags: Flags) => {
 const sourceOf = ({ sources }: Flags): string | undefined =>
   sources.length === 0
     ? undefined
-    : sources.map((source) => /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`).join(
+    : sources.map(printable).map((source) =>
+      /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`
+    ).join(
       " "
     )
 
@@ -183,6 +193,7 @@ const draw = ({ svg }: Flags, picture: () => string) =>
     onSome: (file) =>
       Effect.gen(function*() {
         const { stderr } = yield* Output.Output
+        yield* OutputPaths.check([{ flag: "--svg", file }], { printsLines: true })
         const fs = yield* FileSystem.FileSystem
         const path = yield* Path.Path
         yield* fs.makeDirectory(path.dirname(file), { recursive: true }).pipe(
@@ -191,6 +202,6 @@ const draw = ({ svg }: Flags, picture: () => string) =>
             CliError.usage(`--svg: ${JSON.stringify(file)} cannot be written. ${error.message}`)
           )
         )
-        yield* Output.writeLines(stderr, [`The picture is in ${file}.`])
+        yield* Output.writeLines(stderr, [`The picture is in ${printable(file)}.`])
       })
   })

@@ -3,6 +3,7 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import { Destination } from "@sluice/core/Destination"
 import * as Journal from "@sluice/core/Journal"
 import * as MachineNode from "@sluice/core/MachineNode"
 import * as Strategy from "@sluice/core/Strategy"
@@ -17,20 +18,29 @@ import * as path from "node:path"
 import * as Advice from "../Advice.js"
 import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
+import * as DestinationLook from "../DestinationLook.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
 import * as DryRun from "../DryRun.js"
+import * as ExactAddress from "../ExactAddress.js"
+import * as FilterText from "../FilterText.js"
 import * as Journals from "../Journals.js"
+import * as Json from "../Json.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import * as OutputFile from "../OutputFile.js"
+import * as OutputPaths from "../OutputPaths.js"
+import * as OwnFiles from "../OwnFiles.js"
+import * as ProgressLines from "../ProgressLines.js"
 import * as RemoteLocations from "../RemoteLocations.js"
 import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
+import * as StandardInput from "../StandardInput.js"
 import * as Targets from "../Targets.js"
+import { printable } from "../TerminalText.js"
 import * as Undone from "../Undone.js"
 import * as UploadLoop from "../UploadLoop.js"
 import * as UploadRequest from "../UploadRequest.js"
@@ -55,21 +65,41 @@ export const upload = Command.make(
       )
       const target = yield* AwsProfile.completeTarget(typed.target, typed.settings, process.env)
       const request: UploadRequest.UploadRequest = { ...typed, target }
-      const sources = yield* find(request, flags.followSymlinks)
+      yield* layers.hint(target, typed.settings)
+      yield* ExactAddress.check(target, typed)
+      const own = yield* OwnFiles.make
+      const standardInput = request.standardInput === undefined
+        ? undefined
+        : yield* StandardInput.make(request.standardInput)
+      const sources = standardInput ?? (yield* find(request, flags.followSymlinks, own))
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
-        yield* UploadLoop.check(request.sources, request.target.root, request.filter)
+        yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
       }
-      if (flags.dryRun) return yield* DryRun.print(sources, flags)
+      yield* Effect.forEach([flags.report, flags.failed], (file) => Effect.forEach(Option.toArray(file), own.add))
+      const filtered = () => Report.filtered(request.filter, FilterText.around(typed.sources))
+      if (flags.dryRun) {
+        const destination = DestinationLook.check(request.target, request.settings)
+        return yield* DryRun.print(sources, { ...flags, filtered, destination })
+      }
       const report = Option.getOrUndefined(flags.report)
       const failed = Option.getOrUndefined(flags.failed)
+      const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
+      const printsLines = flags.json
+      yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
+      // What failed may take the place of the list, which is read by then: other files may not.
+      if (request.filesFrom !== undefined && request.filesFrom !== "-") {
+        yield* OutputPaths.check([...outputs, { flag: "--files-from", file: request.filesFrom }], { printsLines })
+      }
       if (report !== undefined) yield* OutputFile.check("--report", report)
       if (failed !== undefined) yield* OutputFile.check("--failed", failed)
       yield* MachineNode.keepHeapSmall(request.uploader.memory ?? Uploader.defaults.memory)
       const journal = yield* openJournal(request, flags.fsync)
+      yield* own.addJournals(request.journal || undefined)
       const { locations } = request.settings
       const addresses = locations === undefined ? undefined : yield* RemoteLocations.append(locations)
+      if (addresses !== undefined) yield* own.addOpen(addresses.descriptor)
       const uploader = Uploader.layer(request.uploader).pipe(
-        Layer.provide(layers.layer(request.target, {
+        Layer.provideMerge(layers.layer(request.target, {
           ...request.settings,
           fsync: flags.fsync,
           connections: request.connections,
@@ -78,15 +108,23 @@ export const upload = Command.make(
       )
       // What is kept without a journal would be found by nobody.
       const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
-      yield* transfer(sources, {
-        ...flags,
-        report,
-        failed,
-        run,
-        journal,
-        remote: layers.isRemote(request.target) ? request.target._tag : undefined,
-        addresses
-      })
+      const guard = standardInput === undefined || flags.allowEmpty
+        ? Effect.void
+        : Effect.flatMap(Destination, (destination) => StandardInput.check(standardInput, destination))
+      yield* Effect.zipRight(
+        guard,
+        transfer(sources, {
+          ...flags,
+          report,
+          failed,
+          own,
+          filtered,
+          run,
+          journal,
+          remote: layers.isRemote(request.target) ? request.target._tag : undefined,
+          addresses
+        })
+      )
         .pipe(
           Effect.provide(
             journal === undefined ? uploader : Layer.provide(uploader, Layer.succeed(Journal.Journal, journal))
@@ -101,12 +139,14 @@ export const upload = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean) => {
-  if (request.standardInput !== undefined) return Sources.fromStandardInput(request.standardInput)
-  const settings = { filter: request.filter, followSymlinks }
+const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own: OwnFiles.OwnFiles) => {
+  const settings = { filter: request.filter, followSymlinks, leaveOut: own.has }
   return request.filesFrom === undefined
     ? Sources.fromPaths(request.sources, settings)
-    : ListedSources.fromFile(request.filesFrom, request.sources[0], settings)
+    : ListedSources.fromFile(request.filesFrom, request.sources[0], {
+      ...settings,
+      destination: request.target._tag === "Local" ? request.target.root : undefined
+    })
 }
 
 /** The journal of an upload, unless none is wanted, or it would be of no use. */
@@ -135,6 +175,9 @@ interface Flags {
   readonly quiet: boolean
   readonly report: string | undefined
   readonly failed: string | undefined
+  readonly own: OwnFiles.OwnFiles
+  readonly errorOnNoTransfer: boolean
+  readonly filtered: () => ReturnType<typeof Report.filtered>
 }
 
 /** Uploads, shows how it goes, and tells the end. */
@@ -144,8 +187,8 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const uploader = yield* Uploader.Uploader
     const display = Display.make({ stderr, stdout }, flags)
     const findings = new Report.Tally()
-    const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources)
-    const printEvent = (event: UploadEvent) => stdout.write(`${JSON.stringify(event)}\n`)
+    const undone = flags.failed === undefined ? undefined : yield* Undone.make(flags.failed, sources, flags.own)
+    const printEvent = (event: UploadEvent) => writeLines(stdout, [Json.line(event)])
     const received = yield* Signals.listen
     const run = yield* uploader.start(undone?.items ?? sources.items, {
       ...flags.run,
@@ -161,7 +204,8 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     })
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
     yield* Effect.forkScoped(Signals.steer(received, { run, stop, say: display.say, leave }))
-    const report = yield* Effect.scoped(Effect.zipRight(display.show(run), run.report))
+    const sampled = flags.json ? Effect.asVoid(Effect.forkScoped(ProgressLines.print(run, stdout))) : Effect.void
+    const report = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
     const { listing } = yield* run.currentProgress
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
@@ -186,20 +230,29 @@ const conclude = (
     )
     const addresses = yield* Effect.either(flags.addresses?.check ?? Effect.void)
     const unwritten = [unlisted, Either.getLeft(saved), Either.getLeft(addresses)].flatMap(Option.toArray)
-    const failure = Report.failureOf(report, findings) ??
-      (unwritten.length > 0 ? new CliError.CliError({ reason: "SomeFailed" }) : undefined)
+    const failure = Report.failureOf(report, findings, rest) ??
+      (unwritten.length > 0
+        ? new CliError.CliError({ reason: "SomeFailed" })
+        : flags.errorOnNoTransfer && report.files.uploaded === 0
+        ? new CliError.CliError({ reason: "NothingTransferred" })
+        : undefined)
     if (!flags.quiet || failure !== undefined) {
       const { style } = stderr
       const manifest = Option.isNone(unlisted) ? flags.failed : undefined
       yield* writeLines(stderr, [
-        ...Report.summary(report, findings, { ...rest, style, manifest }),
-        ...unwritten.map((error) => style.red(error.message)),
+        ...Report.summary(report, findings, {
+          ...rest,
+          ...(report.ended === "Completed" && flags.filtered()),
+          style,
+          manifest
+        }),
+        ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
           ? [...adviceFor(findings, flags.remote), "sluice doctor finds out what is wrong with a destination."]
           : [])
       ])
     }
-    if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
+    if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
   })
 

@@ -99,7 +99,7 @@ const find = (journal: Option.Option<string>) =>
     const { journals, problems } = yield* KeptUploads.find(Option.getOrUndefined(journal))
     const [problem] = problems
     if (Option.isSome(journal) && problem !== undefined) return yield* Journals.unusable(problem)
-    yield* writeLines(stderr, problems.map((error) => stderr.style.yellow(`sluice: ${error.message}`)))
+    yield* writeLines(stderr, problems.map((error) => stderr.style.yellow(`sluice: ${printable(error.message)}`)))
     return journals
   })
 

@@ -13,13 +13,18 @@ import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
 import * as Display from "../Display.js"
+import * as ExactAddress from "../ExactAddress.js"
 import * as Extras from "../Extras.js"
 import * as Filter from "../Filter.js"
+import * as FilterText from "../FilterText.js"
+import * as Json from "../Json.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
+import * as OwnFiles from "../OwnFiles.js"
 import * as RemoteLocations from "../RemoteLocations.js"
+import * as Report from "../Report.js"
 import * as Signals from "../Signals.js"
 import * as Sources from "../Sources.js"
 import * as Targets from "../Targets.js"
@@ -41,17 +46,20 @@ export const verify = Command.make(
       const asked = yield* Either.mapLeft(requestOf(paths, flags), CliError.usage)
       const { filesFrom, filter, settings: reach } = asked
       const target = yield* AwsProfile.completeTarget(asked.target, reach, process.env)
-      const settings = { filter, followSymlinks: flags.followSymlinks }
+      yield* ExactAddress.check(target, asked)
+      const own = yield* OwnFiles.make
+      const settings = { filter, followSymlinks: flags.followSymlinks, leaveOut: own.has }
       const sources = filesFrom === undefined
         ? yield* Sources.fromPaths(asked.sources, settings)
         : yield* ListedSources.fromFile(filesFrom, asked.sources[0], settings)
       const isExtra = flags.ignoreExtra || filesFrom !== undefined
         ? undefined
-        : yield* Extras.among(asked.sources, settings)
+        : yield* Extras.among(asked.sources, { ...settings, filter: filter.uncounted })
       const chosen = Option.getOrElse(flags.concurrency, () => "auto" as const)
       const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
       const known = reach.locations === undefined ? undefined : yield* RemoteLocations.read(reach.locations)
-      yield* compare(sources, { ...flags, isExtra, concurrency, listed: reach.locations }).pipe(
+      const filtered = () => Report.filtered(filter, FilterText.around(asked.sources))
+      yield* compare(sources, { ...flags, isExtra, concurrency, listed: reach.locations, filtered }).pipe(
         Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency, addresses: { known } }))
       )
     }).pipe(Effect.scoped)
@@ -80,7 +88,7 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
     }
     const settings = yield* destinationOptions.settingsOf(target, flags)
     if (target._tag === "Tus" && settings.locations === undefined) return yield* Either.left(addressesWanted)
-    return { sources, filesFrom, target, settings, filter: yield* Filter.make(flags) }
+    return { sources, filesFrom, target, settings, filter: yield* Filter.makeCounting(flags) }
   })
 
 const addressesWanted =
@@ -93,6 +101,7 @@ const compare = (
   flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency"> & {
     /** The list of what is there, where somebody else has to tell. */
     readonly listed: string | undefined
+    readonly filtered: () => ReturnType<typeof Report.filtered>
   }
 ) =>
   Effect.gen(function*() {
@@ -112,7 +121,7 @@ const compare = (
       isExtra: flags.isExtra,
       onFinding: (finding) => {
         findings.add(finding)
-        return flags.json ? stdout.write(`${JSON.stringify(finding)}\n`) : Effect.void
+        return flags.json ? writeLines(stdout, [Json.line(finding)]) : Effect.void
       }
     })
     const display = Display.make({ stderr, stdout }, flags, { failed: "not the same" })
@@ -125,8 +134,9 @@ const compare = (
     const failure = findings.failureOf(report)
     if (!flags.quiet || failure !== undefined) {
       const { ignoreExtra: extrasIgnored, listed } = flags
-      yield* writeLines(stderr, findings.summary(report, { style: stderr.style, extrasIgnored, listed }))
+      const filtered = report.ended === "Completed" ? flags.filtered() : {}
+      yield* writeLines(stderr, findings.summary(report, { ...filtered, style: stderr.style, extrasIgnored, listed }))
     }
-    if (flags.json) yield* stdout.write(`${JSON.stringify(report)}\n`)
+    if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
   }).pipe(Effect.scoped)

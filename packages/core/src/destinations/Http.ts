@@ -25,21 +25,14 @@ import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
 import * as Decode from "../internal/decode.js"
-import {
-  isMissing,
-  isSuccess,
-  masking,
-  refused,
-  secretsOf,
-  talkMillis,
-  withBeginning
-} from "../internal/httpAnswers.js"
+import { isMissing, isSuccess, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
 import * as HttpPages from "../internal/httpPages.js"
 import { contentRange, contentTypeOf, head } from "../internal/httpParts.js"
 import type { Wire, WireRequest } from "../internal/httpParts.js"
 import * as HttpPresigned from "../internal/httpPresigned.js"
+import { masking } from "../internal/masking.js"
 import { invalidAddress } from "../internal/requestFailures.js"
 import * as ObjectKey from "../ObjectKey.js"
 import { renderUrl, Transport } from "../Transport.js"
@@ -65,6 +58,12 @@ export interface Options {
    * `https://example.org/files/{key}?overwrite=true`. The key's segments are percent-encoded.
    */
   readonly url: string
+  /**
+   * Whether `url` is the whole address of the one object that there is, such as one that was signed for it: no key is
+   * appended, and no `Content-Type` is sent that `headers` does not have, since it may not be part of the signature.
+   * Defaults to `false`.
+   */
+  readonly exact?: boolean | undefined
   /** Headers for every request. */
   readonly headers?: Headers.Input | undefined
   /** What the `Authorization` header says. */
@@ -143,7 +142,7 @@ export interface PresignedOptions {
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { method: "PUT", maxRequests: 256, field: "file", ifAbsent: false } as const
+export const defaults = { method: "PUT", maxRequests: 256, field: "file", ifAbsent: false, exact: false } as const
 
 /**
  * Credentials of a bearer token.
@@ -229,9 +228,10 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     const { form } = options
     const mask = masking(...secretsOf(options.url, headers))
     const method = options.method ?? (form === undefined ? defaults.method : "POST")
+    const addressOf = (key: string) => options.exact === true ? options.url : urlOf(options.url, key)
     // Where the key could be the host, or a part of it, whoever names files would say who gets the credentials.
-    const host = hostOf(urlOf(options.url, "a"))
-    const valid = host !== undefined && host === hostOf(urlOf(options.url, "b"))
+    const host = hostOf(addressOf("a"))
+    const valid = host !== undefined && host === hostOf(addressOf("b"))
 
     const encoded = ({ body, contentType, key }: PutRequest) => {
       const type = contentTypeOf(contentType)
@@ -254,8 +254,12 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
         Effect.flatMap(encoded(request), ({ body, contentType }) =>
           transport.send({
             method,
-            url: urlOf(options.url, request.key),
-            headers: { ...headers, ...condition, "content-type": contentType },
+            url: addressOf(request.key),
+            headers: {
+              ...headers,
+              ...condition,
+              ...((options.exact !== true || form !== undefined) && { "content-type": contentType })
+            },
             body,
             answerMillis: talkMillis
           })).pipe(
@@ -271,12 +275,12 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     }
 
     const addressed = (key: string, request: WireRequest): Effect.Effect<Request, UploadError> => {
-      const problem = ObjectKey.problem(key)
+      const problem = ObjectKey.problemAsPath(key)
       if (problem !== undefined) return Effect.fail(invalidKey(key, problem))
       if (!valid) return Effect.fail(invalidAddress(name))
       return Effect.succeed({
         ...request,
-        url: urlOf(options.url, key),
+        url: addressOf(key),
         headers: { ...headers, ...request.headers, ...(request.body !== undefined && condition) },
         answerMillis: talkMillis
       })

@@ -8,7 +8,8 @@
  * cannot lead out of the directory: those that try are refused, and so are directories inside that are links to
  * somewhere else. Links under an object's own name are replaced, and never read or written through.
  *
- * At most `maxOpenFiles` files are open for writing at once, however many uploads are in flight.
+ * At most `maxOpenFiles` files are open for writing at once, however many uploads are in flight, and the directories that
+ * they are in. A file keeps its permission bits, where it has any: it never has more than it had, not on its way either.
  *
  * @since 0.1.0
  */
@@ -24,8 +25,12 @@ import { Destination } from "../Destination.js"
 import type { Head, Listed, PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
 import * as Decode from "../internal/decode.js"
-import { codeOf, errorOf, LocalFiles } from "../internal/localFiles.js"
+import { codeOf, errorOf, opening, ownErrors } from "../internal/localErrors.js"
+import { LocalFiles, ownerOnly } from "../internal/localFiles.js"
+import type { Found, Target } from "../internal/localFiles.js"
 import { isPartsName, multipart } from "../internal/localParts.js"
+import { howToReach } from "../internal/localPlaces.js"
+import type { Place } from "../internal/localPlaces.js"
 import { drawToken } from "../internal/token.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -42,7 +47,7 @@ export interface Options {
    * from a power cut. Defaults to `false`.
    */
   readonly fsync?: boolean | undefined
-  /** How many files are open for writing at once, at most. Defaults to 128. */
+  /** How many files are open for writing at once, at most, besides the directories that they are in. Defaults to 128. */
   readonly maxOpenFiles?: number | undefined
 }
 
@@ -109,75 +114,106 @@ export const make = (
     if (type !== "Directory") {
       return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${root} is not a directory.` }))
     }
-    const files = new LocalFiles(fs, path, root, fsync, openFiles)
+    const files = new LocalFiles(fs, path, root, fsync, openFiles, yield* howToReach(fs, root))
     const owner = yield* drawToken
     let drawn = 0
 
-    /** Opens a new file under a temporary name; where somebody else has the same name, the next one is taken. */
-    const openTemporary = (directory: string, created: (temporary: string) => void) =>
+    /**
+     * Opens a new file under a temporary name; where somebody else has the same name, the next one is taken. Nobody else
+     * may read it until it has the permissions that it is to have.
+     */
+    const openTemporary = (place: Place, mode: number | undefined, created: (temporary: string) => void) =>
       Effect.suspend(() => {
         drawn += 1
-        const temporary = path.join(directory, `.sluice-${owner}-${drawn}.part`)
-        return Effect.map(fs.open(temporary, { flag: "wx" }), (file) => {
+        const temporary = `.sluice-${owner}-${drawn}.part`
+        const open = fs.open(path.join(place.path, temporary), {
+          flag: "wx",
+          ...(mode !== undefined && { mode: ownerOnly })
+        })
+        return Effect.map(open, (file) => {
           created(temporary)
           return file
         })
       }).pipe(
         Effect.retry({ times: 10, while: (error) => codeOf(error) === "EEXIST" }),
-        Effect.mapError(errorOf(directory)),
+        opening,
         Effect.uninterruptible
       )
 
-    const put = (request: PutRequest): Effect.Effect<Stored, UploadError> => {
-      const target = files.targetOf(request.key)
-      if (Either.isLeft(target)) return Effect.fail(target.left)
-      const { directory, path: targetPath } = target.right
-      return Effect.suspend(() => {
+    const putInto = ({ directory, name, path: targetPath }: Target, place: Place, request: PutRequest) =>
+      Effect.suspend(() => {
+        const { mode, modifiedAt } = request
         let temporary = ""
-        return files.ensureDirectory(directory).pipe(
-          Effect.zipRight(
-            files.writeBody(directory, request.body, openTemporary(directory, (created) => temporary = created))
-          ),
-          Effect.zipRight(Effect.suspend(() =>
-            Effect.mapError(files.commit(temporary, targetPath, request.modifiedAt), errorOf(targetPath))
-          )),
-          Effect.as({}),
-          Effect.onError(() =>
-            Effect.zipRight(
-              files.forget,
-              temporary === "" ? Effect.void : Effect.ignore(fs.remove(temporary, { force: true }))
-            )
-          ),
-          openFiles.withPermits(1, (turn) =>
-            request.body.unwatched(turn))
+        const commit = (file: FileSystem.File | undefined) =>
+          Effect.mapError(
+            files.commit(place, temporary, name, { file, mode, modifiedAt }),
+            ownErrors(errorOf(targetPath))
+          )
+        const open = Effect.mapError(
+          openTemporary(place, mode, (created) => temporary = created),
+          errorOf(directory)
         )
+        // Where files are reached by their names, not all systems let an open one have another.
+        const stored = files.by === "descriptor"
+          ? files.writeBody(directory, request.body, open, { finish: commit })
+          : Effect.zipRight(files.writeBody(directory, request.body, open), commit(undefined))
+        return Effect.onError(Effect.zipRight(place.check, stored), () =>
+          Effect.suspend(() => {
+            files.places.forget(directory)
+            return temporary === ""
+              ? Effect.void
+              : Effect.ignore(fs.remove(path.join(place.path, temporary), { force: true }))
+          }))
       })
-    }
+
+    const put = (request: PutRequest): Effect.Effect<Stored, UploadError> =>
+      Either.match(files.targetOf(request.key), {
+        onLeft: (error) => Effect.fail(error),
+        onRight: (target) =>
+          files.places.make(target.directory, (place) => putInto(target, place, request)).pipe(
+            Effect.as({}),
+            openFiles.withPermits(1, (turn) => request.body.unwatched(turn))
+          )
+      })
+
+    /** Looks at what is under a key, in its directory; nothing where there is none. */
+    const within = <A, R>(
+      { directory }: Target,
+      use: (place: Place) => Effect.Effect<Option.Option<A>, UploadError, R>
+    ) => files.places.find(directory, use, Effect.succeedNone)
 
     const head = (key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
-      Effect.gen(function*() {
-        const target = yield* files.targetOf(key)
-        if (!(yield* files.hasDirectory(target.directory))) return Option.none()
-        const info = yield* Effect.mapError(files.look(target.path), errorOf(target.path, "read"))
-        return Option.map(Option.filter(info, ({ type }) => type === "File"), headOf)
-      })
+      Effect.flatMap(files.targetOf(key), (target) =>
+        within(target, (place) =>
+          Effect.mapBoth(files.look(path.join(place.path, target.name)), {
+            onFailure: errorOf(target.path, "read"),
+            onSuccess: (info) =>
+              Option.map(Option.filter(info, ({ type }) => type === "File"), headOf)
+          })))
 
     const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
       Stream.unwrapScoped(Effect.gen(function*() {
         const target = yield* files.targetOf(key)
         const failed = errorOf(target.path, "read")
-        const there = yield* files.hasDirectory(target.directory)
-        const file = there
-          ? yield* Effect.mapError(files.openFile(target.path, "r"), failed)
-          : Option.none<FileSystem.File>()
+        const file = yield* within(target, (place) =>
+          Effect.mapError(files.openFile(path.join(place.path, target.name), "r"), failed))
         if (Option.isNone(file)) {
           return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${target.path} is not a file.` }))
         }
+        // Most files are small, and end with the first block: blocks grow with what there turns out to be.
+        let size = leastRead
+        const next = Effect.suspend(() =>
+          Effect.uninterruptible(file.value.readAlloc(size))
+        )
         return Stream.repeatEffectOption(
-          Effect.mapError(Effect.uninterruptible(file.value.readAlloc(readSize)), (error) => Option.some(failed(error)))
+          Effect.mapError(next, (error) =>
+            Option.some(failed(error)))
             .pipe(Effect.flatMap(Option.match({
               onNone: () => Effect.fail(Option.none<UploadError>()),
-              onSome: Effect.succeed
+              onSome: (block) => {
+                size = block.length < size ? leastRead : Math.min(readSize, 4 * size)
+                return Effect.succeed(block)
+              }
             })))
         )
       }))
@@ -188,19 +224,27 @@ export const make = (
     )
 
     const remove = (key: string): Effect.Effect<void, UploadError> =>
-      Effect.gen(function*() {
-        const target = yield* files.targetOf(key)
-        if (!(yield* files.hasDirectory(target.directory))) return
-        const info = yield* Effect.mapError(files.look(target.path), errorOf(target.path))
-        if (Option.isNone(Option.filter(info, ({ type }) => type === "File"))) return
-        yield* Effect.mapError(fs.remove(target.path, { force: true }), errorOf(target.path))
-      })
+      Effect.flatMap(files.targetOf(key), (target) =>
+        Effect.asVoid(within(target, (place) =>
+          Effect.gen(function*() {
+            const filePath = path.join(place.path, target.name)
+            const info = yield* files.look(filePath)
+            if (Option.exists(info, ({ type }) => type === "File")) yield* fs.remove(filePath, { force: true })
+            return info
+          }).pipe(Effect.mapError(errorOf(target.path))))))
+
+    const removeFound = (found: Found) =>
+      files.places.find(
+        path.dirname(found.path),
+        (place) => Effect.mapError(fs.remove(path.join(place.path, found.name), { force: true }), errorOf(found.path)),
+        Effect.void
+      )
 
     // Its own temporaries are not left behind, but in use.
     const sweep = (earlier: string): Effect.Effect<number, UploadError> =>
       earlier === owner ? Effect.succeed(0) : files.walk.pipe(
         Stream.filter(({ name }) => ownerOf(name) === earlier),
-        Stream.mapEffect((found) => Effect.mapError(fs.remove(found.path, { force: true }), errorOf(found.path))),
+        Stream.mapEffect(removeFound),
         Stream.runCount
       )
 
@@ -222,6 +266,8 @@ export const make = (
 // -----------------------------------------------------------------------------
 
 const readSize = 256 * 1024
+
+const leastRead = 4 * 1024
 
 /** Whose temporary file it is, by its name; `undefined` where it is none. */
 const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]

@@ -179,7 +179,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     const { checksums, maxPutSize } = objects.profile
     return Destination.of({
       name: bucket.name,
-      capabilities: { maxPutSize, unknownSize: false, wholeBodies: true, checksums },
+      capabilities: { maxPutSize, unknownSize: false, wholeBodies: true, emptySegments: true, checksums },
       put: (request) => objects.put(request),
       head: (key) => objects.head(key),
       read: (key) => objects.read(key),

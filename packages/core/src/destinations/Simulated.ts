@@ -283,7 +283,7 @@ export const make = (
             Effect.zipRight(line.send(body, fate, (size, bytes) => ({ size, bytes })))
           )))
 
-      const capabilities = { maxPutSize: Infinity, unknownSize: true }
+      const capabilities = { maxPutSize: Infinity, unknownSize: true, emptySegments: true }
 
       return {
         destination: Destination.of({

@@ -164,6 +164,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       capabilities: {
         maxPutSize: maxSize ?? Infinity,
         unknownSize: false,
+        emptySegments: true,
         wholeBodies: checksums.length > 0,
         checksums
       },

@@ -315,7 +315,8 @@ const lookAgain = (context: Upload.Context, upload: Upload.Upload): Effect.Effec
 
 /** Why a file is not even tried. */
 const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload): UploadError | undefined => {
-  const problem = ObjectKey.problem(file.key)
+  const { emptySegments } = context.destination.capabilities
+  const problem = emptySegments === true ? ObjectKey.problem(file.key) : ObjectKey.problemAsPath(file.key)
   if (problem !== undefined) {
     return new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(file.key)} ${problem}.` })
   }
@@ -408,7 +409,8 @@ const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Dest
     body,
     contentType: upload.file.contentType,
     metadata: upload.file.metadata,
-    modifiedAt: upload.modifiedAt
+    modifiedAt: upload.modifiedAt,
+    mode: upload.mode
   })
 }
 

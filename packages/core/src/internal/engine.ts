@@ -72,6 +72,10 @@ const decoded = (item: UploadList.Item | Upload.Upload): UploadList.Item | Uploa
 const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
   item instanceof Upload.Upload || UploadList.isFile(item)
 
+/** Whether another run can go on with an upload. */
+const canGoOn = ({ fingerprint, large, source, state }: Upload.Upload): boolean =>
+  large && source.reopenable && fingerprint !== undefined && (state === "Attempt" || state === "Backoff")
+
 const emptyList: List = {
   unsafePull: () => FileList.end,
   mayHaveMore: () => false,
@@ -182,6 +186,29 @@ export class Engine implements Crew {
       return this.account.changed(state)
     })
   }
+
+  /**
+   * Drains, and interrupts the large files that another run can go on with; gives their keys. What is kept of them is
+   * what onInterrupt says of all.
+   */
+  readonly drainToJournal: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
+    const { journal } = this.context
+    const keeps = !this.stopping && !this.ended && journal !== undefined && this.onInterrupt === "keep"
+    const cut = keeps ? Array.from(this.workers).filter(({ upload }) => upload !== undefined && canGoOn(upload)) : []
+    const keys = cut.flatMap(({ upload }) => upload === undefined ? [] : [upload.file.key])
+    return Effect.as(
+      Effect.zipLeft(
+        this.change("Draining"),
+        Effect.sync(() => {
+          for (const worker of cut) {
+            worker.leavesOff = true
+            worker.fiber?.unsafeInterruptAsFork(FiberId.none)
+          }
+        })
+      ),
+      keys
+    )
+  })
 
   /** Interrupts all workers at once; the run then comes to its end. */
   readonly interrupt: Effect.Effect<void> = Effect.suspend(() => {
@@ -429,7 +456,7 @@ export class Engine implements Crew {
         if (upload !== undefined) Attempts.abandon(this.context, upload)
         return this.die(exit.cause)
       }
-      if (this.state !== "Interrupting") {
+      if (this.state !== "Interrupting" && !worker.leavesOff) {
         if (upload === undefined) this.fork()
         else this.fork(upload, Attempts.failed(this.context, upload, stalled(upload, this.options.stallMillis)))
         return Effect.void

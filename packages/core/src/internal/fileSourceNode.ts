@@ -1,6 +1,7 @@
 /**
  * Files of the local disk as sources of bytes.
  */
+import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,34 +10,37 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as MimeTypes from "mrmime"
 import * as fs from "node:fs"
-import type * as ByteSource from "../ByteSource.js"
+import * as ByteSource from "../ByteSource.js"
 import * as InFlight from "../InFlight.js"
 import { SourceChanged, SourceUnreadable } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as UploadFile from "../UploadFile.js"
+import * as CallNode from "./callNode.js"
+import { isFull } from "./descriptors.js"
+import * as Descriptors from "./descriptorsNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
-/** How many source files are open at once, at most, in the whole process. */
+/** How many source files are open at once, at most, in the whole process: fewer, where it may not have many open. */
 export const maxOpenFiles = 256
 
 export const bigint = { bigint: true } as const
 
-const openFiles = InFlight.make(maxOpenFiles)
+let budget: InFlight.InFlight | undefined = undefined
+
+/** A quarter of what may be open: the others are what is written, connections, and what is open for a moment only. */
+const openFiles = (): InFlight.InFlight =>
+  budget ??= InFlight.make(Math.max(1, Math.min(maxOpenFiles, Math.floor(Descriptors.leftToOpen() / 4))))
 
 const defaultBlockSize = 256 * 1024
 
 /** How much is read in one call, in bytes: a slow disk is seen to give. */
 const mostAtOnce = 1024 * 1024
 
-export type Callback<A> = (error: NodeJS.ErrnoException | null, value: A) => void
-
-/** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
-export const call = <A>(filePath: string, start: (done: Callback<A>) => void): Effect.Effect<A, SourceUnreadable> =>
-  Effect.uninterruptible(
-    Effect.async<A, SourceUnreadable>((resume) => {
-      start((error, value) => resume(error === null ? Effect.succeed(value) : Effect.fail(unreadable(filePath, error))))
-    })
-  )
+/** A call to the file system about a path: see {@link CallNode.call}. */
+export const call = <A>(
+  filePath: string,
+  start: (done: CallNode.Callback<A>) => void
+): Effect.Effect<A, SourceUnreadable> => Effect.mapError(CallNode.call(start), (error) => unreadable(filePath, error))
 
 export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
   new SourceUnreadable({
@@ -49,28 +53,47 @@ export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): Sour
       ? `${filePath} is not there.`
       : cause.code === "EACCES" || cause.code === "EPERM"
       ? `${filePath} may not be read (${cause.code}).`
+      : filePath.includes("\0")
+      ? `${JSON.stringify(filePath)} has a NUL character in its name, and no file has.`
       : `${filePath} cannot be read: ${cause.message}.`,
     cause
   })
 
 const fingerprintOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`
 
+/** Where files of a walk are, and how they were reached. */
+export interface Reached {
+  /** The directory that they are in, by its real path: nothing outside of it is read. */
+  readonly root?: string | undefined
+  readonly followsLinks: boolean
+}
+
+/** Whether it has to be asked what the size of a file means: see {@link QuickReads.QuickReads.isAsked}. */
+export const sizeIsDoubtful = (stat: fs.BigIntStats): boolean => stat.blocks === 0n
+
 export const fileOf = (
   key: string,
   filePath: string,
   stat: fs.BigIntStats,
-  followsLinks: boolean
+  reached: Reached
 ): UploadFile.UploadFile => {
-  const source = new FileSource(filePath, Number(stat.size), followsLinks, QuickReads.of(stat.dev))
+  const quickReads = QuickReads.of(stat.dev)
+  const { sizes } = quickReads
+  const isMade = sizes === "meaningless"
+  const size = isMade || sizes === "rightUnlessZero" && stat.size === 0n ? undefined : Number(stat.size)
   return {
     key,
-    size: source.size,
-    source,
+    size,
+    source: new FileSource(filePath, size, reached, quickReads),
     contentType: typeOf(key),
-    fingerprint: fingerprintOf(stat),
-    modifiedAt: Number(stat.mtimeMs)
+    fingerprint: isMade ? undefined : fingerprintOf(stat),
+    modifiedAt: isMade ? undefined : Number(stat.mtimeMs),
+    mode: modeOf(stat)
   }
 }
+
+const modeOf = (stat: fs.BigIntStats): number | undefined =>
+  process.platform === "win32" ? undefined : Number(stat.mode & 0o777n)
 
 /** The type that an ending stands for; of a name without one nothing is known. */
 const typeOf = (key: string): string | undefined => {
@@ -80,14 +103,14 @@ const typeOf = (key: string): string | undefined => {
 
 class FileSource implements ByteSource.ByteSource {
   readonly path: string
-  readonly size: number
-  private readonly followsLinks: boolean
+  readonly size: number | undefined
+  private readonly reached: Reached
   private readonly quickReads: QuickReads.QuickReads
 
-  constructor(filePath: string, size: number, followsLinks: boolean, quickReads: QuickReads.QuickReads) {
+  constructor(filePath: string, size: number | undefined, reached: Reached, quickReads: QuickReads.QuickReads) {
     this.path = filePath
     this.size = size
-    this.followsLinks = followsLinks
+    this.reached = reached
     this.quickReads = quickReads
   }
 
@@ -99,24 +122,61 @@ class FileSource implements ByteSource.ByteSource {
     return true
   }
 
-  get fingerprint(): Effect.Effect<string, SourceUnreadable> {
-    const stat = this.followsLinks ? fs.stat : fs.lstat
-    return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), fingerprintOf)
+  get fingerprint(): Effect.Effect<string, SourceUnreadable> | undefined {
+    return this.quickReads.sizes === "meaningless" ? undefined : Effect.map(this.stat, fingerprintOf)
   }
 
   get latest(): Effect.Effect<ByteSource.Latest, SourceUnreadable> {
-    const stat = this.followsLinks ? fs.stat : fs.lstat
-    return Effect.map(call<fs.BigIntStats>(this.path, (done) => stat(this.path, bigint, done)), (now) => ({
-      source: new FileSource(this.path, Number(now.size), this.followsLinks, QuickReads.of(now.dev)),
-      fingerprint: fingerprintOf(now),
-      modifiedAt: Number(now.mtimeMs)
-    }))
+    return Effect.map(this.stat, (now) => {
+      const { fingerprint, mode, modifiedAt, source } = fileOf("", this.path, now, this.reached)
+      return { source, fingerprint, modifiedAt, mode }
+    })
+  }
+
+  /** The file as it is now, under its name. */
+  private get stat(): Effect.Effect<fs.BigIntStats, SourceUnreadable> {
+    const { path, reached: { followsLinks, root } } = this
+    if (root === undefined || !Descriptors.arePaths) {
+      const stat = followsLinks ? fs.stat : fs.lstat
+      const seen = call<fs.BigIntStats>(path, (done) => stat(path, bigint, done))
+      return root === undefined ? seen : Effect.zipLeft(seen, this.checkName(root))
+    }
+    return Effect.acquireUseRelease(
+      call<number>(path, (done) => fs.open(path, Descriptors.lookOnly | this.flags, done)),
+      (descriptor) =>
+        Effect.zipLeft(
+          call<fs.BigIntStats>(path, (done) => fs.fstat(descriptor, bigint, done)),
+          this.checkPlace(descriptor)
+        ),
+      (descriptor) => this.close(descriptor)
+    )
+  }
+
+  /** Fails where what is open is not in the directory that was walked: a directory on the way may be a link by now. */
+  private checkPlace(descriptor: number): Effect.Effect<void, SourceUnreadable> {
+    const { path, reached: { root } } = this
+    return root === undefined ? Effect.void : Effect.mapError(
+      Descriptors.whereIs(descriptor, path),
+      (error) => unreadable(path, error)
+    ).pipe(
+      Effect.filterOrFail((real) => Descriptors.isInside(root, real), () => leadsOut(path, root)),
+      Effect.asVoid
+    )
+  }
+
+  private checkName(root: string): Effect.Effect<void, SourceUnreadable> {
+    const { path } = this
+    return Effect.asVoid(Effect.filterOrFail(
+      call<string>(path, (done) => fs.realpath(path, done)),
+      (real) => Descriptors.isInside(root, real),
+      () => leadsOut(path, root)
+    ))
   }
 
   private get flags(): number {
     // Where a pipe has taken the file's place, opening it would wait for a writer for ever.
     return fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
-      (this.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
+      (this.reached.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
   }
 
   private get open(): Effect.Effect<number, SourceUnreadable> {
@@ -145,52 +205,59 @@ class FileSource implements ByteSource.ByteSource {
           return fill(filled + read)
         }
       )
-    return enough === 0 ? Effect.succeed(buffer.subarray(0, 0)) : fill(0)
+    // Of an empty file a byte is asked for all the same: there are files that say they are empty, and are not.
+    return length === 0 ? Effect.succeed(buffer.subarray(0, 0)) : fill(0)
   }
 
   /** Fails unless the open file is still what it was, and still has a name. */
-  private check(descriptor: number, fingerprint: string): Effect.Effect<void, SourceError> {
+  private check(descriptor: number, fingerprint: string | undefined): Effect.Effect<void, SourceError> {
+    if (fingerprint === undefined) return this.checkPlace(descriptor)
+    const { size = 0 } = this
     return Effect.flatMap(
       call<fs.BigIntStats>(this.path, (done) => fs.fstat(descriptor, bigint, done)),
       (stat): Effect.Effect<void, SourceError> => {
-        const problem = this.problem(stat, fingerprint)
+        const problem = this.problem(stat, fingerprint, size)
         if (problem !== undefined) return Effect.fail(problem)
-        return stat.nlink > 0n ? Effect.void : Effect.zipRight(this.fingerprint, Effect.fail(changed(this.path, 0)))
+        return stat.nlink > 0n ? Effect.void : Effect.zipRight(this.stat, Effect.fail(changed(this.path, 0)))
       }
     )
   }
 
   /** What speaks against an open file being what it was; nothing where nothing does. */
-  private problem(stat: fs.BigIntStats, fingerprint: string): SourceError | undefined {
+  private problem(stat: fs.BigIntStats, fingerprint: string, size: number): SourceError | undefined {
     if (!stat.isFile()) return notRegular(this.path)
-    return fingerprintOf(stat) === fingerprint ? undefined : changed(this.path, Number(stat.size) - this.size)
+    return fingerprintOf(stat) === fingerprint ? undefined : changed(this.path, Number(stat.size) - size)
   }
 
   // One byte more than there should be is asked for, so that a file that grew is seen at once.
   bytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
-    return this.readAll(this.wanted(range))
+    const wanted = this.wanted(range)
+    return wanted === undefined
+      ? Effect.map(Stream.runCollect(this.read(range)), (blocks) => ByteSource.concat(Chunk.toArray(blocks)))
+      : this.readAll(wanted)
   }
 
   /** In one go: nothing else runs meanwhile, so that no other file is open. */
   unsafeBytes(range: ByteSource.Range, clock: Clock.Clock): Exit.Exit<Uint8Array, SourceError> | undefined {
     const wanted = this.wanted(range)
+    // Without a fingerprint, it has to be asked where the file is.
+    if (wanted === undefined || range.fingerprint === undefined && this.reached.root !== undefined) return undefined
     return this.quickReads.areFine(this.path, wanted.length) ? this.readAtOnce(clock, wanted) : undefined
   }
 
-  private wanted({ fingerprint, into, length, offset, watch }: ByteSource.Range): Wanted {
-    const rest = Math.max(0, this.size - offset)
+  /** What is to be read; `undefined` where nobody knows how much there is. */
+  private wanted({ fingerprint, into, length, offset, watch }: ByteSource.Range): Wanted | undefined {
+    if (this.size === undefined && length === undefined) return undefined
+    const rest = this.size === undefined ? Infinity : Math.max(0, this.size - offset)
     return { offset, length: length ?? rest + 1, enough: Math.min(length ?? rest, rest), into, fingerprint, watch }
   }
 
   private readAll(wanted: Wanted): Effect.Effect<Uint8Array, SourceError> {
     const { fingerprint, watch } = wanted
-    return openFiles.withPermits(1, watch?.unwatched)(
+    return openFiles().withPermits(1, watch?.unwatched)(
       Effect.acquireUseRelease(
         this.open,
-        (descriptor) => {
-          const block = this.readBlock(descriptor, wanted)
-          return fingerprint === undefined ? block : Effect.zipLeft(block, this.check(descriptor, fingerprint))
-        },
+        (descriptor) => Effect.zipLeft(this.readBlock(descriptor, wanted), this.check(descriptor, fingerprint)),
         (descriptor) => this.close(descriptor)
       )
     )
@@ -213,26 +280,28 @@ class FileSource implements ByteSource.ByteSource {
       descriptor = fs.openSync(this.path, this.flags)
       const buffer = into?.(length) ?? Buffer.allocUnsafeSlow(length)
       let filled = 0
-      let read = Infinity
-      while (filled < enough && read > 0 && isQuick) {
+      let read = 0
+      do {
         const size = Math.min(QuickReads.blockSize, length - filled)
         read = fs.readSync(descriptor, buffer, filled, size, offset + filled)
         filled += read
         if (filled < enough) look()
-      }
+      } while (filled < enough && read > 0 && isQuick)
       if (filled < enough && read > 0) return undefined
       if (fingerprint !== undefined) {
         const stat = fs.fstatSync(descriptor, bigint)
         // Why a file has no name any more has to be asked for.
         if (stat.nlink === 0n) return undefined
-        const problem = this.problem(stat, fingerprint)
+        const problem = this.problem(stat, fingerprint, this.size ?? 0)
         if (problem !== undefined) return Exit.fail(problem)
       }
       return Exit.succeed(buffer.subarray(0, filled))
     } catch (error) {
-      return Exit.fail(unreadable(this.path, error as NodeJS.ErrnoException))
+      const failure = CallNode.failureOf(error)
+      // Who has to wait for a descriptor does so elsewhere.
+      return isFull(failure.code) ? undefined : Exit.fail(unreadable(this.path, failure))
     } finally {
-      if (descriptor !== undefined) fs.closeSync(descriptor)
+      if (descriptor !== undefined) closeAtOnce(descriptor)
       if (isQuick) look()
     }
   }
@@ -256,12 +325,21 @@ class FileSource implements ByteSource.ByteSource {
                 (block) => block.length === 0 ? Option.none() : Option.some([block, from + block.length] as const)
               )
           })
-          if (fingerprint === undefined) return blocks
+          if (fingerprint === undefined && this.reached.root === undefined) return blocks
           const checked = Stream.execute(this.check(descriptor, fingerprint))
           return Stream.concat(checked, Stream.concat(blocks, checked))
         }
       )
     )
+  }
+}
+
+/** What a close may have to say of what was written before does not concern who has only read. */
+const closeAtOnce = (descriptor: number): void => {
+  try {
+    fs.closeSync(descriptor)
+  } catch {
+    return
   }
 }
 
@@ -276,6 +354,12 @@ interface Wanted {
   readonly into: ((size: number) => Uint8Array) | undefined
   readonly watch: ByteSource.Watch | undefined
 }
+
+export const leadsOut = (filePath: string, root: string) =>
+  new SourceUnreadable({
+    reason: "Failed",
+    detail: `${filePath} leads out of ${root} by now: a directory on its way is a link.`
+  })
 
 const notRegular = (filePath: string) =>
   new SourceUnreadable({ reason: "Failed", detail: `${filePath} is not a regular file any more.` })
@@ -293,11 +377,11 @@ const changed = (filePath: string, growth: number): SourceChanged =>
 const holdPermit = (watch: ByteSource.Watch | undefined): Effect.Effect<void, never, Scope.Scope> =>
   Effect.suspend(() => {
     let held = false
-    const turn = openFiles.take(1, () => held = true)
+    const turn = openFiles().take(1, () => held = true)
     return Effect.zipRight(
       Effect.addFinalizer(() =>
         Effect.sync(() => {
-          if (held) openFiles.unsafeRelease(1)
+          if (held) openFiles().unsafeRelease(1)
         })
       ),
       watch === undefined ? turn : watch.unwatched(turn)

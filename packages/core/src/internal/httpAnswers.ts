@@ -2,6 +2,8 @@
  * What answers over HTTP mean for an upload, and what of them may be shown.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Answer, OpenAnswer } from "../Transport.js"
@@ -34,13 +36,6 @@ export const retryAfterMillis = (header: string | undefined, now: number): numbe
 export const plausible = (millis: number): number | undefined =>
   millis >= 0 && millis <= 86_400_000 ? millis : undefined
 
-/** Blots out secrets. Short values are none, and blotting them out would spoil the text. */
-export const masking = (...secrets: ReadonlyArray<string>): (text: string) => string => {
-  const long = [...new Set(secrets)].filter((secret) => secret.length >= 8)
-  long.sort((a, b) => b.length - a.length)
-  return (text) => long.reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text)
-}
-
 /**
  * What may be secret in a request, in case the server repeats it: the query of its address, and the values of its
  * headers.
@@ -50,8 +45,17 @@ export const secretsOf = (url: string, headers: Readonly<Record<string, string>>
   return [
     ...query.split("&").map((parameter) => parameter.slice(parameter.indexOf("=") + 1)),
     ...new URLSearchParams(query).values(),
-    ...Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/)])
+    ...Object.entries(headers).flatMap(([name, value]) =>
+      name.toLowerCase() === "authorization" ? secretsOfAuthorization(value) : [value, ...value.split(/\s+/)]
+    )
   ].filter((value) => !value.includes("{key}"))
+}
+
+/** All of it but the name of the scheme; and of a user and a password the password. */
+const secretsOfAuthorization = (value: string): ReadonlyArray<string> => {
+  const [scheme = "", ...rest] = value.trim().split(/\s+/)
+  const pair = /^basic$/i.test(scheme) ? Either.getOrUndefined(Encoding.decodeBase64String(rest.join(""))) : undefined
+  return [value, ...(rest.length === 0 ? [] : rest), ...(pair === undefined ? [] : [pair, pair.replace(/^[^:]*:/, "")])]
 }
 
 /** What an answer that is no success means. */

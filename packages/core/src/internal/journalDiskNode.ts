@@ -5,20 +5,10 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
+import { call } from "./callNode.js"
+import type { Failure } from "./callNode.js"
 import * as Record from "./journalRecordNode.js"
 import { Replay } from "./journalReplayNode.js"
-
-type Failure = NodeJS.ErrnoException
-
-type Callback<A> = (error: Failure | null, value: A) => void
-
-/** A call to the file system. It is not interruptible: what it does to a descriptor has ended when it returns. */
-export const call = <A = void>(start: (done: Callback<A>) => void): Effect.Effect<A, Failure> =>
-  Effect.uninterruptible(
-    Effect.async<A, Failure>((resume) => {
-      start((error, value) => resume(error === null ? Effect.succeed(value) : Effect.fail(error)))
-    })
-  )
 
 export const unusable = (detail: string, cause?: unknown): JournalError =>
   new JournalError({ reason: "Unusable", detail, cause })
@@ -38,6 +28,7 @@ const carefully = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0
 export const prepareDirectory = (directory: string): Effect.Effect<void, JournalError> =>
   Effect.gen(function*() {
     yield* makeDirectory(directory)
+    yield* checkLinks(directory)
     const { mode, uid } = yield* call<fs.Stats>((done) => fs.stat(directory, done))
     yield* checkOwner(directory, uid)
     if (process.getuid !== undefined && (mode & 0o022) !== 0) {
@@ -48,14 +39,79 @@ export const prepareDirectory = (directory: string): Effect.Effect<void, Journal
   }).pipe(Effect.catchAll(failing(directory, "be made")))
 
 // One by one: there are places, such as /proc, where a recursive call of Node never comes back.
-const makeDirectory = (directory: string): Effect.Effect<void, Failure> =>
-  call((done) => fs.mkdir(directory, 0o700, (error) => done(error, undefined))).pipe(
-    Effect.catchIf((error) => error.code === "EEXIST", () => Effect.void),
-    Effect.catchIf(
-      (error) => error.code === "ENOENT" && path.dirname(directory) !== directory,
-      () => Effect.zipRight(makeDirectory(path.dirname(directory)), makeDirectory(directory))
-    )
+const makeDirectory = (directory: string): Effect.Effect<void, Failure | JournalError> =>
+  Effect.catchIf(
+    makeOne(directory),
+    (error) => isMissing(error) && path.dirname(directory) !== directory,
+    () => Effect.zipRight(makeDirectory(path.dirname(directory)), makeOne(directory))
   )
+
+/** What is there has to be a directory, or lead to one. */
+const makeOne = (directory: string): Effect.Effect<void, Failure | JournalError> =>
+  Effect.catchIf(
+    call((done) => fs.mkdir(directory, 0o700, (error) => done(error, undefined))),
+    (error) => error.code === "EEXIST",
+    () =>
+      Effect.matchEffect(call<fs.Stats>((done) => fs.stat(directory, done)), {
+        onFailure: (error) =>
+          Effect.fail(
+            isMissing(error)
+              ? unusable(`There can be no journal in ${directory}: it is a symbolic link that leads nowhere.`, error)
+              : error
+          ),
+        onSuccess: (stat) =>
+          stat.isDirectory()
+            ? Effect.void
+            : Effect.fail(unusable(`There can be no journal in ${directory}: it is not a directory.`))
+      })
+  )
+
+const isMissing = (error: Failure | JournalError): boolean => "code" in error && error.code === "ENOENT"
+
+/**
+ * Refuses a way that somebody else could lead elsewhere: each link on it has to be this user's or root's, and so does the
+ * directory that it is in.
+ */
+const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalError> =>
+  Effect.gen(function*() {
+    if (process.getuid === undefined) return
+    const own = process.getuid()
+    const isTrusted = ({ uid }: fs.Stats) => uid === own || uid === 0
+    const absolute = yield* Effect.try({
+      try: () => path.resolve(directory),
+      catch: (cause) => unusable(`There can be no journal in ${directory}: the current directory is not there.`, cause)
+    })
+    const { root } = path.parse(absolute)
+    let at = root
+    const rest = absolute.slice(root.length).split(path.sep)
+    for (let name = rest.shift(), links = 0; name !== undefined; name = rest.shift()) {
+      if (name === "" || name === ".") continue
+      if (name === "..") {
+        at = path.dirname(at)
+        continue
+      }
+      const next = path.join(at, name)
+      const stat = yield* call<fs.Stats>((done) => fs.lstat(next, done))
+      if (!stat.isSymbolicLink()) {
+        at = next
+        continue
+      }
+      const parent = yield* call<fs.Stats>((done) => fs.stat(at, done))
+      const isOpenToAll = (parent.mode & 0o002) !== 0 && (parent.mode & 0o1000) === 0
+      if (!isTrusted(stat) || !isTrusted(parent) || isOpenToAll) {
+        yield* Effect.fail(
+          unusable(`${next} is a symbolic link that others can lead elsewhere: a journal is not kept behind it.`)
+        )
+      }
+      if (++links > mostLinks) yield* Effect.fail(unusable(`${directory} is behind too many symbolic links.`))
+      const target = yield* call<string>((done) => fs.readlink(next, done))
+      if (path.isAbsolute(target)) at = path.parse(target).root
+      rest.unshift(...target.split(path.sep))
+    }
+  })
+
+/** As many as Linux follows. */
+const mostLinks = 40
 
 const failing = (directory: string, what: string) => (error: Failure | JournalError) =>
   Effect.fail(error instanceof JournalError ? error : failedTo(directory, what)(error))

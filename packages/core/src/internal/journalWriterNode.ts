@@ -172,8 +172,7 @@ export class Writer {
     )
   }
 
-  private readonly step: Effect.Effect<void> = Effect.suspend(() => {
-    const lost = this.options.lock.lost()
+  private readonly step: Effect.Effect<void> = Effect.flatMap(Effect.suspend(() => this.options.lock.lost), (lost) => {
     if (lost !== undefined) {
       this.reject(this.noted, lost)
       return Effect.void
@@ -258,8 +257,8 @@ export class Writer {
   private readonly finish: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
     const { directory, lock } = this.options
-    const write = Effect.suspend(() => {
-      if (lock.lost() !== undefined) return Effect.void
+    const write = Effect.flatMap(lock.lost, (lost) => {
+      if (lost !== undefined) return Effect.void
       return this.isWorthTidying() ? Effect.catchAll(this.compact(), () => this.append) : this.append
     })
     const report = Effect.suspend(() =>

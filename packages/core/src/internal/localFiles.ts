@@ -12,19 +12,21 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Body } from "../Destination.js"
 import type * as InFlight from "../InFlight.js"
 import * as ObjectKey from "../ObjectKey.js"
-import { Conflict, Rejected, Transient } from "../UploadError.js"
+import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { codeOf, errorOf, isMissing, opening } from "./localErrors.js"
+import * as LocalPlaces from "./localPlaces.js"
 
-/** Where an object goes: the file, and the directory that it is in. */
+/** Where an object goes: the file, the directory that it is in, and its name there. */
 export interface Target {
   readonly path: string
   readonly directory: string
+  readonly name: string
 }
 
 /** A file that a walk has come to. */
@@ -36,6 +38,14 @@ export interface Found {
   readonly info: FileSystem.File.Info
 }
 
+/** What a file gets with its name. */
+export interface Commit {
+  /** The file, where it is open. */
+  readonly file: FileSystem.File | undefined
+  readonly mode?: number | undefined
+  readonly modifiedAt?: number | undefined
+}
+
 export class LocalFiles {
   readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
@@ -44,84 +54,36 @@ export class LocalFiles {
   readonly fsync: boolean
   /** The budget of files that are open for writing. */
   readonly openFiles: InFlight.InFlight
-  private readonly inside: string
-  /** Directories that were seen to be there and inside. */
-  private readonly known = new Set<string>()
+  readonly by: LocalPlaces.By
+  /** The directories below it. */
+  readonly places: LocalPlaces.Places
 
   constructor(
     fs: FileSystem.FileSystem,
     path: Path.Path,
     root: string,
     fsync: boolean,
-    openFiles: InFlight.InFlight
+    openFiles: InFlight.InFlight,
+    by: LocalPlaces.By
   ) {
+    this.by = by
     this.fs = fs
     this.path = path
     this.root = root
     this.fsync = fsync
     this.openFiles = openFiles
-    this.inside = root.endsWith(path.sep) ? root : root + path.sep
+    this.places = new LocalPlaces.Places({ fs, path, root, fsync, by })
   }
 
   targetOf(key: string): Either.Either<Target, Rejected> {
-    const problem = ObjectKey.problem(key) ??
-      (this.path.sep === "\\" && /[\\:*?"<>|]/.test(key) ? "cannot be a file name here" : undefined)
+    const problem = this.path.sep === "\\" ? ObjectKey.problemOnWindows(key) : ObjectKey.problemAsPath(key)
     if (problem !== undefined) {
       return Either.left(
         new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
       )
     }
     const path = this.path.join(this.root, key)
-    return Either.right({ path, directory: this.path.dirname(path) })
-  }
-
-  /** What was seen of the directories may not be so any more. */
-  readonly forget: Effect.Effect<void> = Effect.sync(() => this.known.clear())
-
-  private remember(directory: string): void {
-    if (this.known.size >= maxKnown) this.known.clear()
-    this.known.add(directory)
-  }
-
-  private isInside(real: string): boolean {
-    return (real + this.path.sep).startsWith(this.inside)
-  }
-
-  /** Makes a directory where it is missing, and never behind a link that leads out. What was seen is remembered for a while. */
-  ensureDirectory(directory: string): Effect.Effect<void, UploadError> {
-    if (directory === this.root || this.known.has(directory)) return Effect.void
-    return Effect.gen(this, function*() {
-      const there = yield* Effect.mapError(this.fs.exists(directory), errorOf(directory))
-      if (!there) yield* this.ensureDirectory(this.path.dirname(directory))
-      const real = yield* Effect.mapError(
-        there ? this.fs.realPath(directory) : this.makeDirectory(directory),
-        errorOf(directory)
-      )
-      if (!this.isInside(real)) return yield* Effect.fail(leadsOut(directory))
-      if (this.fsync) yield* Effect.mapError(this.sync(this.path.dirname(directory)), errorOf(directory))
-      this.remember(directory)
-    })
-  }
-
-  private makeDirectory(directory: string): Effect.Effect<string, PlatformError> {
-    return Effect.catchIf(
-      Effect.as(this.fs.makeDirectory(directory), directory),
-      (error) => codeOf(error) === "EEXIST",
-      () => this.fs.realPath(directory)
-    )
-  }
-
-  /** Whether a directory is there. Fails where it leads out. */
-  hasDirectory(directory: string): Effect.Effect<boolean, UploadError> {
-    if (directory === this.root || this.known.has(directory)) return Effect.succeed(true)
-    return Effect.mapError(orNone(this.fs.realPath(directory)), errorOf(directory, "read")).pipe(
-      Effect.flatMap((real): Effect.Effect<boolean, UploadError> => {
-        if (Option.isNone(real)) return Effect.succeed(false)
-        if (!this.isInside(real.value)) return Effect.fail(leadsOut(directory))
-        this.remember(directory)
-        return Effect.succeed(true)
-      })
-    )
+    return Either.right({ path, directory: this.path.dirname(path), name: this.path.basename(path) })
   }
 
   /** What is under a name, links not followed; nothing where it is a link or missing. */
@@ -145,7 +107,7 @@ export class LocalFiles {
     return Effect.gen(this, function*() {
       const before = yield* this.look(filePath)
       if (!isFile(before)) return Option.none()
-      const file = yield* orNone(this.fs.open(filePath, { flag }))
+      const file = yield* opening(orNone(this.fs.open(filePath, { flag })))
       if (Option.isNone(file)) return file
       const opened = yield* file.value.stat
       const after = yield* this.look(filePath)
@@ -154,14 +116,18 @@ export class LocalFiles {
   }
 
   /**
-   * Writes a body to a file, from where the file stands. A write in progress is never cut: its descriptor could be
+   * Writes a body to a file, from where the file stands, tells each block, and finishes the file while it is open. A write in progress is never cut: its descriptor could be
    * another file's by the time it reaches the disk.
    */
-  writeBody<E>(
+  writeBody<E, F = never>(
     place: string,
     body: Body,
-    open: Effect.Effect<FileSystem.File, E, Scope.Scope>
-  ): Effect.Effect<number, UploadError | E> {
+    open: Effect.Effect<FileSystem.File, E, Scope.Scope>,
+    { finish, note }: {
+      readonly finish?: (file: FileSystem.File) => Effect.Effect<void, F>
+      readonly note?: (block: Uint8Array) => void
+    } = {}
+  ): Effect.Effect<number, UploadError | E | F> {
     return Effect.scoped(
       Effect.gen(this, function*() {
         const inOnePiece = body.inOnePiece ? yield* body.bytes : undefined
@@ -171,6 +137,7 @@ export class LocalFiles {
           Effect.uninterruptible(Effect.mapError(file.writeAll(block), errorOf(place))).pipe(
             Effect.map(() => {
               written += block.length
+              note?.(block)
             })
           )
         if (inOnePiece === undefined) {
@@ -178,22 +145,34 @@ export class LocalFiles {
         } else if (inOnePiece.length > 0) yield* writeBlock(inOnePiece)
         body.release()
         if (this.fsync) yield* Effect.uninterruptible(Effect.mapError(file.sync, errorOf(place)))
+        if (finish !== undefined) yield* Effect.uninterruptible(finish(file))
         return written
       })
     )
   }
 
-  /** Forces a file or a directory to the disk. */
-  sync(filePath: string): Effect.Effect<void, PlatformError> {
-    return Effect.scoped(Effect.flatMap(this.fs.open(filePath), (file) => file.sync))
-  }
-
-  /** Gives a file that is whole its name. */
-  commit(temporary: string, target: string, modifiedAt: number | undefined): Effect.Effect<void, PlatformError> {
+  /**
+   * Gives a file that is whole its permissions, its time and its name. Where that can be, they are given to the very
+   * file that is open, and to nothing that has come into its place.
+   */
+  commit(
+    { check, path, sync }: LocalPlaces.Place,
+    temporary: string,
+    name: string,
+    { file, mode, modifiedAt }: Commit
+  ): Effect.Effect<void, PlatformError | UploadError> {
+    const { fs } = this
+    const written = this.path.join(path, temporary)
+    const subject = file !== undefined && this.by === "descriptor" ? LocalPlaces.descriptorPath(file) : written
     return Effect.gen(this, function*() {
-      if (modifiedAt !== undefined) yield* this.fs.utimes(temporary, timeOf(modifiedAt), timeOf(modifiedAt))
-      yield* this.fs.rename(temporary, target)
-      if (this.fsync) yield* this.sync(this.path.dirname(target))
+      yield* check
+      if (mode !== undefined && this.path.sep === "/") {
+        // Where there are no permissions, none are kept: the temporary file was for its owner only.
+        yield* Effect.catchIf(fs.chmod(subject, mode & permissions), lacksPermissions, () => Effect.void)
+      }
+      if (modifiedAt !== undefined) yield* fs.utimes(subject, timeOf(modifiedAt), timeOf(modifiedAt))
+      yield* fs.rename(written, this.path.join(path, name))
+      if (this.fsync) yield* sync
     }).pipe(Effect.uninterruptible)
   }
 
@@ -252,8 +231,15 @@ export class LocalFiles {
 /** Blocks that are written at once, in bytes. */
 const writeSize = 1024 * 1024
 
-/** How many directories are remembered. */
-const maxKnown = 10_000
+/** The mode of files on their way to a mode of their own. */
+export const ownerOnly = 0o600
+
+/** What is kept of a mode: nothing that would let a program run as somebody else. */
+const permissions = 0o777
+
+/** Whether the file system has no permissions, or none like these. */
+const lacksPermissions = (error: PlatformError): boolean =>
+  ["EPERM", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(codeOf(error) ?? "")
 
 /** How many names of a directory are looked at before anybody hears of them. */
 const walkBatch = 256
@@ -270,58 +256,5 @@ const isFile = (info: Option.Option<FileSystem.File.Info>): info is Option.Some<
 const sameFile = (a: FileSystem.File.Info, b: FileSystem.File.Info): boolean =>
   a.dev === b.dev && Option.getOrUndefined(a.ino) === Option.getOrUndefined(b.ino)
 
-/** The system's own code, such as `ENOSPC`. */
-export const codeOf = (error: PlatformError): string | undefined => {
-  const cause = error._tag === "SystemError" ? error.cause : undefined
-  return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" ? cause.code : undefined
-}
-
-/** Whether there is nothing under the name. */
-export const isMissing = (error: PlatformError): boolean => {
-  const code = codeOf(error)
-  return code === "ENOENT" || code === "ENOTDIR"
-}
-
 const orNone = <A, R>(effect: Effect.Effect<A, PlatformError, R>): Effect.Effect<Option.Option<A>, PlatformError, R> =>
   Effect.catchIf(Effect.asSome(effect), isMissing, () => Effect.succeed(Option.none<A>()))
-
-const leadsOut = (directory: string) =>
-  new Rejected({ reason: "InvalidKey", detail: `${directory} is a link that leads out of the destination.` })
-
-/** What a failure of the file system means for an upload: the class by the system's code, the text for people. */
-export const errorOf =
-  (filePath: string, verb: "written" | "read" = "written") => (error: PlatformError): UploadError => {
-    const code = codeOf(error)
-    const said = code === undefined ? error.message : code
-    switch (code) {
-      case "ENOSPC":
-      case "EDQUOT":
-        return new Rejected({ reason: "NoSpace", detail: `No space is left for ${filePath} (${said}).`, cause: error })
-      case "EACCES":
-      case "EPERM":
-      case "EROFS":
-        return new Rejected({ reason: "Forbidden", detail: `${filePath} may not be ${verb} (${said}).`, cause: error })
-      case "ENAMETOOLONG":
-        return new Rejected({
-          reason: "InvalidKey",
-          detail: `The name ${filePath} is too long (${said}).`,
-          cause: error
-        })
-      case "EFBIG":
-        return new Rejected({ reason: "TooLarge", detail: `${filePath} is too large here (${said}).`, cause: error })
-      case "EISDIR":
-      case "ENOTDIR":
-      case "EEXIST":
-      case "ENOTEMPTY":
-        return new Conflict({
-          detail: `A file and a directory want the same name at ${filePath} (${said}).`,
-          cause: error
-        })
-      default:
-        return new Transient({
-          reason: "Unavailable",
-          detail: `${filePath} cannot be ${verb} (${said}).`,
-          cause: error
-        })
-    }
-  }

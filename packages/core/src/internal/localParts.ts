@@ -1,15 +1,33 @@
 /**
  * Multipart uploads into a local directory: every part is written at its offset of one temporary file beside the target,
  * `.sluice-<token>.parts`, which is renamed when it is whole. The upload id is the token.
+ *
+ * The etag of a part says where it lies, in what, and what its CRC-32 is: `0/20971520/7a0c1f52`. Whoever goes on with the
+ * upload of a process that was killed is told of the parts that are still what they were: a file system that was cut off
+ * too, or somebody else, may have made zeros of them.
  */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
-import type { CompleteRequest, CreateRequest, Multipart, PartRequest, Session, Stored } from "../Destination.js"
+import * as Checksum from "../Checksum.js"
+import type {
+  CompleteRequest,
+  CreateRequest,
+  Multipart,
+  PartRequest,
+  Session,
+  Stored,
+  StoredPart
+} from "../Destination.js"
 import type { PartLimits } from "../PartPlan.js"
 import { IntegrityMismatch, Rejected, SessionGone } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { codeOf, errorOf, isMissing } from "./localFiles.js"
+import { codeOf, errorOf, isMissing, opening, ownErrors } from "./localErrors.js"
+import { ownerOnly } from "./localFiles.js"
 import type { LocalFiles, Target } from "./localFiles.js"
+import type { Place } from "./localPlaces.js"
 
 export const limits: PartLimits = {
   minSize: 1,
@@ -23,35 +41,51 @@ export const limits: PartLimits = {
 /** Whether a file is the temporary one of a multipart upload, by its name. */
 export const isPartsName = (name: string): boolean => /^\.sluice-[\w-]{8,64}\.parts$/.test(name)
 
+/** How long stored parts are read to see whether they are what they were. The others are sent again: that is no slower. */
+const mostMillis = 10_000
+
+const readSize = 1024 * 1024
+
 export const multipart = (files: LocalFiles): Multipart => {
   const { fs, path } = files
 
-  const withFile = <A>(
+  /** The temporary file of a session, by its name and where it is. */
+  interface Temporary {
+    readonly name: string
+    readonly place: Place
+    readonly path: string
+    readonly target: Target
+  }
+
+  const withTarget = <A>(
     { key, uploadId }: Session,
-    use: (temporary: string, target: Target) => Effect.Effect<A, UploadError>
+    use: (name: string, target: Target) => Effect.Effect<A, UploadError>
   ): Effect.Effect<A, UploadError> => {
     if (!/^[\w-]{8,64}$/.test(uploadId)) return Effect.fail(invalidId(uploadId))
-    return Effect.flatMap(
-      files.targetOf(key),
-      (target) => use(path.join(target.directory, `.sluice-${uploadId}.parts`), target)
-    )
+    return Effect.flatMap(files.targetOf(key), (target) => use(`.sluice-${uploadId}.parts`, target))
   }
 
   /** Does so where the directory of the object is still there and inside. */
-  const inDirectory = <A>(
-    { directory }: Target,
-    use: Effect.Effect<A, UploadError>,
-    gone: Effect.Effect<A, UploadError>
+  const withFile = <A>(
+    session: Session,
+    use: (temporary: Temporary) => Effect.Effect<A, UploadError>,
+    gone: Effect.Effect<A, UploadError> = Effect.fail(sessionGone(session))
   ): Effect.Effect<A, UploadError> =>
-    Effect.flatMap(files.hasDirectory(directory), (there) => there ? use : gone).pipe(
-      Effect.onError(() => files.forget)
-    )
+    withTarget(session, (name, target) =>
+      Effect.onError(
+        files.places.find(
+          target.directory,
+          (place) => use({ name, place, path: path.join(place.path, name), target }),
+          gone
+        ),
+        () => Effect.sync(() => files.places.forget(target.directory))
+      ))
 
   // "wx" makes a file of its own and follows no link. What is there under the name is an earlier try of this very call.
-  const makeFile = (temporary: string, size: number | undefined) =>
+  const makeFile = (temporary: string, place: Place, { mode, size }: CreateRequest) =>
     Effect.scoped(
       Effect.gen(function*() {
-        const open = fs.open(temporary, { flag: "wx" })
+        const open = opening(fs.open(temporary, { flag: "wx", ...(mode !== undefined && { mode: ownerOnly }) }))
         const file = yield* Effect.catchIf(
           open,
           (error) => codeOf(error) === "EEXIST",
@@ -61,35 +95,88 @@ export const multipart = (files: LocalFiles): Multipart => {
           if (size !== undefined && size > 0) yield* file.truncate(size)
           if (!files.fsync) return
           yield* file.sync
-          yield* files.sync(path.dirname(temporary))
+          yield* place.sync
         }).pipe(Effect.onError(() => Effect.ignore(fs.remove(temporary, { force: true }))))
       })
-    ).pipe(Effect.mapError(errorOf(temporary)), Effect.uninterruptible)
+    ).pipe(Effect.uninterruptible)
 
-  const create = ({ key, size, token }: CreateRequest) =>
-    withFile({ key, uploadId: token }, (temporary, { directory }) =>
-      files.ensureDirectory(directory).pipe(
-        Effect.zipRight(makeFile(temporary, size)),
-        Effect.as(token),
-        Effect.onError(() => files.forget)
-      ))
+  const create = (request: CreateRequest) =>
+    withTarget(
+      { key: request.key, uploadId: request.token },
+      (name, { directory, path: targetPath }) =>
+        files.places.make(directory, (place) =>
+          Effect.zipRight(
+            place.check,
+            Effect.mapError(makeFile(path.join(place.path, name), place, request), errorOf(targetPath))
+          )).pipe(
+            Effect.as(request.token),
+            Effect.onError(() => Effect.sync(() => files.places.forget(directory)))
+          )
+    )
+
+  const openAt = (session: Session, temporary: Temporary, flag: "r" | "r+") =>
+    files.openFile(temporary.path, flag).pipe(
+      Effect.mapError(errorOf(temporary.target.path)),
+      Effect.flatMap(Option.match({ onNone: () => Effect.fail(sessionGone(session)), onSome: Effect.succeed }))
+    )
 
   const uploadPart = (request: PartRequest) =>
-    withFile(request, (temporary, target) => {
-      const { body, number, offset } = request
-      const open = files.openFile(temporary, "r+").pipe(
-        Effect.mapError(errorOf(temporary)),
-        Effect.flatMap(Option.match({ onNone: () => Effect.fail(sessionGone(request)), onSome: Effect.succeed })),
-        Effect.tap((file) => file.seek(offset, "start"))
-      )
-      const write = files.openFiles.withPermits(1, (turn) => body.unwatched(turn))(
-        Effect.map(files.writeBody(temporary, body, open), (size) => ({ number, size, checksum: body.checksum }))
-      )
-      return inDirectory(target, write, Effect.fail(sessionGone(request)))
-    })
+    files.openFiles.withPermits(1, (turn) => request.body.unwatched(turn))(
+      withFile(request, (temporary) => {
+        const { number, offset, total } = request
+        const fold = Checksum.make("crc32")
+        const open = Effect.tap(openAt(request, temporary, "r+"), (file) => file.seek(offset, "start"))
+        return Effect.map(
+          files.writeBody(temporary.target.path, request.body, open, { note: (block) => fold.update(block) }),
+          (size) => ({ number, size, checksum: request.body.checksum, etag: etagOf({ offset, total }, fold) })
+        )
+      })
+    )
 
-  const sizeOf = (session: Session, temporary: string): Effect.Effect<number, UploadError> =>
-    Effect.mapError(files.look(temporary), errorOf(temporary)).pipe(
+  /** Whether a part is what its etag says, as far as its file can be read. */
+  const isWhole = (temporary: Temporary, { size }: StoredPart, { crc, offset }: Evidence) =>
+    Effect.scoped(
+      Effect.gen(function*() {
+        const file = Option.getOrUndefined(yield* files.openFile(temporary.path, "r"))
+        if (file === undefined) return false
+        yield* file.seek(offset, "start")
+        const fold = Checksum.make("crc32")
+        for (let read = 0; read < size;) {
+          const block = yield* Effect.uninterruptible(file.readAlloc(Math.min(readSize, size - read)))
+          if (Option.isNone(block)) return false
+          fold.update(block.value)
+          read += block.value.length
+        }
+        return Encoding.encodeHex(fold.digest()) === crc
+      })
+    )
+
+  const listParts = (session: Session): Effect.Effect<ReadonlyArray<StoredPart> | undefined, UploadError> =>
+    withFile(session, (temporary) =>
+      Effect.gen(function*() {
+        const size = yield* sizeOf(session, temporary)
+        if (session.parts === undefined) return undefined
+        const known = session.parts.flatMap((part) => {
+          const evidence = evidenceOf(part)
+          return evidence === undefined ? [] : [{ part, evidence }]
+        })
+        const total = known.find(({ evidence }) => evidence.total !== undefined)?.evidence.total
+        if (total !== undefined && size !== total) {
+          yield* Effect.scoped(
+            Effect.flatMap(openAt(session, temporary, "r+"), (file) => Effect.uninterruptible(file.truncate(total)))
+          )
+        }
+        const began = yield* Clock.currentTimeMillis
+        const whole: Array<StoredPart> = []
+        for (const { evidence, part } of known) {
+          if ((yield* Clock.currentTimeMillis) - began > mostMillis) break
+          if (yield* isWhole(temporary, part, evidence)) whole.push(part)
+        }
+        return whole
+      }).pipe(Effect.mapError(ownErrors(errorOf(temporary.target.path, "read")))))
+
+  const sizeOf = (session: Session, { path, target }: Temporary): Effect.Effect<number, UploadError> =>
+    Effect.mapError(files.look(path), errorOf(target.path)).pipe(
       Effect.flatMap((info) =>
         Option.isSome(info) && info.value.type === "File"
           ? Effect.succeed(Number(info.value.size))
@@ -97,45 +184,57 @@ export const multipart = (files: LocalFiles): Multipart => {
       )
     )
 
-  const listParts = (session: Session) =>
-    withFile(
-      session,
-      (temporary, target) =>
-        inDirectory(target, Effect.as(sizeOf(session, temporary), undefined), Effect.fail(sessionGone(session)))
-    )
-
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
-    withFile(request, (temporary, target) =>
-      inDirectory(
-        target,
-        Effect.gen(function*() {
-          const there = yield* sizeOf(request, temporary)
-          const sent = request.parts.reduce((sum, { size }) => sum + size, 0)
-          if (there !== request.size || sent !== request.size) {
-            return yield* Effect.fail(wrongSize(request, there, sent))
-          }
-          if (files.fsync) yield* Effect.mapError(files.sync(temporary), errorOf(temporary))
-          yield* Effect.mapError(
-            files.commit(temporary, target.path, request.modifiedAt),
-            (error) => isMissing(error) ? sessionGone(request) : errorOf(target.path)(error)
-          )
-          return { size: there }
-        }),
-        Effect.fail(sessionGone(request))
-      ))
+    withFile(request, (temporary) =>
+      Effect.gen(function*() {
+        const { name, place, target } = temporary
+        const there = yield* sizeOf(request, temporary)
+        const sent = request.parts.reduce((sum, { size }) => sum + size, 0)
+        if (there !== request.size || sent !== request.size) {
+          return yield* Effect.fail(wrongSize(request, there, sent))
+        }
+        const commit = (file?: FileSystem.File) => files.commit(place, name, target.name, { ...request, file })
+        const opened = Effect.scoped(
+          Effect.flatMap(openAt(request, temporary, "r+"), (file) =>
+            Effect.zipRight(
+              files.fsync ? file.sync : Effect.void,
+              files.by === "descriptor" ? commit(file) : Effect.void
+            ))
+        )
+        yield* (files.by === "descriptor" ? opened : Effect.zipRight(opened, commit())).pipe(
+          Effect.mapError(ownErrors((error) => isMissing(error) ? sessionGone(request) : errorOf(target.path)(error)))
+        )
+        return { size: there }
+      }))
 
   const abort = (session: Session): Effect.Effect<void, UploadError> =>
-    withFile(session, (temporary, target) =>
-      inDirectory(
-        target,
-        fs.remove(temporary, { force: true }).pipe(
+    withFile(
+      session,
+      ({ path, target }) =>
+        fs.remove(path, { force: true }).pipe(
           Effect.catchIf(isMissing, () => Effect.void),
-          Effect.mapError(errorOf(temporary))
+          Effect.mapError(errorOf(target.path))
         ),
-        Effect.void
-      ))
+      Effect.void
+    )
 
   return { limits, ownIds: true, becomesObject: false, create, uploadPart, listParts, complete, abort }
+}
+
+/** What an etag says of a part. */
+interface Evidence {
+  readonly offset: number
+  /** Of the whole object, where that is known. */
+  readonly total: number | undefined
+  readonly crc: string
+}
+
+const etagOf = ({ offset, total }: Omit<Evidence, "crc">, fold: Checksum.Fold): string =>
+  `${offset}/${total ?? ""}/${Encoding.encodeHex(fold.digest())}`
+
+const evidenceOf = ({ etag }: StoredPart): Evidence | undefined => {
+  const [, offset, total, crc] = /^(\d{1,16})\/(\d{0,16})\/([0-9a-f]{8})$/.exec(etag ?? "") ?? []
+  return crc === undefined ? undefined : { offset: Number(offset), total: total ? Number(total) : undefined, crc }
 }
 
 const invalidId = (uploadId: string) =>

@@ -64,6 +64,12 @@ export const discard = (
 export const isBegun = (context: MultipartUpload.Context, key: string): boolean =>
   Option.isSome(sessionOf(context, key))
 
+/**
+ * How many fibers send the parts of one file, at most. Without a bound of its own, a file of very small parts would have
+ * one for each of them.
+ */
+const mostSenders = 1_024
+
 /** How long `complete` may take: some destinations put the object together before they answer. */
 const completeMillis = 600_000
 
@@ -191,7 +197,8 @@ class Flow {
           token,
           contentType: file.contentType,
           metadata: file.metadata,
-          modifiedAt: this.owner.modifiedAt
+          modifiedAt: this.owner.modifiedAt,
+          mode: this.owner.mode
         }),
         answerMillis(this.owner)
       )
@@ -358,6 +365,7 @@ class Flow {
       const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(sendNext, (more) => more ? sendOn : Effect.void)
       const atOnce = Math.min(
         MultipartUpload.partsAtOnce(context),
+        mostSenders,
         plan?.count ?? limits.maxCount,
         Math.ceil(context.memory.limit / Math.max(1, this.memoryFor(plan?.partSize ?? partSize, source.reopenable))) + 1
       )
@@ -384,7 +392,7 @@ class Flow {
     this.outcome.etag = Etag.ofParts(parts)
     const call = Effect.tapError(
       bounded(
-        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt }),
+        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt, mode: owner.mode }),
         completeMillis
       ),
       (error) =>

@@ -5,15 +5,19 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { answerLimit } from "../Transport.js"
 import type { Answer, OpenAnswer, Transport } from "../Transport.js"
+import { masking } from "./masking.js"
 
 /** Takes secrets out of the answers that are no success. */
 export const hiding = (secrets: ReadonlyArray<string>, transport: Transport["Type"]): Transport["Type"] => {
   if (secrets.length === 0) return transport
-  const hide = (text: string) => secrets.reduce((shown, secret) => shown.replaceAll(secret, "***"), text)
+  const hide = masking(...secrets)
   const cleanHeaders = (headers: Answer["headers"]) =>
     Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, hide(value)]))
-  const cleanBytes = (bytes: Uint8Array): Uint8Array =>
-    Buffer.from(hide(Buffer.from(bytes).toString("latin1")), "latin1")
+  const cleanBytes = (bytes: Uint8Array): Uint8Array => {
+    const text = Buffer.from(bytes).toString()
+    const hidden = hide(text)
+    return hidden === text ? bytes : Buffer.from(hidden)
+  }
   const clean = (answer: Answer): Answer =>
     answer.status < 300
       ? answer

@@ -39,8 +39,38 @@ const local: ReadonlySet<number> = new Set([
   0xf2f5_2010 // f2fs
 ])
 
+/** File systems of the kernel, whose files are made when they are read: neither their sizes nor their times mean anything. */
+const made: ReadonlySet<number> = new Set([
+  0x9fa0, // proc
+  0x6265_6572, // sysfs
+  0x6462_6720, // debugfs
+  0x7472_6163, // tracefs
+  0x27_e0eb, // cgroup
+  0x6367_7270, // cgroup2
+  0x7363_6673, // securityfs
+  0x6265_6570, // configfs
+  0xde5e_81e4, // efivarfs
+  0xcafe_4a11, // bpf
+  0x6165_676c, // pstore
+  0xf97c_ff8c, // selinux
+  0x4249_4e4d, // binfmt_misc
+  0x0765_5821 // resctrl
+])
+
+/** File systems of programs, which may not know a size before a file is read, and say 0. */
+const fuse = 0x6573_5546
+
+/** What the sizes that a device tells mean: they are right, are right unless they are 0, or mean nothing. */
+export type Sizes = "right" | "rightUnlessZero" | "meaningless"
+
 /** How many blocks the process has had read from disks. */
-const blocksRead = (): number => process.resourceUsage().fsRead
+const blocksRead = (): number => {
+  try {
+    return process.resourceUsage().fsRead
+  } catch {
+    return NaN
+  }
+}
 
 /** What is known of one device. */
 export class QuickReads {
@@ -48,6 +78,8 @@ export class QuickReads {
   private blocksBefore = 0
   private isCounted = false
   private kind: "unasked" | "asked" | "local" | "other" = process.platform === "linux" ? "unasked" : "other"
+  /** What sizes mean here; once it {@link isAsked}. */
+  sizes: Sizes = "right"
   private toSkip = 0
   private skips = patience.least
 
@@ -95,11 +127,17 @@ export class QuickReads {
 
   private ask(filePath: string, done = () => {}): void {
     this.kind = "asked"
-    fs.statfs(filePath, (error, found) => {
-      this.kind = error === null && local.has(found.type) ? "local" : "other"
-      this.isCounted = error === null && found.type !== zfs && fs.existsSync("/proc/self/io")
+    const answered = (type: number | undefined) => {
+      this.kind = type !== undefined && local.has(type) ? "local" : "other"
+      this.isCounted = type !== undefined && type !== zfs && fs.existsSync("/proc/self/io")
+      this.sizes = type !== undefined && made.has(type) ? "meaningless" : type === fuse ? "rightUnlessZero" : "right"
       done()
-    })
+    }
+    try {
+      fs.statfs(filePath, (error, found) => answered(error === null ? found.type : undefined))
+    } catch {
+      answered(undefined)
+    }
   }
 }
 

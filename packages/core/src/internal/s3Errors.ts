@@ -15,6 +15,7 @@ import {
 import type { UploadError } from "../UploadError.js"
 import * as AnswerText from "./answerText.js"
 import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "./httpAnswers.js"
+import { masking } from "./masking.js"
 import * as Xml from "./s3Xml.js"
 
 /** An error as S3 tells it. */
@@ -116,9 +117,6 @@ export const misdirected: ReadonlySet<string> = new Set([
 /** How much of an error is read, in bytes. */
 const largestError = 64 * 1024
 
-const masked = (text: string, secrets: ReadonlyArray<string>): string =>
-  secrets.reduce((masked, secret) => masked.replaceAll(secret, "<redacted>"), text)
-
 /** What stands in an answer that S3 has not written: a page, or text that says that it is text. */
 const saidByOthers = (
   body: Uint8Array,
@@ -126,7 +124,7 @@ const saidByOthers = (
   secrets: ReadonlyArray<string>
 ): string =>
   AnswerText.isPage(body) || textual.test(contentType ?? "")
-    ? excerpt(body, (text) => masked(text, secrets), contentType)
+    ? excerpt(body, masking(...secrets), contentType)
     : ""
 
 const textual = /^\s*(?:text\/|application\/(?:[\w.+-]*\+)?(?:json|xml)\b)/i
@@ -139,7 +137,7 @@ const timeIn = (text: string | undefined): number | undefined => {
 }
 
 const shown = (text: string | undefined, secrets: ReadonlyArray<string>, length: number): string =>
-  masked(text ?? "", secrets)
+  masking(...secrets)(text ?? "")
     .replace(/[\p{Cc}\s]+/gu, " ")
     .slice(0, length)
 

@@ -14,6 +14,7 @@ import type { Answer, OpenAnswer, Request, Transport } from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as HttpAnswers from "./httpAnswers.js"
+import { masking } from "./masking.js"
 import { invalidAddress } from "./requestFailures.js"
 import * as Answers from "./tusAnswers.js"
 import * as Offer from "./tusOffer.js"
@@ -81,7 +82,8 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
     const secrets = HttpAnswers.secretsOf(options.url, headers)
     // An address is written down in journals. What the endpoint's query says may well be said of uploads too.
     const credentials = Object.fromEntries(Object.entries(headers).filter(([header]) => maySayWhoAsks.test(header)))
-    const mustNotRepeat = HttpAnswers.masking(...HttpAnswers.secretsOf("", credentials))
+    // What is short may be part of any address.
+    const mustNotRepeat = masking(...HttpAnswers.secretsOf("", credentials).filter(isLong))
     const send = (asked: Asked, more: Readonly<Record<string, string>>): Effect.Effect<Answer, UploadError> =>
       problem !== undefined ? Effect.fail(problem) : Effect.mapError(
         transport.send({
@@ -133,7 +135,10 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
       open: (asked) => otherVersion === undefined ? open(asked) : Effect.fail(otherVersion),
       refused: (answer, path) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const mask = HttpAnswers.masking(...secrets, ...(path === undefined ? [] : [path, ...path.split(/[/?]/)]))
+          const mask = masking(
+            ...secrets,
+            ...(path === undefined ? [] : [path, ...path.split(/[/?]/).filter(isLong)])
+          )
           return Effect.fail(Answers.refused(name, answer, { isOfUpload: path !== undefined, mask, now }))
         }),
       pathOf,
@@ -201,6 +206,8 @@ const parse = (text: string, base?: string): Option.Option<URL> =>
   )
 
 const maySayWhoAsks = /auth|cookie|key|pass|secret|session|token/
+
+const isLong = ({ length }: string): boolean => length >= 8
 
 /** Whether an address has a secret in it, encoded or not. */
 const repeats = ({ href }: URL, mask: (text: string) => string): boolean => {

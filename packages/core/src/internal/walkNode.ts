@@ -5,19 +5,22 @@ import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { SourceUnreadable } from "../UploadError.js"
 import type * as UploadList from "../UploadList.js"
 import * as UploadResult from "../UploadResult.js"
-import { bigint, call, fileOf, unreadable } from "./fileSourceNode.js"
+import * as Descriptors from "./descriptorsNode.js"
+import { bigint, call, fileOf, leadsOut, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 /** What is walked, and how. */
 export interface WalkOptions {
   readonly filter?: ((key: string, kind: "file" | "directory") => boolean) | undefined
   readonly followSymlinks?: boolean | undefined
+  readonly leaveOut?: ((identity: { readonly dev: bigint; readonly ino: bigint }) => boolean) | undefined
 }
 
 /** How many names of a directory are read at once. */
@@ -38,6 +41,10 @@ interface Place {
 interface Current {
   readonly place: Place
   readonly handle: fs.Dir
+  /** Where descriptors are paths. */
+  readonly descriptor: number | undefined
+  /** What its entries are reached by: whatever becomes of its name, they are in it. */
+  readonly path: string
   /** Names with a replacement character that were seen in it. */
   readonly replaced: Set<string>
   entries: ReadonlyArray<fs.Dirent>
@@ -73,8 +80,9 @@ export class Walk {
     this.current = undefined
     return current === undefined
       ? Effect.void
-      : Effect.ignore(
-        call<void>(current.place.key, (done) => current.handle.close((error) => done(error ?? null)))
+      : Effect.zipRight(
+        Effect.ignore(call<void>(current.path, (done) => current.handle.close((error) => done(error ?? null)))),
+        closeDescriptor(current.descriptor)
       )
   }))
 
@@ -90,30 +98,64 @@ export class Walk {
 
   private enter(place: Place): Effect.Effect<void, SourceUnreadable> {
     const directoryPath = this.pathOf(place.key)
-    return Effect.map(
-      Effect.zipLeft(
-        call<fs.Dir>(directoryPath, (done) => fs.opendir(directoryPath, { bufferSize: batchSize }, done)),
-        place.quickReads.isAsked(directoryPath)
-      ),
-      (handle) => {
-        this.current = {
-          place,
-          handle,
-          replaced: new Set(),
-          entries: [],
-          looked: 0,
-          places: [],
-          problem: undefined,
-          isRead: false
-        }
+    return Effect.gen(this, function*() {
+      yield* place.quickReads.isAsked(directoryPath)
+      const descriptor = Descriptors.arePaths ? yield* this.open(place, directoryPath) : undefined
+      const entered = descriptor === undefined ? directoryPath : Descriptors.pathOf(descriptor)
+      const handle = yield* call<fs.Dir>(
+        directoryPath,
+        (done) => fs.opendir(entered, { bufferSize: batchSize }, done)
+      ).pipe(Effect.onError(() => closeDescriptor(descriptor)))
+      this.current = {
+        place,
+        handle,
+        descriptor,
+        path: entered,
+        replaced: new Set(),
+        entries: [],
+        looked: 0,
+        places: [],
+        problem: undefined,
+        isRead: false
       }
-    ).pipe(Effect.uninterruptible)
+    }).pipe(Effect.uninterruptible)
+  }
+
+  /** Opens a directory, and fails where it is not in the root any more. */
+  private open(place: Place, directoryPath: string): Effect.Effect<number, SourceUnreadable> {
+    const mayBeLink = this.options.followSymlinks === true || place.key === ""
+    const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+    const flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK | (mayBeLink ? 0 : O_NOFOLLOW)
+    return Effect.flatMap(
+      call<number>(directoryPath, (done) => fs.open(directoryPath, flags, done)),
+      (descriptor) =>
+        Effect.mapError(Descriptors.whereIs(descriptor, directoryPath), (error) => unreadable(directoryPath, error))
+          .pipe(
+            Effect.filterOrFail(
+              (real) => Descriptors.isInside(this.root, real),
+              () => leadsOut(directoryPath, this.root)
+            ),
+            Effect.as(descriptor),
+            Effect.onError(() => closeDescriptor(descriptor))
+          )
+    )
+  }
+
+  /** Where only names lead to a directory, they have to lead to one inside as long as it is read. */
+  private checkName({ descriptor, place }: Current): Effect.Effect<void, SourceUnreadable> {
+    if (descriptor !== undefined) return Effect.void
+    const directoryPath = this.pathOf(place.key)
+    return Effect.asVoid(Effect.filterOrFail(
+      call<string>(directoryPath, (done) => fs.realpath(directoryPath, done)),
+      (real) => Descriptors.isInside(this.root, real),
+      () => leadsOut(directoryPath, this.root)
+    ))
   }
 
   /** Looks at some of the names that were read, and reads more of them first where there are none left. */
   private readOn(current: Current): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> {
     return Effect.gen(this, function*() {
-      const { place, replaced } = current
+      const { place } = current
       const directoryPath = this.pathOf(place.key)
       const quickReads = place.quickReads.areFine(directoryPath, 0)
       if (current.looked === current.entries.length) yield* readNames(directoryPath, current, quickReads)
@@ -125,12 +167,17 @@ export class Walk {
           entries.slice(looked, end),
           ({ name }, i) => {
             const one = i < known.length ? known[i] : waiting
-            return one === waiting ? this.look(place, name, replaced) : Effect.succeed(one)
+            return one === waiting ? this.look(current, name) : Effect.succeed(one)
           },
           { concurrency: 16 }
         )
         : known
       current.looked = end
+      const outside = yield* Effect.either(this.checkName(current))
+      if (Either.isLeft(outside)) {
+        yield* this.close
+        return yield* unreadableDirectory(place, outside.left)
+      }
       for (const one of found) if (isPlace(one)) current.places.push(one)
       const items = Chunk.unsafeFromArray(found.filter(isItem))
       if (end < entries.length) return items
@@ -147,33 +194,31 @@ export class Walk {
    * What is under the next names, as far as that is told quickly: `waiting` where it has to be waited for, as for a
    * directory, which could be where another device begins.
    */
-  private lookAtOnce(clock: Clock.Clock, { entries, looked, place }: Current): Array<Found> {
+  private lookAtOnce(clock: Clock.Clock, current: Current): Array<Found> {
+    const { entries, looked, place } = current
     const known: Array<Found> = []
     const began = clock.unsafeCurrentTimeNanos()
     for (let i = looked; i < entries.length; i++) {
       const entry = entries[i]!
       const { name } = entry
-      known.push(entry.isFile() && !name.includes("\ufffd") ? this.lookAtFile(place, name) : waiting)
+      known.push(entry.isFile() && !name.includes("\ufffd") ? this.lookAtFile(current, name) : waiting)
       if (known.length % 8 === 0 && clock.unsafeCurrentTimeNanos() - began > mostNanos) break
     }
     place.quickReads.took((clock.unsafeCurrentTimeNanos() - began) / BigInt(Math.max(1, known.length)))
     return known
   }
 
-  private lookAtFile(parent: Place, name: string): Found {
-    const key = parent.key === "" ? name : `${parent.key}/${name}`
-    const entryPath = this.pathOf(key)
-    const stat = lstatAtOnce(entryPath)
-    if (stat?.isFile() !== true) return waiting
-    return this.wants(key, "file") ? fileOf(key, entryPath, stat, false) : undefined
+  private lookAtFile({ path, place }: Current, name: string): Found {
+    const key = place.key === "" ? name : `${place.key}/${name}`
+    const stat = lstatAtOnce(`${path}/${name}`)
+    if (stat?.isFile() !== true || sizeIsDoubtful(stat) && stat.size > 0n) return waiting
+    if (!this.wants(key, "file") || this.leavesOut(stat)) return undefined
+    return fileOf(key, this.pathOf(key), stat, { root: this.root, followsLinks: false })
   }
 
   /** What is under a name: an item, a directory to walk, or nothing where it is left out. */
-  private look(
-    parent: Place,
-    name: string,
-    replaced: Set<string>
-  ): Effect.Effect<UploadList.Item | Place | undefined> {
+  private look(current: Current, name: string): Effect.Effect<UploadList.Item | Place | undefined> {
+    const { path, place: parent, replaced } = current
     const key = parent.key === "" ? name : `${parent.key}/${name}`
     const entryPath = this.pathOf(key)
     // Bytes that are not UTF-8 were replaced: the name in hand is not the file's, and may be another's.
@@ -183,10 +228,10 @@ export class Walk {
     return Effect.suspend(() =>
       twice
         ? Effect.fail(notUtf8(entryPath))
-        : call<fs.BigIntStats>(entryPath, (done) => fs.lstat(entryPath, bigint, done))
+        : call<fs.BigIntStats>(entryPath, (done) => fs.lstat(`${path}/${name}`, bigint, done))
     ).pipe(
       Effect.flatMap((stat) =>
-        stat.isSymbolicLink() ? this.lookThrough(parent, key) : Effect.succeed(this.classify(parent, key, stat, false))
+        stat.isSymbolicLink() ? this.lookThrough(current, key, name) : this.classify(parent, key, stat, false)
       ),
       Effect.catchAll((error) =>
         Effect.succeed(
@@ -199,8 +244,9 @@ export class Walk {
   }
 
   private lookThrough(
-    parent: Place,
-    key: string
+    { descriptor, path, place }: Current,
+    key: string,
+    name: string
   ): Effect.Effect<UploadList.Item | Place | undefined, SourceUnreadable> {
     if (this.options.followSymlinks !== true) {
       return Effect.succeed(
@@ -210,18 +256,19 @@ export class Walk {
       )
     }
     const linkPath = this.pathOf(key)
-    return Effect.gen(this, function*() {
-      const target = yield* call<string>(linkPath, (done) => fs.realpath(linkPath, done))
-      if (target !== this.root && !target.startsWith(this.root.endsWith(path.sep) ? this.root : this.root + path.sep)) {
-        return UploadResult.skipped(key, "It is a symbolic link that leads out of the directory.")
-      }
-      const stat = yield* call<fs.BigIntStats>(target, (done) => fs.stat(target, bigint, done))
-      return this.classify(parent, key, stat, true)
-    })
+    const seen = descriptor === undefined ? seeByName(linkPath) : seeThrough(linkPath, `${path}/${name}`)
+    return Effect.flatMap(seen, ({ real, stat }) =>
+      Descriptors.isInside(this.root, real)
+        ? this.classify(place, key, stat, true)
+        : Effect.succeed(UploadResult.skipped(key, "It is a symbolic link that leads out of the directory.")))
   }
 
   private wants(key: string, kind: "file" | "directory"): boolean {
     return this.options.filter?.(key, kind) ?? true
+  }
+
+  private leavesOut(stat: fs.BigIntStats): boolean {
+    return this.options.leaveOut?.(stat) === true
   }
 
   private classify(
@@ -229,11 +276,24 @@ export class Walk {
     key: string,
     stat: fs.BigIntStats,
     followed: boolean
+  ): Effect.Effect<UploadList.Item | Place | undefined> {
+    const classified = Effect.sync(() => this.classified(parent, key, stat, followed))
+    return stat.isFile() && sizeIsDoubtful(stat)
+      ? Effect.zipRight(QuickReads.of(stat.dev).isAsked(this.pathOf(key)), classified)
+      : classified
+  }
+
+  private classified(
+    parent: Place,
+    key: string,
+    stat: fs.BigIntStats,
+    followed: boolean
   ): UploadList.Item | Place | undefined {
+    if (this.leavesOut(stat)) return undefined
     if (!stat.isDirectory()) {
       if (!this.wants(key, "file")) return undefined
       return stat.isFile()
-        ? fileOf(key, this.pathOf(key), stat, followed)
+        ? fileOf(key, this.pathOf(key), stat, { root: this.root, followsLinks: followed })
         : UploadResult.skipped(key, "It is not a regular file.")
     }
     if (!this.wants(key, "directory")) return undefined
@@ -255,6 +315,30 @@ type Found = UploadList.Item | Place | typeof waiting | undefined
 
 /** What nobody has looked at. */
 const waiting = Symbol("waiting")
+
+/** What a link leads to, and where that is; on Linux both of one and the same. */
+const seeThrough = (linkPath: string, reached: string) =>
+  Effect.acquireUseRelease(
+    call<number>(linkPath, (done) => fs.open(reached, Descriptors.lookOnly, done)),
+    (descriptor) =>
+      Effect.all({
+        real: Effect.mapError(Descriptors.whereIs(descriptor, linkPath), (error) => unreadable(linkPath, error)),
+        stat: call<fs.BigIntStats>(linkPath, (done) => fs.fstat(descriptor, bigint, done))
+      }),
+    closeDescriptor
+  )
+
+const seeByName = (linkPath: string) =>
+  Effect.flatMap(
+    call<string>(linkPath, (done) => fs.realpath(linkPath, done)),
+    (real) =>
+      Effect.map(call<fs.BigIntStats>(linkPath, (done) => fs.stat(real, bigint, done)), (stat) => ({ real, stat }))
+  )
+
+const closeDescriptor = (descriptor: number | undefined): Effect.Effect<void> =>
+  descriptor === undefined
+    ? Effect.void
+    : Effect.ignore(call<void>("", (done) => fs.close(descriptor, (error) => done(error ?? null))))
 
 const lstatAtOnce = (entryPath: string): fs.BigIntStats | undefined => {
   try {

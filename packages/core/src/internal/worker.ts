@@ -42,6 +42,8 @@ export class Worker implements Upload.Observer {
   /** A result that came from the list and has not been told yet. */
   decided: UploadResult | undefined = undefined
   fiber: Fiber.RuntimeFiber<void> | undefined = undefined
+  /** Whether it was interrupted since another run goes on with its upload. */
+  leavesOff = false
 
   constructor(crew: Crew) {
     this.crew = crew

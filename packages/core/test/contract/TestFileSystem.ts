@@ -6,6 +6,7 @@ import type { Path } from "@effect/platform"
 import { NodeFileSystem, NodePath } from "@effect/platform-node"
 import { SystemError } from "@effect/platform/Error"
 import { Effect, Layer } from "effect"
+import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The real file system with the calls that `change` gives in place of its own. */
@@ -20,12 +21,18 @@ export const layer = (
     NodePath.layer
   )
 
+/** A path by the names of directories, where it goes by an open one. */
+export const named = (file: string): string => {
+  const [, open, rest] = /^(\/proc\/self\/fd\/\d+)(.*)$/.exec(file) ?? []
+  return open === undefined ? file : `${fs.readlinkSync(open)}${rest}`
+}
+
 /** The same, which tells what is forced to the disk and what is renamed, in this order, by the names below `root`. */
 export const layerTelling = (
   root: string,
   tell: (step: string) => void
 ): Layer.Layer<FileSystem.FileSystem | Path.Path> => {
-  const shown = (file: string) => path.relative(root, file).replace(/\.sluice-[\w-]+/, "temporary") || "root"
+  const shown = (file: string) => path.relative(root, named(file)).replace(/\.sluice-[\w-]+/, "temporary") || "root"
   return layer((real) => ({
     open: (file, options) =>
       Effect.map(

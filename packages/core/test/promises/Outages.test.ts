@@ -102,6 +102,34 @@ const upload = (
 const changes = ({ events }: Run) =>
   events.flatMap((event) => event._tag === "OutageChanged" ? [[event.at, event.state] as const] : [])
 
+/** A destination of parts whom nothing reaches at certain times, and what it was asked for. */
+const partsAwayDuring = (windows: ReadonlyArray<Window>) => {
+  const recording = PartsRecording.make()
+  const requests: Array<string> = []
+  const { head, multipart, put } = recording.destination
+  const guarded = <A>(request: string, call: Effect.Effect<A, UploadError.UploadError>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) => {
+      requests.push(request)
+      return windows.some(([from, to]) => at >= from && at < to)
+        ? Effect.zipRight(Effect.sleep(3), Effect.fail(away))
+        : call
+    })
+  const destination: Destination.Destination["Type"] = {
+    ...recording.destination,
+    put: (request) => guarded("put", put(request)),
+    head: (key) => guarded("head", head!(key)),
+    multipart: {
+      ...multipart!,
+      create: (request) => guarded("create", multipart!.create(request)),
+      uploadPart: (request) => guarded("part", multipart!.uploadPart(request)),
+      listParts: (session) => guarded("list", multipart!.listParts(session)),
+      complete: (request) => guarded("complete", multipart!.complete(request)),
+      abort: (session) => guarded("abort", multipart!.abort(session))
+    }
+  }
+  return { destination, requests, objects: recording.objects }
+}
+
 describe("an outage", () => {
   for (const looks of ["head", "probe"] as const) {
     it.effect(`of 40 s costs no file, and hardly a request, whoever looks: ${looks}`, () =>
@@ -202,26 +230,9 @@ describe("an outage", () => {
 
   it.effect("of a large file costs the parts that were in flight", () =>
     Effect.gen(function*() {
-      const window: Window = [55, 20_000]
-      const recording = PartsRecording.make()
-      const requests: Array<string> = []
-      const guarded = <A>(request: string, call: Effect.Effect<A, UploadError.UploadError>) =>
-        Effect.flatMap(Clock.currentTimeMillis, (at) => {
-          requests.push(request)
-          return at >= window[0] && at < window[1] ? Effect.fail(away) : call
-        })
-      const { head, multipart } = recording.destination
+      const { destination, requests } = partsAwayDuring([[55, 20_000]])
       const run = yield* upload(
-        {
-          ...recording.destination,
-          head: (key) => guarded("head", head!(key)),
-          multipart: {
-            ...multipart!,
-            create: (request) => guarded("create", multipart!.create(request)),
-            uploadPart: (request) => guarded("part", multipart!.uploadPart(request)),
-            complete: (request) => guarded("complete", multipart!.complete(request))
-          }
-        },
+        destination,
         [UploadFile.make("film", ByteSource.generate(1_000))],
         { multipartThreshold: 10, partSize: 10, strategy: Strategy.workerPool({ workers: 4 }) }
       )
@@ -229,6 +240,39 @@ describe("an outage", () => {
       assert.isAtMost(requests.filter((request) => request === "part").length, 100 + 8)
       assert.deepStrictEqual(changes(run).map(([, state]) => state), ["Away", "Back"])
     }))
+})
+
+describe("outages at any time", () => {
+  for (let seed = 0; seed < 40; seed++) {
+    it.effect(`of seed ${seed} cost no file, keep nothing, and never wait for one another`, () =>
+      Effect.gen(function*() {
+        const int = Random.nextIntBetween
+        let from = 50
+        const windows: Array<Window> = []
+        for (let i = yield* int(1, 5); i > 0; i--) {
+          const start = from + (yield* int(0, 400))
+          from = start + (yield* int(1, 20_000))
+          windows.push([start, from])
+        }
+        const { destination, objects, requests } = partsAwayDuring(windows)
+        const sizes = yield* Effect.replicateEffect(int(0, 300), yield* int(5, 60))
+        const list = sizes.map((size, i) => UploadFile.make(`f${i}`, ByteSource.generate(size)))
+        const run = yield* upload(destination, list, {
+          strategy: Strategy.stack(
+            Strategy.workerPool({ workers: yield* int(1, 12) }),
+            (yield* Random.nextBoolean) ? Strategy.unlimited : Strategy.rateLimited({ uploadsPerSecond: 50 })
+          ),
+          memory: yield* int(100, 1_000),
+          multipartThreshold: 50,
+          partSize: 20,
+          checksum: "none"
+        })
+        assert.deepStrictEqual([run.report.files.uploaded, run.report.files.failed], [list.length, 0])
+        assert.strictEqual(run.held, 0)
+        for (const [i, size] of sizes.entries()) assert.lengthOf(objects.get(`f${i}`)!, size)
+        assert.isAbove(requests.length, 0)
+      }).pipe(Effect.withRandom(Random.make(`outages ${seed}`))))
+  }
 })
 
 describe("no outage", () => {

@@ -1,0 +1,108 @@
+/**
+ * A look at a destination that changes nothing there: whether it can be used, as far as that can be told without storing
+ * anything. A directory, or the one that it would be made in, has to be one that may be written to; a server has to
+ * answer, to know who asks, and a bucket has to be there. Whether files may be stored is what `sluice doctor` finds out.
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Path from "@effect/platform/Path"
+import { Destination } from "@sluice/core/Destination"
+import { renderUrl, Transport } from "@sluice/core/Transport"
+import { Transient } from "@sluice/core/UploadError"
+import type { UploadError } from "@sluice/core/UploadError"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import * as Advice from "./Advice.js"
+import * as CliError from "./CliError.js"
+import type { Settings } from "./destinationOptions.js"
+import * as layers from "./layers.js"
+import type { Output } from "./Output.js"
+import type { Target } from "./Targets.js"
+
+/** Fails with `DestinationUnusable` where uploads would. */
+export const check = (
+  target: Target,
+  settings: Settings
+): Effect.Effect<void, CliError.CliError, FileSystem.FileSystem | Path.Path | Output> => {
+  switch (target._tag) {
+    case "Simulated":
+      return Effect.void
+    case "Local":
+      return checkDirectory(path.resolve(target.root))
+    case "Tus":
+      return told(target, Effect.flatMap(Transport, (transport) => ask(transport, target.url))).pipe(
+        Effect.provide(layers.layerTransport(target, { ...settings, connections: 1 }))
+      )
+    case "Http":
+    case "S3":
+      return told(target, Effect.flatMap(Destination, look)).pipe(
+        Effect.provide(layers.layerReadOnly(target, { ...settings, connections: 1 }))
+      )
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const patienceMillis = 10_000
+
+const silent = new Transient({
+  reason: "Connection",
+  detail: "The destination did not answer within 10 seconds (ETIMEDOUT)."
+})
+
+/** A directory that is there, or that could be made. */
+const checkDirectory = (directory: string): Effect.Effect<void, CliError.CliError> =>
+  Effect.matchEffect(Effect.tryPromise({ try: () => fs.stat(directory), catch: (cause) => cause }), {
+    onSuccess: (stat) =>
+      stat.isDirectory()
+        ? Effect.tryPromise({
+          try: () => fs.access(directory, fs.constants.W_OK | fs.constants.X_OK),
+          catch: (cause) =>
+            CliError.destinationUnusable(`The destination ${directory} ${CliError.whyNotWritten(cause)}.`)
+        })
+        : CliError.destinationUnusable(`The destination cannot be used. ${directory} is not a directory.`),
+    onFailure: (cause) => {
+      const parent = path.dirname(directory)
+      return CliError.codeOf(cause) === "ENOENT" && parent !== directory
+        ? checkDirectory(parent)
+        : CliError.destinationUnusable(`The destination ${directory} ${CliError.whyUnreadable(cause)}.`)
+    }
+  })
+
+const ask = (transport: Transport["Type"], url: string) =>
+  transport.send({ method: "OPTIONS", url: renderUrl(url), headers: { "tus-resumable": "1.0.0" } })
+
+/** A list tells more than a look at one object: where a bucket is not there, it says so. */
+const look = ({ head, list }: Destination["Type"]): Effect.Effect<unknown, UploadError> =>
+  list !== undefined ? Stream.runHead(list) : head !== undefined ? head("sluice-dry-run") : Effect.void
+
+const told = <R>(target: layers.Remote, looked: Effect.Effect<unknown, UploadError, R>) =>
+  looked.pipe(
+    Effect.timeoutFail({ duration: patienceMillis, onTimeout: () => silent }),
+    Effect.catchIf((error) => !isProblem(error), () => Effect.void),
+    Effect.mapError((error) => {
+      const advice = Advice.forError(error, { check: "credentials", kind: target._tag })
+      return CliError.destinationUnusable(
+        `The destination cannot be used. ${error.message}${advice === undefined ? "" : ` ${advice}`}`
+      )
+    }),
+    Effect.asVoid
+  )
+
+/** Whether uploads would fail for the same reason: who may not look may be allowed to store. */
+const isProblem = (error: UploadError): boolean => {
+  switch (error._tag) {
+    case "Transient":
+      return error.reason === "Connection"
+    case "AuthExpired":
+      return true
+    case "Rejected":
+      return error.reason === "Unauthorized" || error.reason === "NotFound" || error.reason === "Redirected" ||
+        (error.reason === "Forbidden" && !error.message.includes("answered 403"))
+    default:
+      return false
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The descriptors of this process: how many it may have, and where what it has open really is.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { call } from "./callNode.js"
+import type { Failure } from "./callNode.js"
+
+/** Where Linux has the descriptors of a process. */
+const descriptors = "/proc/self/fd"
+
+/** How many files and connections this process may have open at once: on Linux its soft limit, elsewhere 1,024. */
+export const mostOpen = (): number => {
+  const found = /^Max open files\s+(\d+|unlimited)/m.exec(textOf("/proc/self/limits"))?.[1]
+  return found === undefined ? assumed : found === "unlimited" ? Infinity : Number(found)
+}
+
+/** How many more it may open. */
+export const leftToOpen = (): number => Math.max(0, mostOpen() - openNow())
+
+/** What Linux reaches an open file or directory by, whatever becomes of its name. */
+export const pathOf = (descriptor: number): string => `${descriptors}/${descriptor}`
+
+/** Whether descriptors are paths here. */
+export const arePaths: boolean = process.platform === "linux" && fs.existsSync(descriptors)
+
+/** Opens what is only looked at: it need not be readable, and no pipe or device notices. For Linux. */
+export const lookOnly = 0o1000_0000
+
+/** Where an open file or directory is, without links. What has no name any more is where it had one. */
+export const whereIs = (descriptor: number, filePath: string): Effect.Effect<string, Failure> =>
+  arePaths
+    ? call<string>((done) => fs.readlink(pathOf(descriptor), done))
+    : Effect.zipWith(
+      call<fs.BigIntStats>((done) => fs.fstat(descriptor, { bigint: true }, done)),
+      Effect.zip(
+        call<string>((done) => fs.realpath(filePath, done)),
+        call<fs.BigIntStats>((done) => fs.stat(filePath, { bigint: true }, done))
+      ),
+      (opened, [real, named]) => opened.dev === named.dev && opened.ino === named.ino ? real : ""
+    )
+
+/** Whether a real path is a directory's, or of something in it. */
+export const isInside = (directory: string, real: string): boolean =>
+  real === directory || real.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const assumed = 1024
+
+/** What a process has open that has only begun. */
+const openAtFirst = 24
+
+const openNow = (): number => {
+  try {
+    return fs.readdirSync(descriptors).length
+  } catch {
+    return openAtFirst
+  }
+}
+
+const textOf = (file: string): string => {
+  try {
+    return fs.readFileSync(file, "utf8")
+  } catch {
+    return ""
+  }
+}

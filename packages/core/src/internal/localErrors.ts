@@ -1,0 +1,75 @@
+/**
+ * What failures of a local destination's file system mean for an upload.
+ */
+import type { PlatformError } from "@effect/platform/Error"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import { Conflict, Rejected, Transient } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { isFull, patience } from "./descriptors.js"
+
+/** The system's own code, such as `ENOSPC`. */
+export const codeOf = (error: PlatformError | UploadError): string | undefined => {
+  const cause = error._tag === "SystemError" ? error.cause : undefined
+  return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" ? cause.code : undefined
+}
+
+/** Whether there is nothing under the name. */
+export const isMissing = (error: PlatformError | UploadError): boolean => {
+  const code = codeOf(error)
+  return code === "ENOENT" || code === "ENOTDIR"
+}
+
+/** What a failure means, where that is not known yet. */
+export const ownErrors =
+  (errorOf: (error: PlatformError) => UploadError) => (error: PlatformError | UploadError): UploadError =>
+    error._tag === "SystemError" || error._tag === "BadArgument" ? errorOf(error) : error
+
+/** Opens something, and waits where no descriptor is left for it. */
+export const opening = <A, E, R>(open: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.catchAll(
+    open,
+    (error) =>
+      hasNoDescriptor(error) ? Effect.retry(open, { while: hasNoDescriptor, schedule: patience }) : Effect.fail(error)
+  )
+
+const hasNoDescriptor = (error: unknown): boolean =>
+  Predicate.isTagged(error, "SystemError") && isFull(codeOf(error as PlatformError))
+
+/** What a failure of the file system means for an upload: the class by the system's code, the text for people. */
+export const errorOf =
+  (filePath: string, verb: "written" | "read" = "written") => (error: PlatformError): UploadError => {
+    const code = codeOf(error)
+    const said = code === undefined ? error.message : code
+    switch (code) {
+      case "ENOSPC":
+      case "EDQUOT":
+        return new Rejected({ reason: "NoSpace", detail: `No space is left for ${filePath} (${said}).`, cause: error })
+      case "EACCES":
+      case "EPERM":
+      case "EROFS":
+        return new Rejected({ reason: "Forbidden", detail: `${filePath} may not be ${verb} (${said}).`, cause: error })
+      case "ENAMETOOLONG":
+        return new Rejected({
+          reason: "InvalidKey",
+          detail: `The name ${filePath} is too long (${said}).`,
+          cause: error
+        })
+      case "EFBIG":
+        return new Rejected({ reason: "TooLarge", detail: `${filePath} is too large here (${said}).`, cause: error })
+      case "EISDIR":
+      case "ENOTDIR":
+      case "EEXIST":
+      case "ENOTEMPTY":
+        return new Conflict({
+          detail: `A file and a directory want the same name at ${filePath} (${said}).`,
+          cause: error
+        })
+      default:
+        return new Transient({
+          reason: "Unavailable",
+          detail: `${filePath} cannot be ${verb} (${said}).`,
+          cause: error
+        })
+    }
+  }

@@ -1,0 +1,79 @@
+import { assert, describe, it, vi } from "@effect/vitest"
+import type { UploadRun } from "@sluice/core"
+import { Effect } from "effect"
+import * as LargeRun from "./LargeRun.js"
+import * as PartsRecording from "./PartsRecording.js"
+
+vi.setConfig({ testTimeout: 120_000 })
+
+const sizes = new Map([["L", 45], ["M", 32], ["s", 3], ["t", 5], ["u", 0], ["N", 61]])
+
+const onDisk = Array.from(sizes, ([key, size]) => LargeRun.onDisk(key, size))
+
+const drainedAfter = (millis: number, told: Array<string> = []) => (run: UploadRun.UploadRun<unknown>) =>
+  Effect.delay(Effect.map(run.drainToJournal, (keys) => told.push(...keys)), millis)
+
+describe("a run that is drained to its journal", () => {
+  it.effect("ends small files, keeps large ones, and another run has all, whenever that is", () =>
+    Effect.gen(function*() {
+      let kept = 0
+      for (let at = 0; at <= 90; at += 1.5) {
+        const recording = PartsRecording.make()
+        const journal = yield* LargeRun.memoryJournal
+        const keys: Array<string> = []
+        const options = { workers: 3, journal }
+        const first = yield* LargeRun.upload(recording, onDisk, { ...options, meanwhile: drainedAfter(at, keys) })
+        const ends = new Map(first.results.map(({ _tag, file: { key } }) => [key, _tag]))
+        // What was complete in that very moment is uploaded after all.
+        for (const key of keys) assert.include(["Interrupted", "Uploaded"], ends.get(key), `${key} after ${at} ms`)
+        for (const [key, end] of ends) {
+          if (end === "Interrupted") assert.include(keys, key, `after ${at} ms`)
+          else assert.strictEqual(end, "Uploaded", `${key} after ${at} ms`)
+        }
+        const sessions = (yield* journal.sessions).map(({ key }) => key)
+        assert.deepStrictEqual([...recording.sessions.values()].map(({ key }) => key).toSorted(), sessions.toSorted())
+        kept += sessions.length
+        const second = yield* LargeRun.upload(recording, onDisk, options)
+        assert.strictEqual(second.report.files.failed, 0)
+        for (const [key, size] of sizes) {
+          assert.deepStrictEqual(recording.objects.get(key), LargeRun.bytesOf(size), `${key} after ${at} ms`)
+        }
+        assert.strictEqual(recording.sessions.size, 0)
+      }
+      assert.isAbove(kept, 20)
+    }))
+
+  it.effect("does not wait for a large file", () =>
+    Effect.gen(function*() {
+      const file = [LargeRun.onDisk("L", 1_000)]
+      const journal = yield* LargeRun.memoryJournal
+      const keys: Array<string> = []
+      const options = { workers: 1, journal }
+      const whole = yield* LargeRun.upload(PartsRecording.make(), file, { workers: 1 })
+      const cut = yield* LargeRun.upload(PartsRecording.make(), file, {
+        ...options,
+        meanwhile: drainedAfter(100, keys)
+      })
+      assert.deepStrictEqual(keys, ["L"])
+      assert.isAbove(whole.millis, 500)
+      assert.isAtMost(cut.millis, 110)
+      assert.strictEqual(cut.report.ended, "Drained")
+    }))
+
+  it.effect("is only drained where nothing would be kept", () =>
+    Effect.gen(function*() {
+      const journal = yield* LargeRun.memoryJournal
+      const cases = [
+        { files: [LargeRun.onDisk("L", 45)], options: {} },
+        { files: [LargeRun.onDisk("L", 45)], options: { journal, run: { onInterrupt: "abort" as const } } },
+        { files: [LargeRun.inMemory("L", 45)], options: { journal } }
+      ]
+      for (const { files, options } of cases) {
+        const recording = PartsRecording.make()
+        const keys: Array<string> = []
+        const { report } = yield* LargeRun.upload(recording, files, { ...options, meanwhile: drainedAfter(15, keys) })
+        assert.deepStrictEqual(keys, [])
+        assert.deepInclude(report.files, { uploaded: 1, interrupted: 0 })
+      }
+    }))
+})
