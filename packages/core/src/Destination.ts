@@ -91,6 +91,13 @@ export interface Body {
    */
   readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
+   * Gives the engine a way to see how far the bytes are that the body has handed out: `position` answers with another text
+   * whenever some of them have moved since, such as out of the buffers of a connection, or when the other side has said
+   * something. An attempt is not taken for stalled while its position changes. Without it only what is handed out counts
+   * as moved. Transports do this for the bodies that they send.
+   */
+  readonly track?: ((position: Effect.Effect<string>) => void) | undefined
+  /**
    * Says that nobody reads the bytes any more that the body gave, so that their memory is used again. Only for who has
    * stored or sent all of them and keeps none: memory then stays much lower. Without it nothing is amiss.
    */

@@ -18,6 +18,7 @@ import * as Decode from "./internal/decode.js"
 import { Exchange, flat } from "./internal/exchangeNode.js"
 import { BlockSize, blocksOf, withBody } from "./internal/feedNode.js"
 import type { Sent } from "./internal/feedNode.js"
+import * as KernelQueues from "./internal/kernelQueuesNode.js"
 import { Origins } from "./internal/originsNode.js"
 import * as Proxies from "./internal/proxiesNode.js"
 import * as ProxySecrets from "./internal/proxySecretsNode.js"
@@ -80,43 +81,50 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => Layer.sc
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Transport["Type"], never, Scope.Scope> =>
-  Effect.suspend(() => {
+  Effect.gen(function*() {
     const proxies = options.proxy ?? defaults.proxy ? Proxies.fromEnvironment(process.env) : Proxies.none
-    return Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() =>
-          new Origins({
-            connections: Decode.count("connections", options.connections ?? defaults.connections),
-            ca: options.ca,
-            verifyTls: options.verifyTls ?? defaults.verifyTls,
-            proxies
-          })
-        ),
-        (origins) => Effect.promise(() => origins.destroy())
-      ),
-      (origins) => {
-        const blockSize = new BlockSize()
-        const send = (request: Request, sent: Sent) => exchange(origins, request, sent)
-        const transport = Transport.of({
-          send: (request) => withBody(request, blockSize, send),
-          open: (request) => open(origins, request)
+    const origins = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new Origins({
+          connections: Decode.count("connections", options.connections ?? defaults.connections),
+          ca: options.ca,
+          verifyTls: options.verifyTls ?? defaults.verifyTls,
+          proxies
         })
-        return ProxySecrets.hiding(proxies.secrets, transport)
-      }
+      ),
+      (origins) => Effect.promise(() => origins.destroy())
     )
+    // All who look at about the same time look at the same.
+    const queues = yield* Effect.cachedWithTTL(KernelQueues.read, "1 second")
+    const blockSize = new BlockSize()
+    const send = (request: Request, sent: Sent) => exchange(origins, request, sent, queues)
+    const transport = Transport.of({
+      send: (request) => withBody(request, blockSize, send),
+      open: (request) => open(origins, request)
+    })
+    return ProxySecrets.hiding(proxies.secrets, transport)
   })
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-const exchange = (origins: Origins, request: Request, sent: Sent): Effect.Effect<Answer, UploadError> =>
+const exchange = (
+  origins: Origins,
+  request: Request,
+  sent: Sent,
+  queues: Effect.Effect<KernelQueues.Queues>
+): Effect.Effect<Answer, UploadError> =>
   // As `Effect.async` with a finalizer does it, with half of its steps: this is done for every file.
   Effect.uninterruptibleMask((restore) => {
     let handler: Exchange | undefined = undefined
     const answered = Effect.async<Answer, UploadError>((resume) => {
-      handler = new Exchange(request, resume)
-      origins.dispatch(request, sent, handler)
+      const begun = new Exchange(request, resume)
+      handler = begun
+      if (request.body !== undefined && "track" in request.body) {
+        request.body.track?.(Effect.map(queues, (held) => begun.position(held)))
+      }
+      origins.dispatch(request, sent, begun)
     })
     return Effect.matchCauseEffect(restore(answered), {
       onFailure: (cause) => {

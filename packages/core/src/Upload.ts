@@ -16,6 +16,7 @@ import type { Algorithm } from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import type * as Body from "./internal/body.js"
 import type * as Outage from "./internal/outage.js"
+import { Track } from "./internal/watch.js"
 import type { Watched } from "./internal/watch.js"
 import type * as Limits from "./Limits.js"
 import * as MultipartUpload from "./MultipartUpload.js"
@@ -189,6 +190,8 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   asking = false
   /** @internal */
+  track: Track | undefined = undefined
+  /** @internal */
   sourceError: UploadError | undefined = undefined
   /** @internal */
   driver: RetryPolicy.Driver | undefined = undefined
@@ -301,6 +304,16 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   onTakenBack(bytes: number): void {
     this.bodyEnded = false
     this.observer.takenBack(this, bytes)
+  }
+
+  /** @internal */
+  onTrack(position: Effect.Effect<string>): void {
+    this.track = new Track(position)
+  }
+
+  /** @internal */
+  moved(): void {
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 
   /** @internal */

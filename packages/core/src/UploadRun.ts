@@ -50,7 +50,10 @@ export interface Options {
   readonly progressInterval?: Duration.DurationInput | undefined
   /**
    * An attempt on which no bytes move for this long fails, and may be tried again; so does a request that carries none
-   * and is not answered by then, but for the one that completes an upload in parts. Defaults to 30 seconds.
+   * and is not answered by then, but for the one that completes an upload in parts. Bytes move when the source gives them,
+   * when they are handed over and, over `TransportNode`, when the connection takes them: on Linux until the other side has
+   * acknowledged them, so that a slow server is waited for; elsewhere until they are with the system, which may hold
+   * megabytes. So does what a server says, such as that it is still processing (102). Defaults to 30 seconds.
    */
   readonly stallTimeout?: Duration.DurationInput | undefined
   /** How many failed files are kept for a second round at the end of the run. Defaults to 10,000. */

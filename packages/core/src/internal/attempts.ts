@@ -232,6 +232,7 @@ const endAttempt = (
     }
   }
   upload.body?.ended()
+  upload.track = undefined
   giveBack(context, upload)
 }
 

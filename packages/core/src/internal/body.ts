@@ -76,6 +76,8 @@ export interface Owner {
   readonly onSent: (bytes: number) => void
   /** Bytes that were handed to the destination are none of what it has: they come once more. */
   readonly onTakenBack: (bytes: number) => void
+  /** By this it can be seen how far the bytes are that were handed to the destination. */
+  readonly onTrack: (position: Effect.Effect<string>) => void
   /** All bytes have been handed to the destination. */
   readonly onEnd: () => void
   /** The source failed: this, not what the destination makes of it, is the reason. */
@@ -145,6 +147,10 @@ abstract class OwnedBody {
         this.owner.onGo()
       })
     })
+  }
+
+  track(position: Effect.Effect<string>): void {
+    this.owner.onTrack(position)
   }
 
   /** All bytes have been handed out. */

@@ -472,24 +472,51 @@ export class Engine implements Crew {
     })
   }
 
-  /** Interrupts attempts on which nothing moves. It sleeps until the first instant at which one can be overdue. */
+  /**
+   * Interrupts attempts on which nothing moves. It sleeps until the first instant at which one can be overdue. What can be
+   * seen of bytes on their way is looked at twice: half of the time before that, and then.
+   */
   private readonly watchForStalls: Effect.Effect<void> = Effect.suspend(() => {
     const { stallMillis } = this.options
     if (stallMillis === Infinity) return Effect.void
-    let wait = stallMillis
-    const look = (transfer: Moving, cut: () => void) => {
+    let wait = stallMillis / 2
+    const looks: Array<Effect.Effect<void>> = []
+    const look = (transfer: Moving & { readonly moved: () => void }, isUnderWay: () => boolean, cut: () => void) => {
       if (transfer.waits > 0) return
-      const left = transfer.lastByteAt + stallMillis - this.now
-      if (left <= 0) cut()
-      else if (left < wait) wait = left
+      const { lastByteAt, track } = transfer
+      const left = lastByteAt + stallMillis - this.now
+      const tracked = track !== undefined && !track.isSeenSince(lastByteAt)
+      if (left > 0) wait = Math.min(wait, tracked && left > stallMillis / 2 ? left - stallMillis / 2 : left)
+      if (track === undefined) return left <= 0 ? cut() : undefined
+      if (left > (tracked ? stallMillis / 2 : 0)) return
+      looks.push(Effect.map(track.look(lastByteAt, stallMillis / 2), (moved) => {
+        if (transfer.lastByteAt !== lastByteAt || transfer.waits > 0 || !isUnderWay()) return
+        if (moved) transfer.moved()
+        else if (left <= 0) cut()
+      }))
     }
-    for (const { fiber, upload } of this.workers) {
+    for (const worker of this.workers) {
+      const { fiber, upload } = worker
       if (upload?.state !== "Attempt") continue
-      if (upload.large) { for (const part of upload.transfers) look(part, () => part.unsafeStall(stallMillis)) }
-      else look(upload, () => fiber?.unsafeInterruptAsFork(FiberId.none))
+      if (upload.large) {
+        const { transfers } = upload
+        for (const part of transfers) look(part, () => transfers.has(part), () => part.unsafeStall(stallMillis))
+      } else {
+        look(
+          upload,
+          () => worker.upload === upload && upload.state === "Attempt",
+          () => fiber?.unsafeInterruptAsFork(FiberId.none)
+        )
+      }
     }
     // On a clock that knows fractions, what is left may be too little for it to move at all.
-    return Effect.zipRight(this.clock.sleep(Duration.millis(Math.max(1, wait))), this.watchForStalls)
+    const sleep = this.clock.sleep(Duration.millis(Math.max(1, wait)))
+    return Effect.zipRight(
+      looks.length === 0
+        ? sleep
+        : Effect.zipRight(Effect.all(looks, { concurrency: "unbounded", discard: true }), sleep),
+      this.watchForStalls
+    )
   })
 
   // ---------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import * as ByteSource from "../ByteSource.js"
 import { answerLimit, answerMillis, idleMillis, renderUrl } from "../Transport.js"
 import type { Answer, Request } from "../Transport.js"
 import type { UploadError } from "../UploadError.js"
+import type * as KernelQueues from "./kernelQueuesNode.js"
 import type { Line, Rider } from "./linesNode.js"
 import * as Failures from "./requestFailures.js"
 
@@ -36,6 +37,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
 
   takes(line: Line): void {
     this.line = line
+  }
+
+  /** How far the bytes of the request are. */
+  position(queues: KernelQueues.Queues): string {
+    return this.line?.position(queues) ?? ""
   }
 
   /** Ends the request at once: its connection is closed, or it never gets one. */

@@ -93,6 +93,10 @@ class FormBody implements Body {
     return this.file.unwatched(effect)
   }
 
+  track(position: Effect.Effect<string>): void {
+    this.file.track?.(position)
+  }
+
   release(): void {
     this.file.release()
   }

@@ -5,6 +5,7 @@ import type { Socket } from "node:net"
 import { buildConnector, Client, Pool } from "undici"
 import type { Dispatcher } from "undici"
 import * as InterimAnswers from "./interimAnswersNode.js"
+import type * as KernelQueues from "./kernelQueuesNode.js"
 
 export type Connect = buildConnector.connector
 
@@ -27,9 +28,12 @@ export class Line extends Client {
     this.wire = wire
   }
 
-  /** The socket of the request under way. */
-  get socket(): Socket | undefined {
-    return this.wire.socket
+  /** How far the bytes of the request under way are: of those written, and of those that the server has said. */
+  position(queues: KernelQueues.Queues): string {
+    const { socket } = this.wire
+    return socket === undefined
+      ? ""
+      : `${socket.bytesWritten - socket.writableLength} ${socket.bytesRead} ${queues(socket)}`
   }
 
   override dispatch(options: Dispatched, handler: Dispatcher.DispatchHandler): boolean {

@@ -23,7 +23,43 @@ export interface Moving {
   readonly waits: number
   /** Whether the source owes bytes. */
   readonly asking: boolean
+  /** How far the bytes are that the destination was given, where that can be seen. */
+  readonly track: Track | undefined
 }
+
+/** What is seen of bytes on their way: another position than before means that they move. */
+export class Track {
+  private readonly position: Effect.Effect<string>
+  private seen: { readonly position: string; readonly since: number } | undefined = undefined
+
+  constructor(position: Effect.Effect<string>) {
+    this.position = position
+  }
+
+  /** Whether something was seen since bytes last moved, against which it can be told that they move again. */
+  isSeenSince(lastByteAt: number): boolean {
+    return this.seen?.since === lastByteAt
+  }
+
+  /**
+   * Looks, for at most so many milliseconds, and tells whether bytes have moved since the last look. Nothing is known
+   * before the first one.
+   */
+  look(since: number, millis: number): Effect.Effect<boolean> {
+    return Effect.map(lookedAt(this.position, millis), (position) => {
+      const { seen } = this
+      this.seen = { position, since }
+      return seen !== undefined && seen.position !== position
+    })
+  }
+}
+
+/** Nobody waits for long for a look, or dies of one. */
+const lookedAt = (position: Effect.Effect<string>, millis: number): Effect.Effect<string> =>
+  position.pipe(
+    Effect.timeoutTo({ duration: Duration.millis(millis), onSuccess: (text) => text, onTimeout: () => "" }),
+    Effect.catchAllCause((cause) => Cause.isInterrupted(cause) ? Effect.failCause(cause) : Effect.succeed(""))
+  )
 
 /** The failure of what has not moved for so long. */
 export const stalled = ({ asking }: Pick<Moving, "asking">, millis: number): SourceUnreadable | Transient => {
@@ -67,6 +103,7 @@ export class Watched implements Moving {
   lastByteAt: number
   waits = 0
   asking = false
+  track: Track | undefined = undefined
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
   private stall: SourceUnreadable | Transient | undefined = undefined
 
@@ -114,7 +151,11 @@ export class Watched implements Moving {
     this.moved()
   }
 
-  protected moved(): void {
+  onTrack(position: Effect.Effect<string>): void {
+    this.track = new Track(position)
+  }
+
+  moved(): void {
     this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 }
