@@ -47,7 +47,9 @@ export const forError = (
         : "Something at the destination has that name already, or holds it."
     case "Rejected":
       return rejected(error, check, kind)
-    default:
+    case "SessionGone":
+    case "SourceChanged":
+    case "SourceUnreadable":
       return undefined
   }
 }
@@ -157,7 +159,9 @@ const rejected = (
         : kind === "S3"
         ? check === "write" || check === "parts" ? flagsOfS3 : check === "resume" ? undefined : unlikeS3
         : undefined
-    default:
+    case "TooLarge":
+    case "InvalidKey":
+    case "Unexpected":
       return undefined
   }
 }

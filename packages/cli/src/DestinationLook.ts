@@ -102,7 +102,12 @@ const isProblem = (error: UploadError): boolean => {
     case "Rejected":
       return error.reason === "Unauthorized" || error.reason === "NotFound" || error.reason === "Redirected" ||
         (error.reason === "Forbidden" && !error.message.includes("answered 403"))
-    default:
+    case "Throttled":
+    case "IntegrityMismatch":
+    case "SessionGone":
+    case "Conflict":
+    case "SourceChanged":
+    case "SourceUnreadable":
       return false
   }
 }

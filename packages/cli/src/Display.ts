@@ -53,11 +53,17 @@ export const quiet = (sink: Sink): Display => ({
   show: () => Effect.void
 })
 
-/** A line every five seconds: what fails is counted, and told at the end. */
+/** A line every five seconds, and one when the destination goes away or is back: what fails is counted, and told at the end. */
 export const plain = (sink: Sink, words: Words = {}): Display => {
+  const notices = new Notices(sink.style)
   const stage = new Stage(words)
   return {
-    note: (event) => Effect.sync(() => stage.note(event)),
+    note: (event) =>
+      Effect.suspend(() => {
+        stage.note(event)
+        const line = event._tag === "OutageChanged" ? notices.lineOf(event) : undefined
+        return line === undefined ? Effect.void : sink.write(`${line}\n`)
+      }),
     say: (line) => sink.write(`${line}\n`),
     show: (run) =>
       Effect.flatMap(stage.look(run), (moment) => sink.write(`${ProgressView.plainLine(moment)}\n`)).pipe(

@@ -121,7 +121,8 @@ const entryOf = (result: UploadResult | NotStarted, locations: Locations): Entry
     case "Interrupted":
     case "NotStarted":
       return { _tag: result._tag, path, key: result.file.key }
-    default:
+    case "Uploaded":
+    case "Skipped":
       return undefined
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What is worth a line of its own while a run goes: retries and failures, until there are too many of them.
  */
-import type { UploadEvent, UploadRestarted } from "@sluice/core/UploadEvent"
+import type { OutageChanged, UploadEvent, UploadRestarted } from "@sluice/core/UploadEvent"
 import * as Format from "./Format.js"
 import { failureLine } from "./Report.js"
 import type { Style } from "./Style.js"
@@ -33,6 +33,7 @@ export class Notices {
             `${event.attempts}: ${printable(event.error.message)}`
       )
     }
+    if (event._tag === "OutageChanged") return this.outage(event)
     if (event._tag === "UploadResumed" && event.bytes > 0) {
       return `Going on with ${printable(event.key)}: ${Format.bytes(event.bytes)} are stored already.`
     }
@@ -48,6 +49,20 @@ export class Notices {
       )
     }
     return undefined
+  }
+
+  private outage({ at, error, since, state }: typeof OutageChanged.Type): string {
+    const time = Format.duration(at - since)
+    switch (state) {
+      case "Away":
+        return this.style.yellow(
+          `The destination is away: ${printable(error?.message ?? "")} Waiting for it to be back.`
+        )
+      case "Back":
+        return `The destination is back after ${time}: going on.`
+      case "GivenUp":
+        return this.style.yellow(`The destination has been away for ${time}: it is waited for no longer. See --outage.`)
+    }
   }
 }
 

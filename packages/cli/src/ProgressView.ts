@@ -116,15 +116,19 @@ const limitOf = ({ limit, stopping }: Moment): ReadonlyArray<string> =>
   limit === undefined || stopping ? [] : [`limit ${Format.count(limit.concurrency)}, ${limit.reason}`]
 
 const facts = (
-  { failed = "failed", progress, stopping, throughput }: Moment,
+  { failed = "failed", now, progress, stopping, throughput }: Moment,
   style: Style | undefined
 ): ReadonlyArray<Fact> => {
   const finished = Progress.filesFinished(progress)
   const sent = storedOrSent(progress)
+  const { awaySince } = progress
   const found = progress.listing
     ? `${Format.count(progress.filesFound)}+ files`
     : Format.counted(progress.filesFound, "file")
   return [
+    ...(awaySince === undefined
+      ? []
+      : [{ text: `destination away for ${Format.duration(now - awaySince)}`, paint: style?.yellow }]),
     { text: `${Format.count(finished)} of ${found}` },
     { text: `${Format.bytes(sent)} of ${Format.bytes(progress.bytesFound)}${progress.listing ? "+" : ""}` },
     { text: Format.throughput(throughput.current) },

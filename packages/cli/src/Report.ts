@@ -186,7 +186,10 @@ const isDestinations = (error: UploadError): boolean => {
       return error.reason !== "InvalidKey" && error.reason !== "TooLarge" && !Advice.isOfOneKey(error)
     case "Conflict":
       return Advice.speaksTus(error.message)
-    default:
+    case "IntegrityMismatch":
+    case "SessionGone":
+    case "SourceChanged":
+    case "SourceUnreadable":
       return false
   }
 }

@@ -191,6 +191,7 @@ const retryOf = (flags: Flags): RetryPolicy.RetryPolicy => {
   const retries = Option.getOrElse(flags.retries, () => RetryPolicy.defaults.attempts - 1)
   return retries === 0 ? RetryPolicy.none : RetryPolicy.make({
     attempts: retries + 1,
-    base: Option.getOrUndefined(flags.retryDelay)
+    base: Option.getOrUndefined(flags.retryDelay),
+    outage: Option.getOrUndefined(flags.outage)
   })
 }

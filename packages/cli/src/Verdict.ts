@@ -118,7 +118,8 @@ const lineOf = (finding: Exclude<Finding, { readonly _tag: "Same" | "Skipped" }>
           ? "the content differs"
           : `${sizeOf(finding.size)} here, ${sizeOf(finding.storedSize)} there`
       }`
-    default:
+    case "Missing":
+    case "Extra":
       return `  ${printable(finding.key)}`
   }
 }

@@ -47,7 +47,9 @@ export const layer = (
         )))
     case "Simulated":
       return Simulated.layer(target.network)
-    default:
+    case "S3":
+    case "Tus":
+    case "Http":
       return Layer.provide(layerRemote(target, options), layerTransport(target, options))
   }
 }

@@ -112,6 +112,13 @@ const retryDelay = decoded("retry-delay", "100ms", decodeDuration, "a time with 
   Options.withDescription("The longest wait before the first retry; it doubles with each. Defaults to 100ms.")
 )
 
+const outage = decoded("outage", "5m", decodeDuration, "a time with a unit, such as 30s, 5m or 2h; 0 for none").pipe(
+  Options.withDescription(
+    "How long a destination is waited for that was there and is away: it is looked at now and then, and nothing else is " +
+      "sent. One that was never reached is not waited for. Defaults to 5m; 0 waits for none."
+  )
+)
+
 /** Bytes as they can be typed, in the largest unit that they are a multiple of. */
 export const sizeText = (bytes: number): string => {
   const units = [["GiB", 1024 ** 3], ["GB", 1e9], ["MiB", 1024 ** 2], ["MB", 1e6], ["KiB", 1024], ["kB", 1e3]] as const
@@ -273,6 +280,7 @@ export const upload = {
   bandwidth,
   retries,
   retryDelay,
+  outage,
   include,
   exclude,
   filesFrom,

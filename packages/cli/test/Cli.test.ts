@@ -21,7 +21,7 @@ describe("Cli", () => {
       assert.include(stdout, "\n  --rate 50/s\n      Starts of uploads a second, at most, retries included.\n")
       assert.include(stdout, "\n  130  stopped by Ctrl-C or SIGTERM\n")
       const flags =
-        "strategy concurrency rate bandwidth retries retry-delay include exclude files-from follow-symlinks dry-run json " +
+        "strategy concurrency rate bandwidth retries retry-delay outage include exclude files-from follow-symlinks dry-run json " +
         "quiet report failed fsync part-size part-concurrency memory checksum on-interrupt on-source-change journal " +
         "no-journal content-range"
       assert.deepStrictEqual(

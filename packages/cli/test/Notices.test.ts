@@ -46,6 +46,23 @@ describe("Notices", () => {
     assert.strictEqual(failures.at(-1), "Further failures are counted only.")
   })
 
+  it("tells that the destination is away, and what becomes of it", () => {
+    const notices = new Notices(Style.plain)
+    const about = { _tag: "OutageChanged", version: 1, at: 12_000, since: 0 } as const
+    assert.deepStrictEqual(
+      [
+        notices.lineOf({ ...about, state: "Away", error }),
+        notices.lineOf({ ...about, state: "Back" }),
+        notices.lineOf({ ...about, state: "GivenUp" })
+      ],
+      [
+        "The destination is away: It broke. Waiting for it to be back.",
+        "The destination is back after 12 s: going on.",
+        "The destination has been away for 12 s: it is waited for no longer. See --outage."
+      ]
+    )
+  })
+
   it("tells what goes on and what begins again", () => {
     const notices = new Notices(Style.plain)
     const about = { version: 1, at: 0, key: "a\u001b.mov" } as const

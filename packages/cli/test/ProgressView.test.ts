@@ -58,6 +58,12 @@ describe("ProgressView", () => {
     ])
   })
 
+  it("says that the destination is away, and for how long", () => {
+    const away = { progress: { ...progress, awaySince: 2_000 } }
+    assert.match(view(away)[1]!, /^destination away for 3\.0 s · 208 of 500 files/)
+    assert.match(ProgressView.plainLine({ ...moment, ...away }), /^44% · destination away for 3\.0 s · /)
+  })
+
   it("says that it is still listing, and what went wrong", () => {
     assert.deepStrictEqual(
       view({

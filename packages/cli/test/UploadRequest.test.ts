@@ -13,6 +13,7 @@ const flags: UploadRequest.Flags = {
   rate: none,
   bandwidth: none,
   retries: none,
+  outage: Option.none(),
   retryDelay: none,
   include: [],
   exclude: [],

@@ -285,7 +285,8 @@ const native = (algorithm: Algorithm): Fold | undefined => {
       if (hash === undefined) return undefined
       return fold(algorithm, (bytes) => hash.update(bytes), () => new Uint8Array(hash.copy().digest()))
     }
-    default:
+    case "crc32c":
+    case "crc64nvme":
       return undefined
   }
 }

@@ -215,6 +215,8 @@ export const ProgressSampled = Schema.TaggedStruct("ProgressSampled", {
   /** Requests under way. */
   inFlight: Schema.Number,
   retries: Schema.Number,
+  /** Since when the destination is away, while it is. */
+  awaySince: Schema.optional(Schema.Number),
   /** Over the last seconds. */
   throughputBytesPerSecond: Schema.Number
 })
@@ -301,5 +303,6 @@ export const progressSampled = (
   },
   inFlight: progress.inFlight,
   retries: progress.retries,
+  ...(progress.awaySince !== undefined && { awaySince: progress.awaySince }),
   throughputBytesPerSecond
 })

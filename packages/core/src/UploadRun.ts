@@ -12,7 +12,6 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
@@ -23,6 +22,7 @@ import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
 import { Account } from "./internal/account.js"
 import * as Decode from "./internal/decode.js"
+import { endedWithin } from "./internal/ended.js"
 import { Engine } from "./internal/engine.js"
 import * as FileList from "./internal/fileList.js"
 import type * as Limits from "./Limits.js"
@@ -40,7 +40,10 @@ import type { UploadResult } from "./UploadResult.js"
 export interface Options {
   /** Runs for every event, in order for each file, and is waited for: a slow one slows the run. */
   readonly onEvent?: ((event: UploadEvent) => Effect.Effect<void>) | undefined
-  /** Runs for every result, and is waited for. */
+  /**
+   * Runs for every result, and is waited for. What was counted is told to its end: it cannot be interrupted, and whoever
+   * interrupts the run waits for it, for up to two minutes. What takes long is better read from `results`.
+   */
   readonly onResult?: ((result: UploadResult) => Effect.Effect<void>) | undefined
   /** Whether the run waits for `resume` before its first file, so that readers can be there first. Defaults to `false`. */
   readonly paused?: boolean | undefined
@@ -154,8 +157,10 @@ export interface UploadRun<E = never> {
    */
   readonly drainToJournal: Effect.Effect<ReadonlyArray<string>>
   /**
-   * Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. Called
-   * from `onEvent` or `onResult`, which the run waits for, it does not wait for the run in turn.
+   * Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. Where
+   * uploads in parts are aborted, that takes as long as the destination needs to answer, and up to 90 seconds where it
+   * does not; for callbacks that do not come back it waits two minutes at most. Called from `onEvent` or `onResult`,
+   * which the run waits for, it does not wait for the run in turn.
    */
   readonly interrupt: Effect.Effect<void>
   /** Waits for the end. Fails only where the list itself failed, when all files before that have their results. */
@@ -215,7 +220,7 @@ const start = <E, R>(
     const main = yield* Effect.forkDaemon(
       Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
     )
-    const ended = Effect.asVoid(Fiber.await(main))
+    const ended = endedWithin(main, patienceMillis)
     context.runs.add(engine)
     yield* Effect.addFinalizer(() =>
       Effect.all([engine.interrupt, ended, Effect.sync(() => context.runs.delete(engine))], { discard: true })
@@ -244,6 +249,12 @@ const start = <E, R>(
       report: Deferred.await(report)
     }
   })
+
+/**
+ * How long closing a run waits for what does not come back: callbacks, and drivers that cannot be interrupted. What can
+ * be expected takes less: an abort and its retries have a minute and a half.
+ */
+const patienceMillis = 120_000
 
 /** The run that a fiber works for, if any: such a fiber cannot wait for the end of its run. */
 const currentRun = FiberRef.unsafeMake<object | undefined>(undefined)

@@ -211,7 +211,15 @@ const struck = <A>(kind: Kind, request: Request<A>): Effect.Effect<A, UploadErro
       )
     case "DriverDies":
       return Effect.die(new Error(`The driver has a defect in ${verb}.`))
-    default:
+    // What happens to the process, the journal and the sources happens elsewhere.
+    case "Killed":
+    case "JournalTorn":
+    case "SourceShrinks":
+    case "SourceGrows":
+    case "SourceVanishes":
+    case "SourceTouched":
+    case "SourceRewritten":
+    case "SourceFails":
       return run(body)
   }
 }

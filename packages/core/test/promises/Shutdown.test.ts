@@ -210,3 +210,19 @@ describe("a list that says nothing more", () => {
       assert.deepStrictEqual([value._tag, millis], ["None", 250])
     }))
 })
+
+describe("a callback that does not come back", () => {
+  for (const callback of ["onResult", "onEvent"] as const) {
+    it.effect(`keeps nobody for ever who interrupts the run: ${callback}`, () =>
+      Effect.gen(function*() {
+        const recording = Recording.make()
+        const { millis, value } = yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(recording)
+          return yield* Effect.timeoutOption(uploader.uploadAll([file], { [callback]: () => Effect.never }), 1_000)
+        }))
+        assert.strictEqual(value._tag, "None")
+        // One that can be interrupted is, at once; one that must tell what was counted has two minutes.
+        assert.strictEqual(millis, callback === "onEvent" ? 1_000 : 121_000)
+      }))
+  }
+})
