@@ -115,7 +115,7 @@ describe("a refused upload", () => {
 
   it.effect("for a key that leaves the root sends nothing", () =>
     Effect.gen(function*() {
-      for (const key of ["../a", "/etc/passwd", "", "a//b", "a\0b", "C:x"]) {
+      for (const key of ["../a", "/etc/passwd", "", "a//b", "a\0b"]) {
         assert.strictEqual(yield* refused(UploadFile.fromText(key, "x")), "Rejected InvalidKey")
       }
     }))

@@ -200,20 +200,16 @@ export const make = (
         if (Option.isNone(file)) {
           return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${target.path} is not a file.` }))
         }
-        // Most files are small, and end with the first block: blocks grow with what there turns out to be.
-        let size = leastRead
-        const next = Effect.suspend(() =>
-          Effect.uninterruptible(file.value.readAlloc(size))
-        )
+        // Most files are small: a block has room for no more than there is, and for its end.
+        const { size } = yield* Effect.mapError(file.value.stat, failed)
+        const blockSize = Math.min(readSize, Number(size) + 1)
         return Stream.repeatEffectOption(
-          Effect.mapError(next, (error) =>
+          Effect.mapError(Effect.uninterruptible(file.value.readAlloc(blockSize)), (error) =>
             Option.some(failed(error)))
             .pipe(Effect.flatMap(Option.match({
-              onNone: () => Effect.fail(Option.none<UploadError>()),
-              onSome: (block) => {
-                size = block.length < size ? leastRead : Math.min(readSize, 4 * size)
-                return Effect.succeed(block)
-              }
+              onNone: () =>
+                Effect.fail(Option.none<UploadError>()),
+              onSome: Effect.succeed
             })))
         )
       }))
@@ -266,8 +262,6 @@ export const make = (
 // -----------------------------------------------------------------------------
 
 const readSize = 256 * 1024
-
-const leastRead = 4 * 1024
 
 /** Whose temporary file it is, by its name; `undefined` where it is none. */
 const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]

@@ -405,14 +405,14 @@ const sizedPut = (context: Upload.Context, upload: Upload.Upload): Effect.Effect
 const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
   const body = new Body.UploadBody(upload, context.limits.bandwidth)
   upload.body = body
-  return context.destination.put({
+  const request = {
     key: upload.file.key,
     body,
     contentType: upload.file.contentType,
     metadata: upload.file.metadata,
-    modifiedAt: upload.modifiedAt,
-    mode: upload.mode
-  })
+    modifiedAt: upload.modifiedAt
+  }
+  return context.destination.put(upload.mode === undefined ? request : { ...request, mode: upload.mode })
 }
 
 const answeredEarly = (size: number | undefined, sent: number) =>

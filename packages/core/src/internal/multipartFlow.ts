@@ -202,11 +202,12 @@ class Flow {
         }),
         answerMillis(this.owner)
       )
+      // Some destinations begin without asking anybody.
       const asking = Effect.suspend(() => {
         asked = true
         return create
       })
-      const created = yield* Effect.exit(this.request(asking, this.first))
+      const created = yield* Effect.exit(this.request(asking, { slot: this.first, isHeard: false }))
       if (Exit.isFailure(created)) {
         // Under a name of ours, what was created without an answer can be removed. Nothing is stored: nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
@@ -237,7 +238,7 @@ class Flow {
         return undefined
       }
       const listed = yield* Effect.exit(
-        this.request(bounded(multipart.listParts(session), answerMillis(owner)), this.first)
+        this.request(bounded(multipart.listParts(session), answerMillis(owner)), { slot: this.first })
       )
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
@@ -461,9 +462,16 @@ class Flow {
     return abandon(this.context, this.owner, this.multipart, session, slot)
   }
 
-  private request<A>(call: Effect.Effect<A, UploadError>, slot?: Slot): Effect.Effect<A, UploadError> {
+  private request<A>(
+    call: Effect.Effect<A, UploadError>,
+    options?: Pick<Requests.RequestOptions, "slot" | "isHeard">
+  ): Effect.Effect<A, UploadError> {
     const { context, owner } = this
-    return request(context, owner, () => call, { slot, wait: this.restore, look: lookAt(context, owner, this.key) })
+    return request(context, owner, () => call, {
+      ...options,
+      wait: this.restore,
+      look: lookAt(context, owner, this.key)
+    })
   }
 
   /** What the journal could not write fails the upload: without it, a crash would leave an orphan. */

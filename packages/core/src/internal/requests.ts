@@ -63,6 +63,8 @@ export interface RequestOptions {
   readonly bytes?: (() => number) | undefined
   /** How to see whether the destination is there, where the request waits for one that is away. It can be interrupted then. */
   readonly look?: Look | undefined
+  /** Whether a success shows that the destination is there. Defaults to `true`. */
+  readonly isHeard?: boolean | undefined
 }
 
 /** How to see whether a destination is there that has failed for a key, if there is a way to. */
@@ -161,7 +163,7 @@ export const request = <A>(
     Effect.flatMap(once(number), (result) => {
       if (Either.isLeft(result)) return failed(number, result.left)
       context.budget.unsafeRefund(number - 1)
-      outage?.answered(startedAt)
+      if (options.isHeard !== false) outage?.answered(startedAt)
       return Effect.succeed(result.right)
     })
   return from(1)
