@@ -9,6 +9,7 @@ import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as FilesNode from "@sluice/core/FilesNode"
 import { Rejected, SourceUnreadable } from "@sluice/core/UploadError"
 import type * as UploadList from "@sluice/core/UploadList"
+import { skipped } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -47,7 +48,12 @@ export const fromFile = (
       if (root !== undefined) yield* checkRoot(root)
       if (options.destination !== undefined) yield* UploadLoop.checkListed(root ?? ".", options.destination)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
-      return { items: findEach(file, lines, findPath(path.resolve(root ?? "."), options, locations)), locations }
+      // What `find -print0` lists are directories too, and what is in them by itself.
+      const find = findPath(path.resolve(root ?? "."), options, locations)
+      return {
+        items: findEach(file, lines, separator === "NUL" ? skippingDirectories(root ?? ".", find) : find),
+        locations
+      }
     }
     if (header.value.version !== Manifest.version) {
       return yield* CliError.usage(
@@ -131,6 +137,19 @@ const findPath = (root: string, options: Options, locations: Sources.Locations):
   }
   return options.filter.wantsFile(key) ? findFile(absolute, key, options, locations) : Effect.succeed(nothing)
 }
+
+/** Leaves directories out, and says so. */
+const skippingDirectories = (root: string, find: Find): Find => (line) =>
+  Effect.flatMap(
+    Effect.orElseSucceed(
+      Effect.map(Effect.tryPromise(() => fs.promises.stat(path.resolve(root, line))), (stat) => stat.isDirectory()),
+      () => false
+    ),
+    (isDirectory) =>
+      isDirectory && line !== ""
+        ? Effect.succeed({ items: [skipped(line, "It is a directory: what is in it is listed by itself.")] })
+        : find(line)
+  )
 
 const findEntry = (file: string, options: Options, locations: Sources.Locations): Find => (line) =>
   Option.match(Manifest.parseEntry(line), {

@@ -70,6 +70,8 @@ export interface Context {
   readonly listed: boolean
   /** The file that lists what was left undone, where one is written. */
   readonly manifest: string | undefined
+  /** Whether the sources are files, which can be listed for another run. Defaults to `true`. */
+  readonly isList?: boolean | undefined
   /** How many files were sent in part, and wait for the same command to go on. */
   readonly kept: number
   /** What the filter has left out, where nothing is left. */
@@ -129,7 +131,8 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)
   if (!listed) lines.push("The list was not read to its end: there may be more that was not started.")
-  if (failed + interrupted + notStarted > 0 || !listed) {
+  // Standard input cannot be read again.
+  if ((failed + interrupted + notStarted > 0 || !listed) && options.isList !== false) {
     lines.push(
       manifest === undefined
         ? "With --failed FILE, what is left undone is listed for another run with --files-from FILE."

@@ -85,10 +85,11 @@ const finishing = (transfers: ReadonlyArray<Transfer>, bytesPerSecond: number): 
   const bytes = Option.map(sizes, (all) => all.reduce((sum, size) => sum + Math.max(0, size), 0))
   const facts = Option.match(bytes, {
     onNone: () => ["nobody knows how large"],
-    onSome: (bytes) => [
-      `${Format.bytes(bytes)} to go`,
-      ...(bytesPerSecond > 0 ? [`about ${Format.duration((bytes * 1000) / bytesPerSecond)}`] : [])
-    ]
+    onSome: (bytes) =>
+      bytes === 0 ? ["all is sent and not answered yet"] : [
+        `${Format.bytes(bytes)} to go`,
+        ...(bytesPerSecond > 0 ? [`about ${Format.duration((bytes * 1000) / bytesPerSecond)}`] : [])
+      ]
   })
   return `finishing ${Format.counted(transfers.length, "upload")} in flight, ${facts.join(", ")}`
 }

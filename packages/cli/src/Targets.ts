@@ -58,6 +58,9 @@ export const parse = (text: string, around: Around = {}): Either.Either<Target, 
   if (before === undefined || (isDrive && platform === "win32")) return Either.right({ _tag: "Local", root: text })
   if (isDrive) return Either.left(`"${before}:" is a drive of Windows, and this is none. ${asDirectory(before)}.`)
   const scheme = before.toLowerCase()
+  if (/^(?:tus\+)?https?$/.test(scheme) && !text.slice(before.length).startsWith("://")) {
+    return Either.left(`${JSON.stringify(text)} lacks a slash: an address begins with ${scheme}://.`)
+  }
   switch (scheme) {
     case "file":
       return Either.try({

@@ -50,6 +50,22 @@ describe("ListedSources", () => {
         ])
       }))
 
+    it.scopedLive("separated by NUL may name directories, as find does: what is in them is listed by itself", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({
+          "src/a.txt": "a",
+          "src/x/b.txt": "b",
+          list: ".\0./x\0./x/b.txt\0./a.txt\0"
+        })
+        const directory = "It is a directory: what is in it is listed by itself."
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+          [".", undefined, directory],
+          ["./x", undefined, directory],
+          ["x/b.txt", "src/x/b.txt"],
+          ["a.txt", "src/a.txt"]
+        ])
+      }))
+
     it.scopedLive("take an absolute path that is inside the source", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })

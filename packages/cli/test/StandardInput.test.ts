@@ -61,3 +61,18 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "new content")
     }))
 })
+
+describe("standard input that cannot be read again", () => {
+  it.scopedLive("goes with no list of what is left undone", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      const { exitCode, stderr } = yield* Sluice.run(["upload", "-", `${root}/x`, "--failed", `${root}/list`], {
+        input: "hi"
+      })
+      assert.strictEqual(exitCode, 2, stderr)
+      assert.include(stderr, "standard input cannot be read again")
+      const failed = yield* Sluice.run(["upload", "-", root], { input: "hi" })
+      assert.strictEqual(failed.exitCode === 0, false)
+      assert.notInclude(failed.stderr, "--failed")
+    }))
+})

@@ -213,3 +213,12 @@ describe("Targets", () => {
     assert.include(problem("sim:slowest"), "sim:slow")
   })
 })
+
+describe("an address that lacks a slash", () => {
+  it("is refused, and no host is made of its path", () => {
+    for (const text of ["http:/x", "https:x/y", "tus+http:/x"]) {
+      const parsed = Targets.parse(text, { endpoint: undefined, environment: {} })
+      assert.include(Either.isLeft(parsed) ? parsed.left : "taken", "lacks a slash", text)
+    }
+  })
+})

@@ -132,11 +132,12 @@ export const forController = (limits: Limits): Limits => ({
   set: (changes, reason) =>
     Effect.flatMap(limits.current, (now) => {
       const { bytesPerSecond, concurrency, uploadsPerSecond } = changes
-      return limits.set({
+      const left = {
         ...(now.concurrency > 0 && concurrency !== undefined && { concurrency }),
         ...(now.uploadsPerSecond > 0 && uploadsPerSecond !== undefined && { uploadsPerSecond }),
         ...(now.bytesPerSecond > 0 && bytesPerSecond !== undefined && { bytesPerSecond })
-      }, reason)
+      }
+      return Object.keys(left).length === 0 ? Effect.void : limits.set(left, reason)
     })
 })
 

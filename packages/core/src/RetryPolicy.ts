@@ -88,7 +88,8 @@ export interface Options {
   /**
    * For how long a destination is waited for that has answered before and is away: nothing is sent meanwhile but a look
    * now and then, and no attempts and no tokens are spent. One that was never reached fails fast. It takes a destination
-   * that can be looked at: see `head` and `probe` of `Destination`. Defaults to 5 minutes; 0 waits for none.
+   * that can be looked at: see `head` and `probe` of `Destination`, and more than one attempt. Defaults to 5 minutes; 0
+   * waits for none.
    */
   readonly outage?: Duration.DurationInput | undefined
 }

@@ -221,9 +221,15 @@ const start = <E, R>(
       Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
     )
     const ended = endedWithin(main, patienceMillis)
+    // `onEvent` is told of the interruption, and may not come back either.
+    const interrupted = Effect.flatMap(
+      Effect.forkDaemon(Effect.interruptible(engine.interrupt)),
+      (telling) => endedWithin(telling, patienceMillis)
+    )
     context.runs.add(engine)
+    if (context.outage?.current !== undefined) engine.outageChanged(context.outage.current)
     yield* Effect.addFinalizer(() =>
-      Effect.all([engine.interrupt, ended, Effect.sync(() => context.runs.delete(engine))], { discard: true })
+      Effect.all([interrupted, ended, Effect.sync(() => context.runs.delete(engine))], { discard: true })
     )
     return {
       results: account.results.stream,

@@ -46,7 +46,7 @@ export interface Options {
   /** When failed attempts are tried again. Defaults to `RetryPolicy.make()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
-   * How much memory uploads may hold bytes in, all together. Who finds none left waits in line. Defaults to 256 MiB.
+   * How much memory uploads may hold bytes in, all together. Uploads that find no memory left wait in line. Defaults to 256 MiB.
    */
   readonly memory?: ByteSize.ByteSizeInput | undefined
   /** Files larger than this go up in parts, where the destination takes parts. Defaults to 8 MiB. */
@@ -123,6 +123,9 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const retry = options.retry ?? defaults.retry
     // One made by hand was not looked at yet.
     Decode.count("retry.attempts", retry.attempts)
+    for (const [name, value] of Object.entries(retry.budget ?? {})) {
+      Decode.between(`retry.budget.${name}`, value, 0, Infinity)
+    }
     const runs: Upload.Context["runs"] = new Set()
     const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
     const measure = ({ concurrency }: Limits.Settings): void => {
@@ -137,6 +140,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       // What it forks inherits this: made where nothing can be interrupted, it could not end either.
       Effect.interruptible(controller.start(Limits.forController(limits))))
     const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
+    let incomplete = false
     let singles: "None" | "Complete" | "Incomplete" = "None"
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
     const budget = RetryPolicy.makeBudget(retry)
@@ -165,10 +169,12 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       },
       journal,
       prepare: leftovers?.sweep ?? Effect.void,
-      conclude: (report) =>
-        journal === undefined || singles !== "None" || runs.size > 1 || !UploadReport.isComplete(report)
+      conclude: (report) => {
+        if (!UploadReport.isComplete(report)) incomplete = true
+        return journal === undefined || singles !== "None" || runs.size > 1 || !UploadReport.isComplete(report)
           ? Effect.void
-          : Effect.ignoreLogged(journal.runEnded),
+          : Effect.ignoreLogged(journal.runEnded)
+      },
       observe: observers.length === 0 ? undefined : (observation) => {
         for (const observe of observers) observe(observation)
       }
@@ -182,7 +188,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         })
     }
     yield* Effect.addFinalizer((exit) =>
-      journal !== undefined && singles === "Complete" && Exit.isSuccess(exit)
+      journal !== undefined && singles === "Complete" && !incomplete && Exit.isSuccess(exit)
         ? Effect.ignoreLogged(journal.runEnded)
         : Effect.void
     )

@@ -64,6 +64,13 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
       }
     }))
 
+  it.effect("is not stored where a portal says the same to anything, and not how long that is", () =>
+    Effect.gen(function*() {
+      const { message, outcome } = yield* upload(() => ({ ...page, headers: html }))
+      assert.strictEqual(outcome, "Transient Unavailable")
+      assert.include(message, "answered with a web page")
+    }))
+
   it.effect("is stored where a look shows it, or the server is not to be looked at", () =>
     Effect.gen(function*() {
       const servers: ReadonlyArray<Respond> = [

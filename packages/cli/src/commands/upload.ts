@@ -71,6 +71,11 @@ export const upload = Command.make(
       const standardInput = request.standardInput === undefined
         ? undefined
         : yield* StandardInput.make(request.standardInput)
+      if (standardInput !== undefined && Option.isSome(flags.failed)) {
+        return yield* CliError.usage(
+          "--failed lists files for another run, and standard input cannot be read again. Leave --failed out."
+        )
+      }
       const sources = standardInput ?? (yield* find(request, flags.followSymlinks, own))
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
         yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
@@ -118,6 +123,7 @@ export const upload = Command.make(
           report,
           failed,
           own,
+          isList: standardInput === undefined,
           filtered,
           run,
           journal,
@@ -176,6 +182,8 @@ interface Flags {
   readonly report: string | undefined
   readonly failed: string | undefined
   readonly own: OwnFiles.OwnFiles
+  /** Whether the sources are files, which can be listed for another run. */
+  readonly isList: boolean
   readonly errorOnNoTransfer: boolean
   readonly filtered: () => ReturnType<typeof Report.filtered>
 }
@@ -244,7 +252,8 @@ const conclude = (
           ...rest,
           ...(report.ended === "Completed" && flags.filtered()),
           style,
-          manifest
+          manifest,
+          isList: flags.isList
         }),
         ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"

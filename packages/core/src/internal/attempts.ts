@@ -6,7 +6,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as ByteSize from "../ByteSize.js"
 import * as ByteSource from "../ByteSource.js"
 import type * as Destination from "../Destination.js"
@@ -23,7 +22,7 @@ import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, lookAt } from "./requests.js"
-import { ofSource, sourceStream } from "./watch.js"
+import { eachBlock, ofSource, reading, sourceStream } from "./watch.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
@@ -92,6 +91,8 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     const readable = upload.source.reopenable || !upload.opened
     const reason = readable ? reasonToRetry(upload, error) : undefined
     if (reason !== undefined && !upload.large && (yield* wasAway(context, upload, error, inFlight))) {
+      // What it has cost until it was seen is not counted either.
+      upload.driver = undefined
       yield* observer.retrying(upload, 0, error)
       yield* ready(context, upload)
       return run(context, upload)
@@ -308,10 +309,14 @@ const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError |
 /** Takes the source as it is now. Where that cannot be had, the next attempt takes its fingerprint anew. */
 const lookAgain = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
   upload.fingerprint = undefined
-  return upload.source.latest === undefined ? Effect.void : Effect.match(upload.source.latest, {
-    onFailure: () => {},
-    onSuccess: (latest) => upload.relist(context, latest)
-  })
+  const { latest } = upload.source
+  // A source that does not answer is as it was.
+  return latest === undefined
+    ? Effect.void
+    : Effect.match(Effect.timeout(ofSource(() => latest), answerMillis(upload)), {
+      onFailure: () => {},
+      onSuccess: (latest) => upload.relist(context, latest)
+    })
 }
 
 /** Why a file is not even tried. */
@@ -365,7 +370,8 @@ const attempt = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<
   const fingerprint = upload.fingerprint === undefined ? upload.source.fingerprint : undefined
   if (fingerprint === undefined) return send(context, upload)
   upload.onAsk()
-  return Effect.flatMap(ofSource(() => fingerprint), (now) => {
+  const asked = upload.large ? reading(upload, () => ofSource(() => fingerprint)) : ofSource(() => fingerprint)
+  return Effect.flatMap(asked, (now) => {
     upload.onRead()
     upload.fingerprint = now
     return send(context, upload)
@@ -433,26 +439,26 @@ const tooLarge = (capabilities: Destination.Capabilities) =>
 const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
   Effect.suspend(() => {
     upload.opened = true
-    let total = 0
     upload.onAsk()
-    return sourceStream(() => upload.source.read({ offset: 0 })).pipe(
-      Stream.mapEffect((block) => {
-        total += block.length
-        upload.onAsk()
-        return total <= maxBuffered ? Effect.succeed(block) : Effect.fail(
-          new Rejected({
-            reason: "Unsupported",
-            detail: `The destination must know the size beforehand, and the source gives more than ${
-              ByteSize.format(maxBuffered)
-            } without saying how much.`
-          })
-        )
-      }),
-      Stream.runCollect,
-      Effect.map((blocks) => {
-        upload.onRead()
-        upload.source = ByteSource.fromBytes(ByteSource.concat(Array.from(blocks)))
-        return total
-      })
-    )
+    const blocks: Array<Uint8Array> = []
+    let total = 0
+    const read = eachBlock(sourceStream(() => upload.source.read({ offset: 0 })), (block) => {
+      upload.onAsk()
+      blocks.push(block)
+      total += block.length
+      return total > maxBuffered
+    })
+    return Effect.flatMap(read, () => {
+      upload.onRead()
+      if (total > maxBuffered) return Effect.fail(tooLargeToHold)
+      upload.source = ByteSource.fromBytes(ByteSource.concat(blocks))
+      return Effect.succeed(total)
+    })
   })
+
+const tooLargeToHold = new Rejected({
+  reason: "Unsupported",
+  detail: `The destination must know the size beforehand, and the source gives more than ${
+    ByteSize.format(maxBuffered)
+  } without saying how much.`
+})

@@ -19,7 +19,7 @@ import type * as Destination from "../Destination.js"
 import { SourceChanged } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import { blocks, isWorthIt } from "./blocks.js"
-import { died, ofSource, sourceErrorOf } from "./watch.js"
+import { died, eachBlock, ofSource, sourceErrorOf, sourcePull } from "./watch.js"
 
 /** Bodies up to this size are read in one piece where nothing speaks against it. */
 const onePiece = 1024 * 1024
@@ -143,9 +143,7 @@ abstract class OwnedBody {
   unwatched<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       this.owner.onWait()
-      return Effect.tap(effect, () => {
-        this.owner.onGo()
-      })
+      return Effect.ensuring(effect, Effect.sync(() => this.owner.onGo()))
     })
   }
 
@@ -218,7 +216,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       owner.onOpen()
       owner.onAsk()
       const range = this.range(Math.min(blockSize, largestBlock), lent ? new Loan(lentBlocks) : undefined)
-      const pulling = Stream.toPull(Stream.suspend(() => owner.source.read(range)))
+      const pulling = sourcePull(Stream.suspend(() => owner.source.read(range)))
       const { unchanged } = this
       return Effect.map(
         unchanged === undefined ? pulling : Effect.zipRight(this.noting(unchanged), pulling),
@@ -366,15 +364,16 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     }
     const blocks: Array<Uint8Array> = []
     let total = 0
-    return Stream.suspend(() => source.read(range)).pipe(
-      Stream.takeUntil((block) => {
+    // Each block is kept: none may be read into the memory of another.
+    const stream = Stream.suspend(() => source.read({ ...range, into: undefined }))
+    return Effect.map(
+      eachBlock(stream, (block) => {
         owner.onAsk()
         blocks.push(block)
         total += block.length
         return size !== undefined && total > size
       }),
-      Stream.runDrain,
-      Effect.map(() => ByteSource.concat(blocks))
+      () => ByteSource.concat(blocks)
     )
   }
 
@@ -398,9 +397,16 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     const { fingerprint, source } = this.owner
     if (fingerprint === undefined || source.checksFingerprint === true) return undefined
     const current = source.fingerprint
-    return current === undefined
-      ? undefined
-      : Effect.filterOrFail(ofSource(() => current), (now) => now === fingerprint, modified)
+    if (current === undefined) return undefined
+    const asked = Effect.suspend(() => {
+      this.owner.onAsk()
+      return ofSource(() => current)
+    })
+    const heard = Effect.map(asked, (now) => {
+      this.owner.onRead()
+      return now
+    })
+    return Effect.filterOrFail(heard, (now) => now === fingerprint, modified)
   }
 }
 

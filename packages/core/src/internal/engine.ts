@@ -399,15 +399,15 @@ export class Engine implements Crew {
   /** A file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
     this.largeFiles.unseat(upload)
-    const letGo = this.letGoQuickly(upload)
+    const letGo = this.letGoWithin(upload, letGoMillis)
     if (letGo !== Effect.void) this.options.fork(letGo)
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
   }
 
-  /** Nothing waits for long for a source any more that is nobody's. */
-  private letGoQuickly(upload: Upload.Upload): Effect.Effect<void> {
+  /** Nothing waits for ever for a source that is nobody's any more. */
+  private letGoWithin(upload: Upload.Upload, millis: number): Effect.Effect<void> {
     const letGo = Attempts.letGo(upload)
-    return letGo === Effect.void ? letGo : Effect.asVoid(Effect.timeoutOption(letGo, letGoMillis))
+    return letGo === Effect.void ? letGo : Effect.asVoid(Effect.timeoutOption(Effect.disconnect(letGo), millis))
   }
 
   private handOver(worker: Worker): void {
@@ -465,7 +465,7 @@ export class Engine implements Crew {
       this.largeFiles.unseat(upload)
       Attempts.abandon(this.context, upload)
       if (upload.attempt > upload.roundStart) {
-        return inTurn(this.account.interrupted(upload), this.letGoQuickly(upload))
+        return inTurn(this.account.interrupted(upload), this.letGoWithin(upload, letGoMillis))
       }
       this.putBack(upload)
       return Effect.void
@@ -554,7 +554,7 @@ export class Engine implements Crew {
   settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
     this.largeFiles.unseat(upload)
     if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
-    const letGo = Attempts.letGo(upload)
+    const letGo = this.letGoWithin(upload, this.options.stallMillis)
     if (outcome._tag === "Skipped") {
       return inTurn(this.account.skipped(upload, outcome.reason, outcome.uploadedBefore), letGo)
     }

@@ -33,6 +33,9 @@ export const settled = (
 ): Effect.Effect<void, UploadError> =>
   Effect.matchEffect(look, {
     onFailure: (error) =>
-      error._tag === "Rejected" && error.reason !== "Redirected" ? Effect.void : Effect.fail(problem),
+      error._tag === "Rejected" && notToBeLookedAt.has(error.reason) ? Effect.void : Effect.fail(problem),
     onSuccess: (found) => Option.exists(found, (head) => head.size === size) ? Effect.void : Effect.fail(problem)
   })
+
+/** What a server says that takes files and lets nobody look. One that answers, and does not say how large, shows nothing. */
+const notToBeLookedAt: ReadonlySet<string> = new Set(["Unauthorized", "Forbidden", "Unsupported"])

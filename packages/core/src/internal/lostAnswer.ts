@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
@@ -14,7 +13,7 @@ import { bounded } from "./bounded.js"
 import * as Etag from "./etag.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, request } from "./requests.js"
-import { reading, sourceStream } from "./watch.js"
+import { eachBlock, reading, sourceStream } from "./watch.js"
 
 /** What an object is to hold. */
 export interface Content {
@@ -124,14 +123,11 @@ export class LostAnswer {
         reading(
           this.owner,
           (watched) =>
-            Stream.runForEach(
-              sourceStream(() => source.read({ offset: 0, fingerprint })),
-              (block) =>
-                Effect.sync(() => {
-                  update(block)
-                  watched.onAsk()
-                })
-            )
+            eachBlock(sourceStream(() => source.read({ offset: 0, fingerprint })), (block) => {
+              update(block)
+              watched.onAsk()
+              return false
+            })
         ),
         () => {
           cut()

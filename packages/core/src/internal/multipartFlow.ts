@@ -11,7 +11,7 @@ import type * as Journal from "../Journal.js"
 import * as MultipartUpload from "../MultipartUpload.js"
 import * as PartPlan from "../PartPlan.js"
 import { Rejected } from "../UploadError.js"
-import type { SourceError, UploadError } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import { bounded } from "./bounded.js"
 import * as Etag from "./etag.js"
@@ -421,11 +421,15 @@ class Flow {
   }
 
   /** Fails unless the source is still what it was. */
-  private get unchanged(): Effect.Effect<unknown, SourceError> {
+  private get unchanged(): Effect.Effect<unknown, UploadError> {
     const { fingerprint, source } = this.owner
     return source.fingerprint === undefined || fingerprint === undefined
       ? Effect.void
-      : Effect.filterOrFail(ofSource(() => source.fingerprint!), (now) => now === fingerprint, Body.modified)
+      : Effect.filterOrFail(
+        reading(this.owner, () => ofSource(() => source.fingerprint!)),
+        (now) => now === fingerprint,
+        Body.modified
+      )
   }
 
   /** Aborts or keeps the session, and fails; unless it turns out that the object is there after all. */

@@ -65,6 +65,8 @@ export class Outage {
   private failures = 0
   private mostInFlight = 0
   private episode: Episode | undefined = undefined
+  /** What those are to be told that begin to watch now. */
+  current: Change | undefined = undefined
 
   constructor(options: OutageOptions) {
     const { attempts, outage = Duration.zero } = options.policy
@@ -131,7 +133,7 @@ export class Outage {
         Effect.zip(Effect.either(look), Random.next),
         ([found, chance]) => {
           const at = clock.unsafeCurrentTimeMillis()
-          if (found._tag === "Right" || found.left._tag !== "Transient") this.answered(at)
+          if (found._tag === "Right" || !saysAway(found.left, episode.error)) this.answered(at)
           else this.missed(at, episode, chance)
           return this.looking(clock, episode, look)
         }
@@ -146,12 +148,14 @@ export class Outage {
     if (episode.isConfirmed || this.episode !== episode) return
     episode.isConfirmed = true
     this.options.refund(this.failures - 1)
-    this.options.changed({ state: "Away", since: episode.since, error: episode.error })
+    this.current = { state: "Away", since: episode.since, error: episode.error }
+    this.options.changed(this.current)
   }
 
   private end(state: "Back" | "GivenUp"): void {
     const { episode } = this
     this.episode = undefined
+    this.current = undefined
     this.failures = 0
     this.mostInFlight = 0
     if (episode?.isConfirmed === true) this.options.changed({ state, since: episode.since })
@@ -161,6 +165,14 @@ export class Outage {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/**
+ * Whether a look says that the destination is away. A server that answers, if only that it is unwell, is there; unless
+ * that is just what was found out of it: what stands before a server says so while the server itself is away.
+ */
+const saysAway = (look: UploadError, found: UploadError): boolean =>
+  look._tag === "Transient" &&
+  (look.reason !== "Unavailable" || (found._tag === "Transient" && found.reason === "Unavailable"))
 
 /** Failures that no destination has anything to do with. */
 const saysNothing = (error: UploadError): boolean =>

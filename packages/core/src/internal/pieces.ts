@@ -5,7 +5,6 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as ByteSource from "../ByteSource.js"
 import * as InFlight from "../InFlight.js"
 import type * as PartPlan from "../PartPlan.js"
@@ -13,7 +12,7 @@ import { Rejected, SourceChanged } from "../UploadError.js"
 import type { SourceError, UploadError } from "../UploadError.js"
 import type { Slot } from "./slot.js"
 import type { Piece } from "./transfer.js"
-import { sourceStream } from "./watch.js"
+import { sourcePull, sourceStream } from "./watch.js"
 import type { Watched } from "./watch.js"
 
 /** A piece, and the slot to send it in. */
@@ -66,7 +65,7 @@ export const sequential = (options: {
   /** Runs what reads the source, and fails where that stalls. */
   readonly reading: <A>(use: (watched: Watched) => Effect.Effect<A, SourceError>) => Effect.Effect<A, UploadError>
 }): Effect.Effect<Pieces, never, Scope.Scope> =>
-  Effect.map(Stream.toPull(sourceStream(() => options.source.read({ offset: 0 }))), (pull) => {
+  Effect.map(sourcePull(sourceStream(() => options.source.read({ offset: 0 }))), (pull) => {
     const turn = InFlight.make(1)
     let number = 1
     let offset = 0

@@ -67,6 +67,9 @@ export interface RequestOptions {
   readonly isHeard?: boolean | undefined
 }
 
+/** How long a look may take, however long an upload is waited for, in milliseconds. */
+const lookMillis = 30_000
+
 /** How to see whether a destination is there that has failed for a key, if there is a way to. */
 export const lookAt = (
   context: RequestContext & { readonly destination: Destination.Destination["Type"] },
@@ -76,7 +79,8 @@ export const lookAt = (
   const { destination: { head, probe } } = context
   if (context.outage === undefined || (head === undefined && probe === undefined)) return undefined
   const call = Effect.suspend((): Effect.Effect<unknown, UploadError> => probe ?? head!(key))
-  return request(context, owner, () => bounded(call, answerMillis(owner)), { retry: RetryPolicy.none })
+  const millis = Math.min(lookMillis, answerMillis(owner))
+  return request({ ...context, observe: undefined }, owner, () => bounded(call, millis), { retry: RetryPolicy.none })
 }
 
 /** Makes a request until it succeeds or has failed for good. */
@@ -142,6 +146,8 @@ export const request = <A>(
         (yield* wait(outage.over(owner.clock, options.look!)))
       ) {
         const most = Math.max(number + 1, attempts)
+        // What it has cost until it was seen is not counted either.
+        driver = undefined
         yield* owner.requestRetried({ part, attempt: number, attempts: most, delayMillis: 0, error })
         return yield* from(number + 1)
       }

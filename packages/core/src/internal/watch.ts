@@ -2,6 +2,7 @@
  * The watch for stalls: when bytes last moved, who is waited for, and how what does not move is ended.
  */
 import * as Cause from "effect/Cause"
+import type * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,10 +10,11 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { SourceUnreadable, Transient } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
-import { ended } from "./ended.js"
+import { ended, endedWithin } from "./ended.js"
 import type { Restore } from "./ended.js"
 
 /** What is known of something that moves bytes, or should. */
@@ -96,6 +98,45 @@ export const sourceStream = (
     const error = sourceErrorOf(cause)
     return error === undefined ? Stream.failCause(cause) : Stream.fail(error)
   })
+
+/** How long somebody who is interrupted waits for the finalizers of a source, in milliseconds. */
+const closeMillis = 1_000
+
+/**
+ * The blocks of a source's stream, pulled one after the other. Whoever is interrupted, or fails, waits for its finalizers
+ * for a second at most: those of an async generator that owes a block never end.
+ */
+export const sourcePull = (
+  stream: Stream.Stream<Uint8Array, SourceError>
+): Effect.Effect<Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<SourceError>>, never, Scope.Scope> =>
+  Effect.flatMap(Scope.make(), (scope) =>
+    Effect.zipRight(
+      Effect.addFinalizer((exit) =>
+        Exit.isFailure(exit)
+          ? Effect.flatMap(
+            Effect.forkDaemon(Effect.interruptible(Scope.close(scope, exit))),
+            (fiber) => endedWithin(fiber, closeMillis)
+          )
+          : Scope.close(scope, exit)
+      ),
+      Scope.extend(Stream.toPull(stream), scope)
+    ))
+
+/** Runs over all blocks of a source's stream, until `use` answers that it has enough. */
+export const eachBlock = (
+  stream: Stream.Stream<Uint8Array, SourceError>,
+  use: (block: Uint8Array) => boolean
+): Effect.Effect<void, SourceError> =>
+  Effect.scoped(Effect.flatMap(sourcePull(stream), (pull) => {
+    const next: Effect.Effect<void, SourceError> = Effect.matchEffect(pull, {
+      onSuccess: (blocks) => {
+        for (const block of blocks) if (use(block)) return Effect.void
+        return next
+      },
+      onFailure: Option.match({ onNone: () => Effect.void, onSome: (error) => Effect.fail(error) })
+    })
+    return next
+  }))
 
 /** Something that moves bytes by itself: a part on its way, or a source that is read ahead. */
 export class Watched implements Moving {

@@ -94,8 +94,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "source not looked at after a read",
     edits: [[
       "internal/body.ts",
-      "Effect.filterOrFail(ofSource(() => current), (now) => now === fingerprint, modified)",
-      "Effect.filterOrFail(ofSource(() => current), () => true, modified)"
+      "Effect.filterOrFail(heard, (now) => now === fingerprint, modified)",
+      "Effect.filterOrFail(heard, () => true, modified)"
     ]]
   },
   {

@@ -14,7 +14,7 @@ import {
   UploadFile
 } from "@sluice/core"
 import type { UploadResult } from "@sluice/core"
-import { Duration, Effect, Layer, Option, Stream } from "effect"
+import { Duration, Effect, Layer, Option, Stream, TestClock } from "effect"
 import * as PartsRecording from "../PartsRecording.js"
 import * as Recording from "../Recording.js"
 
@@ -176,6 +176,94 @@ describe("a source that gives nothing", () => {
         )
       }))
   }
+
+  it.scoped("is let go of even where its own finalizer never ends, as that of a quiet async generator", () =>
+    Effect.gen(function*() {
+      async function* quiet() {
+        yield bytes(1)
+        await new Promise(() => {})
+      }
+      for (const [what, way] of Object.entries(ways)) {
+        const uploader = yield* Uploader.make({ ...parts, strategy: Strategy.workerPool({ workers: 1 }) }).pipe(
+          Effect.provideService(Destination.Destination, way.destination())
+        )
+        const source = ByteSource.fromStream(Stream.fromAsyncIterable(quiet(), (cause) => cause), {
+          size: way.tells ? way.size : undefined
+        })
+        const fiber = yield* Effect.fork(
+          uploader.uploadAll([UploadFile.make("quiet", source), UploadFile.fromText("next", "next")], {
+            stallTimeout: "5 seconds"
+          })
+        )
+        for (let i = 0; i < 20 && (yield* fiber.poll)._tag === "None"; i++) {
+          yield* Effect.promise(() => new Promise((resume) => setImmediate(resume)))
+          yield* TestClock.adjust(500)
+        }
+        const exit = yield* fiber.poll
+        assert.isTrue(Option.isSome(exit), what)
+        assert.strictEqual((yield* fiber).files.uploaded, 1, what)
+        assert.strictEqual(uploader.limits.inFlight.taken, 0, what)
+      }
+    }))
+
+  it.effect("fails where it is asked for its fingerprint and says nothing", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make()
+      let asked = 0
+      const source: ByteSource.ByteSource = {
+        ...ByteSource.generate(mib),
+        ...reopenable(mib, () => blocks({ size: mib, block: mib / 16 })),
+        get fingerprint() {
+          return ++asked > 2 ? Effect.never : Effect.succeed("1")
+        }
+      }
+      const { value } = yield* upload({ destination: () => recording.destination, size: mib, tells: true }, source, {
+        retry: RetryPolicy.none
+      })
+      assert.deepStrictEqual(told(value.results), ["Uploaded next", "quiet: SourceUnreadable Stalled"])
+    }))
+
+  it.effect("ends no run where it dies while it is looked at anew", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make()
+      const source: ByteSource.ByteSource = {
+        ...ByteSource.fromBytes(bytes(9)),
+        fingerprint: Effect.succeed("2"),
+        checksFingerprint: true,
+        read: () => Stream.fail(new UploadError.SourceChanged({ reason: "Modified", detail: "It changed." })),
+        bytes: () => Effect.fail(new UploadError.SourceChanged({ reason: "Modified", detail: "It changed." })),
+        latest: Effect.die("boom")
+      }
+      const { report } = yield* Recording.uploadAll(
+        recording,
+        [UploadFile.make("a", source, { fingerprint: "1" }), UploadFile.fromText("b", "b")],
+        { run: { onSourceChange: "retry" } }
+      )
+      assert.deepStrictEqual([report.files.uploaded, report.files.failed], [1, 1])
+    }))
+
+  it.effect("is not read into the same memory twice, however it is wrapped", () =>
+    Effect.gen(function*() {
+      const all = Uint8Array.from({ length: 700_000 }, (_, i) => (i * 7 + (i >> 9)) % 251)
+      // As a file of a disk does, it reads into memory that it is given.
+      const source: ByteSource.ByteSource = {
+        size: all.length,
+        reopenable: true,
+        fingerprint: undefined,
+        bytes: () => Effect.dieMessage("not asked for"),
+        read: ({ into }) =>
+          Stream.unfold(0, (at) => {
+            if (at >= all.length) return Option.none()
+            const part = all.subarray(at, at + 100_000)
+            const block = into?.(part.length) ?? new Uint8Array(part.length)
+            block.set(part)
+            return Option.some([block.subarray(0, part.length), at + part.length] as const)
+          })
+      }
+      const recording = Recording.make()
+      yield* Recording.uploadAll(recording, [UploadFile.make("a", source)])
+      assert.deepStrictEqual(Buffer.compare(recording.objects.get("a")!, all), 0)
+    }))
 
   it.effect("does not hold up a whole uploader: four clients that send nothing, and one that does", () =>
     Effect.gen(function*() {
