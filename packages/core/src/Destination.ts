@@ -86,6 +86,12 @@ export interface Body {
    */
   readonly again?: (() => void) | undefined
   /**
+   * The bytes from the offset `from` on, read once more within the same attempt: for who was told that those before it are
+   * stored, and the others are not. What was taken of them is taken back. `undefined` where the source can be read only
+   * once.
+   */
+  readonly rest?: ((from: number) => Body | undefined) | undefined
+  /**
    * Runs an effect during which the attempt is not taken for stalled, although no bytes move: for what is waited for on
    * this side, such as a turn to have a file or a connection open.
    */

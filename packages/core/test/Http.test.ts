@@ -344,15 +344,16 @@ describe("Http", () => {
       ["Rejected TooLarge", [413]],
       ["Rejected NoSpace", [507]],
       ["Rejected Unsupported", [400, 405, 406, 411, 414, 415, 421, 422, 431, 451, 501]],
-      ["Conflict", [409, 412, 423]],
+      ["Conflict", [409, 412]],
       ["Throttled", [429]],
-      ["Transient Unavailable", [408, 425, 499, 500, 502, 503, 504, 508, 520, 529, 599]]
+      ["Transient Unavailable", [408, 423, 425, 499, 500, 502, 503, 504, 508, 520, 529, 599]]
     ]
 
     it.scopedLive("are told by their class", () =>
       Effect.gen(function*() {
         const { url } = yield* serve(
-          after((request, response) => response.writeHead(Number(request.url!.slice(1))).end())
+          // Of the directory nothing is to be seen.
+          after((request, response) => response.writeHead(Number(request.url!.slice(1)) || 404).end())
         )
         const uploader = yield* to({ url })
         for (const [expected, statuses] of table) {
@@ -387,11 +388,22 @@ describe("Http", () => {
       [new Date(90_000).toUTCString(), 30_000],
       [new Date(60_000).toUTCString(), 0],
       [new Date(59_000).toUTCString(), undefined],
-      ["Fri, 31 Dec 9999 23:59:59 GMT", undefined],
-      ["86401", undefined],
-      ["99999999999", undefined],
-      ["9".repeat(400), undefined],
+      [new Date(60_000 + 86_400_000).toUTCString(), 86_400_000],
+      ["Thursday, 01-Jan-70 00:01:30 GMT", 30_000],
+      ["1970-01-01T00:01:30Z", 30_000],
+      ["Fri, 31 Dec 9999 23:59:59 GMT", 86_400_000],
+      ["86401", 86_400_000],
+      ["99999999999", 86_400_000],
+      ["9".repeat(400), 86_400_000],
+      ["99999999999.5", 86_400_000],
       ["-5", undefined],
+      ["-1.5", undefined],
+      [".5", undefined],
+      ["+5", undefined],
+      ["7s", undefined],
+      ["in 2040", undefined],
+      ["12 hours", undefined],
+      ["2040", 2_040_000],
       ["soon", undefined],
       ["NaN", undefined],
       ["Infinity", undefined],
@@ -401,25 +413,62 @@ describe("Http", () => {
       ["", undefined]
     ]
 
+    /** What passes where the server says when, and what it is otherwise. */
+    const mayPass = [
+      [403, "Rejected Forbidden"],
+      [408, "Transient Unavailable"],
+      [409, "Conflict"],
+      [413, "Rejected TooLarge"],
+      [423, "Transient Unavailable"],
+      [425, "Transient Unavailable"],
+      [500, "Transient Unavailable"],
+      [502, "Transient Unavailable"],
+      [503, "Transient Unavailable"]
+    ] as const
+
     it.scoped("say how long to wait, by seconds or by a date; nonsense is not listened to", () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(60_000)
         const { url } = yield* serve(after((request, response) => {
           const [status, index] = request.url!.slice(1).split("-")
-          response.writeHead(Number(status), { "retry-after": waits[Number(index)]![0] }).end()
+          response.writeHead(Number(status) || 404, { "retry-after": waits[Number(index)]?.[0] ?? "" }).end()
         }))
         const uploader = yield* to({ url })
         for (const [i, [header, millis]] of waits.entries()) {
           const throttled = yield* Effect.flip(uploader.upload(UploadFile.fromText(`429-${i}`, "x")))
           assert.instanceOf(throttled, UploadError.Throttled)
           assert.strictEqual(throttled.retryAfterMillis, millis, header)
-          const unavailable = yield* Effect.flip(uploader.upload(UploadFile.fromText(`503-${i}`, "x")))
-          assert.strictEqual(
-            shortly(unavailable),
-            millis === undefined ? "Transient Unavailable" : "Throttled",
-            `503 with ${header}`
-          )
-          if (unavailable._tag === "Throttled") assert.strictEqual(unavailable.retryAfterMillis, millis)
+          for (const [status, without] of mayPass) {
+            const refused = yield* Effect.flip(uploader.upload(UploadFile.fromText(`${status}-${i}`, "x")))
+            const expected = millis === undefined ? without : "Throttled"
+            assert.strictEqual(shortly(refused), expected, `${status} with ${header}`)
+            if (refused._tag === "Throttled") assert.strictEqual(refused.retryAfterMillis, millis)
+          }
+          for (const [status, expected] of [[401, "Rejected Unauthorized"], [501, "Rejected Unsupported"]] as const) {
+            const refused = yield* Effect.flip(uploader.upload(UploadFile.fromText(`${status}-${i}`, "x")))
+            assert.strictEqual(shortly(refused), expected, `${status} with ${header}`)
+          }
+        }
+      }))
+
+    it.scoped("of a day and more are waited for as long as the policy allows", () =>
+      Effect.gen(function*() {
+        for (const header of ["86400", "99999999999", "9".repeat(400), "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+          let requests = 0
+          const { url } = yield* serve(after((_request, response) => {
+            requests += 1
+            response.writeHead(requests === 1 ? 503 : 201, { "retry-after": header }).end()
+          }))
+          const retrying = yield* Deferred.make<number>()
+          const uploader = yield* to({ url }, { retry: RetryPolicy.make() })
+          const fiber = yield* Effect.fork(uploader.uploadAll([small], {
+            onEvent: (event) =>
+              event._tag === "UploadRetrying"
+                ? Effect.asVoid(Deferred.succeed(retrying, event.delayMillis))
+                : Effect.void
+          }))
+          assert.strictEqual(yield* Deferred.await(retrying), 60_000, header)
+          yield* Fiber.interrupt(fiber)
         }
       }))
 

@@ -1,9 +1,9 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Transport } from "@sluice/core"
+import { RetryPolicy, Transport, Uploader, UploadFile } from "@sluice/core"
 import type { Destination, UploadError } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as TransportNode from "@sluice/core/TransportNode"
-import { Cause, Deferred, Effect, Fiber, Option, Redacted, Stream } from "effect"
+import { Cause, Deferred, Effect, Fiber, Layer, Option, Redacted, Stream } from "effect"
 import * as fs from "node:fs"
 import type * as http from "node:http"
 import { hostileKeys, oddNames } from "./contract/DestinationContract.js"
@@ -475,5 +475,56 @@ describe("Http looked at", () => {
       yield* Effect.scoped(PartsServer.serve({ directory }))
       assert.isTrue(fs.existsSync(directory))
       fs.rmSync(directory, { recursive: true })
+    }))
+})
+
+describe("a large file by ranges, as one uploads it", () => {
+  const uploading = (url: string, bytes: Uint8Array) =>
+    Effect.flatMap(
+      Uploader.Uploader,
+      (uploader) => uploader.uploadAll([UploadFile.fromBytes("a.bin", bytes)])
+    ).pipe(
+      Effect.provide(
+        Uploader.layer({
+          multipartThreshold: 1,
+          partSize: 4 * step,
+          retry: RetryPolicy.make({ attempts: 1, secondRound: false })
+        })
+          .pipe(
+            Layer.provide(Http.layer({ url, parts: "contentRange", maxRequests: 1 })),
+            Layer.provide(TransportNode.layer())
+          )
+      )
+    )
+
+  it.scopedLive("gets through where the server keeps a part of every request, and no attempt is spent", () =>
+    Effect.gen(function*() {
+      const bytes = pattern(9 * step + 5)
+      let there = Buffer.alloc(0)
+      const ranges: Array<string> = []
+      const { url } = yield* serve((request, response) =>
+        readBody(request, (body) => {
+          const [, from, last] = /^bytes (\d+)-(\d+)/.exec(request.headers["content-range"] ?? "") ?? []
+          if (body === undefined || from === undefined || last === undefined) {
+            return void response.writeHead(request.method === "HEAD" ? 404 : there.length === bytes.length ? 200 : 308)
+              .end()
+          }
+          ranges.push(`${from}-${last}`)
+          assert.strictEqual(Number(from), there.length)
+          there = Buffer.concat([there, body.subarray(0, step)])
+          const isWhole = there.length === bytes.length
+          response.writeHead(isWhole ? 201 : 308, isWhole ? {} : { range: `bytes=0-${there.length - 1}` }).end()
+        })
+      )
+      const report = yield* uploading(url, bytes)
+      assert.deepStrictEqual([report.files.uploaded, report.retries, report.bytes.uploaded], [1, 0, bytes.length])
+      assert.isTrue(sameBytes(there, bytes))
+      assert.deepStrictEqual(ranges.slice(0, 5), [
+        `0-${4 * step - 1}`,
+        `${step}-${4 * step - 1}`,
+        `${2 * step}-${4 * step - 1}`,
+        `${3 * step}-${4 * step - 1}`,
+        `${4 * step}-${8 * step - 1}`
+      ])
     }))
 })

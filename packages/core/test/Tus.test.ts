@@ -1,7 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { UploadFile } from "@sluice/core"
+import { ByteSource, RetryPolicy, UploadFile } from "@sluice/core"
 import * as Tus from "@sluice/core/destinations/Tus"
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, Stream } from "effect"
 import * as TusModel from "./TusModel.js"
 import { medium, mib, nth, saying, status, upload } from "./TusRun.js"
 
@@ -37,22 +37,23 @@ describe("a small file", () => {
       })
     }))
 
-  it.effect("is sent again where the server says that it takes bytes at once and does not", () =>
+  it.effect("is asked for where the server says nothing of the bytes that came with the creation", () =>
     Effect.gen(function*() {
-      const { history, model } = yield* upload({
-        model: {
-          fault: nth("POST", {
-            alter: ({ headers: { location }, status }) => ({ status, headers: { location: location! } })
-          })
-        }
-      })
-      assert.deepStrictEqual(history, [
+      const silently: TusModel.Fault = {
+        alter: ({ headers: { location }, status }) => ({ status, headers: { location: location! } })
+      }
+      const taken = yield* upload({ model: { fault: nth("POST", silently) } })
+      assert.deepStrictEqual(taken.history, ["POST /files/ length=5 5 B: 201", "HEAD /files/1: 200"])
+      assert.deepStrictEqual([...taken.model.whole().keys()], ["notes/a b.txt"])
+      // What says that it takes bytes at once, and does not, is sent them once more, and not asked again.
+      const model = new TusModel.Model({ fault: nth("POST", { keep: 0 }) })
+      const untaken = yield* upload({ model })
+      assert.deepStrictEqual([untaken.outcome, untaken.report.retries, ...untaken.history], [
+        "stored",
+        0,
         "POST /files/ length=5 5 B: 201",
-        "DELETE /files/1: 204",
-        "POST /files/ length=5: 201",
-        "PATCH /files/2 offset=0 5 B: 204"
+        "PATCH /files/1 offset=0 5 B: 204"
       ])
-      assert.deepStrictEqual([...model.whole().keys()], ["notes/a b.txt"])
     }))
 
   it.effect("of nothing is created, and that is all", () =>
@@ -67,13 +68,76 @@ describe("a small file", () => {
       }
     }))
 
-  it.effect("that is not all there is removed and sent again", () =>
+  it.effect("of which the server keeps a part with the creation has the rest sent after it, and no attempt is spent", () =>
     Effect.gen(function*() {
-      const { history } = yield* upload({ model: { fault: nth("POST", saying({ "upload-offset": "3" })) } })
-      assert.deepStrictEqual(history, [
+      for (
+        const [name, extensions] of [["without checksums", TusModel.withoutConcatenation], [
+          "with checksums",
+          TusModel.all.filter((extension) => extension !== "concatenation")
+        ]] as const
+      ) {
+        const { history, model, outcome, report } = yield* upload({
+          model: {
+            extensions,
+            fault: (request, n) => request.headers["upload-offset"] === "4" || n > 9 ? undefined : { keep: 2 }
+          }
+        })
+        assert.deepStrictEqual(
+          [outcome, report.retries, ...history.map((line) => line.replace(/ checksum=\S+ \S+/, ""))],
+          [
+            "stored",
+            0,
+            "POST /files/ length=5 5 B: 201",
+            "PATCH /files/1 offset=2 3 B: 204",
+            "PATCH /files/1 offset=4 1 B: 204"
+          ],
+          name
+        )
+        assert.strictEqual(report.bytes.uploaded, 5)
+        assert.strictEqual(Buffer.from(model.whole().get("notes/a b.txt")!).toString(), "hello")
+      }
+    }))
+
+  it.effect("of which the server keeps a part of every request gets through, however small that is", () =>
+    Effect.gen(function*() {
+      const { history, model, outcome, report } = yield* upload({
+        file: medium,
+        model: {
+          extensions: ["creation"],
+          fault: (request) => request.method === "PATCH" ? { keep: 50_000 } : undefined
+        },
+        uploader: { retry: RetryPolicy.none }
+      })
+      assert.deepStrictEqual([outcome, report.retries, report.bytes.uploaded], ["stored", 0, mib + 1])
+      assert.strictEqual(history.length, 1 + Math.ceil((mib + 1) / 50_000))
+      assert.strictEqual(model.whole().get("medium")?.length, mib + 1)
+    }))
+
+  it.effect("of which the server keeps nothing more is not sent for ever", () =>
+    Effect.gen(function*() {
+      const { history, outcome } = yield* upload({
+        file: medium,
+        model: { extensions: ["creation"], fault: (request) => request.method === "PATCH" ? { keep: 0 } : undefined }
+      })
+      assert.strictEqual(outcome, "Transient Unavailable")
+      assert.strictEqual(history.filter((line) => line.startsWith("PATCH")).length, 3)
+    }))
+
+  it.effect("that can be read only once fails where the server keeps a part, and says so", () =>
+    Effect.gen(function*() {
+      const file = UploadFile.make("once", ByteSource.fromStream(Stream.make(new Uint8Array(5)), { size: 5 }))
+      const { outcome } = yield* upload({ file, model: { fault: nth("POST", { keep: 2 }) } })
+      assert.strictEqual(outcome, "Transient Unavailable")
+    }))
+
+  it.effect("of which the server says that it has less than it does is looked at, and stored", () =>
+    Effect.gen(function*() {
+      const { history, outcome } = yield* upload({ model: { fault: nth("POST", saying({ "upload-offset": "3" })) } })
+      assert.deepStrictEqual([outcome, ...history], [
+        "stored",
         "POST /files/ length=5 5 B: 201",
-        "DELETE /files/1: 204",
-        "POST /files/ length=5 5 B: 201"
+        "PATCH /files/1 offset=3 2 B: 409",
+        "HEAD /files/1: 200"
       ])
     }))
 

@@ -1,7 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Strategy, UploadFile } from "@sluice/core"
+import { RetryPolicy, Strategy, UploadFile } from "@sluice/core"
 import type * as Tus from "@sluice/core/destinations/Tus"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, TestClock } from "effect"
 import { sameBytes } from "./contract/TestSource.js"
 import * as LargeRun from "./LargeRun.js"
 import * as TusModel from "./TusModel.js"
@@ -133,13 +133,61 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("waits until it is put together", () =>
+  it.effect("has parts of which the server keeps a part sent on", () =>
     Effect.gen(function*() {
-      const { history, model, outcome } = yield* parallel({
-        model: { fault: nth("HEAD", { alter: () => ({ status: 200, headers: {} }) }) }
+      const { model, outcome, report } = yield* parallel({
+        model: { fault: (request) => request.method === "PATCH" ? { keep: 4 } : undefined }
       })
-      assert.deepStrictEqual([outcome, ...history], ["stored", ...parts, joined, whole, whole, ...removed])
+      assert.deepStrictEqual([outcome, report.retries], ["stored", 0])
       isWhole(model)
+    }))
+
+  /** What servers say of a whole that they are putting together. */
+  const assembling: ReadonlyArray<readonly [what: string, fault: TusModel.Fault]> = [
+    ["nothing", { alter: () => ({ status: 200, headers: { "upload-concat": "final;/files/1 /files/2 /files/3" } }) }],
+    ["its length only", { alter: () => ({ status: 200, headers: { "upload-length": "25" } }) }],
+    ["an offset that still grows", saying({ "upload-offset": "12", "upload-length": "25" })],
+    ["that it is locked", status(423)],
+    ["that it is busy", status(503)]
+  ]
+  for (const [what, fault] of assembling) {
+    it.effect(`is waited for while it is put together, for minutes, and nothing is removed before: the server says ${what}`, () =>
+      Effect.gen(function*() {
+        let isThere = false
+        const model: TusModel.Model = new TusModel.Model({
+          extensions,
+          fault: ({ method, path }) => method === "HEAD" && path === "/files/4" && !isThere ? fault : undefined
+        })
+        const fiber = yield* Effect.fork(
+          parallel({ model, uploader: { retry: RetryPolicy.none, multipartThreshold: 10, partSize: 10 } })
+        )
+        yield* TestClock.adjust("9 minutes")
+        assert.strictEqual(model.uploads.size, 4)
+        assert.deepStrictEqual(model.log.filter((line) => line.startsWith("DELETE")), [])
+        assert.isBelow(model.log.filter((line) => line.startsWith("HEAD")).length, 100)
+        isThere = true
+        yield* TestClock.adjust("30 seconds")
+        const { outcome, report } = yield* Fiber.join(fiber)
+        assert.deepStrictEqual([outcome, report.retries], ["stored", 0])
+        isWhole(model)
+      }))
+  }
+
+  it.effect("that is never put together fails after ten minutes, and is removed then", () =>
+    Effect.gen(function*() {
+      const model: TusModel.Model = new TusModel.Model({
+        extensions,
+        fault: ({ method, path }) =>
+          method === "HEAD" && path === "/files/4" ? { alter: () => ({ status: 200, headers: {} }) } : undefined
+      })
+      const fiber = yield* Effect.fork(parallel({ model }))
+      yield* TestClock.adjust("9 minutes")
+      assert.strictEqual(model.uploads.size, 4)
+      yield* TestClock.adjust("2 minutes")
+      const { error, outcome } = yield* Fiber.join(fiber)
+      assert.strictEqual(outcome, "Transient Unavailable")
+      assert.include(error?.message, "has not put film together yet")
+      assert.strictEqual(model.uploads.size, 0)
     }))
 
   it.effect("keeps its parts where the whole is not seen", () =>

@@ -23,12 +23,14 @@ export interface Answer {
 
 /**
  * What goes wrong: a request that never arrives, one of which only so many bytes do, one that is never answered (which is
- * told), an answer that is lost, an answer in place of the server's, or the server's own but altered.
+ * told), one of which the server keeps only so many bytes and says so, an answer that is lost, an answer in place of the
+ * server's, or the server's own but altered.
  */
 export type Fault =
   | "unreached"
   | "answerLost"
   | { readonly persist: number }
+  | { readonly keep: number }
   | { readonly hang: Effect.Effect<unknown> }
   | { readonly answer: Answer }
   | { readonly alter: (answer: Answer) => Answer }
@@ -187,7 +189,7 @@ export class Model {
       concat
     }
     const told: Record<string, string> = {}
-    if (body.length > 0) {
+    if (headers["content-type"] !== undefined) {
       if (headers["content-type"] !== "application/offset+octet-stream") return plain(415)
       if (this.has("creation-with-upload")) {
         const problem = this.take(upload, headers, body)
@@ -296,6 +298,12 @@ const bytesOf = (body: Transport.Request["body"]): Effect.Effect<Uint8Array, Upl
     ? body.bytes
     : collect(body.stream())
 
+/** A request as a server takes it that has seen all of it, and keeps no more than so many bytes. */
+const keeping = (request: Request, bytes: number): Request => {
+  const { "upload-checksum": _, ...headers } = request.headers
+  return { ...request, headers, body: request.body.subarray(0, bytes) }
+}
+
 /** A transport to a server in memory. */
 export const transport = (model: Model): Transport.Transport["Type"] => {
   const send = (asked: Transport.Request): Effect.Effect<Transport.Answer, UploadError.UploadError> =>
@@ -319,7 +327,8 @@ export const transport = (model: Model): Transport.Transport["Type"] => {
           model.note(request, "hangs")
           return Effect.zipRight(fault.hang, Effect.never)
         }
-        const real = typeof fault === "object" && "answer" in fault ? fault.answer : model.handle(request)
+        const kept = typeof fault === "object" && "keep" in fault ? keeping(request, fault.keep) : request
+        const real = typeof fault === "object" && "answer" in fault ? fault.answer : model.handle(kept)
         if (fault === "answerLost") return cut(`${real.status} lost`)
         const answer = typeof fault === "object" && "alter" in fault ? fault.alter(real) : real
         model.note(request, answer.status)

@@ -1,5 +1,5 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Checksum, UploadFile } from "@sluice/core"
+import { Checksum, RetryPolicy, UploadFile } from "@sluice/core"
 import type * as Tus from "@sluice/core/destinations/Tus"
 import { Deferred, Effect, Fiber } from "effect"
 import * as TestBody from "./contract/TestBody.js"
@@ -82,7 +82,14 @@ describe("a large file", () => {
     ["429", status(429), ["PATCH /files/1 offset=10 10 B: 429", look, second, third, look]],
     ["500", status(500), ["PATCH /files/1 offset=10 10 B: 500", look, second, third, look]],
     ["503", status(503), ["PATCH /files/1 offset=10 10 B: 503", look, second, third, look]],
-    ["204 with less than was sent", saying({ "upload-offset": "15" }), [second, look, third, look]],
+    ["204 with less than was sent", { keep: 4 }, [second, "PATCH /files/1 offset=14 6 B: 204", third, look]],
+    ["204 with less than it has", saying({ "upload-offset": "15" }), [
+      second,
+      "PATCH /files/1 offset=15 5 B: 409",
+      look,
+      third,
+      look
+    ]],
     ["204 with more than was sent", saying({ "upload-offset": "999" }), [second, look, third, look]],
     ["204 with nonsense", saying({ "upload-offset": "many" }), [second, look, third, look]],
     [
@@ -99,6 +106,26 @@ describe("a large file", () => {
         isWhole(model)
       }))
   }
+
+  it.effect("gets through where the server keeps a part of every request, and no attempt is spent", () =>
+    Effect.gen(function*() {
+      for (const extensions of [TusModel.withoutConcatenation, checksums]) {
+        const { history, model, outcome, report } = yield* upload({
+          file: film,
+          model: { extensions, fault: (request) => request.method === "PATCH" ? { keep: 3 } : undefined },
+          uploader: { multipartThreshold: 10, partSize: 10, retry: RetryPolicy.none }
+        })
+        assert.deepStrictEqual([outcome, report.retries, report.bytes.uploaded], ["stored", 0, 25])
+        assert.deepStrictEqual(
+          history.map((line) =>
+            /^PATCH \S+ (?:checksum=\S+ \S+ )?offset=(\d+) (\d+) B: 204$/.exec(line)?.slice(1).join("+")
+          )
+            .filter((line) => line !== undefined),
+          ["0+10", "3+7", "6+4", "9+1", "10+10", "13+7", "16+4", "19+1", "20+5", "23+2"]
+        )
+        isWhole(model)
+      }
+    }))
 
   it.effect("goes on after 409 with what an earlier request of its own has stored meanwhile", () =>
     Effect.gen(function*() {

@@ -26,6 +26,7 @@ import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
 import * as Decode from "../internal/decode.js"
 import { isMissing, isSuccess, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
+import * as HttpConflicts from "../internal/httpConflicts.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
 import * as HttpForm from "../internal/httpForm.js"
 import * as HttpPages from "../internal/httpPages.js"
@@ -38,7 +39,7 @@ import * as ObjectKey from "../ObjectKey.js"
 import { renderUrl, Transport } from "../Transport.js"
 import type { Answer, Request } from "../Transport.js"
 import { Rejected } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+import type { Conflict, UploadError } from "../UploadError.js"
 
 /**
  * Who is asking: see {@link bearer} and {@link basic}.
@@ -265,8 +266,27 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
           })).pipe(
             requests.withPermits(1, (turn) => request.body.unwatched(turn)),
             Effect.tap((answer) => believed(request, answer)),
-            Effect.flatMap((answer) => stored(name, answer, mask))
+            Effect.flatMap((answer) => stored(name, answer, mask)),
+            Effect.catchTag("Conflict", (conflict) => settled(request.key, conflict))
           )
+
+    /** Who may have lost to somebody else, and wanted to, asks no further; and what is refused for good is not looked at. */
+    const settled = (key: string, conflict: Conflict): Effect.Effect<never, UploadError> =>
+      options.ifAbsent === true || !/ answered 409\b/.test(conflict.detail)
+        ? Effect.fail(conflict)
+        : HttpConflicts.settled(
+          name,
+          conflict,
+          form !== undefined || method !== "PUT" || options.exact === true
+            ? undefined
+            : { object: head(wire, key), directory: directoryOf(key) }
+        )
+
+    const directoryOf = (key: string): Effect.Effect<Answer, UploadError> => {
+      const parent = key.split("/").slice(0, -1).join("/")
+      const url = parent === "" ? options.url : addressOf(parent)
+      return requests.withPermits(1)(transport.send({ method: "HEAD", url, headers, answerMillis: talkMillis }))
+    }
 
     // What a form is answered with is shown in browsers: a page is as good as anything.
     const believed = ({ body, key }: PutRequest, answer: Answer): Effect.Effect<void, UploadError> => {

@@ -169,6 +169,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
         checksums
       },
       put: (request) => Uploads.put(server, request),
+      probe: server.probe,
       multipart: parallel ? Concatenation.multipart(server) : Parts.multipart(server),
       ...(options.locations !== undefined && Objects.verbs(server, options.locations))
     })

@@ -84,6 +84,83 @@ export interface Owner {
   readonly onSourceError: (error: SourceError) => void
 }
 
+/** Whose the rest of a body is: of the same, from further on. */
+class RestOwner implements Owner {
+  readonly size: number
+  private readonly owner: Owner
+  private readonly from: number
+
+  constructor(owner: Owner, from: number, size: number) {
+    this.owner = owner
+    this.from = from
+    this.size = size
+  }
+
+  get source(): ByteSource.ByteSource {
+    return this.owner.source
+  }
+
+  get offset(): number {
+    return this.owner.offset + this.from
+  }
+
+  get toEnd(): boolean {
+    return this.owner.toEnd
+  }
+
+  get fingerprint(): string | undefined {
+    return this.owner.fingerprint
+  }
+
+  get checksum(): Checksum.Algorithm | undefined {
+    return this.owner.checksum
+  }
+
+  get clock(): Clock.Clock {
+    return this.owner.clock
+  }
+
+  onOpen(): void {
+    this.owner.onOpen()
+  }
+
+  onWait(): void {
+    this.owner.onWait()
+  }
+
+  onGo(): void {
+    this.owner.onGo()
+  }
+
+  onAsk(): void {
+    this.owner.onAsk()
+  }
+
+  onRead(): void {
+    this.owner.onRead()
+  }
+
+  onSent(bytes: number): void {
+    this.owner.onSent(bytes)
+  }
+
+  onTakenBack(bytes: number): void {
+    this.owner.onTakenBack(bytes)
+  }
+
+  onTrack(position: Effect.Effect<string>): void {
+    this.owner.onTrack(position)
+  }
+
+  onEnd(): void {
+    this.owner.onEnd()
+  }
+
+  onSourceError(error: SourceError): void {
+    this.owner.onSourceError(error)
+  }
+}
+
 /** The memory that a body reads into, where it is to be used again. */
 class Loan {
   private readonly taken: Array<Uint8Array> = []
@@ -179,6 +256,8 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   checksum: Checksum.Checksum | undefined = undefined
   private loan: Loan | undefined = undefined
   private isAtEnd = false
+  private taken = 0
+  private later: UploadBody | undefined = undefined
 
   // Who has not taken all of it yet may still have it read into.
   release(): void {
@@ -198,6 +277,24 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   /** The attempt is over. What the destination has not released it may have kept. */
   ended(): void {
     this.loan?.drop()
+    this.later?.ended()
+  }
+
+  rest(from: number): Destination.Body | undefined {
+    return this.restOf(this.taken, from)
+  }
+
+  /** What follows `from` where so many bytes have been taken: they are read anew, since who has stored some released all. */
+  restOf(taken: number, from: number): Destination.Body | undefined {
+    const { bandwidth, owner } = this
+    if (!owner.source.reopenable || owner.size === undefined) return undefined
+    owner.onTakenBack(taken - from)
+    return this.later = new UploadBody(new RestOwner(owner, from, owner.size - from), bandwidth)
+  }
+
+  protected override handedOut(block: Uint8Array, all: boolean): Uint8Array {
+    this.taken += block.length
+    return super.handedOut(block, all)
   }
 
   get bytes(): Effect.Effect<Uint8Array, SourceError> {
@@ -434,6 +531,10 @@ class WholeBody extends OwnedBody implements Destination.Body {
     this.owner.onTakenBack(this.taken)
     this.taken = 0
     this.origin.begun()
+  }
+
+  rest(from: number): Destination.Body | undefined {
+    return this.origin.restOf(this.taken, from)
   }
 
   protected override onEnd(): void {

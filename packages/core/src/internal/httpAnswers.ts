@@ -26,15 +26,25 @@ export const isSuccess = ({ status }: { readonly status: number }): boolean => s
 /** Whether there is nothing at an address, or nothing any more. */
 export const isMissing = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
 
-/** `Retry-After`: seconds, or a date. Nonsense and more than a day are ignored. */
+/** `Retry-After`: seconds, or a date. Nonsense is ignored, and so is what has passed; more than a day counts as a day. */
 export const retryAfterMillis = (header: string | undefined, now: number): number | undefined =>
   header === undefined
     ? undefined
-    : plausible(/^\s*\d+(\.\d+)?\s*$/.test(header) ? Math.ceil(Number(header) * 1000) : Date.parse(header) - now)
+    : plausible(
+      /^\s*\d+(\.\d+)?\s*$/.test(header)
+        ? Math.ceil(Number(header) * 1000)
+        : date.test(header)
+        ? Date.parse(header) - now
+        : NaN
+    )
 
-/** How long to wait, in milliseconds, unless that is nonsense or more than a day. */
-export const plausible = (millis: number): number | undefined =>
-  millis >= 0 && millis <= 86_400_000 ? millis : undefined
+/** The forms of dates that HTTP has, and that of ISO: the parser finds dates in other text, too. */
+const date = /^\s*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s|\d{4}-\d\d-\d\dT)/i
+
+const day = 86_400_000
+
+/** How long to wait, in milliseconds and for at most a day, unless that is nonsense. */
+export const plausible = (millis: number): number | undefined => millis >= 0 ? Math.min(millis, day) : undefined
 
 /**
  * What may be secret in a request, in case the server repeats it: the query of its address, and the values of its
@@ -68,19 +78,32 @@ export const refused = (
   const said = excerpt(body, mask, headers["content-type"])
   const detail = `${name} answered ${status}${said === "" ? "" : `: ${said}`}`
   const retryAfter = retryAfterMillis(headers["retry-after"], now)
-  if (status === 429 || (status === 503 && retryAfter !== undefined)) {
+  if (status === 429) {
     return new Throttled({ detail, ...(retryAfter !== undefined && { retryAfterMillis: retryAfter }) })
   }
-  if (status === 408 || status === 425 || status === 499 || (status >= 500 && status !== 501 && status !== 507)) {
-    return new Transient({ reason: "Unavailable", detail })
+  const passes = passing.has(status) || (status >= 500 && !lasting.has(status))
+  if (retryAfter !== undefined && (passes || mayPass.has(status))) {
+    return new Throttled({ detail, retryAfterMillis: retryAfter })
   }
-  if (status === 409 || status === 412 || status === 423) return new Conflict({ detail })
+  if (passes) {
+    return new Transient({ reason: "Unavailable", detail: status === 423 ? `${detail} (it is locked)` : detail })
+  }
+  if (status === 409 || status === 412) return new Conflict({ detail })
   // A browser tells of a redirect only that there was one, by a status of 0.
   if (status === 0 || (status >= 300 && status < 400)) {
     return redirected(detail, headers["location"], mask)
   }
   return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
 }
+
+/** What passes by itself: a server that is slow, early or busy, somebody who holds a lock (WebDAV), a client that left. */
+const passing: ReadonlySet<number> = new Set([408, 423, 425, 499])
+
+/** What servers say that cannot do what they are asked for, or have no room for it. */
+const lasting: ReadonlySet<number> = new Set([501, 505, 507])
+
+/** What passes where the server says when to come again: a limit, a conflict, too much at once. */
+const mayPass: ReadonlySet<number> = new Set([403, 409, 413])
 
 /** A redirect, and where it leads to as far as that may be shown. */
 export const redirected = (

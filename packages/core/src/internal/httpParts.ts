@@ -18,7 +18,7 @@ import type {
 import type * as InFlight from "../InFlight.js"
 import type { PartLimits } from "../PartPlan.js"
 import type * as Transport from "../Transport.js"
-import { Conflict, Rejected, SessionGone, Transient } from "../UploadError.js"
+import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as Etag from "./etag.js"
 import { isMissing, isSuccess, wrongSize } from "./httpAnswers.js"
@@ -98,10 +98,12 @@ export const contentRange = (wire: Wire): Multipart => {
   const { name } = wire
   // The server begins an upload with its first part. What is under the key before that is noted in the upload id: by that
   // it can be told later whether what is there then has come of this upload.
-  const create = ({ key, token }: CreateRequest) =>
-    Effect.match(head(wire, key), {
-      onFailure: () => token,
-      onSuccess: (found) => `${token}:${Option.getOrElse(Option.flatMapNullable(found, ({ etag }) => etag), () => "")}`
+  // A server that cannot be reached has begun nothing.
+  const create = ({ key, token }: CreateRequest): Effect.Effect<string, UploadError> =>
+    Effect.matchEffect(head(wire, key), {
+      onFailure: (error) => isRetryable(error) ? Effect.fail(error) : Effect.succeed(token),
+      onSuccess: (found) =>
+        Effect.succeed(`${token}:${Option.getOrElse(Option.flatMapNullable(found, ({ etag }) => etag), () => "")}`)
     })
 
   /** The object that has come of an upload, where that can be told. */
@@ -133,7 +135,7 @@ export const contentRange = (wire: Wire): Multipart => {
           ? Effect.succeed(storedPart(undefined))
           : persisted < offset
           ? Effect.fail(sessionGone(request))
-          : Effect.fail(persistedLess(name, number, persisted, end))
+          : sendRest(persisted)
       }
       if (!isSuccess(response)) return wire.refused(response)
       const problem = HttpPages.problem(name, response)
@@ -142,12 +144,24 @@ export const contentRange = (wire: Wire): Multipart => {
         ? Effect.succeed(storedPart(response.headers["etag"]))
         : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
     }
+    // One that keeps some of a part and says so is sent the others next, as long as it keeps any.
+    const sendRest = (persisted: number): Effect.Effect<StoredPart, UploadError> => {
+      const rest = persisted > offset ? body.rest?.(persisted - offset) : undefined
+      return rest === undefined
+        ? Effect.fail(persistedLess(name, number, persisted, end))
+        : Effect.map(uploadPart({ ...request, offset: persisted, body: rest }), (part) => ({
+          ...part,
+          size,
+          checksum: body.checksum
+        }))
+    }
     // An empty object of unknown size: there is nothing to send, and `complete` tells that there will be nothing.
     if (size === 0 && total === undefined) return Effect.as(body.bytes, storedPart(undefined))
     const range = size === 0 ? "*" : `${offset}-${end - 1}`
     const headers = { "content-type": contentTypeOf(contentType), "content-range": `bytes ${range}/${total ?? "*"}` }
-    return wire.requests.withPermits(1, (turn) => body.unwatched(turn))(
-      Effect.flatMap(wire.ask(key, { method: "PUT", headers, body }), read)
+    return Effect.flatMap(
+      wire.requests.withPermits(1, (turn) => body.unwatched(turn))(wire.ask(key, { method: "PUT", headers, body })),
+      read
     )
   }
 

@@ -16,6 +16,8 @@ export const refused = (
   const { isOfUpload, mask, now } = options
   const error = HttpAnswers.refused(name, isOfUpload ? withoutPath(answer) : answer, mask, now)
   const { detail } = error
+  // The server says when to come again.
+  if (error._tag === "Throttled") return error
   switch (answer.status) {
     case 409:
       return isOfUpload

@@ -3,6 +3,7 @@
  * them. A session is not known to the server before that. Its id holds the metadata, and the etags of its parts are
  * their paths.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type {
@@ -42,6 +43,8 @@ interface Known {
   readonly parts: Map<number, string>
   /** The path of what has been made of them. */
   whole: string | undefined
+  /** Since when that is waited for, in milliseconds since the epoch. */
+  since: number | undefined
 }
 
 export const multipart = (server: Server): Multipart => {
@@ -49,7 +52,7 @@ export const multipart = (server: Server): Multipart => {
   const sessions = new Map<string, Known>()
 
   const knownOf = ({ parts = [], uploadId }: Session): Known => {
-    const known = sessions.get(uploadId) ?? { parts: new Map(), whole: undefined }
+    const known = sessions.get(uploadId) ?? { parts: new Map(), whole: undefined, since: undefined }
     sessions.set(uploadId, known)
     for (const { etag, number } of parts) {
       if (etag !== undefined && !known.parts.has(number)) known.parts.set(number, etag)
@@ -57,8 +60,9 @@ export const multipart = (server: Server): Multipart => {
     return known
   }
 
-  const create = (request: CreateRequest): Effect.Effect<string> =>
-    Effect.succeed(`${prefix}${request.token} ${Metadata.encode(server.keyName, request)}`)
+  // Nothing is asked of the server for it: whether it answers at all shows with the first part, unless it has done so.
+  const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
+    Effect.as(server.reached, `${prefix}${request.token} ${Metadata.encode(server.keyName, request)}`)
 
   const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> =>
     Effect.gen(function*() {
@@ -112,25 +116,46 @@ export const multipart = (server: Server): Multipart => {
       return yield* server.refused(answer)
     })
 
+  /**
+   * What the server says of the whole when that is put together. Until then it says nothing of its offset, or one that is
+   * still to grow, or that the upload is locked. Where it has put it away there is nothing to be said.
+   */
+  const assembled = (
+    known: Known,
+    path: string,
+    { key, size }: CompleteRequest
+  ): Effect.Effect<Uploads.State, UploadError> => {
+    const look = Uploads.head(server, path, key).pipe(
+      Effect.catchTag("SessionGone", () => Effect.succeed(putAway)),
+      Effect.filterOrFail(
+        (state) => state === putAway || (state.offset ?? -1) >= size || (state.length ?? size) !== size,
+        () => unfinished(name, key)
+      )
+    )
+    const again = (pause: number): Effect.Effect<Uploads.State, UploadError> =>
+      Effect.catchTag(look, "Transient", (error) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          known.since ??= now
+          return error.reason !== "Unavailable" || now - known.since >= assemblyMillis
+            ? Effect.fail(error)
+            : Effect.zipRight(Effect.sleep(pause), again(Math.min(pauses.most, 2 * pause)))
+        }))
+    return again(pauses.least)
+  }
+
   const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
     Effect.gen(function*() {
       const { key, size, uploadId } = request
       const known = knownOf(request)
       const path = known.whole ?? (yield* concatenate(request))
       known.whole = path
-      // Some servers put away what has come whole.
-      const state = yield* Effect.catchTag(
-        Uploads.head(server, path, key),
-        "SessionGone",
-        () => Effect.succeed({ length: undefined, offset: undefined, away: true })
-      )
-      const { length, offset } = state
+      const { length, offset } = yield* assembled(known, path, request)
       if ((length ?? size) !== size || (offset ?? size) !== size) {
         yield* Uploads.discard(server, path)
         known.whole = undefined
+        known.since = undefined
         return yield* Effect.fail(wrongSize(name, key, size, offset ?? length))
       }
-      if (offset === undefined && !("away" in state)) return yield* Effect.fail(unfinished(name, key))
       sessions.delete(uploadId)
       // The whole is there, and of the right size: its parts are not needed any more.
       if (offset === size) yield* Effect.ignore(bounded(Uploads.abort(server, request), Uploads.besidesMillis))
@@ -156,6 +181,15 @@ export const multipart = (server: Server): Multipart => {
 }
 
 const prefix = "parts:"
+
+/** How long the server may take to put parts together, in milliseconds: nearly all of the time that a completion has. */
+const assemblyMillis = 590_000
+
+/** How far apart looks at it are, in milliseconds. */
+const pauses = { least: 250, most: 10_000 }
+
+/** Of something that was there, and is not seen any more. */
+const putAway: Uploads.State = { length: undefined, offset: undefined }
 
 /** The metadata that a session's id holds; `undefined` where it is none of ours. */
 const metadataOf = (uploadId: string): string | undefined =>

@@ -62,6 +62,10 @@ export interface Server {
   readonly refused: (answer: Answer, path?: string) => Effect.Effect<never, UploadError>
   /** The path of an upload, with its query, from what `Location` says. */
   readonly pathOf: (location: string | undefined) => Either.Either<string, UploadError>
+  /** A request that changes nothing, to see whether the server is there and well. */
+  readonly probe: Effect.Effect<void, UploadError>
+  /** Succeeds where the server has answered anything before, or does so now. */
+  readonly reached: Effect.Effect<void, UploadError>
   /** Tells that an upload is there, whole. */
   readonly stored: (key: string, path: string, size: number) => Effect.Effect<void>
 }
@@ -84,8 +88,9 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
     const credentials = Object.fromEntries(Object.entries(headers).filter(([header]) => maySayWhoAsks.test(header)))
     // What is short may be part of any address.
     const mustNotRepeat = masking(...HttpAnswers.secretsOf("", credentials).filter(isLong))
+    let isReached = false
     const send = (asked: Asked, more: Readonly<Record<string, string>>): Effect.Effect<Answer, UploadError> =>
-      problem !== undefined ? Effect.fail(problem) : Effect.mapError(
+      problem !== undefined ? Effect.fail(problem) : Effect.mapBoth(
         transport.send({
           method: asked.method,
           url: asked.path === undefined ? `${endpoint?.href.replace(/#.*$/s, "")}` : `${origin}${asked.path}`,
@@ -93,7 +98,13 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
           body: asked.body,
           answerMillis: HttpAnswers.explainMillis
         }),
-        (error) => asked.path === undefined ? error : unnamed(error, renderUrl(origin + asked.path), name)
+        {
+          onFailure: (error) => asked.path === undefined ? error : unnamed(error, renderUrl(origin + asked.path), name),
+          onSuccess: (answer) => {
+            isReached = true
+            return answer
+          }
+        }
       )
     const open = ({ method, path }: AskedOfUpload): Effect.Effect<OpenAnswer, UploadError, Scope.Scope> => {
       if (problem !== undefined) return Effect.fail(problem)
@@ -124,6 +135,17 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
       })
     }
 
+    const refused = (answer: Answer, path?: string): Effect.Effect<never, UploadError> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const mask = masking(
+          ...secrets,
+          ...(path === undefined ? [] : [path, ...path.split(/[/?]/).filter(isLong)])
+        )
+        return Effect.fail(Answers.refused(name, answer, { isOfUpload: path !== undefined, mask, now }))
+      })
+    const probe = Effect.flatMap(send({ method: "OPTIONS" }, {}), (answer) =>
+      isUnwell(answer) ? refused(answer) : Effect.void)
+
     return {
       name,
       keyName: options.keyName,
@@ -132,15 +154,11 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
       left: new Set(),
       ask: (asked) =>
         otherVersion === undefined ? send(asked, { "tus-resumable": Offer.version }) : Effect.fail(otherVersion),
-      open: (asked) => otherVersion === undefined ? open(asked) : Effect.fail(otherVersion),
-      refused: (answer, path) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const mask = masking(
-            ...secrets,
-            ...(path === undefined ? [] : [path, ...path.split(/[/?]/).filter(isLong)])
-          )
-          return Effect.fail(Answers.refused(name, answer, { isOfUpload: path !== undefined, mask, now }))
-        }),
+      open: (asked) =>
+        otherVersion === undefined ? open(asked) : Effect.fail(otherVersion),
+      refused,
+      probe,
+      reached: Effect.suspend(() => isReached ? Effect.void : probe),
       pathOf,
       stored: (key, path, size) => options.onStored?.({ key, url: origin + path, size }) ?? Effect.void
     }
@@ -157,6 +175,8 @@ export const isPath = (text: string): boolean =>
 /** How long the server may take to say what it can do, in all attempts. */
 const offerTime = "10 seconds"
 
+const isUnwell = ({ status }: Answer): boolean => status === 429 || status >= 500
+
 interface Offered {
   readonly offer: Offer.Offer
   /** The versions that it speaks, where this one is not among them. */
@@ -167,7 +187,7 @@ interface Offered {
 const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered> =>
   Effect.flatMap(
     ask,
-    (answer) => answer.status === 429 || answer.status >= 500 ? Effect.fail("unwell" as const) : Effect.succeed(answer)
+    (answer) => isUnwell(answer) ? Effect.fail("unwell" as const) : Effect.succeed(answer)
   ).pipe(
     Effect.retry({
       schedule: Schedule.exponential("200 millis"),

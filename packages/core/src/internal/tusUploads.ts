@@ -51,25 +51,29 @@ export const send = (
     if (size === undefined) return yield* Effect.fail(sizeless(server.name))
     yield* removeLeft(server)
     const { checksum, sent } = yield* summed(server, body)
-    const creating = { ...headers, "upload-length": String(size) }
+    const known = { ...headers, "upload-length": String(size) }
     if (size === 0) {
       // The source has to prove empty.
       yield* sent.bytes
-      return yield* create(server, creating)
+      return yield* create(server, known)
     }
-    if (sent.inOnePiece && atOnce) {
-      return yield* sendAtOnce(server, key, sent, size, { ...creating, ...checksum })
-    }
-    return yield* removedOtherwise(server, create(server, creating), (path) =>
-      Effect.catchTag(
-        patch(server, { path, key, offset: 0, size, body: sent, headers: checksum }),
-        "Transient",
-        (error) =>
-          Effect.matchEffect(bounded(head(server, path, key), besidesMillis), {
-            onFailure: () => Effect.fail(error),
-            onSuccess: ({ offset }) => offset === size ? Effect.void : Effect.fail(error)
-          })
-      ))
+    const isAtOnce = sent.inOnePiece && atOnce
+    const creating = isAtOnce
+      ? createWith(server, sent, { ...known, ...checksum })
+      : Effect.map(create(server, known), (path) => ({ path, offset: undefined }))
+    return yield* removedOtherwise(server, creating, ({ offset, path }) => {
+      const request = { path, key, size, body: sent }
+      const sending = isAtOnce
+        ? goOn(server, { ...request, from: offset })
+        : patch(server, { ...request, offset: 0, headers: checksum })
+      return Effect.catchTag(sending, "Transient", (error) =>
+        Effect.matchEffect(bounded(head(server, path, key), besidesMillis), {
+          onFailure: () =>
+            Effect.fail(error),
+          onSuccess: ({ offset }) =>
+            offset === size ? Effect.void : Effect.fail(error)
+        }))
+    })
   })
 
 /** A body to send, with what says of it in the header what it has to be. */
@@ -96,17 +100,50 @@ export const create = (
 ): Effect.Effect<string, UploadError> =>
   Effect.flatMap(server.ask({ method: "POST", headers, body: nothing }), (answer) => created(server, answer))
 
-/** Sends bytes to an upload, after those that it has. Succeeds when the server says that it has them all. */
-export const patch = (server: Server, request: {
+/** Bytes for an upload. */
+interface PatchRequest {
   readonly path: string
   readonly key: string
   readonly offset: number
   readonly size: number
   readonly body: Body | Uint8Array
   readonly headers?: Readonly<Record<string, string>> | undefined
-}): Effect.Effect<void, UploadError> =>
+}
+
+/**
+ * Sends bytes to an upload, after those that it has. Succeeds when the server says that it has them all: of one that keeps
+ * some of them and says so it is sent the others next, as long as it keeps any.
+ */
+export const patch = (server: Server, request: PatchRequest): Effect.Effect<void, UploadError> =>
+  Effect.flatMap(patchOnce(server, request), (persisted) => {
+    const { body, key, offset, path, size } = request
+    const end = offset + size
+    if (persisted === end) return Effect.void
+    if (persisted === undefined || persisted < offset || persisted > end) {
+      return Effect.fail(wrongSize(server.name, key, end, persisted))
+    }
+    const rest = persisted > offset && "rest" in body ? body.rest?.(persisted - offset) : undefined
+    return rest === undefined
+      ? Effect.fail(storedLess(server, key, persisted, end))
+      : patchRest(server, { path, key, offset: persisted, size: end - persisted, body: rest })
+  })
+
+/** Sends the rest of a body, with a checksum of its own. */
+const patchRest = (
+  server: Server,
+  request: Omit<PatchRequest, "headers"> & { readonly body: Body }
+): Effect.Effect<void, UploadError> =>
+  Effect.flatMap(
+    summed(server, request.body),
+    ({ checksum, sent }) => patch(server, { ...request, body: sent, headers: checksum })
+  )
+
+/** Sends bytes once, and tells how many the upload has then; `undefined` where that is not said. */
+const patchOnce = (
+  server: Server,
+  { body, headers, key, offset, path }: PatchRequest
+): Effect.Effect<number | undefined, UploadError> =>
   Effect.gen(function*() {
-    const { body, headers, key, offset, path, size } = request
     const answer = yield* server.ask({
       method: "PATCH",
       path,
@@ -115,18 +152,30 @@ export const patch = (server: Server, request: {
     })
     if (isMissing(answer)) return yield* Effect.fail(gone(server, key))
     if (!isSuccess(answer)) return yield* server.refused(answer, path)
-    const said = Offer.sizeOf(answer.headers["upload-offset"])
-    const persisted = said ?? (yield* head(server, path, key)).offset
-    const end = offset + size
-    if (persisted === end) return
-    return yield* Effect.fail(
-      persisted !== undefined && persisted >= offset && persisted < end
-        ? new Transient({
-          reason: "Unavailable",
-          detail: `${server.name} has stored ${persisted} bytes of ${key}, and was sent ${end}.`
-        })
-        : wrongSize(server.name, key, end, persisted)
-    )
+    return Offer.sizeOf(answer.headers["upload-offset"]) ?? (yield* head(server, path, key)).offset
+  })
+
+/** Sends what an upload does not have yet that was created with bytes: with how many, where the answer has told that. */
+const goOn = (
+  server: Server,
+  { body, from, ...request }: {
+    readonly path: string
+    readonly key: string
+    readonly size: number
+    readonly body: Body
+    readonly from: number | undefined
+  }
+): Effect.Effect<void, UploadError> =>
+  Effect.gen(function*() {
+    const { key, path, size } = request
+    const offset = from ?? (yield* head(server, path, key)).offset ?? 0
+    if (offset === size) return
+    if (offset > size) return yield* Effect.fail(wrongSize(server.name, key, size, offset))
+    // One that keeps nothing does not take bytes then, whatever it says that it can do.
+    if (offset === 0) server.takesBytesAtOnce = false
+    const rest = body.rest?.(offset)
+    if (rest === undefined) return yield* Effect.fail(storedLess(server, key, offset, size))
+    yield* patchRest(server, { path, key, offset, size: size - offset, body: rest })
   })
 
 /** What the server says of an upload. */
@@ -209,44 +258,44 @@ const removedSurely = (server: Server, path: string): Effect.Effect<void, Upload
 const created = (server: Server, answer: Answer): Effect.Effect<string, UploadError> =>
   isSuccess(answer) ? server.pathOf(answer.headers["location"]) : server.refused(answer)
 
-/** Sends bytes with the creation of their upload. */
-const sendAtOnce = (
+/** An upload that was created, and how many bytes it has, where that is said. */
+interface Created {
+  readonly path: string
+  readonly offset: number | undefined
+}
+
+/** Creates an upload, and sends bytes with that. */
+const createWith = (
   server: Server,
-  key: string,
   body: Body,
-  size: number,
   headers: Readonly<Record<string, string>>
-): Effect.Effect<string, UploadError> =>
-  Effect.gen(function*() {
-    const answer = yield* server.ask({ method: "POST", headers: { ...headers, "content-type": contentType }, body })
-    const path = yield* created(server, answer)
-    const persisted = Offer.sizeOf(answer.headers["upload-offset"])
-    if (persisted === size) return path
-    // Where nothing is said of the bytes they were not taken, whatever the server said that it can do.
-    if (persisted === undefined) server.takesBytesAtOnce = false
-    yield* discard(server, path)
-    return yield* Effect.fail(
-      persisted === undefined || persisted < size
-        ? new Transient({
-          reason: "Unavailable",
-          detail: `${server.name} has stored ${persisted ?? 0} of the ${size} bytes of ${key}.`
-        })
-        : wrongSize(server.name, key, size, persisted)
-    )
+): Effect.Effect<Created, UploadError> =>
+  Effect.flatMap(
+    server.ask({ method: "POST", headers: { ...headers, "content-type": contentType }, body }),
+    (answer) =>
+      Effect.map(created(server, answer), (path) => ({ path, offset: Offer.sizeOf(answer.headers["upload-offset"]) }))
+  )
+
+const storedLess = ({ name }: Server, key: string, persisted: number, end: number) =>
+  new Transient({
+    reason: "Unavailable",
+    detail: `${name} has stored ${persisted} bytes of ${key}, and was sent ${end}.`
   })
 
 /** Uses an upload, and removes it unless that succeeds. */
 const removedOtherwise = <A>(
   server: Server,
-  creating: Effect.Effect<string, UploadError>,
-  use: (path: string) => Effect.Effect<A, UploadError>
+  creating: Effect.Effect<Created, UploadError>,
+  use: (created: Created) => Effect.Effect<A, UploadError>
 ): Effect.Effect<string, UploadError> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(restore(creating), (path) =>
-      restore(use(path)).pipe(
+    Effect.flatMap(restore(creating), (created) => {
+      const { path } = created
+      return restore(use(created)).pipe(
         Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : discard(server, path)),
         Effect.as(path)
-      ))
+      )
+    })
   )
 
 const removeLeft = (server: Server): Effect.Effect<void> =>

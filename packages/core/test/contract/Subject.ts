@@ -44,6 +44,8 @@ export interface Subject<R> {
     readonly stageOf: (request: Omit<Transport.Request, "body">) => string | undefined
     /** What its server answers when credentials have expired, where the driver then asks for others. */
     readonly expired?: Omit<Extract<FlakyTransport.Fault, { readonly _tag: "Answers" }>, "_tag"> | undefined
+    /** Statuses that pass here, and do not elsewhere. Defaults to none. */
+    readonly passing?: ReadonlyArray<number> | undefined
     /** Where a status means something else than elsewhere. */
     readonly means?: Readonly<Record<number, readonly [tag: string, reason: string]>> | undefined
   } | undefined
