@@ -434,7 +434,7 @@ describe("TransportNode", () => {
           ],
           [
             "SSH-2.0-OpenSSH_9.2\r\n",
-            "Transient Connection: answered with something that is not HTTP (Expected HTTP/)."
+            "Transient Connection: answered with something that is not HTTP (Expected HTTP/, RTSP/ or ICE/)."
           ]
         ]
         for (const [said, expected] of cases) {
