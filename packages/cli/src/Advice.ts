@@ -24,8 +24,13 @@ export const forError = (
   error: UploadError,
   { check, kind }: { readonly check: Check; readonly kind: Kind }
 ): string | undefined => {
+  const ofProxy = forProxy(error.message)
+  if (ofProxy !== undefined) return ofProxy
   switch (error._tag) {
     case "Transient":
+      if (kind === "Http" && error.message.includes("answered 423")) {
+        return "Somebody has it locked: try again when they are done."
+      }
       return error.reason === "Connection"
         ? connection.find(([pattern]) => pattern.test(error.message))?.[1] ?? unreachable
         : "The server is unwell or overloaded: try again in a while."
@@ -40,8 +45,6 @@ export const forError = (
         ? isTus
         : kind === "Http" && error.message.includes("answered 409")
         ? noDirectories
-        : kind === "Http" && error.message.includes("answered 423")
-        ? "Somebody has it locked: try again when they are done."
         : (check === "write" || check === "nested") && kind === "S3"
         ? "Something at the destination has that name already, or holds it; or what answers there is no S3 server."
         : "Something at the destination has that name already, or holds it."
@@ -78,10 +81,45 @@ const connection: ReadonlyArray<readonly [RegExp, string]> = [
   [/ENOTFOUND|EAI_AGAIN/, "There is no host of that name: check how it is written, and that this machine has DNS."],
   [/TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, `It does not answer: check for a firewall. ${unreachable}`],
   [
-    /EPROTO|ECONNRESET|HTTP_PARSER|HPE_|other side closed|SOCKET/i,
+    /EPROTO|ECONNRESET|HTTP_PARSER|HPE_|is not HTTP|other side closed|SOCKET/i,
     "What answers there may not be what you think: check the port, and whether it is https:// or http://."
   ]
 ]
+
+/** What to do about a proxy, by what is said of it. */
+const proxies: ReadonlyArray<readonly [RegExp, (variable: string) => string]> = [
+  [
+    /^The proxy \S+ \((\w+)\) cannot be reached/,
+    (variable) => `Check the address in ${variable}, and that the proxy is running. ${withoutProxy}`
+  ],
+  [
+    /^The proxy \S+ \((\w+)\), on the way .* answered 407/,
+    (variable) => `Write who asks into ${variable}, as in http://user:password@proxy:3128.`
+  ],
+  [
+    /^The proxy \S+ \((\w+)\), on the way/,
+    (variable) => `The proxy in ${variable} does not lead there: ask who runs it. ${withoutProxy}`
+  ],
+  [
+    /^The (?:address of the )?proxy in (\w+) /,
+    (variable) =>
+      `Set ${variable} to the address of an HTTP proxy, such as http://proxy:3128, or unset it. ${withoutProxy}`
+  ],
+  [
+    / by the proxy \S+ \((\w+)\) failed/,
+    (variable) => `Check that what ${variable} names is an HTTP proxy, and well. ${withoutProxy}`
+  ]
+]
+
+const withoutProxy = "What NO_PROXY lists is reached without one."
+
+const forProxy = (message: string): string | undefined => {
+  for (const [pattern, advice] of proxies) {
+    const variable = pattern.exec(message)?.[1]
+    if (variable !== undefined) return advice(variable)
+  }
+  return undefined
+}
 
 /** What permission of S3 each check needs. */
 const permissions: Readonly<Record<Check, string>> = {
@@ -150,10 +188,12 @@ const rejected = (
       if (kind === "Http" && /x-ms-|MissingRequiredHeader/i.test(message)) {
         return `It is Azure Blob Storage. ${blockBlob}`
       }
+      if (/(?:know|told) the size|size is not known/.test(message)) return sizeless
       return check === "remove"
         ? undefined
         : kind === "Http"
-        ? check === "write" || check === "server"
+        // What was never sent says nothing of the server.
+        ? (check === "write" || check === "server") && message.includes(" answered ")
           ? speaksTus(message) ? isTus : takesNoFiles
           : undefined
         : kind === "S3"
@@ -169,6 +209,8 @@ const rejected = (
 const noDirectories =
   "The directory is not there, and the server makes none: many WebDAV servers do not. Make it there first (MKCOL), or " +
   "upload to one that is there."
+
+const sizeless = "Write it to a file first, and upload that: then its size is known."
 
 const takesNoFiles =
   "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."

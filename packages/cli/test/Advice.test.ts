@@ -59,4 +59,48 @@ describe("Advice", () => {
     assert.include(advise(conflict, "S3"), "no S3 server")
     assert.notInclude(advise(conflict, "Local"), "S3")
   })
+
+  it("names the variable that a proxy comes from, and doubts no server behind it", () => {
+    const transient = (detail: string) => new UploadError.Transient({ reason: "Connection", detail })
+    const dead = advise(transient("The proxy http://p:3128 (ALL_PROXY) cannot be reached (ECONNREFUSED)."), "S3")
+    assert.include(dead, "Check the address in ALL_PROXY, and that the proxy is running.")
+    assert.include(dead, "NO_PROXY")
+    assert.notInclude(dead, "listens")
+    const broken = transient(
+      "The connection to https://h/ by the proxy http://p (HTTPS_PROXY) failed (other side closed)."
+    )
+    assert.include(advise(broken, "Http"), "HTTPS_PROXY names is an HTTP proxy")
+    const stranger = rejected("Unauthorized", "The proxy http://p (http_proxy), on the way to http://h/, answered 407.")
+    assert.include(advise(stranger, "Http"), "Write who asks into http_proxy")
+    const closed = rejected("Forbidden", "The proxy http://p (HTTPS_PROXY), on the way to https://h/, answered 403.")
+    assert.include(advise(closed, "S3"), "The proxy in HTTPS_PROXY does not lead there")
+    for (
+      const detail of [
+        "The proxy in ALL_PROXY cannot be used: it is of socks5://, and only those of http:// and https:// can.",
+        "The address of the proxy in ALL_PROXY is not valid."
+      ]
+    ) assert.include(advise(rejected("Unsupported", detail), "Http"), "Set ALL_PROXY to the address of an HTTP proxy")
+  })
+
+  it("does not doubt a server for what was never sent to it", () => {
+    const sizeless =
+      "The destination must know the size beforehand, and the source gives more than 8.0 MiB without saying how much."
+    for (const kind of ["Http", "Tus", "S3"] as const) {
+      assert.include(advise(rejected("Unsupported", sizeless), kind), "Write it to a file first")
+    }
+    const header = rejected("Unsupported", "The request to http://h/x cannot be sent: the header \"a b\" is not valid.")
+    assert.strictEqual(advise(header, "Http"), "")
+    assert.strictEqual(
+      advise(rejected("Unexpected", "http://h/x answered with headers that are too large to be read."), "Http"),
+      ""
+    )
+  })
+
+  it("says what to do about a lock", () => {
+    const locked = new UploadError.Transient({
+      reason: "Unavailable",
+      detail: "http://h/x answered 423 (it is locked)"
+    })
+    assert.include(advise(locked, "Http"), "Somebody has it locked")
+  })
 })

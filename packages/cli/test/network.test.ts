@@ -107,6 +107,34 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.lengthOf(asked, before)
     }))
 
+  it.scopedLive("says which proxy is dead, and where it was named, and doubts no server", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a", "b.txt": "b" })
+      const server = yield* FileServer.start()
+      const closed = net.createServer()
+      const port = yield* listening(closed)
+      yield* Effect.async<void>((resume) => void closed.close(() => resume(Effect.void)))
+      const none = { http_proxy: "", HTTP_PROXY: "", all_proxy: "", ALL_PROXY: "", no_proxy: "", NO_PROXY: "" }
+      const upload = (env: Readonly<Record<string, string>>) =>
+        Sluice.run(["upload", root, server.url, "--no-journal", "--retries", "0"], { env: { ...none, ...env } })
+      for (const variable of ["HTTP_PROXY", "ALL_PROXY"]) {
+        const { exitCode, stderr } = yield* upload({ [variable]: `me:s3cr3t-password@127.0.0.1:${port}` })
+        assert.strictEqual(exitCode, 4, stderr)
+        const text = stderr.replace(/\s+/g, " ")
+        assert.include(text, `The proxy http://127.0.0.1:${port} (${variable}) cannot be reached (ECONNREFUSED).`)
+        assert.include(text, `Check the address in ${variable}`)
+        assert.notInclude(text, "Nothing listens there")
+        assert.notInclude(text, "s3cr3t")
+      }
+      const socks = yield* upload({ ALL_PROXY: "socks5://me:s3cr3t-password@127.0.0.1:1080" })
+      assert.strictEqual(socks.exitCode, 4, socks.stderr)
+      assert.include(socks.stderr.replace(/\s+/g, " "), "The proxy in ALL_PROXY cannot be used: it is of socks5://")
+      assert.notInclude(socks.stderr, "s3cr3t")
+      const past = yield* upload({ ALL_PROXY: "socks5://127.0.0.1:1080", NO_PROXY: "10.0.0.0/8, 127.0.0.0/8" })
+      assert.strictEqual(past.exitCode, 0, past.stderr)
+      assert.strictEqual(server.stored.size, 2)
+    }))
+
   it.scopedLive("sends the headers that it is told to, and leaves alone what is there", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })

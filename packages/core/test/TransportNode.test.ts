@@ -423,6 +423,34 @@ describe("TransportNode", () => {
         assert.isBelow(sent, 64 * mib)
       }))
 
+    it.scopedLive("may have large headers; what is too large, or no HTTP, is told as that and not as a connection", () =>
+      Effect.gen(function*() {
+        const cases: ReadonlyArray<readonly [said: string, expected: string | undefined]> = [
+          [`HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(100 * kib)}\r\ncontent-length: 0\r\n\r\n`, undefined],
+          [`HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(5_000)}content-length: 0\r\n\r\n`, undefined],
+          [
+            `HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(300 * kib)}\r\ncontent-length: 0\r\n\r\n`,
+            "Rejected Unexpected: answered with headers that are too large to be read."
+          ],
+          [
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            "Transient Connection: answered with something that is not HTTP (Expected HTTP/, RTSP/ or ICE/)."
+          ]
+        ]
+        for (const [said, expected] of cases) {
+          const { url } = yield* raw((socket) => void socket.once("data", () => socket.write(said)))
+          const transport = yield* TransportNode.make()
+          const told = (error: UploadError.UploadError) => `${shortly(error)}: ${error.message.replace(`${url} `, "")}`
+          const sent = yield* Effect.match(transport.send(put(url, pattern(10))), {
+            onSuccess: () => undefined,
+            onFailure: told
+          })
+          assert.strictEqual(sent, expected)
+          const opened = Effect.scoped(transport.open({ method: "GET", url, headers: {} }))
+          assert.strictEqual(yield* Effect.match(opened, { onSuccess: () => undefined, onFailure: told }), expected)
+        }
+      }))
+
     it.scopedLive("of exactly the limit are whole", () =>
       Effect.gen(function*() {
         const { url } = yield* serve((_request, response) => void response.end(Buffer.alloc(Transport.answerLimit)))

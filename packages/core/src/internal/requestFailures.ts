@@ -60,8 +60,9 @@ export const failed = (name: string, error: unknown, proxy?: string): UploadErro
       cause
     })
   }
-  if (code !== undefined && code.startsWith("HPE_")) {
-    const detail = `${name} answered with something that is not HTTP (${code}).`
+  if (isUnparsed(error)) {
+    const why = / \((.+)\)$/.exec(said)?.[1] ?? said
+    const detail = `${name} answered with something that is not HTTP (${why}).`
     return new Transient({ reason: "Connection", detail, cause })
   }
   // Where no connection came about, what was asked for is none of it: all requests fail alike, and say the same.
@@ -89,6 +90,11 @@ const codeOf = (error: unknown): string | undefined =>
 /** What is known of an error without what others have put into it: an address, or some of what the server has sent. */
 const harmless = (error: unknown, said: string): unknown =>
   Predicate.hasProperty(error, "data") || Predicate.hasProperty(error, "input") ? new Error(said) : error
+
+const isUnparsed = (error: unknown): boolean =>
+  Predicate.hasProperty(error, "name") && error.name === "HTTPParserError"
+    ? true
+    : Predicate.hasProperty(error, "cause") && isUnparsed(error.cause)
 
 const proxyFailureOf = (error: unknown): ProxyFailure | undefined =>
   error instanceof ProxyFailure
