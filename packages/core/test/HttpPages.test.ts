@@ -66,7 +66,7 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
 
   it.effect("is not stored where a portal says the same to anything, and not how long that is", () =>
     Effect.gen(function*() {
-      const { message, outcome } = yield* upload(() => ({ ...page, headers: html }))
+      const { message, outcome } = yield* upload(() => page)
       assert.strictEqual(outcome, "Transient Unavailable")
       assert.include(message, "answered with a web page")
     }))
