@@ -2,8 +2,8 @@
  * A program that uploads can always end: wherever its uploads were started, and whatever foreign code they wait for.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Strategy, Uploader, UploadFile } from "@sluice/core"
-import type { UploadList, UploadRun } from "@sluice/core"
+import { Strategy, UploadFile } from "@sluice/core"
+import type { Uploader, UploadList, UploadRun } from "@sluice/core"
 import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import * as Recording from "../Recording.js"
 
