@@ -5,9 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, Destination, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import type { RetryPolicy, UploadResult } from "@sluice/core"
-import { Effect, Schedule, Stream } from "effect"
+import { Data, Effect, Schedule, Stream } from "effect"
 import * as PartsRecording from "../PartsRecording.js"
 import * as Recording from "../Recording.js"
+
+class OwnError extends Data.Error<{ readonly message: string }> {}
 
 type Verbs = Partial<Record<"put" | "create" | "uploadPart" | "listParts" | "complete" | "abort" | "head", unknown>>
 
@@ -68,7 +70,7 @@ const answers: Record<string, unknown> = {
   "gives a Promise": () => Promise.resolve({}),
   "fails with nothing": () => Effect.fail(undefined),
   "fails with text": () => Effect.fail("boom"),
-  "fails with an error of its own": () => Effect.fail(new Error("boom")),
+  "fails with an error of its own": () => Effect.fail(new OwnError({ message: "boom" })),
   "fails with a tag of its own": () => Effect.fail({ _tag: "Boom" })
 }
 
