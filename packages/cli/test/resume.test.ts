@@ -6,6 +6,7 @@ import * as path from "node:path"
 import * as FileServer from "./FileServer.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TusServer from "./TusServer.js"
 
 const MiB = 1024 * 1024
 
@@ -73,6 +74,40 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.match(stderr, /An earlier run had stored .* of it: that was not sent again\./)
       const resumed = Sluice.jsonLines(stdout).find((line) => line["_tag"] === "UploadResumed")
       assert.strictEqual(resumed?.["key"], "big")
+    }))
+
+  it.scopedLive("does not send to a tus server again what it had uploaded when it was killed", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 41 }, (_, i) => `file ${i}`)
+      const root = yield* TemporaryDirectory.withFiles(Object.fromEntries(names.map((name) => [`src/${name}`, name])))
+      let patched = 0
+      let isWell = false
+      const { address, uploads } = yield* TusServer.start({
+        refuse: (method) => method === "PATCH" && ++patched > 20 && !isWell ? 503 : undefined
+      })
+      const options = { cwd: root, env: { XDG_STATE_HOME: `${root}/state` } }
+      const command = ["upload", "src", address, "--concurrency", "1"]
+      const sluice = yield* Sluice.start(command, options)
+      yield* Effect.promise(async () => {
+        for (;;) {
+          const text = fs.existsSync(`${root}/state/sluice`)
+            ? await fs.promises.readFile(`${journalIn(root)}/journal`, "utf8").catch(() => "")
+            : ""
+          if ((text.match(/ 1W/g)?.length ?? 0) === 20) return
+          await new Promise((resolve) => setTimeout(resolve, 10))
+        }
+      })
+      yield* sluice.kill("SIGKILL")
+      yield* sluice.ended
+      isWell = true
+      const { exitCode, stderr, stdout } = yield* Sluice.run([...command, "--json"], options)
+      assert.strictEqual(exitCode, 0, stderr)
+      const whole = Array.from(uploads.values()).filter(({ body, length }) => body.length === length)
+      assert.deepStrictEqual(whole.map(({ body }) => body).sort(), [...names].sort())
+      const { files } = report(stdout) as { files: { uploaded: number; skipped: number } }
+      assert.deepInclude(files, { uploaded: 21, skipped: 20 })
+      // Where they are is for nobody who reads along.
+      assert.notInclude(stdout + stderr, "/files/0")
     }))
 
   it.scopedLive("keeps little, and for the user alone", () =>

@@ -152,6 +152,11 @@ export interface Stored {
   readonly checksum?: Checksum | undefined
   /** The size of what was stored, in bytes. */
   readonly size?: number | undefined
+  /**
+   * Where the object is, where the destination chooses that itself and an object cannot be found by its key: with a journal
+   * it is written down, and another process finds the object by it, with `headAt`. No secrets.
+   */
+  readonly location?: string | undefined
 }
 
 /**
@@ -338,6 +343,8 @@ export class Destination extends Context.Tag("@sluice/core/Destination")<Destina
   readonly multipart?: Multipart | undefined
   /** A cheap look at what is under a key. */
   readonly head?: ((key: string) => Effect.Effect<Option.Option<Head>, UploadError>) | undefined
+  /** A cheap look at an object of a key, by the `location` that it was stored with. */
+  readonly headAt?: ((location: string, key: string) => Effect.Effect<Option.Option<Head>, UploadError>) | undefined
   /**
    * A request that costs little and changes nothing, to see whether the destination answers at all. Defaults to a `head`
    * of the object that failed.

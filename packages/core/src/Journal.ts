@@ -61,6 +61,8 @@ export interface Finished {
   readonly size: number
   /** The source's fingerprint when it was uploaded; a file without one is never skipped. */
   readonly fingerprint: string
+  /** Where the destination has put it, where it chooses that itself. */
+  readonly location?: string | undefined
 }
 
 /**
@@ -109,8 +111,10 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
   readonly ended: (key: string) => void
   /** Notes that a file is at the destination, for as long as the run is unfinished. */
   readonly finished: (file: Finished) => void
-  /** Whether an earlier, unfinished run has uploaded just this file. */
+  /** Whether an earlier, unfinished run has uploaded just this file, wherever to. */
   readonly wasFinished: (file: Finished) => boolean
+  /** Where the destination has put just this file, as it was noted by an earlier, unfinished run. Defaults to nowhere. */
+  readonly locationOf?: ((file: Finished) => string | undefined) | undefined
   /** The run has done all it was asked to: forgets the files that were finished, and keeps the sessions. */
   readonly runEnded: Effect.Effect<void, JournalError>
   /** What processes that were killed may have left at the destination under these names. */
@@ -149,7 +153,7 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
  */
 export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
   const state = new JournalState<Intent>()
-  const finished = new Map<string, string>()
+  const finished = new Map<string, { readonly identity: string; readonly location: string | undefined }>()
   return Journal.of({
     session: (key) => Option.fromNullable(state.session(key)),
     sessions: Effect.sync(() => state.sessions),
@@ -162,8 +166,12 @@ export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
     partStored: (key, part) => void state.entries.get(key)?.parts.set(part.number, part),
     flush: Effect.void,
     ended: (key) => void state.end(key),
-    finished: (file) => void finished.set(file.key, identityOf(file)),
-    wasFinished: (file) => finished.get(file.key) === identityOf(file),
+    finished: (file) => void finished.set(file.key, { identity: identityOf(file), location: file.location }),
+    wasFinished: (file) => finished.get(file.key)?.identity === identityOf(file),
+    locationOf: (file) => {
+      const known = finished.get(file.key)
+      return known?.identity === identityOf(file) ? known.location : undefined
+    },
     runEnded: Effect.sync(() => finished.clear()),
     owners: Effect.sync(() => [...state.owners]),
     own: (owner) => Effect.sync(() => state.owners.add(owner)),

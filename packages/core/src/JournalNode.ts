@@ -4,7 +4,8 @@
  * The directory is the journal's own (0700): the file `journal`, to which a line is added for each record, and `lock`,
  * which is there while a process uses it. A record that was torn by a crash is dropped, a damaged one is passed over,
  * and those behind it count. The file is rewritten as it grows, so that its size follows what is unfinished: a part
- * takes about 100 bytes, a finished file 39 until its run has ended. It holds keys and upload ids: keep it private.
+ * takes about 100 bytes, a finished file 39 until its run has ended, and where the destination has put it where it
+ * chooses that itself. It holds keys, upload ids and such addresses: keep it private.
  *
  * @since 0.1.0
  */
@@ -131,8 +132,8 @@ export const userOf = (directory: string): Effect.Effect<number | undefined> => 
  *
  * What is noted is written within 20 ms, or as soon as 64 records wait. When the disk is full, whoever waits for a record
  * fails with `Unusable`; what was written stays, and what was noted is written when there is space again. `wasFinished`
- * knows the files that were in the journal when it was opened, in 27 to 43 bytes of memory each; what finishes
- * afterwards takes no memory, and is known when it is opened again.
+ * knows the files that were in the journal when it was opened, in 27 to 43 bytes of memory each, and about 150 and the
+ * address where the destination chooses one; what finishes afterwards takes no memory, and is known when it is opened again.
  *
  * @example
  * ```ts
@@ -242,7 +243,7 @@ const create = (directory: string, fresh: Record.Header, fsync: boolean): Effect
     return { file, replay: yield* Disk.replay(file) }
   }).pipe(Effect.mapError(Disk.failedTo(directory, "be made")))
 
-const journalOf = (writer: Writer, { finished, state }: Replay): Journal["Type"] =>
+const journalOf = (writer: Writer, { finished, locations, state }: Replay): Journal["Type"] =>
   Journal.of({
     session: (key) => Option.fromNullable(state.session(key)),
     sessions: Effect.sync(() => state.sessions),
@@ -279,13 +280,24 @@ const journalOf = (writer: Writer, { finished, state }: Replay): Journal["Type"]
     },
     finished: (file) => {
       const digest = Record.digestOf(file)
-      if (finished.has(digest)) return
-      if (finished.hasKey(digest)) finished.set(digest)
-      writer.noteFinished(Record.finished(digest))
+      const location = file.location === undefined || refuse(file.location) !== undefined ? undefined : file.location
+      if (finished.has(digest) && locations.get(digest) === location) return
+      if (finished.hasKey(digest)) {
+        finished.set(digest)
+        if (location === undefined) locations.delete(digest)
+        else locations.set(digest, location)
+      }
+      writer.noteFinished(Record.finished(digest, location))
     },
     wasFinished: (file) => finished.size > 0 && finished.has(Record.digestOf(file)),
+    locationOf: (file) => {
+      if (locations.size === 0) return undefined
+      const digest = Record.digestOf(file)
+      return finished.has(digest) ? locations.get(digest) : undefined
+    },
     runEnded: Effect.suspend(() => {
       finished.clear()
+      locations.clear()
       writer.noteRunEnded()
       return writer.settled
     }),

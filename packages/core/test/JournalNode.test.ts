@@ -518,6 +518,75 @@ describe("the directory of a journal", () => {
 })
 
 describe("the size of a journal", () => {
+  it.scopedLive("knows where finished files were put, until their run has ended, and rewrites that as little as the rest", () =>
+    Effect.gen(function*() {
+      const directory = yield* newDirectory
+      const fileOf = (i: number) => ({ key: `photos/${i}.jpg`, size: i, fingerprint: `1:${i}:2:3` })
+      const locationOf = (i: number) => i % 3 === 0 ? undefined : `/files/${i}?${"ü\n".repeat(i % 7)}`
+      yield* use(directory, (journal) =>
+        Effect.sync(() => {
+          for (let i = 0; i < 2_000; i++) journal.finished({ ...fileOf(i), location: locationOf(i) })
+        }))
+      const inode = () => fs.statSync(fileIn(directory)).ino
+      const first = inode()
+      const told = (journal: Service) =>
+        Effect.sync(() => {
+          for (let i = 0; i < 2_000; i++) {
+            assert.isTrue(journal.wasFinished(fileOf(i)))
+            assert.strictEqual(journal.locationOf?.(fileOf(i)), locationOf(i), `${i}`)
+            assert.isUndefined(journal.locationOf?.({ ...fileOf(i), fingerprint: "other" }))
+          }
+        })
+      yield* use(directory, told)
+      assert.strictEqual(inode(), first, "nothing was to be tidied up")
+      // The file is replaced, and what was finished goes along.
+      yield* use(directory, (journal) =>
+        Effect.gen(function*() {
+          for (let round = 0; round < 300; round++) {
+            yield* journal.begin(intentOf("film.mov", { token: `${round}` }))
+            for (let number = 1; number <= 200; number++) journal.partStored("film.mov", { number, size: 8 })
+          }
+          yield* journal.flush
+        }))
+      assert.notStrictEqual(inode(), first)
+      yield* use(directory, told)
+      yield* use(directory, (journal) =>
+        Effect.gen(function*() {
+          // One that was put somewhere else now.
+          journal.finished({ ...fileOf(1), location: "/files/elsewhere" })
+          journal.finished({ ...fileOf(2), location: undefined })
+          assert.strictEqual(journal.locationOf?.(fileOf(1)), "/files/elsewhere")
+          yield* journal.flush
+        }))
+      yield* use(directory, (journal) =>
+        Effect.gen(function*() {
+          assert.strictEqual(journal.locationOf?.(fileOf(1)), "/files/elsewhere")
+          assert.strictEqual(journal.locationOf?.(fileOf(4)), locationOf(4))
+          journal.ended("film.mov")
+          yield* journal.runEnded
+          assert.isUndefined(journal.locationOf?.(fileOf(4)))
+        }))
+      assert.isBelow(fs.statSync(fileIn(directory)).size, 300)
+    }))
+
+  it.scopedLive("is read as it was written before files had places", () =>
+    Effect.gen(function*() {
+      const directory = yield* newDirectory
+      const record = (payload: string) => {
+        const covered = `${payload.length} ${payload}`
+        return `${crc32(covered).toString(16).padStart(8, "0")} ${covered}\n`
+      }
+      const finished = { key: "a", size: 1, fingerprint: "f" }
+      yield* use(directory, (journal) => Effect.sync(() => journal.finished(finished)))
+      const digest = / 1F(\S{24})\n/.exec(fs.readFileSync(fileIn(directory), "latin1"))?.[1] ?? ""
+      plant(directory, record(`1H${JSON.stringify({ destination, createdAt: 1 })}`) + record(`1F${digest}`))
+      yield* use(directory, (journal) =>
+        Effect.sync(() => {
+          assert.isTrue(journal.wasFinished(finished))
+          assert.isUndefined(journal.locationOf?.(finished))
+        }))
+    }))
+
   it.scopedLive("follows what is unfinished", () =>
     Effect.gen(function*() {
       const directory = yield* newDirectory

@@ -335,6 +335,8 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       name,
       capabilities: { maxPutSize: Infinity, unknownSize: false },
       put,
+      // Where objects have no addresses, it can be seen all the same whether the server answers.
+      probe: method === "PUT" && form === undefined ? undefined : answers(transport, options.url),
       ...(method === "PUT" && form === undefined && {
         head: (key: string) => head(wire, key),
         read,
@@ -357,13 +359,18 @@ export const makePresigned = (
   Effect.map(Transport, (transport) => {
     const requests = InFlight.make(Decode.count("maxRequests", options.maxRequests ?? defaults.maxRequests))
     const method = options.method ?? defaults.method
+    let failedAt = ""
     return Destination.of({
       name: options.name ?? "presigned addresses",
+      probe: Effect.suspend(() => answers(transport, failedAt)),
       capabilities: { maxPutSize: Infinity, unknownSize: false },
       put: ({ body, key }) =>
         Effect.flatMap(HttpPresigned.find(options.urls, key), ({ headers, url }) =>
           Effect.flatMap(
-            transport.send({ method, url, headers, body, answerMillis: talkMillis }),
+            Effect.tapError(
+              transport.send({ method, url, headers, body, answerMillis: talkMillis }),
+              () => Effect.sync(() => failedAt = url)
+            ),
             (answer) => {
               const problem = method === "PUT" ? HttpPages.problem(renderUrl(url), answer) : undefined
               return problem === undefined
@@ -403,6 +410,17 @@ const hostOf = (url: string): string | undefined =>
 
 const invalidKey = (key: string, problem: string) =>
   new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
+
+/** Whether the server of an address answers at all: nothing is asked but for its root, and nobody says who asks. */
+const answers = (transport: Transport["Type"], url: string): Effect.Effect<void, UploadError> => {
+  const origin = hostOf(urlOf(url, "a"))
+  return origin === undefined
+    ? Effect.void
+    : Effect.flatMap(
+      transport.send({ method: "HEAD", url: `${origin}/`, headers: {}, answerMillis: talkMillis }),
+      (answer) => answer.status >= 500 ? fail(origin, answer, (text) => text) : Effect.void
+    )
+}
 
 /** Takes a permit to have a request under way, until the scope ends. */
 const holdPermit = (requests: InFlight.InFlight): Effect.Effect<void, never, Scope.Scope> =>

@@ -9,7 +9,9 @@
  * metadata, as `filename`, and the same key twice makes two uploads. `onStored` tells the addresses, and by `locations`
  * they are told again, to look at what is there. They are not in messages: to know one may be all it takes to read, or
  * to remove, what is there. An upload has to be at the origin of the endpoint. An upload of which not even the address
- * has arrived, since the answer to its creation was lost, cannot be found again: it is left to expire.
+ * has arrived, since the answer to its creation was lost, cannot be found again: it is left to expire. With a journal the
+ * address of each file is noted until its run has ended, so that what a process has uploaded before it was killed is
+ * looked at by the next one, and not sent again.
  *
  * @since 0.1.0
  */
@@ -169,6 +171,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
         checksums
       },
       put: (request) => Uploads.put(server, request),
+      headAt: (location, key) => Objects.headAt(server, location, key),
       probe: server.probe,
       multipart: parallel ? Concatenation.multipart(server) : Parts.multipart(server),
       ...(options.locations !== undefined && Objects.verbs(server, options.locations))

@@ -170,11 +170,12 @@ export const letGo = ({ file: { source }, opened }: Upload.Upload): Effect.Effec
         : Effect.logDebug("A source failed when it was let go of.", cause))
 
 /** Ends an attempt that stored the file. */
-export const acknowledge = (context: Upload.Context, upload: Upload.Upload): void => {
+export const acknowledge = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): void => {
   const { file: { key }, fingerprint, handedOut, large } = upload
   endAttempt(context, upload, "Succeeded")
   // What went up in parts was noted when it was completed.
-  if (!large && fingerprint !== undefined) context.journal?.finished({ key, size: handedOut, fingerprint })
+  if (large || fingerprint === undefined) return
+  context.journal?.finished({ key, size: handedOut, fingerprint, location: stored.location })
 }
 
 /** Begins another round of attempts for a file whose round failed with `lastError`. */
@@ -206,7 +207,7 @@ const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Desti
     context.budget.unsafeRefund(upload.attempt - 1)
     context.outage?.answered(upload.attemptStartedAt)
   }
-  acknowledge(context, upload)
+  acknowledge(context, upload, stored)
   const { checksum = upload.body?.checksum, etag } = stored
   return upload.observer.settled(upload, { _tag: "Stored", stored: { etag, checksum, size: stored.size } })
 }
@@ -333,16 +334,30 @@ const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload):
 }
 
 /** Whether an earlier run, which did not come to its end, has uploaded just this file. */
-const wasFinished = ({ destination, journal }: Upload.Context, { file, fingerprint, size }: Upload.Upload): boolean =>
-  journal !== undefined && destination.head !== undefined && size !== undefined && fingerprint !== undefined &&
-  journal.wasFinished({ key: file.key, size, fingerprint })
+const wasFinished = (context: Upload.Context, { file, fingerprint, size }: Upload.Upload): boolean => {
+  const { destination: { head, headAt }, journal } = context
+  if (journal === undefined || (head ?? headAt) === undefined || size === undefined || fingerprint === undefined) {
+    return false
+  }
+  const finished = { key: file.key, size, fingerprint }
+  return journal.wasFinished(finished) && (head !== undefined || journal.locationOf?.(finished) !== undefined)
+}
+
+/** How to look at a file that an earlier run has uploaded: where it was put then or, where that is not known, by its key. */
+const lookAtFinished = (context: Upload.Context, { file: { key }, fingerprint, size }: Upload.Upload) => {
+  const { destination: { head, headAt }, journal } = context
+  const location = headAt === undefined || size === undefined || fingerprint === undefined
+    ? undefined
+    : journal?.locationOf?.({ key, size, fingerprint })
+  return location === undefined ? head?.(key) : headAt?.(location, key)
+}
 
 /** Skips a file that is at the destination already, or uploads it where a look shows that it is not. */
 const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
-  const { file: { key }, modifiedAt, observer, size } = upload
+  const { modifiedAt, observer, size } = upload
   const look = Effect.suspend(() => {
     observer.requestStarted()
-    return Effect.suspend(() => context.destination.head?.(key) ?? Effect.succeedNone).pipe(
+    return Effect.suspend(() => lookAtFinished(context, upload) ?? Effect.succeedNone).pipe(
       Effect.timeout(answerMillis(upload)),
       Effect.map(
         Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)

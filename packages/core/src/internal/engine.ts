@@ -448,7 +448,7 @@ export class Engine implements Crew {
       const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
       if (upload !== undefined && upload.stored !== undefined) {
         this.largeFiles.unseat(upload)
-        Attempts.acknowledge(this.context, upload)
+        Attempts.acknowledge(this.context, upload, upload.stored)
         const told = this.account.uploaded(upload, upload.stored)
         return Cause.isInterruptedOnly(exit.cause) ? told : Effect.zipRight(told, this.die(exit.cause))
       }

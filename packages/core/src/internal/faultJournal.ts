@@ -63,6 +63,7 @@ export const make = (written: Port, clock: Clock.Clock, guard: Guard): Effect.Ef
       ended: (key) => note(() => own.ended(key), () => written.ended(key)),
       finished: (file) => note(() => own.finished(file), () => written.finished(file)),
       wasFinished: (file) => own.wasFinished(file) || (!forgotten && written.wasFinished(file)),
+      locationOf: (file) => own.locationOf?.(file) ?? (forgotten ? undefined : written.locationOf?.(file)),
       runEnded: write((to) => {
         forgotten = true
         return to.runEnded

@@ -235,10 +235,9 @@ export const finishedIn = (text: string, wanted: (digest: string) => boolean = (
 }
 
 const finishedScanner = (wanted: (digest: string) => boolean, take: (line: string) => void): Record.Scanner =>
-  new Record.Scanner(({ length, payload }) => {
-    if (length === Record.finishedLength && payload.startsWith("1F") && wanted(payload.slice(2))) {
-      take(Record.finished(payload.slice(2)))
-    }
+  new Record.Scanner(({ payload }) => {
+    const finished = Record.finishedIn(payload)
+    if (finished !== undefined && wanted(finished.digest)) take(Record.finished(finished.digest, finished.location))
   })
 
 /** What a journal file is replaced with. */

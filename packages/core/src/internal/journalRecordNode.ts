@@ -9,6 +9,7 @@
  * else: behind a damaged record the next one is found at the next line. The CRC-32 covers length and payload. A later
  * version has to keep this frame, so that an earlier one can tell that it is later.
  */
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { hash } from "node:crypto"
 import { crc32 } from "node:zlib"
@@ -68,10 +69,10 @@ const line = (payload: string): string => {
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
 
-const json = (kind: keyof typeof kinds, value: object): string => {
-  const text = JSON.stringify(value)
-  return line(`${version}${kind}${/[^ -~]/.test(text) ? text.replace(/[^ -~]/g, escaped) : text}`)
-}
+const ascii = (text: string): string => /[^ -~]/.test(text) ? text.replace(/[^ -~]/g, escaped) : text
+
+const json = (kind: keyof typeof kinds, value: object): string =>
+  line(`${version}${kind}${ascii(JSON.stringify(value))}`)
 
 export const header = (value: Header): string => json("H", value)
 
@@ -91,7 +92,9 @@ export const owned = (owner: string): string => json("O", { owner })
 
 export const disowned = (owner: string): string => json("D", { owner })
 
-export const finished = (digest: string): string => line(`${version}F${digest}`)
+/** A finished file, and where the destination has put it. */
+export const finished = (digest: string, location?: string): string =>
+  location === undefined ? line(`${version}F${digest}`) : line(`${version}W${digest}${ascii(JSON.stringify(location))}`)
 
 export const runEnded = line(`${version}R`)
 
@@ -103,8 +106,20 @@ export const digestOf = ({ fingerprint, key, size }: Finished): string =>
   hash("sha256", key, "base64url").slice(0, 8) +
   hash("sha256", `${key.length}:${key}${size}:${fingerprint}`, "base64url").slice(0, 16)
 
-/** The length of every record of a finished file. */
+/** The length of every record of a finished file, but for where it was put. */
 export const finishedLength = finished("x".repeat(24)).length
+
+/** The digest of a finished file in a record's payload, and where it was put; `undefined` where it is another record. */
+export const finishedIn = (
+  payload: string
+): { readonly digest: string; readonly location: string | undefined } | undefined => {
+  const [, kind, digest, text = ""] = /^1([FW])([\w-]{24})(.*)$/.exec(payload) ?? []
+  if (digest === undefined) return undefined
+  if (kind === "F") return text === "" ? { digest, location: undefined } : undefined
+  return Option.getOrUndefined(Option.map(decodeLocation(text), (location) => ({ digest, location })))
+}
+
+const decodeLocation = Schema.decodeOption(Schema.parseJson(Schema.String))
 
 /** A record that is whole, and where it ends. */
 export interface Frame {

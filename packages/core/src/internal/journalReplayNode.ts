@@ -12,6 +12,8 @@ import type { Entry } from "./journalState.js"
 export class Replay {
   readonly state = new JournalState<Intent>()
   readonly finished = new DigestTable()
+  /** Where finished files were put, by their digests: of those that were noted with that. */
+  readonly locations = new Map<string, string>()
   header: Record.Header | undefined = undefined
   /** Whether a later version has written some of it. */
   newer = false
@@ -44,14 +46,17 @@ export class Replay {
       this.newer = true
       return true
     }
-    if (kind === "F") {
-      if (!/^[\w-]{24}$/.test(body)) return false
-      this.finished.set(body)
+    if (kind === "F" || kind === "W") {
+      const finished = Record.finishedIn(payload)
+      if (finished === undefined) return false
+      this.finished.set(finished.digest)
       this.finishedRecords++
+      if (finished.location !== undefined) this.locations.set(finished.digest, finished.location)
       return true
     }
     if (kind === "R") {
       this.finished.clear()
+      this.locations.clear()
       this.finishedRecords = 0
       this.finishedFrom = end
       return true
@@ -112,7 +117,7 @@ export class Replay {
   }
 }
 
-const known = /^[BCDEFHOPR]$/
+const known = /^[BCDEFHOPRW]$/
 
 const decoder = <A, I>(schema: Schema.Schema<A, I>) => Schema.decodeUnknownOption(Schema.parseJson(schema))
 

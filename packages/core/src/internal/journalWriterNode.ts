@@ -35,6 +35,8 @@ export class Writer {
   private end: number
   private finishedFrom: number
   private finishedRecords: number
+  /** What records of finished files take that say where they were put, beyond others, in bytes. */
+  private finishedMore: number
   private ownersRecorded: number
 
   /** What is noted and not written, how many records have ever been noted, and how many of them are written. */
@@ -62,6 +64,10 @@ export class Writer {
     this.end = file.size
     this.finishedFrom = replay.finishedFrom
     this.finishedRecords = replay.finishedRecords
+    this.finishedMore = 0
+    for (const [digest, location] of replay.locations) {
+      this.finishedMore += Record.finished(digest, location).length - Record.finishedLength
+    }
     this.ownersRecorded = 0
     for (const owner of replay.state.owners) this.ownersRecorded += Record.owned(owner).length
   }
@@ -79,6 +85,7 @@ export class Writer {
     // On a full disk these are what is given up first: they save time, nothing else.
     if (this.failed && this.pending.length > mostUnwritten) return
     this.finishedRecords++
+    this.finishedMore += record.length - Record.finishedLength
     this.note(record)
   }
 
@@ -94,6 +101,7 @@ export class Writer {
   noteRunEnded(): void {
     if (this.finishedRecords === 0 && this.garbage <= 0) return
     this.finishedRecords = 0
+    this.finishedMore = 0
     this.pendingEnd = this.pending.length + Record.runEnded.length
     this.runHasEnded = true
     this.note(Record.runEnded)
@@ -141,7 +149,7 @@ export class Writer {
   /** The bytes of records that are needed. */
   private get live(): number {
     return Record.header(this.options.header).length + this.replay.state.recorded + this.ownersRecorded +
-      this.finishedRecords * Record.finishedLength
+      this.finishedRecords * Record.finishedLength + this.finishedMore
   }
 
   private get garbage(): number {

@@ -155,7 +155,9 @@ class Flow {
   /** The object is there. That is noted before the end of its session, so that no crash comes between the two. */
   private commit(stored: Destination.Stored): Destination.Stored {
     const { context: { journal }, key, owner: { fingerprint }, size } = this
-    if (fingerprint !== undefined && size !== undefined) journal?.finished({ key, size, fingerprint })
+    if (fingerprint !== undefined && size !== undefined) {
+      journal?.finished({ key, size, fingerprint, location: stored.location })
+    }
     journal?.ended(key)
     this.owner.committed(stored)
     return stored

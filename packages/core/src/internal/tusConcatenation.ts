@@ -160,7 +160,7 @@ export const multipart = (server: Server): Multipart => {
       // The whole is there, and of the right size: its parts are not needed any more.
       if (offset === size) yield* Effect.ignore(bounded(Uploads.abort(server, request), Uploads.besidesMillis))
       yield* server.stored(key, path, size)
-      return { size }
+      return { size, location: path }
     })
 
   return {

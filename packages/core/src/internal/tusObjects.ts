@@ -10,6 +10,7 @@ import type { Destination, Head } from "../Destination.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { isMissing, isSuccess, withBeginning } from "./httpAnswers.js"
+import { isPath } from "./tusServer.js"
 import type { Server } from "./tusServer.js"
 import * as Uploads from "./tusUploads.js"
 
@@ -17,6 +18,17 @@ import * as Uploads from "./tusUploads.js"
 export type Locations =
   | ReadonlyMap<string, string>
   | ((key: string) => Effect.Effect<Option.Option<string>, UploadError>)
+
+/** A look at what an upload has come to, by the path that it was stored with. */
+export const headAt = (server: Server, path: string, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
+  !isPath(path)
+    ? Effect.succeedNone
+    : Effect.flatMap(server.ask({ method: "HEAD", path }), (answer) => {
+      if (isMissing(answer)) return Effect.succeedNone
+      if (!isSuccess(answer)) return server.refused(answer, path)
+      const { offset } = Uploads.stateOf(answer)
+      return offset === undefined ? Effect.fail(Uploads.silent(server.name, key)) : Effect.succeedSome({ size: offset })
+    })
 
 /** The verbs of a destination that need to know where its objects are. */
 export const verbs = (
@@ -34,15 +46,10 @@ export const verbs = (
     )
 
   const head = (key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
-    Effect.gen(function*() {
-      const path = yield* pathOf(key)
-      if (Option.isNone(path)) return Option.none()
-      const answer = yield* server.ask({ method: "HEAD", path: path.value })
-      if (isMissing(answer)) return Option.none()
-      if (!isSuccess(answer)) return yield* server.refused(answer, path.value)
-      const { offset } = Uploads.stateOf(answer)
-      return offset === undefined ? yield* Effect.fail(Uploads.silent(server.name, key)) : Option.some({ size: offset })
-    })
+    Effect.flatMap(
+      pathOf(key),
+      Option.match({ onNone: () => Effect.succeedNone, onSome: (path) => headAt(server, path, key) })
+    )
 
   const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
     Stream.unwrapScoped(Effect.gen(function*() {

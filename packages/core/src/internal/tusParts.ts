@@ -119,7 +119,7 @@ export const multipart = (server: Server): Multipart => {
       }
       known.delete(path)
       yield* server.stored(key, path, size)
-      return { size }
+      return { size, location: path }
     })
 
   /** The path of an upload that was begun here, or by an earlier process that went about it the same way. */

@@ -32,7 +32,7 @@ export const put = (server: Server, request: PutRequest): Effect.Effect<Stored, 
     const metadata = Metadata.encode(server.keyName, request)
     const path = yield* send(server, key, body, { "upload-metadata": metadata }, server.takesBytesAtOnce)
     yield* server.stored(key, path, body.size ?? 0)
-    return {}
+    return { location: path }
   })
 
 /**
