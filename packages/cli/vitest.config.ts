@@ -4,5 +4,5 @@ import { defineProject } from "vitest/config"
 export default defineProject({
   resolve: { conditions: ["@sluice/source"] },
   ssr: { resolve: { conditions: ["@sluice/source"] } },
-  test: { testTimeout: 60_000, name: "cli", include: ["test/**/*.test.ts"] }
+  test: { testTimeout: 180_000, name: "cli", include: ["test/**/*.test.ts"] }
 })
