@@ -43,7 +43,8 @@ const environment: ReadonlyArray<Help.Entry> = [
   ["SLUICE_HTTP_TOKEN", "a bearer token for HTTP and tus servers"],
   ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "or a user and a password"],
   ["SLUICE_HTTP_HEADERS", "headers for HTTP and tus servers that may hold secrets, one a line"],
-  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the proxies to go by, and the hosts to reach without"]
+  ["HTTPS_PROXY, HTTP_PROXY, ALL_PROXY", "the proxies to go by, such as http://proxy:3128"],
+  ["NO_PROXY", "hosts, addresses and networks to reach without"]
 ]
 
 const stateDirectory: Help.Entry = [
