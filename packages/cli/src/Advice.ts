@@ -74,7 +74,8 @@ export const clock = "Set the clock of this machine, such as by turning its time
 // internal
 // -----------------------------------------------------------------------------
 
-const unreachable = "Check the address, and whether it is reached by a proxy only: see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+const unreachable =
+  "Check the address, and whether it is reached by a proxy only: see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
 
 const connection: ReadonlyArray<readonly [RegExp, string]> = [
   [/ECONNREFUSED/, "Nothing listens there: check the host and the port, and that the server is running."],
