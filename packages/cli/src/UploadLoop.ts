@@ -24,7 +24,9 @@ export const check = (
         examine(source),
         ({ identity, isDirectory, names }) => {
           if (!isDirectory) {
-            return names.some(({ directory, name }) => way[0]?.identity === directory && name === path.basename(source))
+            // A directory that is not there yet is made, and holds nothing.
+            const there = way[0]?.inside.length === 0 ? way[0].identity : undefined
+            return names.some(({ directory, name }) => there === directory && name === path.basename(source))
               ? CliError.usage(`${source} and its destination are the same file.`)
               : Effect.void
           }
