@@ -14,6 +14,7 @@ import type { RequestContext, RequestOwner } from "./requests.js"
 import type { Slot } from "./slot.js"
 import { Transfer } from "./transfer.js"
 import type { Piece, TransferOwner } from "./transfer.js"
+import { whileWatched } from "./watch.js"
 import type { Watched } from "./watch.js"
 
 export interface SenderContext extends RequestContext {
@@ -51,7 +52,7 @@ export const sendPart = (
   let isDamaged = false
   const list = Effect.suspend(() => {
     const transfer = new Transfer(owner, piece, undefined)
-    return watched(owner, transfer, multipart.listParts(session), {
+    return whileWatched(owner, transfer, multipart.listParts(session), {
       onSuccess: Effect.succeed,
       onFailure: Effect.failCause
     })
@@ -106,7 +107,7 @@ const transfer = (
   const body = new UploadBody(transfer, context.limits.bandwidth)
   const { number, offset, size } = piece
   const request = multipart.uploadPart({ ...session, number, offset, total, contentType, body })
-  return watched(owner, transfer, request, {
+  return whileWatched(owner, transfer, request, {
     onSuccess: (part) => {
       body.ended()
       const { checksum } = body
@@ -123,27 +124,3 @@ const transfer = (
     }
   })
 }
-
-/** Makes a request that fails when nothing moves any more, and goes on when it has ended, however that was. */
-const watched = <A>(
-  owner: SenderOwner,
-  transfer: Transfer,
-  request: Effect.Effect<A, UploadError>,
-  options: {
-    readonly onSuccess: (value: A) => Effect.Effect<A, UploadError>
-    readonly onFailure: (cause: Cause.Cause<UploadError>) => Effect.Effect<never, UploadError>
-  }
-): Effect.Effect<A, UploadError> =>
-  Effect.uninterruptibleMask((restore) => {
-    owner.transfers.add(transfer)
-    return Effect.matchCauseEffect(transfer.watched(request, restore), {
-      onSuccess: (value) => {
-        owner.transfers.delete(transfer)
-        return options.onSuccess(value)
-      },
-      onFailure: (cause) => {
-        owner.transfers.delete(transfer)
-        return options.onFailure(cause)
-      }
-    })
-  })

@@ -201,23 +201,43 @@ export class Watched implements Moving {
   }
 }
 
-/** Reads a source ahead of any request, and fails when it stalls: `use` says when it asks, and when bytes have come. */
-export const reading = <A, E>(
-  owner: { readonly clock: Clock.Clock; readonly transfers: Set<Watched> },
-  use: (watched: Watched) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SourceUnreadable | Transient> =>
+/** Whose things these are that move bytes by themselves. */
+interface WatchOwner {
+  readonly clock: Clock.Clock
+  readonly transfers: Set<Watched>
+}
+
+/** Runs what fails when nothing moves any more, and goes on when it has ended, however that was. */
+export const whileWatched = <A, E, B, E2>(
+  owner: Pick<WatchOwner, "transfers">,
+  watched: Watched,
+  effect: Effect.Effect<A, E>,
+  options: {
+    readonly onSuccess: (value: A) => Effect.Effect<B, E2>
+    readonly onFailure: (cause: Cause.Cause<E | SourceUnreadable | Transient>) => Effect.Effect<B, E2>
+  }
+): Effect.Effect<B, E2> =>
   Effect.uninterruptibleMask((restore) => {
-    const watched = new Watched(owner.clock)
     owner.transfers.add(watched)
-    watched.onAsk()
-    return Effect.matchCauseEffect(watched.watched(use(watched), restore), {
+    return Effect.matchCauseEffect(watched.watched(effect, restore), {
       onSuccess: (value) => {
         owner.transfers.delete(watched)
-        return Effect.succeed(value)
+        return options.onSuccess(value)
       },
       onFailure: (cause) => {
         owner.transfers.delete(watched)
-        return Effect.failCause(cause)
+        return options.onFailure(cause)
       }
     })
+  })
+
+/** Reads a source ahead of any request, and fails when it stalls: `use` says when it asks, and when bytes have come. */
+export const reading = <A, E>(
+  owner: WatchOwner,
+  use: (watched: Watched) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SourceUnreadable | Transient> =>
+  Effect.suspend(() => {
+    const watched = new Watched(owner.clock)
+    watched.onAsk()
+    return whileWatched(owner, watched, use(watched), { onSuccess: Effect.succeed, onFailure: Effect.failCause })
   })
