@@ -63,6 +63,8 @@ export interface Finished {
   readonly fingerprint: string
   /** Where the destination has put it, where it chooses that itself. */
   readonly location?: string | undefined
+  /** The destination's tag for what is there, in the strong form (`"…"`), where it gives one. */
+  readonly etag?: string | undefined
 }
 
 /**
@@ -111,7 +113,10 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
   readonly ended: (key: string) => void
   /** Notes that a file is at the destination, for as long as the run is unfinished. */
   readonly finished: (file: Finished) => void
-  /** Whether an earlier, unfinished run has uploaded just this file, wherever to. */
+  /**
+   * Whether an earlier, unfinished run has uploaded just this file, wherever to. With an `etag`, it also has to be the one
+   * that was noted, if one was: under another etag, something else is there by now.
+   */
   readonly wasFinished: (file: Finished) => boolean
   /** Where the destination has put just this file, as it was noted by an earlier, unfinished run. Defaults to nowhere. */
   readonly locationOf?: ((file: Finished) => string | undefined) | undefined
@@ -153,7 +158,11 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
  */
 export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
   const state = new JournalState<Intent>()
-  const finished = new Map<string, { readonly identity: string; readonly location: string | undefined }>()
+  const finished = new Map<string, Omit<Finished, "key">>()
+  const noted = (file: Finished) => {
+    const known = finished.get(file.key)
+    return known?.size === file.size && known.fingerprint === file.fingerprint ? known : undefined
+  }
   return Journal.of({
     session: (key) => Option.fromNullable(state.session(key)),
     sessions: Effect.sync(() => state.sessions),
@@ -166,21 +175,15 @@ export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
     partStored: (key, part) => void state.entries.get(key)?.parts.set(part.number, part),
     flush: Effect.void,
     ended: (key) => void state.end(key),
-    finished: (file) => void finished.set(file.key, { identity: identityOf(file), location: file.location }),
-    wasFinished: (file) => finished.get(file.key)?.identity === identityOf(file),
-    locationOf: (file) => {
-      const known = finished.get(file.key)
-      return known?.identity === identityOf(file) ? known.location : undefined
+    finished: ({ key, ...file }) => void finished.set(key, file),
+    wasFinished: (file) => {
+      const known = noted(file)
+      return known !== undefined && (known.etag === undefined || file.etag === undefined || known.etag === file.etag)
     },
+    locationOf: (file) => noted(file)?.location,
     runEnded: Effect.sync(() => finished.clear()),
     owners: Effect.sync(() => [...state.owners]),
     own: (owner) => Effect.sync(() => state.owners.add(owner)),
     disown: (owner) => Effect.sync(() => state.owners.delete(owner))
   })
 })
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-const identityOf = ({ fingerprint, size }: Finished): string => `${size}:${fingerprint}`

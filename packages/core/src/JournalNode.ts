@@ -281,19 +281,20 @@ const journalOf = (writer: Writer, { finished, locations, state }: Replay): Jour
     finished: (file) => {
       const digest = Record.digestOf(file)
       const location = file.location === undefined || refuse(file.location) !== undefined ? undefined : file.location
-      if (finished.has(digest) && locations.get(digest) === location) return
+      const identity = Record.identityIn(digest)
+      if (finished.has(digest) && locations.get(identity) === location) return
       if (finished.hasKey(digest)) {
         finished.set(digest)
-        if (location === undefined) locations.delete(digest)
-        else locations.set(digest, location)
+        if (location === undefined) locations.delete(identity)
+        else locations.set(identity, location)
       }
       writer.noteFinished(Record.finished(digest, location))
     },
-    wasFinished: (file) => finished.size > 0 && finished.has(Record.digestOf(file)),
+    wasFinished: (file) => finished.size > 0 && finished.hasFile(Record.digestOf(file)),
     locationOf: (file) => {
       if (locations.size === 0) return undefined
       const digest = Record.digestOf(file)
-      return finished.has(digest) ? locations.get(digest) : undefined
+      return finished.hasFile(digest) ? locations.get(Record.identityIn(digest)) : undefined
     },
     runEnded: Effect.suspend(() => {
       finished.clear()

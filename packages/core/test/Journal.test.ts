@@ -77,6 +77,21 @@ describe("Journal.layerMemory", () => {
       })
   )
 
+  kept("tells a finished file from what was put in its place since, by its etag", (journal) =>
+    Effect.gen(function*() {
+      const file = { key: "a", size: 1, fingerprint: "f" }
+      const is = (etag?: string) => journal.wasFinished({ ...file, etag })
+      journal.finished({ ...file, etag: "\"1\"" })
+      assert.deepStrictEqual([is(), is("\"1\""), is("\"2\"")], [true, true, false])
+      assert.isFalse(journal.wasFinished({ ...file, fingerprint: "g", etag: "\"1\"" }))
+      journal.finished({ ...file, etag: "\"2\"" })
+      assert.deepStrictEqual([is(), is("\"1\""), is("\"2\"")], [true, false, true])
+      journal.finished(file)
+      assert.deepStrictEqual([is(), is("\"1\"")], [true, true], "under an etag that nobody has noted")
+      yield* journal.runEnded
+      assert.isFalse(is())
+    }))
+
   kept("keeps owners until they are disowned", (journal) =>
     Effect.gen(function*() {
       yield* journal.own("a")

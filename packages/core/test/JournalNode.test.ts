@@ -76,7 +76,9 @@ const intentOf = (key: string, more?: Partial<Journal.Intent>): Journal.Intent =
 })
 
 const files = ["a", "b", "ü\n\ud83d\ude00"].flatMap((key) =>
-  [1, 2].flatMap((size) => ["f", "g"].map((fingerprint) => ({ key, size, fingerprint })))
+  [1, 2].flatMap((size) =>
+    ["f", "g"].flatMap((fingerprint) => [undefined, "\"1\"", "\"2\""].map((etag) => ({ key, size, fingerprint, etag })))
+  )
 )
 
 /** What a journal knows, in a form that can be compared: fields that are absent and undefined are the same. */

@@ -46,7 +46,7 @@ export interface Options {
   readonly ownIds?: boolean | undefined
   /** Whether it can tell the parts that it has. */
   readonly tellsParts?: boolean | undefined
-  /** What `head` tells besides the size. Defaults to nothing. */
+  /** What `head` tells besides the size; an etag is told by answers to `put`, too. Defaults to nothing. */
   readonly headTells?: "etag" | "modifiedAt" | undefined
   /** Milliseconds that a request takes; half of it is over when it is done. Defaults to 10. */
   readonly latency?: ((request: Request) => number) | undefined
@@ -252,7 +252,7 @@ export const make = (options: Options = {}): PartsRecording => {
           Effect.map(take(body), (bytes) => {
             objects.set(key, bytes)
             times.set(key, modifiedAt)
-            return {}
+            return options.headTells === "etag" ? { etag: etagOf(bytes) } : {}
           })),
       multipart,
       head: (key) =>

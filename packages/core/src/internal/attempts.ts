@@ -18,6 +18,7 @@ import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient }
 import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import { failureOf, wrongAnswer } from "./driver.js"
+import * as Etag from "./etag.js"
 import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
@@ -175,7 +176,7 @@ export const acknowledge = (context: Upload.Context, upload: Upload.Upload, stor
   endAttempt(context, upload, "Succeeded")
   // What went up in parts was noted when it was completed.
   if (large || fingerprint === undefined) return
-  context.journal?.finished({ key, size: handedOut, fingerprint, location: stored.location })
+  context.journal?.finished(PartRecords.finished({ key, size: handedOut, fingerprint }, stored))
 }
 
 /** Begins another round of attempts for a file whose round failed with `lastError`. */
@@ -352,16 +353,22 @@ const lookAtFinished = (context: Upload.Context, { file: { key }, fingerprint, s
   return location === undefined ? head?.(key) : headAt?.(location, key)
 }
 
+/** Whether nobody has put another object, which may be of the same size, in the place of one that was uploaded. */
+const isWhatWasStored = (context: Upload.Context, upload: Upload.Upload, found: Destination.Head): boolean => {
+  const { file: { key }, fingerprint, modifiedAt, size } = upload
+  return size !== undefined && fingerprint !== undefined &&
+    context.journal?.wasFinished({ key, size, fingerprint, etag: Etag.read(found.etag) }) === true &&
+    PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) !== false
+}
+
 /** Skips a file that is at the destination already, or uploads it where a look shows that it is not. */
 const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
-  const { modifiedAt, observer, size } = upload
+  const { observer } = upload
   const look = Effect.suspend(() => {
     observer.requestStarted()
     return Effect.suspend(() => lookAtFinished(context, upload) ?? Effect.succeedNone).pipe(
       Effect.timeout(answerMillis(upload)),
-      Effect.map(
-        Option.exists((found) => PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) ?? true)
-      ),
+      Effect.map(Option.exists((found) => isWhatWasStored(context, upload, found))),
       Effect.catchAllCause(() => Effect.succeed(false)),
       Effect.ensuring(Effect.sync(() => observer.requestEnded()))
     )

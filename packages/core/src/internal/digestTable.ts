@@ -1,6 +1,7 @@
 /**
  * The digests of files by the digests of their keys, 20 bytes a slot: a million of them fit where a `Map` of strings
- * would take 200 MB. A digest is 24 characters of base64url: 8 for the key, 16 for the file.
+ * would take 200 MB. A digest is 24 characters of base64url: 8 for the key, 10 for the file, and 6 for its etag, which are
+ * all `A` where it has none.
  */
 export class DigestTable {
   private keys = new Float64Array(smallest)
@@ -31,13 +32,27 @@ export class DigestTable {
     return this.count > 0 && this.keys[this.slotOf(keyOf(digest))] !== 0
   }
 
+  /** Whether just this digest is there. */
   has(digest: string): boolean {
-    if (this.count === 0) return false
+    return this.etagOf(digest) === wordOf(digest, 2)
+  }
+
+  /** Whether the file of this digest is there, under the same etag or one that is not known. */
+  hasFile(digest: string): boolean {
+    const known = this.etagOf(digest)
+    const asked = wordOf(digest, 2)
+    return known !== undefined && (known === 0 || asked === 0 || known === asked)
+  }
+
+  /** The etag that is there for the file of this digest, and 0 for none; `undefined` where the file is not there. */
+  private etagOf(digest: string): number | undefined {
+    if (this.count === 0) return undefined
     const slot = this.slotOf(keyOf(digest))
     return this.keys[slot] !== 0 &&
-      this.files[slot * 3] === wordOf(digest, 0) &&
-      this.files[slot * 3 + 1] === wordOf(digest, 1) &&
-      this.files[slot * 3 + 2] === wordOf(digest, 2)
+        this.files[slot * 3] === wordOf(digest, 0) &&
+        this.files[slot * 3 + 1] === wordOf(digest, 1)
+      ? this.files[slot * 3 + 2]
+      : undefined
   }
 
   /** Where a key is, or could be. Digests are even already: their remainder serves as the first place to look. */
@@ -80,6 +95,10 @@ const group = (digest: string, at: number): number =>
 /** 48 bits, from 1: an empty slot holds 0. */
 const keyOf = (digest: string): number => group(digest, 0) * 2 ** 24 + group(digest, 4) + 1
 
-/** The file's 96 bits as three words: each has a group of its own, and 8 bits of the last group. */
-const wordOf = (digest: string, word: number): number =>
-  (group(digest, 8 + word * 4) << 8 | group(digest, 20) >>> word * 8 & 0xff) >>> 0
+/** Two words of 30 bits for the file, and one for the etag, of whose 36 bits it takes the last 32. */
+const wordOf = (digest: string, word: number): number => {
+  const at = 8 + word * 5
+  return word < 2
+    ? group(digest, at) << 6 | sextet(digest, at + 4)
+    : (group(digest, at) << 12 | sextet(digest, at + 4) << 6 | sextet(digest, at + 5)) >>> 0
+}

@@ -99,15 +99,26 @@ export const finished = (digest: string, location?: string): string =>
 export const runEnded = line(`${version}R`)
 
 /**
- * 48 bits for the key and 96 bits for all of the file, in base64url. Keys that share the former only hide each other,
- * and are uploaded again.
+ * 48 bits for the key, 60 bits for all of the file and 36 bits for its etag, in base64url. Keys that share the first only
+ * hide each other, and are uploaded again.
  */
-export const digestOf = ({ fingerprint, key, size }: Finished): string =>
+export const digestOf = ({ etag, fingerprint, key, size }: Finished): string =>
   hash("sha256", key, "base64url").slice(0, 8) +
-  hash("sha256", `${key.length}:${key}${size}:${fingerprint}`, "base64url").slice(0, 16)
+  hash("sha256", `${key.length}:${key}${size}:${fingerprint}`, "base64url").slice(0, 10) +
+  (etag === undefined ? noEtag : hash("sha256", etag, "base64url").slice(0, 6))
+
+const noEtag = "AAAAAA"
+
+/** The digest without the etag: two of the same file have it in common. */
+export const identityIn = (digest: string): string => digest.slice(0, 18)
+
+const anyDigest = "x".repeat(24)
 
 /** The length of every record of a finished file, but for where it was put. */
-export const finishedLength = finished("x".repeat(24)).length
+export const finishedLength = finished(anyDigest).length
+
+/** How much longer a record is that says where the file was put. */
+export const locationLength = (location: string): number => finished(anyDigest, location).length - finishedLength
 
 /** The digest of a finished file in a record's payload, and where it was put; `undefined` where it is another record. */
 export const finishedIn = (

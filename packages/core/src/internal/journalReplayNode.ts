@@ -12,7 +12,7 @@ import type { Entry } from "./journalState.js"
 export class Replay {
   readonly state = new JournalState<Intent>()
   readonly finished = new DigestTable()
-  /** Where finished files were put, by their digests: of those that were noted with that. */
+  /** Where finished files were put, by their digests without etags: of those that were noted with that. */
   readonly locations = new Map<string, string>()
   header: Record.Header | undefined = undefined
   /** Whether a later version has written some of it. */
@@ -51,7 +51,7 @@ export class Replay {
       if (finished === undefined) return false
       this.finished.set(finished.digest)
       this.finishedRecords++
-      if (finished.location !== undefined) this.locations.set(finished.digest, finished.location)
+      if (finished.location !== undefined) this.locations.set(Record.identityIn(finished.digest), finished.location)
       return true
     }
     if (kind === "R") {

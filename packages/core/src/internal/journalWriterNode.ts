@@ -65,9 +65,7 @@ export class Writer {
     this.finishedFrom = replay.finishedFrom
     this.finishedRecords = replay.finishedRecords
     this.finishedMore = 0
-    for (const [digest, location] of replay.locations) {
-      this.finishedMore += Record.finished(digest, location).length - Record.finishedLength
-    }
+    for (const location of replay.locations.values()) this.finishedMore += Record.locationLength(location)
     this.ownersRecorded = 0
     for (const owner of replay.state.owners) this.ownersRecorded += Record.owned(owner).length
   }

@@ -156,7 +156,7 @@ class Flow {
   private commit(stored: Destination.Stored): Destination.Stored {
     const { context: { journal }, key, owner: { fingerprint }, size } = this
     if (fingerprint !== undefined && size !== undefined) {
-      journal?.finished({ key, size, fingerprint, location: stored.location })
+      journal?.finished(PartRecords.finished({ key, size, fingerprint }, stored))
     }
     journal?.ended(key)
     this.owner.committed(stored)

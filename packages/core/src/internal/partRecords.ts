@@ -4,6 +4,7 @@
 import * as Match from "effect/Match"
 import * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
+import type { Finished } from "../Journal.js"
 import * as PartPlan from "../PartPlan.js"
 import { IntegrityMismatch, isRetryable, isSourceError } from "../UploadError.js"
 import type { Rejected, UploadError } from "../UploadError.js"
@@ -81,6 +82,12 @@ const untold: ReadonlySet<Rejected["reason"]> = new Set(["Forbidden", "Unexpecte
 
 /** How far two records of the same modification time may be apart, in milliseconds. */
 const timePrecision = 2_000
+
+/** What the journal is told of a file that is stored. */
+export const finished = (
+  file: Pick<Finished, "fingerprint" | "key" | "size">,
+  { etag, location }: Destination.Stored
+): Finished => ({ ...file, location, etag: Etag.read(etag) })
 
 /** Whether an object that is there is the one that was sent; `undefined` where only its size speaks for that. */
 export const isSame = (

@@ -163,7 +163,7 @@ export const faultsContract = <R>(subject: Subject<R>): void => {
     if (http.expired !== undefined) {
       const { expired } = http
       it.live("asks for other credentials when those that it has have expired", () =>
-        onFresh(recovers("put", small, { _tag: "Answers", ...expired }, ["Transient"]), single))
+        onFresh(recovers("put", small, { _tag: "Answers", ...expired }, []), single))
     }
   })
 

@@ -18,10 +18,11 @@ const tagged = (result: UploadResult.Uploaded | UploadResult.Skipped): string =>
 const process = <A>(
   recording: PartsRecording,
   journal: Journal.Journal["Type"],
-  program: (uploader: Uploader.Uploader["Type"]) => Effect.Effect<A, UploadError.UploadError>
+  program: (uploader: Uploader.Uploader["Type"]) => Effect.Effect<A, UploadError.UploadError>,
+  options: Uploader.Options = {}
 ): Effect.Effect<Exit.Exit<A, UploadError.UploadError>> =>
   Effect.exit(Effect.scoped(Effect.flatMap(
-    Uploader.make({ strategy: Strategy.workerPool({ workers: 2 }), checksum: "none" }),
+    Uploader.make({ strategy: Strategy.workerPool({ workers: 2 }), checksum: "none", ...options }),
     program
   ))).pipe(
     Effect.provide(Layer.merge(
@@ -34,12 +35,13 @@ const process = <A>(
 const killed = <A>(
   recording: PartsRecording,
   journal: Journal.Journal["Type"],
-  program: (uploader: Uploader.Uploader["Type"]) => Effect.Effect<A, UploadError.UploadError>
+  program: (uploader: Uploader.Uploader["Type"]) => Effect.Effect<A, UploadError.UploadError>,
+  options: Uploader.Options = {}
 ): Effect.Effect<A, UploadError.UploadError> =>
   Effect.flatMap(
     Scope.make(),
     (scope) =>
-      Effect.flatMap(Scope.extend(Uploader.make({ checksum: "none" }), scope), program).pipe(
+      Effect.flatMap(Scope.extend(Uploader.make({ checksum: "none", ...options }), scope), program).pipe(
         Effect.provide(Layer.merge(
           Layer.succeed(Destination.Destination, recording.destination),
           Layer.succeed(Journal.Journal, journal)
@@ -124,6 +126,23 @@ describe("upload", () => {
           return yield* process(recording, journal, all)
         }))
         assert.deepStrictEqual(value, Exit.succeed(["Skipped a", "Skipped b", "Skipped c"]))
+      }))
+  }
+
+  for (
+    const [what, options] of [["in one request", {}], ["in parts", { multipartThreshold: 2, partSize: 2 }]] as const
+  ) {
+    it.effect(`sends again what somebody has replaced since, though it is of the same size: ${what}`, () =>
+      Effect.gen(function*() {
+        const recording = PartsRecordings.make({ headTells: "etag" })
+        const journal = yield* LargeRun.memoryJournal
+        const { value } = yield* Recording.virtual(Effect.gen(function*() {
+          yield* killed(recording, journal, all, options)
+          recording.objects.set("b", LargeRun.bytesOf(5, 77))
+          return yield* process(recording, journal, all, options)
+        }))
+        assert.deepStrictEqual(value, Exit.succeed(["Skipped a", "Uploaded b", "Skipped c"]))
+        assert.deepStrictEqual(recording.objects.get("b"), LargeRun.bytesOf(5, 1))
       }))
   }
 
