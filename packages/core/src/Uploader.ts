@@ -146,9 +146,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const budget = RetryPolicy.makeBudget(retry)
     const outage = new Outage({
       policy: retry,
-      refund: (retries) => {
-        for (let i = 0; i < retries; i++) budget.unsafeRefund(1)
-      },
+      budget,
       changed: (change) => {
         for (const run of runs) run.outageChanged(change)
       }

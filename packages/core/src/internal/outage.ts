@@ -17,7 +17,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as InFlight from "../InFlight.js"
-import type { RetryPolicy } from "../RetryPolicy.js"
+import type { Budget, RetryPolicy } from "../RetryPolicy.js"
 import type { UploadError } from "../UploadError.js"
 import { isSourceError } from "../UploadError.js"
 import * as Decode from "./decode.js"
@@ -32,8 +32,8 @@ export type Look = Effect.Effect<unknown, UploadError>
 
 export interface OutageOptions {
   readonly policy: RetryPolicy
-  /** Gives back what so many retries have cost, which an outage has caused. */
-  readonly refund: (retries: number) => void
+  /** Where retries that an outage has caused are given back. */
+  readonly budget: Budget
   readonly changed: (change: Change) => void
 }
 
@@ -147,7 +147,7 @@ export class Outage {
     episode.pause = Math.min(pauses.most, episode.pause * 2)
     if (episode.isConfirmed || this.episode !== episode) return
     episode.isConfirmed = true
-    this.options.refund(this.failures - 1)
+    for (let retries = 1; retries < this.failures; retries++) this.options.budget.unsafeRefund(1)
     this.current = { state: "Away", since: episode.since, error: episode.error }
     this.options.changed(this.current)
   }

@@ -10,6 +10,7 @@ import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "effect"
 import type { Context, Fiber, Scope } from "effect"
+import { Outage } from "../../src/internal/outage.js"
 import * as Dice from "../kill/Dice.js"
 import { withOwnIds } from "./OwnIds.js"
 import * as Script from "./Script.js"
@@ -88,12 +89,20 @@ const contextOf = (
     })
     const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
     const retry = RetryPolicy.make()
+    const budget = RetryPolicy.makeBudget(retry)
     return {
       runs,
       destination,
       limits,
       retry,
-      budget: RetryPolicy.makeBudget(retry),
+      budget,
+      outage: new Outage({
+        policy: retry,
+        budget,
+        changed: (change) => {
+          for (const run of runs) run.outageChanged(change)
+        }
+      }),
       memory: InFlight.make(memory),
       parts,
       journal,
