@@ -2,7 +2,7 @@
  * An HTTP server that passes what it is sent on to S3 while it is still coming: `PUT /films/holiday.mkv` becomes the
  * object `films/holiday.mkv`. A large body goes in parts, so that no more than a few of them are in memory at once,
  * whatever the clients send: all requests together share the uploader's memory, and who sends faster than S3 takes waits.
- * A client that sends nothing for 30 seconds is told so, and its place is another's.
+ * A client that sends nothing for 30 seconds is cut off, and the next one takes its place.
  *
  * ```sh
  * S3_BUCKET=films AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… npx tsx packages/examples/src/stream-request-to-s3.ts
