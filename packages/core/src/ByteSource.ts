@@ -11,7 +11,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { SourceUnreadable } from "./UploadError.js"
@@ -67,6 +67,9 @@ export interface Latest {
 
 /**
  * Something that bytes can be read from, as often as asked.
+ *
+ * A read that stalls, or that nobody waits for any more, is interrupted: what it does has to be interruptible. Of
+ * {@link fromStream} the first pull need not be: a connection that never comes about is left behind.
  *
  * @since 0.1.0
  * @category models
@@ -212,7 +215,7 @@ export const fromStream = <E>(
 ): ByteSource => {
   let consumed = false
   const blocks = Stream.mapError(
-    stream,
+    beginningAtOnce(stream),
     (cause) => new SourceUnreadable({ reason: "Failed", detail: "The stream failed before its end.", cause })
   )
   const read = ({ length, offset }: Range): Stream.Stream<Uint8Array, SourceError> =>
@@ -258,6 +261,25 @@ export const concat = (blocks: ReadonlyArray<Uint8Array>): Uint8Array => {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/**
+ * A stream whose first pull ends at once when it is interrupted: a connection that is being made may not be cut, and who
+ * waits for it would wait for ever.
+ */
+const beginningAtOnce = <A, E>(stream: Stream.Stream<A, E>): Stream.Stream<A, E> =>
+  Stream.fromPull(Effect.map(Stream.toPull(stream), (pull) => {
+    let state: "New" | "Beginning" | "Begun" = "New"
+    const first = Effect.onExit(Effect.disconnect(pull), (exit) =>
+      Effect.sync(() => {
+        if (!Exit.isInterrupted(exit)) state = "Begun"
+      }))
+    return Effect.suspend(() => {
+      // Whoever pulls while it still begins comes after somebody who has given up.
+      if (state !== "New") return state === "Begun" ? pull : Effect.never
+      state = "Beginning"
+      return first
+    })
+  }))
 
 const generatedBlock = 256 * 1024
 

@@ -310,6 +310,8 @@ export interface Leftovers {
 /**
  * Storage that takes objects.
  *
+ * A request that stalls, or that nobody waits for any more, is interrupted: every verb has to be interruptible.
+ *
  * @example
  * ```ts
  * import { Destination, UploadError } from "@sluice/core"

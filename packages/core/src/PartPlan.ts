@@ -11,6 +11,7 @@
  */
 import * as Either from "effect/Either"
 import * as ByteSize from "./ByteSize.js"
+import * as Decode from "./internal/decode.js"
 import { Rejected } from "./UploadError.js"
 
 /**
@@ -148,7 +149,8 @@ export const make = (options: {
   readonly partSize?: number | undefined
   readonly limits: PartLimits
 }): Either.Either<PartPlan, Rejected> => {
-  const { limits, size } = options
+  const { limits } = options
+  const size = Decode.between("size", options.size, 0, Infinity)
   const { largest, maxCount, maxObjectSize, smallest } = bounds(limits)
   if (size > maxObjectSize || size > largest * maxCount || smallest > largest) {
     return Either.left(tooLarge(size, limits))
@@ -312,16 +314,19 @@ const roundDown = (size: number, multiple: number): number => size - size % mult
 
 /** The limits with all sizes of parts rounded inwards to the multiple, and with the largest integer for `Infinity`. */
 const bounds = (limits: PartLimits) => {
-  const finite = (limit: number) => Math.min(limit, Number.MAX_SAFE_INTEGER)
+  const finite = (name: "maxCount" | "maxObjectSize" | "maxSize", least: number) =>
+    Math.min(Decode.between(`limits.${name}`, limits[name], least, Infinity), Number.MAX_SAFE_INTEGER)
+  const multiple = Decode.between("limits.multiple", limits.multiple, 1, Infinity)
   return {
-    smallest: roundUp(Math.max(1, limits.minSize), limits.multiple),
-    largest: roundDown(finite(limits.maxSize), limits.multiple),
-    maxCount: finite(limits.maxCount),
-    maxObjectSize: finite(limits.maxObjectSize)
+    smallest: roundUp(Math.max(1, Decode.between("limits.minSize", limits.minSize, 0, Infinity)), multiple),
+    largest: roundDown(finite("maxSize", 1), multiple),
+    maxCount: finite("maxCount", 1),
+    maxObjectSize: finite("maxObjectSize", 0)
   }
 }
 
-const firstSize = (wanted: number = defaults.partSize, limits: PartLimits): number => {
+const firstSize = (partSize: number = defaults.partSize, limits: PartLimits): number => {
+  const wanted = Decode.between("partSize", partSize, 0, Infinity)
   const { largest, smallest } = bounds(limits)
   return Math.min(Math.max(roundUp(Math.min(wanted, largest), limits.multiple), smallest), largest)
 }

@@ -17,7 +17,6 @@ import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -26,6 +25,7 @@ import * as Stream from "effect/Stream"
 import * as ByteSource from "./ByteSource.js"
 import type { Body } from "./Destination.js"
 import * as Failures from "./internal/requestFailures.js"
+import { eachWithin, within } from "./internal/within.js"
 import type { UploadError } from "./UploadError.js"
 
 /**
@@ -167,14 +167,16 @@ export const layerHttpClient: Layer.Layer<Transport, never, HttpClient.HttpClien
         }),
       open: (request) => {
         const name = renderUrl(request.url)
-        return begin(request, HttpBody.empty).pipe(
-          Effect.timeoutFail({ duration: answerMillis, onTimeout: () => Failures.stalled(name) }),
-          Effect.map((response) => ({
+        return Effect.map(
+          within(begin(request, HttpBody.empty), answerMillis, () => Failures.stalled(name)),
+          (response) => ({
             ...headOf(response),
-            stream: Stream.mapError(response.stream, (error) => requestFailed(name, error)).pipe(
-              Stream.timeoutFail(() => Failures.stalled(name), Duration.millis(idleMillis))
+            stream: eachWithin(
+              Stream.mapError(response.stream, (error) => requestFailed(name, error)),
+              idleMillis,
+              () => Failures.stalled(name)
             )
-          }))
+          })
         )
       }
     })
@@ -286,7 +288,7 @@ const readAnswer = (
     const blocks: Array<Uint8Array> = []
     let size = 0
     const read = Stream.runForEachWhile(
-      Stream.timeoutFail(response.stream, () => "idle" as const, Duration.millis(idleMillis)),
+      eachWithin(response.stream, idleMillis, () => "idle" as const),
       (block) =>
         Effect.sync(() => {
           blocks.push(block.subarray(0, answerBytes - size))
@@ -294,9 +296,8 @@ const readAnswer = (
           return size <= answerBytes
         })
     )
-    return read.pipe(
+    return within(read, millis, () => "late" as const).pipe(
       Effect.match({ onFailure: () => false, onSuccess: () => size <= answerBytes }),
-      Effect.timeoutTo({ duration: Duration.millis(millis), onSuccess: (isWhole) => isWhole, onTimeout: () => false }),
       Effect.map((isWhole) => ({ ...head, body: ByteSource.concat(blocks), ...(!isWhole && { isCut: true }) }))
     )
   })

@@ -9,11 +9,9 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as Decode from "./internal/decode.js"
 import { Exchange, flat } from "./internal/exchangeNode.js"
 import { BlockSize, blocksOf, withBody } from "./internal/feedNode.js"
@@ -23,6 +21,7 @@ import { Origins } from "./internal/originsNode.js"
 import * as Proxies from "./internal/proxiesNode.js"
 import * as ProxySecrets from "./internal/proxySecretsNode.js"
 import * as Failures from "./internal/requestFailures.js"
+import { eachWithin, within } from "./internal/within.js"
 import { answerMillis, idleMillis, renderUrl, Transport } from "./Transport.js"
 import type { Answer, OpenAnswer, Request } from "./Transport.js"
 import type { UploadError } from "./UploadError.js"
@@ -154,18 +153,18 @@ const open = (origins: Origins, request: Request): Effect.Effect<OpenAnswer, Upl
       (answer) => ({ ...answer, proxy })
     )
   })
-  return Effect.uninterruptibleMask((restore) =>
-    Effect.timeoutFail(restore(begun), { duration: answerMillis, onTimeout: () => Failures.stalled(name) }).pipe(
+  return Effect.uninterruptible(
+    within(begun, answerMillis, () => Failures.stalled(name)).pipe(
       Effect.tap(({ body }) => Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy())))
     )
   ).pipe(
     Effect.map(({ body, headers, proxy, statusCode }) => ({
       status: statusCode,
       headers: flat(headers),
-      stream: Stream.timeoutFail(
+      stream: eachWithin(
         blocksOf(body, (error) => Failures.failed(name, error, proxy)),
-        () => Failures.stalled(name),
-        Duration.millis(idleMillis)
+        idleMillis,
+        () => Failures.stalled(name)
       )
     }))
   )

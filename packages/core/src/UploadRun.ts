@@ -195,14 +195,20 @@ const start = <E, R>(
     const failuresKept = Decode.count("failuresKept", options.failuresKept ?? defaults.failuresKept, 0)
     const stallMillis = Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
     const progressMillis = Decode.millis("progressInterval", options.progressInterval ?? defaults.progressInterval)
+    const onEvent = Decode.callback("onEvent", options.onEvent)
+    const onResult = Decode.callback("onResult", options.onResult)
+    const onInterrupt = options.onInterrupt ?? (context.journal === undefined ? "abort" : "keep")
+    Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
+    const onSourceChange = options.onSourceChange ?? defaults.onSourceChange
+    Decode.oneOf("onSourceChange", onSourceChange, ["fail", "retry", "skip"])
     const self = {}
     const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
     const clock = yield* Effect.clock
     const account = new Account({
       clock,
       labels: yield* FiberRef.get(FiberRef.currentMetricLabels),
-      onEvent: options.onEvent,
-      onResult: options.onResult
+      onEvent,
+      onResult
     })
     const engine = new Engine({
       context,
@@ -212,8 +218,8 @@ const start = <E, R>(
       paused: options.paused ?? defaults.paused,
       stallMillis,
       failuresKept,
-      onInterrupt: options.onInterrupt ?? (context.journal === undefined ? "abort" : "keep"),
-      onSourceChange: options.onSourceChange ?? defaults.onSourceChange
+      onInterrupt,
+      onSourceChange
     })
     const list = yield* FileList.make(files, lookahead, account)
     const report = yield* Deferred.make<UploadReport, E>()

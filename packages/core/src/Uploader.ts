@@ -16,9 +16,10 @@ import * as Match from "effect/Match"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as ByteSize from "./ByteSize.js"
-import type * as Checksum from "./Checksum.js"
+import * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
 import * as InFlight from "./InFlight.js"
+import { answering } from "./internal/answeringJournal.js"
 import * as Decode from "./internal/decode.js"
 import * as Driver from "./internal/driver.js"
 import * as Leftovers from "./internal/leftovers.js"
@@ -123,6 +124,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const retry = options.retry ?? defaults.retry
     // One made by hand was not looked at yet.
     Decode.count("retry.attempts", retry.attempts)
+    Decode.between("capabilities.maxPutSize", destination.capabilities.maxPutSize, 0, Infinity)
     for (const [name, value] of Object.entries(retry.budget ?? {})) {
       Decode.between(`retry.budget.${name}`, value, 0, Infinity)
     }
@@ -139,7 +141,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
       // What it forks inherits this: made where nothing can be interrupted, it could not end either.
       Effect.interruptible(controller.start(Limits.forController(limits))))
-    const journal = Option.getOrUndefined(yield* Effect.serviceOption(Journal.Journal))
+    const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
     let incomplete = false
     let singles: "None" | "Complete" | "Incomplete" = "None"
     const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
@@ -163,7 +165,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         threshold: Decode.size("multipartThreshold", options.multipartThreshold ?? defaults.multipartThreshold, 0),
         partSize: Decode.size("partSize", options.partSize ?? defaults.partSize),
         partConcurrency: Decode.count("partConcurrency", options.partConcurrency ?? defaults.partConcurrency),
-        checksum: options.checksum === "none" ? undefined : options.checksum ?? destination.capabilities.checksums?.[0]
+        checksum: checksumOf(options.checksum, destination)
       },
       journal,
       prepare: leftovers?.sweep ?? Effect.void,
@@ -252,6 +254,15 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const checksumOf = (
+  checksum: Options["checksum"],
+  { capabilities }: Destination["Type"]
+): Checksum.Algorithm | undefined => {
+  if (checksum === undefined) return capabilities.checksums?.[0]
+  Decode.oneOf("checksum", checksum, ["none", ...Checksum.algorithms])
+  return checksum === "none" ? undefined : checksum
+}
 
 const outcome = (result: UploadResult | undefined): Effect.Effect<Uploaded | Skipped, UploadError> =>
   result === undefined ? Effect.interrupt : Match.valueTags(result, {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Strategy, Transport, Uploader, UploadError, UploadFile } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
-import { Deferred, Effect, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
+import { Deferred, Effect, Either, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
 import { answering, bucket, credentials, error, failure, text, upload, using } from "./S3Answers.js"
 import type { Respond } from "./S3Answers.js"
 
@@ -40,6 +40,29 @@ describe("credentials", () => {
           yield* Fiber.join(all)
         }), { credentials: asking })
       assert.deepStrictEqual([asked, seen.length], [1, 10])
+    }))
+
+  it.effect("are waited for a minute, by all together, whoever gives them", () =>
+    Effect.gen(function*() {
+      for (const never of [Effect.never, Effect.uninterruptible(Effect.never)]) {
+        let asked = 0
+        const asking = Effect.suspend(() => {
+          asked += 1
+          return never
+        })
+        yield* using(() => ({ status: 404 }), (destination) =>
+          Effect.gen(function*() {
+            const looks = Array.from({ length: 3 }, (_, i) => Effect.either(destination.head!(`k${i}`)))
+            const all = yield* Effect.fork(Effect.all(looks, { concurrency: "unbounded" }))
+            yield* TestClock.adjust(60_000)
+            const told = (yield* Fiber.join(all)).map(Either.match({
+              onLeft: (error) => `${error._tag}: ${error.message}`,
+              onRight: () => "found"
+            }))
+            assert.deepStrictEqual(told, Array(3).fill("AuthExpired: The credentials did not come within a minute."))
+          }), { credentials: asking })
+        assert.strictEqual(asked, 1)
+      }
     }))
 
   it.effect("are asked for by another who waits, where the one who asked was interrupted", () =>

@@ -220,6 +220,7 @@ export const layerPresigned = (options: PresignedOptions): Layer.Layer<Destinati
 export const make = (options: Options): Effect.Effect<Destination["Type"], never, Transport> =>
   Effect.map(Transport, (transport) => {
     const name = renderUrl(options.url)
+    if (options.parts !== undefined) Decode.oneOf("parts", options.parts, ["contentRange"])
     const requests = InFlight.make(Decode.count("maxRequests", options.maxRequests ?? defaults.maxRequests))
     const headers: Readonly<Record<string, string>> = {
       ...Headers.fromInput(options.headers),

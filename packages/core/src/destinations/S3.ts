@@ -5,8 +5,8 @@
  * uploader's budget. Requests are signed with version 4. Over TLS, and to this very machine, the payload is not part of
  * the signature; elsewhere it is. A request that comes to the wrong region, with a clock that is off or with credentials
  * that have expired is put right and sent once more, which is part of the same attempt and no retry. Credentials that
- * cannot be had are asked for once for all files that wait for them, and then not for 30 seconds, unless the failure may
- * pass. The modification time is kept as `mtime` in the metadata, in seconds, as rclone does.
+ * cannot be had, or do not come within a minute, are asked for once for all files that wait for them, and then not for 30
+ * seconds, unless the failure may pass. The modification time is kept as `mtime` in the metadata, in seconds, as rclone does.
  *
  * An object is stored when the answer has an etag, or when a look shows what was sent: a page of somebody in between, or
  * an answer with nothing in it, is a failure whatever its status. A checksum that the server does not repeat in its

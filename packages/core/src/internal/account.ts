@@ -5,6 +5,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
+import * as Inspectable from "effect/Inspectable"
 import type * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
 import * as Record from "effect/Record"
@@ -301,7 +302,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
       inTurn(
         this.heard ? this.emit(UploadEvent.finished(this.now, result), restore) : Effect.void,
         inTurn(
-          onResult === undefined ? Effect.void : onResult(result),
+          onResult === undefined ? Effect.void : effectOf("onResult", onResult(result)),
           this.results.listening ? this.tell(this.results, result, restore) : Effect.void
         )
       )
@@ -317,7 +318,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
   private emit(event: UploadEvent.UploadEvent, restore: Restore = identity): Effect.Effect<void> {
     const { onEvent } = this.options
     const told = this.events.listening ? this.tell(this.events, event, restore) : Effect.void
-    return onEvent === undefined ? told : inTurn(onEvent(event), told)
+    return onEvent === undefined ? told : inTurn(effectOf("onEvent", onEvent(event)), told)
   }
 
   /** Waits for readers that have no room, unless the fiber is interrupted. */
@@ -339,3 +340,11 @@ export class Account implements FileList.Counter<UploadList.Item> {
     metric.unsafeUpdate(value, this.options.labels)
   }
 }
+
+/** What a callback that was written without types answers with: nothing is enough, and what is no Effect is a mistake. */
+const effectOf = (name: string, answer: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.isEffect(answer)
+    ? answer
+    : answer === undefined
+    ? Effect.void
+    : Effect.die(new TypeError(`${name} has to give an Effect, not ${Inspectable.toStringUnknown(answer, 0)}.`))

@@ -24,6 +24,7 @@ import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, lookAt } from "./requests.js"
 import { eachBlock, ofSource, reading, sourceStream } from "./watch.js"
+import { within } from "./within.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
@@ -315,7 +316,7 @@ const lookAgain = (context: Upload.Context, upload: Upload.Upload): Effect.Effec
   // A source that does not answer is as it was.
   return latest === undefined
     ? Effect.void
-    : Effect.match(Effect.timeout(ofSource(() => latest), answerMillis(upload)), {
+    : Effect.match(within(Effect.disconnect(ofSource(() => latest)), answerMillis(upload), () => "late" as const), {
       onFailure: () => {},
       onSuccess: (latest) => upload.relist(context, latest)
     })
@@ -366,8 +367,8 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
   const { observer } = upload
   const look = Effect.suspend(() => {
     observer.requestStarted()
-    return Effect.suspend(() => lookAtFinished(context, upload) ?? Effect.succeedNone).pipe(
-      Effect.timeout(answerMillis(upload)),
+    const asked = Effect.suspend(() => lookAtFinished(context, upload) ?? Effect.succeedNone)
+    return within(asked, answerMillis(upload), () => "late" as const).pipe(
       Effect.map(Option.exists((found) => isWhatWasStored(context, upload, found))),
       Effect.catchAllCause(() => Effect.succeed(false)),
       Effect.ensuring(Effect.sync(() => observer.requestEnded()))

@@ -70,6 +70,20 @@ export const millis = (name: string, value: Duration.DurationInput, options?: { 
     : accepted(name, value, time > 0, "a duration above 0, such as \"30 seconds\"", () => time)
 }
 
+/** One of a few words. */
+export const oneOf = <const A extends string>(name: string, value: A, words: ReadonlyArray<A>): A =>
+  accepted(
+    name,
+    value,
+    words.includes(value),
+    new Intl.ListFormat("en", { type: "disjunction" }).format(words.map((word) => JSON.stringify(word))),
+    () => value
+  )
+
+/** A function, where there is one. */
+export const callback = <A extends (...args: never) => unknown>(name: string, value: A | undefined): A | undefined =>
+  accepted(name, value, value === undefined || typeof value === "function", "a function", () => value)
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

@@ -30,6 +30,7 @@ import * as ListItem from "./listItem.js"
 import type { Change } from "./outage.js"
 import { stalled } from "./watch.js"
 import type { Moving } from "./watch.js"
+import { within } from "./within.js"
 import { Worker } from "./worker.js"
 import type { Crew } from "./worker.js"
 
@@ -407,7 +408,9 @@ export class Engine implements Crew {
   /** Nothing waits for ever for a source that is nobody's any more. */
   private letGoWithin(upload: Upload.Upload, millis: number): Effect.Effect<void> {
     const letGo = Attempts.letGo(upload)
-    return letGo === Effect.void ? letGo : Effect.asVoid(Effect.timeoutOption(Effect.disconnect(letGo), millis))
+    return letGo === Effect.void
+      ? letGo
+      : Effect.ignore(within(Effect.disconnect(letGo), millis, () => "late" as const))
   }
 
   private handOver(worker: Worker): void {
@@ -496,17 +499,13 @@ export class Engine implements Crew {
       }))
     }
     for (const worker of this.workers) {
-      const { fiber, upload } = worker
+      const { upload } = worker
       if (upload?.state !== "Attempt") continue
       if (upload.large) {
         const { transfers } = upload
         for (const part of transfers) look(part, () => transfers.has(part), () => part.unsafeStall(stallMillis))
       } else {
-        look(
-          upload,
-          () => worker.upload === upload && upload.state === "Attempt",
-          () => fiber?.unsafeInterruptAsFork(FiberId.none)
-        )
+        look(upload, () => worker.upload === upload && upload.state === "Attempt", () => worker.unsafeCut())
       }
     }
     // On a clock that knows fractions, what is left may be too little for it to move at all.

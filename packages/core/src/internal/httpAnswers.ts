@@ -11,6 +11,7 @@ import { renderUrl } from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as AnswerText from "./answerText.js"
+import { within } from "./within.js"
 
 /** How much of an answer's text is shown, in characters. */
 const excerptSize = 512
@@ -118,14 +119,11 @@ export const redirected = (
 
 /** An answer with as much of its body as may be shown, if that comes soon. */
 export const withBeginning = ({ headers, status, stream }: OpenAnswer): Effect.Effect<Answer> =>
-  stream.pipe(
-    Stream.runHead,
-    Effect.timeoutTo({
-      duration: talkMillis,
-      onSuccess: Option.getOrElse(() => new Uint8Array(0)),
-      onTimeout: () => new Uint8Array(0)
+  within(Stream.runHead(stream), talkMillis, () => "late" as const).pipe(
+    Effect.match({
+      onFailure: () => new Uint8Array(0),
+      onSuccess: Option.getOrElse(() => new Uint8Array(0))
     }),
-    Effect.orElseSucceed(() => new Uint8Array(0)),
     Effect.map((body) => ({ status, headers, body }))
   )
 

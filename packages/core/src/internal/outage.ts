@@ -11,6 +11,7 @@
  *
  * Whoever fails meanwhile, and whoever would begin, waits with empty hands; the attempts that an outage has cost are not
  * counted. What was never reached is not waited for, and neither is what is away for too long: then failures count again.
+ * So they do after a look that was answered, until a request is: a server that answers looks and nothing else is not away.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -62,6 +63,8 @@ export class Outage {
   private readonly fewest: number
   private readonly turn = InFlight.make(1)
   private wasReached = false
+  /** Whether a request was answered since the destination was last away: that a look is answered is no proof that any is. */
+  private isProven = false
   private failures = 0
   private mostInFlight = 0
   private episode: Episode | undefined = undefined
@@ -83,6 +86,7 @@ export class Outage {
   /** A request was answered. One that began before the destination went says nothing of now. */
   answered(startedAt: number): void {
     this.wasReached = true
+    this.isProven = true
     if (this.episode !== undefined && startedAt < this.episode.since) return
     this.failures = 0
     this.mostInFlight = 0
@@ -97,10 +101,12 @@ export class Outage {
     }
     if (this.limitMillis === 0 || !this.wasReached) return false
     if (this.episode !== undefined) return true
+    if (!this.isProven) return false
     this.failures += 1
     this.mostInFlight = Math.max(this.mostInFlight, inFlight)
     if (this.failures < Math.min(mostFailures, Math.max(this.fewest, this.mostInFlight))) return false
     this.episode = { since: now, error, isConfirmed: false, nextLookAt: now, pause: pauses.least }
+    this.isProven = false
     return true
   }
 
@@ -133,8 +139,8 @@ export class Outage {
         Effect.zip(Effect.either(look), Random.next),
         ([found, chance]) => {
           const at = clock.unsafeCurrentTimeMillis()
-          if (found._tag === "Right" || !saysAway(found.left, episode.error)) this.answered(at)
-          else this.missed(at, episode, chance)
+          if (found._tag === "Left" && saysAway(found.left, episode.error)) this.missed(at, episode, chance)
+          else if (this.episode === episode) this.end("Back")
           return this.looking(clock, episode, look)
         }
       )

@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import * as ByteSource from "../ByteSource.js"
 import type { Body } from "../Destination.js"
 import type * as Transport from "../Transport.js"
-import { Rejected, Transient } from "../UploadError.js"
+import { AuthExpired, Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { explainMillis, isSuccess } from "./httpAnswers.js"
 import * as Address from "./s3Address.js"
@@ -18,6 +18,7 @@ import * as Errors from "./s3Errors.js"
 import * as Evidence from "./s3Evidence.js"
 import type { Profile } from "./s3Provider.js"
 import * as Signer from "./s3Signer.js"
+import { within } from "./within.js"
 
 /** Credentials, and until when they are good. */
 export interface Credentials extends Signer.Credentials {
@@ -239,7 +240,7 @@ export class Bucket {
           (refusal !== undefined && this.clock.unsafeCurrentTimeMillis() < refusal.until)
         return refusal !== undefined && isFresh
           ? Effect.fail(refusal.error)
-          : Effect.matchEffect(this.options.credentials, {
+          : Effect.matchEffect(within(Effect.disconnect(this.options.credentials), credentialsMillis, noCredentials), {
             onFailure: (error) => Effect.fail(this.refused(error)),
             onSuccess: (credentials) => Effect.sync(() => this.take(credentials))
           })
@@ -351,6 +352,11 @@ const nothingMended = Effect.succeed(undefined)
 
 /** How long credentials that could not be had are not asked for again, in milliseconds. */
 const refusalMillis = 30_000
+
+/** How long credentials may take, in milliseconds: all uploads wait for them. */
+const credentialsMillis = 60_000
+
+const noCredentials = () => new AuthExpired({ detail: "The credentials did not come within a minute." })
 
 /** How long before credentials expire others are asked for, in milliseconds. */
 const early = 60_000

@@ -18,6 +18,7 @@ import { masking } from "./masking.js"
 import { invalidAddress } from "./requestFailures.js"
 import * as Answers from "./tusAnswers.js"
 import * as Offer from "./tusOffer.js"
+import { within } from "./within.js"
 
 export interface Options {
   readonly url: string
@@ -173,7 +174,7 @@ export const isPath = (text: string): boolean =>
 // -----------------------------------------------------------------------------
 
 /** How long the server may take to say what it can do, in all attempts. */
-const offerTime = "10 seconds"
+const offerMillis = 10_000
 
 const isUnwell = ({ status }: Answer): boolean => status === 429 || status >= 500
 
@@ -183,8 +184,8 @@ interface Offered {
   readonly version: ReadonlyArray<string> | undefined
 }
 
-/** What the server says that it can do. One that does not say so is tried all the same. */
-const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered> =>
+/** Asks, and once more of a server that is unwell. */
+const asked = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Answer, "unwell" | UploadError> =>
   Effect.flatMap(
     ask,
     (answer) => isUnwell(answer) ? Effect.fail("unwell" as const) : Effect.succeed(answer)
@@ -193,8 +194,12 @@ const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered
       schedule: Schedule.exponential("200 millis"),
       times: 2,
       while: (error) => error === "unwell" || error._tag === "Transient" || error._tag === "Throttled"
-    }),
-    Effect.timeout(offerTime),
+    })
+  )
+
+/** What the server says that it can do. One that does not say so is tried all the same. */
+const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered> =>
+  within(asked(ask), offerMillis, () => "late" as const).pipe(
     Effect.match({
       onFailure: () => ({ offer: Offer.unknown, version: undefined }),
       onSuccess: (answer) => {

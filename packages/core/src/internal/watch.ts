@@ -16,6 +16,7 @@ import { SourceUnreadable, Transient } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import { ended, endedWithin } from "./ended.js"
 import type { Restore } from "./ended.js"
+import { within } from "./within.js"
 
 /** What is known of something that moves bytes, or should. */
 export interface Moving {
@@ -58,9 +59,9 @@ export class Track {
 
 /** Nobody waits for long for a look, or dies of one. */
 const lookedAt = (position: Effect.Effect<string>, millis: number): Effect.Effect<string> =>
-  position.pipe(
-    Effect.timeoutTo({ duration: Duration.millis(millis), onSuccess: (text) => text, onTimeout: () => "" }),
-    Effect.catchAllCause((cause) => Cause.isInterrupted(cause) ? Effect.failCause(cause) : Effect.succeed(""))
+  Effect.catchAllCause(
+    Effect.orElseSucceed(within(Effect.disconnect(position), millis, () => "late" as const), () => ""),
+    (cause) => Cause.isInterrupted(cause) ? Effect.failCause(cause) : Effect.succeed("")
   )
 
 /** The failure of what has not moved for so long. */
@@ -168,7 +169,9 @@ export class Watched implements Moving {
     })
   }
 
+  /** Once is enough: each further interruption would only lengthen the cause of the first. */
   unsafeStall(millis: number): void {
+    if (this.stall !== undefined) return
     this.stall = stalled(this, millis)
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }

@@ -4,6 +4,7 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type * as Limits from "../Limits.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
 import * as Upload from "../Upload.js"
@@ -44,6 +45,8 @@ export class Worker implements Upload.Observer {
   fiber: Fiber.RuntimeFiber<void> | undefined = undefined
   /** Whether it was interrupted since another run goes on with its upload. */
   leavesOff = false
+  /** Whether it was interrupted since nothing moved. */
+  private isCut = false
 
   constructor(crew: Crew) {
     this.crew = crew
@@ -63,6 +66,13 @@ export class Worker implements Upload.Observer {
 
   get answerMillis(): number {
     return this.crew.answerMillis
+  }
+
+  /** Interrupts it since nothing moves: once, since each further interruption would only lengthen the cause of the first. */
+  unsafeCut(): void {
+    if (this.isCut) return
+    this.isCut = true
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
   take(item: UploadFile | Upload.Upload): Upload.Upload {

@@ -11,14 +11,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
-import * as ByteSize from "../ByteSize.js"
+import type * as ByteSize from "../ByteSize.js"
+import * as Decode from "../internal/decode.js"
 import * as FaultConnection from "../internal/faultConnectionNode.js"
 
 /**
@@ -61,8 +62,8 @@ export const latency = (
 ): Toxic =>
   make("latency", options, {
     _tag: "Latency",
-    delayMillis: Duration.toMillis(options.delay ?? 0),
-    jitterMillis: Duration.toMillis(options.jitter ?? 0)
+    delayMillis: millis("delay", options.delay ?? 0),
+    jitterMillis: millis("jitter", options.jitter ?? 0)
   })
 
 /**
@@ -74,7 +75,7 @@ export const latency = (
 export const bandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.ByteSizeInput }): Toxic =>
   make("bandwidth", options, {
     _tag: "Bandwidth",
-    bytesPerSecond: Math.max(1, ByteSize.decode(options.bytesPerSecond))
+    bytesPerSecond: Decode.size("bytesPerSecond", options.bytesPerSecond)
   })
 
 /**
@@ -87,7 +88,7 @@ export const bandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.
 export const sharedBandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.ByteSizeInput }): Toxic =>
   make("sharedBandwidth", options, {
     _tag: "SharedBandwidth",
-    bytesPerSecond: Math.max(1, ByteSize.decode(options.bytesPerSecond))
+    bytesPerSecond: Decode.size("bytesPerSecond", options.bytesPerSecond)
   })
 
 /**
@@ -97,7 +98,7 @@ export const sharedBandwidth = (options: Target & { readonly bytesPerSecond: Byt
  * @category toxics
  */
 export const slowClose = (options: Target & { readonly delay: Duration.DurationInput }): Toxic =>
-  make("slowClose", options, { _tag: "SlowClose", delayMillis: Duration.toMillis(options.delay) })
+  make("slowClose", options, { _tag: "SlowClose", delayMillis: millis("delay", options.delay) })
 
 /**
  * After so many bytes (defaults to 0) all others are taken, and never passed on.
@@ -106,7 +107,7 @@ export const slowClose = (options: Target & { readonly delay: Duration.DurationI
  * @category toxics
  */
 export const timeout = (options: Target & { readonly after?: ByteSize.ByteSizeInput | undefined } = {}): Toxic =>
-  make("timeout", options, { _tag: "Timeout", afterBytes: ByteSize.decode(options.after ?? 0) })
+  make("timeout", options, { _tag: "Timeout", afterBytes: Decode.size("after", options.after ?? 0, 0) })
 
 /**
  * After so many bytes (defaults to 0) both sides get a TCP reset.
@@ -115,7 +116,7 @@ export const timeout = (options: Target & { readonly after?: ByteSize.ByteSizeIn
  * @category toxics
  */
 export const reset = (options: Target & { readonly after?: ByteSize.ByteSizeInput | undefined } = {}): Toxic =>
-  make("reset", options, { _tag: "Reset", afterBytes: ByteSize.decode(options.after ?? 0) })
+  make("reset", options, { _tag: "Reset", afterBytes: Decode.size("after", options.after ?? 0, 0) })
 
 /**
  * Bytes come in segments of at most so many bytes, each after a delay that defaults to 0.
@@ -128,8 +129,8 @@ export const slice = (
 ): Toxic =>
   make("slice", options, {
     _tag: "Slice",
-    bytes: Math.max(1, ByteSize.decode(options.bytes)),
-    delayMillis: Duration.toMillis(options.delay ?? 0)
+    bytes: Decode.size("bytes", options.bytes),
+    delayMillis: millis("delay", options.delay ?? 0)
   })
 
 /**
@@ -139,7 +140,7 @@ export const slice = (
  * @category toxics
  */
 export const limit = (options: Target & { readonly bytes: ByteSize.ByteSizeInput }): Toxic =>
-  make("limit", options, { _tag: "Limit", bytes: ByteSize.decode(options.bytes) })
+  make("limit", options, { _tag: "Limit", bytes: Decode.size("bytes", options.bytes, 0) })
 
 /**
  * Connections are reset as soon as they are made, and those that are open at once. The server hears nothing of it.
@@ -289,11 +290,13 @@ export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never
 // internal
 // -----------------------------------------------------------------------------
 
+const millis = (name: string, value: Duration.DurationInput): number => Decode.millis(name, value, { orNone: true })
+
 const make = (name: string, target: Target, kind: Toxic["kind"]): Toxic => ({
   name: target.name ?? name,
   direction: target.direction ?? "up",
-  probability: target.probability ?? 1,
-  times: target.times ?? Infinity,
+  probability: Decode.between("probability", target.probability ?? 1, 0, 1),
+  times: Decode.count("times", target.times ?? Infinity, 0),
   kind
 })
 

@@ -3,9 +3,9 @@
  * name.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { ByteSource, Destination, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { ByteSource, Destination, Journal, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import type { RetryPolicy, UploadResult } from "@sluice/core"
-import { Data, Effect, Schedule, Stream } from "effect"
+import { Cause, Data, Effect, Exit, Layer, Schedule, Stream } from "effect"
 import * as PartsRecording from "../PartsRecording.js"
 import * as Recording from "../Recording.js"
 
@@ -161,4 +161,79 @@ describe("a source that can be read only once", () => {
       assert.strictEqual((value.cause as Error).message, no.message)
       assert.include(value.message, "Somebody else was there.")
     }))
+})
+
+describe("a callback that was written without types", () => {
+  const run = (callbacks: object) => {
+    const recording = Recording.make()
+    return Effect.map(
+      Recording.virtual(
+        Effect.exit(
+          Effect.flatMap(Recording.uploader(recording), (uploader) => uploader.uploadAll(files(5), callbacks))
+        )
+      ),
+      ({ value }) => ({ exit: value })
+    )
+  }
+  for (const name of ["onResult", "onEvent"]) {
+    it.effect(`may answer nothing: ${name}`, () =>
+      Effect.gen(function*() {
+        let heard = 0
+        const { exit } = yield* run({
+          [name]: () => {
+            heard += 1
+          }
+        })
+        assert(Exit.isSuccess(exit))
+        assert.strictEqual(exit.value.files.uploaded, 3)
+        assert.isAtLeast(heard, 3)
+      }))
+
+    it.effect(`is named where it answers what is no Effect: ${name}`, () =>
+      Effect.gen(function*() {
+        const { exit } = yield* run({ [name]: () => "done" })
+        assert(Exit.isFailure(exit))
+        assert.include(Cause.pretty(exit.cause), `${name} has to give an Effect, not done.`)
+      }))
+  }
+})
+
+describe("a journal of one's own", () => {
+  const bad: Record<string, () => Effect.Effect<never>> = {
+    "never answers": () => Effect.never,
+    "never answers, and cannot be interrupted": () => Effect.uninterruptible(Effect.never),
+    "dies": () => Effect.die("boom"),
+    "throws": () => {
+      throw new Error("boom")
+    }
+  }
+  const verbs = ["begin", "created", "runEnded", "own", "disown"] as const
+  for (const verb of verbs) {
+    for (const [how, answer] of Object.entries(bad)) {
+      it.effect(`holds up no upload for longer than its minutes: ${verb} ${how}`, () =>
+        Effect.gen(function*() {
+          const { destination } = PartsRecording.make()
+          const { millis, value } = yield* Recording.virtual(
+            Effect.gen(function*() {
+              const journal = yield* Journal.Journal
+              const uploader = yield* Uploader.make({ multipartThreshold: 10, partSize: 10 }).pipe(
+                Effect.provideService(Destination.Destination, destination),
+                Effect.provideService(Journal.Journal, {
+                  ...journal,
+                  [verb]: verb === "runEnded" ? Effect.suspend(answer) : answer
+                })
+              )
+              return yield* uploader.uploadAll(files(25))
+            }).pipe(Effect.provide(Layer.fresh(Journal.layerMemory)))
+          )
+          // What the journal has not written must not be begun.
+          const fails = verb === "begin" || verb === "created"
+          assert.deepStrictEqual([value.files.uploaded, value.files.failed], fails ? [0, 3] : [3, 0])
+          for (const { error } of value.failures) {
+            assert.match(error.message, /^The journal cannot be written: The journal/)
+          }
+          assert.isAtMost(millis, 250_000)
+        }))
+    }
+  }
 })

@@ -10,13 +10,17 @@ import {
   ByteSource,
   InFlight,
   Limits,
+  PartPlan,
   RateLimit,
   RetryPolicy,
   Strategy,
+  Transport,
   UploadFile
 } from "@sluice/core"
 import type { Uploader, UploadRun } from "@sluice/core"
+import * as Http from "@sluice/core/destinations/Http"
 import * as Simulated from "@sluice/core/destinations/Simulated"
+import * as FaultProxyNode from "@sluice/core/testing/FaultProxyNode"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import * as Recording from "../Recording.js"
 
@@ -24,7 +28,16 @@ const noNumbers: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as 
 
 /** What is a size or a duration as text, too. */
 const takesText =
-  /^(bytesPerSecond|memory|partSize|multipartThreshold|base|cap|throttledBase|retryAfterCap|requestLatency)$/
+  /^(bytesPerSecond( of a line)?|delay|jitter|memory|partSize|multipartThreshold|base|cap|throttledBase|retryAfterCap|requestLatency)$/
+
+const partLimits: PartPlan.PartLimits = {
+  minSize: 1,
+  maxSize: 100,
+  multiple: 1,
+  maxCount: 10,
+  maxObjectSize: 1_000,
+  inOrder: false
+}
 
 const files = (count: number) => Array.from({ length: count }, (_, i) => UploadFile.fromText(`f${i}`, `${i}`))
 
@@ -65,6 +78,9 @@ describe("construction", () => {
     progressInterval: (progressInterval) => run({ progressInterval }),
     lookahead: (lookahead) => run({ lookahead }),
     limit: (limit) => now(() => InFlight.make(limit)),
+    "limits.maxCount": (maxCount) => now(() => PartPlan.growing({ limits: { ...partLimits, maxCount } })),
+    "limits.multiple": (multiple) => now(() => PartPlan.make({ size: 1, limits: { ...partLimits, multiple } })),
+    "bytesPerSecond of a line": (bytesPerSecond) => now(() => FaultProxyNode.bandwidth({ bytesPerSecond })),
     maxInFlight: (maxInFlight) => () => Simulated.make({ maxInFlight })
   }
   for (const [name, make] of Object.entries(knobs)) {
@@ -74,7 +90,7 @@ describe("construction", () => {
         const message = refusal(make(value))
         assert.match(
           message ?? "taken",
-          new RegExp(`^${name.replaceAll(".", "\\.")} takes .+, not .+\\.$`),
+          new RegExp(`^${name.replace(" of a line", "").replaceAll(".", "\\.")} takes .+, not .+\\.$`),
           String(value)
         )
         assert.include(message, String(value))
@@ -96,6 +112,15 @@ describe("construction", () => {
     failureRate: (failureRate) => () => Simulated.make({ failureRate }),
     stallRate: (stallRate) => () => Simulated.make({ stallRate }),
     noise: (noise) => () => Simulated.make({ noise }),
+    size: (size) => now(() => PartPlan.make({ size, limits: partLimits })),
+    partSize: (partSize) => now(() => PartPlan.growing({ partSize, limits: partLimits })),
+    "limits.minSize": (minSize) => now(() => PartPlan.make({ size: 1, limits: { ...partLimits, minSize } })),
+    "capabilities.maxPutSize": (maxPutSize) => () =>
+      Effect.scoped(Recording.uploader(Recording.make(Recording.takeAll, { maxPutSize }))),
+    probability: (probability) => now(() => FaultProxyNode.latency({ probability })),
+    times: (times) => now(() => FaultProxyNode.down({ times })),
+    delay: (delay) => now(() => FaultProxyNode.latency({ delay })),
+    jitter: (jitter) => now(() => FaultProxyNode.latency({ jitter })),
     cpus: (cpus) => now(() => Strategy.optimalWorkerCount({ cpus, openFiles: 1024 })),
     requestLatency: (requestLatency) => () => Simulated.make({ requestLatency })
   }
@@ -120,7 +145,32 @@ describe("construction", () => {
     for (const make of unlimited) assert.isUndefined(refusal(make))
   })
 
+  const words: Record<string, (value: never) => () => Effect.Effect<unknown, unknown>> = {
+    checksum: (checksum) => uploader({ checksum }),
+    onInterrupt: (onInterrupt) => run({ onInterrupt }),
+    onSourceChange: (onSourceChange) => run({ onSourceChange }),
+    onResult: (onResult) => run({ onResult }),
+    onEvent: (onEvent) => run({ onEvent }),
+    parts: (parts) => () =>
+      Effect.provideService(Http.make({ url: "http://127.0.0.1:1/", parts }), Transport.Transport, {
+        send: () => Effect.dieMessage("Nothing is asked."),
+        open: () => Effect.dieMessage("Nothing is asked.")
+      })
+  }
+  for (const [name, make] of Object.entries(words)) {
+    it(`refuses ${name} that is none of its words`, () => {
+      for (const value of ["x", 1, NaN, {}]) {
+        assert.match(refusal(make(value as never)) ?? "taken", new RegExp(`^${name} takes .+, not .+\\.$`), `${value}`)
+      }
+      assert.isUndefined(refusal(make(undefined as never)))
+    })
+  }
+
   it("says what it takes", () => {
+    assert.strictEqual(
+      refusal(run({ onInterrupt: "stop" as "keep" })),
+      "onInterrupt takes \"abort\" or \"keep\", not \"stop\"."
+    )
     assert.strictEqual(
       refusal(now(() => Strategy.workerPool({ workers: NaN }))),
       "workers takes a whole number of at least 1, or Infinity for no limit, not NaN."

@@ -306,6 +306,32 @@ describe("no outage", () => {
       assert.isFalse(server.requests.some(([, request]) => request.startsWith("head")))
     }))
 
+  it.effect("is a server that answers looks now and then, and no upload: each has its attempts, and no more", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const puts: Array<string> = []
+      const destination = Destination.Destination.of({
+        name: "moody:",
+        capabilities: { maxPutSize: Infinity, unknownSize: true },
+        put: ({ key }) =>
+          Effect.suspend(() => {
+            puts.push(key)
+            return Effect.delay(puts.length <= 8 ? Effect.succeed({}) : Effect.fail(away), 10)
+          }),
+        head: () =>
+          Effect.suspend(() => {
+            looks += 1
+            return Effect.delay(looks % 2 === 1 ? Effect.fail(away) : Effect.succeedNone, 10)
+          })
+      })
+      const list = Array.from({ length: 30 }, (_, i) => UploadFile.make(`f${i}`, ByteSource.generate(0)))
+      const run = yield* upload(destination, list, { retry: RetryPolicy.make({ attempts: 3, secondRound: false }) })
+      assert.deepStrictEqual([run.report.files.uploaded, run.report.files.failed], [8, 22])
+      assert.deepStrictEqual(changes(run).map(([, state]) => state), ["Away", "Back"])
+      assert.isAtMost(puts.length, 8 + 4 * 22)
+      assert.isAtMost(run.millis, 120_000)
+    }))
+
   it.effect("is waited for where none is to be, or where nothing can be looked at", () =>
     Effect.gen(function*() {
       const policies = [

@@ -310,6 +310,22 @@ describe("a source that gives nothing", () => {
     }))
 })
 
+describe("a source whose connection is never made", () => {
+  for (const [what, way] of Object.entries(ways)) {
+    it.effect(`holds nobody up, though what makes it cannot be interrupted: ${what}`, () =>
+      Effect.gen(function*() {
+        const connected = Effect.acquireRelease(Effect.never, () => Effect.void)
+        const source = ByteSource.fromStream(Stream.unwrapScoped(Effect.as(connected, Stream.empty)), {
+          size: way.tells ? way.size : undefined
+        })
+        const { value } = yield* upload(way, source)
+        assert.deepStrictEqual(told(value.results), ["Uploaded next", "quiet: SourceUnreadable Stalled"])
+        assert.strictEqual(value.held, 0)
+        assert.isAtMost(Duration.toMillis(value.taken), 8_000)
+      }))
+  }
+})
+
 describe("a source that fails in a way of its own", () => {
   const dies: Record<string, () => ByteSource.ByteSource> = {
     "dies when it is read": () => ByteSource.fromStream(Stream.die("boom"), { size: 10 }),

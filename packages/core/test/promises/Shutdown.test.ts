@@ -1,10 +1,12 @@
 /**
  * A program that uploads can always end: wherever its uploads were started, and whatever foreign code they wait for.
  */
+import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Strategy, UploadFile } from "@sluice/core"
+import { Strategy, Transport, UploadFile } from "@sluice/core"
 import type { Uploader, UploadList, UploadRun } from "@sluice/core"
-import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
+import * as Tus from "@sluice/core/destinations/Tus"
+import { Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "effect"
 import * as Recording from "../Recording.js"
 
 const file = UploadFile.fromText("log", "the last words")
@@ -120,6 +122,31 @@ describe("an upload where nothing can be interrupted", () => {
         }))
         assert.strictEqual(value, 1, strategy.name)
       }
+    }))
+})
+
+describe("a server that does not answer", () => {
+  const silent = Layer.succeed(Transport.Transport, { send: () => Effect.never, open: () => Effect.never })
+
+  it.effect("keeps a destination from being made for no longer in a finalizer than anywhere", () =>
+    Effect.gen(function*() {
+      const made = Effect.asVoid(Effect.provide(Tus.make({ url: "https://host/files/" }), silent))
+      const { millis } = yield* Recording.virtual(Effect.scoped(Effect.addFinalizer(() => made)))
+      assert.strictEqual(millis, (yield* Recording.virtual(made)).millis)
+      assert.strictEqual(millis, 10_000)
+    }))
+
+  it.effect("keeps who looks there for no longer in a finalizer than anywhere", () =>
+    Effect.gen(function*() {
+      const client = HttpClient.make(() => Effect.never)
+      const look = Effect.flatMap(Transport.Transport, ({ open }) =>
+        Effect.flip(Effect.scoped(open({ method: "GET", url: "https://host/", headers: {} })))).pipe(
+          Effect.provide(Layer.provide(Transport.layerHttpClient, Layer.succeed(HttpClient.HttpClient, client)))
+        )
+      const { millis } = yield* Recording.virtual(Effect.scoped(Effect.addFinalizer(() =>
+        Effect.orDie(look)
+      )))
+      assert.strictEqual(millis, 60_000)
     }))
 })
 
