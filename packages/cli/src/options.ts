@@ -212,7 +212,8 @@ const include = Options.text("include").pipe(
   Options.withPseudoName("GLOB"),
   Options.withDescription(
     "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. Globs have * ? ** [a-z] " +
-      "{one,two} and \\; all else stands for itself. Case counts. May be given again."
+      "{one,two} and \\, which makes the next character stand for itself, as in \\[; all else does so anyway. A [ or { " +
+      "that is not closed is refused. Case counts. May be given again."
   ),
   Options.repeated
 )
