@@ -6,6 +6,7 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -22,6 +23,7 @@ import { upload } from "./commands/upload.js"
 import { abort, ls, uploads } from "./commands/uploads.js"
 import { verify } from "./commands/verify.js"
 import * as Help from "./Help.js"
+import * as OpenFiles from "./OpenFiles.js"
 import { Output, writeLines } from "./Output.js"
 import { printable } from "./TerminalText.js"
 import * as Topics from "./Topics.js"
@@ -105,6 +107,14 @@ const tell = <E>(cause: Cause.Cause<E>, args: ReadonlyArray<string>) =>
     if (Cause.failures(cause).length === 0 && Option.exists(Cause.dieOption(cause), isNowhere)) {
       yield* writeLines(stderr, [`sluice: ${nowhere.message}`])
       return nowhere.exitCode
+    }
+    const tooFew = Chunk.findFirst(
+      Chunk.appendAll(Chunk.map(Cause.failures(cause), (failure): unknown => failure), Cause.defects(cause)),
+      (problem) => OpenFiles.problemOf(problem) !== undefined
+    )
+    if (Option.isSome(tooFew)) {
+      yield* writeLines(stderr, [`sluice: ${OpenFiles.problemOf(tooFew.value)}`])
+      return OpenFiles.exitCode
     }
     yield* stderr.write(`sluice: something went wrong that should not have: ${Cause.pretty(cause)}\n`)
     return 1
