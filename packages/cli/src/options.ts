@@ -229,12 +229,16 @@ const exclude = Options.text("exclude").pipe(
 const filesFrom = filePath("files-from").pipe(
   Options.withDescription(
     "Uploads what this file lists, a path a line, relative to the source directory or, without a source, to this one; " +
-      "or what --failed has written, which needs no source. \"-\" reads standard input."
+      "or what --failed has written, which needs no source. Links and special files in it are skipped as they are in a " +
+      "directory. \"-\" reads standard input."
   )
 )
 
 const followSymlinks = Options.boolean("follow-symlinks").pipe(
-  Options.withDescription("Uploads what symbolic links point to, inside the source. Without it they are skipped.")
+  Options.withDescription(
+    "Uploads what symbolic links point to, inside the source. Without it they are skipped, in lists of --files-from too; " +
+      "a source that is itself a link is followed either way."
+  )
 )
 
 const dryRun = Options.boolean("dry-run").pipe(
