@@ -39,7 +39,7 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
     yield* stdout.flush
     const unwritten = Option.map(
       stdout.failure(),
-      (cause) => `sluice: Standard output ${CliError.whyNotWritten(cause)}: what is there is not all of it.`
+      (cause) => `sluice: Standard output ${printable(CliError.whyNotWritten(cause))}: what is there is not all of it.`
     )
     yield* writeLines(stderr, Option.toArray(unwritten))
     yield* stderr.flush
@@ -116,7 +116,8 @@ const tell = <E>(cause: Cause.Cause<E>, args: ReadonlyArray<string>) =>
       yield* writeLines(stderr, [`sluice: ${OpenFiles.problemOf(tooFew.value)}`])
       return OpenFiles.exitCode
     }
-    yield* stderr.write(`sluice: something went wrong that should not have: ${Cause.pretty(cause)}\n`)
+    const trace = Cause.pretty(cause).split("\n").map(printable)
+    yield* writeLines(stderr, [`sluice: something went wrong that should not have: ${trace.join("\n")}`])
     return 1
   })
 

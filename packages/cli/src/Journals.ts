@@ -10,7 +10,8 @@ import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
-import { Output } from "./Output.js"
+import { Output, writeLines } from "./Output.js"
+import { printable } from "./TerminalText.js"
 import * as UserHome from "./UserHome.js"
 
 /** What a journal is for. */
@@ -121,5 +122,6 @@ const noHome = "There is no home directory to keep it in. Name a place for it wi
 const warn = (why: string): Effect.Effect<void, never, Output> =>
   Effect.flatMap(
     Output,
-    ({ stderr }) => stderr.write(`sluice: going on without a journal: a crash would mean to begin again. ${why}\n`)
+    ({ stderr }) =>
+      writeLines(stderr, [`sluice: going on without a journal: a crash would mean to begin again. ${printable(why)}`])
   )

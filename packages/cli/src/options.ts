@@ -243,8 +243,9 @@ const followSymlinks = Options.boolean("follow-symlinks").pipe(
 
 const dryRun = Options.boolean("dry-run").pipe(
   Options.withDescription(
-    "Prints the key and size of what would be uploaded, and uploads nothing. Looks whether the destination can be " +
-      "used, as far as that changes nothing there."
+    "Prints the key and size of what would be uploaded, a file a line, and uploads nothing. Control characters of names " +
+      "are shown as signs; --json has the exact names. Looks whether the destination can be used, as far as that changes " +
+      "nothing there."
   )
 )
 
