@@ -52,9 +52,11 @@ export const find = (
           (contents, usedBy): Found => ({ ...contents, directory, usedBy })
         )
       ), { concurrency: 16 })
+    // An upload that ends well removes its journal: what is gone by now is no problem.
+    const there = directory === undefined ? new Set(yield* Journals.directories) : new Set(directories)
     return {
       journals: read.filter(Either.isRight).map(({ right }) => right),
-      problems: read.filter(Either.isLeft).map(({ left }) => left)
+      problems: read.flatMap((one, i) => Either.isLeft(one) && there.has(directories[i] ?? "") ? [one.left] : [])
     }
   })
 
