@@ -8,6 +8,7 @@
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
+import { storedBytes } from "@sluice/core/Journal"
 import type { Journal, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Limits from "@sluice/core/Limits"
@@ -75,7 +76,7 @@ const abortOne = (
 ): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
     const { key } = session
-    const bytes = Array.from(session.parts.values()).reduce((sum, part) => sum + part.size, 0)
+    const bytes = storedBytes(session)
     const { multipart } = destination
     const uploadId = session.uploadId ?? (multipart?.ownIds === true ? session.token : undefined)
     const done = multipart === undefined || uploadId === undefined

@@ -9,6 +9,7 @@ import { CliError } from "./CliError.js"
 import type * as Filter from "./Filter.js"
 import * as FilterText from "./FilterText.js"
 import * as Format from "./Format.js"
+import * as Kept from "./Kept.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
 
@@ -72,8 +73,8 @@ export interface Context {
   readonly manifest: string | undefined
   /** Whether the sources are files, which can be listed for another run. Defaults to `true`. */
   readonly isList?: boolean | undefined
-  /** How many files were sent in part, and wait for the same command to go on. */
-  readonly kept: number
+  /** How many large files were begun, and have no part stored. */
+  readonly begun: number
   /** What the filter has left out, where nothing is left. */
   readonly leftOut?: ReadonlyArray<string> | undefined
   /** Patterns of the filter that matched nothing. */
@@ -88,7 +89,7 @@ export const filtered = (filter: Filter.Counting, around: FilterText.Around) => 
 
 /** The summary, line by line. */
 export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
-  const { kept, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
+  const { begun, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
   const { failed, interrupted, skipped, total, uploaded } = report.files
   const facts = [
     `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
@@ -118,15 +119,19 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
   if (interrupted > 0) {
     lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way, and stored none of them.`)
   }
-  if (kept > 0) {
-    const files = Format.counted(kept, "large file")
-    const them = kept === 1 ? "it" : "them"
+  const { kept = { files: 0, bytes: 0 } } = report
+  if (kept.files > 0) {
     lines.push(
       report.ended === "Completed" && failed === 0
-        ? `Kept from an earlier run is what is stored of ${files} that this run did not come to.`
-        : `Kept what is stored of ${files}: the same command goes on with ${them}.`,
-      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+        ? `Kept from an earlier run is what is stored of ${Format.counted(kept.files, "large file")}, ${
+          Format.bytes(kept.bytes)
+        }, that this run did not come to.`
+        : Kept.stored(kept.files, kept.bytes)
     )
+  }
+  if (begun > 0) lines.push(Kept.nothing(begun))
+  if (kept.files + begun > 0) {
+    lines.push("  sluice uploads ls shows what is kept, sluice uploads abort removes it.")
   }
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)

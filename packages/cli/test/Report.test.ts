@@ -55,7 +55,7 @@ const summary = (
     notStarted: of.files.notStarted,
     listed: true,
     manifest: undefined,
-    kept: 0,
+    begun: 0,
     ...context
   })
 
@@ -79,14 +79,21 @@ describe("Report", () => {
       abortsFailed: 1,
       leftBehind: [{ key: "c\u001b.mov", error: { _tag: "Transient", message: "It broke." } }]
     })
-    const lines = summary(stopped, { kept: 1 })
+    const lines = summary({ ...stopped, kept: { files: 1, bytes: 5_000_000 } })
     assert.include(lines, "An earlier run had stored 5.0 MB of it: that was not sent again.")
     assert.include(lines, "Could not remove what is stored of 1 unfinished file:")
     assert.include(lines, "  c␛.mov: It broke.")
-    assert.include(lines.join("\n"), "Kept what is stored of 1 large file: the same command goes on with it.")
-    assert.include(summary(stopped, { kept: 2 }).join("\n"), "of 2 large files: the same command goes on with them.")
-    assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }), { kept: 1 }).slice(1), [
-      "Kept from an earlier run is what is stored of 1 large file that this run did not come to.",
+    assert.include(lines.join("\n"), "Kept what is stored of 1 large file, 5.0 MB: the same command goes on with it.")
+    assert.include(
+      summary({ ...stopped, kept: { files: 2, bytes: 3 } }).join("\n"),
+      "of 2 large files, 3 B: the same command goes on with them."
+    )
+    assert.deepStrictEqual(summary(report({ total: 1, interrupted: 1 }), { begun: 1 }).slice(2, 4), [
+      "Nothing is kept of 1 large file: no part of it was stored yet.",
+      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+    ])
+    assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }, { kept: { files: 1, bytes: 7 } })).slice(1), [
+      "Kept from an earlier run is what is stored of 1 large file, 7 B, that this run did not come to.",
       "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
     ])
   })

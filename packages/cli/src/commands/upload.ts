@@ -210,15 +210,18 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
         return undone?.note(result) ?? Effect.void
       }
     })
+    const storedOf = (key: string) =>
+      Option.match(flags.journal?.session(key) ?? Option.none(), { onNone: () => 0, onSome: Journal.storedBytes })
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
-    yield* Effect.forkScoped(Signals.steer(received, { run, stop, say: display.say, leave }))
+    yield* Effect.forkScoped(Signals.steer(received, { run, stop, storedOf, say: display.say, leave }))
     const sampled = flags.json ? Effect.asVoid(Effect.forkScoped(ProgressLines.print(run, stdout))) : Effect.void
     const report = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
     const { listing } = yield* run.currentProgress
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
-    const kept = flags.journal === undefined ? 0 : (yield* flags.journal.sessions).length
-    yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), kept }, Either.getLeft(rest))
+    const sessions = flags.journal === undefined ? [] : yield* flags.journal.sessions
+    const begun = sessions.filter((session) => Journal.storedBytes(session) === 0).length
+    yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), begun }, Either.getLeft(rest))
   }).pipe(Effect.scoped)
 
 /** Tells the end of a run wherever it is wanted, and fails unless all is well. */
@@ -226,7 +229,7 @@ const conclude = (
   report: UploadReport,
   findings: Report.Findings,
   flags: Flags,
-  rest: Undone.Rest & { readonly kept: number },
+  rest: Undone.Rest & Pick<Report.Context, "begun">,
   unlisted: Option.Option<CliError.CliError>
 ) =>
   Effect.gen(function*() {
