@@ -55,8 +55,8 @@ export const failureOf = (
   const isAll = report.ended === "Drained" && interrupted + rest.notStarted === 0 && rest.listed
   if (report.ended !== "Completed" && !isAll) return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
-  // What an earlier run has stored shows as much as what this one has: that files can be stored there.
-  const nothingStored = uploaded === 0 && report.bytes.resumed === 0
+  // What an earlier run has stored, or of a file a part, shows as much: that files can be stored there.
+  const nothingStored = uploaded === 0 && report.bytes.resumed + (report.kept?.bytes ?? 0) === 0
   return new CliError({
     reason: nothingStored && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"
   })
@@ -75,6 +75,8 @@ export interface Context {
   readonly isList?: boolean | undefined
   /** How many large files were begun, and have no part stored. */
   readonly begun: number
+  /** The command that removes what is there of them. */
+  readonly abortCommand?: string | undefined
   /** What the filter has left out, where nothing is left. */
   readonly leftOut?: ReadonlyArray<string> | undefined
   /** Patterns of the filter that matched nothing. */
@@ -130,7 +132,8 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
     )
   }
   if (begun > 0) lines.push(Kept.nothing(begun))
-  if (kept.files + begun > 0) {
+  if (isFull(report)) lines.push(...spaceLines(kept.files + begun, options.abortCommand))
+  else if (kept.files + begun > 0) {
     lines.push("  sluice uploads ls shows what is kept, sluice uploads abort removes it.")
   }
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
@@ -175,6 +178,20 @@ const failureLines = ({ failures, files }: UploadReport, style: Style): Readonly
     style.red(`Failed ${Format.counted(files.failed, "file")}${isShared ? `: ${printable(cause)}` : ":"}`),
     ...firstOf(lines, files.failed)
   ]
+}
+
+/** Whether a failure that is named is for want of space at the destination. */
+const isFull = ({ failures }: UploadReport): boolean => failures.some(({ error }) => error.reason === "NoSpace")
+
+/** What to do where the destination is full. What was begun is there too, whether or not a part of it is whole. */
+const spaceLines = (begun: number, abortCommand = "sluice uploads abort"): ReadonlyArray<string> => {
+  const them = begun === 1 ? "it" : "them"
+  return begun === 0
+    ? ["Make room at the destination, or have its quota raised, and run the same command again."]
+    : [
+      `What is there of ${them} takes space at the destination. Make room and run the same command again, or remove ` +
+      `what is there: ${abortCommand}`
+    ]
 }
 
 /** What could not be removed from the destination: it may cost money there. */

@@ -26,6 +26,7 @@ import * as ExactAddress from "../ExactAddress.js"
 import * as FilterText from "../FilterText.js"
 import * as Journals from "../Journals.js"
 import * as Json from "../Json.js"
+import * as Kept from "../Kept.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
@@ -124,6 +125,7 @@ export const upload = Command.make(
           failed,
           own,
           isList: standardInput === undefined,
+          abortCommand: Kept.abortCommand(Targets.nameOf(request.target), request.journal || undefined),
           filtered,
           run,
           journal,
@@ -185,6 +187,8 @@ interface Flags {
   /** Whether the sources are files, which can be listed for another run. */
   readonly isList: boolean
   readonly errorOnNoTransfer: boolean
+  /** What removes what is stored in part. */
+  readonly abortCommand: string
   readonly filtered: () => ReturnType<typeof Report.filtered>
 }
 
@@ -256,7 +260,8 @@ const conclude = (
           ...(report.ended === "Completed" && flags.filtered()),
           style,
           manifest,
-          isList: flags.isList
+          isList: flags.isList,
+          abortCommand: flags.abortCommand
         }),
         ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
