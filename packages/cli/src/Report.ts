@@ -55,8 +55,10 @@ export const failureOf = (
   const isAll = report.ended === "Drained" && interrupted + rest.notStarted === 0 && rest.listed
   if (report.ended !== "Completed" && !isAll) return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
-  // What an earlier run has stored, or of a file a part, shows as much: that files can be stored there.
-  const nothingStored = uploaded === 0 && report.bytes.resumed + (report.kept?.bytes ?? 0) === 0
+  // What an earlier run has stored shows as much as what this one has: that files can be stored there. So do the parts
+  // that have filled a disk.
+  const partsStored = isFull(report) ? report.kept?.bytes ?? 0 : 0
+  const nothingStored = uploaded === 0 && report.bytes.resumed + partsStored === 0
   return new CliError({
     reason: nothingStored && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"
   })
