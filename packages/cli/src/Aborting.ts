@@ -8,6 +8,7 @@
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
+import { storedBytes } from "@sluice/core/Journal"
 import type { Journal, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Limits from "@sluice/core/Limits"
@@ -49,23 +50,15 @@ export const run = <E, R>(
 ): Effect.Effect<Aborted, E | JournalError, Exclude<R, Scope.Scope>> =>
   Effect.scoped(
     Effect.gen(function*() {
-      const { directory } = journal
-      const open = yield* JournalNode.make(journal)
+      const open = yield* JournalNode.make({ ...journal, removeWhenEmpty: true })
       const reached = yield* destination
       const sessions = (yield* open.sessions).filter(({ key }) => keys?.has(key) ?? true)
       const outcomes = yield* Effect.forEach(sessions, (session) => abortOne(open, reached, session), { concurrency })
       const { swept, unswept } = keys === undefined ? yield* sweep(open, reached) : { swept: 0, unswept: [] }
       yield* open.flush
-      const left = (yield* open.sessions).length + (yield* open.owners).length
-      const { finished } = yield* JournalNode.readDirectory(directory)
-      const isEmpty = left + finished === 0
-      if (isEmpty) yield* Journals.removeFile(directory)
-      return { result: { outcomes, swept, unswept }, isEmpty }
+      return { outcomes, swept, unswept }
     })
-  ).pipe(
-    Effect.tap(({ isEmpty }) => isEmpty ? Journals.removeDirectory(journal.directory) : Effect.void),
-    Effect.map(({ result }) => result)
-  )
+  ).pipe(Effect.zipLeft(Journals.removeDirectory(journal.directory)))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -83,7 +76,7 @@ const abortOne = (
 ): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
     const { key } = session
-    const bytes = Array.from(session.parts.values()).reduce((sum, part) => sum + part.size, 0)
+    const bytes = storedBytes(session)
     const { multipart } = destination
     const uploadId = session.uploadId ?? (multipart?.ownIds === true ? session.token : undefined)
     const done = multipart === undefined || uploadId === undefined

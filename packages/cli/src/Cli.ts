@@ -6,6 +6,7 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -22,6 +23,7 @@ import { upload } from "./commands/upload.js"
 import { abort, ls, uploads } from "./commands/uploads.js"
 import { verify } from "./commands/verify.js"
 import * as Help from "./Help.js"
+import * as OpenFiles from "./OpenFiles.js"
 import { Output, writeLines } from "./Output.js"
 import { printable } from "./TerminalText.js"
 import * as Topics from "./Topics.js"
@@ -37,7 +39,7 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
     yield* stdout.flush
     const unwritten = Option.map(
       stdout.failure(),
-      (cause) => `sluice: Standard output ${CliError.whyNotWritten(cause)}: what is there is not all of it.`
+      (cause) => `sluice: Standard output ${printable(CliError.whyNotWritten(cause))}: what is there is not all of it.`
     )
     yield* writeLines(stderr, Option.toArray(unwritten))
     yield* stderr.flush
@@ -106,7 +108,16 @@ const tell = <E>(cause: Cause.Cause<E>, args: ReadonlyArray<string>) =>
       yield* writeLines(stderr, [`sluice: ${nowhere.message}`])
       return nowhere.exitCode
     }
-    yield* stderr.write(`sluice: something went wrong that should not have: ${Cause.pretty(cause)}\n`)
+    const tooFew = Chunk.findFirst(
+      Chunk.appendAll(Chunk.map(Cause.failures(cause), (failure): unknown => failure), Cause.defects(cause)),
+      (problem) => OpenFiles.problemOf(problem) !== undefined
+    )
+    if (Option.isSome(tooFew)) {
+      yield* writeLines(stderr, [`sluice: ${OpenFiles.problemOf(tooFew.value)}`])
+      return OpenFiles.exitCode
+    }
+    const trace = Cause.pretty(cause).split("\n").map(printable)
+    yield* writeLines(stderr, [`sluice: something went wrong that should not have: ${trace.join("\n")}`])
     return 1
   })
 

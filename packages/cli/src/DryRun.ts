@@ -1,6 +1,7 @@
 /**
  * What an upload would send: a line for each file on standard output, its key and its size in bytes with a tab between
- * them, and a summary on standard error. Nothing is sent or written; whether the destination can be used is looked at where
+ * them, and a summary on standard error. Control characters of a key are shown as signs, whoever reads it, so that a file
+ * has one line; lines of JSON have the exact keys. Nothing is sent or written; whether the destination can be used is looked at where
  * that changes nothing there ({@link DestinationLook}).
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
@@ -41,9 +42,7 @@ export const print = (
     const { stderr, stdout } = yield* Output
     const items = Stream.StreamTypeId in sources.items ? sources.items : Stream.fromIterable(sources.items)
     const plan = { _tag: "Plan", version, files: { total: 0, planned: 0, skipped: 0, failed: 0 }, bytes: { total: 0 } }
-    // A person's terminal is not at the mercy of file names; a program gets them as they are.
-    const shown = stdout.isTerminal ? printable : (text: string) => text
-    const textOf = (line: Line) => line._tag === "Planned" ? [`${shown(line.key)}\t${line.size ?? "?"}`] : []
+    const textOf = (line: Line) => line._tag === "Planned" ? [`${printable(line.key)}\t${line.size ?? "?"}`] : []
     const failureOf = (line: Line) =>
       line._tag === "Failed" ? [stderr.style.red(`Failed ${Report.failureLine(line.key, line.error.message, 0)}`)] : []
     const destination = yield* Effect.fork(Effect.either(options.destination))

@@ -8,6 +8,7 @@ import * as Format from "./Format.js"
 import * as Json from "./Json.js"
 import * as options from "./options.js"
 import type { Style } from "./Style.js"
+import { printable } from "./TerminalText.js"
 import type { Workload } from "./Workload.js"
 
 /** What was forecast, and of what. */
@@ -139,7 +140,9 @@ export const json = ({ forecasts, settings, workload }: Told): ReadonlyArray<str
 const assumptions = ({ forecasts, settings, workload }: Omit<Told, "source">): ReadonlyArray<string> => {
   const simulated = Math.max(0, ...forecasts.map(({ simulated }) => simulated))
   return [
-    `Assumed: ${networkOf(settings.network)}, parts of ${ByteSize.format(settings.partSize)}, seed ${settings.seed}.`,
+    `Assumed: ${networkOf(settings.network)}, parts of ${ByteSize.format(settings.partSize)}, seed ${
+      printable(settings.seed)
+    }.`,
     "The disk keeps up, connections are open, and nobody else uses the link.",
     ...(simulated < workload.sizes.length
       ? [

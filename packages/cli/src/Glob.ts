@@ -10,8 +10,8 @@
  * | `{one,two}` | either; what is in between may be globs again |
  * | `\` and a character | that character |
  *
- * Everything else stands for itself: parentheses, `!`, `+`, `@`, `^`, `$`, `|`, braces without a comma, and brackets that
- * are not closed. A match takes at most as many steps as the glob has characters times those of the name, since all that
+ * Everything else stands for itself: parentheses, `!`, `+`, `@`, `^`, `$`, `|`, and braces without a comma. A `[` or `{`
+ * that is not closed, and a `\` with nothing behind it, cannot be meant and are refused. A match takes at most as many steps as the glob has characters times those of the name, since all that
  * a glob could mean is followed at once.
  */
 import * as Either from "effect/Either"
@@ -179,22 +179,34 @@ const problemIn = (characters: ReadonlyArray<string>): string | undefined => {
   if (characters.length > longest) return "is longer than any path"
   let depth = 0
   for (let at = 0; at < characters.length; at++) {
-    if (characters[at] === "{") depth += 1
-    if (characters[at] === "}") depth = Math.max(0, depth - 1)
-    if (depth > deepest) return "has braces within braces, too many of them"
-    if (characters[at] === "\\") at += 1
-    const end = characters[at] === "[" ? endOfSet(characters, at) : undefined
-    if (end === undefined) continue
-    if (/\[:[a-z]+:/.test(characters.slice(at, end).join(""))) {
-      return "has a class such as [:digit:], and those are not read here: write [0-9]"
+    const character = characters[at]
+    if (character === "\\") {
+      at += 1
+      if (at === characters.length) {
+        return "ends with a \\ that has nothing behind it: write / between names, or \\\\ for the character itself"
+      }
+    } else if (character === "{") {
+      depth += 1
+      if (depth > deepest) return "has braces within braces, too many of them"
+    } else if (character === "}") {
+      depth = Math.max(0, depth - 1)
+    } else if (character === "[") {
+      const end = endOfSet(characters, at)
+      if (end === undefined) return unclosed("[", "]")
+      if (/\[:[a-z]+:/.test(characters.slice(at, end).join(""))) {
+        return "has a class such as [:digit:], and those are not read here: write [0-9]"
+      }
+      if (membersOf(characters, at, end).ranges.some(([from, to]) => from > to)) {
+        return "has a range in brackets that ends before it begins"
+      }
+      at = end
     }
-    if (membersOf(characters, at, end).ranges.some(([from, to]) => from > to)) {
-      return "has a range in brackets that ends before it begins"
-    }
-    at = end
   }
-  return undefined
+  return depth > 0 ? unclosed("{", "}") : undefined
 }
+
+const unclosed = (open: string, close: string): string =>
+  `has a ${open} that no ${close} closes: write \\${open} for the character itself`
 
 // -----------------------------------------------------------------------------
 // matching

@@ -10,7 +10,8 @@ import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
-import { Output } from "./Output.js"
+import { Output, writeLines } from "./Output.js"
+import { printable } from "./TerminalText.js"
 import * as UserHome from "./UserHome.js"
 
 /** What a journal is for. */
@@ -65,20 +66,14 @@ export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(
   })
 )
 
-/**
- * Removes a journal that has nothing to say any more, whose lock the caller holds and gives back afterwards. Its
- * directory goes too, unless there is something else in it, once the lock is given back: see `removeDirectory`.
- */
-export const removeFile = (directory: string): Effect.Effect<void> =>
-  Effect.promise(() => fs.rm(path.join(directory, "journal"), { force: true }).catch(() => {}))
-
-/** Removes the directory of a journal that was removed, if nothing else is in it. */
+/** Removes the directory that a journal was in, unless something is in it: the journal itself, or its lock. */
 export const removeDirectory = (directory: string): Effect.Effect<void> =>
   Effect.promise(() => fs.rmdir(directory).catch(() => {}))
 
 /**
  * The journal of an upload. One that another process is using, or that is another destination's, is no journal to go on
- * without; a place of our own choosing that cannot be written to is, with a warning.
+ * without; a place of our own choosing that cannot be written to is, with a warning. There, nothing is left behind of a
+ * run that had nothing to keep.
  */
 export const open = (
   subject: Subject,
@@ -86,20 +81,26 @@ export const open = (
 ): Effect.Effect<Option.Option<Journal["Type"]>, CliError.CliError, Output | Scope.Scope> =>
   Option.match(Option.orElse(Option.fromNullable(options.directory), () => directoryOf(subject)), {
     onNone: () => Effect.as(warn(noHome), Option.none()),
-    onSome: (directory) =>
-      JournalNode.make({
+    onSome: (directory) => {
+      // Of our own directories there are as many as sources and destinations; that of a user says whose it is.
+      const isOwn = options.directory === undefined
+      const made = JournalNode.make({
         directory,
         destination: subject.destination,
         source: subject.sources.join(", "),
-        fsync: options.fsync
-      }).pipe(
+        fsync: options.fsync,
+        removeWhenEmpty: isOwn
+      })
+      const swept = isOwn ? Effect.addFinalizer(() => removeDirectory(directory)) : Effect.void
+      return Effect.zipRight(swept, made).pipe(
         Effect.asSome,
         Effect.catchAll((error) =>
-          options.directory === undefined && error.reason === "Unusable"
+          isOwn && error.reason === "Unusable"
             ? Effect.as(warn(error.message), Option.none())
             : Effect.fail(unusable(error))
         )
       )
+    }
   })
 
 /** What a journal that cannot be opened means for a command, and what can be done. */
@@ -121,5 +122,6 @@ const noHome = "There is no home directory to keep it in. Name a place for it wi
 const warn = (why: string): Effect.Effect<void, never, Output> =>
   Effect.flatMap(
     Output,
-    ({ stderr }) => stderr.write(`sluice: going on without a journal: a crash would mean to begin again. ${why}\n`)
+    ({ stderr }) =>
+      writeLines(stderr, [`sluice: going on without a journal: a crash would mean to begin again. ${printable(why)}`])
   )

@@ -4,7 +4,7 @@
  * Journals are read and not locked. One that cannot be read is a problem of its own, and the others are told all the
  * same. Upload ids are left out: with some destinations, whoever knows them may write.
  */
-import type { JournalError } from "@sluice/core/Journal"
+import * as Journal from "@sluice/core/Journal"
 import type { Contents } from "@sluice/core/JournalNode"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Effect from "effect/Effect"
@@ -41,7 +41,7 @@ export interface KeptUpload {
 /** All journals that there are, or that of one directory, and what is wrong with those that cannot be read. */
 export const find = (
   directory: string | undefined
-): Effect.Effect<{ readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<JournalError> }> =>
+): Effect.Effect<{ readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<Journal.JournalError> }> =>
   Effect.gen(function*() {
     const directories = directory === undefined ? yield* Journals.directories : [directory]
     const read = yield* Effect.forEach(directories, (directory) =>
@@ -52,9 +52,11 @@ export const find = (
           (contents, usedBy): Found => ({ ...contents, directory, usedBy })
         )
       ), { concurrency: 16 })
+    // An upload that ends well removes its journal: what is gone by now is no problem.
+    const there = directory === undefined ? new Set(yield* Journals.directories) : new Set(directories)
     return {
       journals: read.filter(Either.isRight).map(({ right }) => right),
-      problems: read.filter(Either.isLeft).map(({ left }) => left)
+      problems: read.flatMap((one, i) => Either.isLeft(one) && there.has(directories[i] ?? "") ? [one.left] : [])
     }
   })
 
@@ -66,7 +68,7 @@ export const of = (journals: ReadonlyArray<Found>): ReadonlyArray<KeptUpload> =>
       source,
       key,
       size,
-      storedBytes: Array.from(parts.values()).reduce((sum, part) => sum + part.size, 0),
+      storedBytes: Journal.storedBytes({ parts }),
       parts: parts.size,
       partCount: size === undefined ? undefined : Math.ceil(size / partSize),
       startedAt,

@@ -2,13 +2,15 @@
  * What `--files-from` names: a file of plain lines, or a manifest as `--failed` writes it.
  *
  * Plain lines are paths relative to a root, and the keys are these paths; a path that leads out of the root fails
- * alone, and so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links are followed, as for sources that are named one by one. A path that comes twice
- * is uploaded twice. Lists are read as the upload goes, however long they are.
+ * alone, and so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links, special
+ * files and names that are not UTF-8 are what they are in a walk through the root. The files of a manifest were to be
+ * uploaded before: links among them are followed. A path that comes twice is uploaded twice. Lists are read as the
+ * upload goes, however long they are.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as FilesNode from "@sluice/core/FilesNode"
 import { Rejected, SourceUnreadable } from "@sluice/core/UploadError"
-import type * as UploadList from "@sluice/core/UploadList"
+import * as UploadList from "@sluice/core/UploadList"
 import { skipped } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -49,9 +51,14 @@ export const fromFile = (
       if (options.destination !== undefined) yield* UploadLoop.checkListed(root ?? ".", options.destination)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
       // What `find -print0` lists are directories too, and what is in them by itself.
-      const find = findPath(path.resolve(root ?? "."), options, locations)
+      const directory = path.resolve(root ?? ".")
+      const entry = yield* Effect.mapError(
+        FilesNode.entries(directory, options),
+        (error) => CliError.sourceNotFound(`The source cannot be uploaded: ${error.message}`)
+      )
+      const find = findPath({ root: directory, entry }, options, locations)
       return {
-        items: findEach(file, lines, separator === "NUL" ? skippingDirectories(root ?? ".", find) : find),
+        items: findEach(file, lines, separator === "NUL" ? skippingDirectories(directory, options, find) : find),
         locations
       }
     }
@@ -123,7 +130,13 @@ const findEach = (
     Stream.catchAll((error) => Stream.make(Sources.failedItem(file, unreadable(error.message))))
   )
 
-const findPath = (root: string, options: Options, locations: Sources.Locations): Find => (line) => {
+/** A directory, and what is under a key in it. */
+interface Root {
+  readonly root: string
+  readonly entry: (key: string) => Effect.Effect<Option.Option<UploadList.Item>>
+}
+
+const findPath = ({ entry, root }: Root, options: Options, locations: Sources.Locations): Find => (line) => {
   if (line === "") return Effect.succeed(nothing)
   const absolute = path.resolve(root, line)
   const relative = path.relative(root, absolute)
@@ -135,14 +148,24 @@ const findPath = (root: string, options: Options, locations: Sources.Locations):
       items: [locations.note(Sources.failedItem(line, new Rejected({ reason: "InvalidKey", detail })), absolute)]
     })
   }
-  return options.filter.wantsFile(key) ? findFile(absolute, key, options, locations) : Effect.succeed(nothing)
+  if (!options.filter.wantsFile(key)) return Effect.succeed(nothing)
+  return Effect.flatMap(
+    entry(key),
+    Option.match({
+      onNone: () => Effect.succeed(nothing),
+      onSome: (item) => toUpload(item, absolute, options, locations)
+    })
+  )
 }
 
 /** Leaves directories out, and says so. */
-const skippingDirectories = (root: string, find: Find): Find => (line) =>
+const skippingDirectories = (root: string, { followSymlinks }: Options, find: Find): Find => (line) =>
   Effect.flatMap(
     Effect.orElseSucceed(
-      Effect.map(Effect.tryPromise(() => fs.promises.stat(path.resolve(root, line))), (stat) => stat.isDirectory()),
+      Effect.map(
+        Effect.tryPromise(() => (followSymlinks ? fs.promises.stat : fs.promises.lstat)(path.resolve(root, line))),
+        (stat) => stat.isDirectory()
+      ),
       () => false
     ),
     (isDirectory) =>
@@ -180,15 +203,28 @@ const findEntry = (file: string, options: Options, locations: Sources.Locations)
 const findFile = (
   absolute: string,
   key: string,
-  { destination }: Options,
+  options: Options,
   locations: Sources.Locations
 ): Effect.Effect<Found> =>
   FilesNode.file(absolute, { key }).pipe(
-    Effect.tap(() => destination === undefined ? Effect.void : refuseItself(absolute, destination, key)),
     Effect.mapError((error) => Sources.failedItem(key, error)),
     Effect.merge,
-    Effect.map((item) => ({ items: [locations.note(item, absolute)] }))
+    Effect.flatMap((item) => toUpload(item, absolute, options, locations))
   )
+
+/** An item, unless it is a file that would be uploaded onto itself. */
+const toUpload = (
+  item: UploadList.Item,
+  absolute: string,
+  { destination }: Options,
+  locations: Sources.Locations
+): Effect.Effect<Found> =>
+  (destination === undefined || !UploadList.isFile(item)
+    ? Effect.succeed(item)
+    : Effect.match(refuseItself(absolute, destination, item.key), {
+      onFailure: (error): UploadList.Item => Sources.failedItem(item.key, error),
+      onSuccess: () => item
+    })).pipe(Effect.map((item) => ({ items: [locations.note(item, absolute)] })))
 
 /** Fails where a file is what it would be uploaded to. */
 const refuseItself = (absolute: string, destination: string, key: string): Effect.Effect<void, Rejected> =>

@@ -9,6 +9,7 @@ import { CliError } from "./CliError.js"
 import type * as Filter from "./Filter.js"
 import * as FilterText from "./FilterText.js"
 import * as Format from "./Format.js"
+import * as Kept from "./Kept.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
 
@@ -54,8 +55,10 @@ export const failureOf = (
   const isAll = report.ended === "Drained" && interrupted + rest.notStarted === 0 && rest.listed
   if (report.ended !== "Completed" && !isAll) return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
-  // What an earlier run has stored shows as much as what this one has: that files can be stored there.
-  const nothingStored = uploaded === 0 && report.bytes.resumed === 0
+  // What an earlier run has stored shows as much as what this one has: that files can be stored there. So do the parts
+  // that have filled a disk.
+  const partsStored = isFull(report) ? report.kept?.bytes ?? 0 : 0
+  const nothingStored = uploaded === 0 && report.bytes.resumed + partsStored === 0
   return new CliError({
     reason: nothingStored && findings.destinationFailures === failed ? "DestinationUnusable" : "SomeFailed"
   })
@@ -72,8 +75,10 @@ export interface Context {
   readonly manifest: string | undefined
   /** Whether the sources are files, which can be listed for another run. Defaults to `true`. */
   readonly isList?: boolean | undefined
-  /** How many files were sent in part, and wait for the same command to go on. */
-  readonly kept: number
+  /** How many large files were begun, and have no part stored. */
+  readonly begun: number
+  /** The command that removes what is there of them. */
+  readonly abortCommand?: string | undefined
   /** What the filter has left out, where nothing is left. */
   readonly leftOut?: ReadonlyArray<string> | undefined
   /** Patterns of the filter that matched nothing. */
@@ -88,7 +93,7 @@ export const filtered = (filter: Filter.Counting, around: FilterText.Around) => 
 
 /** The summary, line by line. */
 export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
-  const { kept, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
+  const { begun, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
   const { failed, interrupted, skipped, total, uploaded } = report.files
   const facts = [
     `${Format.bytes(report.bytes.uploaded)} in ${Format.duration(report.durationMillis)}`,
@@ -118,15 +123,20 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
   if (interrupted > 0) {
     lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way, and stored none of them.`)
   }
-  if (kept > 0) {
-    const files = Format.counted(kept, "large file")
-    const them = kept === 1 ? "it" : "them"
+  const { kept = { files: 0, bytes: 0 } } = report
+  if (kept.files > 0) {
     lines.push(
       report.ended === "Completed" && failed === 0
-        ? `Kept from an earlier run is what is stored of ${files} that this run did not come to.`
-        : `Kept what is stored of ${files}: the same command goes on with ${them}.`,
-      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+        ? `Kept from an earlier run is what is stored of ${Format.counted(kept.files, "large file")}, ${
+          Format.bytes(kept.bytes)
+        }, that this run did not come to.`
+        : Kept.stored(kept.files, kept.bytes)
     )
+  }
+  if (begun > 0) lines.push(Kept.nothing(begun))
+  if (isFull(report)) lines.push(...spaceLines(kept.files + begun, options.abortCommand))
+  else if (kept.files + begun > 0) {
+    lines.push("  sluice uploads ls shows what is kept, sluice uploads abort removes it.")
   }
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)
@@ -170,6 +180,20 @@ const failureLines = ({ failures, files }: UploadReport, style: Style): Readonly
     style.red(`Failed ${Format.counted(files.failed, "file")}${isShared ? `: ${printable(cause)}` : ":"}`),
     ...firstOf(lines, files.failed)
   ]
+}
+
+/** Whether a failure that is named is for want of space at the destination. */
+const isFull = ({ failures }: UploadReport): boolean => failures.some(({ error }) => error.reason === "NoSpace")
+
+/** What to do where the destination is full. What was begun is there too, whether or not a part of it is whole. */
+const spaceLines = (begun: number, abortCommand = "sluice uploads abort"): ReadonlyArray<string> => {
+  const them = begun === 1 ? "it" : "them"
+  return begun === 0
+    ? ["Make room at the destination, or have its quota raised, and run the same command again."]
+    : [
+      `What is there of ${them} takes space at the destination. Make room and run the same command again, or remove ` +
+      `what is there: ${abortCommand}`
+    ]
 }
 
 /** What could not be removed from the destination: it may cost money there. */

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Format from "./Format.js"
+import * as Kept from "./Kept.js"
 
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP"
 
@@ -37,6 +38,8 @@ export const surviveHangup: Effect.Effect<void> = Effect.sync(() => {
 /** How a run can be steered, and who is told. */
 export interface Steered {
   readonly run: Pick<UploadRun<never>, "drainToJournal" | "inFlight" | "throughput">
+  /** How many bytes are stored of a file that is kept. */
+  readonly storedOf: (key: string) => number
   /** Interrupts everything. */
   readonly stop: Effect.Effect<void>
   readonly say: (line: string) => Effect.Effect<void>
@@ -47,20 +50,16 @@ export interface Steered {
 /** Steers a run by signals, until it is interrupted. */
 export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const { leave, run, say, stop } = steered
+    const { leave, run, say, stop, storedOf } = steered
     const first = yield* received.take
     if (first === "SIGINT") {
       const transfers = yield* run.inFlight
       const { current } = yield* run.throughput
       const kept = yield* run.drainToJournal
-      if (kept.length > 0) {
-        const them = kept.length === 1 ? "it" : "them"
-        yield* say(
-          `Kept is what is stored of ${
-            Format.counted(kept.length, "large file")
-          }: the same command goes on with ${them}.`
-        )
-      }
+      const sizes = kept.map(storedOf).filter((bytes) => bytes > 0)
+      const bytes = sizes.reduce((sum, size) => sum + size, 0)
+      if (sizes.length > 0) yield* say(Kept.stored(sizes.length, bytes))
+      if (kept.length > sizes.length) yield* say(Kept.nothing(kept.length - sizes.length))
       const left = transfers.filter(({ key }) => !kept.includes(key))
       yield* say(`Stopping: ${finishing(left, current)}; press Ctrl-C again to stop at once.`)
       yield* received.take

@@ -15,6 +15,7 @@ import * as Random from "effect/Random"
 import * as Format from "./Format.js"
 import * as Json from "./Json.js"
 import type { Style } from "./Style.js"
+import { printable } from "./TerminalText.js"
 import * as Timeline from "./Timeline.js"
 import type { Picture } from "./TimelineSvg.js"
 
@@ -147,7 +148,7 @@ export const describe = ({ failureRate, latencyMillis, maxSize, minSize, seed }:
       : `${Format.count(minSize)} to ${Format.count(maxSize)} bytes each`,
     `${latencyMillis} ms a byte`,
     `${Number((failureRate * 100).toPrecision(3))}% of attempts fail`,
-    `seed ${seed}.`
+    `seed ${printable(seed)}.`
   ].join(", ")
 
 // -----------------------------------------------------------------------------

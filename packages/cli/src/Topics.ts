@@ -91,7 +91,7 @@ const uploadTopic: Help.Topic = {
     ["Environment", [...environment, stateDirectory]],
     ["Exit codes", [
       ["0", "everything was uploaded"],
-      ["1", "some files failed, or what was to be told could not be written"],
+      ["1", "some files failed, what was to be told could not be written, or too few files may be open"],
       ["2", "a flag or an argument is wrong"],
       ["3", "a source is not there"],
       ["4", "the destination cannot be used: nothing was stored"],

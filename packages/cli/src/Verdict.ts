@@ -2,11 +2,11 @@
  * The end of a comparison, told to people: what is missing, different or too much, and the exit code.
  */
 import { CliError } from "./CliError.js"
+import type { Finding, Report } from "./Compared.js"
 import * as Format from "./Format.js"
 import { failureLine, failuresShown, firstOf } from "./Report.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
-import type { Finding, Report } from "./Verification.js"
 
 export interface SummaryOptions {
   readonly style: Style
@@ -19,11 +19,18 @@ export interface SummaryOptions {
   readonly unmatched?: ReadonlyArray<string> | undefined
 }
 
-type Kind = "Missing" | "Different" | "Extra" | "Unreadable"
+type Kind = "Missing" | "Different" | "Extra"
+
+type Unlisted = Extract<Finding, { readonly _tag: "Unlisted" }>
 
 /** The first findings of each kind, and how many others there were, in bounded memory. */
 export class Findings {
   private readonly lines = new Map<Kind, Array<string>>()
+  private readonly unreadable: Array<{ readonly key: string; readonly message: string }> = []
+  /** Why files could not be compared, where it is the same for all of them. */
+  private cause: string | undefined = undefined
+  private hasOneCause = true
+  private unlisted: Unlisted["error"] | undefined = undefined
   /** How many files could not be compared for a reason that says nothing of the file. */
   private destinationFailures = 0
   private readonly skipped = new Map<string, number>()
@@ -35,7 +42,18 @@ export class Findings {
       this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1)
       return
     }
-    if (finding._tag === "Unreadable" && finding.side === "Destination") this.destinationFailures += 1
+    if (finding._tag === "Unlisted") {
+      this.unlisted = finding.error
+      return
+    }
+    if (finding._tag === "Unreadable") {
+      const { error: { message }, key, side } = finding
+      if (side === "Destination") this.destinationFailures += 1
+      this.hasOneCause &&= this.cause === undefined || this.cause === message
+      this.cause ??= message
+      if (this.unreadable.length < failuresShown) this.unreadable.push({ key, message })
+      return
+    }
     const lines = this.lines.get(finding._tag)
     if (lines === undefined) this.lines.set(finding._tag, [lineOf(finding)])
     else if (lines.length < failuresShown) lines.push(lineOf(finding))
@@ -45,11 +63,35 @@ export class Findings {
   failureOf({ ended, files }: Report): CliError | undefined {
     if (ended === "Interrupted") return new CliError({ reason: "Interrupted" })
     const { different, extra, missing, unreadable } = files
-    if (different + extra + missing + unreadable === 0) return undefined
+    if (different + extra + missing + unreadable === 0 && this.unlisted === undefined) return undefined
     const nothingSeen = files.same + different + extra + missing === 0
     return new CliError({
       reason: nothingSeen && this.destinationFailures === unreadable ? "DestinationUnusable" : "SomeFailed"
     })
+  }
+
+  /** Why nothing of the destination was seen, where it is one reason. */
+  private unusable(report: Report): string | undefined {
+    if (this.failureOf(report)?.reason !== "DestinationUnusable" || !this.hasOneCause) return undefined
+    return this.cause ?? this.unlisted?.message
+  }
+
+  /** What could not be compared, with its causes; a cause that all share is told once. */
+  private unreadableLines(count: number, style: Style): ReadonlyArray<string> {
+    const { cause, unreadable } = this
+    const isShared = this.hasOneCause && cause !== undefined && count > 1
+    const lines = unreadable.map(({ key, message }) => `  ${isShared ? printable(key) : failureLine(key, message, 0)}`)
+    return [
+      style.red(`Could not compare ${Format.counted(count, "file")}:${isShared ? ` ${printable(cause)}` : ""}`),
+      ...firstOf(lines.toSorted(), count)
+    ]
+  }
+
+  private skippedLines(count: number): ReadonlyArray<string> {
+    return count === 0 ? [] : [
+      `Skipped ${Format.counted(count, "file")}:`,
+      ...Array.from(this.skipped, ([reason, count]) => `  ${Format.count(count)}: ${printable(reason)}`)
+    ]
   }
 
   /** The summary, line by line. */
@@ -68,6 +110,18 @@ export class Findings {
     const verdict = ended === "Completed" && this.failureOf(report) === undefined
       ? style.bold(`Verified: ${same}`)
       : style.red(`Compared: ${same}`)
+    const unusable = this.unusable(report)
+    if (unusable !== undefined) {
+      return [
+        style.red(
+          `Could not compare ${files.unreadable === 0 ? "anything" : Format.counted(files.unreadable, "file")}: ${
+            printable(unusable)
+          }`
+        ),
+        ...unmatched.map(style.yellow),
+        ...this.skippedLines(files.skipped)
+      ]
+    }
     return [
       files.total === 0
         ? leftOut.length > 0
@@ -89,13 +143,19 @@ export class Findings {
           )
         ]
         : []),
-      ...(files.skipped > 0 ? [`Skipped ${Format.counted(files.skipped, "file")}:`] : []),
-      ...Array.from(this.skipped, ([reason, count]) => `  ${Format.count(count)}: ${printable(reason)}`),
+      ...this.skippedLines(files.skipped),
       ...list("Missing", files.missing, `Missing at the destination${listed === undefined ? "" : ", or in the list"},`),
       ...list("Different", files.different, "Different at the destination,"),
       ...list("Extra", files.extra, "Only at the destination,"),
-      ...list("Unreadable", files.unreadable, "Could not compare"),
+      ...(files.unreadable > 0 ? this.unreadableLines(files.unreadable, style) : []),
       ...(ended === "Interrupted" ? ["Interrupted: what is not told of was not compared."] : []),
+      ...(this.unlisted === undefined ? [] : [
+        style.red(
+          `Extra files are not all known, since the destination did not list what it has: ${
+            printable(this.unlisted.message)
+          }`
+        )
+      ]),
       ...(extras === "NotListed" ? ["This destination cannot list what it has: extra files were not looked for."] : []),
       ...(extras === "NotLookedFor" && !options.extrasIgnored
         ? ["Extra files were not looked for, since no directory was named whose files they could be missing from."]
@@ -108,10 +168,8 @@ export class Findings {
 // internal
 // -----------------------------------------------------------------------------
 
-const lineOf = (finding: Exclude<Finding, { readonly _tag: "Same" | "Skipped" }>): string => {
+const lineOf = (finding: Extract<Finding, { readonly _tag: Kind }>): string => {
   switch (finding._tag) {
-    case "Unreadable":
-      return `  ${failureLine(finding.key, finding.error.message, 0)}`
     case "Different":
       return `  ${printable(finding.key)}: ${
         finding.reason === "Content"

@@ -24,71 +24,14 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { version } from "./Compared.js"
+import type { By, Finding, Report, Unreadable } from "./Compared.js"
 import type { Shown } from "./Display.js"
 import type { Items } from "./Remainder.js"
 import * as SameBytes from "./SameBytes.js"
 
 /** How many files of the list are known before their turn comes. */
 export const aheadOfComparing = 8_192
-
-/** The version that findings and reports carry. */
-export const version = 1
-
-/** What became of one key. */
-export type Finding =
-  | { readonly _tag: "Same"; readonly version: 1; readonly key: string; readonly size: number; readonly by: By }
-  | { readonly _tag: "Missing"; readonly version: 1; readonly key: string; readonly size: number | undefined }
-  | Different
-  | { readonly _tag: "Extra"; readonly version: 1; readonly key: string; readonly size: number }
-  | Unreadable
-  | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }
-
-/** How two contents were found to be the same or not; of what the destination does not let be read, by the size only. */
-export type By = "Checksum" | "Reading" | "Size"
-
-export interface Different {
-  readonly _tag: "Different"
-  readonly version: 1
-  readonly key: string
-  readonly reason: "Size" | "Content"
-  /** Of the source, in bytes. */
-  readonly size: number | undefined
-  /** Of the object, in bytes. */
-  readonly storedSize: number
-}
-
-export interface Unreadable {
-  readonly _tag: "Unreadable"
-  readonly version: 1
-  readonly key: string
-  /** Which side could not be read, or not be compared. */
-  readonly side: "Source" | "Destination"
-  readonly error: UploadError.Summary
-}
-
-/** What was found, told at the end. */
-export interface Report {
-  readonly _tag: "Verification"
-  readonly version: 1
-  readonly ended: "Completed" | "Interrupted"
-  readonly files: Counts & { readonly total: number }
-  /** How many files are taken for the same only because their size is. */
-  readonly sameBySize: number
-  readonly bytes: { readonly total: number; readonly compared: number }
-  /** What is known of what only the destination has: `LookedFor`, `NotLookedFor`, or `NotListed` where it cannot say. */
-  readonly extras: "LookedFor" | "NotLookedFor" | "NotListed"
-  readonly durationMillis: number
-  readonly throughputBytesPerSecond: number
-}
-
-export interface Counts {
-  readonly same: number
-  readonly missing: number
-  readonly different: number
-  readonly extra: number
-  readonly unreadable: number
-  readonly skipped: number
-}
 
 export interface Options {
   readonly items: Items
@@ -105,6 +48,8 @@ export interface Comparison extends Shown {
   readonly run: Effect.Effect<void>
   /** What was found by now. */
   readonly report: Effect.Effect<Report>
+  /** The first failure that was the destination's. */
+  readonly destinationError: () => UploadError.UploadError | undefined
 }
 
 /** Whether destinations of this kind can be compared with at all. */
@@ -125,8 +70,6 @@ const retry = RetryPolicy.make()
 /** Files up to this size are read in one piece, in bytes. */
 const smallSize = 64 * 1024
 
-const listing = "(the list of objects)"
-
 interface Under {
   readonly key: string
   readonly size: number | undefined
@@ -144,6 +87,8 @@ class Run implements Comparison {
   private readonly counts = { same: 0, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
   private ended: Report["ended"] = "Interrupted"
   private isListing = true
+  private isUnlisted = false
+  private firstDestinationError: UploadError.UploadError | undefined = undefined
   private found = 0
   private sameBySize = 0
   private bytesFound = 0
@@ -189,7 +134,8 @@ class Run implements Comparison {
 
   private tell(finding: Finding): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.counts[counters[finding._tag]] += 1
+      if (finding._tag === "Unlisted") this.isUnlisted = true
+      else this.counts[counters[finding._tag]] += 1
       if (finding._tag === "Same" && finding.by === "Size") this.sameBySize += 1
       return this.options.onFinding(finding)
     })
@@ -207,7 +153,10 @@ class Run implements Comparison {
           // What cannot change is not asked for again, nor is a destination that keeps failing, file by file.
           while: (error) => UploadError.isRetryable(error) && this.budget.unsafeTake()
         }),
-        Effect.catchAll((error) => Effect.succeed(unreadable(file.key, error))),
+        Effect.catchAll((error) => {
+          if (!UploadError.isSourceError(error)) this.firstDestinationError ??= error
+          return Effect.succeed(unreadable(file.key, error))
+        }),
         Effect.flatMap((finding) => this.tell(finding)),
         Effect.ensuring(Effect.sync(() => {
           this.under.delete(under)
@@ -284,14 +233,25 @@ class Run implements Comparison {
   private get lookForExtras(): Effect.Effect<void> {
     const { destination: { list }, isExtra } = this.options
     if (list === undefined || isExtra === undefined) return Effect.void
-    return list.pipe(
+    let begun = false
+    return Stream.timeoutFail(list, () => noAnswer, answerMillis).pipe(
+      Stream.tap(() => Effect.sync(() => begun = true)),
       Stream.mapEffect(
         (listed) => Effect.map(isExtra(listed.key), (extra): ReadonlyArray<Listed> => extra ? [listed] : []),
         { concurrency: 16 }
       ),
       Stream.flattenIterables,
       Stream.runForEach(({ key, size }) => this.tell({ _tag: "Extra", version, key, size })),
-      Effect.catchAll((error) => this.tell(unreadable(listing, error)))
+      Effect.retry({
+        schedule: retry.schedule,
+        times: retry.attempts - 1,
+        // What was told of a list that broke off would be told again.
+        while: (error) => !begun && UploadError.isRetryable(error) && this.budget.unsafeTake()
+      }),
+      Effect.catchAll((error) => {
+        this.firstDestinationError ??= error
+        return this.tell({ _tag: "Unlisted", version, error: UploadError.summarize(error) })
+      })
     )
   }
 
@@ -306,12 +266,20 @@ class Run implements Comparison {
         files: { total: this.found, ...this.counts },
         sameBySize: this.sameBySize,
         bytes: { total: this.bytesFound, compared: this.bytesCompared },
-        extras: isExtra === undefined ? "NotLookedFor" : destination.list === undefined ? "NotListed" : "LookedFor",
+        extras: isExtra === undefined
+          ? "NotLookedFor"
+          : destination.list === undefined
+          ? "NotListed"
+          : this.isUnlisted
+          ? "Failed"
+          : "LookedFor",
         durationMillis,
         throughputBytesPerSecond: durationMillis > 0 ? (this.bytesCompared * 1000) / durationMillis : 0
       }
     })
   }
+
+  readonly destinationError = (): UploadError.UploadError | undefined => this.firstDestinationError
 
   get currentProgress(): Effect.Effect<Progress> {
     return Effect.sync(() => {

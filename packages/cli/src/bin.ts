@@ -1,28 +1,13 @@
 #!/usr/bin/env node
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { makeRunMain } from "@effect/platform/Runtime"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Cli from "./Cli.js"
-import * as Output from "./Output.js"
-import * as Signals from "./Signals.js"
+/**
+ * Loads the command. It is several files, which are read at once: where this process may have too few open for that, it
+ * says so.
+ */
+import * as OpenFiles from "./OpenFiles.js"
 
-// NodeRuntime.runMain interrupts at the first Ctrl-C; here the command itself reads signals.
-const runMain = makeRunMain(({ fiber, teardown }) => {
-  const keepAlive = setInterval(() => {}, 2 ** 31 - 1)
-  fiber.addObserver((exit) => {
-    clearInterval(keepAlive)
-    teardown(exit, (code) => process.exit(code))
-  })
+import("./main.js").catch((cause: unknown) => {
+  const problem = OpenFiles.problemOf(cause)
+  if (problem === undefined) throw cause
+  process.stderr.write(`sluice: ${problem}\n`)
+  process.exitCode = OpenFiles.exitCode
 })
-
-Effect.zipRight(Signals.surviveHangup, Cli.run(process.argv.slice(2))).pipe(
-  Effect.provide([NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, Output.layerProcess]),
-  runMain({
-    // The command tells what is logged itself.
-    disablePrettyLogger: true,
-    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 1)
-  })
-)

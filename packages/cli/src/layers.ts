@@ -18,6 +18,7 @@ import { Output, writeLines } from "./Output.js"
 import type { Locations } from "./RemoteLocations.js"
 import type { Target } from "./Targets.js"
 import * as Targets from "./Targets.js"
+import { printable } from "./TerminalText.js"
 
 /** What there is to know of a destination besides its address. */
 export interface Options extends Settings {
@@ -108,7 +109,7 @@ export const hint = (target: Target, { headers }: Pick<Settings, "headers">): Ef
     const said = Targets.azureHint(target, headers)
     return said === undefined || process.env["SLUICE_HTTP_HEADERS"]?.toLowerCase().includes("x-ms-blob-type") === true
       ? Effect.void
-      : writeLines(stderr, [stderr.style.yellow(`sluice: ${said}`)])
+      : writeLines(stderr, [stderr.style.yellow(`sluice: ${printable(said)}`)])
   })
 
 /**

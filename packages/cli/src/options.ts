@@ -212,7 +212,8 @@ const include = Options.text("include").pipe(
   Options.withPseudoName("GLOB"),
   Options.withDescription(
     "Takes only what matches, such as \"*.jpg\" at any depth or \"raw/**\" from the top. Globs have * ? ** [a-z] " +
-      "{one,two} and \\; all else stands for itself. Case counts. May be given again."
+      "{one,two} and \\, which makes the next character stand for itself, as in \\[; all else does so anyway. A [ or { " +
+      "that is not closed is refused. Case counts. May be given again."
   ),
   Options.repeated
 )
@@ -228,18 +229,23 @@ const exclude = Options.text("exclude").pipe(
 const filesFrom = filePath("files-from").pipe(
   Options.withDescription(
     "Uploads what this file lists, a path a line, relative to the source directory or, without a source, to this one; " +
-      "or what --failed has written, which needs no source. \"-\" reads standard input."
+      "or what --failed has written, which needs no source. Links and special files in it are skipped as they are in a " +
+      "directory. \"-\" reads standard input."
   )
 )
 
 const followSymlinks = Options.boolean("follow-symlinks").pipe(
-  Options.withDescription("Uploads what symbolic links point to, inside the source. Without it they are skipped.")
+  Options.withDescription(
+    "Uploads what symbolic links point to, inside the source. Without it they are skipped, in lists of --files-from too; " +
+      "a source that is itself a link is followed either way."
+  )
 )
 
 const dryRun = Options.boolean("dry-run").pipe(
   Options.withDescription(
-    "Prints the key and size of what would be uploaded, and uploads nothing. Looks whether the destination can be " +
-      "used, as far as that changes nothing there."
+    "Prints the key and size of what would be uploaded, a file a line, and uploads nothing. Control characters of names " +
+      "are shown as signs; --json has the exact names. Looks whether the destination can be used, as far as that changes " +
+      "nothing there."
   )
 )
 

@@ -24,23 +24,26 @@ const table: ReadonlyArray<readonly [glob: string, yes: ReadonlyArray<string>, n
   ["[a-]", ["a", "-"], ["b"]],
   ["[\\]]", ["]"], ["\\"]],
   ["[a/b]", ["a", "b"], ["/"]],
-  ["[a", ["[a"], ["a"]],
+  ["\\[a", ["[a"], ["a"]],
+  ["report \\[1.pdf", ["report [1.pdf"], ["report 1.pdf"]],
+  ["\\[z-a]", ["[z-a]"], ["z"]],
   ["a]", ["a]"], ["a"]],
-  ["[]", ["[]"], [""]],
+  ["\\[]", ["[]"], [""]],
   ["{a,b}.txt", ["a.txt", "b.txt"], ["c.txt", "{a,b}.txt"]],
   ["{a,b{c,d}}", ["a", "bc", "bd"], ["b", "bcd"]],
   ["{,x}a", ["a", "xa"], ["xxa"]],
   ["{a/b,c}", ["a/b", "c"], ["a"]],
   ["{*.jpg,[xy]}", ["a.jpg", "x"], ["z"]],
   ["{a}", ["{a}"], ["a"]],
-  ["{a", ["{a"], ["a"]],
+  ["\\{a", ["{a"], ["a"]],
+  ["[{]a", ["{a"], ["a"]],
   ["a}", ["a}"], ["a"]],
   ["{1..3}", ["{1..3}"], ["1"]],
   ["a,b", ["a,b"], ["a", "b"]],
   ["{a\\,b,c}", ["a,b", "c"], ["a", "b"]],
   ["\\*", ["*"], ["a", "\\*"]],
   ["\\\\", ["\\"], ["\\\\"]],
-  ["a\\", ["a\\"], ["a"]],
+  ["a\\\\", ["a\\"], ["a"]],
   // What other dialects read as something else.
   ["*(copy)*", ["photo (copy).jpg", "(copy)"], ["photo.jpg", "copy", ""]],
   ["* (1).*", ["photo (1).jpg"], ["photo 1.jpg", "photo.jpg"]],
@@ -140,4 +143,17 @@ describe("Glob", () => {
       ]
     )
   })
+
+  it("refuses what cannot be meant, and says how to write the characters themselves", () => {
+    const said = (globs: ReadonlyArray<string>, problem: string) =>
+      assert.deepStrictEqual(globs.map((glob) => Either.flip(Glob.parse(glob))), globs.map(() => Either.right(problem)))
+    said(["[a", "[]", "[!]", "report [1.pdf", "[a\\]", "{a,[b}", "a]["], unclosed("[", "]"))
+    said(["{a", "{a,b", "{{a,b}", "{a,b\\}", "{a[}]", "}{"], unclosed("{", "}"))
+    said(["a\\", "raw\\", "\\", "\\\\\\"], trailing)
+  })
 })
+
+const unclosed = (open: string, close: string): string =>
+  `has a ${open} that no ${close} closes: write \\${open} for the character itself`
+
+const trailing = "ends with a \\ that has nothing behind it: write / between names, or \\\\ for the character itself"

@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { UploadList } from "@sluice/core"
 import { Chunk, Effect, Either, Stream } from "effect"
+import { execFileSync } from "node:child_process"
+import { once } from "node:events"
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as path from "node:path"
 import * as Filter from "../src/Filter.js"
 import * as ListedSources from "../src/ListedSources.js"
-import type * as Sources from "../src/Sources.js"
+import * as Sources from "../src/Sources.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const options: Sources.Options = { filter: Filter.everything, followSymlinks: false }
@@ -13,7 +16,11 @@ const options: Sources.Options = { filter: Filter.everything, followSymlinks: fa
 /** Each item's key and path, and what is wrong with it. */
 const listed = (root: string, file: string, source?: string, changes: Partial<Sources.Options> = {}) =>
   Effect.gen(function*() {
-    const { items, locations } = yield* ListedSources.fromFile(`${root}/${file}`, source, { ...options, ...changes })
+    return yield* told(root, yield* ListedSources.fromFile(`${root}/${file}`, source, { ...options, ...changes }))
+  })
+
+const told = (root: string, { items, locations }: Sources.Sources) =>
+  Effect.gen(function*() {
     const all = yield* Stream.runCollect(Stream.StreamTypeId in items ? items : Stream.fromIterable(items))
     return Chunk.toReadonlyArray(all).map((item) => {
       const location = locations.of(UploadList.isFile(item) ? item : item.file)
@@ -141,6 +148,50 @@ describe("ListedSources", () => {
         })
         const filter = Either.getOrThrow(Filter.make({ include: ["*.jpg"], exclude: ["x"] }))
         assert.deepStrictEqual(yield* listed(root, "list", root, { filter }), [["a.jpg", "a.jpg"]])
+      }))
+
+    it.scopedLive("tell of links, special files and odd names what a walk tells", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b", "out.txt": "o" })
+        fs.symlinkSync("a.txt", `${root}/src/link`)
+        fs.symlinkSync("nowhere", `${root}/src/dangling`)
+        fs.symlinkSync("../out.txt", `${root}/src/out`)
+        fs.symlinkSync("x", `${root}/src/y`)
+        execFileSync("mkfifo", [`${root}/src/pipe`])
+        const odd = Buffer.concat([Buffer.from(`${root}/src/`), Buffer.from([0x6f, 0xff])])
+        fs.writeFileSync(odd, "odd")
+        const server = net.createServer().listen(`${root}/src/socket`)
+        yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+        yield* Effect.promise(() => once(server, "listening"))
+        const names = ["a.txt", "dangling", "link", "out", "pipe", "socket", "x/b.txt"].join("\n")
+        fs.writeFileSync(`${root}/list`, Buffer.concat([Buffer.from(`${names}\n`), Buffer.from([0x6f, 0xff])]))
+        for (const followSymlinks of [false, true]) {
+          const options = { followSymlinks, filter: Either.getOrThrow(Filter.make({ include: [], exclude: ["y"] })) }
+          const walked = yield* told(root, yield* Sources.fromPaths([`${root}/src`], options))
+          assert.sameDeepMembers(
+            [...(yield* listed(root, "list", `${root}/src`, options))],
+            [...walked]
+          )
+          assert.strictEqual(walked.length, 8)
+        }
+        TemporaryDirectory.write(root, { list: "y/b.txt\nlink\n" })
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+          ["y/b.txt", "src/y/b.txt", "It is behind the symbolic link y, and links are not followed."],
+          ["link", "src/link", "It is a symbolic link, and links are not followed."]
+        ])
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`, { followSymlinks: true }), [
+          ["y/b.txt", "src/y/b.txt"],
+          ["link", "src/link"]
+        ])
+        // As find -print0 writes them: a link to a directory is a link.
+        TemporaryDirectory.write(root, { list: "./y\0./x\0./x/b.txt\0" })
+        assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
+          ["y", "src/y", "It is a symbolic link, and links are not followed."],
+          ["./x", undefined, "It is a directory: what is in it is listed by itself."],
+          ["x/b.txt", "src/x/b.txt"]
+        ])
+        TemporaryDirectory.write(root, { list: manifest({ _tag: "Failed", path: `${root}/src/link`, key: "link" }) })
+        assert.deepStrictEqual(yield* listed(root, "list"), [["link", "src/link"]])
       }))
 
     it.scopedLive("may be empty, and may not be missing", () =>

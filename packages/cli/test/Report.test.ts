@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { UploadError, UploadResult } from "@sluice/core"
 import type { UploadReport } from "@sluice/core"
 import { Duration } from "effect"
+import * as Kept from "../src/Kept.js"
 import * as Report from "../src/Report.js"
 import * as Style from "../src/Style.js"
 
@@ -55,7 +56,7 @@ const summary = (
     notStarted: of.files.notStarted,
     listed: true,
     manifest: undefined,
-    kept: 0,
+    begun: 0,
     ...context
   })
 
@@ -79,16 +80,59 @@ describe("Report", () => {
       abortsFailed: 1,
       leftBehind: [{ key: "c\u001b.mov", error: { _tag: "Transient", message: "It broke." } }]
     })
-    const lines = summary(stopped, { kept: 1 })
+    const lines = summary({ ...stopped, kept: { files: 1, bytes: 5_000_000 } })
     assert.include(lines, "An earlier run had stored 5.0 MB of it: that was not sent again.")
     assert.include(lines, "Could not remove what is stored of 1 unfinished file:")
     assert.include(lines, "  c␛.mov: It broke.")
-    assert.include(lines.join("\n"), "Kept what is stored of 1 large file: the same command goes on with it.")
-    assert.include(summary(stopped, { kept: 2 }).join("\n"), "of 2 large files: the same command goes on with them.")
-    assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }), { kept: 1 }).slice(1), [
-      "Kept from an earlier run is what is stored of 1 large file that this run did not come to.",
+    assert.include(lines.join("\n"), "Kept what is stored of 1 large file, 5.0 MB: the same command goes on with it.")
+    assert.include(
+      summary({ ...stopped, kept: { files: 2, bytes: 3 } }).join("\n"),
+      "of 2 large files, 3 B: the same command goes on with them."
+    )
+    assert.deepStrictEqual(summary(report({ total: 1, interrupted: 1 }), { begun: 1 }).slice(2, 4), [
+      "Nothing is kept of 1 large file: no part of it was stored yet.",
       "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
     ])
+    assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }, { kept: { files: 1, bytes: 7 } })).slice(1), [
+      "Kept from an earlier run is what is stored of 1 large file, 7 B, that this run did not come to.",
+      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+    ])
+  })
+
+  it("says what takes space on a full disk, and how to free it", () => {
+    const full = {
+      failures: [{
+        key: "a",
+        attempts: 1,
+        error: { _tag: "Rejected", reason: "NoSpace", message: "No space is left." }
+      }]
+    }
+    const failed = { total: 1, failed: 1 }
+    const told = (context: Partial<Report.Context>, more: Partial<UploadReport.UploadReport> = {}) =>
+      summary(report(failed, { ...full, ...more }), context).slice(3, -1)
+    const abortCommand = Kept.abortCommand("/mnt/my disk", undefined)
+    assert.strictEqual(abortCommand, "sluice uploads abort '/mnt/my disk'")
+    assert.strictEqual(Kept.abortCommand("https://host/a?…", "j"), "sluice uploads abort --journal j")
+    const takesSpace = (them: string) =>
+      `What is there of ${them} takes space at the destination. Make room and run the same command again, or remove ` +
+      "what is there: sluice uploads abort '/mnt/my disk'"
+    assert.deepStrictEqual(told({ begun: 1, abortCommand }), [
+      "Nothing is kept of 1 large file: no part of it was stored yet.",
+      takesSpace("it")
+    ])
+    const kept = { files: 1, bytes: 8_000_000 }
+    assert.deepStrictEqual(told({ begun: 1, abortCommand }, { kept }), [
+      "Kept what is stored of 1 large file, 8.0 MB: the same command goes on with it.",
+      "Nothing is kept of 1 large file: no part of it was stored yet.",
+      takesSpace("them")
+    ])
+    assert.deepStrictEqual(told({}), [
+      "Make room at the destination, or have its quota raised, and run the same command again."
+    ])
+    const findings = { ...tallyOf(), destinationFailures: 1 }
+    const rest = { notStarted: 0, listed: true }
+    assert.strictEqual(Report.failureOf(report(failed, full), findings, rest)?.exitCode, 4)
+    assert.strictEqual(Report.failureOf(report(failed, { ...full, kept }), findings, rest)?.exitCode, 1)
   })
 
   it("names failed files with their causes, and harmlessly", () => {

@@ -36,6 +36,7 @@ const toldOf = (
         inFlight: Effect.succeed(inFlight),
         throughput: Effect.succeed({ current: 1_000, overall: 0 })
       },
+      storedOf: (key) => key === "large" ? 50_000_000 : 0,
       stop: tell("stop"),
       say: tell,
       leave: tell("leave")
@@ -62,12 +63,18 @@ describe("Signals", () => {
 
   it.effect("says what is kept, and how much is left and for how long", () =>
     Effect.gen(function*() {
-      const keptLine = "Kept is what is stored of 1 large file: the same command goes on with it."
+      const keptLine = "Kept what is stored of 1 large file, 50.0 MB: the same command goes on with it."
       assert.deepStrictEqual(yield* toldOf(transfers, ["large"], ["SIGINT"]), ["drain", keptLine, finishing])
       assert.deepStrictEqual(yield* toldOf(transfers.slice(0, 1), ["large"], ["SIGINT"]), [
         "drain",
         keptLine,
         "Stopping: nothing more is started; press Ctrl-C again to stop at once."
+      ])
+      const nothingLine = "Nothing is kept of 1 large file: no part of it was stored yet."
+      assert.deepStrictEqual((yield* toldOf(transfers, ["large", "other"], ["SIGINT"])).slice(0, 3), [
+        "drain",
+        keptLine,
+        nothingLine
       ])
       const [, said] = yield* toldOf(transfers.slice(0, 1), [], ["SIGINT"])
       assert.include(said, "finishing 1 upload in flight, 150.0 MB to go, about 1 d 18 h;")
@@ -165,12 +172,38 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr, stdout } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.include(stderr, "Kept is what is stored of 1 large file: the same command goes on with it.")
+      assert.include(stderr, "Kept what is stored of 1 large file, ")
       assert.include(stderr, "Stopping: nothing more is started")
-      assert.deepNestedInclude(Sluice.jsonLines(stdout).at(-1), { ended: "Drained", "files.interrupted": 1 })
+      const last = Sluice.jsonLines(stdout).at(-1)
+      assert.deepNestedInclude(last, { ended: "Drained", "files.interrupted": 1, "kept.files": 1 })
+      const { bytes } = (last?.["kept"] ?? { bytes: 0 }) as { bytes: number }
+      assert.isAbove(bytes, 0)
+      assert.strictEqual(bytes % (256 * 1024), 0)
       const again = yield* Sluice.run([...args, "--journal", "j"], { cwd: root })
       assert.strictEqual(again.exitCode, 0)
       assert.include(again.stderr, "An earlier run had stored")
+    }))
+
+  it.scopedLive("says that nothing is kept where no part is stored yet", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      fs.mkdirSync(`${root}/src`)
+      for (const name of ["one", "two"]) fs.writeFileSync(`${root}/src/${name}`, Buffer.alloc(60 * 1024 ** 2, 1))
+      const args = ["upload", "src", "to", "--part-size", "16MiB", "--bandwidth", "1MiB/s", "--json"]
+      const sluice = yield* Sluice.start(args, { cwd: root })
+      yield* Effect.promise(() =>
+        new Promise<void>((resolve) => {
+          sluice.child.stdout.on("data", (text: string) => {
+            if (/"inFlight":[1-9]\d+,"resumed"/.test(text)) resolve()
+          })
+        })
+      )
+      yield* sluice.kill("SIGINT")
+      const { exitCode, stderr, stdout } = yield* sluice.ended
+      assert.strictEqual(exitCode, 130)
+      assert.notInclude(stderr, "Kept")
+      assert.strictEqual(stderr.split("Nothing is kept of 2 large files: no part of them was stored yet.\n").length, 3)
+      assert.deepStrictEqual(Sluice.jsonLines(stdout).at(-1)?.["kept"], { files: 0, bytes: 0 })
     }))
 
   it.scopedLive("when all has been begun ends well, since all of it is there", () =>

@@ -1,11 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as JournalNode from "@sluice/core/JournalNode"
 import { Effect, Fiber, Option, TestClock } from "effect"
 import * as fs from "node:fs"
+import * as http from "node:http"
 import * as Display from "../src/Display.js"
 import * as Output from "../src/Output.js"
 import * as Style from "../src/Style.js"
 import * as Warnings from "../src/Warnings.js"
 import * as FileServer from "./FileServer.js"
+import { listening } from "./listening.js"
+import * as S3Server from "./S3Server.js"
 import { Screen } from "./Screen.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
@@ -169,6 +173,81 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
         Effect.map(
           Sluice.run(args, { cwd: root }),
           ({ stderr, stdout }) => obeyed.test(stderr + stdout) ? [[args, stderr + stdout]] : []
+        ), { concurrency: 4 })
+      assert.deepStrictEqual(said.flat(), [])
+    }))
+
+  it.scopedLive("are shown and not obeyed in a plan, one a line, whoever reads it", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ [`src/${evil}`]: "1", "src/b\rc": "22" })
+      fs.writeFileSync(`${root}/list`, `${evil}\0b\rc\0no-${evil}\0`)
+      const plan = yield* Sluice.run(["upload", "src", "to", "--dry-run"], { cwd: root })
+      assert.strictEqual(plan.stdout, "a␛[31mb�31mc�d␊e\t1\nb␍c\t2\n")
+      const listed = yield* Sluice.run(["upload", "--files-from", "list", "src", "to", "--dry-run"], { cwd: root })
+      assert.strictEqual(listed.stdout, plan.stdout)
+      assert.notMatch(listed.stderr, obeyed)
+      const json = yield* Sluice.run(["upload", "src", "to", "--dry-run", "--json"], { cwd: root })
+      assert.notMatch(json.stdout, obeyed)
+      assert.deepStrictEqual(Sluice.jsonLines(json.stdout).map(({ key }) => key), [evil, "b\rc", undefined])
+    }))
+
+  it.scopedLive("are shown and not obeyed where they come from journals, servers and the surroundings", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ [`src/${evil}`]: "1", [`two/${evil}`]: "2", "src/a": "a" })
+      const s3 = yield* S3Server.start({
+        refuse: (method, path) =>
+          method === "PUT" && path.startsWith("bkt/no") ? { status: 403, code: `<![CDATA[${evil}]]>` } : undefined
+      })
+      s3.stored.set(`bkt/p/${evil}`, { body: Buffer.from("else"), headers: {} })
+      s3.stored.set(`bkt/p/x-${evil}`, { body: Buffer.from("else"), headers: {} })
+      const server = http.createServer((request, response) => {
+        request.resume()
+        request.on("end", () => response.writeHead(403, { "content-type": "text/plain" }).end(evil))
+      })
+      const url = `http://127.0.0.1:${yield* listening(server)}`
+      const directory = `${root}/state/sluice/${"0".repeat(32)}`
+      const kept = (destination: string) =>
+        Effect.scoped(
+          Effect.flatMap(JournalNode.make({ directory, destination, source: evil }), (journal) =>
+            journal.begin({
+              key: evil,
+              token: "t".repeat(32),
+              size: 9,
+              fingerprint: undefined,
+              partSize: 5,
+              checksum: undefined,
+              startedAt: 0
+            }))
+        )
+      const state = { XDG_STATE_HOME: `${root}/state` }
+      yield* kept(`${root}/no-${evil}`)
+      const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, env?: Record<string, string>]> = [
+        [["upload", "src", "to"], { XDG_STATE_HOME: `${root}/two/${evil}` }],
+        [["uploads", "ls"], state],
+        [["uploads", "abort"], state],
+        [["uploads", "abort", "--all"], state],
+        [["uploads", "abort", `no-${evil}`, evil], state],
+        [["upload", "src", "s3://bkt/no", "--endpoint", s3.url, "--retries", "0"]],
+        [["verify", "src", "s3://bkt/p", "--endpoint", s3.url]],
+        [["doctor", "s3://bkt/no", "--endpoint", s3.url]],
+        ...["upload", "verify"].flatMap((command) => [
+          [[command, "src", `${url}/`]] as const,
+          [[command, "src", `tus+${url}/`, "--locations", "list"]] as const,
+          [[command, "src", "s3://bkt/p", "--endpoint", url]] as const
+        ]),
+        [["doctor", `${url}/`]],
+        [["doctor", `tus+${url}/`]],
+        [["doctor", "s3://bkt/p", "--endpoint", url]],
+        [["upload", "src", `https://a.blob.core.windows.net/${evil}`, "--dry-run"], { HTTPS_PROXY: url }],
+        [["simulate", "--seed", evil, "--files", "3"]],
+        [["simulate", "src", "--seed", evil]],
+        [["upload", "src", "to", "--report", "report"], { XDG_STATE_HOME: `${root}/two/${evil}` }]
+      ]
+      const said = yield* Effect.forEach(wrong, ([args, env]) =>
+        Effect.map(
+          Sluice.run(args, { cwd: root, env: { ...S3Server.environment, ...env } }),
+          ({ stderr, stdout }) =>
+            obeyed.test(stderr + stdout) || stderr.includes("should not have") ? [[args, stderr + stdout]] : []
         ), { concurrency: 4 })
       assert.deepStrictEqual(said.flat(), [])
     }))

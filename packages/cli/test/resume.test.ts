@@ -112,8 +112,12 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
 
   it.scopedLive("keeps little, and for the user alone", () =>
     Effect.gen(function*() {
-      const { options, root } = yield* place()
-      assert.strictEqual((yield* Sluice.run(["upload", "src", "to", "--part-size", "64KiB"], options)).exitCode, 0)
+      const here = yield* place()
+      const { options, root } = here
+      const args = ["upload", "src", "to", ...slowly]
+      const sluice = yield* halfway(args, here)
+      yield* sluice.kill("SIGTERM")
+      assert.strictEqual((yield* sluice.ended).exitCode, 130)
       const journal = journalIn(root)
       assert.isBelow(fs.statSync(`${journal}/journal`).size, 4096)
       assert.deepStrictEqual(names(journal), ["journal"])
@@ -123,6 +127,11 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
         ),
         ["700", "700", "600"]
       )
+      // Nothing of one that had nothing to keep, and of none that has ended well.
+      assert.strictEqual((yield* Sluice.run(["upload", "src", "other"], options)).exitCode, 0)
+      assert.deepStrictEqual(fs.readdirSync(`${root}/state/sluice`), [path.basename(journal)])
+      assert.strictEqual((yield* Sluice.run(args.slice(0, 3), options)).exitCode, 0)
+      assert.deepStrictEqual(fs.readdirSync(`${root}/state/sluice`), [])
     }))
 
   it.scopedLive("is the only one at its journal", () =>
@@ -183,7 +192,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.include(stderr, "Kept what is stored of 1 large file: the same command goes on with it.")
+      assert.match(stderr, /Kept what is stored of 1 large file, .* [kM]B: the same command goes on with it\./)
       const ls = yield* Sluice.run(["uploads", "ls"], options)
       assert.match(ls.stdout, /^DESTINATION .*\n.*\/to {2}big .* of 6\.3 MB .* of 24 .*\n$/)
       const again = yield* Sluice.run(["upload", "src", "to", "--part-size", "256KiB", "--json"], options)
@@ -320,7 +329,7 @@ describe("sluice upload -", { timeout: 60_000 }, () => {
       assert.match(stderr, /^Uploaded 1 file, 3\.0 MB in /)
       assert.strictEqual((yield* Sluice.run(["upload", "-", `file://${root}/to/a%20b`], options)).exitCode, 0)
       assert.deepStrictEqual(TemporaryDirectory.read(`${root}/to`), { dump: input, "a b": "" })
-      assert.isBelow(fs.statSync(`${journalIn(root)}/journal`).size, 4096)
+      assert.deepStrictEqual(fs.readdirSync(`${root}/state/sluice`), [])
     }))
 
   it.scopedLive("is no directory, which would pass for an empty file", () =>

@@ -125,8 +125,10 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
 
   it.scopedLive("takes the server from the environment, and does not confuse two of them", () =>
     Effect.gen(function*() {
-      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
-      const [one, two] = [yield* S3Server.start(), yield* S3Server.start()]
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a", "refused.txt": "b" })
+      const refuse: S3Server.Options["refuse"] = (method, path) =>
+        method === "PUT" && path.includes("refused") ? { status: 403, code: "AccessDenied" } : undefined
+      const [one, two] = [yield* S3Server.start({ refuse }), yield* S3Server.start({ refuse })]
       const state = yield* TemporaryDirectory.make
       const environment = (url: string) => ({
         ...S3Server.environment,
@@ -135,9 +137,10 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       })
       for (const server of [one, two]) {
         const ended = yield* Sluice.run(["upload", root, "s3://bkt"], { env: environment(server.url) })
-        assert.strictEqual(ended.exitCode, 0, ended.stderr)
+        assert.strictEqual(ended.exitCode, 1, ended.stderr)
         assert.deepStrictEqual(textsIn(server), { "bkt/a.txt": "a" })
       }
+      // A journal of what is not done yet stays.
       const journals = fs.readdirSync(`${state}/sluice`)
       assert.lengthOf(journals, 2)
     }))

@@ -4,11 +4,16 @@ import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as OpenFiles from "../src/OpenFiles.js"
 import * as FileServer from "./FileServer.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
+
+const tooFew =
+  "sluice: Too few files may be open at once in this process. Allow more, such as with ulimit -n 1024, and run it " +
+  "again.\n"
 
 const withoutJournal =
   "sluice: going on without a journal: a crash would mean to begin again. There is no home directory to keep it in. " +
@@ -96,6 +101,34 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
         child.stderr.on("data", (text) => stderr += String(text))
         child.on("close", (exitCode) => resume(Effect.succeed({ exitCode, stderr })))
       })
+
+    it.scopedLive("works, or says that they are too few and what to do", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
+        for (
+          const args of [["upload", "src", "to", "--quiet"], ["uploads", "ls", "--json"], ["verify", "src", "src"]]
+        ) {
+          for (const most of [21, 23, 24, 26, 28]) {
+            const ended = yield* limited(most, args, root)
+            if (ended.exitCode !== 0) assert.deepStrictEqual(ended, { exitCode: 1, stderr: tooFew })
+          }
+        }
+      }))
+
+    it("says so wherever in an error it comes to light", () => {
+      const full = Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" })
+      assert.strictEqual(`sluice: ${OpenFiles.problemOf(full)}\n`, tooFew)
+      assert.strictEqual(`sluice: ${OpenFiles.problemOf(new Error("Load failed.", { cause: full }))}\n`, tooFew)
+      assert.match(OpenFiles.problemOf({ code: "ENFILE" }) ?? "", /^This machine/)
+      const loop: { cause?: unknown } = {}
+      loop.cause = loop
+      assert.deepStrictEqual([loop, undefined, "EMFILE", new Error("EMFILE")].map(OpenFiles.problemOf), [
+        undefined,
+        undefined,
+        undefined,
+        undefined
+      ])
+    })
 
     for (const [most, concurrency] of [[30, 8], [64, 100]] as const) {
       it.scopedLive(`uploads all of them, fewer at once: ${most} open files, ${concurrency} uploads`, () =>

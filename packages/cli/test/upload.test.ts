@@ -53,7 +53,8 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         retries: 0,
         failures: [],
         abortsFailed: 0,
-        leftBehind: []
+        leftBehind: [],
+        kept: { files: 0, bytes: 0 }
       })
       assert.isAbove(Number(durationMillis), 0)
       assert.isAbove(Number(peakInFlight), 0)

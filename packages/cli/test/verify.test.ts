@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "./FileServer.js"
+import * as S3Server from "./S3Server.js"
 import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
@@ -118,7 +119,60 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* ended("src"))[0], 2)
       const [refused, said] = yield* ended("src", closed.url)
       assert.strictEqual(refused, 4)
-      assert.include(said, "Could not compare 1 file:\n  a.txt: ")
+      assert.match(String(said), /^Could not compare 1 file: .* answered 403/)
+    }))
+
+  it.scopedLive("says once that a destination cannot be reached, and counts files only", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/b": "b", "src/c": "c" })
+      fs.mkdirSync(`${root}/none`)
+      const said = (cause: string) =>
+        `Could not compare ${cause}: The connection to http://127.0.0.1:1 failed (ECONNREFUSED).\n` +
+        "Nothing listens there: check the host and the port, and that the server is running.\n" +
+        "sluice doctor finds out what is wrong with a destination.\n"
+      const env = S3Server.environment
+      for (const to of ["s3://bkt/p?endpoint=http://127.0.0.1:1", "http://127.0.0.1:1/x"]) {
+        const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", to, "--json"], { cwd: root, env })
+        assert.deepStrictEqual([exitCode, stderr], [4, said("3 files")])
+        assert.deepInclude(counts(stdout), { total: 3, same: 0, unreadable: 3 })
+        const upload = yield* Sluice.run(["upload", "src", to], { cwd: root, env })
+        assert.strictEqual(upload.exitCode, 4)
+      }
+      const nothing = yield* Sluice.run(["verify", "none", "s3://bkt/p?endpoint=http://127.0.0.1:1"], {
+        cwd: root,
+        env
+      })
+      assert.deepStrictEqual([nothing.exitCode, nothing.stderr], [4, said("anything")])
+    }))
+
+  it.scopedLive("tells a cause that files share once, and what was not listed apart from them", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/no-b": "b", "src/no-c": "c" })
+      const server = yield* S3Server.start({
+        refuse: (method, path) =>
+          method === "HEAD" && path.includes("no-") || path.includes("list-type")
+            ? { status: 403, code: "AccessDenied" }
+            : undefined
+      })
+      const env = S3Server.environment
+      const to = ["s3://bkt/p", "--endpoint", server.url]
+      yield* Sluice.run(["upload", "src", ...to], { cwd: root, env })
+      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", ...to, "--json"], { cwd: root, env })
+      assert.strictEqual(exitCode, 1)
+      assert.match(
+        stderr,
+        /^Compared: 1 of 3 files the same, .*\nCould not compare 2 files: s3:.* answered 403.*\n {2}no-b\n {2}no-c\nExtra files are not all known, since the destination did not list what it has: s3:.* answered 403 AccessDenied.*\n$/
+      )
+      assert.deepStrictEqual(counts(stdout), {
+        total: 3,
+        same: 1,
+        missing: 0,
+        different: 0,
+        extra: 0,
+        unreadable: 2,
+        skipped: 0
+      })
+      assert.strictEqual(Sluice.jsonLines(stdout).at(-1)?.["extras"], "Failed")
     }))
 
   it.scopedLive("stops when it is told to, and tells what it did", () =>

@@ -14,9 +14,11 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Entry from "./internal/entryNode.js"
 import * as FileSource from "./internal/fileSourceNode.js"
 import * as QuickReads from "./internal/quickReadsNode.js"
 import { Walk } from "./internal/walkNode.js"
@@ -119,4 +121,30 @@ export const directory = (
         )),
       (walk) => Stream.ensuring(Stream.repeatEffectChunkOption(walk.nextBatch), walk.close)
     )
+  )
+
+/**
+ * What is under a path in a directory, as `directory` would give it: links and special files come as `Skipped`, what
+ * cannot be read as `Failed`, and what is left out as `None`; a directory comes as `Failed`. Keys are paths relative to
+ * the directory. A path that leads through a link is skipped unless links are followed. Fails where the directory itself
+ * cannot be read.
+ *
+ * @example
+ * ```ts
+ * import * as FilesNode from "@sluice/core/FilesNode"
+ * import { Effect } from "effect"
+ *
+ * const chosen = Effect.flatMap(FilesNode.entries("photos"), (entry) => Effect.forEach(["a.jpg", "raw/b.dng"], entry))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const entries = (
+  root: string,
+  options: Omit<DirectoryOptions, "filter"> = {}
+): Effect.Effect<(key: string) => Effect.Effect<Option.Option<UploadList.Item>>, SourceUnreadable> =>
+  Effect.map(
+    FileSource.call<string>(root, (done) => fs.realpath(root, done)),
+    (realRoot) => Entry.lookup(realRoot, options)
   )

@@ -51,6 +51,18 @@ export interface Session extends Intent {
 }
 
 /**
+ * How many bytes the destination has of an upload that has not ended, by the parts that are stored.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const storedBytes = ({ parts }: Pick<Session, "parts">): number => {
+  let bytes = 0
+  for (const { size } of parts.values()) bytes += size
+  return bytes
+}
+
+/**
  * A file that is at the destination, whole.
  *
  * @since 0.1.0

@@ -13,6 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Disk from "./internal/journalDiskNode.js"
 import * as Lock from "./internal/journalLockNode.js"
@@ -40,6 +41,11 @@ export interface Options {
    * death of the process loses nothing either way. Defaults to `false`.
    */
   readonly fsync?: boolean | undefined
+  /**
+   * Whether the file is removed when the journal is closed with nothing in it: no upload that could go on, no finished
+   * file of a run that has not ended. The directory stays. Defaults to `false`.
+   */
+  readonly removeWhenEmpty?: boolean | undefined
 }
 
 /**
@@ -48,7 +54,7 @@ export interface Options {
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { fsync: false } as const
+export const defaults = { fsync: false, removeWhenEmpty: false } as const
 
 /**
  * What a journal holds, for people to look at.
@@ -160,14 +166,18 @@ export const layerDirectory = (options: Options): Layer.Layer<Journal, JournalEr
  */
 export const make = (options: Options): Effect.Effect<Journal["Type"], JournalError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { destination, directory, fsync = defaults.fsync, source } = options
-    yield* Disk.prepareDirectory(directory)
-    const lock = yield* Lock.acquire(directory)
+    const { destination, directory, fsync = defaults.fsync, removeWhenEmpty = defaults.removeWhenEmpty, source } =
+      options
+    // Whoever had it last may remove an empty directory before it is locked here.
+    const lock = yield* Effect.retry(Effect.zipRight(Disk.prepareDirectory(directory), Lock.acquire(directory)), {
+      times: 20,
+      while: (error) => Predicate.hasProperty(error.cause, "code") && error.cause.code === "ENOENT"
+    })
     const fresh: Record.Header = { destination, source, createdAt: yield* Clock.currentTimeMillis }
     return yield* Effect.uninterruptible(Effect.gen(function*() {
       const { file, replay } = yield* openOrCreate(directory, fresh, fsync)
       const header = { destination, source: source ?? replay.header?.source, createdAt: replay.header?.createdAt ?? 0 }
-      const writer = new Writer({ directory, fsync, header, lock }, replay, file)
+      const writer = new Writer({ directory, fsync, removeWhenEmpty, header, lock }, replay, file)
       yield* writer.run
       if (replay.damaged > 0) {
         yield* Effect.logWarning(

@@ -72,7 +72,12 @@ export const UploadReport = Schema.TaggedStruct("Report", {
   /** How many multipart uploads could not be aborted: what they have stored is still at the destination. */
   abortsFailed: Schema.Number,
   /** The first of these. */
-  leftBehind: Schema.Array(Schema.Struct({ key: Schema.String, error: UploadError.Summary }))
+  leftBehind: Schema.Array(Schema.Struct({ key: Schema.String, error: UploadError.Summary })),
+  /**
+   * What is stored of files that another run with the same journal can go on with: those that have a part stored, and the
+   * bytes of their parts. Only where there is a journal.
+   */
+  kept: Schema.optional(Schema.Struct({ files: Schema.Number, bytes: Schema.Number }))
 })
 
 /**
@@ -95,6 +100,7 @@ export const make = (
     readonly failures: ReadonlyArray<Failure>
     readonly abortsFailed: number
     readonly leftBehind: UploadReport["leftBehind"]
+    readonly kept?: UploadReport["kept"]
   }
 ): UploadReport => {
   const durationMillis = options.endedAt - progress.startedAt
@@ -118,7 +124,8 @@ export const make = (
     throughputBytesPerSecond: durationMillis > 0 ? (progress.bytesUploaded * 1000) / durationMillis : 0,
     failures: options.failures,
     abortsFailed: options.abortsFailed,
-    leftBehind: options.leftBehind
+    leftBehind: options.leftBehind,
+    ...(options.kept !== undefined && { kept: options.kept })
   }
 }
 

@@ -90,6 +90,46 @@ const meddling = (meddle: (key: string) => void) =>
 
 const longAgo = new Date("2001-02-03T04:05:06.789Z")
 
+describe("FilesNode.entries", () => {
+  it.scopedLive("gives what a walk gives of the same names", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.make
+      plant(root, { "a.txt": "a", "x/b.txt": "b", own: "o" })
+      fs.symlinkSync("a.txt", `${root}/link`)
+      fs.symlinkSync("..", `${root}/out`)
+      fs.symlinkSync("x", `${root}/y`)
+      const own = fs.statSync(`${root}/own`, { bigint: true })
+      const leaveOut = ({ dev, ino }: FilesNode.Identity) => dev === own.dev && ino === own.ino
+      const look = (keys: ReadonlyArray<string>, options?: FilesNode.DirectoryOptions) =>
+        Effect.flatMap(FilesNode.entries(root, options), (entry) => Effect.forEach(keys, entry))
+      const names = ["a.txt", "link", "out", "own", "x/b.txt", "y"]
+      for (const followSymlinks of [false, true]) {
+        const filter = (key: string) => key !== "y"
+        const walked = yield* list(root, { followSymlinks, leaveOut, filter })
+        const looked = (yield* look(names.filter(filter), { followSymlinks, leaveOut })).flatMap(Option.toArray)
+        assert.deepStrictEqual(keysOf(looked), keysOf(walked))
+        assert.deepStrictEqual(othersOf(looked), othersOf(walked))
+      }
+      const behind = (yield* look(["y/b.txt", "x", "gone"])).flatMap(Option.toArray)
+      assert.deepStrictEqual(othersOf(behind), {
+        "y/b.txt": "It is behind the symbolic link y, and links are not followed.",
+        x: "SourceUnreadable Failed",
+        gone: "SourceUnreadable NotFound"
+      })
+      const through = (yield* look(["y/b.txt"], { followSymlinks: true })).flatMap(Option.toArray).filter(
+        UploadList.isFile
+      )
+      const [file] = through
+      assert.strictEqual(file === undefined ? "" : `${yield* collect(file.source, { offset: 0 })}`, "b")
+    }))
+
+  it.effect("fails for a directory that is not there", () =>
+    Effect.map(
+      Effect.flip(FilesNode.entries("/no/where")),
+      (error) => assert.strictEqual(errorName(error), "SourceUnreadable NotFound")
+    ))
+})
+
 describe("FilesNode", () => {
   describe("directory", () => {
     it.scopedLive("finds what is there, whole and as it is", () =>

@@ -172,6 +172,62 @@ const errorOf = <A, R>(effect: Effect.Effect<A, Journal.JournalError, R>) =>
     return result.left
   })
 
+describe("a journal that is removed when it is empty", () => {
+  const file = { key: "a", size: 1, fingerprint: "f" }
+  const finishedAndEnded = (journal: Service) =>
+    Effect.zipRight(Effect.sync(() => journal.finished(file)), journal.runEnded)
+  const begun = (journal: Service) => journal.begin(intentOf("a"))
+  const left = (
+    removeWhenEmpty: boolean | undefined,
+    ...uses: ReadonlyArray<(journal: Service) => Effect.Effect<unknown, unknown>>
+  ) =>
+    Effect.scoped(Effect.gen(function*() {
+      const directory = yield* newDirectory
+      for (const use of uses) {
+        yield* Effect.scoped(Effect.flatMap(open(directory, { removeWhenEmpty }), use))
+      }
+      return fs.readdirSync(directory)
+    }))
+
+  it.live("goes with its last record, whatever was noted before, and stays with any", () =>
+    Effect.gen(function*() {
+      const nothing = () => Effect.void
+      const ended = (journal: Service) => Effect.sync(() => journal.ended("a"))
+      const many = (journal: Service) =>
+        Effect.zipRight(
+          Effect.forEach(
+            Array.from({ length: 300 }, (_, i) => `${i}`),
+            (key) => Effect.zipRight(journal.begin(intentOf(key)), Effect.sync(() => journal.ended(key)))
+          ),
+          finishedAndEnded(journal)
+        )
+      assert.deepStrictEqual(yield* left(true, nothing), [])
+      assert.deepStrictEqual(yield* left(true, finishedAndEnded), [])
+      assert.deepStrictEqual(yield* left(true, many), [])
+      assert.deepStrictEqual(yield* left(true, begun, ended), [])
+      assert.deepStrictEqual(yield* left(true, begun), ["journal"])
+      assert.deepStrictEqual(yield* left(true, (journal) => journal.own("o")), ["journal"])
+      assert.deepStrictEqual(yield* left(true, (journal) => Effect.sync(() => journal.finished(file))), ["journal"])
+      assert.deepStrictEqual(yield* left(true, (journal) => Effect.sync(() => journal.finished(file)), nothing), [
+        "journal"
+      ])
+      assert.deepStrictEqual(yield* left(undefined, finishedAndEnded), ["journal"])
+    }))
+
+  it.scopedLive("can be opened while others close it and remove its directory", () =>
+    Effect.gen(function*() {
+      const directory = yield* newDirectory
+      let removed = 0
+      // The directory goes between being made and being locked.
+      yield* patched("writeFile" as never, (real) => (...args) => {
+        if (removed++ < 3) fs.rmdirSync(directory)
+        real(...args)
+      })
+      assert.deepStrictEqual(yield* use(directory, (journal) => journal.sessions), [])
+      assert.isAbove(removed, 3)
+    }))
+})
+
 describe("JournalNode.layerDirectory", () => {
   it.scopedLive("keeps everything over a close", () =>
     Effect.gen(function*() {

@@ -52,6 +52,14 @@ describe("UploadReport.make", () => {
     )
   })
 
+  it("says what is kept, where there is a journal", () => {
+    const options = { ended: "Drained", endedAt: 3_000, failures, abortsFailed: 3, leftBehind } as const
+    const kept = { files: 1, bytes: 5 }
+    const report = UploadReport.make(progress, { ...options, kept })
+    assert.deepStrictEqual(report, { ...UploadReport.make(progress, options), kept })
+    assert.deepStrictEqual(Schema.encodeSync(UploadReport.UploadReport)(report), report)
+  })
+
   it("has no throughput where no time has passed", () => {
     const report = UploadReport.make(progress, {
       ended: "Completed",

@@ -21,6 +21,7 @@ import * as Format from "../Format.js"
 import * as Output from "../Output.js"
 import * as OutputPaths from "../OutputPaths.js"
 import * as Report from "../Report.js"
+import * as ShellWord from "../ShellWord.js"
 import * as options from "../simulateOptions.js"
 import * as Simulation from "../Simulation.js"
 import * as Sources from "../Sources.js"
@@ -152,11 +153,7 @@ const randomFiles = (flags: Flags) => {
 const sourceOf = ({ sources }: Flags): string | undefined =>
   sources.length === 0
     ? undefined
-    : sources.map(printable).map((source) =>
-      /^[\w@%+=:,./~-]+$/.test(source) ? source : `'${source.replaceAll("'", "'\\''")}'`
-    ).join(
-      " "
-    )
+    : sources.map(ShellWord.of).join(" ")
 
 /** Four strategies side by side, byte by byte. */
 const compare = (flags: Flags) =>

@@ -26,6 +26,7 @@ import * as ExactAddress from "../ExactAddress.js"
 import * as FilterText from "../FilterText.js"
 import * as Journals from "../Journals.js"
 import * as Json from "../Json.js"
+import * as Kept from "../Kept.js"
 import * as layers from "../layers.js"
 import * as ListedSources from "../ListedSources.js"
 import * as options from "../options.js"
@@ -124,6 +125,7 @@ export const upload = Command.make(
           failed,
           own,
           isList: standardInput === undefined,
+          abortCommand: Kept.abortCommand(Targets.nameOf(request.target), request.journal || undefined),
           filtered,
           run,
           journal,
@@ -185,6 +187,8 @@ interface Flags {
   /** Whether the sources are files, which can be listed for another run. */
   readonly isList: boolean
   readonly errorOnNoTransfer: boolean
+  /** What removes what is stored in part. */
+  readonly abortCommand: string
   readonly filtered: () => ReturnType<typeof Report.filtered>
 }
 
@@ -210,15 +214,18 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
         return undone?.note(result) ?? Effect.void
       }
     })
+    const storedOf = (key: string) =>
+      Option.match(flags.journal?.session(key) ?? Option.none(), { onNone: () => 0, onSome: Journal.storedBytes })
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
-    yield* Effect.forkScoped(Signals.steer(received, { run, stop, say: display.say, leave }))
+    yield* Effect.forkScoped(Signals.steer(received, { run, stop, storedOf, say: display.say, leave }))
     const sampled = flags.json ? Effect.asVoid(Effect.forkScoped(ProgressLines.print(run, stdout))) : Effect.void
     const report = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
     const { listing } = yield* run.currentProgress
     const seen = { notStarted: report.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
-    const kept = flags.journal === undefined ? 0 : (yield* flags.journal.sessions).length
-    yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), kept }, Either.getLeft(rest))
+    const sessions = flags.journal === undefined ? [] : yield* flags.journal.sessions
+    const begun = sessions.filter((session) => Journal.storedBytes(session) === 0).length
+    yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), begun }, Either.getLeft(rest))
   }).pipe(Effect.scoped)
 
 /** Tells the end of a run wherever it is wanted, and fails unless all is well. */
@@ -226,7 +233,7 @@ const conclude = (
   report: UploadReport,
   findings: Report.Findings,
   flags: Flags,
-  rest: Undone.Rest & { readonly kept: number },
+  rest: Undone.Rest & Pick<Report.Context, "begun">,
   unlisted: Option.Option<CliError.CliError>
 ) =>
   Effect.gen(function*() {
@@ -253,7 +260,8 @@ const conclude = (
           ...(report.ended === "Completed" && flags.filtered()),
           style,
           manifest,
-          isList: flags.isList
+          isList: flags.isList,
+          abortCommand: flags.abortCommand
         }),
         ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"

@@ -21,6 +21,7 @@ import * as layers from "../layers.js"
 import * as options from "../options.js"
 import { Output, writeLines } from "../Output.js"
 import { failureLine, firstOf } from "../Report.js"
+import * as ShellWord from "../ShellWord.js"
 import * as Targets from "../Targets.js"
 import { printable } from "../TerminalText.js"
 
@@ -120,12 +121,10 @@ const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
     const [first] = uploads
     if (first === undefined) return yield* writeLines(stderr, [none])
     yield* printTable(uploads)
-    const quoted = (text: string) =>
-      /^[\w./:@%+=-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`
-    const destination = quoted(first.destination)
+    const destination = ShellWord.of(first.destination)
     yield* writeLines(stderr, [
       "Nothing was aborted. What is stored of an aborted upload is removed, and its file begins again. To abort",
-      `  one:                   sluice uploads abort ${destination} ${quoted(first.key)}`,
+      `  one:                   sluice uploads abort ${destination} ${ShellWord.of(first.key)}`,
       `  all to a destination:  sluice uploads abort ${destination}`,
       "  all of these:          sluice uploads abort --all"
     ])

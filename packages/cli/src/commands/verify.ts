@@ -9,6 +9,7 @@ import * as Strategy from "@sluice/core/Strategy"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Advice from "../Advice.js"
 import * as AwsProfile from "../AwsProfile.js"
 import * as CliError from "../CliError.js"
 import * as destinationOptions from "../destinationOptions.js"
@@ -59,7 +60,7 @@ export const verify = Command.make(
       const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
       const known = reach.locations === undefined ? undefined : yield* RemoteLocations.read(reach.locations)
       const filtered = () => Report.filtered(filter, FilterText.around(asked.sources))
-      yield* compare(sources, { ...flags, isExtra, concurrency, listed: reach.locations, filtered }).pipe(
+      yield* compare(sources, { ...flags, target, isExtra, concurrency, listed: reach.locations, filtered }).pipe(
         Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency, addresses: { known } }))
       )
     }).pipe(Effect.scoped)
@@ -99,6 +100,7 @@ const addressesWanted =
 const compare = (
   sources: Sources.Sources,
   flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency"> & {
+    readonly target: Targets.Target
     /** The list of what is there, where somebody else has to tell. */
     readonly listed: string | undefined
     readonly filtered: () => ReturnType<typeof Report.filtered>
@@ -135,7 +137,14 @@ const compare = (
     if (!flags.quiet || failure !== undefined) {
       const { ignoreExtra: extrasIgnored, listed } = flags
       const filtered = report.ended === "Completed" ? flags.filtered() : {}
-      yield* writeLines(stderr, findings.summary(report, { ...filtered, style: stderr.style, extrasIgnored, listed }))
+      const error = failure?.reason === "DestinationUnusable" ? comparison.destinationError() : undefined
+      yield* writeLines(stderr, [
+        ...findings.summary(report, { ...filtered, style: stderr.style, extrasIgnored, listed }),
+        ...(error === undefined || !layers.isRemote(flags.target) ? [] : [
+          ...[Advice.forError(error, { check: "look", kind: flags.target._tag }) ?? []].flat(),
+          "sluice doctor finds out what is wrong with a destination."
+        ])
+      ])
     }
     if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure

@@ -65,9 +65,12 @@ export class Account implements FileList.Counter<UploadList.Item> {
     })
   }
 
-  report(ended: UploadReport.UploadReport["ended"]): UploadReport.UploadReport {
+  report(
+    ended: UploadReport.UploadReport["ended"],
+    kept: UploadReport.UploadReport["kept"]
+  ): UploadReport.UploadReport {
     const { abortsFailed, failures, leftBehind } = this
-    return UploadReport.make(this.tally, { ended, endedAt: this.now, failures, abortsFailed, leftBehind })
+    return UploadReport.make(this.tally, { ended, endedAt: this.now, failures, abortsFailed, leftBehind, kept })
   }
 
   /** Ends the streams of events and results. */

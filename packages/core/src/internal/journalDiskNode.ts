@@ -302,6 +302,13 @@ export const replace = (
   }).pipe(Effect.uninterruptible)
 }
 
+/** Removes the journal. Only for who holds the lock. */
+export const remove = (directory: string, fsync: boolean): Effect.Effect<void, Failure> =>
+  Effect.zipRight(
+    call((done) => fs.unlink(fileIn(directory), (error) => done(error, undefined))),
+    fsync ? Effect.ignore(syncDirectory(directory)) : Effect.void
+  )
+
 /** So that the new name, too, outlives a power cut. Where directories cannot be opened, the file system sees to it. */
 const syncDirectory = (directory: string): Effect.Effect<void, Failure> =>
   Effect.acquireUseRelease(

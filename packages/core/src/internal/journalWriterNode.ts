@@ -18,6 +18,7 @@ import type { Replay } from "./journalReplayNode.js"
 export interface Options {
   readonly directory: string
   readonly fsync: boolean
+  readonly removeWhenEmpty: boolean
   readonly header: Record.Header
   readonly lock: Lock
 }
@@ -144,6 +145,12 @@ export class Writer {
     return this.garbage + more > Math.max(4096, this.live / 4)
   }
 
+  /** Whether nothing in it is needed by anybody. */
+  private get isEmpty(): boolean {
+    const { entries, owners } = this.replay.state
+    return entries.size + owners.size + this.finishedRecords === 0
+  }
+
   /** The bytes of records that are needed. */
   private get live(): number {
     return Record.header(this.options.header).length + this.replay.state.recorded + this.ownersRecorded +
@@ -262,10 +269,15 @@ export class Writer {
 
   private readonly finish: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
-    const { directory, lock } = this.options
-    const write = Effect.flatMap(lock.lost, (lost) => {
+    const { directory, fsync, lock, removeWhenEmpty } = this.options
+    const write = Effect.suspend(() =>
+      this.isWorthTidying() ? Effect.catchAll(this.compact(), () => this.append) : this.append
+    )
+    // The lock is held until after this.
+    const remove = Effect.map(Disk.remove(directory, fsync), () => this.accept(this.noted, this.pending.length))
+    const last = Effect.flatMap(lock.lost, (lost) => {
       if (lost !== undefined) return Effect.void
-      return this.isWorthTidying() ? Effect.catchAll(this.compact(), () => this.append) : this.append
+      return removeWhenEmpty && this.isEmpty ? Effect.catchAll(remove, () => write) : write
     })
     const report = Effect.suspend(() =>
       this.pending === "" ? Effect.void : Effect.logWarning(
@@ -276,7 +288,7 @@ export class Writer {
       this.answer(Infinity, Effect.fail(closedError(directory)))
       return Disk.close(this.file.descriptor)
     })
-    return Effect.zipRight(write, Effect.zipRight(report, close))
+    return Effect.zipRight(last, Effect.zipRight(report, close))
   })
 }
 

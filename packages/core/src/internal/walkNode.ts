@@ -3,16 +3,16 @@
  */
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { SourceUnreadable } from "../UploadError.js"
+import type { SourceUnreadable } from "../UploadError.js"
 import type * as UploadList from "../UploadList.js"
 import * as UploadResult from "../UploadResult.js"
 import * as Descriptors from "./descriptorsNode.js"
+import * as Entry from "./entryNode.js"
 import { bigint, call, fileOf, leadsOut, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
@@ -82,7 +82,7 @@ export class Walk {
       ? Effect.void
       : Effect.zipRight(
         Effect.ignore(call<void>(current.path, (done) => current.handle.close((error) => done(error ?? null)))),
-        closeDescriptor(current.descriptor)
+        Entry.close(current.descriptor)
       )
   }))
 
@@ -105,7 +105,7 @@ export class Walk {
       const handle = yield* call<fs.Dir>(
         directoryPath,
         (done) => fs.opendir(entered, { bufferSize: batchSize }, done)
-      ).pipe(Effect.onError(() => closeDescriptor(descriptor)))
+      ).pipe(Effect.onError(() => Entry.close(descriptor)))
       this.current = {
         place,
         handle,
@@ -136,7 +136,7 @@ export class Walk {
               () => leadsOut(directoryPath, this.root)
             ),
             Effect.as(descriptor),
-            Effect.onError(() => closeDescriptor(descriptor))
+            Effect.onError(() => Entry.close(descriptor))
           )
     )
   }
@@ -227,7 +227,7 @@ export class Walk {
     if (odd) replaced.add(name)
     return Effect.suspend(() =>
       twice
-        ? Effect.fail(notUtf8(entryPath))
+        ? Effect.fail(Entry.notUtf8(entryPath))
         : call<fs.BigIntStats>(entryPath, (done) => fs.lstat(`${path}/${name}`, bigint, done))
     ).pipe(
       Effect.flatMap((stat) =>
@@ -236,7 +236,7 @@ export class Walk {
       Effect.catchAll((error) =>
         Effect.succeed(
           this.wants(key, "file")
-            ? failed(key, odd && error.reason === "NotFound" ? notUtf8(entryPath) : error)
+            ? Entry.failed(key, odd && error.reason === "NotFound" ? Entry.notUtf8(entryPath) : error)
             : undefined
         )
       )
@@ -251,16 +251,16 @@ export class Walk {
     if (this.options.followSymlinks !== true) {
       return Effect.succeed(
         this.wants(key, "file")
-          ? UploadResult.skipped(key, "It is a symbolic link, and links are not followed.")
+          ? Entry.notFollowed(key)
           : undefined
       )
     }
     const linkPath = this.pathOf(key)
-    const seen = descriptor === undefined ? seeByName(linkPath) : seeThrough(linkPath, `${path}/${name}`)
+    const seen = descriptor === undefined ? Entry.seeByName(linkPath) : Entry.seeThrough(linkPath, `${path}/${name}`)
     return Effect.flatMap(seen, ({ real, stat }) =>
       Descriptors.isInside(this.root, real)
         ? this.classify(place, key, stat, true)
-        : Effect.succeed(UploadResult.skipped(key, "It is a symbolic link that leads out of the directory.")))
+        : Effect.succeed(Entry.leadingOut(key)))
   }
 
   private wants(key: string, kind: "file" | "directory"): boolean {
@@ -294,7 +294,7 @@ export class Walk {
       if (!this.wants(key, "file")) return undefined
       return stat.isFile()
         ? fileOf(key, this.pathOf(key), stat, { root: this.root, followsLinks: followed })
-        : UploadResult.skipped(key, "It is not a regular file.")
+        : Entry.notRegular(key)
     }
     if (!this.wants(key, "directory")) return undefined
     if (this.options.followSymlinks !== true) {
@@ -315,30 +315,6 @@ type Found = UploadList.Item | Place | typeof waiting | undefined
 
 /** What nobody has looked at. */
 const waiting = Symbol("waiting")
-
-/** What a link leads to, and where that is; on Linux both of one and the same. */
-const seeThrough = (linkPath: string, reached: string) =>
-  Effect.acquireUseRelease(
-    call<number>(linkPath, (done) => fs.open(reached, Descriptors.lookOnly, done)),
-    (descriptor) =>
-      Effect.all({
-        real: Effect.mapError(Descriptors.whereIs(descriptor, linkPath), (error) => unreadable(linkPath, error)),
-        stat: call<fs.BigIntStats>(linkPath, (done) => fs.fstat(descriptor, bigint, done))
-      }),
-    closeDescriptor
-  )
-
-const seeByName = (linkPath: string) =>
-  Effect.flatMap(
-    call<string>(linkPath, (done) => fs.realpath(linkPath, done)),
-    (real) =>
-      Effect.map(call<fs.BigIntStats>(linkPath, (done) => fs.stat(real, bigint, done)), (stat) => ({ real, stat }))
-  )
-
-const closeDescriptor = (descriptor: number | undefined): Effect.Effect<void> =>
-  descriptor === undefined
-    ? Effect.void
-    : Effect.ignore(call<void>("", (done) => fs.close(descriptor, (error) => done(error ?? null))))
 
 const lstatAtOnce = (entryPath: string): fs.BigIntStats | undefined => {
   try {
@@ -393,23 +369,9 @@ const isPlace = (found: Found): found is Place => found !== undefined && found !
 const isItem = (found: Found): found is UploadList.Item =>
   found !== undefined && found !== waiting && !("identity" in found)
 
-const notUtf8 = (filePath: string): SourceUnreadable =>
-  new SourceUnreadable({
-    reason: "Failed",
-    detail: `${filePath} has a name that is not valid UTF-8, and cannot be read by it.`
-  })
-
 /** A directory that cannot be read fails alone, unless it is the root. */
 const unreadableDirectory = (
   place: Place,
   error: SourceUnreadable
 ): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> =>
-  place.key === "" ? Effect.fail(Option.some(error)) : Effect.succeed(Chunk.of(failed(`${place.key}/`, error)))
-
-const failed = (key: string, error: SourceUnreadable): UploadResult.Failed => ({
-  _tag: "Failed",
-  file: { key, size: undefined },
-  attempts: 0,
-  error,
-  duration: Duration.zero
-})
+  place.key === "" ? Effect.fail(Option.some(error)) : Effect.succeed(Chunk.of(Entry.failed(`${place.key}/`, error)))
