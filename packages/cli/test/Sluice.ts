@@ -42,6 +42,15 @@ const stateHome = Effect.acquireRelease(
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
 )
 
+/**
+ * The environment of these tests as a command gets it: without what their runner puts there. With `NODE_PATH`, Node would
+ * find modules that it does not find where somebody runs the command.
+ */
+export const environment = (own: Readonly<Record<string, string | undefined>> = {}): NodeJS.ProcessEnv => {
+  const { FORCE_COLOR: _, NODE_PATH: __, NO_COLOR: ___, ...env } = process.env
+  return { ...env, ...own }
+}
+
 const exec = "exec \"$0\" \"$@\""
 
 /** Starts `sluice` as a process, which ends with the scope. */
@@ -53,7 +62,6 @@ export const start = (
     Effect.flatMap(stateHome, (stateHome) =>
       Effect.acquireRelease(
         Effect.sync(() => {
-          const { FORCE_COLOR: _, NO_COLOR: __, ...env } = process.env
           const { cwd, input, redirect = "", through = [] } = options
           const file = typeof input === "object" && "file" in input ? input.file : undefined
           const command = [...through, process.execPath, bin, ...args]
@@ -61,7 +69,7 @@ export const start = (
           const [program = "", ...rest] = shell === exec ? command : ["sh", "-c", shell, ...command]
           return spawn(program, rest, {
             cwd,
-            env: { ...env, XDG_STATE_HOME: stateHome, INPUT: file, ...options.env },
+            env: environment({ XDG_STATE_HOME: stateHome, INPUT: file, ...options.env }),
             stdio: ["pipe", "pipe", "pipe"]
           })
         }),
