@@ -1,7 +1,7 @@
 /**
  * Credentials for S3 as somebody's effect gives them, perhaps without types.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
