@@ -26,6 +26,7 @@ export const forError = (
 ): string | undefined => {
   const ofProxy = forProxy(error.message)
   if (ofProxy !== undefined) return ofProxy
+  if (error.message.includes("answered with a web page")) return signIn
   switch (error._tag) {
     case "Transient":
       if (kind === "Http" && error.message.includes("answered 423")) {
@@ -73,6 +74,10 @@ export const clock = "Set the clock of this machine, such as by turning its time
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const signIn =
+  "Open the address in a browser: if the network asks you to sign in, do so, and try again. If a proxy has answered, ask " +
+  "who runs it, or go around it: what NO_PROXY lists is reached without one."
 
 const unreachable =
   "Check the address, and whether it is reached by a proxy only: see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."

@@ -11,6 +11,7 @@ import * as UploadList from "@sluice/core/UploadList"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { CliError } from "./CliError.js"
 import * as Format from "./Format.js"
@@ -74,7 +75,11 @@ export const print = (
       ]
       yield* writeLines(stderr, [
         `${facts.join(", ")}. Nothing was sent.`,
-        ...(isRead ? [] : ["The list was not read to its end, since nobody reads on: there may be any number more."]),
+        ...(isRead ? [] : [
+          `The list was not read to its end, since ${
+            Option.isSome(stdout.failure()) ? "the plan could not be written" : "nobody reads on"
+          }: there may be any number more.`
+        ]),
         ...(plan.files.total > 0 ? [] : leftOut),
         ...unmatched.map(stderr.style.yellow)
       ])

@@ -10,6 +10,7 @@
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as FilesNode from "@sluice/core/FilesNode"
 import { Rejected, SourceUnreadable } from "@sluice/core/UploadError"
+import type { UploadError } from "@sluice/core/UploadError"
 import * as UploadList from "@sluice/core/UploadList"
 import { skipped } from "@sluice/core/UploadResult"
 import * as Chunk from "effect/Chunk"
@@ -141,7 +142,7 @@ const findPath = ({ entry, root }: Root, options: Options, locations: Sources.Lo
   const absolute = path.resolve(root, line)
   const relative = path.relative(root, absolute)
   const key = relative.split(path.sep).join("/")
-  const isOutside = relative === ".." || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative)
+  const isOutside = leadsOutOf(relative)
   if (isOutside || key === "") {
     const detail = isOutside ? `${line} lies outside of ${root}.` : `${line} is the source directory itself.`
     return Effect.succeed({
@@ -153,10 +154,41 @@ const findPath = ({ entry, root }: Root, options: Options, locations: Sources.Lo
     entry(key),
     Option.match({
       onNone: () => Effect.succeed(nothing),
-      onSome: (item) => toUpload(item, absolute, options, locations)
+      onSome: (item) => Effect.flatMap(hinted(item, root, line), (item) => toUpload(item, absolute, options, locations))
     })
   )
 }
+
+/** Says of a name that is not there, but would be if the source did not come twice, how it is to be written. */
+const hinted = (item: UploadList.Item, root: string, line: string): Effect.Effect<UploadList.Item> => {
+  if (UploadList.isFile(item) || item._tag !== "Failed" || !isNotFound(item.error)) return Effect.succeed(item)
+  const { error } = item
+  return Effect.match(
+    Effect.tryPromise(async () => {
+      const real = path.resolve(line)
+      await fs.promises.lstat(real)
+      return path.relative(root, real)
+    }),
+    {
+      onFailure: () => item,
+      onSuccess: (name) =>
+        leadsOutOf(name) ? item : {
+          ...item,
+          error: new SourceUnreadable({
+            ...error,
+            detail: `${error.detail.replace(/\.$/, "")}: names in the list are relative to the source, and this one ` +
+              `begins with it. ${name === "" ? "Leave it out." : `Write ${JSON.stringify(name)} instead.`}`
+          })
+        }
+    }
+  )
+}
+
+const isNotFound = (error: UploadError): error is SourceUnreadable =>
+  error._tag === "SourceUnreadable" && error.reason === "NotFound"
+
+const leadsOutOf = (relative: string): boolean =>
+  relative === ".." || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative)
 
 /** Leaves directories out, and says so. */
 const skippingDirectories = (root: string, { followSymlinks }: Options, find: Find): Find => (line) =>

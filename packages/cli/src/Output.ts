@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { WriteStream } from "node:tty"
 import * as CliError from "./CliError.js"
+import * as Descriptor from "./Descriptor.js"
 import * as Style from "./Style.js"
 
 /** Where text goes. */
@@ -74,9 +75,9 @@ export const writeLines = (sink: Pick<Sink, "write">, lines: ReadonlyArray<strin
 // -----------------------------------------------------------------------------
 
 /** A stream of this process, with the number of its file. */
-type Descriptor = WriteStream & { readonly fd: number }
+type OwnStream = WriteStream & { readonly fd: number }
 
-const streamOf = (stream: Descriptor): Stream => {
+const streamOf = (stream: OwnStream): Stream => {
   const isTerminal = stream.isTTY === true && process.env["TERM"] !== "dumb"
   const writable = Effect.unsafeMakeLatch(true)
   let closed = false
@@ -140,11 +141,9 @@ const isReaderGone = (cause: unknown, isTerminal: boolean): boolean => {
 const gone: ReadonlySet<string> = new Set(["EPIPE", "ECONNRESET", "EOF", "ERR_STREAM_DESTROYED"])
 
 /** Node writes to files without looking at how much of it was taken: where a disk is full, that may be a part. */
-const isFile = (stream: Descriptor): boolean =>
-  stream.isTTY !== true && Option.exists(
-    Option.liftThrowable(fs.fstatSync)(stream.fd),
-    (stat) => stat.isFile() || stat.isCharacterDevice()
-  )
+const isFile = (stream: OwnStream): boolean =>
+  stream.isTTY !== true &&
+  Option.exists(Descriptor.stat(stream.fd), (stat) => stat.isFile() || stat.isCharacterDevice())
 
 const writeWhole = (fd: number, text: string): Either.Either<void, unknown> =>
   Either.try({

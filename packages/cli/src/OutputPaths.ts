@@ -2,9 +2,11 @@
  * Files that several flags name: one would overwrite what the other has written, so they have to be different ones.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
+import * as Descriptor from "./Descriptor.js"
 
 /** A file that a flag names, to be written or read. */
 export interface Named {
@@ -50,13 +52,7 @@ export const check = (
 // internal
 // -----------------------------------------------------------------------------
 
-interface Stat {
-  readonly dev: number
-  readonly ino: number
-  readonly isFile: () => boolean
-}
-
-const nameOf = ({ dev, ino }: Stat): string => `${dev}:${ino}`
+const nameOf = ({ dev, ino }: fs.BigIntStats): string => `${dev}:${ino}`
 
 /**
  * What a file is, whatever it is called; of one that is not there yet, its directory and its name. What is no file, such
@@ -66,13 +62,13 @@ const identityOf = (file: string): Effect.Effect<string | undefined> => {
   const absolute = path.resolve(file)
   return Effect.orElse(
     Effect.tryPromise(async () => {
-      const stat = await fs.promises.stat(absolute)
+      const stat = await fs.promises.stat(absolute, { bigint: true })
       return stat.isFile() ? nameOf(stat) : undefined
     }),
     () =>
       Effect.orElseSucceed(
         Effect.tryPromise(async () =>
-          `${nameOf(await fs.promises.stat(path.dirname(absolute)))}/${path.basename(absolute)}`
+          `${nameOf(await fs.promises.stat(path.dirname(absolute), { bigint: true }))}/${path.basename(absolute)}`
         ),
         () => absolute
       )
@@ -80,10 +76,10 @@ const identityOf = (file: string): Effect.Effect<string | undefined> => {
 }
 
 /** Standard output, where it is a file; a pipe or a terminal takes lines from everybody. */
-const identityOfOutput: Effect.Effect<string | undefined> = Effect.orElseSucceed(
-  Effect.try(() => {
-    const stat = fs.fstatSync(process.stdout.fd)
-    return stat.isFile() ? nameOf(stat) : undefined
-  }),
-  () => undefined
+const identityOfOutput: Effect.Effect<string | undefined> = Effect.sync(() =>
+  Descriptor.stat(process.stdout.fd).pipe(
+    Option.filter((stat) => stat.isFile()),
+    Option.map(nameOf),
+    Option.getOrUndefined
+  )
 )

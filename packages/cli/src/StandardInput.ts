@@ -14,8 +14,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import * as fs from "node:fs"
 import * as CliError from "./CliError.js"
+import * as Descriptor from "./Descriptor.js"
 import { Output, writeLines } from "./Output.js"
 import type { Sources } from "./Sources.js"
 import { Locations } from "./Sources.js"
@@ -30,11 +30,9 @@ export interface StandardInput extends Sources {
 export const make = (key: string): Effect.Effect<StandardInput, CliError.CliError, Scope.Scope> =>
   Effect.gen(function*() {
     // Node takes a directory for an empty stream.
-    const isDirectory = Option.exists(
-      Option.liftThrowable(fs.fstatSync)(process.stdin.fd),
-      (stat) => stat.isDirectory()
-    )
-    if (isDirectory) return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
+    if (Option.exists(Descriptor.stat(process.stdin.fd), (stat) => stat.isDirectory())) {
+      return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
+    }
     const blocks = Stream.filter(
       NodeStream.fromReadable<unknown, Uint8Array>(() => process.stdin, (cause) => cause),
       (block) => block.length > 0

@@ -103,4 +103,14 @@ describe("Advice", () => {
     })
     assert.include(advise(locked, "Http"), "Somebody has it locked")
   })
+
+  it("says what to do where somebody in between has answered, whatever was asked for", () => {
+    const page = (detail: string) => new UploadError.Transient({ reason: "Unavailable", detail })
+    for (const kind of ["Http", "S3", "Tus"] as const) {
+      const advice = advise(page("http://h/ answered with a web page (Sign in): something in between may have"), kind)
+      assert.include(advice, "sign in")
+      assert.include(advice, "NO_PROXY")
+    }
+    assert.include(advise(page("http://h/ answered 503"), "Http"), "try again in a while")
+  })
 })

@@ -9,6 +9,7 @@ import * as path from "node:path"
 import * as Filter from "../src/Filter.js"
 import * as ListedSources from "../src/ListedSources.js"
 import * as Sources from "../src/Sources.js"
+import * as Sluice from "./Sluice.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const options: Sources.Options = { filter: Filter.everything, followSymlinks: false }
@@ -95,6 +96,26 @@ describe("ListedSources", () => {
           ["../src2/x", "src2/x", "../src2/x lies outside of /src."],
           ["x/b.txt", "src/x/b.txt"]
         ])
+      }))
+
+    it.scopedLive("whose names begin with the source say how they would be relative to it", () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b" })
+        const hint = (name: string) =>
+          ` is not there: names in the list are relative to the source, and this one begins with it. Write ${name} instead.`
+        // As `find src -print0` and `find src` write them.
+        for (const separator of ["\0", "\n"]) {
+          TemporaryDirectory.write(root, {
+            list: ["src/a.txt", "./src/x/b.txt", "src/gone.txt", "x/b.txt"].join(separator)
+          })
+          const args = ["upload", "src", "to", "--files-from", "list", "--dry-run"]
+          const { exitCode, stderr, stdout } = yield* Sluice.run(args, { cwd: root })
+          assert.strictEqual(exitCode, 1)
+          assert.strictEqual(stdout, "x/b.txt\t1\n")
+          assert.include(stderr, `/src/src/a.txt${hint("\"a.txt\"")}`)
+          assert.include(stderr, `/src/src/x/b.txt${hint("\"x/b.txt\"")}`)
+          assert.include(stderr, "/src/src/gone.txt is not there.")
+        }
       }))
 
     it.scopedLive("fail for a name with a NUL in it, and for no other", () =>

@@ -40,6 +40,16 @@ describe.skipIf(!hasFull)("output that cannot be written", { timeout: 120_000 },
       assert.strictEqual(fs.readdirSync(`${root}/to`).length, 300)
     }))
 
+  it.scopedLive("ends a plan, and not because nobody reads on", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", list: "a.txt\n".repeat(20_000) })
+      const args = ["upload", "src", "to", "--dry-run", "--files-from", "list"]
+      const { stderr } = yield* Sluice.run(args, { cwd: root, redirect: "> /dev/full" })
+      assert.notInclude(stderr, "nobody reads")
+      assert.include(stderr, "The list was not read to its end, since the plan could not be written")
+      assert.include(stderr, full)
+    }))
+
   it.scopedLive("is a failure where it is standard error, too", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })

@@ -136,7 +136,11 @@ describe("a hang-up", { timeout: 60_000 }, () => {
       const line =
         `exec '${process.execPath}' '${bin}' upload src ${server.url} --concurrency 4 --report report --no-journal`
       // script gives it a terminal of its own, which goes with script.
-      const script = childProcess.spawn("script", ["-qec", line, "/dev/null"], { cwd: root, stdio: "pipe" })
+      const script = childProcess.spawn("script", ["-qec", line, "/dev/null"], {
+        cwd: root,
+        env: Sluice.environment(),
+        stdio: "pipe"
+      })
       yield* Effect.addFinalizer(() => Effect.sync(() => script.kill("SIGKILL")))
       yield* server.hasReceived(4)
       script.kill("SIGKILL")

@@ -11,6 +11,7 @@ import type { Readable, Writable } from "node:stream"
 const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
 
 export interface Options {
+  /** Where it is started. Defaults to a directory of its own: a relative path leads nowhere near the sources. */
   readonly cwd?: string | undefined
   readonly env?: Record<string, string> | undefined
   /** What standard input holds, or the file that it is. Defaults to nothing; `open` leaves it to the test. */
@@ -36,11 +37,27 @@ export interface Running {
   readonly ended: Effect.Effect<Ended>
 }
 
-/** Where the journals of a process are, unless `XDG_STATE_HOME` says otherwise: never where the user's are. */
-const stateHome = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "sluice-state-"))),
+/**
+ * Where a process is started, and where its journals are, unless `XDG_STATE_HOME` says otherwise: never where the user's
+ * are.
+ */
+const ownDirectories = Effect.acquireRelease(
+  Effect.sync(() => {
+    const own = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-own-"))
+    for (const name of ["cwd", "state"]) fs.mkdirSync(path.join(own, name))
+    return own
+  }),
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
 )
+
+/**
+ * The environment of these tests as a command gets it: without what their runner puts there. With `NODE_PATH`, Node would
+ * find modules that it does not find where somebody runs the command.
+ */
+export const environment = (own: Readonly<Record<string, string | undefined>> = {}): NodeJS.ProcessEnv => {
+  const { FORCE_COLOR: _, NODE_PATH: __, NO_COLOR: ___, ...env } = process.env
+  return { ...env, ...own }
+}
 
 const exec = "exec \"$0\" \"$@\""
 
@@ -50,18 +67,17 @@ export const start = (
   options: Options = {}
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.map(
-    Effect.flatMap(stateHome, (stateHome) =>
+    Effect.flatMap(ownDirectories, (own) =>
       Effect.acquireRelease(
         Effect.sync(() => {
-          const { FORCE_COLOR: _, NO_COLOR: __, ...env } = process.env
-          const { cwd, input, redirect = "", through = [] } = options
+          const { cwd = path.join(own, "cwd"), input, redirect = "", through = [] } = options
           const file = typeof input === "object" && "file" in input ? input.file : undefined
           const command = [...through, process.execPath, bin, ...args]
           const shell = [exec, ...(file === undefined ? [] : ["< \"$INPUT\""]), redirect].join(" ").trim()
           const [program = "", ...rest] = shell === exec ? command : ["sh", "-c", shell, ...command]
           return spawn(program, rest, {
             cwd,
-            env: { ...env, XDG_STATE_HOME: stateHome, INPUT: file, ...options.env },
+            env: environment({ XDG_STATE_HOME: path.join(own, "state"), INPUT: file, ...options.env }),
             stdio: ["pipe", "pipe", "pipe"]
           })
         }),

@@ -53,7 +53,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
         const server = yield* FileServer.start()
-        const env = { ...process.env, XDG_STATE_HOME: `${root}/state` }
+        const env = Sluice.environment({ XDG_STATE_HOME: `${root}/state` })
         for (let run = 0; run < 2; run++) {
           const script = "exec \"$0\" \"$@\" > src/out.json 2> src/log"
           const args = ["-c", script, process.execPath, bin, "upload", "src", server.url, "--json"]

@@ -40,23 +40,29 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* run(server, ["verify", root, "s3://bkt/pre/fix"])).exitCode, 1)
     }))
 
-  it.scopedLive("takes endpoint, region and credentials from a profile", () =>
-    Effect.gen(function*() {
-      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
-      const server = yield* S3Server.start()
-      const home = yield* TemporaryDirectory.withFiles({
+  /** The environment of somebody who has all that S3 needs in a profile, `team`. */
+  const withProfile = (server: S3Server.S3Server) =>
+    Effect.map(
+      TemporaryDirectory.withFiles({
         ".aws/config":
           `[profile team]\nregion = eu-team-1\nservices = local\n[services local]\ns3 =\n  endpoint_url = ${server.url}\n`,
         ".aws/credentials": "[team]\naws_access_key_id = AKCLI\naws_secret_access_key = secret-of-the-tests\n"
-      })
-      const env = {
+      }),
+      (home) => ({
         ...S3Server.environment,
         HOME: home,
         AWS_ACCESS_KEY_ID: "",
         AWS_REGION: "",
         AWS_CONFIG_FILE: "",
         AWS_SHARED_CREDENTIALS_FILE: ""
-      }
+      })
+    )
+
+  it.scopedLive("takes endpoint, region and credentials from a profile", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      const server = yield* S3Server.start()
+      const env = yield* withProfile(server)
       for (const command of ["upload", "verify"]) {
         const { exitCode, stderr } = yield* Sluice.run([command, root, "s3://bkt", "--profile", "team"], { env })
         assert.strictEqual(exitCode, 0, stderr)
@@ -66,6 +72,35 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       const doctor = yield* Sluice.run(["doctor", "s3://bkt"], { env: { ...env, AWS_PROFILE: "team" } })
       assert.strictEqual(doctor.exitCode, 0, doctor.stdout)
       assert.match(doctor.stdout, /^ok +region +eu-team-1$/m)
+    }))
+
+  it.scopedLive("takes them from a profile whatever its input and output are: pipes, sockets or files", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/z.txt": "z", "b.txt": "b" })
+      const server = yield* S3Server.start()
+      const env = yield* withProfile(server)
+      const uploadIn = { env, cwd: root, redirect: "2>&1 | cat" }
+      const ended = [
+        yield* Sluice.run(["upload", "src", "s3://bkt", "--profile", "team"], uploadIn),
+        yield* Sluice.run(["upload", "-", "s3://bkt/1.txt", "--profile", "team"], { ...uploadIn, input: "1" }),
+        yield* Sluice.run(["upload", "-", "s3://bkt/b.txt", "--profile", "team"], {
+          ...uploadIn,
+          input: { file: `${root}/b.txt` }
+        }),
+        yield* Sluice.run(["verify", "src", "s3://bkt", "--profile", "team"], uploadIn),
+        yield* Sluice.run(["upload", "src", "s3://bkt", "--profile", "team", "--json"], {
+          ...uploadIn,
+          redirect: "> out 2>&1"
+        })
+      ]
+      for (const { stderr, stdout } of ended) assert.notInclude(stdout + stderr, "sluice:")
+      assert.notInclude(fs.readFileSync(`${root}/out`, "utf8"), "sluice:")
+      assert.deepStrictEqual(textsIn(server), {
+        "bkt/a.txt": "a",
+        "bkt/z.txt": "z",
+        "bkt/1.txt": "1",
+        "bkt/b.txt": "b"
+      })
     }))
 
   it.scopedLive("sends large files in parts, with what flags say of objects", () =>

@@ -74,7 +74,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
         const gone = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-gone-"))
         const script = "cd \"$GONE\" && rmdir \"$GONE\" && exec \"$0\" \"$@\""
         const { status, stderr } = spawnSync("sh", ["-c", script, process.execPath, bin, ...args], {
-          env: { ...process.env, GONE: gone, XDG_STATE_HOME: `${root}/state` },
+          env: Sluice.environment({ GONE: gone, XDG_STATE_HOME: `${root}/state` }),
           encoding: "utf8"
         })
         return { status, stderr }
@@ -95,7 +95,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
     const limited = (most: number, args: ReadonlyArray<string>, cwd: string) =>
       Effect.async<{ readonly exitCode: number | null; readonly stderr: string }>((resume) => {
         const script = "ulimit -n \"$MOST\" && exec \"$0\" \"$@\""
-        const env = { ...process.env, MOST: String(most), XDG_STATE_HOME: `${cwd}/state` }
+        const env = Sluice.environment({ MOST: String(most), XDG_STATE_HOME: `${cwd}/state` })
         const child = spawn("sh", ["-c", script, process.execPath, bin, ...args], { cwd, env })
         let stderr = ""
         child.stderr.on("data", (text) => stderr += String(text))

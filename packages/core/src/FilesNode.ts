@@ -18,6 +18,7 @@ import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { bigint } from "./internal/callNode.js"
 import * as Entry from "./internal/entryNode.js"
 import * as FileSource from "./internal/fileSourceNode.js"
 import * as QuickReads from "./internal/quickReadsNode.js"
@@ -46,7 +47,7 @@ export const file = (
   filePath: string,
   options: { readonly key?: string | undefined } = {}
 ): Effect.Effect<UploadFile.UploadFile, SourceUnreadable> =>
-  FileSource.call<fs.BigIntStats>(filePath, (done) => fs.stat(filePath, FileSource.bigint, done)).pipe(
+  FileSource.call<fs.BigIntStats>(filePath, (done) => fs.stat(filePath, bigint, done)).pipe(
     Effect.filterOrFail(
       (stat) => stat.isFile(),
       (stat) =>
@@ -114,9 +115,9 @@ export const directory = (
 ): Stream.Stream<UploadList.Item, SourceUnreadable> =>
   Stream.unwrap(
     Effect.map(
-      Effect.flatMap(FileSource.call<string>(root, (done) => fs.realpath(root, done)), (realRoot) =>
+      Effect.flatMap(FileSource.call<string>(root, (done) => fs.realpath.native(root, done)), (realRoot) =>
         Effect.map(
-          FileSource.call<fs.BigIntStats>(realRoot, (done) => fs.stat(realRoot, FileSource.bigint, done)),
+          FileSource.call<fs.BigIntStats>(realRoot, (done) => fs.stat(realRoot, bigint, done)),
           (stat) => new Walk(realRoot, stat, options)
         )),
       (walk) => Stream.ensuring(Stream.repeatEffectChunkOption(walk.nextBatch), walk.close)
@@ -145,6 +146,6 @@ export const entries = (
   options: Omit<DirectoryOptions, "filter"> = {}
 ): Effect.Effect<(key: string) => Effect.Effect<Option.Option<UploadList.Item>>, SourceUnreadable> =>
   Effect.map(
-    FileSource.call<string>(root, (done) => fs.realpath(root, done)),
+    FileSource.call<string>(root, (done) => fs.realpath.native(root, done)),
     (realRoot) => Entry.lookup(realRoot, options)
   )

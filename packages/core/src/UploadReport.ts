@@ -47,6 +47,10 @@ export const UploadReport = Schema.TaggedStruct("Report", {
     /** All files found. */
     total: Schema.Number,
     uploaded: Schema.Number,
+    /**
+     * Left out on purpose: uploaded by an earlier process as a journal says, links that are not followed, what is not a
+     * regular file, and what changed with `onSourceChange` at `skip`. See `UploadResult.Skipped`.
+     */
     skipped: Schema.Number,
     failed: Schema.Number,
     interrupted: Schema.Number,
@@ -130,7 +134,7 @@ export const make = (
 }
 
 /**
- * Whether every file that was found is at the destination, or was left out on purpose.
+ * Whether every file that was found is at the destination, or was skipped on purpose: see `UploadResult.Skipped`.
  *
  * @since 0.1.0
  * @category guards

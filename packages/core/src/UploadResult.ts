@@ -35,7 +35,17 @@ export interface Uploaded {
 }
 
 /**
- * Nothing was sent, on purpose.
+ * The file was left out on purpose, which is no failure. A file is skipped when
+ *
+ * - a journal says that an earlier process has uploaded it as it is now: the destination has it, and nothing is sent;
+ * - it is a symbolic link that is not followed, that leads out of the directory or to a directory that it is in, or it is
+ *   behind such a link;
+ * - it is not a regular file, but a pipe, a socket or a device;
+ * - it changed while it was uploaded, and `onSourceChange` is `skip`: some of it may have been sent, and none is stored;
+ * - the list that it comes from says so, by {@link skipped}.
+ *
+ * In the first case only, the destination has the file. One that `ifAbsent` leaves alone is not skipped: it fails with
+ * `Conflict`.
  *
  * @since 0.1.0
  * @category models

@@ -48,14 +48,24 @@ const head = (respond: Respond) => {
   )
 }
 
-describe("a file that a server over HTTP answers 200 for, with a page", () => {
+describe("a file that a server over HTTP answers with a page for", () => {
   it.effect("is not stored where a portal says the same to a look", () =>
     Effect.gen(function*() {
       const portals: ReadonlyArray<Respond> = [
         ({ method }) => method === "HEAD" ? { headers: { ...html, "content-length": "62" } } : page,
         ({ method }) => method === "HEAD" ? { status: 302, headers: { location: "http://portal/" } } : page,
         ({ method }) => method === "HEAD" ? { status: 511 } : page,
-        ({ method }) => method === "HEAD" ? { status: 404 } : page
+        ({ method }) => method === "HEAD" ? { status: 404 } : page,
+        ...[201, 202, 203, 226].map((status): Respond => ({ method }) =>
+          method === "HEAD" ? { status: 203, headers: { ...html, "content-length": "62" } } : { ...page, status }
+        ),
+        // What is told of a page is not told of the file.
+        ({ method }) => method === "HEAD" ? { status: 404 } : { ...page, headers: { ...html, etag: "\"e\"" } },
+        ({ method }) => method === "HEAD" ? { status: 404 } : { ...page, headers: { ...html, location: "/files/k" } },
+        ({ method }) =>
+          method === "HEAD"
+            ? { status: 404 }
+            : { ...page, status: 201, headers: { ...html, location: "/login?to=/files/k" } }
       ]
       for (const portal of portals) {
         const { asked, message, outcome } = yield* upload(portal)
@@ -74,6 +84,9 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
   it.effect("is stored where a look shows it, or the server is not to be looked at", () =>
     Effect.gen(function*() {
       const servers: ReadonlyArray<Respond> = [
+        ({ method }) => method === "HEAD" ? { headers: { "content-length": "5" } } : { ...page, status: 201 },
+        ({ method }) => method === "HEAD" ? { headers: { "content-length": "5" } } : { ...page, status: 203 },
+        ({ method }) => method === "HEAD" ? { status: 405 } : { ...page, status: 201 },
         ({ method }) => method === "HEAD" ? { headers: { "content-length": "5" } } : page,
         ({ method }) => method === "HEAD" ? { status: 405 } : page,
         ({ method }) => method === "HEAD" ? { status: 403 } : page
@@ -84,9 +97,9 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
   it.effect("is stored without a look where the answer shows it, or is no page", () =>
     Effect.gen(function*() {
       const answers: ReadonlyArray<Partial<Transport.Answer>> = [
-        { ...page, status: 201 },
-        { ...page, headers: { ...html, etag: "\"e\"" } },
-        { ...page, headers: { ...html, location: "/files/k" } },
+        // As Apache does.
+        { ...page, status: 201, headers: { ...html, location: "http://host/files/k" } },
+        { ...page, status: 201, headers: { ...html, location: "/files/k" } },
         { headers: html, body: text("ok") },
         { headers: html, body: text("<p>Thank you</p>") },
         { headers: html }
@@ -100,8 +113,29 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
 
   it.effect("is not stored where its address was signed beforehand, since there is no look", () =>
     Effect.gen(function*() {
-      const { asked, outcome } = yield* upload(() => page, Http.layerPresigned({ urls: { k: `${url}/k?s=1` } }))
-      assert.deepStrictEqual([outcome, asked], ["Transient Unavailable", ["PUT"]])
+      const presigned = Http.layerPresigned({ urls: { k: `${url}/k?s=1` } })
+      for (const status of [200, 202, 203]) {
+        const { asked, outcome } = yield* upload(() => ({ ...page, status }), presigned)
+        assert.deepStrictEqual([outcome, asked], ["Transient Unavailable", ["PUT"]])
+      }
+      // That something has been created, nobody in between says.
+      assert.strictEqual((yield* upload(() => ({ ...page, status: 201 }), presigned)).outcome, "none")
+    }))
+
+  it.effect("has the etag of a look, not that of the page", () =>
+    Effect.gen(function*() {
+      const { layer } = answering(({ method }) =>
+        method === "HEAD"
+          ? { headers: { "content-length": "5", etag: "\"of the file\"" } }
+          : { ...page, headers: { ...html, etag: "\"of the page\"" } }
+      )
+      const uploaded = yield* Effect.flatMap(
+        Uploader.Uploader,
+        (uploader) => uploader.upload(UploadFile.fromText("k", "hello"))
+      ).pipe(
+        Effect.provide(Uploader.layer().pipe(Layer.provide(Http.layer({ url })), Layer.provide(layer)))
+      )
+      assert.strictEqual(uploaded._tag === "Uploaded" ? uploaded.etag : undefined, "\"of the file\"")
     }))
 
   it.effect("is not stored where its last part or its end is answered so", () =>
@@ -135,6 +169,7 @@ describe("a file that a server over HTTP answers 200 for, with a page", () => {
       const etag = (value: string) => ({ headers: { etag: value } })
       assert.strictEqual(yield* run(server(page, {})), "Transient Unavailable")
       assert.strictEqual(yield* run(server({ status: 201 }, page)), "Transient Unavailable")
+      assert.strictEqual(yield* run(server({ status: 201 }, { ...page, status: 203 })), "Transient Unavailable")
       // Of one etag a proxy has made a weak one.
       assert.strictEqual(yield* run(server(etag("\"e\""), etag("W/\"e\""))), "none")
       assert.strictEqual(yield* run(server(etag("\"e\""), etag("\"f\""))), "Conflict")

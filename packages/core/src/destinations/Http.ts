@@ -5,9 +5,10 @@
  * size is held in memory first, up to 8 MiB. Redirects are refused, since following one would hand the credentials to
  * whoever it names. Requests are not traced: an address may be a secret.
  *
- * A file is stored when the server answers with a success. One of 200 with a web page, and neither an etag nor a
- * location, may be somebody's in between: then a look by `HEAD` has to show the file with its size, unless the server
- * refuses to be looked at. Of addresses that were signed beforehand, for which there is no look, it is a failure.
+ * A file is stored when the server answers with a success. One with a web page may be somebody's in between, such as a
+ * login page's: then a look by `HEAD` has to show the file with its size, unless the server refuses to be looked at, or
+ * has answered 201 with a `Location` that is the file's own address. Of addresses that were signed beforehand there is no
+ * look: there a page is a failure, unless it comes with 201.
  *
  * `TransportNode.layer`, with as many connections as there are uploads in flight, is the transport for Node.
  *
@@ -17,7 +18,6 @@ import * as Headers from "@effect/platform/Headers"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -25,6 +25,7 @@ import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
 import * as Decode from "../internal/decode.js"
+import * as HttpAddress from "../internal/httpAddress.js"
 import { isMissing, isSuccess, refused, secretsOf, talkMillis, withBeginning } from "../internal/httpAnswers.js"
 import * as HttpConflicts from "../internal/httpConflicts.js"
 import * as HttpCredentials from "../internal/httpCredentials.js"
@@ -230,10 +231,10 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     const { form } = options
     const mask = masking(...secretsOf(options.url, headers))
     const method = options.method ?? (form === undefined ? defaults.method : "POST")
-    const addressOf = (key: string) => options.exact === true ? options.url : urlOf(options.url, key)
+    const addressOf = (key: string) => options.exact === true ? options.url : HttpAddress.withKey(options.url, key)
     // Where the key could be the host, or a part of it, whoever names files would say who gets the credentials.
-    const host = hostOf(addressOf("a"))
-    const valid = host !== undefined && host === hostOf(addressOf("b"))
+    const host = HttpAddress.hostOf(addressOf("a"))
+    const valid = host !== undefined && host === HttpAddress.hostOf(addressOf("b"))
 
     const encoded = ({ body, contentType, key }: PutRequest) => {
       const type = contentTypeOf(contentType)
@@ -266,8 +267,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
             answerMillis: talkMillis
           })).pipe(
             requests.withPermits(1, (turn) => request.body.unwatched(turn)),
-            Effect.tap((answer) => believed(request, answer)),
-            Effect.flatMap((answer) => stored(name, answer, mask)),
+            Effect.flatMap((answer) => stored(name, answer, mask, evidenceOf(request))),
             Effect.catchTag("Conflict", (conflict) => settled(request.key, conflict))
           )
 
@@ -290,10 +290,10 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     }
 
     // What a form is answered with is shown in browsers: a page is as good as anything.
-    const believed = ({ body, key }: PutRequest, answer: Answer): Effect.Effect<void, UploadError> => {
-      const problem = form === undefined && method === "PUT" ? HttpPages.problem(name, answer) : undefined
-      return problem === undefined ? Effect.void : HttpPages.settled(problem, head(wire, key), body.size)
-    }
+    const evidenceOf = ({ body, key }: PutRequest): HttpPages.Evidence | undefined =>
+      form === undefined && method === "PUT"
+        ? { url: addressOf(key), size: body.size, look: head(wire, key) }
+        : undefined
 
     const addressed = (key: string, request: WireRequest): Effect.Effect<Request, UploadError> => {
       const problem = ObjectKey.problemAsPath(key)
@@ -337,7 +337,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       capabilities: { maxPutSize: Infinity, unknownSize: false },
       put,
       // Where objects have no addresses, it can be seen all the same whether the server answers.
-      probe: method === "PUT" && form === undefined ? undefined : answers(transport, options.url),
+      probe: method === "PUT" && form === undefined ? undefined : HttpAddress.probe(transport, options.url),
       ...(method === "PUT" && form === undefined && {
         head: (key: string) => head(wire, key),
         read,
@@ -363,7 +363,7 @@ export const makePresigned = (
     let failedAt = ""
     return Destination.of({
       name: options.name ?? "presigned addresses",
-      probe: Effect.suspend(() => answers(transport, failedAt)),
+      probe: Effect.suspend(() => HttpAddress.probe(transport, failedAt)),
       capabilities: { maxPutSize: Infinity, unknownSize: false },
       put: ({ body, key }) =>
         Effect.flatMap(HttpPresigned.find(options.urls, key), ({ headers, url }) =>
@@ -372,12 +372,13 @@ export const makePresigned = (
               transport.send({ method, url, headers, body, answerMillis: talkMillis }),
               () => Effect.sync(() => failedAt = url)
             ),
-            (answer) => {
-              const problem = method === "PUT" ? HttpPages.problem(renderUrl(url), answer) : undefined
-              return problem === undefined
-                ? stored(renderUrl(url), answer, masking(...secretsOf(url, headers)))
-                : Effect.fail(problem)
-            }
+            (answer) =>
+              stored(
+                renderUrl(url),
+                answer,
+                masking(...secretsOf(url, headers)),
+                method === "PUT" ? { size: body.size } : undefined
+              )
           )).pipe(requests.withPermits(1, (turn) => body.unwatched(turn)))
     })
   })
@@ -388,40 +389,19 @@ export const makePresigned = (
 
 type Mask = (text: string) => string
 
-const stored = (name: string, answer: Answer, mask: Mask): Effect.Effect<Stored, UploadError> =>
-  isSuccess(answer) ? Effect.succeed({ etag: answer.headers["etag"] }) : fail(name, answer, mask)
+const stored = (
+  name: string,
+  answer: Answer,
+  mask: Mask,
+  evidence: HttpPages.Evidence | undefined
+): Effect.Effect<Stored, UploadError> =>
+  isSuccess(answer) ? HttpPages.stored(name, answer, evidence) : fail(name, answer, mask)
 
 const fail = (name: string, answer: Answer, mask: Mask): Effect.Effect<never, UploadError> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refused(name, answer, mask, now)))
 
-const urlOf = (template: string, key: string): string => {
-  const encoded = key.split("/").map(encodeURIComponent).join("/")
-  if (template.includes("{key}")) return template.replaceAll("{key}", () => encoded)
-  const [, base = "", rest = ""] = /^([^?#]*)(.*)$/s.exec(template) ?? []
-  return `${base.endsWith("/") ? base : `${base}/`}${encoded}${rest}`
-}
-
-const hostOf = (url: string): string | undefined =>
-  Option.getOrUndefined(
-    Option.filterMap(
-      Option.liftThrowable(() => new URL(url))(),
-      ({ host, protocol }) => /^https?:$/.test(protocol) ? Option.some(`${protocol}//${host}`) : Option.none()
-    )
-  )
-
 const invalidKey = (key: string, problem: string) =>
   new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
-
-/** Whether the server of an address answers at all: nothing is asked but for its root, and nobody says who asks. */
-const answers = (transport: Transport["Type"], url: string): Effect.Effect<void, UploadError> => {
-  const origin = hostOf(urlOf(url, "a"))
-  return origin === undefined
-    ? Effect.void
-    : Effect.flatMap(
-      transport.send({ method: "HEAD", url: `${origin}/`, headers: {}, answerMillis: talkMillis }),
-      (answer) => answer.status >= 500 ? fail(origin, answer, (text) => text) : Effect.void
-    )
-}
 
 /** Takes a permit to have a request under way, until the scope ends. */
 const holdPermit = (requests: InFlight.InFlight): Effect.Effect<void, never, Scope.Scope> =>

@@ -29,6 +29,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { Destination } from "../Destination.js"
 import { Bucket } from "../internal/s3Bucket.js"
+import { checked } from "../internal/s3Credentials.js"
 import { list } from "../internal/s3Listing.js"
 import { Objects } from "../internal/s3Objects.js"
 import { multipart } from "../internal/s3Parts.js"
@@ -174,7 +175,11 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
   Effect.gen(function*() {
     const transport = yield* Transport
     const clock = yield* Clock.clockWith(Effect.succeed)
-    const bucket = new Bucket(transport, clock, { ...options, prefix: options.prefix ?? defaults.prefix })
+    const bucket = new Bucket(transport, clock, {
+      ...options,
+      credentials: checked(options.credentials),
+      prefix: options.prefix ?? defaults.prefix
+    })
     const objects = new Objects(bucket, options)
     const { checksums, maxPutSize } = objects.profile
     return Destination.of({

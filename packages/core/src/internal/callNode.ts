@@ -7,6 +7,12 @@
 import * as Effect from "effect/Effect"
 import { isFull, patience } from "./descriptors.js"
 
+/**
+ * Has a `stat` fill a buffer that is its own. A plain one, synchronous or with a callback, fills the one that Node's
+ * `realpath` reads too: after that of a pipe or a socket, Node 20 takes links on the way to a module for what they lead to.
+ */
+export const bigint = { bigint: true } as const
+
 export type Failure = NodeJS.ErrnoException
 
 export type Callback<A> = (error: Failure | null, value: A) => void

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { call } from "./callNode.js"
+import { bigint, call } from "./callNode.js"
 import type { Failure } from "./callNode.js"
 
 /** Where Linux has the descriptors of a process. */
@@ -33,10 +33,10 @@ export const whereIs = (descriptor: number, filePath: string): Effect.Effect<str
   arePaths
     ? call<string>((done) => fs.readlink(pathOf(descriptor), done))
     : Effect.zipWith(
-      call<fs.BigIntStats>((done) => fs.fstat(descriptor, { bigint: true }, done)),
+      call<fs.BigIntStats>((done) => fs.fstat(descriptor, bigint, done)),
       Effect.zip(
-        call<string>((done) => fs.realpath(filePath, done)),
-        call<fs.BigIntStats>((done) => fs.stat(filePath, { bigint: true }, done))
+        call<string>((done) => fs.realpath.native(filePath, done)),
+        call<fs.BigIntStats>((done) => fs.stat(filePath, bigint, done))
       ),
       (opened, [real, named]) => opened.dev === named.dev && opened.ino === named.ino ? real : ""
     )

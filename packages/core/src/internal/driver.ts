@@ -8,7 +8,9 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Destination from "../Destination.js"
-import { Rejected, UploadError } from "../UploadError.js"
+import { Rejected } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { isUploadError } from "./uploadErrors.js"
 
 /** What a cause that is no interruption means for an upload. */
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>
@@ -56,12 +58,6 @@ export const checked = (destination: Destination.Destination["Type"]): Destinati
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
-
-const tags: ReadonlySet<string> = new Set(UploadError.members.map(({ _tag }) => _tag))
-
-const isUploadError = (error: unknown): error is UploadError =>
-  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" && tags.has(error._tag) &&
-  Predicate.hasProperty(error, "message")
 
 const asked = <A>(
   call: () => Effect.Effect<A, UploadError>,

@@ -10,8 +10,9 @@ import * as path from "node:path"
 import { SourceUnreadable } from "../UploadError.js"
 import type * as UploadList from "../UploadList.js"
 import * as UploadResult from "../UploadResult.js"
+import { bigint } from "./callNode.js"
 import * as Descriptors from "./descriptorsNode.js"
-import { bigint, call, fileOf, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
+import { call, fileOf, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 export const notFollowed = (key: string): UploadResult.Skipped =>
@@ -58,7 +59,7 @@ export const seeThrough = (linkPath: string, reached: string): Effect.Effect<See
 /** The same where descriptors are no paths. */
 export const seeByName = (linkPath: string): Effect.Effect<Seen, SourceUnreadable> =>
   Effect.flatMap(
-    call<string>(linkPath, (done) => fs.realpath(linkPath, done)),
+    call<string>(linkPath, (done) => fs.realpath.native(linkPath, done)),
     (real) =>
       Effect.map(call<fs.BigIntStats>(linkPath, (done) => fs.stat(real, bigint, done)), (stat) => ({ real, stat }))
   )
@@ -137,7 +138,7 @@ const linkOn = (root: string, key: string): Effect.Effect<string | undefined, So
     if (length > names.length) return Effect.succeed(undefined)
     const part = names.slice(0, length).join("/")
     return Effect.flatMap(
-      call<fs.Stats>(filePath, (done) => fs.lstat(path.join(root, part), done)),
+      call<fs.BigIntStats>(filePath, (done) => fs.lstat(path.join(root, part), bigint, done)),
       (stat) => stat.isSymbolicLink() ? Effect.succeed(part) : from(length + 1)
     )
   }

@@ -16,14 +16,13 @@ import { SourceChanged, SourceUnreadable } from "../UploadError.js"
 import type { SourceError } from "../UploadError.js"
 import type * as UploadFile from "../UploadFile.js"
 import * as CallNode from "./callNode.js"
+import { bigint } from "./callNode.js"
 import { isFull } from "./descriptors.js"
 import * as Descriptors from "./descriptorsNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 /** How many source files are open at once, at most, in the whole process: fewer, where it may not have many open. */
 export const maxOpenFiles = 256
-
-export const bigint = { bigint: true } as const
 
 let budget: InFlight.InFlight | undefined = undefined
 
@@ -167,7 +166,7 @@ class FileSource implements ByteSource.ByteSource {
   private checkName(root: string): Effect.Effect<void, SourceUnreadable> {
     const { path } = this
     return Effect.asVoid(Effect.filterOrFail(
-      call<string>(path, (done) => fs.realpath(path, done)),
+      call<string>(path, (done) => fs.realpath.native(path, done)),
       (real) => Descriptors.isInside(root, real),
       () => leadsOut(path, root)
     ))

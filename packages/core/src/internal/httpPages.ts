@@ -1,22 +1,71 @@
 /**
  * Web pages in answer to a file that was put: what proxies, filters and login portals say to anything, and what some
  * servers say when all is well.
+ *
+ * No status of success tells the two apart for sure: a proxy that changes an answer says 203, and Apache says 201 with a
+ * page. Nor does an etag, which is the page's. So the file is looked for.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Head } from "../Destination.js"
+import type { Head, Stored } from "../Destination.js"
 import type { Answer } from "../Transport.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as AnswerText from "./answerText.js"
 
-/**
- * The failure that an answer is which says 200 with a page for people, and neither an etag nor where it has put the file:
- * nothing in it shows that it is the server's. Other statuses of success, such as 201, nobody in between makes up.
- */
-export const problem = (name: string, { body, headers, status }: Answer): Transient | undefined => {
-  if (status !== 200 || headers["etag"] !== undefined || headers["location"] !== undefined) return undefined
-  if (!AnswerText.isPage(body)) return undefined
+/** What can be known of a file that was put. */
+export interface Evidence {
+  /** The address that it was put to. A server that has created it there, and says so by a location, is believed. */
+  readonly url?: string | undefined
+  readonly size: number | undefined
+  /**
+   * Looks at what is there. Where there is no look, a server is believed that says it has created something: nobody in
+   * between says that.
+   */
+  readonly look?: Effect.Effect<Option.Option<Head>, UploadError> | undefined
+}
+
+/** What an answer of success says is stored. One that is a page fails, unless there is evidence or none is needed. */
+export const stored = (
+  name: string,
+  answer: Answer,
+  evidence: Evidence | undefined
+): Effect.Effect<Stored, UploadError> => {
+  const said = Effect.succeed({ etag: answer.headers["etag"] })
+  if (evidence === undefined || !AnswerText.isPage(answer.body)) return said
+  const { look, size, url } = evidence
+  if (hasCreated(answer, url)) return said
+  const problem = pageOf(name, answer)
+  if (look === undefined) return answer.status === 201 ? said : Effect.fail(problem)
+  return Effect.matchEffect(look, {
+    onFailure: (error) =>
+      error._tag === "Rejected" && notToBeLookedAt.has(error.reason)
+        ? Effect.succeed({ etag: undefined })
+        : Effect.fail(problem),
+    onSuccess: (found) =>
+      Option.isSome(found) && found.value.size === size
+        ? Effect.succeed({ etag: found.value.etag })
+        : Effect.fail(problem)
+  })
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Whether the server says that it has created what was put, at the address that it was put to. */
+const hasCreated = ({ headers, status }: Answer, url: string | undefined): boolean => {
+  const location = headers["location"]
+  return status === 201 && location !== undefined && url !== undefined &&
+    Option.getOrElse(
+      Option.liftThrowable(() => placeOf(new URL(location, url)) === placeOf(new URL(url)))(),
+      () => false
+    )
+}
+
+const placeOf = ({ host, pathname }: URL): string => `${host}${pathname}`
+
+const pageOf = (name: string, { body, headers }: Answer): Transient => {
   const title = AnswerText.titleOf(body, headers["content-type"])
   return new Transient({
     reason: "Unavailable",
@@ -24,18 +73,6 @@ export const problem = (name: string, { body, headers, status }: Answer): Transi
       "file is stored: something in between may have answered, such as a proxy or a login page."
   })
 }
-
-/** Fails with a problem unless a look shows that the file is there after all, or the server is not to be looked at. */
-export const settled = (
-  problem: Transient,
-  look: Effect.Effect<Option.Option<Head>, UploadError>,
-  size: number | undefined
-): Effect.Effect<void, UploadError> =>
-  Effect.matchEffect(look, {
-    onFailure: (error) =>
-      error._tag === "Rejected" && notToBeLookedAt.has(error.reason) ? Effect.void : Effect.fail(problem),
-    onSuccess: (found) => Option.exists(found, (head) => head.size === size) ? Effect.void : Effect.fail(problem)
-  })
 
 /** What a server says that takes files and lets nobody look. One that answers, and does not say how large, shows nothing. */
 const notToBeLookedAt: ReadonlySet<string> = new Set(["Unauthorized", "Forbidden", "Unsupported"])

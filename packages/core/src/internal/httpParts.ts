@@ -138,11 +138,13 @@ export const contentRange = (wire: Wire): Multipart => {
           : sendRest(persisted)
       }
       if (!isSuccess(response)) return wire.refused(response)
-      const problem = HttpPages.problem(name, response)
-      if (problem !== undefined) return Effect.fail(problem)
-      return total === end
-        ? Effect.succeed(storedPart(response.headers["etag"]))
-        : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
+      return Effect.flatMap(
+        HttpPages.stored(name, response, { size: total, look: head(wire, key) }),
+        ({ etag }) =>
+          total === end
+            ? Effect.succeed(storedPart(etag))
+            : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
+      )
     }
     // One that keeps some of a part and says so is sent the others next, as long as it keeps any.
     const sendRest = (persisted: number): Effect.Effect<StoredPart, UploadError> => {
@@ -196,14 +198,16 @@ export const contentRange = (wire: Wire): Multipart => {
       if (isMissing(response)) return Effect.fail(sessionGone(request))
       if (wantsMore(response)) return Effect.fail(wrongSize(name, request.key, request.size, persistedBy(response)))
       if (!isSuccess(response)) return wire.refused(response)
-      const problem = HttpPages.problem(name, response)
-      if (problem !== undefined) return Effect.fail(problem)
-      const etag = response.headers["etag"]
-      const last = request.parts.at(-1)?.etag
-      // A proxy may have made a weak one of either.
-      return etag !== undefined && last !== undefined && Etag.read(etag) !== Etag.read(last)
-        ? Effect.fail(new Conflict({ detail: `Somebody else has written ${request.key} to ${name} meanwhile.` }))
-        : Effect.succeed({ etag: etag ?? last })
+      const { key, parts, size } = request
+      const last = parts.at(-1)?.etag
+      return Effect.flatMap(
+        HttpPages.stored(name, response, { size, look: head(wire, key) }),
+        // A proxy may have made a weak one of either.
+        ({ etag }) =>
+          etag !== undefined && last !== undefined && Etag.read(etag) !== Etag.read(last)
+            ? Effect.fail(new Conflict({ detail: `Somebody else has written ${key} to ${name} meanwhile.` }))
+            : Effect.succeed({ etag: etag ?? last })
+      )
     })
 
   const abort = (session: Session): Effect.Effect<void, UploadError> =>

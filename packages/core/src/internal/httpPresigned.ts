@@ -2,8 +2,10 @@
  * Addresses that were signed beforehand, one for each key.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as OwnFunction from "./ownFunction.js"
 
 /** An address, and the headers that its signature covers. */
 export interface Signed {
@@ -25,7 +27,7 @@ export type Urls =
 
 /** The address of a key. */
 export const find = (urls: Urls, key: string): Effect.Effect<PresignedRequest, UploadError> =>
-  Effect.map(typeof urls === "function" ? urls(key) : listed(urls, key), (found) => {
+  Effect.map(typeof urls === "function" ? asked(urls, key) : listed(urls, key), (found) => {
     const { headers = {}, url } = typeof found === "string" ? { url: found } : found
     return {
       url,
@@ -36,6 +38,30 @@ export const find = (urls: Urls, key: string): Effect.Effect<PresignedRequest, U
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const asked = (urls: (key: string) => Effect.Effect<string | Signed, UploadError>, key: string) =>
+  OwnFunction.asked(
+    "The function `urls`",
+    () => urls(key),
+    (found) => isAddress(found) ? undefined : `answered with ${whatIs(found)}`
+  )
+
+const isAddress = (found: unknown): found is string | Signed =>
+  typeof found === "string" ||
+  (Predicate.hasProperty(found, "url") && typeof found.url === "string" && areHeaders(headersOf(found)))
+
+const headersOf = (found: object): unknown => Predicate.hasProperty(found, "headers") ? found.headers : undefined
+
+const areHeaders = (headers: unknown): boolean =>
+  headers === undefined || (Predicate.isRecord(headers) && Object.values(headers).every(Predicate.isString))
+
+/** What is wrong with what is no address. */
+const whatIs = (found: unknown): string =>
+  !Predicate.isRecord(found)
+    ? `${OwnFunction.kindOf(found)} instead of an address`
+    : typeof found["url"] === "string"
+    ? "headers that are not text"
+    : `${OwnFunction.kindOf(found)} without a \`url\``
 
 const listed = (
   urls: Exclude<Urls, (...args: never) => unknown>,
@@ -49,7 +75,9 @@ const listed = (
         detail: `There is no presigned address for the key ${JSON.stringify(key)}.`
       })
     )
-    : Effect.succeed(found)
+    : isAddress(found)
+    ? Effect.succeed(found)
+    : Effect.fail(OwnFunction.wrong(`The list \`urls\` has ${whatIs(found)} for ${JSON.stringify(key)}.`))
 }
 
 const ownOf = (urls: object, key: string): string | Signed | undefined =>

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
-import { call } from "./callNode.js"
+import { bigint, call } from "./callNode.js"
 import type { Failure } from "./callNode.js"
 import * as Record from "./journalRecordNode.js"
 import { Replay } from "./journalReplayNode.js"
@@ -29,9 +29,9 @@ export const prepareDirectory = (directory: string): Effect.Effect<void, Journal
   Effect.gen(function*() {
     yield* makeDirectory(directory)
     yield* checkLinks(directory)
-    const { mode, uid } = yield* call<fs.Stats>((done) => fs.stat(directory, done))
+    const { mode, uid } = yield* call<fs.BigIntStats>((done) => fs.stat(directory, bigint, done))
     yield* checkOwner(directory, uid)
-    if (process.getuid !== undefined && (mode & 0o022) !== 0) {
+    if (process.getuid !== undefined && (mode & 0o022n) !== 0n) {
       yield* Effect.fail(
         unusable(`Others may write to ${directory}: a journal needs a directory of its own (chmod 700).`)
       )
@@ -52,7 +52,7 @@ const makeOne = (directory: string): Effect.Effect<void, Failure | JournalError>
     call((done) => fs.mkdir(directory, 0o700, (error) => done(error, undefined))),
     (error) => error.code === "EEXIST",
     () =>
-      Effect.matchEffect(call<fs.Stats>((done) => fs.stat(directory, done)), {
+      Effect.matchEffect(call<fs.BigIntStats>((done) => fs.stat(directory, bigint, done)), {
         onFailure: (error) =>
           Effect.fail(
             isMissing(error)
@@ -75,8 +75,8 @@ const isMissing = (error: Failure | JournalError): boolean => "code" in error &&
 const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalError> =>
   Effect.gen(function*() {
     if (process.getuid === undefined) return
-    const own = process.getuid()
-    const isTrusted = ({ uid }: fs.Stats) => uid === own || uid === 0
+    const own = BigInt(process.getuid())
+    const isTrusted = ({ uid }: fs.BigIntStats) => uid === own || uid === 0n
     const absolute = yield* Effect.try({
       try: () => path.resolve(directory),
       catch: (cause) => unusable(`There can be no journal in ${directory}: the current directory is not there.`, cause)
@@ -91,13 +91,13 @@ const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalErr
         continue
       }
       const next = path.join(at, name)
-      const stat = yield* call<fs.Stats>((done) => fs.lstat(next, done))
+      const stat = yield* call<fs.BigIntStats>((done) => fs.lstat(next, bigint, done))
       if (!stat.isSymbolicLink()) {
         at = next
         continue
       }
-      const parent = yield* call<fs.Stats>((done) => fs.stat(at, done))
-      const isOpenToAll = (parent.mode & 0o002) !== 0 && (parent.mode & 0o1000) === 0
+      const parent = yield* call<fs.BigIntStats>((done) => fs.stat(at, bigint, done))
+      const isOpenToAll = (parent.mode & 0o002n) !== 0n && (parent.mode & 0o1000n) === 0n
       if (!isTrusted(stat) || !isTrusted(parent) || isOpenToAll) {
         yield* Effect.fail(
           unusable(`${next} is a symbolic link that others can lead elsewhere: a journal is not kept behind it.`)
@@ -116,9 +116,9 @@ const mostLinks = 40
 const failing = (directory: string, what: string) => (error: Failure | JournalError) =>
   Effect.fail(error instanceof JournalError ? error : failedTo(directory, what)(error))
 
-const checkOwner = (file: string, uid: number): Effect.Effect<void, JournalError> => {
+const checkOwner = (file: string, uid: bigint): Effect.Effect<void, JournalError> => {
   const own = process.getuid?.()
-  return own === undefined || own === uid
+  return own === undefined || BigInt(own) === uid
     ? Effect.void
     : Effect.fail(unusable(`${file} belongs to another user (${uid}), and is not used as a journal.`))
 }
@@ -136,13 +136,13 @@ export const open = (directory: string, mode: "read" | "write"): Effect.Effect<O
   return call<number>((done) => fs.open(file, flags, done)).pipe(
     Effect.flatMap((descriptor) =>
       Effect.gen(function*() {
-        const stat = yield* call<fs.Stats>((done) => fs.fstat(descriptor, done))
+        const stat = yield* call<fs.BigIntStats>((done) => fs.fstat(descriptor, bigint, done))
         if (!stat.isFile()) yield* Effect.fail(unusable(`${file} is not a regular file.`))
         yield* checkOwner(file, stat.uid)
-        if (mode === "write" && (stat.mode & 0o077) !== 0) {
+        if (mode === "write" && (stat.mode & 0o077n) !== 0n) {
           yield* call((done) => fs.fchmod(descriptor, 0o600, (error) => done(error, undefined)))
         }
-        return { descriptor, size: stat.size }
+        return { descriptor, size: Number(stat.size) }
       }).pipe(Effect.tapErrorCause(() => close(descriptor)))
     ),
     Effect.catchAll((error) => {

@@ -24,7 +24,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
-import { call } from "./callNode.js"
+import { bigint, call } from "./callNode.js"
 import { failedTo, unusable } from "./journalDiskNode.js"
 
 /** A lock that this process holds. */
@@ -320,9 +320,9 @@ const look = (
     call<number>((done) => fs.open(file, carefully, done)),
     (descriptor) =>
       Effect.gen(function*() {
-        const stat = yield* call<fs.Stats>((done) => fs.fstat(descriptor, done))
+        const stat = yield* call<fs.BigIntStats>((done) => fs.fstat(descriptor, bigint, done))
         if (!stat.isFile()) return yield* Effect.fail(noLock(file))
-        const block = Buffer.alloc(Math.min(largest, Math.max(1, stat.size)))
+        const block = Buffer.alloc(Math.min(largest, Math.max(1, Number(stat.size))))
         const read = yield* call<number>((done) => fs.read(descriptor, block, 0, block.length, 0, done))
         const text = block.toString("utf8", 0, read)
         const holder = Option.getOrUndefined(decodeHolder(text))
@@ -330,9 +330,9 @@ const look = (
           const seconds = own.now / 1000
           yield* call((done) => fs.futimes(descriptor, seconds, seconds, (error) => done(error, undefined)))
         }
-        const touchedAt = stat.mtimeMs
+        const touchedAt = Number(stat.mtimeNs) / 1_000_000
         const age = (yield* Clock.currentTimeMillis) - touchedAt
-        return { text, holder, token: holder?.token ?? `torn-${stat.ino}-${stat.mtimeMs}`, touchedAt, age }
+        return { text, holder, token: holder?.token ?? `torn-${stat.ino}-${stat.mtimeNs}`, touchedAt, age }
       }),
     (descriptor) => Effect.ignore(call((done) => fs.close(descriptor, (error) => done(error ?? null))))
   ).pipe(

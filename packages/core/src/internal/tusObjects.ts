@@ -5,11 +5,13 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { Destination, Head } from "../Destination.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { isMissing, isSuccess, withBeginning } from "./httpAnswers.js"
+import * as OwnFunction from "./ownFunction.js"
 import { isPath } from "./tusServer.js"
 import type { Server } from "./tusServer.js"
 import * as Uploads from "./tusUploads.js"
@@ -37,7 +39,9 @@ export const verbs = (
 ): Pick<Destination["Type"], "head" | "read" | "remove"> => {
   const pathOf = (key: string): Effect.Effect<Option.Option<string>, UploadError> =>
     Effect.flatMap(
-      typeof locations === "function" ? locations(key) : Effect.succeed(Option.fromNullable(locations.get(key))),
+      typeof locations === "function"
+        ? lookedUp(locations, key)
+        : Effect.succeed(Option.fromNullable(locations.get(key))),
       Option.match({
         onNone: () => Effect.succeedNone,
         onSome: (url) =>
@@ -80,6 +84,19 @@ export const verbs = (
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const lookedUp = (
+  locations: (key: string) => Effect.Effect<Option.Option<string>, UploadError>,
+  key: string
+): Effect.Effect<Option.Option<string>, UploadError> =>
+  OwnFunction.asked(
+    "The function `locations`",
+    () => locations(key),
+    (found: unknown) =>
+      Option.isOption(found) && Option.match(found, { onNone: () => true, onSome: Predicate.isString })
+        ? undefined
+        : `answered with ${OwnFunction.kindOf(found)} instead of an Option of an address`
+  )
 
 /** What servers answer to `GET` that take uploads only: the protocol has none. */
 const notServing: ReadonlySet<number> = new Set([404, 405, 410, 501])

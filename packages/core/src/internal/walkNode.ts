@@ -11,9 +11,10 @@ import * as path from "node:path"
 import type { SourceUnreadable } from "../UploadError.js"
 import type * as UploadList from "../UploadList.js"
 import * as UploadResult from "../UploadResult.js"
+import { bigint } from "./callNode.js"
 import * as Descriptors from "./descriptorsNode.js"
 import * as Entry from "./entryNode.js"
-import { bigint, call, fileOf, leadsOut, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
+import { call, fileOf, leadsOut, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 /** What is walked, and how. */
@@ -146,7 +147,7 @@ export class Walk {
     if (descriptor !== undefined) return Effect.void
     const directoryPath = this.pathOf(place.key)
     return Effect.asVoid(Effect.filterOrFail(
-      call<string>(directoryPath, (done) => fs.realpath(directoryPath, done)),
+      call<string>(directoryPath, (done) => fs.realpath.native(directoryPath, done)),
       (real) => Descriptors.isInside(this.root, real),
       () => leadsOut(directoryPath, this.root)
     ))

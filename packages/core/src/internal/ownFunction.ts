@@ -1,0 +1,69 @@
+/**
+ * Effects, and functions that give them, which somebody hands to a destination: credentials, addresses. Whoever writes
+ * one may do without types: what it gets wrong is told as its own fault, and fails one request. What it gave is not
+ * shown, since that may be a secret.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import { Rejected } from "../UploadError.js"
+import type { UploadError } from "../UploadError.js"
+import { isUploadError } from "./uploadErrors.js"
+
+/** Asks `whose`, such as "The function `urls`", and fails where the answer is none: `problem` says why, after its name. */
+export const asked = <A>(
+  whose: string,
+  ask: () => Effect.Effect<A, UploadError>,
+  problem: (answer: A) => string | undefined
+): Effect.Effect<A, UploadError> =>
+  Effect.matchCauseEffect(
+    Effect.suspend(() => {
+      const given: unknown = ask()
+      return Effect.isEffect(given)
+        ? given as Effect.Effect<A, UploadError>
+        : Effect.fail(wrong(`${whose} gave ${kindOf(given)} instead of an Effect.`))
+    }),
+    {
+      onFailure: (cause) => Cause.isInterrupted(cause) ? Effect.failCause(cause) : Effect.fail(failureOf(whose, cause)),
+      onSuccess: (answer) => {
+        const said = problem(answer)
+        return said === undefined ? Effect.succeed(answer) : Effect.fail(wrong(`${whose} ${said}.`))
+      }
+    }
+  )
+
+/** A failure that is a fault of what somebody has written. */
+export const wrong = (detail: string, cause?: unknown): Rejected =>
+  new Rejected({ reason: "Unexpected", detail, ...(cause !== undefined && { cause }) })
+
+/** What kind of value something is, and not which: such as `a string`. */
+export const kindOf = (value: unknown): string =>
+  value === undefined || value === null
+    ? String(value)
+    : Predicate.isPromise(value)
+    ? "a Promise"
+    : typeof value === "object"
+    ? "an object"
+    : `a ${typeof value}`
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const failureOf = (whose: string, cause: Cause.Cause<unknown>): UploadError =>
+  Option.match(Cause.failureOption(cause), {
+    onSome: (error) =>
+      isUploadError(error)
+        ? error
+        : wrong(`${whose} failed with ${shown(error)}, which is no UploadError.`, error),
+    onNone: () => {
+      const defect = Cause.squash(cause)
+      return wrong(`${whose} failed unexpectedly: ${shown(defect)}`, defect)
+    }
+  })
+
+const shown = (error: unknown): string =>
+  error instanceof Error
+    ? `${error.name}: ${error.message}`.replace(/[\p{Cc}\s]+/gu, " ").slice(0, 200)
+    : kindOf(error)
