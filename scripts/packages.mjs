@@ -21,7 +21,7 @@ const run = (command, args, cwd, stdio = "inherit") => {
 const entryPoints = (directory) =>
   fs.readdirSync(path.join(directory, "src"), { recursive: true })
     .map((file) => file.split(path.sep).join("/"))
-    .filter((file) => file.endsWith(".ts") && file !== "index.ts" && !file.startsWith("internal/"))
+    .filter((file) => file.endsWith(".ts") && file !== "index.ts" && !/(^|\/)internal\//.test(file))
     .map((file) => `./${file.slice(0, -".ts".length)}`)
 
 const bin = (name) => path.join(root, "node_modules", ".bin", name)
