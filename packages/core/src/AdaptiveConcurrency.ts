@@ -39,7 +39,7 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Steps from "./internal/adaptiveSteps.js"
 import * as Measure from "./internal/adaptiveWindow.js"
-import * as Decode from "./internal/decode.js"
+import * as Decode from "./internal/values/decode.js"
 import type { Controller, Observation } from "./Limits.js"
 
 /**

@@ -16,7 +16,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Decode from "./internal/decode.js"
+import * as Decode from "./internal/values/decode.js"
 import type { Controller } from "./Limits.js"
 
 /**

@@ -10,8 +10,8 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Decode from "./internal/decode.js"
 import { Pacer } from "./internal/pacer.js"
+import * as Decode from "./internal/values/decode.js"
 
 /**
  * @since 0.1.0

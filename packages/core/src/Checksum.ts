@@ -15,7 +15,7 @@ import { sha256 } from "@noble/hashes/sha2.js"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Schema from "effect/Schema"
-import * as Crc from "./internal/crc.js"
+import * as Crc from "./internal/values/crc.js"
 
 /**
  * The name of an algorithm, for what reads one from outside.

@@ -12,8 +12,8 @@
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import * as Decode from "./internal/decode.js"
 import { Line } from "./internal/line.js"
+import * as Decode from "./internal/values/decode.js"
 
 /**
  * Who asks: a whole file, or a part of a large one.

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Bandwidth from "./Bandwidth.js"
 import * as InFlight from "./InFlight.js"
-import * as Decode from "./internal/decode.js"
+import * as Decode from "./internal/values/decode.js"
 import * as RateLimit from "./RateLimit.js"
 
 /**

@@ -11,7 +11,7 @@
  */
 import * as Either from "effect/Either"
 import * as ByteSize from "./ByteSize.js"
-import * as Decode from "./internal/decode.js"
+import * as Decode from "./internal/values/decode.js"
 import { Rejected } from "./UploadError.js"
 
 /**

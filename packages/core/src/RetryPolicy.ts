@@ -24,7 +24,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
-import * as Decode from "./internal/decode.js"
+import * as Decode from "./internal/values/decode.js"
 import { isRetryable } from "./UploadError.js"
 import type { UploadError } from "./UploadError.js"
 

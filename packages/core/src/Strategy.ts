@@ -20,7 +20,7 @@
 import * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
 import * as AdaptiveRate from "./AdaptiveRate.js"
 import type * as ByteSize from "./ByteSize.js"
-import * as Decode from "./internal/decode.js"
+import * as Decode from "./internal/values/decode.js"
 import type { Controller, Settings } from "./Limits.js"
 
 /**

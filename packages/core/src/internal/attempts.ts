@@ -18,11 +18,11 @@ import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient }
 import type { UploadError } from "../UploadError.js"
 import * as Body from "./body.js"
 import { failureOf, wrongAnswer } from "./driver.js"
-import * as Etag from "./etag.js"
 import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, lookAt } from "./requests.js"
+import * as Etag from "./values/etag.js"
 import { eachBlock, ofSource, reading, sourceStream } from "./watch.js"
 import { within } from "./within.js"
 

@@ -10,7 +10,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Destination from "../Destination.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { isUploadError } from "./uploadErrors.js"
+import { isUploadError } from "./values/uploadErrors.js"
 
 /** What a cause that is no interruption means for an upload. */
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>

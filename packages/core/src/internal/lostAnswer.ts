@@ -10,9 +10,9 @@ import type * as MultipartUpload from "../MultipartUpload.js"
 import type * as PartPlan from "../PartPlan.js"
 import type { UploadError } from "../UploadError.js"
 import { bounded } from "./bounded.js"
-import * as Etag from "./etag.js"
 import * as PartRecords from "./partRecords.js"
 import { answerMillis, request } from "./requests.js"
+import * as Etag from "./values/etag.js"
 import { eachBlock, reading, sourceStream } from "./watch.js"
 
 /** What an object is to hold. */

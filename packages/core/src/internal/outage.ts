@@ -21,7 +21,7 @@ import * as InFlight from "../InFlight.js"
 import type { Budget, RetryPolicy } from "../RetryPolicy.js"
 import type { UploadError } from "../UploadError.js"
 import { isSourceError } from "../UploadError.js"
-import * as Decode from "./decode.js"
+import * as Decode from "./values/decode.js"
 
 /** A change that those who watch are told of. */
 export type Change =

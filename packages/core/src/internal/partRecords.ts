@@ -8,8 +8,8 @@ import type { Finished } from "../Journal.js"
 import * as PartPlan from "../PartPlan.js"
 import { IntegrityMismatch, isRetryable, isSourceError } from "../UploadError.js"
 import type { Rejected, UploadError } from "../UploadError.js"
-import * as Etag from "./etag.js"
 import { isUnreadable } from "./unreadable.js"
+import * as Etag from "./values/etag.js"
 
 /** Whether an upload that failed so can go on later where it stands. */
 export const canGoOn = (error: UploadError): boolean =>

@@ -8,10 +8,10 @@ import type { Listed } from "../Destination.js"
 import { answerLimit, answerMillis } from "../Transport.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Etag from "./etag.js"
 import type { Bucket } from "./s3Bucket.js"
 import * as Evidence from "./s3Evidence.js"
 import * as Xml from "./s3Xml.js"
+import * as Etag from "./values/etag.js"
 
 /** How many pages that bring nothing may follow one another. */
 export const maxEmptyPages = 100

@@ -11,11 +11,11 @@ import type { Head } from "../Destination.js"
 import type * as Transport from "../Transport.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Etag from "./etag.js"
 import type { Bucket } from "./s3Bucket.js"
 import * as Evidence from "./s3Evidence.js"
 import * as Metadata from "./s3Metadata.js"
 import type { Profile } from "./s3Provider.js"
+import * as Etag from "./values/etag.js"
 
 type Headers = Transport.Head["headers"]
 

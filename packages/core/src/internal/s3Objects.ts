@@ -10,12 +10,12 @@ import type { Body, Head, PutRequest, Stored } from "../Destination.js"
 import type { Answer } from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Etag from "./etag.js"
 import type { Bucket } from "./s3Bucket.js"
 import * as Evidence from "./s3Evidence.js"
 import * as Look from "./s3Look.js"
 import * as Metadata from "./s3Metadata.js"
 import * as Provider from "./s3Provider.js"
+import * as Etag from "./values/etag.js"
 
 export interface ObjectOptions extends Metadata.MetadataOptions {
   readonly ifAbsent?: boolean | undefined

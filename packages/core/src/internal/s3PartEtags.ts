@@ -6,9 +6,9 @@
  * concluded from its etags any more. Where one was the MD5, all are.
  */
 import type { Body } from "../Destination.js"
-import * as Etag from "./etag.js"
 import type { Profile } from "./s3Provider.js"
 import * as Signer from "./s3Signer.js"
+import * as Etag from "./values/etag.js"
 
 export class PartEtags {
   private known: boolean | undefined

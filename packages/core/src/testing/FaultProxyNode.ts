@@ -19,8 +19,8 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
 import type * as ByteSize from "../ByteSize.js"
-import * as Decode from "../internal/decode.js"
 import * as FaultConnection from "../internal/faultConnectionNode.js"
+import * as Decode from "../internal/values/decode.js"
 
 /**
  * What all toxics have in common.

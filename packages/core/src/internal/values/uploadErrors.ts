@@ -2,7 +2,7 @@
  * Whether something is an error as the engine knows them, whoever has made it.
  */
 import * as Predicate from "effect/Predicate"
-import { UploadError } from "../UploadError.js"
+import { UploadError } from "../../UploadError.js"
 
 const tags: ReadonlySet<string> = new Set(UploadError.members.map(({ _tag }) => _tag))
 

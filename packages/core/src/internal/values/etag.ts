@@ -3,7 +3,7 @@
  */
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
-import * as Checksum from "../Checksum.js"
+import * as Checksum from "../../Checksum.js"
 
 /**
  * Reads an etag. A proxy that makes it a weak one (`W/"…"`) means the same bytes, and some servers write its quotes as

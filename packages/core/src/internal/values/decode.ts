@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as ByteSize from "../ByteSize.js"
+import * as ByteSize from "../../ByteSize.js"
 
 /** A whole number from `least` on, fractions cut off; `Infinity` for no limit. */
 export const count = (name: string, value: number, least = 1): number =>
