@@ -24,8 +24,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ByteSource from "./ByteSource.js"
 import type { Body } from "./Destination.js"
+import { eachWithin, within } from "./internal/calls/within.js"
 import * as Failures from "./internal/requestFailures.js"
-import { eachWithin, within } from "./internal/within.js"
 import type { UploadError } from "./UploadError.js"
 
 /**

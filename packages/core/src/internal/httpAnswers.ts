@@ -11,7 +11,7 @@ import { renderUrl } from "../Transport.js"
 import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as AnswerText from "./answerText.js"
-import { within } from "./within.js"
+import { within } from "./calls/within.js"
 
 /** How much of an answer's text is shown, in characters. */
 const excerptSize = 512

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as OwnFunction from "./ownFunction.js"
+import * as OwnFunction from "./calls/ownFunction.js"
 
 /** An address, and the headers that its signature covers. */
 export interface Signed {

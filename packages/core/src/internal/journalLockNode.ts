@@ -24,7 +24,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { JournalError } from "../Journal.js"
-import { bigint, call } from "./callNode.js"
+import { bigint, call } from "./calls/callNode.js"
 import { failedTo, unusable } from "./journalDiskNode.js"
 
 /** A lock that this process holds. */

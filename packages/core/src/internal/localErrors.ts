@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { Conflict, Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { isFull, patience } from "./descriptors.js"
+import { isFull, patience } from "./calls/descriptors.js"
 
 /** The system's own code, such as `ENOSPC`. */
 export const codeOf = (error: PlatformError | UploadError): string | undefined => {

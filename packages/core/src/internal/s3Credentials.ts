@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { UploadError } from "../UploadError.js"
-import * as OwnFunction from "./ownFunction.js"
+import * as OwnFunction from "./calls/ownFunction.js"
 import type { Credentials } from "./s3Bucket.js"
 
 /** Credentials that requests can be signed with, or the failure that they are not. */

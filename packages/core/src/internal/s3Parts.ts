@@ -17,12 +17,12 @@ import { answerMillis } from "../Transport.js"
 import type { Answer } from "../Transport.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { isUnreadable } from "./calls/unreadable.js"
 import * as Evidence from "./s3Evidence.js"
 import { headerOf } from "./s3Look.js"
 import type { Objects } from "./s3Objects.js"
 import { PartEtags } from "./s3PartEtags.js"
 import * as Xml from "./s3Xml.js"
-import { isUnreadable } from "./unreadable.js"
 import * as Etag from "./values/etag.js"
 
 export const multipart = (objects: Objects): Multipart => {

@@ -18,7 +18,7 @@ import type {
 import type { PartLimits } from "../PartPlan.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { bounded } from "./bounded.js"
+import { bounded } from "./calls/deadline.js"
 import { isSuccess, wrongSize } from "./httpAnswers.js"
 import * as Metadata from "./tusMetadata.js"
 import { isPath } from "./tusServer.js"

@@ -13,12 +13,12 @@ import { renderUrl } from "../Transport.js"
 import type { Answer, OpenAnswer, Request, Transport } from "../Transport.js"
 import { Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import { within } from "./calls/within.js"
 import * as HttpAnswers from "./httpAnswers.js"
 import { masking } from "./masking.js"
 import { invalidAddress } from "./requestFailures.js"
 import * as Answers from "./tusAnswers.js"
 import * as Offer from "./tusOffer.js"
-import { within } from "./within.js"
 
 export interface Options {
   readonly url: string

@@ -85,7 +85,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "look goes on when its run is interrupted",
     edits: [[
-      "internal/bounded.ts",
+      "internal/calls/deadline.ts",
       "yield* ended(fiber, restore)",
       "yield* restore(fiber.await)"
     ]]

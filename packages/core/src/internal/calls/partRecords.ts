@@ -2,14 +2,14 @@
  * What is known of a file's parts, by the journal, by the destination and by the plan, and whether that agrees.
  */
 import * as Match from "effect/Match"
-import * as Checksum from "../Checksum.js"
-import type * as Destination from "../Destination.js"
-import type { Finished } from "../Journal.js"
-import * as PartPlan from "../PartPlan.js"
-import { IntegrityMismatch, isRetryable, isSourceError } from "../UploadError.js"
-import type { Rejected, UploadError } from "../UploadError.js"
+import * as Checksum from "../../Checksum.js"
+import type * as Destination from "../../Destination.js"
+import type { Finished } from "../../Journal.js"
+import * as PartPlan from "../../PartPlan.js"
+import { IntegrityMismatch, isRetryable, isSourceError } from "../../UploadError.js"
+import type { Rejected, UploadError } from "../../UploadError.js"
+import * as Etag from "../values/etag.js"
 import { isUnreadable } from "./unreadable.js"
-import * as Etag from "./values/etag.js"
 
 /** Whether an upload that failed so can go on later where it stands. */
 export const canGoOn = (error: UploadError): boolean =>

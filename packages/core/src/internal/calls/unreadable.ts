@@ -1,7 +1,7 @@
 /**
  * Answers that have come and cannot be read: what was asked is not known after that, and need not be by asking again.
  */
-import type { UploadError } from "../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
 
 /** The cause of a failure to read an answer. */
 export class Unreadable extends Error {

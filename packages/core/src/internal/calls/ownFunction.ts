@@ -7,9 +7,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { Rejected } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { isUploadError } from "./values/uploadErrors.js"
+import { Rejected } from "../../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
+import { isUploadError } from "../values/uploadErrors.js"
 
 /** Asks `whose`, such as "The function `urls`", and fails where the answer is none: `problem` says why, after its name. */
 export const asked = <A>(

@@ -5,8 +5,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import { Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+import { Transient } from "../../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
 import { ended } from "./ended.js"
 
 /**
