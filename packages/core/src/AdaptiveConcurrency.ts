@@ -27,7 +27,7 @@
  * | fewer than half of the slots are used | nothing: there is nothing to be learned |
  *
  * It thinks in windows of completions, not of time: a round of tiny files is over in milliseconds. What began before the
- * last change does not count. How different sizes are compared is in `internal/adaptiveWindow`. Two of these on one link
+ * last change does not count. How different sizes are compared is in `internal/limits/adaptiveWindow`. Two of these on one link
  * cannot see each other, and each gains by having more: so there is a ceiling, and one controller for each uploader.
  *
  * {@link step} is all of the thinking, as a pure function; {@link controller} applies it to a running uploader.
@@ -37,8 +37,8 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
-import * as Steps from "./internal/adaptiveSteps.js"
-import * as Measure from "./internal/adaptiveWindow.js"
+import * as Steps from "./internal/limits/adaptiveSteps.js"
+import * as Measure from "./internal/limits/adaptiveWindow.js"
 import * as Decode from "./internal/values/decode.js"
 import type { Controller, Observation } from "./Limits.js"
 

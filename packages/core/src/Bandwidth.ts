@@ -10,7 +10,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Pacer } from "./internal/pacer.js"
+import { Pacer } from "./internal/limits/pacer.js"
 import * as Decode from "./internal/values/decode.js"
 
 /**

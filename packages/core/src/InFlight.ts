@@ -12,7 +12,7 @@
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import { Line } from "./internal/line.js"
+import { Line } from "./internal/limits/waitQueue.js"
 import * as Decode from "./internal/values/decode.js"
 
 /**

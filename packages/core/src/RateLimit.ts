@@ -11,7 +11,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Pacer } from "./internal/pacer.js"
+import { Pacer } from "./internal/limits/pacer.js"
 import * as Decode from "./internal/values/decode.js"
 
 /**

@@ -21,7 +21,7 @@ import * as FiberStatus from "effect/FiberStatus"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scheduler from "effect/Scheduler"
-import { Heap } from "../internal/heap.js"
+import { Heap } from "../internal/limits/heap.js"
 
 /**
  * Nothing can ever wake again, and the effect has not ended.

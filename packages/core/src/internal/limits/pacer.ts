@@ -8,8 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as InFlight from "../InFlight.js"
-import { ended } from "./calls/ended.js"
+import * as InFlight from "../../InFlight.js"
+import { ended } from "../calls/ended.js"
 
 /** How much lateness of timers is made up for while demand goes on, in milliseconds. */
 const slackMillis = 20

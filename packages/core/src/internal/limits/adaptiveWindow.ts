@@ -7,7 +7,7 @@
  * the time that it took, times the requests in flight: so it does not matter where a window begins and ends, nor that
  * its completions come in bursts.
  */
-import type { Observation } from "../Limits.js"
+import type { Observation } from "../../Limits.js"
 
 /** Sums from which a line through durations by size is found: each request weighs less the larger it is. */
 export interface Moments {
