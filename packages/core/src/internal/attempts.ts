@@ -16,7 +16,8 @@ import * as RetryPolicy from "../RetryPolicy.js"
 import type * as Upload from "../Upload.js"
 import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Body from "./body.js"
+import * as Body from "./bytes/body.js"
+import { eachBlock, ofSource, reading, sourceStream } from "./bytes/watch.js"
 import * as PartRecords from "./calls/partRecords.js"
 import { within } from "./calls/within.js"
 import { failureOf, wrongAnswer } from "./driver.js"
@@ -24,7 +25,6 @@ import { inTurn } from "./inTurn.js"
 import * as MultipartFlow from "./multipartFlow.js"
 import { answerMillis, lookAt } from "./requests.js"
 import * as Etag from "./values/etag.js"
-import { eachBlock, ofSource, reading, sourceStream } from "./watch.js"
 
 /** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>

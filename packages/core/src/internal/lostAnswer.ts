@@ -9,11 +9,11 @@ import type * as Destination from "../Destination.js"
 import type * as MultipartUpload from "../MultipartUpload.js"
 import type * as PartPlan from "../PartPlan.js"
 import type { UploadError } from "../UploadError.js"
+import { eachBlock, reading, sourceStream } from "./bytes/watch.js"
 import { bounded } from "./calls/deadline.js"
 import * as PartRecords from "./calls/partRecords.js"
 import { answerMillis, request } from "./requests.js"
 import * as Etag from "./values/etag.js"
-import { eachBlock, reading, sourceStream } from "./watch.js"
 
 /** What an object is to hold. */
 export interface Content {

@@ -12,7 +12,8 @@ import * as MultipartUpload from "../MultipartUpload.js"
 import * as PartPlan from "../PartPlan.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as Body from "./body.js"
+import * as Body from "./bytes/body.js"
+import { ofSource, reading } from "./bytes/watch.js"
 import { bounded } from "./calls/deadline.js"
 import * as PartRecords from "./calls/partRecords.js"
 import { drawToken } from "./calls/uploadName.js"
@@ -24,7 +25,6 @@ import type * as Requests from "./requests.js"
 import { sendPart } from "./sendPart.js"
 import { Slot } from "./slot.js"
 import * as Etag from "./values/etag.js"
-import { ofSource, reading } from "./watch.js"
 
 /** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
 export const run = (

@@ -10,10 +10,10 @@ import * as InFlight from "../InFlight.js"
 import type * as PartPlan from "../PartPlan.js"
 import { Rejected, SourceChanged } from "../UploadError.js"
 import type { SourceError, UploadError } from "../UploadError.js"
+import { sourcePull, sourceStream } from "./bytes/watch.js"
+import type { Watched } from "./bytes/watch.js"
 import type { Slot } from "./slot.js"
 import type { Piece } from "./transfer.js"
-import { sourcePull, sourceStream } from "./watch.js"
-import type { Watched } from "./watch.js"
 
 /** A piece, and the slot to send it in. */
 export interface Claim {

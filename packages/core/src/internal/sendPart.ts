@@ -7,15 +7,15 @@ import type * as Checksum from "../Checksum.js"
 import type * as Destination from "../Destination.js"
 import { SessionGone } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { UploadBody } from "./body.js"
+import { UploadBody } from "./bytes/body.js"
+import { whileWatched } from "./bytes/watch.js"
+import type { Watched } from "./bytes/watch.js"
 import * as PartRecords from "./calls/partRecords.js"
 import { lookAt, request } from "./requests.js"
 import type { RequestContext, RequestOwner } from "./requests.js"
 import type { Slot } from "./slot.js"
 import { Transfer } from "./transfer.js"
 import type { Piece, TransferOwner } from "./transfer.js"
-import { whileWatched } from "./watch.js"
-import type { Watched } from "./watch.js"
 
 export interface SenderContext extends RequestContext {
   readonly destination: Destination.Destination["Type"]

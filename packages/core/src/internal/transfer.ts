@@ -5,8 +5,8 @@ import type * as Clock from "effect/Clock"
 import type * as ByteSource from "../ByteSource.js"
 import type { Algorithm } from "../Checksum.js"
 import type { SourceError } from "../UploadError.js"
-import type * as Body from "./body.js"
-import { Watched } from "./watch.js"
+import type * as Body from "./bytes/body.js"
+import { Watched } from "./bytes/watch.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {

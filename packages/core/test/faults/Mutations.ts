@@ -93,7 +93,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "source not looked at after a read",
     edits: [[
-      "internal/body.ts",
+      "internal/bytes/body.ts",
       "Effect.filterOrFail(heard, (now) => now === fingerprint, modified)",
       "Effect.filterOrFail(heard, () => true, modified)"
     ]]

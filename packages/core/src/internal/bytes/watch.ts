@@ -12,11 +12,11 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { SourceUnreadable, Transient } from "../UploadError.js"
-import type { SourceError } from "../UploadError.js"
-import { ended, endedWithin } from "./calls/ended.js"
-import type { Restore } from "./calls/ended.js"
-import { within } from "./calls/within.js"
+import { SourceUnreadable, Transient } from "../../UploadError.js"
+import type { SourceError } from "../../UploadError.js"
+import { ended, endedWithin } from "../calls/ended.js"
+import type { Restore } from "../calls/ended.js"
+import { within } from "../calls/within.js"
 
 /** What is known of something that moves bytes, or should. */
 export interface Moving {
