@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as os from "node:os"
 import * as v8 from "node:v8"
 import * as ByteSize from "./ByteSize.js"
-import * as Descriptors from "./internal/descriptorsNode.js"
+import * as Descriptors from "./internal/disk/descriptorsNode.js"
 
 /**
  * @since 0.1.0

@@ -55,7 +55,7 @@ const plainStats = (file: string, text: string): ReadonlyArray<string> => {
 }
 
 /** Aliases that are called with `bigint` where they are called. */
-const saidElsewhere: ReadonlyArray<RegExp> = [/^core\/src\/internal\/fileSourceNode\.ts:\d+: fs\.l?stat$/]
+const saidElsewhere: ReadonlyArray<RegExp> = [/^core\/src\/internal\/disk\/fileSourceNode\.ts:\d+: fs\.l?stat$/]
 
 const sources = ["core", "cli"].flatMap((name) =>
   fs.readdirSync(path.join(packages, name, "src"), { recursive: true, encoding: "utf8" })

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { bigint, call } from "./calls/callNode.js"
-import type { Failure } from "./calls/callNode.js"
+import { bigint, call } from "../calls/callNode.js"
+import type { Failure } from "../calls/callNode.js"
 
 /** Where Linux has the descriptors of a process. */
 const descriptors = "/proc/self/fd"
