@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Algorithm } from "./Checksum.js"
 import type { StoredPart } from "./Destination.js"
-import { JournalState } from "./internal/journalState.js"
+import { JournalState } from "./internal/journal/state.js"
 
 /**
  * What a multipart upload was begun with. Another size, fingerprint, part size or checksum is another upload.

@@ -1,7 +1,7 @@
 /**
  * What a journal knows of uploads under way, as plain state: the same in memory as when it is replayed from a file.
  */
-import type { StoredPart } from "../Destination.js"
+import type { StoredPart } from "../../Destination.js"
 
 /** A multipart upload that has not ended. Its number is its own: what is written of another never becomes its part. */
 export interface Entry<Intent> {

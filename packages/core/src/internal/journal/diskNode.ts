@@ -4,11 +4,11 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError } from "../Journal.js"
-import { bigint, call } from "./calls/callNode.js"
-import type { Failure } from "./calls/callNode.js"
-import * as Record from "./journalRecordNode.js"
-import { Replay } from "./journalReplayNode.js"
+import { JournalError } from "../../Journal.js"
+import { bigint, call } from "../calls/callNode.js"
+import type { Failure } from "../calls/callNode.js"
+import * as Record from "./recordNode.js"
+import { Replay } from "./replayNode.js"
 
 export const unusable = (detail: string, cause?: unknown): JournalError =>
   new JournalError({ reason: "Unusable", detail, cause })

@@ -3,11 +3,11 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Intent } from "../Journal.js"
+import type { Intent } from "../../Journal.js"
 import { DigestTable } from "./digestTable.js"
-import * as Record from "./journalRecordNode.js"
-import { JournalState } from "./journalState.js"
-import type { Entry } from "./journalState.js"
+import * as Record from "./recordNode.js"
+import { JournalState } from "./state.js"
+import type { Entry } from "./state.js"
 
 export class Replay {
   readonly state = new JournalState<Intent>()

@@ -23,9 +23,9 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { JournalError } from "../Journal.js"
-import { bigint, call } from "./calls/callNode.js"
-import { failedTo, unusable } from "./journalDiskNode.js"
+import { JournalError } from "../../Journal.js"
+import { bigint, call } from "../calls/callNode.js"
+import { failedTo, unusable } from "./diskNode.js"
 
 /** A lock that this process holds. */
 export interface Lock {

@@ -13,9 +13,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { hash } from "node:crypto"
 import { crc32 } from "node:zlib"
-import type { Algorithm } from "../Checksum.js"
-import type { StoredPart } from "../Destination.js"
-import type { Finished, Intent } from "../Journal.js"
+import type { Algorithm } from "../../Checksum.js"
+import type { StoredPart } from "../../Destination.js"
+import type { Finished, Intent } from "../../Journal.js"
 
 export const version = 1
 

@@ -9,11 +9,11 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
-import type { JournalError } from "../Journal.js"
-import * as Disk from "./journalDiskNode.js"
-import type { Lock } from "./journalLockNode.js"
-import * as Record from "./journalRecordNode.js"
-import type { Replay } from "./journalReplayNode.js"
+import type { JournalError } from "../../Journal.js"
+import * as Disk from "./diskNode.js"
+import type { Lock } from "./lockNode.js"
+import * as Record from "./recordNode.js"
+import type { Replay } from "./replayNode.js"
 
 export interface Options {
   readonly directory: string
