@@ -25,7 +25,7 @@ import * as Stream from "effect/Stream"
 import * as ByteSource from "./ByteSource.js"
 import type { Body } from "./Destination.js"
 import { eachWithin, within } from "./internal/calls/within.js"
-import * as Failures from "./internal/requestFailures.js"
+import * as Failures from "./internal/transport/failures.js"
 import type { UploadError } from "./UploadError.js"
 
 /**

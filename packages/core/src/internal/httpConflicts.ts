@@ -8,7 +8,7 @@ import type { Head } from "../Destination.js"
 import type { Answer } from "../Transport.js"
 import { Conflict, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import { isMissing } from "./httpAnswers.js"
+import { isMissing } from "./transport/answers.js"
 
 /** What can be seen of a key that was refused. */
 export interface Looks {

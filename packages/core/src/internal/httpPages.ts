@@ -11,7 +11,7 @@ import type { Head, Stored } from "../Destination.js"
 import type { Answer } from "../Transport.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as AnswerText from "./answerText.js"
+import * as AnswerText from "./transport/answerText.js"
 
 /** What can be known of a file that was put. */
 export interface Evidence {

@@ -21,8 +21,8 @@ import type * as Transport from "../Transport.js"
 import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import * as PartRecords from "./calls/partRecords.js"
-import { isMissing, isSuccess, wrongSize } from "./httpAnswers.js"
 import * as HttpPages from "./httpPages.js"
+import { isMissing, isSuccess, wrongSize } from "./transport/answers.js"
 import * as Etag from "./values/etag.js"
 
 /** One request: what is not the same in all of them. */

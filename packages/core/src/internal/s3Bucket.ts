@@ -13,12 +13,12 @@ import type * as Transport from "../Transport.js"
 import { AuthExpired, Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
 import { within } from "./calls/within.js"
-import { explainMillis, isSuccess } from "./httpAnswers.js"
 import * as Address from "./s3Address.js"
 import * as Errors from "./s3Errors.js"
 import * as Evidence from "./s3Evidence.js"
 import type { Profile } from "./s3Provider.js"
 import * as Signer from "./s3Signer.js"
+import { explainMillis, isSuccess } from "./transport/answers.js"
 
 /** Credentials, and until when they are good. */
 export interface Credentials extends Signer.Credentials {

@@ -13,10 +13,10 @@ import {
   Transient
 } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as AnswerText from "./answerText.js"
-import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "./httpAnswers.js"
-import { masking } from "./masking.js"
 import * as Xml from "./s3Xml.js"
+import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "./transport/answers.js"
+import * as AnswerText from "./transport/answerText.js"
+import { masking } from "./transport/masking.js"
 
 /** An error as S3 tells it. */
 export interface S3Error {

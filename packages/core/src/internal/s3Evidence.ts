@@ -7,10 +7,10 @@ import * as Option from "effect/Option"
 import type { Answer, Head } from "../Transport.js"
 import { Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as AnswerText from "./answerText.js"
 import { Unreadable } from "./calls/unreadable.js"
 import * as Errors from "./s3Errors.js"
 import * as Xml from "./s3Xml.js"
+import * as AnswerText from "./transport/answerText.js"
 
 /** An answer without what it has to tell. */
 export const without = (name: string, what: string): Transient =>

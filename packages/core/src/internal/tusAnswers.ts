@@ -4,7 +4,7 @@
 import type { Answer } from "../Transport.js"
 import { IntegrityMismatch, Rejected, Transient } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as HttpAnswers from "./httpAnswers.js"
+import * as HttpAnswers from "./transport/answers.js"
 import * as Offer from "./tusOffer.js"
 
 /** The failure that an answer stands for which is no success: one of an upload, or one where uploads are created. */

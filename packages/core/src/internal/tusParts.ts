@@ -14,7 +14,7 @@ import type {
 import type { PartLimits } from "../PartPlan.js"
 import type { UploadError } from "../UploadError.js"
 import * as PartRecords from "./calls/partRecords.js"
-import { wrongSize } from "./httpAnswers.js"
+import { wrongSize } from "./transport/answers.js"
 import * as Metadata from "./tusMetadata.js"
 import { isPath } from "./tusServer.js"
 import type { Server } from "./tusServer.js"

@@ -4,13 +4,13 @@
 import * as Option from "effect/Option"
 import { ProxyAgent } from "undici"
 import type { Dispatcher, Pool } from "undici"
-import { renderUrl } from "../Transport.js"
-import type { Request } from "../Transport.js"
-import type { UploadError } from "../UploadError.js"
-import type { Sent } from "./feedNode.js"
-import * as Lines from "./linesNode.js"
+import { renderUrl } from "../../Transport.js"
+import type { Request } from "../../Transport.js"
+import type { UploadError } from "../../UploadError.js"
+import type { Sent } from "./bodyNode.js"
+import * as Lines from "./connectionsNode.js"
+import * as Failures from "./failures.js"
 import type { Proxies, Proxy } from "./proxiesNode.js"
-import * as Failures from "./requestFailures.js"
 
 export interface OriginsOptions {
   readonly connections: number

@@ -2,8 +2,8 @@
  * What it means that a request over HTTP was not sent, or not answered; and what of it may be shown.
  */
 import * as Predicate from "effect/Predicate"
-import { Rejected, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+import { Rejected, Transient } from "../../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
 
 export const invalidAddress = (name: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `${name} is not a valid address.` })

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { Socket } from "node:net"
-import { call } from "./calls/callNode.js"
+import { call } from "../calls/callNode.js"
 
 /** Tells how much the kernel holds of the connection of a socket; nothing where it does not say so. */
 export type Queues = (socket: Socket) => string

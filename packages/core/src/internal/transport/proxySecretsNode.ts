@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { answerLimit } from "../Transport.js"
-import type { Answer, OpenAnswer, Transport } from "../Transport.js"
+import { answerLimit } from "../../Transport.js"
+import type { Answer, OpenAnswer, Transport } from "../../Transport.js"
 import { masking } from "./masking.js"
 
 /** Takes secrets out of the answers that are no success. */

@@ -6,12 +6,12 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Answer, OpenAnswer } from "../Transport.js"
-import { renderUrl } from "../Transport.js"
-import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+import type { Answer, OpenAnswer } from "../../Transport.js"
+import { renderUrl } from "../../Transport.js"
+import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
+import { within } from "../calls/within.js"
 import * as AnswerText from "./answerText.js"
-import { within } from "./calls/within.js"
 
 /** How much of an answer's text is shown, in characters. */
 const excerptSize = 512

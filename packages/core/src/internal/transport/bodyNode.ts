@@ -5,12 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
-import type { Body } from "../Destination.js"
-import { renderUrl } from "../Transport.js"
-import type { Answer, Request } from "../Transport.js"
-import { SourceChanged } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import * as Failures from "./requestFailures.js"
+import type { Body } from "../../Destination.js"
+import { renderUrl } from "../../Transport.js"
+import type { Answer, Request } from "../../Transport.js"
+import { SourceChanged } from "../../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
+import * as Failures from "./failures.js"
 
 /**
  * How large the blocks are that are written: large enough to cost little, and small enough that a link moves one well

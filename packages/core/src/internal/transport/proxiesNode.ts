@@ -5,8 +5,8 @@
  * names in lower case come first, and an empty variable is as good as none. One without a scheme is an HTTP proxy.
  */
 import * as Option from "effect/Option"
-import { renderUrl } from "../Transport.js"
-import { Rejected } from "../UploadError.js"
+import { renderUrl } from "../../Transport.js"
+import { Rejected } from "../../UploadError.js"
 import * as NoProxy from "./noProxyNode.js"
 
 /** The variables of an environment. */
