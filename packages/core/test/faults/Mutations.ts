@@ -15,7 +15,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "permit not released on interrupt",
     edits: [[
-      "internal/attempts.ts",
+      "internal/engine/attempts.ts",
       "  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}",
       "  upload.holdsPermit = false\n  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}"
     ]]
@@ -24,12 +24,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "complete retried blindly",
     edits: [
       [
-        "internal/multipartFlow.ts",
+        "internal/engine/multipart.ts",
         "const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))",
         "const there = Option.none<Destination.Stored>()"
       ],
       [
-        "internal/multipartFlow.ts",
+        "internal/engine/multipart.ts",
         "asked === undefined ? Option.none() : yield* this.outcome.settleAfterAbort(asked)",
         "Option.none<Destination.Stored>()"
       ]
@@ -39,12 +39,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "journal record after the act",
     edits: [
       [
-        "internal/multipartFlow.ts",
+        "internal/engine/multipart.ts",
         "yield* this.written(\n        journal?.begin({",
         "const begun = this.written(\n        journal?.begin({"
       ],
       [
-        "internal/multipartFlow.ts",
+        "internal/engine/multipart.ts",
         "      const uploadId = created.value\n",
         "      const uploadId = created.value\n      yield* begun\n"
       ]
@@ -53,7 +53,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "bytes counted twice",
     edits: [[
-      "internal/sendPart.ts",
+      "internal/engine/sendPart.ts",
       "      body.ended()\n      owner.takenBack(transfer.handedOut)\n      const { sourceError }",
       "      body.ended()\n      const { sourceError }"
     ]]
@@ -62,13 +62,13 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "backoff inside the permit",
     edits: [
       [
-        "internal/slot.ts",
+        "internal/engine/slot.ts",
         "    if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)\n    this.holdsPermit = false\n",
         "    if (this.closing !== true) return\n" +
         "    if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)\n    this.holdsPermit = false\n"
       ],
       [
-        "internal/slot.ts",
+        "internal/engine/slot.ts",
         "    this.keepsMemory = false\n    this.release()\n",
         "    this.keepsMemory = false\n    this.closing = true\n    this.release()\n"
       ]
@@ -77,7 +77,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "abort skipped",
     edits: [[
-      "internal/multipartFlow.ts",
+      "internal/engine/multipart.ts",
       "Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {",
       "Effect.flatMap(Effect.sync(() => (slot?.close(), Either.right(undefined))), (outcome) => {"
     ]]
@@ -100,7 +100,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "memory of parts not taken",
-    edits: [["internal/slot.ts", "return this.holdsMemory || this.bytes === 0", "return this.bytes >= 0"]]
+    edits: [["internal/engine/slot.ts", "return this.holdsMemory || this.bytes === 0", "return this.bytes >= 0"]]
   }
 ]
 

@@ -1,8 +1,8 @@
 /**
  * A run's counts while it goes: written in place, several times a file, and read as immutable `Progress` values.
  */
-import type * as Progress from "../Progress.js"
-import type { UploadResult } from "../UploadResult.js"
+import type * as Progress from "../../Progress.js"
+import type { UploadResult } from "../../UploadResult.js"
 
 export class Tally implements Progress.Progress {
   readonly startedAt: number

@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type * as Destination from "../Destination.js"
-import type * as Journal from "../Journal.js"
+import type * as Destination from "../../Destination.js"
+import type * as Journal from "../../Journal.js"
 
 export interface Leftovers {
   /** Removes what is left of others, and writes down under which name this process may leave something; once. */

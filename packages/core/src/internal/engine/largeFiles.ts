@@ -6,8 +6,8 @@
  * kind waits for the other.
  */
 import * as Effect from "effect/Effect"
-import * as MultipartUpload from "../MultipartUpload.js"
-import type * as Upload from "../Upload.js"
+import * as MultipartUpload from "../../MultipartUpload.js"
+import type * as Upload from "../../Upload.js"
 
 /** How many large files may be set aside before the list has to wait. */
 const maxSetAside = 1_000

@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as Destination from "../Destination.js"
-import { Rejected } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { isUploadError } from "./values/uploadErrors.js"
+import type * as Destination from "../../Destination.js"
+import { Rejected } from "../../UploadError.js"
+import type { UploadError } from "../../UploadError.js"
+import { isUploadError } from "../values/uploadErrors.js"
 
 /** What a cause that is no interruption means for an upload. */
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>

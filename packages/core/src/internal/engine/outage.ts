@@ -17,11 +17,11 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as InFlight from "../InFlight.js"
-import type { Budget, RetryPolicy } from "../RetryPolicy.js"
-import type { UploadError } from "../UploadError.js"
-import { isSourceError } from "../UploadError.js"
-import * as Decode from "./values/decode.js"
+import * as InFlight from "../../InFlight.js"
+import type { Budget, RetryPolicy } from "../../RetryPolicy.js"
+import type { UploadError } from "../../UploadError.js"
+import { isSourceError } from "../../UploadError.js"
+import * as Decode from "../values/decode.js"
 
 /** A change that those who watch are told of. */
 export type Change =

@@ -2,11 +2,11 @@
  * One part on its way: the owner of its body, watched for stalls by itself.
  */
 import type * as Clock from "effect/Clock"
-import type * as ByteSource from "../ByteSource.js"
-import type { Algorithm } from "../Checksum.js"
-import type { SourceError } from "../UploadError.js"
-import type * as Body from "./bytes/body.js"
-import { Watched } from "./bytes/watch.js"
+import type * as ByteSource from "../../ByteSource.js"
+import type { Algorithm } from "../../Checksum.js"
+import type { SourceError } from "../../UploadError.js"
+import type * as Body from "../bytes/body.js"
+import { Watched } from "../bytes/watch.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {

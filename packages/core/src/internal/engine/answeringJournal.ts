@@ -4,9 +4,9 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { JournalError } from "../Journal.js"
-import type { Journal } from "../Journal.js"
-import { within } from "./calls/within.js"
+import { JournalError } from "../../Journal.js"
+import type { Journal } from "../../Journal.js"
+import { within } from "../calls/within.js"
 
 export const answering = (journal: Journal["Type"]): Journal["Type"] => ({
   ...journal,

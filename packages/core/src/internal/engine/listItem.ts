@@ -4,10 +4,10 @@
 import * as Duration from "effect/Duration"
 import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
-import { Rejected } from "../UploadError.js"
-import type { UploadFile } from "../UploadFile.js"
-import type { Item } from "../UploadList.js"
-import type { Failed } from "../UploadResult.js"
+import { Rejected } from "../../UploadError.js"
+import type { UploadFile } from "../../UploadFile.js"
+import type { Item } from "../../UploadList.js"
+import type { Failed } from "../../UploadResult.js"
 
 /** A file or a result, or the failure of what is neither. */
 export const decode = (item: unknown): Item => {
