@@ -24,7 +24,7 @@ const catching =
 const excused: Readonly<Record<string, string>> = {
   "cli/src/Cli.ts": "reads the package's own file, at its own place",
   "cli/src/ServerCheck.ts": "addresses that were parsed before",
-  "core/src/internal/s3Address.ts": "an address that was made here"
+  "core/src/destinations/internal/s3/address.ts": "an address that was made here"
 }
 
 interface Found {

@@ -4,9 +4,9 @@
  */
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
-import type { CreateRequest } from "../Destination.js"
-import { Rejected } from "../UploadError.js"
-import type { Profile } from "./s3Provider.js"
+import type { CreateRequest } from "../../../Destination.js"
+import { Rejected } from "../../../UploadError.js"
+import type { Profile } from "./provider.js"
 
 export interface MetadataOptions {
   readonly cacheControl?: string | undefined

@@ -5,9 +5,9 @@ import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import type { UploadError } from "../UploadError.js"
-import * as OwnFunction from "./calls/ownFunction.js"
-import type { Credentials } from "./s3Bucket.js"
+import * as OwnFunction from "../../../internal/calls/ownFunction.js"
+import type { UploadError } from "../../../UploadError.js"
+import type { Credentials } from "./bucket.js"
 
 /** Credentials that requests can be signed with, or the failure that they are not. */
 export const checked = (

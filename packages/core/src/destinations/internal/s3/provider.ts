@@ -2,8 +2,8 @@
  * What servers that speak S3 differ in. Sources: the S3 compatibility pages of Cloudflare R2, Backblaze B2 and Google
  * Cloud Storage, and what Swift's s3api answers.
  */
-import type { Algorithm } from "../Checksum.js"
-import type { PartLimits } from "../PartPlan.js"
+import type { Algorithm } from "../../../Checksum.js"
+import type { PartLimits } from "../../../PartPlan.js"
 
 export type Provider = "aws" | "r2" | "b2" | "minio" | "ceph" | "swift" | "gcs" | "other"
 

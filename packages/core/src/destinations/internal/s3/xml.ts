@@ -4,7 +4,7 @@
  */
 import { parseXml, XmlElement, XmlText } from "@rgrove/parse-xml"
 import * as Option from "effect/Option"
-import * as AnswerText from "./transport/answerText.js"
+import * as AnswerText from "../../../internal/transport/answerText.js"
 
 /**
  * Answers larger than this are not read, in bytes: servers that answer with all parts of an upload at once have ten

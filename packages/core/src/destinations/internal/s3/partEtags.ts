@@ -5,10 +5,10 @@
  * same twice: where a part that comes again gets the same etag again, it is the server's own way, and nothing is
  * concluded from its etags any more. Where one was the MD5, all are.
  */
-import type { Body } from "../Destination.js"
-import type { Profile } from "./s3Provider.js"
-import * as Signer from "./s3Signer.js"
-import * as Etag from "./values/etag.js"
+import type { Body } from "../../../Destination.js"
+import * as Etag from "../../../internal/values/etag.js"
+import type { Profile } from "./provider.js"
+import * as Signer from "./signer.js"
 
 export class PartEtags {
   private known: boolean | undefined

@@ -2,7 +2,7 @@
  * Multipart uploads to a bucket.
  */
 import * as Effect from "effect/Effect"
-import type { Algorithm } from "../Checksum.js"
+import type { Algorithm } from "../../../Checksum.js"
 import type {
   Body,
   CompleteRequest,
@@ -12,18 +12,18 @@ import type {
   Session,
   Stored,
   StoredPart
-} from "../Destination.js"
-import { answerMillis } from "../Transport.js"
-import type { Answer } from "../Transport.js"
-import { Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { isUnreadable } from "./calls/unreadable.js"
-import * as Evidence from "./s3Evidence.js"
-import { headerOf } from "./s3Look.js"
-import type { Objects } from "./s3Objects.js"
-import { PartEtags } from "./s3PartEtags.js"
-import * as Xml from "./s3Xml.js"
-import * as Etag from "./values/etag.js"
+} from "../../../Destination.js"
+import { isUnreadable } from "../../../internal/calls/unreadable.js"
+import * as Etag from "../../../internal/values/etag.js"
+import { answerMillis } from "../../../Transport.js"
+import type { Answer } from "../../../Transport.js"
+import { Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as Evidence from "./evidence.js"
+import { headerOf } from "./look.js"
+import type { Objects } from "./objects.js"
+import { PartEtags } from "./partEtags.js"
+import * as Xml from "./xml.js"
 
 export const multipart = (objects: Objects): Multipart => {
   const { bucket, profile } = objects

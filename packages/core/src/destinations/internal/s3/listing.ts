@@ -4,14 +4,14 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Listed } from "../Destination.js"
-import { answerLimit, answerMillis } from "../Transport.js"
-import { Rejected } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import type { Bucket } from "./s3Bucket.js"
-import * as Evidence from "./s3Evidence.js"
-import * as Xml from "./s3Xml.js"
-import * as Etag from "./values/etag.js"
+import type { Listed } from "../../../Destination.js"
+import * as Etag from "../../../internal/values/etag.js"
+import { answerLimit, answerMillis } from "../../../Transport.js"
+import { Rejected } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import type { Bucket } from "./bucket.js"
+import * as Evidence from "./evidence.js"
+import * as Xml from "./xml.js"
 
 /** How many pages that bring nothing may follow one another. */
 export const maxEmptyPages = 100

@@ -3,8 +3,8 @@
  */
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { Rejected } from "../UploadError.js"
-import * as Provider from "./s3Provider.js"
+import { Rejected } from "../../../UploadError.js"
+import * as Provider from "./provider.js"
 
 export interface AddressOptions {
   readonly bucket: string

@@ -6,7 +6,7 @@ import { hmac as portableHmac } from "@noble/hashes/hmac.js"
 import { sha256 } from "@noble/hashes/sha2.js"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
-import * as Checksum from "../Checksum.js"
+import * as Checksum from "../../../Checksum.js"
 
 /** Who is asking. */
 export interface Credentials {

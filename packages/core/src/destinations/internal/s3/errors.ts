@@ -2,7 +2,10 @@
  * What answers of S3 mean for an upload.
  */
 import * as Option from "effect/Option"
-import type { Answer } from "../Transport.js"
+import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "../../../internal/transport/answers.js"
+import * as AnswerText from "../../../internal/transport/answerText.js"
+import { masking } from "../../../internal/transport/masking.js"
+import type { Answer } from "../../../Transport.js"
 import {
   AuthExpired,
   Conflict,
@@ -11,12 +14,9 @@ import {
   SessionGone,
   Throttled,
   Transient
-} from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import * as Xml from "./s3Xml.js"
-import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "./transport/answers.js"
-import * as AnswerText from "./transport/answerText.js"
-import { masking } from "./transport/masking.js"
+} from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as Xml from "./xml.js"
 
 /** An error as S3 tells it. */
 export interface S3Error {

@@ -4,13 +4,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Answer, Head } from "../Transport.js"
-import { Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { Unreadable } from "./calls/unreadable.js"
-import * as Errors from "./s3Errors.js"
-import * as Xml from "./s3Xml.js"
-import * as AnswerText from "./transport/answerText.js"
+import { Unreadable } from "../../../internal/calls/unreadable.js"
+import * as AnswerText from "../../../internal/transport/answerText.js"
+import type { Answer, Head } from "../../../Transport.js"
+import { Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as Errors from "./errors.js"
+import * as Xml from "./xml.js"
 
 /** An answer without what it has to tell. */
 export const without = (name: string, what: string): Transient =>
