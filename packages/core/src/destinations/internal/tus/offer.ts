@@ -1,8 +1,8 @@
 /**
  * What a tus server says of itself in its answer to `OPTIONS`.
  */
-import type { Algorithm } from "../Checksum.js"
-import type { Head } from "../Transport.js"
+import type { Algorithm } from "../../../Checksum.js"
+import type { Head } from "../../../Transport.js"
 
 export interface Offer {
   /** The names of the extensions, such as `creation-with-upload`. */

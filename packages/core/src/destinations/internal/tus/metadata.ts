@@ -2,7 +2,7 @@
  * The `Upload-Metadata` of an upload: names as they are, values in base64.
  */
 import * as Encoding from "effect/Encoding"
-import type { PutRequest } from "../Destination.js"
+import type { PutRequest } from "../../../Destination.js"
 
 /** The header's value. What the upload is called and what type it is of goes before what its metadata say. */
 export const encode = (

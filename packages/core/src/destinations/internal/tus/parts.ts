@@ -10,15 +10,15 @@ import type {
   Session,
   Stored,
   StoredPart
-} from "../Destination.js"
-import type { PartLimits } from "../PartPlan.js"
-import type { UploadError } from "../UploadError.js"
-import * as PartRecords from "./calls/partRecords.js"
-import { wrongSize } from "./transport/answers.js"
-import * as Metadata from "./tusMetadata.js"
-import { isPath } from "./tusServer.js"
-import type { Server } from "./tusServer.js"
-import * as Uploads from "./tusUploads.js"
+} from "../../../Destination.js"
+import * as PartRecords from "../../../internal/calls/partRecords.js"
+import { wrongSize } from "../../../internal/transport/answers.js"
+import type { PartLimits } from "../../../PartPlan.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as Metadata from "./metadata.js"
+import { isPath } from "./server.js"
+import type { Server } from "./server.js"
+import * as Uploads from "./uploads.js"
 
 export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
   minSize: 1,

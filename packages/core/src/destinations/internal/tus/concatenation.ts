@@ -14,16 +14,16 @@ import type {
   Session,
   Stored,
   StoredPart
-} from "../Destination.js"
-import type { PartLimits } from "../PartPlan.js"
-import { Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { bounded } from "./calls/deadline.js"
-import { isSuccess, wrongSize } from "./transport/answers.js"
-import * as Metadata from "./tusMetadata.js"
-import { isPath } from "./tusServer.js"
-import type { Server } from "./tusServer.js"
-import * as Uploads from "./tusUploads.js"
+} from "../../../Destination.js"
+import { bounded } from "../../../internal/calls/deadline.js"
+import { isSuccess, wrongSize } from "../../../internal/transport/answers.js"
+import type { PartLimits } from "../../../PartPlan.js"
+import { Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as Metadata from "./metadata.js"
+import { isPath } from "./server.js"
+import type { Server } from "./server.js"
+import * as Uploads from "./uploads.js"
 
 /** The paths of all parts go in one header, and few servers take more than 8 KiB of them. */
 const maxCount = 100

@@ -1,11 +1,11 @@
 /**
  * What answers of tus servers mean for an upload.
  */
-import type { Answer } from "../Transport.js"
-import { IntegrityMismatch, Rejected, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import * as HttpAnswers from "./transport/answers.js"
-import * as Offer from "./tusOffer.js"
+import * as HttpAnswers from "../../../internal/transport/answers.js"
+import type { Answer } from "../../../Transport.js"
+import { IntegrityMismatch, Rejected, Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as Offer from "./offer.js"
 
 /** The failure that an answer stands for which is no success: one of an upload, or one where uploads are created. */
 export const refused = (
