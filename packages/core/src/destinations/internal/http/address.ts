@@ -4,9 +4,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Transport } from "../Transport.js"
-import type { UploadError } from "../UploadError.js"
-import { refused, talkMillis } from "./transport/answers.js"
+import { refused, talkMillis } from "../../../internal/transport/answers.js"
+import type { Transport } from "../../../Transport.js"
+import type { UploadError } from "../../../UploadError.js"
 
 /** The address of a key: in place of `{key}` in the template, or at the end of its path. */
 export const withKey = (template: string, key: string): string => {

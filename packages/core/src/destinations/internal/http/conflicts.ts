@@ -4,11 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Head } from "../Destination.js"
-import type { Answer } from "../Transport.js"
-import { Conflict, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { isMissing } from "./transport/answers.js"
+import type { Head } from "../../../Destination.js"
+import { isMissing } from "../../../internal/transport/answers.js"
+import type { Answer } from "../../../Transport.js"
+import { Conflict, Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
 
 /** What can be seen of a key that was refused. */
 export interface Looks {

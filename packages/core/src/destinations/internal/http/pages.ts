@@ -7,11 +7,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Head, Stored } from "../Destination.js"
-import type { Answer } from "../Transport.js"
-import { Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import * as AnswerText from "./transport/answerText.js"
+import type { Head, Stored } from "../../../Destination.js"
+import * as AnswerText from "../../../internal/transport/answerText.js"
+import type { Answer } from "../../../Transport.js"
+import { Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
 
 /** What can be known of a file that was put. */
 export interface Evidence {

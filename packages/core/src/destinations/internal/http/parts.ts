@@ -14,16 +14,16 @@ import type {
   Session,
   Stored,
   StoredPart
-} from "../Destination.js"
-import type * as InFlight from "../InFlight.js"
-import type { PartLimits } from "../PartPlan.js"
-import type * as Transport from "../Transport.js"
-import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import * as PartRecords from "./calls/partRecords.js"
-import * as HttpPages from "./httpPages.js"
-import { isMissing, isSuccess, wrongSize } from "./transport/answers.js"
-import * as Etag from "./values/etag.js"
+} from "../../../Destination.js"
+import type * as InFlight from "../../../InFlight.js"
+import * as PartRecords from "../../../internal/calls/partRecords.js"
+import { isMissing, isSuccess, wrongSize } from "../../../internal/transport/answers.js"
+import * as Etag from "../../../internal/values/etag.js"
+import type { PartLimits } from "../../../PartPlan.js"
+import type * as Transport from "../../../Transport.js"
+import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import * as HttpPages from "./pages.js"
 
 /** One request: what is not the same in all of them. */
 export type WireRequest = Pick<Transport.Request, "body" | "method"> & {

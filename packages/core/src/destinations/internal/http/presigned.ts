@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { Rejected } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import * as OwnFunction from "./calls/ownFunction.js"
+import * as OwnFunction from "../../../internal/calls/ownFunction.js"
+import { Rejected } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
 
 /** An address, and the headers that its signature covers. */
 export interface Signed {

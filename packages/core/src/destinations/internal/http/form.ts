@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import * as ByteSource from "../ByteSource.js"
-import type { Body, StreamOptions } from "../Destination.js"
+import * as ByteSource from "../../../ByteSource.js"
+import type { Body, StreamOptions } from "../../../Destination.js"
 
 export interface Form {
   /** Other fields than the file, which come before it. */
