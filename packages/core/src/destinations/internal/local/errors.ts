@@ -4,9 +4,9 @@
 import type { PlatformError } from "@effect/platform/Error"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { Conflict, Rejected, Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { isFull, patience } from "./calls/descriptors.js"
+import { isFull, patience } from "../../../internal/calls/descriptors.js"
+import { Conflict, Rejected, Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
 
 /** The system's own code, such as `ENOSPC`. */
 export const codeOf = (error: PlatformError | UploadError): string | undefined => {

@@ -14,9 +14,9 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { Rejected } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { codeOf, errorOf, isMissing, opening, ownErrors } from "./localErrors.js"
+import { Rejected } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import { codeOf, errorOf, isMissing, opening, ownErrors } from "./errors.js"
 
 /** A directory in use. */
 export interface Place {

@@ -11,7 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
-import * as Checksum from "../Checksum.js"
+import * as Checksum from "../../../Checksum.js"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -20,14 +20,14 @@ import type {
   Session,
   Stored,
   StoredPart
-} from "../Destination.js"
-import type { PartLimits } from "../PartPlan.js"
-import { IntegrityMismatch, Rejected, SessionGone } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import { codeOf, errorOf, isMissing, opening, ownErrors } from "./localErrors.js"
-import { ownerOnly } from "./localFiles.js"
-import type { LocalFiles, Target } from "./localFiles.js"
-import type { Place } from "./localPlaces.js"
+} from "../../../Destination.js"
+import type { PartLimits } from "../../../PartPlan.js"
+import { IntegrityMismatch, Rejected, SessionGone } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import { codeOf, errorOf, isMissing, opening, ownErrors } from "./errors.js"
+import { ownerOnly } from "./files.js"
+import type { LocalFiles, Target } from "./files.js"
+import type { Place } from "./places.js"
 
 export const limits: PartLimits = {
   minSize: 1,
