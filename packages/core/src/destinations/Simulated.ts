@@ -26,14 +26,14 @@ import type * as ByteSize from "../ByteSize.js"
 import * as Checksum from "../Checksum.js"
 import { Destination } from "../Destination.js"
 import type { Head, PutRequest, Session, Stored, StoredPart } from "../Destination.js"
-import * as simulatedLine from "../internal/simulatedLine.js"
-import { Link } from "../internal/simulatedLink.js"
-import type { Capacity as LinkCapacity } from "../internal/simulatedLink.js"
-import * as simulatedParts from "../internal/simulatedParts.js"
 import * as Decode from "../internal/values/decode.js"
 import type { PartLimits } from "../PartPlan.js"
 import { Rejected, Throttled } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
+import * as simulatedLine from "./internal/simulated/connection.js"
+import { Link } from "./internal/simulated/link.js"
+import type { Capacity as LinkCapacity } from "./internal/simulated/link.js"
+import * as simulatedParts from "./internal/simulated/parts.js"
 
 /**
  * @since 0.1.0

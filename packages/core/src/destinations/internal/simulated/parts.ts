@@ -3,8 +3,8 @@
  * request takes, and whether it gets through, is the network's.
  */
 import * as Effect from "effect/Effect"
-import * as ByteSource from "../ByteSource.js"
-import * as Checksum from "../Checksum.js"
+import * as ByteSource from "../../../ByteSource.js"
+import * as Checksum from "../../../Checksum.js"
 import type {
   Body,
   CompleteRequest,
@@ -14,10 +14,10 @@ import type {
   Session,
   Stored,
   StoredPart
-} from "../Destination.js"
-import type { PartLimits } from "../PartPlan.js"
-import { Conflict, IntegrityMismatch, Rejected, SessionGone } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
+} from "../../../Destination.js"
+import type { PartLimits } from "../../../PartPlan.js"
+import { Conflict, IntegrityMismatch, Rejected, SessionGone } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
 
 const kib = 1024
 const mib = 1024 * kib

@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as ByteSource from "../ByteSource.js"
-import type { Body } from "../Destination.js"
-import { Transient } from "../UploadError.js"
-import type { UploadError } from "../UploadError.js"
-import type { Connection, Link } from "./simulatedLink.js"
+import * as ByteSource from "../../../ByteSource.js"
+import type { Body } from "../../../Destination.js"
+import { Transient } from "../../../UploadError.js"
+import type { UploadError } from "../../../UploadError.js"
+import type { Connection, Link } from "./link.js"
 
 export interface Options {
   /** What a request costs besides its bytes. */

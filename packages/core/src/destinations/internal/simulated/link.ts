@@ -11,7 +11,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Heap } from "./limits/heap.js"
+import { Heap } from "../../../internal/limits/heap.js"
 
 /** What the link takes, from so many milliseconds after it was made. */
 export interface Capacity {
