@@ -12,10 +12,10 @@ import type { InFlight } from "../InFlight.js"
 import type { Journal } from "../Journal.js"
 import type { Limits } from "../Limits.js"
 import type { Progress } from "../Progress.js"
+import * as faultBodies from "../testing/internal/faults/bodies.js"
 import type { UploadError } from "../UploadError.js"
 import type { UploadEvent } from "../UploadEvent.js"
 import type { UploadResult } from "../UploadResult.js"
-import * as faultBodies from "./faultBodies.js"
 import type { Operation, Process, Verb, Violation } from "./historyRecord.js"
 
 export interface Recorder {

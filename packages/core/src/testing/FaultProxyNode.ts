@@ -19,8 +19,8 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
 import type * as ByteSize from "../ByteSize.js"
-import * as FaultConnection from "../internal/faultConnectionNode.js"
 import * as Decode from "../internal/values/decode.js"
+import * as FaultConnection from "./internal/faults/connectionNode.js"
 
 /**
  * What all toxics have in common.

@@ -3,7 +3,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Journal from "../Journal.js"
+import * as Journal from "../../../Journal.js"
 
 type Port = Journal.Journal["Type"]
 

@@ -4,10 +4,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as ByteSource from "../ByteSource.js"
-import { SourceUnreadable } from "../UploadError.js"
-import type { SourceError } from "../UploadError.js"
-import type { UploadFile } from "../UploadFile.js"
+import * as ByteSource from "../../../ByteSource.js"
+import { SourceUnreadable } from "../../../UploadError.js"
+import type { SourceError } from "../../../UploadError.js"
+import type { UploadFile } from "../../../UploadFile.js"
 
 /** What happens to a source in the middle of a read. */
 export type Change =

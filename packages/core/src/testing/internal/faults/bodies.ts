@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as ByteSource from "../ByteSource.js"
-import type { Checksum } from "../Checksum.js"
-import type { Body, StreamOptions } from "../Destination.js"
-import type { UploadError } from "../UploadError.js"
+import * as ByteSource from "../../../ByteSource.js"
+import type { Checksum } from "../../../Checksum.js"
+import type { Body, StreamOptions } from "../../../Destination.js"
+import type { UploadError } from "../../../UploadError.js"
 
 /** What becomes of a block that passes; `from` is how many bytes came before it. */
 type Pass = (block: Uint8Array, from: number) => Effect.Effect<Uint8Array, UploadError>

@@ -6,7 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import { ended } from "./calls/ended.js"
+import { ended } from "../../../internal/calls/ended.js"
 
 /** Waits for ever. (`Effect.never` keeps a real timer.) */
 export const never: Effect.Effect<never> = Effect.async<never>(() => {})
