@@ -11,12 +11,12 @@
  * @since 0.1.0
  */
 import type { Destination } from "../Destination.js"
-import * as historyBounds from "../internal/historyBounds.js"
-import * as historyObjects from "../internal/historyObjects.js"
-import * as historyProcess from "../internal/historyProcess.js"
-import type { Recorder } from "../internal/historyProcess.js"
-import type { Ending, Operation, Process, Recorded, Violation } from "../internal/historyRecord.js"
-import * as historySessions from "../internal/historySessions.js"
+import * as historyBounds from "./internal/history/bounds.js"
+import * as historyObjects from "./internal/history/objects.js"
+import * as historyProcess from "./internal/history/process.js"
+import type { Recorder } from "./internal/history/process.js"
+import type { Ending, Operation, Process, Recorded, Violation } from "./internal/history/record.js"
+import * as historySessions from "./internal/history/sessions.js"
 
 export type {
   /**

@@ -1,10 +1,10 @@
 /**
  * What a history is made of: what was asked for and what became of it, with its virtual time.
  */
-import type { Settings } from "../Limits.js"
-import type { Progress } from "../Progress.js"
-import type { UploadEvent } from "../UploadEvent.js"
-import type { UploadResult } from "../UploadResult.js"
+import type { Settings } from "../../../Limits.js"
+import type { Progress } from "../../../Progress.js"
+import type { UploadEvent } from "../../../UploadEvent.js"
+import type { UploadResult } from "../../../UploadResult.js"
 
 export type Verb = "put" | "create" | "uploadPart" | "listParts" | "complete" | "abort" | "head"
 

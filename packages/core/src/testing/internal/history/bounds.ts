@@ -1,9 +1,9 @@
 /**
  * What a history says of limits: in flight, starts, bytes and memory, at every instant.
  */
-import * as Bandwidth from "../Bandwidth.js"
-import { isBodied, named } from "./historyRecord.js"
-import type { Operation, Process, Recorded, Violation } from "./historyRecord.js"
+import * as Bandwidth from "../../../Bandwidth.js"
+import { isBodied, named } from "./record.js"
+import type { Operation, Process, Recorded, Violation } from "./record.js"
 
 /** Timers that fire late are made up for by so much, in milliseconds; they fire at whole ones. */
 const slackMillis = 21

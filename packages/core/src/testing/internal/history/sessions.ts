@@ -1,8 +1,8 @@
 /**
  * What a history says of multipart uploads: begun when the journal knows, ended once, and nothing left over.
  */
-import { named } from "./historyRecord.js"
-import type { Operation, Process, Recorded, Violation } from "./historyRecord.js"
+import { named } from "./record.js"
+import type { Operation, Process, Recorded, Violation } from "./record.js"
 
 export const check = (recorded: Recorded): ReadonlyArray<Violation> => [
   ...recorded.processes.flatMap((process) => [

@@ -1,10 +1,10 @@
 /**
  * What a history says of objects and results: nothing lost, nothing corrupted, one result a file, counts that add up.
  */
-import * as Progress from "../Progress.js"
-import type { UploadResult } from "../UploadResult.js"
-import { isSame } from "./historyRecord.js"
-import type { Process, Recorded, Violation } from "./historyRecord.js"
+import * as Progress from "../../../Progress.js"
+import type { UploadResult } from "../../../UploadResult.js"
+import { isSame } from "./record.js"
+import type { Process, Recorded, Violation } from "./record.js"
 
 export const check = (recorded: Recorded): ReadonlyArray<Violation> => [
   ...objects(recorded),
