@@ -12,7 +12,7 @@
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import { Line } from "./internal/limits/waitQueue.js"
+import { WaitQueue } from "./internal/limits/waitQueue.js"
 import * as Decode from "./internal/values/decode.js"
 
 /**
@@ -106,7 +106,7 @@ class Waiter {
 
 /** Those who wait in a lane, and what the lane holds. */
 class Queue {
-  readonly line = new Line<Waiter>()
+  readonly line = new WaitQueue<Waiter>()
   taken = 0
 }
 

@@ -17,7 +17,7 @@ import type { ByteSource } from "./ByteSource.js"
 import type * as Checksum from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import type * as InFlight from "./InFlight.js"
-import { bounded } from "./internal/calls/deadline.js"
+import { withDeadline } from "./internal/calls/deadline.js"
 import { answerMillis, request } from "./internal/engine/requests.js"
 import type * as Requests from "./internal/engine/requests.js"
 import type { SenderOwner } from "./internal/engine/sendPart.js"
@@ -152,7 +152,7 @@ export const abort = (
   session: Destination.Session,
   slot?: Slot
 ): Effect.Effect<Either.Either<void, UploadError>> =>
-  request(context, owner, () => bounded(multipart.abort(session), answerMillis(owner)), {
+  request(context, owner, () => withDeadline(multipart.abort(session), answerMillis(owner)), {
     slot,
     retry: abortRetry,
     retryMillis: abortMillis

@@ -17,7 +17,7 @@ import { BlockSize, blocksOf, withBody } from "./internal/transport/bodyNode.js"
 import type { Sent } from "./internal/transport/bodyNode.js"
 import * as Failures from "./internal/transport/failures.js"
 import * as KernelQueues from "./internal/transport/kernelQueuesNode.js"
-import { Origins } from "./internal/transport/poolsNode.js"
+import { Pools } from "./internal/transport/poolsNode.js"
 import * as Proxies from "./internal/transport/proxiesNode.js"
 import * as ProxySecrets from "./internal/transport/proxySecretsNode.js"
 import { Exchange, flat } from "./internal/transport/requestNode.js"
@@ -84,7 +84,7 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
     const proxies = options.proxy ?? defaults.proxy ? Proxies.fromEnvironment(process.env) : Proxies.none
     const origins = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        new Origins({
+        new Pools({
           connections: Decode.count("connections", options.connections ?? defaults.connections),
           ca: options.ca,
           verifyTls: options.verifyTls ?? defaults.verifyTls,
@@ -109,7 +109,7 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
 // -----------------------------------------------------------------------------
 
 const exchange = (
-  origins: Origins,
+  origins: Pools,
   request: Request,
   sent: Sent,
   queues: Effect.Effect<KernelQueues.Queues>
@@ -138,7 +138,7 @@ const exchange = (
     })
   })
 
-const open = (origins: Origins, request: Request): Effect.Effect<OpenAnswer, UploadError, Scope.Scope> => {
+const open = (origins: Pools, request: Request): Effect.Effect<OpenAnswer, UploadError, Scope.Scope> => {
   const name = renderUrl(request.url)
   const begun = Effect.suspend(() => {
     const place = origins.locate(request)

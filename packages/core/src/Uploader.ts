@@ -21,7 +21,7 @@ import { Destination } from "./Destination.js"
 import * as InFlight from "./InFlight.js"
 import { answering } from "./internal/engine/answeringJournal.js"
 import * as Driver from "./internal/engine/driver.js"
-import * as Leftovers from "./internal/engine/orphans.js"
+import * as Orphans from "./internal/engine/orphans.js"
 import { Outage } from "./internal/engine/outage.js"
 import * as Decode from "./internal/values/decode.js"
 import * as Journal from "./Journal.js"
@@ -144,7 +144,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
     let incomplete = false
     let singles: "None" | "Complete" | "Incomplete" = "None"
-    const leftovers = journal === undefined ? undefined : yield* Leftovers.make(journal, destination)
+    const leftovers = journal === undefined ? undefined : yield* Orphans.make(journal, destination)
     const budget = RetryPolicy.makeBudget(retry)
     const outage = new Outage({
       policy: retry,

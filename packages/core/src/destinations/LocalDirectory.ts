@@ -24,7 +24,7 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { Head, Listed, PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import { drawToken } from "../internal/calls/uploadName.js"
+import { drawUploadName } from "../internal/calls/uploadName.js"
 import * as Decode from "../internal/values/decode.js"
 import { Rejected } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
@@ -115,7 +115,7 @@ export const make = (
       return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${root} is not a directory.` }))
     }
     const files = new LocalFiles(fs, path, root, fsync, openFiles, yield* howToReach(fs, root))
-    const owner = yield* drawToken
+    const owner = yield* drawUploadName
     let drawn = 0
 
     /**

@@ -30,7 +30,7 @@ import * as Decode from "../internal/values/decode.js"
 import type { PartLimits } from "../PartPlan.js"
 import { Rejected, Throttled } from "../UploadError.js"
 import type { UploadError } from "../UploadError.js"
-import * as simulatedLine from "./internal/simulated/connection.js"
+import * as simulatedConnection from "./internal/simulated/connection.js"
 import { Link } from "./internal/simulated/link.js"
 import type { Capacity as LinkCapacity } from "./internal/simulated/link.js"
 import * as simulatedParts from "./internal/simulated/parts.js"
@@ -201,7 +201,7 @@ export const make = (
         Decode.millis(name, options[name] ?? 0, { orNone: true })
       const perByteMillis = time("latencyPerByte") +
         (options.bytesPerSecond === undefined ? 0 : 1000 / Decode.size("bytesPerSecond", options.bytesPerSecond))
-      const line = simulatedLine.make({
+      const line = simulatedConnection.make({
         requestMillis: time("requestLatency") + time("roundTrip"),
         perByteMillis,
         link: options.sharedBytesPerSecond === undefined ? undefined : new Link({
@@ -245,9 +245,9 @@ export const make = (
           show({ ...whole, key, contentType, metadata, modifiedAt })
           return { etag: whole.etag, checksum: whole.checksum, size }
         }
-        const send = (fate: simulatedLine.Fate) => line.send(body, fate, observe ? store : ignore)
+        const send = (fate: simulatedConnection.Fate) => line.send(body, fate, observe ? store : ignore)
         return line.isPlain ?
-          send(simulatedLine.fine) :
+          send(simulatedConnection.fine) :
           Effect.flatMap(line.fate(body.size), (fate) => Effect.zipRight(line.begin(fate), send(fate)))
       }
 
@@ -274,7 +274,7 @@ export const make = (
       /** A request without bytes. */
       const ask = <A>(answer: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
         counted(Effect.flatMap(line.fate(0), (fate) =>
-          Effect.zipRight(line.begin(fate), fate.after < Infinity ? simulatedLine.lose(fate) : answer)))
+          Effect.zipRight(line.begin(fate), fate.after < Infinity ? simulatedConnection.lose(fate) : answer)))
 
       const receive: simulatedParts.Line["receive"] = (body, admit) =>
         counted(Effect.flatMap(line.fate(body.size), (fate) =>

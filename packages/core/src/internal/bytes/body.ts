@@ -18,7 +18,7 @@ import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
 import { SourceChanged } from "../../UploadError.js"
 import type { SourceError } from "../../UploadError.js"
-import { blocks, isWorthIt } from "./bufferPool.js"
+import { bufferPool, isWorthIt } from "./bufferPool.js"
 import { died, eachBlock, ofSource, sourceErrorOf, sourcePull } from "./watch.js"
 
 /** Bodies up to this size are read in one piece where nothing speaks against it. */
@@ -172,20 +172,20 @@ class Loan {
 
   readonly into = (size: number): Uint8Array => {
     const oldest = this.taken.length < this.most ? undefined : this.taken.shift()!
-    const block = oldest === undefined || oldest.length < size ? blocks.take(size) : oldest
-    if (oldest !== undefined && oldest !== block) blocks.drop(oldest)
+    const block = oldest === undefined || oldest.length < size ? bufferPool.take(size) : oldest
+    if (oldest !== undefined && oldest !== block) bufferPool.drop(oldest)
     this.taken.push(block)
     return block
   }
 
   /** Nobody reads any of it any more. */
   release(): void {
-    while (this.taken.length > 0) blocks.give(this.taken.pop()!)
+    while (this.taken.length > 0) bufferPool.give(this.taken.pop()!)
   }
 
   /** Somebody may still read it. */
   drop(): void {
-    while (this.taken.length > 0) blocks.drop(this.taken.pop()!)
+    while (this.taken.length > 0) bufferPool.drop(this.taken.pop()!)
   }
 }
 

@@ -12,7 +12,7 @@ const idleSize = 32 * 1024 * 1024
 /** What is smaller is not worth keeping: it costs less to allocate than to account for. */
 const smallest = 2 * 1024
 
-class Blocks {
+class BufferPool {
   /** What is free, by its size. */
   private readonly free = new Map<number, Array<Uint8Array>>()
   /** Bytes that are free, and that are in use. */
@@ -68,7 +68,7 @@ class Blocks {
   }
 }
 
-export const blocks = new Blocks()
+export const bufferPool = new BufferPool()
 
 /** Whether so many bytes come from the store. */
 export const isWorthIt = (size: number): boolean => size >= smallest

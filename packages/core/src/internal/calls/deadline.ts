@@ -14,7 +14,7 @@ import { ended } from "./ended.js"
  * an uninterruptible region could not cut the call: it runs in a fiber of its own.) Where the caller can be interrupted
  * after all, the call ends with it.
  */
-export const bounded = <A>(call: Effect.Effect<A, UploadError>, millis: number): Effect.Effect<A, UploadError> =>
+export const withDeadline = <A>(call: Effect.Effect<A, UploadError>, millis: number): Effect.Effect<A, UploadError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       let isLate = false

@@ -23,7 +23,7 @@ import * as UploadReport from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Restore } from "../calls/ended.js"
 import { Broadcast } from "./broadcast.js"
-import { Tally } from "./counts.js"
+import { Counts } from "./counts.js"
 import type * as FileList from "./fileList.js"
 import { inTurn } from "./inTurn.js"
 import type { Change } from "./outage.js"
@@ -37,7 +37,7 @@ export interface AccountOptions {
 }
 
 export class Account implements FileList.Counter<UploadList.Item> {
-  readonly tally: Tally
+  readonly tally: Counts
   readonly results = new Broadcast<UploadResult>()
   readonly events = new Broadcast<UploadEvent.UploadEvent>()
   /** Whether slow readers are not waited for any more: one of them may be who interrupts the run. */
@@ -51,7 +51,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
   constructor(options: AccountOptions) {
     const now = options.clock.unsafeCurrentTimeMillis()
     this.options = options
-    this.tally = new Tally(now)
+    this.tally = new Counts(now)
     this.monitor = Bandwidth.makeMonitor(now)
   }
 

@@ -10,7 +10,7 @@ import type * as MultipartUpload from "../../MultipartUpload.js"
 import type * as PartPlan from "../../PartPlan.js"
 import type { UploadError } from "../../UploadError.js"
 import { eachBlock, reading, sourceStream } from "../bytes/watch.js"
-import { bounded } from "../calls/deadline.js"
+import { withDeadline } from "../calls/deadline.js"
 import * as PartRecords from "../calls/partRecords.js"
 import * as Etag from "../values/etag.js"
 import { answerMillis, request } from "./requests.js"
@@ -21,7 +21,7 @@ export interface Content {
   readonly checksum: Checksum.Checksum | undefined
 }
 
-export class LostAnswer {
+export class Completion {
   private readonly context: MultipartUpload.Context
   private readonly owner: MultipartUpload.Owner
   private readonly multipart: Destination.Multipart
@@ -155,6 +155,6 @@ export class LostAnswer {
 
   /** A request that an interruption does not keep from being made: what it tells decides what the result says. */
   private inTime<A>(call: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
-    return request(this.context, this.owner, () => bounded(call, answerMillis(this.owner)))
+    return request(this.context, this.owner, () => withDeadline(call, answerMillis(this.owner)))
   }
 }

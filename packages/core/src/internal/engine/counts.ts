@@ -4,7 +4,7 @@
 import type * as Progress from "../../Progress.js"
 import type { UploadResult } from "../../UploadResult.js"
 
-export class Tally implements Progress.Progress {
+export class Counts implements Progress.Progress {
   readonly startedAt: number
   listing = true
   filesFound = 0

@@ -21,7 +21,7 @@ import type { RunChanged } from "../../UploadEvent.js"
 import type { UploadFile } from "../../UploadFile.js"
 import * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
-import { blocks } from "../bytes/bufferPool.js"
+import { bufferPool } from "../bytes/bufferPool.js"
 import { stalled } from "../bytes/watch.js"
 import type { Moving } from "../bytes/watch.js"
 import { within } from "../calls/within.js"
@@ -140,7 +140,7 @@ export class Engine implements Crew {
     }).pipe(Effect.ensuring(Effect.suspend(() => {
       this.ended = true
       this.context.runs.delete(this)
-      if (this.context.runs.size === 0) blocks.rest()
+      if (this.context.runs.size === 0) bufferPool.rest()
       return this.account.close
     })))
   }

@@ -14,13 +14,13 @@ import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import * as Body from "../bytes/body.js"
 import { ofSource, reading } from "../bytes/watch.js"
-import { bounded } from "../calls/deadline.js"
+import { withDeadline } from "../calls/deadline.js"
 import * as PartRecords from "../calls/partRecords.js"
-import { drawToken } from "../calls/uploadName.js"
+import { drawUploadName } from "../calls/uploadName.js"
 import * as Etag from "../values/etag.js"
-import { LostAnswer } from "./completion.js"
+import { Completion } from "./completion.js"
 import { inParallel } from "./inParallel.js"
-import * as Pieces from "./partSource.js"
+import * as PartSource from "./partSource.js"
 import { answerMillis, lookAt, request } from "./requests.js"
 import type * as Requests from "./requests.js"
 import { sendPart } from "./sendPart.js"
@@ -109,7 +109,7 @@ class Flow {
   private readonly size: number | undefined
   private readonly restore: Requests.Wait
   private readonly first: Slot
-  private readonly outcome: LostAnswer
+  private readonly outcome: Completion
   /** Whether the session has ended well, whatever became of the object. */
   private completed = false
   /** Whether all parts are stored, and the destination was asked to make the object of them. */
@@ -128,7 +128,7 @@ class Flow {
     this.multipart = multipart
     this.size = size
     this.restore = restore
-    this.outcome = new LostAnswer(context, owner, multipart)
+    this.outcome = new Completion(context, owner, multipart)
     this.first = Slot.adopt(context, owner)
     owner.disownPermit()
   }
@@ -178,7 +178,7 @@ class Flow {
   private create(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
     const { context: { journal, parts: { checksum, partSize } }, key, multipart, owner: { file, fingerprint } } = this
     return Effect.gen(this, function*() {
-      const token = yield* drawToken
+      const token = yield* drawUploadName
       yield* this.written(
         journal?.begin({
           key,
@@ -191,7 +191,7 @@ class Flow {
         })
       )
       let asked = false
-      const create = bounded(
+      const create = withDeadline(
         multipart.create({
           key,
           size: plan?.size,
@@ -240,7 +240,7 @@ class Flow {
         return undefined
       }
       const listed = yield* Effect.exit(
-        this.request(bounded(multipart.listParts(session), answerMillis(owner)), { slot: this.first })
+        this.request(withDeadline(multipart.listParts(session), answerMillis(owner)), { slot: this.first })
       )
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
@@ -329,7 +329,7 @@ class Flow {
       const { partSize } = context.parts
       if (!source.reopenable) this.owner.onOpen()
       const pieces = plan === undefined || !source.reopenable
-        ? yield* Pieces.sequential({
+        ? yield* PartSource.sequential({
           source,
           sizeOf: plan === undefined ? PartPlan.growing({ partSize, limits }).sizeOf : () => plan.partSize,
           maxCount: limits.maxCount,
@@ -337,7 +337,7 @@ class Flow {
           slot,
           reading: (use) => reading(this.owner, use)
         })
-        : Pieces.planned(PartPlan.remaining(plan, stored.values()), { plan, source, fingerprint, slot })
+        : PartSource.planned(PartPlan.remaining(plan, stored.values()), { plan, source, fingerprint, slot })
       const options = { multipart, session, total: plan?.size, contentType }
       const goesOnAt = resumed ? stored.size + 1 : undefined
       const sendNext = Effect.uninterruptibleMask((restore) =>
@@ -394,7 +394,7 @@ class Flow {
     const checksum = PartRecords.combined(context.parts.checksum, parts)
     this.outcome.etag = Etag.ofParts(parts)
     const call = Effect.tapError(
-      bounded(
+      withDeadline(
         multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt, mode: owner.mode }),
         completeMillis
       ),

@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
 
-export interface Leftovers {
+export interface Orphans {
   /** Removes what is left of others, and writes down under which name this process may leave something; once. */
   readonly sweep: Effect.Effect<void>
 }
@@ -14,7 +14,7 @@ export interface Leftovers {
 export const make = (
   journal: Journal.Journal["Type"],
   { leftovers }: Destination.Destination["Type"]
-): Effect.Effect<Leftovers | undefined, never, Scope.Scope> =>
+): Effect.Effect<Orphans | undefined, never, Scope.Scope> =>
   Effect.gen(function*() {
     if (leftovers === undefined) return undefined
     let owned = false

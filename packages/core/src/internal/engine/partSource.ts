@@ -22,7 +22,7 @@ export interface Claim {
 }
 
 /** Where pieces come from. Several fibers may ask at once. */
-export interface Pieces {
+export interface PartSource {
   readonly next: Effect.Effect<Option.Option<Claim>, UploadError>
 }
 
@@ -35,7 +35,7 @@ export const planned = (
     readonly fingerprint: string | undefined
     readonly slot: (size: number) => Slot
   }
-): Pieces => {
+): PartSource => {
   const { fingerprint, plan, source } = options
   const iterator = parts[Symbol.iterator]()
   return {
@@ -64,7 +64,7 @@ export const sequential = (options: {
   readonly slot: (size: number) => Slot
   /** Runs what reads the source, and fails where that stalls. */
   readonly reading: <A>(use: (watched: Watched) => Effect.Effect<A, SourceError>) => Effect.Effect<A, UploadError>
-}): Effect.Effect<Pieces, never, Scope.Scope> =>
+}): Effect.Effect<PartSource, never, Scope.Scope> =>
   Effect.map(sourcePull(sourceStream(() => options.source.read({ offset: 0 }))), (pull) => {
     const turn = InFlight.make(1)
     let number = 1

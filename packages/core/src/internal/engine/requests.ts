@@ -13,7 +13,7 @@ import type * as Destination from "../../Destination.js"
 import type * as Limits from "../../Limits.js"
 import * as RetryPolicy from "../../RetryPolicy.js"
 import type { UploadError } from "../../UploadError.js"
-import { bounded } from "../calls/deadline.js"
+import { withDeadline } from "../calls/deadline.js"
 import { failureOf } from "./driver.js"
 import type { Look, Outage } from "./outage.js"
 import { Slot } from "./slot.js"
@@ -80,7 +80,9 @@ export const lookAt = (
   if (context.outage === undefined || (head === undefined && probe === undefined)) return undefined
   const call = Effect.suspend((): Effect.Effect<unknown, UploadError> => probe ?? head!(key))
   const millis = Math.min(lookMillis, answerMillis(owner))
-  return request({ ...context, observe: undefined }, owner, () => bounded(call, millis), { retry: RetryPolicy.none })
+  return request({ ...context, observe: undefined }, owner, () => withDeadline(call, millis), {
+    retry: RetryPolicy.none
+  })
 }
 
 /** Makes a request until it succeeds or has failed for good. */

@@ -15,7 +15,7 @@ export class Place<A> {
   }
 }
 
-export class Line<A> {
+export class WaitQueue<A> {
   size = 0
   first: Place<A> | undefined = undefined
   private last: Place<A> | undefined = undefined

@@ -11,7 +11,7 @@ export type Connect = buildConnector.connector
 
 /** Who is told which line a request goes out on. */
 export interface Rider {
-  readonly takes: (line: Line) => void
+  readonly takes: (line: Connection) => void
 }
 
 /** A request, with who is told of its line. */
@@ -20,7 +20,7 @@ export interface Dispatched extends Dispatcher.DispatchOptions {
 }
 
 /** A connection, and those that replace it. */
-export class Line extends Client {
+export class Connection extends Client {
   private readonly wire: Wire
 
   constructor(origin: string | URL, options: Client.Options, wire: Wire) {
@@ -50,7 +50,7 @@ export const pool = (
   new Pool(origin, {
     ...options,
     connect,
-    factory: (origin, given: Client.Options) => new Line(origin, given, new Wire(connect))
+    factory: (origin, given: Client.Options) => new Connection(origin, given, new Wire(connect))
   })
 
 /** A way to connect, with limits and authorities. */

@@ -8,11 +8,11 @@ import { renderUrl } from "../../Transport.js"
 import type { Request } from "../../Transport.js"
 import type { UploadError } from "../../UploadError.js"
 import type { Sent } from "./bodyNode.js"
-import * as Lines from "./connectionsNode.js"
+import * as Connections from "./connectionsNode.js"
 import * as Failures from "./failures.js"
 import type { Proxies, Proxy } from "./proxiesNode.js"
 
-export interface OriginsOptions {
+export interface PoolsOptions {
   readonly connections: number
   readonly ca: string | undefined
   readonly verifyTls: boolean
@@ -33,25 +33,25 @@ export interface Place extends Way {
   readonly path: string
 }
 
-export interface Handler extends Dispatcher.DispatchHandler, Lines.Rider {
+export interface Handler extends Dispatcher.DispatchHandler, Connections.Rider {
   /** The proxy on the way, as messages call it. */
   proxy: string | undefined
   readonly fail: (error: UploadError) => void
 }
 
-export class Origins {
+export class Pools {
   private readonly pools = new Map<string, Pool>()
   private readonly agents = new Map<Proxy, ProxyAgent>()
   /** Ways by how addresses begin that begin as origins are written. */
   private readonly known = new Map<string, Way>()
   private readonly options: Omit<Pool.Options, "connect">
   private readonly tls: Tls
-  private readonly connect: Lines.Connect
+  private readonly connect: Connections.Connect
   private readonly proxies: Proxies
 
-  constructor({ ca, connections, proxies, verifyTls }: OriginsOptions) {
+  constructor({ ca, connections, proxies, verifyTls }: PoolsOptions) {
     this.tls = { rejectUnauthorized: verifyTls, timeout: connectMillis, ...(ca !== undefined && { ca }) }
-    this.connect = Lines.connector(this.tls)
+    this.connect = Connections.connector(this.tls)
     // The engine watches for stalls by bytes that move: times of the pool's would cut slow uploads that are well.
     this.options = { connections, headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: mostHeaders }
     this.proxies = proxies
@@ -65,7 +65,7 @@ export class Origins {
     const { dispatcher, origin, path, proxy } = place
     handler.proxy = proxy
     // After a HEAD the pool would close the connection, for fear of servers that send a body.
-    const options: Lines.Dispatched = method === "HEAD"
+    const options: Connections.Dispatched = method === "HEAD"
       ? { origin, path, method, headers, body, rider: handler, reset: false }
       : { origin, path, method, headers, body, rider: handler }
     try {
@@ -109,7 +109,7 @@ export class Origins {
   private poolOf(origin: string): Pool {
     const known = this.pools.get(origin)
     if (known !== undefined) return known
-    const pool = Lines.pool(origin, { ...this.options, connect: this.connect })
+    const pool = Connections.pool(origin, { ...this.options, connect: this.connect })
     this.pools.set(origin, pool)
     return pool
   }
@@ -126,10 +126,10 @@ export class Origins {
       proxyTls: tls,
       // Requests in the clear go to the proxy itself, as with other clients: many proxies open tunnels for TLS only.
       proxyTunnel: false,
-      clientFactory: (origin) => Lines.pool(origin, { ...options, connect }),
+      clientFactory: (origin) => Connections.pool(origin, { ...options, connect }),
       // What goes to the proxy itself is given its address, and everything else a way to connect by a tunnel.
-      factory: (origin, given: { readonly connect?: Lines.Connect }) =>
-        Lines.pool(origin, {
+      factory: (origin, given: { readonly connect?: Connections.Connect }) =>
+        Connections.pool(origin, {
           ...options,
           connect: String(origin) === proxy.url || given.connect === undefined ? connect : byTunnel(given.connect)
         })
@@ -155,15 +155,16 @@ interface Tls {
   readonly ca?: string
 }
 
-const failingAs = (connect: Lines.Connect, failure: (error: Error) => Error): Lines.Connect => (options, callback) =>
-  connect(options, (...outcome) => outcome[0] === null ? callback(...outcome) : callback(failure(outcome[0]), null))
+const failingAs =
+  (connect: Connections.Connect, failure: (error: Error) => Error): Connections.Connect => (options, callback) =>
+    connect(options, (...outcome) => outcome[0] === null ? callback(...outcome) : callback(failure(outcome[0]), null))
 
 /** Connects to a proxy, and says so where that fails. */
-const toProxy = (connect: Lines.Connect, { name }: Proxy): Lines.Connect =>
+const toProxy = (connect: Connections.Connect, { name }: Proxy): Connections.Connect =>
   failingAs(connect, (error) => new Failures.ProxyFailure(name, error))
 
 /** Connects by a tunnel. The pool would begin again at once, and for ever, where the failure has the code of a socket's. */
-const byTunnel = (connect: Lines.Connect): Lines.Connect =>
+const byTunnel = (connect: Connections.Connect): Connections.Connect =>
   failingAs(connect, (error) => new Error(error.message, { cause: error }))
 
 const protocols: ReadonlySet<string> = new Set(["http:", "https:"])

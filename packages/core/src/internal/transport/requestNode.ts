@@ -9,7 +9,7 @@ import * as ByteSource from "../../ByteSource.js"
 import { answerLimit, answerMillis, idleMillis, renderUrl } from "../../Transport.js"
 import type { Answer, Request } from "../../Transport.js"
 import type { UploadError } from "../../UploadError.js"
-import type { Line, Rider } from "./connectionsNode.js"
+import type { Connection, Rider } from "./connectionsNode.js"
 import * as Failures from "./failures.js"
 import type * as KernelQueues from "./kernelQueuesNode.js"
 
@@ -20,7 +20,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
   /** The proxy on the way, as messages call it. */
   proxy: string | undefined = undefined
   private readonly request: Request
-  private line: Line | undefined = undefined
+  private line: Connection | undefined = undefined
   private resume: ((outcome: Outcome) => void) | undefined
   private outcome: Outcome | undefined = undefined
   private controller: Dispatcher.DispatchController | undefined = undefined
@@ -35,7 +35,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
     this.resume = resume
   }
 
-  takes(line: Line): void {
+  takes(line: Connection): void {
     this.line = line
   }
 

@@ -33,7 +33,7 @@ export interface Fate {
   readonly factor: number
 }
 
-export interface SimulatedLine {
+export interface SimulatedConnection {
   /** Whether a request is its bytes and nothing else. */
   readonly isPlain: boolean
   /** What becomes of a request with so many bytes. */
@@ -51,7 +51,7 @@ export interface SimulatedLine {
 /** That of a request to which nothing happens. */
 export const fine: Fate = { after: Infinity, stalls: false, factor: 1 }
 
-export const make = (options: Options): SimulatedLine => {
+export const make = (options: Options): SimulatedConnection => {
   const { failureRate, keepsBytes, link, noise, perByteMillis, random, requestMillis, stallRate } = options
 
   // Blocks take no more than a second, so that a slow network still moves bytes.

@@ -15,7 +15,7 @@ import type {
   Stored,
   StoredPart
 } from "../../../Destination.js"
-import { bounded } from "../../../internal/calls/deadline.js"
+import { withDeadline } from "../../../internal/calls/deadline.js"
 import { isSuccess, wrongSize } from "../../../internal/transport/answers.js"
 import type { PartLimits } from "../../../PartPlan.js"
 import { Transient } from "../../../UploadError.js"
@@ -158,7 +158,7 @@ export const multipart = (server: Server): Multipart => {
       }
       sessions.delete(uploadId)
       // The whole is there, and of the right size: its parts are not needed any more.
-      if (offset === size) yield* Effect.ignore(bounded(Uploads.abort(server, request), Uploads.besidesMillis))
+      if (offset === size) yield* Effect.ignore(withDeadline(Uploads.abort(server, request), Uploads.besidesMillis))
       yield* server.stored(key, path, size)
       return { size, location: path }
     })

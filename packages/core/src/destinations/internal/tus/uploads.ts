@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import type { Body, PutRequest, Session, Stored } from "../../../Destination.js"
-import { bounded } from "../../../internal/calls/deadline.js"
+import { withDeadline } from "../../../internal/calls/deadline.js"
 import { isMissing, isSuccess, wrongSize } from "../../../internal/transport/answers.js"
 import type { Answer } from "../../../Transport.js"
 import { isRetryable, Rejected, SessionGone, Transient } from "../../../UploadError.js"
@@ -67,7 +67,7 @@ export const send = (
         ? goOn(server, { ...request, from: offset })
         : patch(server, { ...request, offset: 0, headers: checksum })
       return Effect.catchTag(sending, "Transient", (error) =>
-        Effect.matchEffect(bounded(head(server, path, key), besidesMillis), {
+        Effect.matchEffect(withDeadline(head(server, path, key), besidesMillis), {
           onFailure: () =>
             Effect.fail(error),
           onSuccess: ({ offset }) =>
@@ -216,7 +216,7 @@ export const remove = (server: Server, path: string): Effect.Effect<void, Upload
 
 /** Removes an upload that nobody wants, within bounds; where that fails, the next one that is sent sees to it. */
 export const discard = (server: Server, path: string): Effect.Effect<void> =>
-  Effect.matchEffect(bounded(removedSurely(server, path), besidesMillis), {
+  Effect.matchEffect(withDeadline(removedSurely(server, path), besidesMillis), {
     onFailure: () => Effect.sync(() => server.left.add(path)),
     onSuccess: () => Effect.sync(() => server.left.delete(path))
   })
