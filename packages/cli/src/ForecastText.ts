@@ -3,10 +3,10 @@
  */
 import * as ByteSize from "@sluice/core/ByteSize"
 import * as Schema from "effect/Schema"
+import * as options from "./args/UploadOptions.js"
 import * as Forecast from "./Forecast.js"
 import * as Format from "./Format.js"
 import * as Json from "./Json.js"
-import * as options from "./options.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
 import type { Workload } from "./Workload.js"

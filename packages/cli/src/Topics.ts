@@ -4,12 +4,12 @@
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
+import type * as Help from "./args/Help.js"
 import { doctor } from "./commands/doctor.js"
 import { simulate } from "./commands/simulate.js"
 import { upload } from "./commands/upload.js"
 import { abort, ls } from "./commands/uploads.js"
 import { verify } from "./commands/verify.js"
-import type * as Help from "./Help.js"
 
 /** The topic of a command by its words, and of `sluice` itself where there is no such command. */
 export const of = (command: string | undefined): Help.Topic => topics.get(command ?? "") ?? sluice

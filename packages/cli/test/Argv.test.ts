@@ -3,7 +3,7 @@ import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { assert, describe, it } from "@effect/vitest"
 import { Either } from "effect"
-import * as Argv from "../src/Argv.js"
+import * as Argv from "../src/args/Argv.js"
 
 const copy = Command.make("copy", {
   paths: Args.repeated(Args.text({ name: "path" })),

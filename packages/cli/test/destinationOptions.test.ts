@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, Option } from "effect"
-import * as destinationOptions from "../src/destinationOptions.js"
-import * as HeaderLines from "../src/HeaderLines.js"
+import * as destinationOptions from "../src/args/DestinationOptions.js"
+import * as HeaderLines from "../src/args/HeaderLines.js"
 import * as Targets from "../src/Targets.js"
 import { noFlags } from "./noFlags.js"
 

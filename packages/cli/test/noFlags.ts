@@ -2,7 +2,7 @@
  * The flags of a destination, when none is given.
  */
 import { Option } from "effect"
-import type * as destinationOptions from "../src/destinationOptions.js"
+import type * as destinationOptions from "../src/args/DestinationOptions.js"
 
 const none = Option.none()
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Option } from "effect"
-import * as options from "../src/options.js"
+import * as options from "../src/args/UploadOptions.js"
 
 const table = <A>(decode: options.Decode<A>, good: Record<string, A>, bad: ReadonlyArray<string>) => {
   assert.deepStrictEqual(

@@ -6,7 +6,7 @@ import ts from "typescript"
 const packages = path.resolve(import.meta.dirname, "../../..")
 
 /** Unions of others, of which a later version may have more. */
-const foreign: ReadonlySet<string> = new Set(["cli/src/Argv.ts", "cli/src/Help.ts"])
+const foreign: ReadonlySet<string> = new Set(["cli/src/args/Argv.ts", "cli/src/args/Help.ts"])
 
 /** What tells the members of our unions apart. */
 const discriminant = /\.(_tag|reason|state|outcome)$|^algorithm$/

@@ -11,10 +11,10 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as path from "node:path"
-import * as destinationOptions from "./destinationOptions.js"
-import * as Filter from "./Filter.js"
-import type * as options from "./options.js"
-import * as Targets from "./Targets.js"
+import * as Filter from "../Filter.js"
+import * as Targets from "../Targets.js"
+import * as destinationOptions from "./DestinationOptions.js"
+import type * as options from "./UploadOptions.js"
 
 /** The flags as they were decoded, one by one. */
 export type Flags = Command.Command.ParseConfig<typeof options.upload & typeof destinationOptions.upload>

@@ -4,8 +4,8 @@
 import * as Options from "@effect/cli/Options"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { Capacity } from "./Forecast.js"
-import * as options from "./options.js"
+import type { Capacity } from "../Forecast.js"
+import * as options from "./UploadOptions.js"
 
 /** A part of the whole, from 0 to 1: `5%`, `0.05`. */
 export const decodeShare: options.Decode<number> = (text) => {
