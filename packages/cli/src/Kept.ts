@@ -3,7 +3,7 @@
  */
 import * as Format from "./Format.js"
 import * as ShellWord from "./ShellWord.js"
-import * as Targets from "./Targets.js"
+import * as Targets from "./targets/Targets.js"
 
 /** Of files of which there is something for the same command to go on with. */
 export const stored = (files: number, bytes: number): string =>

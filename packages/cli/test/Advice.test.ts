@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { UploadError } from "@sluice/core"
-import * as Advice from "../src/Advice.js"
-import type * as Targets from "../src/Targets.js"
+import * as Advice from "../src/targets/Advice.js"
+import type * as Targets from "../src/targets/Targets.js"
 
 const rejected = (reason: UploadError.Rejected["reason"], detail: string) =>
   new UploadError.Rejected({ reason, detail })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
-import * as HttpAccess from "../src/HttpAccess.js"
+import * as HttpAccess from "../src/targets/HttpAccess.js"
 
 describe("HttpAccess", () => {
   const credentials = (variables: Record<string, string>) =>

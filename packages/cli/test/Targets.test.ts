@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, Option } from "effect"
-import * as Targets from "../src/Targets.js"
+import * as Targets from "../src/targets/Targets.js"
 
 const problem = (text: string) => Option.getOrThrow(Either.getLeft(Targets.parse(text)))
 

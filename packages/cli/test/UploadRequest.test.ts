@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { AdaptiveConcurrency } from "@sluice/core"
 import { Either, Option } from "effect"
 import * as UploadRequest from "../src/args/UploadRequest.js"
-import * as Targets from "../src/Targets.js"
+import * as Targets from "../src/targets/Targets.js"
 import { noFlags } from "./noFlags.js"
 
 const none = Option.none()

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Either, Option } from "effect"
 import * as destinationOptions from "../src/args/DestinationOptions.js"
 import * as HeaderLines from "../src/args/HeaderLines.js"
-import * as Targets from "../src/Targets.js"
+import * as Targets from "../src/targets/Targets.js"
 import { noFlags } from "./noFlags.js"
 
 const settings = (address: string, flags: Partial<destinationOptions.Flags>) =>

@@ -7,7 +7,7 @@ import * as Options from "@effect/cli/Options"
 import type { Provider } from "@sluice/core/destinations/S3"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Targets from "../Targets.js"
+import * as Targets from "../targets/Targets.js"
 import * as HeaderLines from "./HeaderLines.js"
 import * as options from "./UploadOptions.js"
 

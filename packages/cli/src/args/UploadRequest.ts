@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as path from "node:path"
 import * as Filter from "../Filter.js"
-import * as Targets from "../Targets.js"
+import * as Targets from "../targets/Targets.js"
 import * as destinationOptions from "./DestinationOptions.js"
 import type * as options from "./UploadOptions.js"
 

@@ -4,7 +4,7 @@
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as options from "./args/UploadOptions.js"
+import * as options from "../args/UploadOptions.js"
 
 /** Reads what follows `sim:`, or says what is wrong with it. */
 export const parse = (text: string): Either.Either<Simulated.Options, string> => {

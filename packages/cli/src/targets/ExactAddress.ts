@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
-import * as CliError from "./CliError.js"
+import * as CliError from "../CliError.js"
 import * as Targets from "./Targets.js"
 
 /** Fails where more than one file, or a directory, would go to the address of one object. */

@@ -5,10 +5,10 @@
  * left to know, and where there are such files.
  */
 import * as Effect from "effect/Effect"
-import type { Settings } from "./args/DestinationOptions.js"
+import type { Settings } from "../args/DestinationOptions.js"
+import type * as CliError from "../CliError.js"
+import { usage } from "../CliError.js"
 import * as AwsFiles from "./AwsFiles.js"
-import type * as CliError from "./CliError.js"
-import { usage } from "./CliError.js"
 import * as Targets from "./Targets.js"
 
 type Environment = AwsFiles.Environment

@@ -11,14 +11,14 @@ import type { Transport } from "@sluice/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
-import type { Settings } from "./args/DestinationOptions.js"
-import * as CliError from "./CliError.js"
+import type { Settings } from "../args/DestinationOptions.js"
+import * as CliError from "../CliError.js"
+import { Output, writeLines } from "../Output.js"
+import { printable } from "../TerminalText.js"
 import * as HttpAccess from "./HttpAccess.js"
-import { Output, writeLines } from "./Output.js"
 import type { Locations } from "./RemoteLocations.js"
 import type { Target } from "./Targets.js"
 import * as Targets from "./Targets.js"
-import { printable } from "./TerminalText.js"
 
 /** What there is to know of a destination besides its address. */
 export interface Options extends Settings {
@@ -69,20 +69,20 @@ export const layerRemote = (
     case "S3":
       return Layer.unwrapEffect(
         Effect.map(
-          Effect.promise(() => import("./s3Layer.js")),
+          Effect.promise(() => import("./S3Layer.js")),
           (s3Layer) => withMetadata(s3Layer.layer(target, options, process.env), options)
         )
       )
     case "Tus":
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
-        const tusLayer = yield* Effect.promise(() => import("./tusLayer.js"))
+        const tusLayer = yield* Effect.promise(() => import("./TusLayer.js"))
         return withMetadata(tusLayer.layer(target.url, access, options.addresses ?? {}), options)
       }))
     case "Http":
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
-        const httpLayer = yield* Effect.promise(() => import("./httpLayer.js"))
+        const httpLayer = yield* Effect.promise(() => import("./HttpLayer.js"))
         return httpLayer.layer(target, access, options)
       }))
   }
@@ -96,7 +96,7 @@ export const layerTransport = (
   Layer.unwrapEffect(Effect.gen(function*() {
     const { stderr } = yield* Output
     if (!options.verifyTls) yield* stderr.write(`${stderr.style.yellow(unverified)}\n`)
-    const transportLayer = yield* Effect.promise(() => import("./transportLayer.js"))
+    const transportLayer = yield* Effect.promise(() => import("./TransportLayer.js"))
     // A connection is an open file too, and so are those of sources, which have a quarter of what may be open.
     const left = yield* MachineNode.openFilesLeft
     const connections = Math.max(1, Math.min(options.connections, Math.floor(left / 2)))

@@ -7,7 +7,7 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
-import * as CliError from "./CliError.js"
+import * as CliError from "../CliError.js"
 
 /** What the transport is told of. */
 export interface Options {

@@ -10,8 +10,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import * as CliError from "./CliError.js"
-import * as UserHome from "./UserHome.js"
+import * as CliError from "../CliError.js"
+import * as UserHome from "../UserHome.js"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

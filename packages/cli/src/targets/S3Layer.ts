@@ -6,10 +6,10 @@ import * as S3 from "@sluice/core/destinations/S3"
 import type { Transport } from "@sluice/core/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Settings } from "./args/DestinationOptions.js"
+import type { Settings } from "../args/DestinationOptions.js"
+import * as CliError from "../CliError.js"
 import * as AwsCredentials from "./AwsCredentials.js"
 import * as AwsProfile from "./AwsProfile.js"
-import * as CliError from "./CliError.js"
 import type { S3Target } from "./Targets.js"
 
 type Environment = Readonly<Record<string, string | undefined>>

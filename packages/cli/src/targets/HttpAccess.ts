@@ -6,8 +6,8 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as HeaderLines from "./args/HeaderLines.js"
-import * as CliError from "./CliError.js"
+import * as HeaderLines from "../args/HeaderLines.js"
+import * as CliError from "../CliError.js"
 
 export type HttpCredentials =
   | { readonly _tag: "Bearer"; readonly token: Redacted.Redacted }
