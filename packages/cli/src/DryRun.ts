@@ -18,7 +18,7 @@ import * as Format from "./Format.js"
 import * as Json from "./Json.js"
 import { Output, writeLines } from "./Output.js"
 import * as Report from "./Report.js"
-import type { Sources } from "./Sources.js"
+import type { Sources } from "./sources/Sources.js"
 import { printable } from "./TerminalText.js"
 
 export interface Options {

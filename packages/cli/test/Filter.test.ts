@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either } from "effect"
-import * as Filter from "../src/Filter.js"
+import * as Filter from "../src/sources/Filter.js"
 
 const make = (include: ReadonlyArray<string>, exclude: ReadonlyArray<string> = []) =>
   Either.getOrThrow(Filter.make({ include, exclude }))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc } from "effect"
-import * as Glob from "../src/Glob.js"
+import * as Glob from "../src/sources/Glob.js"
 
 const matches = (glob: string, text: string): boolean => Glob.matcher(Either.getOrThrow(Glob.parse(glob)))(text)
 

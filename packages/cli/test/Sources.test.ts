@@ -3,8 +3,8 @@ import { UploadList } from "@sluice/core"
 import { Chunk, Effect, Either, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as Filter from "../src/Filter.js"
-import * as Sources from "../src/Sources.js"
+import * as Filter from "../src/sources/Filter.js"
+import * as Sources from "../src/sources/Sources.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const options: Sources.Options = { filter: Filter.everything, followSymlinks: false }

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import * as fs from "node:fs"
-import * as Filter from "../src/Filter.js"
-import * as UploadLoop from "../src/UploadLoop.js"
+import * as Filter from "../src/sources/Filter.js"
+import * as UploadLoop from "../src/sources/UploadLoop.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const excluding = (...exclude: ReadonlyArray<string>) => Either.getOrThrow(Filter.make({ include: [], exclude }))

@@ -3,9 +3,9 @@
  */
 import * as Option from "effect/Option"
 import * as path from "node:path"
+import * as Format from "../Format.js"
+import { printable } from "../TerminalText.js"
 import type * as Filter from "./Filter.js"
-import * as Format from "./Format.js"
-import { printable } from "./TerminalText.js"
 
 /** What there is to know besides. */
 export interface Around {

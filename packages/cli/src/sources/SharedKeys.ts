@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import * as CliError from "./CliError.js"
+import * as CliError from "../CliError.js"
 import type { Filter } from "./Filter.js"
 
 /** A directory, or a file with its key. */
