@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import type { StrategyName } from "./args/UploadOptions.js"
 import { maxConnections } from "./args/UploadRequest.js"
 import * as Forecast from "./Forecast.js"
-import * as Format from "./Format.js"
+import * as Format from "./terminal/Format.js"
 import type { Sample } from "./Workload.js"
 
 export interface Options {

@@ -24,10 +24,10 @@ import { upload } from "./commands/upload.js"
 import { abort, ls, uploads } from "./commands/uploads.js"
 import { verify } from "./commands/verify.js"
 import * as OpenFiles from "./OpenFiles.js"
-import { Output, writeLines } from "./Output.js"
-import { printable } from "./TerminalText.js"
+import { Output, writeLines } from "./terminal/Output.js"
+import { printable } from "./terminal/TerminalText.js"
+import * as Warnings from "./terminal/Warnings.js"
 import * as Topics from "./Topics.js"
-import * as Warnings from "./Warnings.js"
 
 /** Runs what the arguments ask for, and gives the exit code. Whatever goes wrong has been told by then. */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, CliApp.CliApp.Environment | Output> =>

@@ -14,12 +14,12 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { CliError } from "./CliError.js"
-import * as Format from "./Format.js"
-import * as Json from "./Json.js"
-import { Output, writeLines } from "./Output.js"
-import * as Report from "./Report.js"
 import type { Sources } from "./sources/Sources.js"
-import { printable } from "./TerminalText.js"
+import * as Format from "./terminal/Format.js"
+import * as Json from "./terminal/Json.js"
+import { Output, writeLines } from "./terminal/Output.js"
+import * as Report from "./terminal/Report.js"
+import { printable } from "./terminal/TerminalText.js"
 
 export interface Options {
   readonly json: boolean

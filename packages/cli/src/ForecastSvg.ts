@@ -3,9 +3,9 @@
  * taken, and below how many requests were in flight, out of how many there might have been. All have one time axis.
  */
 import type { Capacity, Forecast, Moment } from "./Forecast.js"
-import * as Format from "./Format.js"
 import * as Svg from "./Svg.js"
 import { escape, margin, round, text, width } from "./Svg.js"
+import * as Format from "./terminal/Format.js"
 
 export interface Picture {
   readonly title: string

@@ -10,8 +10,8 @@ import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "./CliError.js"
-import { Output, writeLines } from "./Output.js"
-import { printable } from "./TerminalText.js"
+import { Output, writeLines } from "./terminal/Output.js"
+import { printable } from "./terminal/TerminalText.js"
 import * as UserHome from "./UserHome.js"
 
 /** What a journal is for. */

@@ -8,13 +8,13 @@ import * as Either from "effect/Either"
 import type { Settings } from "./args/DestinationOptions.js"
 import type { Tell } from "./Checkup.js"
 import type * as CliError from "./CliError.js"
-import type { Output } from "./Output.js"
 import * as ServerCheck from "./ServerCheck.js"
 import * as Advice from "./targets/Advice.js"
 import * as AwsProfile from "./targets/AwsProfile.js"
 import * as RemoteLocations from "./targets/RemoteLocations.js"
 import * as S3Layer from "./targets/S3Layer.js"
 import * as layers from "./targets/TargetLayer.js"
+import type { Output } from "./terminal/Output.js"
 
 /** Looks at the server, then at who asks, and then at what is asked of every destination. */
 export const run = (

@@ -3,10 +3,10 @@
  */
 import { CliError } from "./CliError.js"
 import type { Finding, Report } from "./Compared.js"
-import * as Format from "./Format.js"
-import { failureLine, failuresShown, firstOf } from "./Report.js"
-import type { Style } from "./Style.js"
-import { printable } from "./TerminalText.js"
+import * as Format from "./terminal/Format.js"
+import { failureLine, failuresShown, firstOf } from "./terminal/Report.js"
+import type { Style } from "./terminal/Style.js"
+import { printable } from "./terminal/TerminalText.js"
 
 export interface SummaryOptions {
   readonly style: Style

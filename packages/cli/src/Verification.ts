@@ -26,9 +26,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { version } from "./Compared.js"
 import type { By, Finding, Report, Unreadable } from "./Compared.js"
-import type { Shown } from "./Display.js"
 import * as SameBytes from "./SameBytes.js"
 import type { Items } from "./sources/Remainder.js"
+import type { Shown } from "./terminal/Display.js"
 
 /** How many files of the list are known before their turn comes. */
 export const aheadOfComparing = 8_192

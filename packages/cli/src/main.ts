@@ -8,8 +8,8 @@ import { makeRunMain } from "@effect/platform/Runtime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cli from "./Cli.js"
-import * as Output from "./Output.js"
-import * as Signals from "./Signals.js"
+import * as Output from "./terminal/Output.js"
+import * as Signals from "./terminal/Signals.js"
 
 // NodeRuntime.runMain interrupts at the first Ctrl-C; here the command itself reads signals.
 const runMain = makeRunMain(({ fiber, teardown }) => {

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Progress, UploadEvent } from "@sluice/core"
 import { Effect, Fiber, Option, TestClock } from "effect"
-import * as Display from "../src/Display.js"
-import * as Output from "../src/Output.js"
-import * as Style from "../src/Style.js"
+import * as Display from "../src/terminal/Display.js"
+import * as Output from "../src/terminal/Output.js"
+import * as Style from "../src/terminal/Style.js"
 import { Screen } from "./Screen.js"
 
 const progress: Progress.Progress = {

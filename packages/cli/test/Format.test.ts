@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Format from "../src/Format.js"
+import * as Format from "../src/terminal/Format.js"
 
 describe("Format", () => {
   it("writes bytes in decimal units", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { UploadEvent } from "@sluice/core"
-import { Notices, shown } from "../src/Notices.js"
-import * as Style from "../src/Style.js"
+import { Notices, shown } from "../src/terminal/Notices.js"
+import * as Style from "../src/terminal/Style.js"
 
 const error = { _tag: "Transient", reason: "Connection", message: "It broke." }
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Progress, UploadRun } from "@sluice/core"
-import * as ProgressView from "../src/ProgressView.js"
-import * as Style from "../src/Style.js"
-import * as TerminalText from "../src/TerminalText.js"
+import * as ProgressView from "../src/terminal/ProgressView.js"
+import * as Style from "../src/terminal/Style.js"
+import * as TerminalText from "../src/terminal/TerminalText.js"
 
 const progress: Progress.Progress = {
   startedAt: 0,

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { UploadError, UploadResult } from "@sluice/core"
 import type { UploadReport } from "@sluice/core"
 import { Duration } from "effect"
-import * as Kept from "../src/Kept.js"
-import * as Report from "../src/Report.js"
-import * as Style from "../src/Style.js"
+import * as Kept from "../src/terminal/Kept.js"
+import * as Report from "../src/terminal/Report.js"
+import * as Style from "../src/terminal/Style.js"
 
 const report = (
   files: Partial<UploadReport.UploadReport["files"]>,

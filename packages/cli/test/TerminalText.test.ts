@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import * as TerminalText from "../src/TerminalText.js"
+import * as TerminalText from "../src/terminal/TerminalText.js"
 
 describe("TerminalText", () => {
   it("shows control characters as signs", () => {

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { UploadReport } from "@sluice/core"
 import { Effect, Schema } from "effect"
 import * as Simulation from "../src/Simulation.js"
-import * as Style from "../src/Style.js"
+import * as Style from "../src/terminal/Style.js"
 import * as InProcess from "./InProcess.js"
 
 /** Runs `sluice` with these arguments, and gives what it printed. */

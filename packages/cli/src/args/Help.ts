@@ -6,7 +6,7 @@
  */
 import type * as HelpDoc from "@effect/cli/HelpDoc"
 import type * as Span from "@effect/cli/HelpDoc/Span"
-import type { Style } from "../Style.js"
+import type { Style } from "../terminal/Style.js"
 
 /** What help is given for. */
 export interface Topic {

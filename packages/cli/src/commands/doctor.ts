@@ -13,13 +13,13 @@ import * as destinationOptions from "../args/DestinationOptions.js"
 import * as options from "../args/UploadOptions.js"
 import * as Checkup from "../Checkup.js"
 import * as CliError from "../CliError.js"
-import * as Json from "../Json.js"
-import type { Sink } from "../Output.js"
-import { Output, writeLines } from "../Output.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as layers from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
-import { printable } from "../TerminalText.js"
+import * as Json from "../terminal/Json.js"
+import type { Sink } from "../terminal/Output.js"
+import { Output, writeLines } from "../terminal/Output.js"
+import { printable } from "../terminal/TerminalText.js"
 
 export const doctor = Command.make(
   "doctor",

@@ -3,8 +3,8 @@
  */
 import * as Option from "effect/Option"
 import * as path from "node:path"
-import * as Format from "../Format.js"
-import { printable } from "../TerminalText.js"
+import * as Format from "../terminal/Format.js"
+import { printable } from "../terminal/TerminalText.js"
 import type * as Filter from "./Filter.js"
 
 /** What there is to know besides. */

@@ -17,7 +17,7 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as CliError from "../CliError.js"
-import * as OutputFile from "../OutputFile.js"
+import * as OutputFile from "../terminal/OutputFile.js"
 import type { OwnFiles } from "./OwnFiles.js"
 import type { Locations } from "./Sources.js"
 

@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as CliError from "../CliError.js"
-import * as OutputFile from "../OutputFile.js"
+import * as OutputFile from "../terminal/OutputFile.js"
 
 /** The version that is written, and the only one that is read. */
 export const version = 1

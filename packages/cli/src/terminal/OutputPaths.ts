@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as CliError from "./CliError.js"
+import * as CliError from "../CliError.js"
 import * as Descriptor from "./Descriptor.js"
 
 /** A file that a flag names, to be written or read. */

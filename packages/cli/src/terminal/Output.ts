@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import type { WriteStream } from "node:tty"
-import * as CliError from "./CliError.js"
+import * as CliError from "../CliError.js"
 import * as Descriptor from "./Descriptor.js"
 import * as Style from "./Style.js"
 

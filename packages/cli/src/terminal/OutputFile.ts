@@ -13,7 +13,7 @@ import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import * as CliError from "./CliError.js"
+import * as CliError from "../CliError.js"
 
 /** Fails where the file could not be written. Nothing is made, and what is there is left as it is. */
 export const check = (flag: string, file: string): Effect.Effect<void, CliError.CliError> =>

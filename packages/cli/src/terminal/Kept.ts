@@ -1,9 +1,9 @@
 /**
  * What is said of large files that are stored in part when a run is stopped: what is kept of them, and of which nothing is.
  */
+import * as Targets from "../targets/Targets.js"
 import * as Format from "./Format.js"
 import * as ShellWord from "./ShellWord.js"
-import * as Targets from "./targets/Targets.js"
 
 /** Of files of which there is something for the same command to go on with. */
 export const stored = (files: number, bytes: number): string =>

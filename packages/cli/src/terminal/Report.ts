@@ -4,13 +4,13 @@
 import type { UploadError } from "@sluice/core/UploadError"
 import type { UploadReport } from "@sluice/core/UploadReport"
 import type { UploadResult } from "@sluice/core/UploadResult"
-import { CliError } from "./CliError.js"
+import { CliError } from "../CliError.js"
+import type * as Filter from "../sources/Filter.js"
+import * as FilterText from "../sources/FilterText.js"
+import * as Advice from "../targets/Advice.js"
 import * as Format from "./Format.js"
 import * as Kept from "./Kept.js"
-import type * as Filter from "./sources/Filter.js"
-import * as FilterText from "./sources/FilterText.js"
 import type { Style } from "./Style.js"
-import * as Advice from "./targets/Advice.js"
 import { printable } from "./TerminalText.js"
 
 /** How many failures the summary names. */
