@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import * as fs from "node:fs"
-import * as Extras from "../src/Extras.js"
 import * as Filter from "../src/sources/Filter.js"
+import * as Extras from "../src/verify/ExtraKeys.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const filter = Either.getOrThrow(Filter.make({ include: [], exclude: ["*.tmp", "cache"] }))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Checksum } from "@sluice/core"
 import { Effect, Stream } from "effect"
-import * as SameBytes from "../src/SameBytes.js"
+import * as SameBytes from "../src/verify/SameBytes.js"
 
 const blocks = (...texts: ReadonlyArray<string>) =>
   Stream.fromIterable(texts.map((text) => new TextEncoder().encode(text))).pipe(Stream.rechunk(2))

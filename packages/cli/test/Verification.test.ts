@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, Checksum, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import type { Destination, UploadList } from "@sluice/core"
 import { Deferred, Effect, Fiber, Option, Stream, TestClock } from "effect"
-import type * as Compared from "../src/Compared.js"
-import * as Verification from "../src/Verification.js"
+import type * as Compared from "../src/verify/Compared.js"
+import * as Verification from "../src/verify/Verification.js"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import type { Options } from "./sources/Sources.js"
+import type { Options } from "../sources/Sources.js"
 
 /**
  * How to tell; `undefined` where all sources are files named one by one: what else the destination has is then nobody's

@@ -1,12 +1,12 @@
 /**
  * The end of a comparison, told to people: what is missing, different or too much, and the exit code.
  */
-import { CliError } from "./CliError.js"
+import { CliError } from "../CliError.js"
+import * as Format from "../terminal/Format.js"
+import { failureLine, failuresShown, firstOf } from "../terminal/Report.js"
+import type { Style } from "../terminal/Style.js"
+import { printable } from "../terminal/TerminalText.js"
 import type { Finding, Report } from "./Compared.js"
-import * as Format from "./terminal/Format.js"
-import { failureLine, failuresShown, firstOf } from "./terminal/Report.js"
-import type { Style } from "./terminal/Style.js"
-import { printable } from "./terminal/TerminalText.js"
 
 export interface SummaryOptions {
   readonly style: Style

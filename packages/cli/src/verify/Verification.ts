@@ -24,11 +24,11 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Items } from "../sources/Remainder.js"
+import type { Shown } from "../terminal/Display.js"
 import { version } from "./Compared.js"
 import type { By, Finding, Report, Unreadable } from "./Compared.js"
 import * as SameBytes from "./SameBytes.js"
-import type { Items } from "./sources/Remainder.js"
-import type { Shown } from "./terminal/Display.js"
 
 /** How many files of the list are known before their turn comes. */
 export const aheadOfComparing = 8_192
