@@ -11,8 +11,8 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as destinationOptions from "../args/DestinationOptions.js"
 import * as options from "../args/UploadOptions.js"
-import * as Checkup from "../Checkup.js"
 import * as CliError from "../CliError.js"
+import * as Checkup from "../doctor/Checkup.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as layers from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
@@ -93,7 +93,7 @@ const look = (
         Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Make it, or name another."))
       )
     }
-    const RemoteCheckup = yield* Effect.promise(() => import("../RemoteCheckup.js"))
+    const RemoteCheckup = yield* Effect.promise(() => import("../doctor/RemoteCheckup.js"))
     yield* RemoteCheckup.run(target, settings, { tell, examine: examine(target, tell) })
   })
 

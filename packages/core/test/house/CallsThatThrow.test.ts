@@ -23,7 +23,7 @@ const catching =
 /** Where such a call stands by itself, with why it may. */
 const excused: Readonly<Record<string, string>> = {
   "cli/src/Cli.ts": "reads the package's own file, at its own place",
-  "cli/src/ServerCheck.ts": "addresses that were parsed before",
+  "cli/src/doctor/ServerCheck.ts": "addresses that were parsed before",
   "core/src/destinations/internal/s3/address.ts": "an address that was made here"
 }
 

@@ -8,10 +8,10 @@ import { Transient } from "@sluice/core/UploadError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Advice from "../targets/Advice.js"
+import type { Remote } from "../targets/TargetLayer.js"
+import * as Format from "../terminal/Format.js"
 import type { Tell } from "./Checkup.js"
-import * as Advice from "./targets/Advice.js"
-import type { Remote } from "./targets/TargetLayer.js"
-import * as Format from "./terminal/Format.js"
 
 /** Asks a server, tells what it says, and gives back whether it answers at all. */
 export const run = (

@@ -15,9 +15,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Advice from "../targets/Advice.js"
+import type { Kind } from "../targets/Targets.js"
 import * as ChecksumCheck from "./ChecksumCheck.js"
-import * as Advice from "./targets/Advice.js"
-import type { Kind } from "./targets/Targets.js"
 
 /** How a check came out. */
 export type Outcome = "ok" | "note" | "problem"
