@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Strategy, UploadFile } from "@sluice/core"
 import { Effect, Either, Stream } from "effect"
-import * as Candidates from "../src/Candidates.js"
-import * as Forecast from "../src/Forecast.js"
-import * as Workload from "../src/Workload.js"
+import * as Candidates from "../src/simulate/Candidates.js"
+import * as Forecast from "../src/simulate/Forecast.js"
+import * as Workload from "../src/simulate/Workload.js"
 
 const network: Forecast.Network = {
   link: [{ at: 0, bytesPerSecond: 100e6 }],

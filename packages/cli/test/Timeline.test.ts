@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { UploadEvent } from "@sluice/core"
 import { Effect, FastCheck } from "effect"
-import * as Timeline from "../src/Timeline.js"
+import * as Timeline from "../src/simulate/Timeline.js"
 
 const common = { version: 1 } as const
 const error = { _tag: "Transient", message: "broken" }

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Svg from "../src/Svg.js"
-import type * as Timeline from "../src/Timeline.js"
-import * as TimelineSvg from "../src/TimelineSvg.js"
+import * as Svg from "../src/simulate/Svg.js"
+import type * as Timeline from "../src/simulate/Timeline.js"
+import * as TimelineSvg from "../src/simulate/TimelineSvg.js"
 
 const attempt = (
   startedAt: number,

@@ -2,7 +2,7 @@ import { FileSystem, Path } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { UploadReport } from "@sluice/core"
 import { Effect, Schema } from "effect"
-import * as Simulation from "../src/Simulation.js"
+import * as Simulation from "../src/simulate/Simulation.js"
 import * as Style from "../src/terminal/Style.js"
 import * as InProcess from "./InProcess.js"
 

@@ -1,7 +1,7 @@
 import { FileSystem, Path } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import * as ForecastText from "../src/ForecastText.js"
+import * as ForecastText from "../src/simulate/ForecastText.js"
 import * as InProcess from "./InProcess.js"
 
 /** Runs `sluice simulate` with these arguments, and gives what it printed. */

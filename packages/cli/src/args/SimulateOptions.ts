@@ -4,7 +4,7 @@
 import * as Options from "@effect/cli/Options"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { Capacity } from "../Forecast.js"
+import type { Capacity } from "../simulate/Forecast.js"
 import * as options from "./UploadOptions.js"
 
 /** A part of the whole, from 0 to 1: `5%`, `0.05`. */

@@ -8,7 +8,7 @@
 import * as UploadList from "@sluice/core/UploadList"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Items } from "./sources/Remainder.js"
+import type { Items } from "../sources/Remainder.js"
 
 /** The files that there are. */
 export interface Workload {

@@ -5,10 +5,10 @@
 import * as AdaptiveConcurrency from "@sluice/core/AdaptiveConcurrency"
 import * as Strategy from "@sluice/core/Strategy"
 import * as Either from "effect/Either"
-import type { StrategyName } from "./args/UploadOptions.js"
-import { maxConnections } from "./args/UploadRequest.js"
+import type { StrategyName } from "../args/UploadOptions.js"
+import { maxConnections } from "../args/UploadRequest.js"
+import * as Format from "../terminal/Format.js"
 import * as Forecast from "./Forecast.js"
-import * as Format from "./terminal/Format.js"
 import type { Sample } from "./Workload.js"
 
 export interface Options {

@@ -3,12 +3,12 @@
  */
 import * as ByteSize from "@sluice/core/ByteSize"
 import * as Schema from "effect/Schema"
-import * as options from "./args/UploadOptions.js"
+import * as options from "../args/UploadOptions.js"
+import * as Format from "../terminal/Format.js"
+import * as Json from "../terminal/Json.js"
+import type { Style } from "../terminal/Style.js"
+import { printable } from "../terminal/TerminalText.js"
 import * as Forecast from "./Forecast.js"
-import * as Format from "./terminal/Format.js"
-import * as Json from "./terminal/Json.js"
-import type { Style } from "./terminal/Style.js"
-import { printable } from "./terminal/TerminalText.js"
 import type { Workload } from "./Workload.js"
 
 /** What was forecast, and of what. */

@@ -2,10 +2,10 @@
  * A picture of forecasts, as SVG: for each strategy how much it sent at each moment, out of what the link would have
  * taken, and below how many requests were in flight, out of how many there might have been. All have one time axis.
  */
+import * as Format from "../terminal/Format.js"
 import type { Capacity, Forecast, Moment } from "./Forecast.js"
 import * as Svg from "./Svg.js"
 import { escape, margin, round, text, width } from "./Svg.js"
-import * as Format from "./terminal/Format.js"
 
 export interface Picture {
   readonly title: string
