@@ -4,8 +4,8 @@ import { Effect, Option } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as Journals from "../src/Journals.js"
-import * as KeptUploads from "../src/KeptUploads.js"
+import * as Journals from "../src/journals/Journals.js"
+import * as KeptUploads from "../src/journals/KeptUploads.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 describe("Journals", () => {

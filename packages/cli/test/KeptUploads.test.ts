@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as KeptUploads from "../src/KeptUploads.js"
+import * as KeptUploads from "../src/journals/KeptUploads.js"
 import * as Style from "../src/terminal/Style.js"
 
 const hour = 3_600_000

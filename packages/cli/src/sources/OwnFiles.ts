@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { fstat } from "node:fs"
 import * as fs from "node:fs/promises"
-import * as Journals from "../Journals.js"
+import * as Journals from "../journals/Journals.js"
 
 export interface OwnFiles {
   /** Whether a file or directory is one of them. */

@@ -9,10 +9,10 @@ import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import * as CliError from "./CliError.js"
-import { Output, writeLines } from "./terminal/Output.js"
-import { printable } from "./terminal/TerminalText.js"
-import * as UserHome from "./UserHome.js"
+import * as CliError from "../CliError.js"
+import { Output, writeLines } from "../terminal/Output.js"
+import { printable } from "../terminal/TerminalText.js"
+import * as UserHome from "../UserHome.js"
 
 /** What a journal is for. */
 export interface Subject {

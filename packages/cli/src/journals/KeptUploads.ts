@@ -9,11 +9,11 @@ import type { Contents } from "@sluice/core/JournalNode"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Format from "../terminal/Format.js"
+import * as Json from "../terminal/Json.js"
+import type { Style } from "../terminal/Style.js"
+import * as TerminalText from "../terminal/TerminalText.js"
 import * as Journals from "./Journals.js"
-import * as Format from "./terminal/Format.js"
-import * as Json from "./terminal/Json.js"
-import type { Style } from "./terminal/Style.js"
-import * as TerminalText from "./terminal/TerminalText.js"
 
 /** A journal, as it was when it was read. */
 export interface Found extends Contents {

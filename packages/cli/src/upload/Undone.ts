@@ -10,11 +10,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { CliError } from "./CliError.js"
-import * as Manifest from "./sources/Manifest.js"
-import type { OwnFiles } from "./sources/OwnFiles.js"
-import * as Remainder from "./sources/Remainder.js"
-import type { Sources } from "./sources/Sources.js"
+import type { CliError } from "../CliError.js"
+import * as Manifest from "../sources/Manifest.js"
+import type { OwnFiles } from "../sources/OwnFiles.js"
+import * as Remainder from "../sources/Remainder.js"
+import type { Sources } from "../sources/Sources.js"
 
 export interface Undone {
   /** The list, for the run. */
