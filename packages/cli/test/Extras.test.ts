@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import * as fs from "node:fs"
 import * as Filter from "../src/sources/Filter.js"
-import * as Extras from "../src/verify/ExtraKeys.js"
+import * as ExtraKeys from "../src/verify/ExtraKeys.js"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 const filter = Either.getOrThrow(Filter.make({ include: [], exclude: ["*.tmp", "cache"] }))
@@ -30,12 +30,15 @@ describe("Extras", () => {
       ]
       const extra = (followSymlinks: boolean) =>
         Effect.gen(function*() {
-          const isExtra = yield* Extras.among([`${root}/a`, `${root}/b`, `${root}/w.txt`], { filter, followSymlinks })
+          const isExtra = yield* ExtraKeys.among([`${root}/a`, `${root}/b`, `${root}/w.txt`], {
+            filter,
+            followSymlinks
+          })
           assert.isDefined(isExtra)
           return yield* Effect.filter(keys, isExtra ?? (() => Effect.succeed(false)))
         })
       assert.deepStrictEqual(yield* extra(false), ["sub", "nope", "x.txt/below", "link", "way/y.txt", "out/z.txt"])
       assert.deepStrictEqual(yield* extra(true), ["sub", "nope", "x.txt/below", "out/z.txt"])
-      assert.isUndefined(yield* Extras.among([`${root}/w.txt`], { filter, followSymlinks: false }))
+      assert.isUndefined(yield* ExtraKeys.among([`${root}/w.txt`], { filter, followSymlinks: false }))
     }))
 })

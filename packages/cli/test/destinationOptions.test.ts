@@ -1,26 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, Option } from "effect"
-import * as destinationOptions from "../src/args/DestinationOptions.js"
+import * as DestinationOptions from "../src/args/DestinationOptions.js"
 import * as HeaderLines from "../src/args/HeaderLines.js"
 import * as Targets from "../src/targets/Targets.js"
 import { noFlags } from "./noFlags.js"
 
-const settings = (address: string, flags: Partial<destinationOptions.Flags>) =>
-  destinationOptions.settingsOf(Either.getOrThrow(Targets.parse(address)), { ...noFlags, ...flags })
+const settings = (address: string, flags: Partial<DestinationOptions.Flags>) =>
+  DestinationOptions.settingsOf(Either.getOrThrow(Targets.parse(address)), { ...noFlags, ...flags })
 
-const problem = (address: string, flags: Partial<destinationOptions.Flags>) =>
+const problem = (address: string, flags: Partial<DestinationOptions.Flags>) =>
   Option.getOrUndefined(Either.getLeft(settings(address, flags)))
 
 describe("destinationOptions", () => {
   it("are nothing where nothing was said", () => {
     for (const address of ["dir", "s3://bkt", "tus+http://h", "http://h", "sim:"]) {
-      assert.deepStrictEqual(settings(address, {}), Either.right(destinationOptions.defaults))
+      assert.deepStrictEqual(settings(address, {}), Either.right(DestinationOptions.defaults))
     }
   })
 
   it("are refused where they are for other kinds of destinations", () => {
     const some = Option.some("x")
-    const flags: ReadonlyArray<readonly [Partial<destinationOptions.Flags>, ReadonlyArray<string>]> = [
+    const flags: ReadonlyArray<readonly [Partial<DestinationOptions.Flags>, ReadonlyArray<string>]> = [
       [{ endpoint: some }, ["s3"]],
       [{ region: some }, ["s3"]],
       [{ profile: some }, ["s3"]],
@@ -50,7 +50,7 @@ describe("destinationOptions", () => {
 
   it("may be for other kinds where they are for several destinations", () => {
     const all = { ...noFlags, profile: Option.some("p") }
-    const local = destinationOptions.settingsOf({ _tag: "Local", root: "dir" }, all, { forSeveral: true })
+    const local = DestinationOptions.settingsOf({ _tag: "Local", root: "dir" }, all, { forSeveral: true })
     assert.isTrue(Either.isRight(local))
   })
 

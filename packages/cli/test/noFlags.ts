@@ -2,11 +2,11 @@
  * The flags of a destination, when none is given.
  */
 import { Option } from "effect"
-import type * as destinationOptions from "../src/args/DestinationOptions.js"
+import type * as DestinationOptions from "../src/args/DestinationOptions.js"
 
 const none = Option.none()
 
-export const noFlags: destinationOptions.Flags = {
+export const noFlags: DestinationOptions.Flags = {
   endpoint: none,
   region: none,
   profile: none,

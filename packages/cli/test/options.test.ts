@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Option } from "effect"
-import * as options from "../src/args/UploadOptions.js"
+import * as UploadOptions from "../src/args/UploadOptions.js"
 
-const table = <A>(decode: options.Decode<A>, good: Record<string, A>, bad: ReadonlyArray<string>) => {
+const table = <A>(decode: UploadOptions.Decode<A>, good: Record<string, A>, bad: ReadonlyArray<string>) => {
   assert.deepStrictEqual(
     Object.fromEntries(Object.keys(good).map((text) => [text, Option.getOrUndefined(decode(text))])),
     good
@@ -12,7 +12,7 @@ const table = <A>(decode: options.Decode<A>, good: Record<string, A>, bad: Reado
 
 describe("options", () => {
   it("reads rates", () => {
-    table(options.decodeRate, {
+    table(UploadOptions.decodeRate, {
       "50/s": 50,
       "50": 50,
       "0.5/s": 0.5,
@@ -26,7 +26,7 @@ describe("options", () => {
   })
 
   it("reads bandwidths", () => {
-    table(options.decodeBandwidth, {
+    table(UploadOptions.decodeBandwidth, {
       "10MiB/s": 10 * 1024 * 1024,
       "500kB/s": 500_000,
       "2M": 2 * 1024 * 1024,
@@ -36,7 +36,7 @@ describe("options", () => {
   })
 
   it("reads durations", () => {
-    table(options.decodeDuration, {
+    table(UploadOptions.decodeDuration, {
       "100ms": 100,
       "2s": 2_000,
       "1.5s": 1_500,
@@ -48,13 +48,21 @@ describe("options", () => {
   })
 
   it("reads counts", () => {
-    table(options.decodeCount(1), { "1": 1, "64": 64 }, ["0", "-1", "1.5", "1e3", "", "many", "99999999999999999999"])
-    table(options.decodeCount(0), { "0": 0 }, ["-0"])
-    table<number | "auto">(options.decodeConcurrency, { auto: "auto", "8": 8 }, ["0", "AUTO", "x"])
+    table(UploadOptions.decodeCount(1), { "1": 1, "64": 64 }, [
+      "0",
+      "-1",
+      "1.5",
+      "1e3",
+      "",
+      "many",
+      "99999999999999999999"
+    ])
+    table(UploadOptions.decodeCount(0), { "0": 0 }, ["-0"])
+    table<number | "auto">(UploadOptions.decodeConcurrency, { auto: "auto", "8": 8 }, ["0", "AUTO", "x"])
   })
 
   it("reads sizes", () => {
-    table(options.decodeSize, {
+    table(UploadOptions.decodeSize, {
       "8MiB": 8 * 1024 * 1024,
       "64M": 64 * 1024 * 1024,
       "1GB": 1_000_000_000,
@@ -64,14 +72,14 @@ describe("options", () => {
 
   it("writes sizes as they can be read again", () => {
     for (const bytes of [1, 999, 1_000, 1024, 8 * 1024 ** 2, 5_000_000, 1024 ** 3, 1_234_567, 3e9]) {
-      assert.deepStrictEqual(options.decodeSize(options.sizeText(bytes)), Option.some(bytes))
+      assert.deepStrictEqual(UploadOptions.decodeSize(UploadOptions.sizeText(bytes)), Option.some(bytes))
     }
-    assert.strictEqual(options.sizeText(8 * 1024 ** 2), "8MiB")
+    assert.strictEqual(UploadOptions.sizeText(8 * 1024 ** 2), "8MiB")
   })
 
   it("says what a flag takes", () => {
     assert.strictEqual(
-      options.wrongValue("--rate", "fast", "starts a second, such as 50/s"),
+      UploadOptions.wrongValue("--rate", "fast", "starts a second, such as 50/s"),
       "--rate: \"fast\" is not right. It takes starts a second, such as 50/s."
     )
   })

@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Targets from "../targets/Targets.js"
 import * as HeaderLines from "./HeaderLines.js"
-import * as options from "./UploadOptions.js"
+import * as UploadOptions from "./UploadOptions.js"
 
 const text = (name: string, placeholder: string, description: string) =>
   Options.text(name).pipe(
@@ -41,7 +41,7 @@ export const reach = {
     "NAME",
     "The profile of AWS to take credentials from, instead of those in the environment."
   ),
-  provider: options.decoded(
+  provider: UploadOptions.decoded(
     "provider",
     "NAME",
     (name) => Option.fromNullable(providers.find((known) => known === name)),
@@ -247,7 +247,7 @@ const metadataOf = (pairs: ReadonlyArray<string>): Either.Either<Record<string, 
     Either.all(pairs.map((pair) => {
       const [, name, value] = /^([^=\s]+)=(.*)$/s.exec(pair) ?? []
       return name === undefined || value === undefined || /\p{Cc}/u.test(pair)
-        ? Either.left(options.wrongValue("--metadata", pair, "a name and a value, such as project=apollo"))
+        ? Either.left(UploadOptions.wrongValue("--metadata", pair, "a name and a value, such as project=apollo"))
         : Either.right([name, value] as const)
     })),
     Object.fromEntries

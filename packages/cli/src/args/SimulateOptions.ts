@@ -5,24 +5,24 @@ import * as Options from "@effect/cli/Options"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Capacity } from "../simulate/Forecast.js"
-import * as options from "./UploadOptions.js"
+import * as UploadOptions from "./UploadOptions.js"
 
 /** A part of the whole, from 0 to 1: `5%`, `0.05`. */
-export const decodeShare: options.Decode<number> = (text) => {
+export const decodeShare: UploadOptions.Decode<number> = (text) => {
   const [, digits, sign] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? []
   const share = Number(digits) / (sign === "%" ? 100 : 1)
   return share <= 1 ? Option.some(share) : Option.none()
 }
 
 /** A link whose capacity may change: `100MB/s`, or `100MB/s,25MB/s@30s` for less after half a minute. */
-export const decodeLink: options.Decode<ReadonlyArray<Capacity>> = (text) => {
+export const decodeLink: UploadOptions.Decode<ReadonlyArray<Capacity>> = (text) => {
   const steps = text.split(",").map((step, i) => {
     const [speed = "", at, ...rest] = step.trim().split("@")
     return rest.length > 0 || (at === undefined) !== (i === 0)
       ? Option.none()
       : Option.all({
-        at: at === undefined ? Option.some(0) : options.decodeDuration(at),
-        bytesPerSecond: options.decodeBandwidth(speed)
+        at: at === undefined ? Option.some(0) : UploadOptions.decodeDuration(at),
+        bytesPerSecond: UploadOptions.decodeBandwidth(speed)
       })
   })
   return Option.filter(
@@ -37,8 +37,8 @@ const time = "a time with a unit, such as 80ms"
 
 const speed = "bytes a second with a unit, such as 100MB/s"
 
-const flag = <A>(name: string, placeholder: string, decode: options.Decode<A>, takes: string, about: string) =>
-  options.decoded(name, placeholder, decode, takes).pipe(Options.withDescription(about))
+const flag = <A>(name: string, placeholder: string, decode: UploadOptions.Decode<A>, takes: string, about: string) =>
+  UploadOptions.decoded(name, placeholder, decode, takes).pipe(Options.withDescription(about))
 
 /** The network of a forecast. */
 const network = {
@@ -52,15 +52,15 @@ const network = {
   perConnection: flag(
     "per-connection",
     "10MB/s",
-    options.decodeBandwidth,
+    UploadOptions.decodeBandwidth,
     speed,
     "What one connection has at most. Defaults to a tenth of the link."
   ),
-  rtt: flag("rtt", "80ms", options.decodeDuration, time, "The round trip to the server. Defaults to 50ms."),
+  rtt: flag("rtt", "80ms", UploadOptions.decodeDuration, time, "The round trip to the server. Defaults to 50ms."),
   requestLatency: flag(
     "request-latency",
     "20ms",
-    options.decodeDuration,
+    UploadOptions.decodeDuration,
     time,
     "What the server takes for a request, besides its bytes. Defaults to 0."
   ),
@@ -68,21 +68,21 @@ const network = {
   throttleAbove: flag(
     "throttle-above",
     "N",
-    options.decodeCount(1),
+    UploadOptions.decodeCount(1),
     "a whole number from 1",
     "The server refuses what is in flight above this. Defaults to no limit."
   ),
   retryAfter: flag(
     "retry-after",
     "1s",
-    options.decodeDuration,
+    UploadOptions.decodeDuration,
     "a time with a unit, such as 1s",
     "What it tells those that it refuses to wait. Defaults to nothing."
   ),
   partSize: flag(
     "part-size",
     "8MiB",
-    options.decodeSize,
+    UploadOptions.decodeSize,
     "a size with a unit, such as 8MiB or 64M",
     "Files larger than this go up in parts of this size. Defaults to 8MiB."
   ),
@@ -91,9 +91,9 @@ const network = {
     Options.withDescription("Tries only this one. May be given again. Defaults to all; rate where --rate is given."),
     Options.repeated
   ),
-  include: options.upload.include,
-  exclude: options.upload.exclude,
-  followSymlinks: options.upload.followSymlinks
+  include: UploadOptions.upload.include,
+  exclude: UploadOptions.upload.exclude,
+  followSymlinks: UploadOptions.upload.followSymlinks
 }
 
 /** What there is without a directory: files of random sizes. */
@@ -101,21 +101,21 @@ const files = {
   files: flag(
     "files",
     "N",
-    options.decodeCount(1),
+    UploadOptions.decodeCount(1),
     "a whole number from 1",
     "Without a source: how many files are uploaded. Defaults to 100."
   ),
   minSize: flag(
     "min-size",
     "SIZE",
-    options.decodeBytes,
+    UploadOptions.decodeBytes,
     "a size with a unit, such as 100B or 4KiB",
     "The size of the smallest one. Defaults to 100B."
   ),
   maxSize: flag(
     "max-size",
     "SIZE",
-    options.decodeBytes,
+    UploadOptions.decodeBytes,
     "a size with a unit, such as 1100B or 64KiB",
     "The size of the largest one. Defaults to 1100B."
   )
@@ -126,7 +126,7 @@ const comparison = {
   latency: flag(
     "latency",
     "1ms",
-    options.decodeDuration,
+    UploadOptions.decodeDuration,
     "a time with a unit, such as 1ms or 0.2ms",
     "Without a source and a network: what each byte takes. Defaults to 1ms."
   ),
@@ -140,7 +140,7 @@ const comparison = {
   baseRate: flag(
     "base-rate",
     "10/s",
-    options.decodeRate,
+    UploadOptions.decodeRate,
     "starts a second, minute or hour, such as 10/s or 600/m",
     "Without a source and a network: starts of uploads that the adaptive rate begins with. Defaults to 10/s."
   )
@@ -154,14 +154,14 @@ export const simulate = {
   workers: flag(
     "workers",
     "N",
-    options.decodeCount(1),
+    UploadOptions.decodeCount(1),
     "a whole number from 1",
     "Tries a worker pool of this size too; it is 10 without a source and a network."
   ),
   rate: flag(
     "rate",
     "50/s",
-    options.decodeRate,
+    UploadOptions.decodeRate,
     "starts a second, minute or hour, such as 50/s or 3000/m",
     "Tries this rate of starts too; it is 50/s without a source and a network."
   ),
@@ -185,11 +185,11 @@ export const simulate = {
 /** The names that `--strategy` was given, or what is wrong with one. */
 export const strategiesOf = (
   names: ReadonlyArray<string>
-): Either.Either<ReadonlyArray<options.StrategyName>, string> =>
+): Either.Either<ReadonlyArray<UploadOptions.StrategyName>, string> =>
   Either.all(names.map((name) =>
     Either.fromOption(
-      options.decodeStrategy(name),
-      () => options.wrongValue("--strategy", name, "one of adaptive, pool, rate and unlimited")
+      UploadOptions.decodeStrategy(name),
+      () => UploadOptions.wrongValue("--strategy", name, "one of adaptive, pool, rate and unlimited")
     )
   ))
 

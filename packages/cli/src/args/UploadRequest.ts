@@ -13,11 +13,11 @@ import * as Predicate from "effect/Predicate"
 import * as path from "node:path"
 import * as Filter from "../sources/Filter.js"
 import * as Targets from "../targets/Targets.js"
-import * as destinationOptions from "./DestinationOptions.js"
-import type * as options from "./UploadOptions.js"
+import * as DestinationOptions from "./DestinationOptions.js"
+import type * as UploadOptions from "./UploadOptions.js"
 
 /** The flags as they were decoded, one by one. */
-export type Flags = Command.Command.ParseConfig<typeof options.upload & typeof destinationOptions.upload>
+export type Flags = Command.Command.ParseConfig<typeof UploadOptions.upload & typeof DestinationOptions.upload>
 
 export interface UploadRequest {
   /** Files and directories; none where a list says what to upload, or where it is standard input. */
@@ -27,7 +27,7 @@ export interface UploadRequest {
   readonly filesFrom: string | undefined
   readonly target: Targets.Target
   /** What the flags say of the destination. */
-  readonly settings: destinationOptions.Settings
+  readonly settings: DestinationOptions.Settings
   readonly filter: Filter.Counting
   readonly uploader: Uploader.Options & { readonly strategy: Strategy.Strategy }
   readonly run: Pick<UploadRun.Options, "onInterrupt" | "onSourceChange">
@@ -66,7 +66,7 @@ export const make = (
       standardInput: named?.key,
       filesFrom,
       target,
-      settings: yield* destinationOptions.settingsOf(target, flags),
+      settings: yield* DestinationOptions.settingsOf(target, flags),
       filter: yield* Filter.makeCounting(flags),
       uploader: {
         strategy,
@@ -136,7 +136,7 @@ const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strat
 }
 
 /** Whoever says how many at once, and nothing else, wants just that. */
-const strategyName = ({ concurrency, strategy }: Flags): options.StrategyName =>
+const strategyName = ({ concurrency, strategy }: Flags): UploadOptions.StrategyName =>
   Option.getOrElse(strategy, () => Option.isSome(concurrency) ? "pool" : "adaptive")
 
 /** The most that the adaptive strategy may find. */

@@ -9,12 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as destinationOptions from "../args/DestinationOptions.js"
-import * as options from "../args/UploadOptions.js"
+import * as DestinationOptions from "../args/DestinationOptions.js"
+import * as UploadOptions from "../args/UploadOptions.js"
 import * as CliError from "../CliError.js"
 import * as Checkup from "../doctor/Checkup.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
-import * as layers from "../targets/TargetLayer.js"
+import * as TargetLayer from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
 import * as Json from "../terminal/Json.js"
 import type { Sink } from "../terminal/Output.js"
@@ -25,8 +25,8 @@ export const doctor = Command.make(
   "doctor",
   {
     address: Args.text({ name: "destination" }).pipe(Args.withDescription("The destination to look at.")),
-    ...options.doctor,
-    ...destinationOptions.doctor
+    ...UploadOptions.doctor,
+    ...DestinationOptions.doctor
   },
   ({ address, json, ...flags }) =>
     Effect.gen(function*() {
@@ -36,7 +36,7 @@ export const doctor = Command.make(
         Targets.parse(address, { endpoint: Option.getOrUndefined(flags.endpoint), environment }),
         CliError.usage
       )
-      const settings = yield* Effect.mapError(destinationOptions.settingsOf(typed, flags), CliError.usage)
+      const settings = yield* Effect.mapError(DestinationOptions.settingsOf(typed, flags), CliError.usage)
       const target = yield* AwsProfile.completeTarget(typed, settings, environment)
       if (target._tag === "Simulated") {
         return yield* CliError.usage("sim: stores nothing: there is nothing to look at.")
@@ -49,7 +49,7 @@ export const doctor = Command.make(
             "Write {key} where keys belong, such as https://host/path/{key}?…"
         )
       }
-      yield* layers.hint(target, settings)
+      yield* TargetLayer.hint(target, settings)
       const findings: Array<Checkup.Finding> = []
       const tell: Checkup.Tell = (check, outcome, detail, advice) => {
         const finding: Checkup.Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }
@@ -80,16 +80,16 @@ export const doctor = Command.make(
 
 const look = (
   target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
-  settings: destinationOptions.Settings,
+  settings: DestinationOptions.Settings,
   tell: Checkup.Tell
 ) =>
   Effect.gen(function*() {
     if (target._tag === "Local") {
       const inside = Effect.provide(
         examine(target, tell),
-        layers.layer(target, { ...settings, fsync: false, connections: 4 })
+        TargetLayer.layer(target, { ...settings, fsync: false, connections: 4 })
       )
-      return yield* Effect.zipRight(layers.checkDirectory(target.root), inside).pipe(
+      return yield* Effect.zipRight(TargetLayer.checkDirectory(target.root), inside).pipe(
         Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Make it, or name another."))
       )
     }

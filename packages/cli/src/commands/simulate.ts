@@ -10,7 +10,7 @@ import * as ByteSize from "@sluice/core/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as options from "../args/SimulateOptions.js"
+import * as SimulateOptions from "../args/SimulateOptions.js"
 import * as CliError from "../CliError.js"
 import * as Candidates from "../simulate/Candidates.js"
 import * as Forecast from "../simulate/Forecast.js"
@@ -37,8 +37,9 @@ const sources = Args.text({ name: "source" }).pipe(
 /** The command. */
 export const simulate = Command.make(
   "simulate",
-  { sources, ...options.simulate },
-  (flags) => flags.sources.length > 0 || options.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
+  { sources, ...SimulateOptions.simulate },
+  (flags) =>
+    flags.sources.length > 0 || SimulateOptions.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
 ).pipe(
   Command.withDescription(
     "Predicts how long files would take to go up under each strategy, over a network that is described, and says which " +
@@ -51,20 +52,20 @@ export const simulate = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-type Flags = Command.Command.ParseConfig<{ readonly sources: typeof sources } & typeof options.simulate>
+type Flags = Command.Command.ParseConfig<{ readonly sources: typeof sources } & typeof SimulateOptions.simulate>
 
 /** A forecast for a tree, or for files of random sizes. */
 const plan = (flags: Flags) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output.Output
-    const stray = options.given(flags, "comparison")
+    const stray = SimulateOptions.given(flags, "comparison")
     if (stray.length > 0) {
       return yield* CliError.usage(
         `${stray.join(" and ")} ${stray.length === 1 ? "does" : "do"} not go with a source or a network: use --rtt, ` +
           "--per-connection and --errors."
       )
     }
-    const only = yield* Effect.mapError(options.strategiesOf(flags.strategy), CliError.usage)
+    const only = yield* Effect.mapError(SimulateOptions.strategiesOf(flags.strategy), CliError.usage)
     const settings = settingsOf(flags)
     const workload = yield* workloadOf(flags)
     const candidates = yield* Effect.mapError(
@@ -126,7 +127,7 @@ const workloadOf = (flags: Flags) =>
       const random = Random.make(seedOf(flags))
       return Workload.make(yield* Effect.replicateEffect(random.nextIntBetween(minSize, maxSize + 1), files))
     }
-    const stray = options.given(flags, "files")
+    const stray = SimulateOptions.given(flags, "files")
     if (stray.length > 0) {
       return yield* CliError.usage(`${stray.join(" and ")} would make files up: leave out the source, or that.`)
     }

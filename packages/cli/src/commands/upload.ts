@@ -15,8 +15,8 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
-import * as destinationOptions from "../args/DestinationOptions.js"
-import * as options from "../args/UploadOptions.js"
+import * as DestinationOptions from "../args/DestinationOptions.js"
+import * as UploadOptions from "../args/UploadOptions.js"
 import * as UploadRequest from "../args/UploadRequest.js"
 import * as CliError from "../CliError.js"
 import * as Journals from "../journals/Journals.js"
@@ -31,7 +31,7 @@ import * as AwsProfile from "../targets/AwsProfile.js"
 import * as DestinationLook from "../targets/DestinationLook.js"
 import * as ExactAddress from "../targets/ExactAddress.js"
 import * as RemoteLocations from "../targets/RemoteLocations.js"
-import * as layers from "../targets/TargetLayer.js"
+import * as TargetLayer from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
 import * as Display from "../terminal/Display.js"
 import * as Json from "../terminal/Json.js"
@@ -56,7 +56,7 @@ const paths = Args.text({ name: "source" }).pipe(
 
 export const upload = Command.make(
   "upload",
-  { paths, ...options.upload, ...destinationOptions.upload },
+  { paths, ...UploadOptions.upload, ...DestinationOptions.upload },
   ({ paths, ...flags }) =>
     Effect.gen(function*() {
       const machine = yield* MachineNode.machine
@@ -66,7 +66,7 @@ export const upload = Command.make(
       )
       const target = yield* AwsProfile.completeTarget(typed.target, typed.settings, process.env)
       const request: UploadRequest.UploadRequest = { ...typed, target }
-      yield* layers.hint(target, typed.settings)
+      yield* TargetLayer.hint(target, typed.settings)
       yield* ExactAddress.check(target, typed)
       const own = yield* OwnFiles.make
       const standardInput = request.standardInput === undefined
@@ -105,7 +105,7 @@ export const upload = Command.make(
       const addresses = locations === undefined ? undefined : yield* RemoteLocations.append(locations)
       if (addresses !== undefined) yield* own.addOpen(addresses.descriptor)
       const uploader = Uploader.layer(request.uploader).pipe(
-        Layer.provideMerge(layers.layer(request.target, {
+        Layer.provideMerge(TargetLayer.layer(request.target, {
           ...request.settings,
           fsync: flags.fsync,
           connections: request.connections,
@@ -129,7 +129,7 @@ export const upload = Command.make(
           filtered,
           run,
           journal,
-          remote: layers.isRemote(request.target) ? request.target._tag : undefined,
+          remote: TargetLayer.isRemote(request.target) ? request.target._tag : undefined,
           addresses
         })
       )

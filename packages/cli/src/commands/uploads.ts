@@ -10,14 +10,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as destinationOptions from "../args/DestinationOptions.js"
-import * as options from "../args/UploadOptions.js"
+import * as DestinationOptions from "../args/DestinationOptions.js"
+import * as UploadOptions from "../args/UploadOptions.js"
 import * as CliError from "../CliError.js"
 import * as Aborting from "../journals/Aborting.js"
 import * as Journals from "../journals/Journals.js"
 import * as KeptUploads from "../journals/KeptUploads.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
-import * as layers from "../targets/TargetLayer.js"
+import * as TargetLayer from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
 import * as Format from "../terminal/Format.js"
 import { Output, writeLines } from "../terminal/Output.js"
@@ -25,7 +25,7 @@ import { failureLine, firstOf } from "../terminal/Report.js"
 import * as ShellWord from "../terminal/ShellWord.js"
 import { printable } from "../terminal/TerminalText.js"
 
-export const ls = Command.make("ls", options.uploadsLs, ({ journal, json }) =>
+export const ls = Command.make("ls", UploadOptions.uploadsLs, ({ journal, json }) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
     const found = yield* find(journal)
@@ -36,7 +36,11 @@ export const ls = Command.make("ls", options.uploadsLs, ({ journal, json }) =>
 
 export const abort = Command.make(
   "abort",
-  { named: Args.repeated(Args.text({ name: "destination" })), ...options.uploadsAbort, ...destinationOptions.reach },
+  {
+    named: Args.repeated(Args.text({ name: "destination" })),
+    ...UploadOptions.uploadsAbort,
+    ...DestinationOptions.reach
+  },
   ({ all, journal, named, ...reach }) =>
     Effect.gen(function*() {
       const { stderr } = yield* Output
@@ -148,7 +152,7 @@ const choose = (
   )
 
 /** An address as it was typed. */
-const parse = (address: string, { endpoint, profile }: destinationOptions.Reach) =>
+const parse = (address: string, { endpoint, profile }: DestinationOptions.Reach) =>
   Effect.flatMap(
     Effect.mapError(
       Targets.parse(address, { endpoint: Option.getOrUndefined(endpoint), environment: process.env }),
@@ -161,7 +165,7 @@ interface Asked {
   /** The destination, where it was named. */
   readonly typed: Targets.Target | undefined
   readonly keys: ReadonlySet<string> | undefined
-  readonly reach: destinationOptions.Reach
+  readonly reach: DestinationOptions.Reach
 }
 
 const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked) =>
@@ -176,7 +180,7 @@ const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked)
     const target = typed ?? (yield* Effect.mapError(Targets.parse(found.destination), CliError.usage))
     const forSeveral = typed === undefined
     const settings = yield* Effect.mapError(
-      destinationOptions.settingsOf(target, flags, { forSeveral }),
+      DestinationOptions.settingsOf(target, flags, { forSeveral }),
       CliError.usage
     )
     return yield* Aborting.run(found, keys, reach(target, settings, found.directory)).pipe(
@@ -185,17 +189,17 @@ const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked)
   })
 
 /** The destination. A directory is not made for this: where it is gone, so may the disk be that holds the uploads. */
-const reach = (target: Targets.Target, settings: destinationOptions.Settings, journal: string) =>
+const reach = (target: Targets.Target, settings: DestinationOptions.Settings, journal: string) =>
   Effect.gen(function*() {
     if (target._tag === "Local") {
       yield* Effect.mapError(
-        layers.checkDirectory(target.root),
+        TargetLayer.checkDirectory(target.root),
         ({ message }) =>
           CliError.destinationUnusable(`${message} If it is gone for good, remove its journal, ${journal}.`)
       )
     }
     const context = yield* Layer.build(
-      layers.layer(target, { ...settings, fsync: false, connections: 8, contentRange: true })
+      TargetLayer.layer(target, { ...settings, fsync: false, connections: 8, contentRange: true })
     )
     return Context.get(context, Destination)
   })

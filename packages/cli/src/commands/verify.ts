@@ -9,8 +9,8 @@ import * as Strategy from "@sluice/core/Strategy"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as destinationOptions from "../args/DestinationOptions.js"
-import * as options from "../args/UploadOptions.js"
+import * as DestinationOptions from "../args/DestinationOptions.js"
+import * as UploadOptions from "../args/UploadOptions.js"
 import * as UploadRequest from "../args/UploadRequest.js"
 import * as CliError from "../CliError.js"
 import * as Filter from "../sources/Filter.js"
@@ -22,14 +22,14 @@ import * as Advice from "../targets/Advice.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as ExactAddress from "../targets/ExactAddress.js"
 import * as RemoteLocations from "../targets/RemoteLocations.js"
-import * as layers from "../targets/TargetLayer.js"
+import * as TargetLayer from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
 import * as Display from "../terminal/Display.js"
 import * as Json from "../terminal/Json.js"
 import { Output, writeLines } from "../terminal/Output.js"
 import * as Report from "../terminal/Report.js"
 import * as Signals from "../terminal/Signals.js"
-import * as Extras from "../verify/ExtraKeys.js"
+import * as ExtraKeys from "../verify/ExtraKeys.js"
 import * as Verdict from "../verify/Verdict.js"
 import * as Verification from "../verify/Verification.js"
 
@@ -40,7 +40,7 @@ const paths = Args.text({ name: "source" }).pipe(
 
 export const verify = Command.make(
   "verify",
-  { paths, ...options.verify, ...destinationOptions.verify },
+  { paths, ...UploadOptions.verify, ...DestinationOptions.verify },
   ({ paths, ...flags }) =>
     Effect.gen(function*() {
       const machine = yield* MachineNode.machine
@@ -55,13 +55,13 @@ export const verify = Command.make(
         : yield* ListedSources.fromFile(filesFrom, asked.sources[0], settings)
       const isExtra = flags.ignoreExtra || filesFrom !== undefined
         ? undefined
-        : yield* Extras.among(asked.sources, { ...settings, filter: filter.uncounted })
+        : yield* ExtraKeys.among(asked.sources, { ...settings, filter: filter.uncounted })
       const chosen = Option.getOrElse(flags.concurrency, () => "auto" as const)
       const concurrency = chosen === "auto" ? Strategy.optimalWorkerCount(machine) : chosen
       const known = reach.locations === undefined ? undefined : yield* RemoteLocations.read(reach.locations)
       const filtered = () => Report.filtered(filter, FilterText.around(asked.sources))
       yield* compare(sources, { ...flags, target, isExtra, concurrency, listed: reach.locations, filtered }).pipe(
-        Effect.provide(layers.layerReadOnly(target, { ...reach, connections: concurrency, addresses: { known } }))
+        Effect.provide(TargetLayer.layerReadOnly(target, { ...reach, connections: concurrency, addresses: { known } }))
       )
     }).pipe(Effect.scoped)
 ).pipe(
@@ -72,7 +72,7 @@ export const verify = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-type Flags = Command.Command.ParseConfig<typeof options.verify & typeof destinationOptions.verify>
+type Flags = Command.Command.ParseConfig<typeof UploadOptions.verify & typeof DestinationOptions.verify>
 
 const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
   Either.gen(function*() {
@@ -87,7 +87,7 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
     if (target._tag === "Simulated") {
       return yield* Either.left("sim: stores nothing: there is nothing to compare with.")
     }
-    const settings = yield* destinationOptions.settingsOf(target, flags)
+    const settings = yield* DestinationOptions.settingsOf(target, flags)
     if (target._tag === "Tus" && settings.locations === undefined) return yield* Either.left(addressesWanted)
     return { sources, filesFrom, target, settings, filter: yield* Filter.makeCounting(flags) }
   })
@@ -140,7 +140,7 @@ const compare = (
       const error = failure?.reason === "DestinationUnusable" ? comparison.destinationError() : undefined
       yield* writeLines(stderr, [
         ...findings.summary(report, { ...filtered, style: stderr.style, extrasIgnored, listed }),
-        ...(error === undefined || !layers.isRemote(flags.target) ? [] : [
+        ...(error === undefined || !TargetLayer.isRemote(flags.target) ? [] : [
           ...[Advice.forError(error, { check: "look", kind: flags.target._tag }) ?? []].flat(),
           "sluice doctor finds out what is wrong with a destination."
         ])

@@ -11,14 +11,14 @@ import * as Advice from "../targets/Advice.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as RemoteLocations from "../targets/RemoteLocations.js"
 import * as S3Layer from "../targets/S3Layer.js"
-import * as layers from "../targets/TargetLayer.js"
+import * as TargetLayer from "../targets/TargetLayer.js"
 import type { Output } from "../terminal/Output.js"
 import type { Tell } from "./Checkup.js"
 import * as ServerCheck from "./ServerCheck.js"
 
 /** Looks at the server, then at who asks, and then at what is asked of every destination. */
 export const run = (
-  target: layers.Remote,
+  target: TargetLayer.Remote,
   typed: Settings,
   { examine, tell }: { readonly tell: Tell; readonly examine: Effect.Effect<void, never, Destination> }
 ): Effect.Effect<void, CliError.CliError, Output> =>
@@ -35,5 +35,8 @@ export const run = (
       }
       yield* tell("credentials", "ok", `${found.right.accessKeyId}, from ${source.name}`)
     }
-    yield* Effect.provide(examine, layers.layerRemote(target, { ...settings, addresses: RemoteLocations.inMemory() }))
-  }).pipe(Effect.provide(layers.layerTransport(target, { ...typed, connections: 4 })))
+    yield* Effect.provide(
+      examine,
+      TargetLayer.layerRemote(target, { ...settings, addresses: RemoteLocations.inMemory() })
+    )
+  }).pipe(Effect.provide(TargetLayer.layerTransport(target, { ...typed, connections: 4 })))

@@ -3,7 +3,7 @@
  */
 import * as ByteSize from "@sluice/core/ByteSize"
 import * as Schema from "effect/Schema"
-import * as options from "../args/UploadOptions.js"
+import * as UploadOptions from "../args/UploadOptions.js"
 import * as Format from "../terminal/Format.js"
 import * as Json from "../terminal/Json.js"
 import type { Style } from "../terminal/Style.js"
@@ -209,7 +209,7 @@ const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): Readon
 }
 
 const partFlags = ({ partSize }: Forecast.Settings): ReadonlyArray<string> =>
-  partSize === Forecast.defaultPartSize ? [] : ["--part-size", options.sizeText(partSize)]
+  partSize === Forecast.defaultPartSize ? [] : ["--part-size", UploadOptions.sizeText(partSize)]
 
 const commandOf = (
   { flags }: Forecast.Forecast,

@@ -17,7 +17,7 @@ import type { Settings } from "../args/DestinationOptions.js"
 import * as CliError from "../CliError.js"
 import type { Output } from "../terminal/Output.js"
 import * as Advice from "./Advice.js"
-import * as layers from "./TargetLayer.js"
+import * as TargetLayer from "./TargetLayer.js"
 import type { Target } from "./Targets.js"
 
 /** Fails with `DestinationUnusable` where uploads would. */
@@ -32,12 +32,12 @@ export const check = (
       return checkDirectory(path.resolve(target.root))
     case "Tus":
       return told(target, Effect.flatMap(Transport, (transport) => ask(transport, target.url))).pipe(
-        Effect.provide(layers.layerTransport(target, { ...settings, connections: 1 }))
+        Effect.provide(TargetLayer.layerTransport(target, { ...settings, connections: 1 }))
       )
     case "Http":
     case "S3":
       return told(target, Effect.flatMap(Destination, look)).pipe(
-        Effect.provide(layers.layerReadOnly(target, { ...settings, connections: 1 }))
+        Effect.provide(TargetLayer.layerReadOnly(target, { ...settings, connections: 1 }))
       )
   }
 }
@@ -79,7 +79,7 @@ const ask = (transport: Transport["Type"], url: string) =>
 const look = ({ head, list }: Destination["Type"]): Effect.Effect<unknown, UploadError> =>
   list !== undefined ? Stream.runHead(list) : head !== undefined ? head("sluice-dry-run") : Effect.void
 
-const told = <R>(target: layers.Remote, looked: Effect.Effect<unknown, UploadError, R>) =>
+const told = <R>(target: TargetLayer.Remote, looked: Effect.Effect<unknown, UploadError, R>) =>
   looked.pipe(
     Effect.timeoutFail({ duration: patienceMillis, onTimeout: () => silent }),
     Effect.catchIf((error) => !isProblem(error), () => Effect.void),

@@ -4,7 +4,7 @@
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as options from "../args/UploadOptions.js"
+import * as UploadOptions from "../args/UploadOptions.js"
 
 /** Reads what follows `sim:`, or says what is wrong with it. */
 export const parse = (text: string): Either.Either<Simulated.Options, string> => {
@@ -37,12 +37,12 @@ interface Parameter {
 }
 
 const parameter = <A>(
-  decode: options.Decode<A>,
+  decode: UploadOptions.Decode<A>,
   takes: string,
   set: (value: A) => Simulated.Options
 ): Parameter => ({ decode: (text) => Option.map(decode(text), set), takes })
 
-const decodeFraction: options.Decode<number> = (text) => {
+const decodeFraction: UploadOptions.Decode<number> = (text) => {
   const [, digits, sign] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? []
   const fraction = Number(digits) / (sign === "%" ? 100 : 1)
   return fraction >= 0 && fraction <= 1 ? Option.some(fraction) : Option.none()
@@ -53,13 +53,13 @@ const time = "a time such as 20ms"
 const speed = "bytes a second, such as 1MB/s"
 
 const parameters: Readonly<Record<string, Parameter>> = {
-  latency: parameter(options.decodeDuration, time, (millis) => ({ requestLatency: millis })),
-  "latency-per-byte": parameter(options.decodeDuration, time, (millis) => ({ latencyPerByte: millis })),
-  bandwidth: parameter(options.decodeBandwidth, speed, (rate) => ({ sharedBytesPerSecond: rate })),
-  "connection-bandwidth": parameter(options.decodeBandwidth, speed, (rate) => ({ bytesPerSecond: rate })),
+  latency: parameter(UploadOptions.decodeDuration, time, (millis) => ({ requestLatency: millis })),
+  "latency-per-byte": parameter(UploadOptions.decodeDuration, time, (millis) => ({ latencyPerByte: millis })),
+  bandwidth: parameter(UploadOptions.decodeBandwidth, speed, (rate) => ({ sharedBytesPerSecond: rate })),
+  "connection-bandwidth": parameter(UploadOptions.decodeBandwidth, speed, (rate) => ({ bytesPerSecond: rate })),
   failures: parameter(decodeFraction, "a part of all attempts, such as 0.05 or 5%", (part) => ({ failureRate: part })),
-  "max-in-flight": parameter(options.decodeCount(1), "a whole number from 1", (most) => ({ maxInFlight: most })),
-  "retry-after": parameter(options.decodeDuration, time, (millis) => ({ retryAfter: millis })),
+  "max-in-flight": parameter(UploadOptions.decodeCount(1), "a whole number from 1", (most) => ({ maxInFlight: most })),
+  "retry-after": parameter(UploadOptions.decodeDuration, time, (millis) => ({ retryAfter: millis })),
   seed: { decode: (text) => Option.some({ seed: text }), takes: "any text" }
 }
 
@@ -67,5 +67,5 @@ const parseParameter = (name: string, value: string): Either.Either<Simulated.Op
   const known = Object.hasOwn(parameters, name) ? parameters[name] : undefined
   return known === undefined
     ? Either.left(`sim: has no ${JSON.stringify(name)}. It has ${Object.keys(parameters).join(", ")}.`)
-    : Either.fromOption(known.decode(value), () => options.wrongValue(`sim: ${name}`, value, known.takes))
+    : Either.fromOption(known.decode(value), () => UploadOptions.wrongValue(`sim: ${name}`, value, known.takes))
 }
