@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { AdaptiveRate, ByteSource, RetryPolicy, Strategy, UploadError, UploadFile } from "@sluice/core"
 import { Clock, Effect, Fiber, Stream } from "effect"
 import * as fc from "fast-check"
-import * as Recording from "./Recording.js"
+import * as Recording from "./support/Recording.js"
 
 describe("AdaptiveRate.next", () => {
   const options = { base: 10 }

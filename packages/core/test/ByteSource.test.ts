@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, UploadError } from "@sluice/core"
 import { Effect, Stream } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./Property.js"
+import * as Property from "./support/Property.js"
 
 const pattern = (offset: number, length: number) => Uint8Array.from({ length }, (_, i) => (offset + i) % 251)
 

@@ -11,12 +11,12 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { openFiles } from "./contract/OpenFiles.js"
-import { afterwards, counted, patched } from "./contract/PatchedFs.js"
-import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
-import { named } from "./contract/TestFileSystem.js"
-import { pattern, sameBytes } from "./contract/TestSource.js"
-import * as Property from "./Property.js"
+import { openFiles } from "./support/OpenFiles.js"
+import { afterwards, counted, patched } from "./support/PatchedFs.js"
+import * as Property from "./support/Property.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import { named } from "./support/TestFileSystem.js"
+import { pattern, sameBytes } from "./support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

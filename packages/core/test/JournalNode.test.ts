@@ -22,10 +22,10 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as readline from "node:readline"
 import { crc32 } from "node:zlib"
-import { patched } from "./contract/PatchedFs.js"
-import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
-import * as Tmpfs from "./contract/Tmpfs.js"
-import * as Property from "./Property.js"
+import { patched } from "./support/PatchedFs.js"
+import * as Property from "./support/Property.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import * as Tmpfs from "./support/Tmpfs.js"
 
 vi.setConfig({ testTimeout: 120_000 })
 

@@ -10,12 +10,12 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { crc32 } from "node:zlib"
 import { hostileKeys } from "./contract/DestinationContract.js"
-import { openFiles } from "./contract/OpenFiles.js"
-import * as TemporaryDirectory from "./contract/TemporaryDirectory.js"
-import * as TestBody from "./contract/TestBody.js"
-import * as TestFileSystem from "./contract/TestFileSystem.js"
-import { pattern, sameBytes } from "./contract/TestSource.js"
-import * as Tmpfs from "./contract/Tmpfs.js"
+import { openFiles } from "./support/OpenFiles.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import * as TestBody from "./support/TestBody.js"
+import * as TestFileSystem from "./support/TestFileSystem.js"
+import { pattern, sameBytes } from "./support/TestSource.js"
+import * as Tmpfs from "./support/Tmpfs.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

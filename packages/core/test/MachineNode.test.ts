@@ -4,7 +4,7 @@ import * as MachineNode from "@sluice/core/MachineNode"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as os from "node:os"
-import { patched } from "./contract/PatchedFs.js"
+import { patched } from "./support/PatchedFs.js"
 
 describe("MachineNode", () => {
   /** The machine where the system tells these limits. */

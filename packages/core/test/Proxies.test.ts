@@ -5,11 +5,11 @@ import { Effect } from "effect"
 import * as http from "node:http"
 import * as net from "node:net"
 import * as NoProxy from "../src/internal/transport/noProxyNode.js"
-import * as Certificates from "./contract/Certificates.js"
-import { readBody, serve } from "./contract/PutServer.js"
-import { pattern } from "./contract/TestSource.js"
-import * as ProxyEnvironment from "./ProxyEnvironment.js"
-import * as RawServer from "./RawServer.js"
+import * as Certificates from "./support/Certificates.js"
+import * as ProxyEnvironment from "./support/ProxyEnvironment.js"
+import { readBody, serve } from "./support/PutServer.js"
+import * as RawServer from "./support/RawServer.js"
+import { pattern } from "./support/TestSource.js"
 
 const put = (url: string) => ({ method: "PUT" as const, url, headers: {}, body: pattern(10) })
 

@@ -3,7 +3,7 @@ import { RateLimit } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Duration, Effect, Fiber } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./Property.js"
+import * as Property from "./support/Property.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, UploadError } from "@sluice/core"
 import { Duration, Effect, Option, Random, Schedule } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./Property.js"
+import * as Property from "./support/Property.js"
 
 const broken = new UploadError.Transient({ reason: "Connection", detail: "" })
 

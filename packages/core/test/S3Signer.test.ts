@@ -6,7 +6,7 @@ import { createHash, createHmac } from "node:crypto"
 import { encodeKey, encodeQuery } from "../src/destinations/internal/s3/address.js"
 import { portable, Signer, unsigned } from "../src/destinations/internal/s3/signer.js"
 import type { Signable } from "../src/destinations/internal/s3/signer.js"
-import * as Property from "./Property.js"
+import * as Property from "./support/Property.js"
 
 const accessKeyId = "AKIAIOSFODNN7EXAMPLE"
 

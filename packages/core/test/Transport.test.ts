@@ -5,9 +5,9 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport, UploadError } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream, Tracer } from "effect"
 import type { Socket } from "node:net"
-import { readBody, serve } from "./contract/PutServer.js"
-import * as TestBody from "./contract/TestBody.js"
-import { pattern, sameBytes } from "./contract/TestSource.js"
+import { readBody, serve } from "./support/PutServer.js"
+import * as TestBody from "./support/TestBody.js"
+import { pattern, sameBytes } from "./support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

@@ -8,12 +8,12 @@ import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
-import * as Certificates from "./contract/Certificates.js"
-import { readBody, serve } from "./contract/PutServer.js"
-import * as TestBody from "./contract/TestBody.js"
-import { pattern, sameBytes } from "./contract/TestSource.js"
-import { elapse } from "./Elapse.js"
-import * as ProxyEnvironment from "./ProxyEnvironment.js"
+import * as Certificates from "./support/Certificates.js"
+import { elapse } from "./support/Elapse.js"
+import * as ProxyEnvironment from "./support/ProxyEnvironment.js"
+import { readBody, serve } from "./support/PutServer.js"
+import * as TestBody from "./support/TestBody.js"
+import { pattern, sameBytes } from "./support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

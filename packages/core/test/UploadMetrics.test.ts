@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Strategy, UploadError, UploadFile, UploadMetrics, UploadResult } from "@sluice/core"
 import { Effect, Metric, MetricLabel, MetricState } from "effect"
-import * as Recording from "./Recording.js"
+import * as Recording from "./support/Recording.js"
 
 const broken = new UploadError.Transient({ reason: "Connection", detail: "" })
 

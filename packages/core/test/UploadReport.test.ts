@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { UploadError, UploadFile, UploadReport } from "@sluice/core"
 import { Effect, Schema } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./Property.js"
-import * as Recording from "./Recording.js"
+import * as Property from "./support/Property.js"
+import * as Recording from "./support/Recording.js"
 
 const progress = {
   startedAt: 1_000,

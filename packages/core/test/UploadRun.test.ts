@@ -16,7 +16,7 @@ import type { UploadEvent, UploadList } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Chunk, Clock, Deferred, Duration, Effect, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
-import * as Recording from "./Recording.js"
+import * as Recording from "./support/Recording.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })

@@ -3,7 +3,7 @@ import { Bandwidth, ByteSource, Limits, RetryPolicy, Strategy, Uploader, UploadE
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Effect, Exit, Fiber, Layer, Random, Stream } from "effect"
-import * as Recording from "./Recording.js"
+import * as Recording from "./support/Recording.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })

@@ -4,8 +4,8 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as Bundle from "../Bundle.js"
-import * as Child from "../Child.js"
+import * as Bundle from "../support/Bundle.js"
+import * as Child from "../support/Child.js"
 import * as Criterion from "./Criterion.js"
 
 /** What one of them does: of these criteria, each seed whose turn it is. */

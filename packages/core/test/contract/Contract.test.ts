@@ -7,10 +7,10 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import { Context, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as PartsServer from "../support/PartsServer.js"
+import * as PutServer from "../support/PutServer.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 import { destinationContract } from "./DestinationContract.js"
-import * as PartsServer from "./PartsServer.js"
-import * as PutServer from "./PutServer.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

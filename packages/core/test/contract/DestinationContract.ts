@@ -13,12 +13,12 @@ import {
   UploadResult
 } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { openFiles } from "../support/OpenFiles.js"
+import { pattern, sameBytes, scripted } from "../support/TestSource.js"
 import { faultsContract } from "./FaultsContract.js"
 import { looksContract } from "./LooksContract.js"
-import { openFiles } from "./OpenFiles.js"
 import { partsContract } from "./PartsContract.js"
 import type { Subject } from "./Subject.js"
-import { pattern, sameBytes, scripted } from "./TestSource.js"
 
 export type { Subject } from "./Subject.js"
 

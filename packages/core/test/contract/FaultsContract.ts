@@ -6,11 +6,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Destination, RetryPolicy, UploadFile } from "@sluice/core"
 import type { Uploader } from "@sluice/core"
 import { Effect } from "effect"
+import { pattern, sameBytes } from "../support/TestSource.js"
 import { FlakyTransport } from "./FlakyTransport.js"
 import type { Fault } from "./FlakyTransport.js"
 import { flaky, told, uploaderOptions, uploadOne } from "./Subject.js"
 import type { Subject } from "./Subject.js"
-import { pattern, sameBytes } from "./TestSource.js"
 
 const answers = (status: number, headers: Readonly<Record<string, string>> = {}): Fault => ({
   _tag: "Answers",

@@ -5,10 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Destination, UploadFile } from "@sluice/core"
 import type { Uploader } from "@sluice/core"
 import { Effect, Either, Option, Stream } from "effect"
+import { collect } from "../support/TestBody.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 import { staged, uploadOne } from "./Subject.js"
 import type { Subject } from "./Subject.js"
-import { collect } from "./TestBody.js"
-import { pattern, sameBytes } from "./TestSource.js"
 
 export const looksContract = <R>(subject: Subject<R>): void => {
   if (subject.tells === false) return

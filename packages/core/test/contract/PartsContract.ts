@@ -14,11 +14,11 @@ import {
   UploadFile
 } from "@sluice/core"
 import { Effect, Either, Fiber } from "effect"
+import { pattern, sameBytes, scripted } from "../support/TestSource.js"
 import { Stages } from "./Stages.js"
 import type { Fate, Stage } from "./Stages.js"
 import { blocksOf, journaled, staged, told, uploadOne } from "./Subject.js"
 import type { Subject } from "./Subject.js"
-import { pattern, sameBytes, scripted } from "./TestSource.js"
 
 export const partsContract = <R>(subject: Subject<R>): void => {
   const { parts } = subject

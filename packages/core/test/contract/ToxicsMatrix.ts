@@ -9,7 +9,7 @@ import * as FaultProxy from "@sluice/core/testing/FaultProxyNode"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Layer } from "effect"
 import type { Duration } from "effect"
-import { pattern, sameBytes } from "./TestSource.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 
 export interface Subject<R> {
   readonly name: string

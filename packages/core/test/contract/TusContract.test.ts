@@ -2,11 +2,11 @@ import { vi } from "@effect/vitest"
 import * as Tus from "@sluice/core/destinations/Tus"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Layer } from "effect"
-import * as TusHttp from "../TusHttp.js"
-import * as TusModel from "../TusModel.js"
-import * as TusReference from "../TusReference.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import * as TusHttp from "../support/TusHttp.js"
+import * as TusModel from "../support/TusModel.js"
+import * as TusReference from "../support/TusReference.js"
 import { destinationContract } from "./DestinationContract.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
 // Some cases make thousands of requests.
 vi.setConfig({ testTimeout: 120_000 })

@@ -2,7 +2,7 @@
  * The faults of a seed.
  */
 import type * as Faults from "@sluice/core/testing/Faults"
-import type * as Dice from "../kill/Dice.js"
+import type * as Dice from "../support/Dice.js"
 
 type Draw = (dice: Dice.Dice) => Faults.Kind
 

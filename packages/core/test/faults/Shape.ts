@@ -3,7 +3,7 @@
  */
 import { ByteSource, UploadFile } from "@sluice/core"
 import { Effect, Option, Stream } from "effect"
-import type * as Dice from "../kill/Dice.js"
+import type * as Dice from "../support/Dice.js"
 
 const KiB = 1024
 

@@ -2,7 +2,7 @@
  * Worker processes that share the seeds.
  */
 import type { Violation } from "@sluice/core/testing/History"
-import * as Child from "../Child.js"
+import * as Child from "../support/Child.js"
 
 export interface Failing {
   readonly seed: number

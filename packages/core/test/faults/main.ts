@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
-import * as Bundle from "../Bundle.js"
+import * as Bundle from "../support/Bundle.js"
 import * as Workers from "./Workers.js"
 
 const { values } = parseArgs({

@@ -4,7 +4,7 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as Bundle from "../Bundle.js"
+import * as Bundle from "../support/Bundle.js"
 import { mutated, mutations } from "./Mutations.js"
 import * as Workers from "./Workers.js"
 

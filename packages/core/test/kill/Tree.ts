@@ -4,7 +4,7 @@
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Dice } from "./Dice.js"
+import type { Dice } from "../support/Dice.js"
 
 const KiB = 1024
 

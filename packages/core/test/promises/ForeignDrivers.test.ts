@@ -6,8 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, Destination, Journal, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import type { RetryPolicy, UploadResult } from "@sluice/core"
 import { Cause, Data, Effect, Exit, Layer, Schedule, Stream } from "effect"
-import * as PartsRecording from "../PartsRecording.js"
-import * as Recording from "../Recording.js"
+import * as PartsRecording from "../support/PartsRecording.js"
+import * as Recording from "../support/Recording.js"
 
 class OwnError extends Data.Error<{ readonly message: string }> {}
 

@@ -22,7 +22,7 @@ import * as Http from "@sluice/core/destinations/Http"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as FaultProxyNode from "@sluice/core/testing/FaultProxyNode"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
-import * as Recording from "../Recording.js"
+import * as Recording from "../support/Recording.js"
 
 const noNumbers: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as number]
 

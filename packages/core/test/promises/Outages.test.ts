@@ -6,8 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, Destination, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import type { Progress, UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
 import { Clock, Effect, Fiber, Option, Random, Stream } from "effect"
-import * as PartsRecording from "../PartsRecording.js"
-import * as Recording from "../Recording.js"
+import * as PartsRecording from "../support/PartsRecording.js"
+import * as Recording from "../support/Recording.js"
 
 const away = new UploadError.Transient({ reason: "Connection", detail: "connect ECONNREFUSED" })
 

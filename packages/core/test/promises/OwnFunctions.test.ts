@@ -9,7 +9,7 @@ import * as Http from "@sluice/core/destinations/Http"
 import * as S3 from "@sluice/core/destinations/S3"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Data, Effect, Layer, Redacted } from "effect"
-import { answering, credentials } from "../S3Answers.js"
+import { answering, credentials } from "../support/S3Answers.js"
 
 class OwnError extends Data.TaggedError("OwnError")<{ readonly message: string }> {}
 

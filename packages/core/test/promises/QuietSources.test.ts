@@ -15,8 +15,8 @@ import {
 } from "@sluice/core"
 import type { UploadResult } from "@sluice/core"
 import { Duration, Effect, Layer, Option, Stream, TestClock } from "effect"
-import * as PartsRecording from "../PartsRecording.js"
-import * as Recording from "../Recording.js"
+import * as PartsRecording from "../support/PartsRecording.js"
+import * as Recording from "../support/Recording.js"
 
 const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i % 251)
 

@@ -8,7 +8,7 @@ import type { Destination } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Clock, Effect, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
-import * as TusModel from "../TusModel.js"
+import * as TusModel from "../support/TusModel.js"
 
 const origin = "https://files.example.org"
 

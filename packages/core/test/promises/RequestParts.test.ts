@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, RetryPolicy, Strategy, UploadError, UploadFile } from "@sluice/core"
 import { Deferred, Effect, Stream } from "effect"
-import * as Recording from "../Recording.js"
+import * as Recording from "../support/Recording.js"
 
 /** A request whose parts come in a row, and what was let go of without being read. */
 const request = (keys: ReadonlyArray<string>, size = 10) => {

@@ -7,7 +7,7 @@ import { Strategy, Transport, UploadFile } from "@sluice/core"
 import type { Uploader, UploadList, UploadRun } from "@sluice/core"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "effect"
-import * as Recording from "../Recording.js"
+import * as Recording from "../support/Recording.js"
 
 const file = UploadFile.fromText("log", "the last words")
 

@@ -5,10 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Destination, Journal, Strategy, Uploader, UploadFile } from "@sluice/core"
 import type { UploadError, UploadResult } from "@sluice/core"
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
-import * as LargeRun from "../LargeRun.js"
-import type { PartsRecording } from "../PartsRecording.js"
-import * as PartsRecordings from "../PartsRecording.js"
-import * as Recording from "../Recording.js"
+import * as LargeRun from "../support/LargeRun.js"
+import type { PartsRecording } from "../support/PartsRecording.js"
+import * as PartsRecordings from "../support/PartsRecording.js"
+import * as Recording from "../support/Recording.js"
 
 const files = ["a", "b", "c"].map((key, i) => LargeRun.onDisk(key, 5, i))
 

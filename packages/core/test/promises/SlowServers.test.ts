@@ -6,8 +6,8 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Fiber, Layer, TestClock } from "effect"
 import * as fs from "node:fs"
 import type { Socket } from "node:net"
-import { pattern } from "../contract/TestSource.js"
-import * as RawServer from "../RawServer.js"
+import * as RawServer from "../support/RawServer.js"
+import { pattern } from "../support/TestSource.js"
 
 // What a kernel holds of a connection is told by Linux only.
 const tellsQueues = fs.existsSync("/proc/net/tcp")

@@ -4,7 +4,7 @@ import * as S3 from "@sluice/core/destinations/S3"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Layer, Redacted } from "effect"
 import { inject } from "vitest"
-import { pattern } from "../contract/TestSource.js"
+import { pattern } from "../support/TestSource.js"
 
 vi.setConfig({ testTimeout: 60_000 })
 

@@ -4,7 +4,7 @@ import * as S3 from "@sluice/core/destinations/S3"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Layer, Option, Redacted, Stream } from "effect"
 import { inject } from "vitest"
-import { pattern, sameBytes } from "../contract/TestSource.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 
 vi.setConfig({ testTimeout: 60_000 })
 

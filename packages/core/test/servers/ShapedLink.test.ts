@@ -4,7 +4,7 @@ import * as Http from "@sluice/core/destinations/Http"
 import * as FaultProxy from "@sluice/core/testing/FaultProxyNode"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Clock, Context, Effect, Layer, Schedule } from "effect"
-import * as PutServer from "../contract/PutServer.js"
+import * as PutServer from "../support/PutServer.js"
 
 vi.setConfig({ testTimeout: 240_000 })
 

@@ -4,9 +4,9 @@ import * as Tus from "@sluice/core/destinations/Tus"
 import { Context, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import { describe, inject, it } from "vitest"
-import * as TemporaryDirectory from "../contract/TemporaryDirectory.js"
 import { toxicsMatrix } from "../contract/ToxicsMatrix.js"
-import * as TusReference from "../TusReference.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import * as TusReference from "../support/TusReference.js"
 import * as Swift from "./Swift.js"
 
 vi.setConfig({ testTimeout: 90_000 })

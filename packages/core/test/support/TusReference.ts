@@ -60,7 +60,7 @@ export interface Running {
 /** A process that serves what it is told to, and answers each order with a line, in the order of orders. */
 class Host {
   private readonly child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-    cwd: path.resolve(import.meta.dirname, ".."),
+    cwd: path.resolve(import.meta.dirname, "../.."),
     stdio: ["pipe", "pipe", "inherit"]
   })
   private readonly lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]()

@@ -5,7 +5,7 @@
 import { Transport, UploadError } from "@sluice/core"
 import { Effect, Layer, Stream } from "effect"
 import * as crypto from "node:crypto"
-import { collect } from "./contract/TestBody.js"
+import { collect } from "./TestBody.js"
 
 export interface Request {
   readonly method: string

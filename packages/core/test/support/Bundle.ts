@@ -13,7 +13,7 @@ interface Esbuild {
   readonly build: (options: object) => Promise<unknown>
 }
 
-const core = path.resolve(import.meta.dirname, "..")
+const core = path.resolve(import.meta.dirname, "../..")
 
 /** Bundles a module of the tests, by its path below this directory, into another one, and gives the file. */
 export const make = async (entry: string, directory: string, sources = path.join(core, "src")): Promise<string> => {
@@ -22,7 +22,7 @@ export const make = async (entry: string, directory: string, sources = path.join
   const { build } = createRequire(require.resolve("tsx/package.json"))("esbuild") as Esbuild
   const outfile = path.join(directory, `${path.basename(entry, ".ts")}.mjs`)
   await build({
-    entryPoints: [path.join(import.meta.dirname, entry)],
+    entryPoints: [path.join(import.meta.dirname, "..", entry)],
     outfile,
     bundle: true,
     platform: "node",

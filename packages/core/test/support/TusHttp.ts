@@ -5,7 +5,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import type * as http from "node:http"
-import * as PutServer from "./contract/PutServer.js"
+import * as PutServer from "./PutServer.js"
 import * as TusModel from "./TusModel.js"
 
 export interface Running {
