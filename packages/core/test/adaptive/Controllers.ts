@@ -1,6 +1,6 @@
 import type { Limits } from "@sluice/core"
 import { Effect, Queue } from "effect"
-import * as Dice from "./Dice.js"
+import * as Dice from "./Draws.js"
 
 /**
  * How others find the number of requests in flight, by their own constants: what ours is measured against. A rule is

@@ -1,7 +1,7 @@
 import { assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import { Deferred, Effect, FiberId } from "effect"
 import * as Criterion from "./Criterion.js"
-import * as Workers from "./Workers.js"
+import * as Workers from "./CriterionWorkers.js"
 
 /** Tests that hold criteria to what they promise, over as many seeds as they name. */
 export const hold = (criteria: ReadonlyArray<Criterion.Criterion>): void => {

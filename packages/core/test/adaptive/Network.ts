@@ -2,7 +2,7 @@ import { UploadError } from "@sluice/core"
 import type { Destination } from "@sluice/core"
 import { Duration, Effect, Stream } from "effect"
 import type { Clock } from "effect"
-import * as Dice from "./Dice.js"
+import * as Dice from "./Draws.js"
 
 /**
  * The network of the study behind the controller, made for thousands of runs: a link that all connections share in

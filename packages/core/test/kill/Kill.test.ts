@@ -4,8 +4,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as Bundle from "../support/Bundle.js"
+import * as Scenario from "./KillScenario.js"
 import { localPoints, points } from "./Protocol.js"
-import * as Scenario from "./Scenario.js"
 import * as Summary from "./Summary.js"
 
 vi.setConfig({ testTimeout: 240_000 })
@@ -28,7 +28,7 @@ describe("a process that is killed", () => {
   it.scopedLive("is followed by one that ends well: all files equal, nothing orphaned, nothing sent twice", () =>
     Effect.gen(function*() {
       const root = yield* directory
-      const child = yield* Effect.promise(() => Bundle.make("kill/Child.ts", root))
+      const child = yield* Effect.promise(() => Bundle.make("kill/UploadProcess.ts", root))
       const startedAt = Date.now()
       const outcomes = yield* Effect.forEach(scenarios, ({ kind, point, seed }, i) =>
         Effect.promise(async () => {

@@ -1,8 +1,8 @@
 /**
  * What many scenarios came to, as tables for people.
  */
-import { lateMillis } from "./Scenario.js"
-import type { Outcome } from "./Scenario.js"
+import { lateMillis } from "./KillScenario.js"
+import type { Outcome } from "./KillScenario.js"
 
 export const render = (outcomes: ReadonlyArray<Outcome>, seconds: number): string => {
   const kinds = [...new Set(outcomes.map(({ kind }) => kind))].sort()

@@ -43,7 +43,7 @@ export const run = async (criteria: ReadonlyArray<Criterion.Criterion>, options:
     onJudged(criterion, Criterion.judge(criterion, Array.from({ length: count }, (_, i) => bySeed.get(i + 1)!)))
   }
   try {
-    const worker = await Bundle.make("adaptive/worker.ts", root)
+    const worker = await Bundle.make("adaptive/criterionWorker.ts", root)
     const ids = criteria.map(({ id }) => id)
     await Promise.all(Array.from({ length: parallel }, (_, shard) => {
       const task: Task = { ids, seeds, shard, shards: parallel }

@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import * as Criteria from "./Criteria.js"
-import type { Task } from "./Workers.js"
+import type { Task } from "./CriterionWorkers.js"
 
 const { ids, seeds, shard, shards } = JSON.parse(process.argv[2]!) as Task
 

@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util"
 import * as Criteria from "./Criteria.js"
 import * as Criterion from "./Criterion.js"
-import * as Workers from "./Workers.js"
+import * as Workers from "./CriterionWorkers.js"
 
 const { positionals, values } = parseArgs({
   args: process.argv.slice(2).filter((arg) => arg !== "--"),

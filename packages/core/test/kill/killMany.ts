@@ -8,7 +8,7 @@ import * as path from "node:path"
 import { parseArgs } from "node:util"
 import * as Bundle from "../support/Bundle.js"
 import * as Dice from "../support/Dice.js"
-import * as Scenario from "./Scenario.js"
+import * as Scenario from "./KillScenario.js"
 import * as Summary from "./Summary.js"
 
 const { values } = parseArgs({
@@ -31,7 +31,7 @@ const kinds: ReadonlyArray<Scenario.Kind> = values.destination === "both" ? ["lo
 
 /* In memory where that can be: what is tested is the death of processes, not of disks. */
 const root = fs.mkdtempSync(path.join(fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir(), "sluice-kills-"))
-const child = values.child ?? await Bundle.make("kill/Child.ts", root)
+const child = values.child ?? await Bundle.make("kill/UploadProcess.ts", root)
 const outcomes: Array<Scenario.Outcome> = []
 let next = Number(values.seed ?? Math.floor(Date.now() / 1000) % 1_000_000)
 let kills = 0

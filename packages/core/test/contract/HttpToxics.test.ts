@@ -1,8 +1,8 @@
 import { vi } from "@effect/vitest"
 import * as Http from "@sluice/core/destinations/Http"
 import { Context, Effect, Layer } from "effect"
-import { toxicsMatrix } from "./contract/ToxicsMatrix.js"
-import * as PartsServer from "./support/PartsServer.js"
+import * as PartsServer from "../support/PartsServer.js"
+import { toxicsMatrix } from "./ToxicsMatrix.js"
 
 vi.setConfig({ testTimeout: 60_000 })
 
