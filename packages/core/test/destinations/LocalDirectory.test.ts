@@ -7,12 +7,12 @@ import * as FilesNode from "@sluice/core/FilesNode"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Random } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { openFiles } from "./support/OpenFiles.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TestBody from "./support/TestBody.js"
-import * as TestFileSystem from "./support/TestFileSystem.js"
-import { pattern, sameBytes, scripted } from "./support/TestSource.js"
-import * as Tmpfs from "./support/Tmpfs.js"
+import { openFiles } from "../support/OpenFiles.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import * as TestBody from "../support/TestBody.js"
+import * as TestFileSystem from "../support/TestFileSystem.js"
+import { pattern, sameBytes, scripted } from "../support/TestSource.js"
+import * as Tmpfs from "../support/Tmpfs.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

@@ -2,11 +2,11 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Checksum, RetryPolicy, UploadFile } from "@sluice/core"
 import type * as Tus from "@sluice/core/destinations/Tus"
 import { Deferred, Effect, Fiber } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as TestBody from "./support/TestBody.js"
-import { sameBytes } from "./support/TestSource.js"
-import * as TusModel from "./support/TusModel.js"
-import { driver, film, filmBytes, nth, saying, shortly, status, upload } from "./support/TusRun.js"
+import * as LargeRun from "../../../support/LargeRun.js"
+import * as TestBody from "../../../support/TestBody.js"
+import { sameBytes } from "../../../support/TestSource.js"
+import * as TusModel from "../../../support/TusModel.js"
+import { driver, film, filmBytes, nth, saying, shortly, status, upload } from "../../../support/TusRun.js"
 
 vi.setConfig({ testTimeout: 10_000 })
 

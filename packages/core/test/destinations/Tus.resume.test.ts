@@ -5,9 +5,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Journal, UploadFile } from "@sluice/core"
 import { Effect, Option } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as TusModel from "./support/TusModel.js"
-import { driver, film, status, upload } from "./support/TusRun.js"
+import * as LargeRun from "../support/LargeRun.js"
+import * as TusModel from "../support/TusModel.js"
+import { driver, film, status, upload } from "../support/TusRun.js"
 
 const small = LargeRun.onDisk("small", 5)
 

@@ -31,11 +31,11 @@ import type { Scope } from "effect"
 import type * as http from "node:http"
 import * as https from "node:https"
 import { inspect } from "node:util"
-import { oddNames } from "./contract/DestinationContract.js"
-import * as Certificates from "./support/Certificates.js"
-import { readBody, serve } from "./support/PutServer.js"
-import type { Handler } from "./support/PutServer.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import { oddNames } from "../contract/DestinationContract.js"
+import * as Certificates from "../support/Certificates.js"
+import { readBody, serve } from "../support/PutServer.js"
+import type { Handler } from "../support/PutServer.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

@@ -2,8 +2,8 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, RetryPolicy, UploadFile } from "@sluice/core"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Effect, Redacted, Stream } from "effect"
-import * as TusModel from "./support/TusModel.js"
-import { medium, mib, nth, saying, status, upload } from "./support/TusRun.js"
+import * as TusModel from "../support/TusModel.js"
+import { medium, mib, nth, saying, status, upload } from "../support/TusRun.js"
 
 vi.setConfig({ testTimeout: 10_000 })
 

@@ -3,8 +3,8 @@ import { Destination, UploadFile } from "@sluice/core"
 import type { Uploader } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import { Effect, Layer, Option } from "effect"
-import { answering, bucket, credentials, error, failure, upload } from "./support/S3Answers.js"
-import type { Respond } from "./support/S3Answers.js"
+import { answering, bucket, credentials, error, failure, upload } from "../support/S3Answers.js"
+import type { Respond } from "../support/S3Answers.js"
 
 describe("an object", () => {
   it.effect("goes in one signed request, with its checksum in a header", () =>

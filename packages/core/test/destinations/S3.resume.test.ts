@@ -7,8 +7,8 @@ import type { Transport, UploadEvent } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import { Effect, Layer } from "effect"
 import * as crypto from "node:crypto"
-import { answering, bucket, error, text } from "./support/S3Answers.js"
-import type { Respond, Seen } from "./support/S3Answers.js"
+import { answering, bucket, error, text } from "../support/S3Answers.js"
+import type { Respond, Seen } from "../support/S3Answers.js"
 
 const mib = 1024 ** 2
 

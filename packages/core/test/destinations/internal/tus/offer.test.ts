@@ -1,8 +1,8 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import type * as Tus from "@sluice/core/destinations/Tus"
 import { Deferred, Effect, Fiber, Redacted, TestClock } from "effect"
-import * as TusModel from "./support/TusModel.js"
-import { driver, film, medium, mib, nth, status, upload } from "./support/TusRun.js"
+import * as TusModel from "../../../support/TusModel.js"
+import { driver, film, medium, mib, nth, status, upload } from "../../../support/TusRun.js"
 
 vi.setConfig({ testTimeout: 10_000 })
 

@@ -4,8 +4,8 @@ import type { Destination, UploadError } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Option, Stream } from "effect"
-import * as TestBody from "./support/TestBody.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import * as TestBody from "../../../support/TestBody.js"
+import { pattern, sameBytes } from "../../../support/TestSource.js"
 
 const mib = 1024 * 1024
 

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Strategy, Transport, Uploader, UploadError, UploadFile } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import { Deferred, Effect, Either, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
-import { answering, bucket, credentials, error, failure, text, upload, using } from "./support/S3Answers.js"
-import type { Respond } from "./support/S3Answers.js"
+import { answering, bucket, credentials, error, failure, text, upload, using } from "../../../support/S3Answers.js"
+import type { Respond } from "../../../support/S3Answers.js"
 
 const keyIdOf = (headers: Readonly<Record<string, string>>) =>
   /Credential=(\w+)/.exec(headers["authorization"] ?? "")?.[1]

@@ -3,8 +3,8 @@ import { Checksum, RetryPolicy, Uploader, UploadFile } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import { Effect, Layer } from "effect"
 import * as crypto from "node:crypto"
-import { answering, bucket, error, failure, text, upload, using } from "./support/S3Answers.js"
-import type { Respond } from "./support/S3Answers.js"
+import { answering, bucket, error, failure, text, upload, using } from "../../../support/S3Answers.js"
+import type { Respond } from "../../../support/S3Answers.js"
 
 const mib = 1024 ** 2
 

@@ -6,11 +6,11 @@ import * as JournalNode from "@sluice/core/JournalNode"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Deferred, Effect, Fiber, Layer, Scope, Stream } from "effect"
 import * as path from "node:path"
-import { oddNames } from "./contract/DestinationContract.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
-import * as TusHttp from "./support/TusHttp.js"
-import * as TusReference from "./support/TusReference.js"
+import { oddNames } from "../contract/DestinationContract.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
+import * as TusHttp from "../support/TusHttp.js"
+import * as TusReference from "../support/TusReference.js"
 
 vi.setConfig({ testTimeout: 60_000 })
 

@@ -5,9 +5,9 @@ import * as Tus from "@sluice/core/destinations/Tus"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Either, Layer, Option, Stream } from "effect"
 import * as fs from "node:fs"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TusHttp from "./support/TusHttp.js"
-import * as TusReference from "./support/TusReference.js"
+import * as TemporaryDirectory from "../../../support/TemporaryDirectory.js"
+import * as TusHttp from "../../../support/TusHttp.js"
+import * as TusReference from "../../../support/TusReference.js"
 
 const outcome = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.either(effect), Either.match({ onLeft: ({ message }) => message, onRight: (value) => value }))

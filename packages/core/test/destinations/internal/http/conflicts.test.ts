@@ -3,7 +3,7 @@ import { RetryPolicy, Uploader, UploadFile } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect, Layer } from "effect"
-import { readBody, serve } from "./support/PutServer.js"
+import { readBody, serve } from "../../../support/PutServer.js"
 
 interface Server {
   /** What the first answers to files that are put are. */

@@ -3,8 +3,8 @@ import { UploadFile } from "@sluice/core"
 import type { Transport } from "@sluice/core"
 import type * as S3 from "@sluice/core/destinations/S3"
 import { Effect, Option, Stream } from "effect"
-import { error, failure, text, upload, using } from "./support/S3Answers.js"
-import type { Respond } from "./support/S3Answers.js"
+import { error, failure, text, upload, using } from "../../../support/S3Answers.js"
+import type { Respond } from "../../../support/S3Answers.js"
 
 const page = text(
   "<!DOCTYPE html>\n<html><head><title>Sign in to the guest network</title></head><body>…</body></html>"

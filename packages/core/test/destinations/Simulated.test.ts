@@ -4,8 +4,8 @@ import type { UploadError, UploadEvent, UploadReport, UploadResult, UploadRun } 
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Deferred, Duration, Effect, Fiber, Layer, Random } from "effect"
-import * as TestBody from "./support/TestBody.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import * as TestBody from "../support/TestBody.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

@@ -6,8 +6,8 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect } from "effect"
 import type * as http from "node:http"
 import { inspect } from "node:util"
-import { readBody, serve } from "./support/PutServer.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import { readBody, serve } from "../support/PutServer.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

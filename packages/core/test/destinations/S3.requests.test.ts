@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { UploadFile } from "@sluice/core"
 import type * as S3 from "@sluice/core/destinations/S3"
 import { Effect, Stream } from "effect"
-import { failure, text, upload, using } from "./support/S3Answers.js"
+import { failure, text, upload, using } from "../support/S3Answers.js"
 
 const md5Of5 = "XUFAKrxLKna5cZ2REBfFkg=="
 

@@ -7,8 +7,8 @@ import type { Transport } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Effect, Layer, Option } from "effect"
-import { answering, failure, text } from "./support/S3Answers.js"
-import type { Respond } from "./support/S3Answers.js"
+import { answering, failure, text } from "../../../support/S3Answers.js"
+import type { Respond } from "../../../support/S3Answers.js"
 
 const html = { "content-type": "text/html" }
 

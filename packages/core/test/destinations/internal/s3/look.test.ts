@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { error, failure, using } from "./support/S3Answers.js"
-import type { Respond } from "./support/S3Answers.js"
+import { error, failure, using } from "../../../support/S3Answers.js"
+import type { Respond } from "../../../support/S3Answers.js"
 
 const head = (respond: Respond) =>
   Effect.map(

@@ -6,12 +6,12 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import { Cause, Deferred, Effect, Fiber, Layer, Option, Redacted, Stream } from "effect"
 import * as fs from "node:fs"
 import type * as http from "node:http"
-import { hostileKeys, oddNames } from "./contract/DestinationContract.js"
-import * as PartsServer from "./support/PartsServer.js"
-import { readBody, serve } from "./support/PutServer.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TestBody from "./support/TestBody.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import { hostileKeys, oddNames } from "../../../contract/DestinationContract.js"
+import * as PartsServer from "../../../support/PartsServer.js"
+import { readBody, serve } from "../../../support/PutServer.js"
+import * as TemporaryDirectory from "../../../support/TemporaryDirectory.js"
+import * as TestBody from "../../../support/TestBody.js"
+import { pattern, sameBytes } from "../../../support/TestSource.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 
