@@ -16,8 +16,8 @@ import {
   TestServices
 } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./support/Property.js"
-import * as Recording from "./support/Recording.js"
+import * as Property from "../support/Property.js"
+import * as Recording from "../support/Recording.js"
 
 /** A history that entries are written to with their time. */
 const journal = () => {

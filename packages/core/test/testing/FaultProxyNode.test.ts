@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FaultProxy from "@sluice/core/testing/FaultProxyNode"
 import { Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import * as net from "node:net"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import { pattern, sameBytes } from "../support/TestSource.js"
 
 /** One side of a connection, and what becomes of it. */
 interface Side {
