@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { masking } from "../src/internal/transport/masking.js"
+import { masking } from "../../../src/internal/transport/masking.js"
 
 const html = (text: string) => text.replace(/[&<>"'/]/g, (sign) => `&#${sign.charCodeAt(0)};`)
 

@@ -6,12 +6,12 @@ import * as http from "node:http"
 import type { Socket } from "node:net"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import * as Certificates from "./support/Certificates.js"
-import * as ProxyEnvironment from "./support/ProxyEnvironment.js"
-import { serve } from "./support/PutServer.js"
-import * as RawServer from "./support/RawServer.js"
-import * as TestBody from "./support/TestBody.js"
-import { pattern, sameBytes } from "./support/TestSource.js"
+import * as Certificates from "../../support/Certificates.js"
+import * as ProxyEnvironment from "../../support/ProxyEnvironment.js"
+import { serve } from "../../support/PutServer.js"
+import * as RawServer from "../../support/RawServer.js"
+import * as TestBody from "../../support/TestBody.js"
+import { pattern, sameBytes } from "../../support/TestSource.js"
 
 const mib = 1024 * 1024
 

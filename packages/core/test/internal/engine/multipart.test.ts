@@ -1,8 +1,8 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Journal, UploadError, UploadFile } from "@sluice/core"
 import { Effect, Stream } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as PartsRecording from "./support/PartsRecording.js"
+import * as LargeRun from "../../support/LargeRun.js"
+import * as PartsRecording from "../../support/PartsRecording.js"
 
 vi.setConfig({ testTimeout: 30_000 })
 

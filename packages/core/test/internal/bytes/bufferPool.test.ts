@@ -5,8 +5,8 @@ import { Effect, Layer, Stream } from "effect"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import { pattern } from "./support/TestSource.js"
+import * as TemporaryDirectory from "../../support/TemporaryDirectory.js"
+import { pattern } from "../../support/TestSource.js"
 
 const mib = 1024 * 1024
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as HttpAnswers from "../src/internal/transport/answers.js"
-import { masking } from "../src/internal/transport/masking.js"
+import * as HttpAnswers from "../../../src/internal/transport/answers.js"
+import { masking } from "../../../src/internal/transport/masking.js"
 
 const secret = "CANARY of the address"
 

@@ -5,9 +5,9 @@ import * as FilesNode from "@sluice/core/FilesNode"
 import { Chunk, Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { patched } from "./support/PatchedFs.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TestBody from "./support/TestBody.js"
+import { patched } from "../../support/PatchedFs.js"
+import * as TemporaryDirectory from "../../support/TemporaryDirectory.js"
+import * as TestBody from "../../support/TestBody.js"
 
 /** Uploads files into memory: what is stored, and what became of each. */
 const stored = (files: ReadonlyArray<UploadFile.UploadFile>) =>

@@ -4,12 +4,12 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect } from "effect"
 import * as http from "node:http"
 import * as net from "node:net"
-import * as NoProxy from "../src/internal/transport/noProxyNode.js"
-import * as Certificates from "./support/Certificates.js"
-import * as ProxyEnvironment from "./support/ProxyEnvironment.js"
-import { readBody, serve } from "./support/PutServer.js"
-import * as RawServer from "./support/RawServer.js"
-import { pattern } from "./support/TestSource.js"
+import * as NoProxy from "../../../src/internal/transport/noProxyNode.js"
+import * as Certificates from "../../support/Certificates.js"
+import * as ProxyEnvironment from "../../support/ProxyEnvironment.js"
+import { readBody, serve } from "../../support/PutServer.js"
+import * as RawServer from "../../support/RawServer.js"
+import { pattern } from "../../support/TestSource.js"
 
 const put = (url: string) => ({ method: "PUT" as const, url, headers: {}, body: pattern(10) })
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Transport } from "@sluice/core"
 import { Effect, Fiber, Stream, TestClock } from "effect"
-import { BlockSize, blocksOf, withBody } from "../src/internal/transport/bodyNode.js"
-import * as TestBody from "./support/TestBody.js"
+import { BlockSize, blocksOf, withBody } from "../../../src/internal/transport/bodyNode.js"
+import * as TestBody from "../../support/TestBody.js"
 
 const KiB = 1024
 const MiB = 1024 * KiB

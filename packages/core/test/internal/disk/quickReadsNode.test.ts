@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as os from "node:os"
-import { QuickReads } from "../src/internal/disk/quickReadsNode.js"
+import { QuickReads } from "../../../src/internal/disk/quickReadsNode.js"
 
 const place = os.tmpdir()
 
