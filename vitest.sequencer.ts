@@ -16,12 +16,12 @@ const longest = [
   "cli/test/upload.test.ts",
   "cli/test/s3.test.ts",
   "cli/test/network.test.ts",
-  "core/test/Determinism.test.ts",
+  "core/test/promises/Determinism.test.ts",
   "core/test/contract/HttpToxics.test.ts",
   "cli/test/uploads.test.ts",
   "cli/test/verify.test.ts",
   "cli/test/doctor.test.ts",
-  "core/test/LargeFileProperties.test.ts"
+  "core/test/promises/RandomLargeFiles.test.ts"
 ]
 
 const rankOf = ({ moduleId }: TestSpecification): number => {

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as Workers from "./faults/SeedWorkers.js"
-import * as Bundle from "./support/Bundle.js"
+import * as Workers from "../faults/SeedWorkers.js"
+import * as Bundle from "../support/Bundle.js"
 
 // Each seed draws a strategy, a network, files, parts, a journal or none, and at least twenty faults; its story has a
 // line with its virtual time for each operation of the engine, of storage and of the journal, and for each event.

@@ -2,8 +2,8 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Journal } from "@sluice/core"
 import type { UploadRun } from "@sluice/core"
 import { Effect } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as PartsRecording from "./support/PartsRecording.js"
+import * as LargeRun from "../support/LargeRun.js"
+import * as PartsRecording from "../support/PartsRecording.js"
 
 vi.setConfig({ testTimeout: 120_000 })
 

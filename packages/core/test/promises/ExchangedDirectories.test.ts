@@ -7,11 +7,11 @@ import * as FilesNode from "@sluice/core/FilesNode"
 import { Chunk, Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { openFiles } from "./support/OpenFiles.js"
-import { patched } from "./support/PatchedFs.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TestBody from "./support/TestBody.js"
-import * as TestFileSystem from "./support/TestFileSystem.js"
+import { openFiles } from "../support/OpenFiles.js"
+import { patched } from "../support/PatchedFs.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import * as TestBody from "../support/TestBody.js"
+import * as TestFileSystem from "../support/TestFileSystem.js"
 
 const plant = (root: string, files: ReadonlyArray<string>, content: string): void => {
   for (const name of files) {

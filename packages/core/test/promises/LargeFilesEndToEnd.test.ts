@@ -11,8 +11,8 @@ import {
 } from "@sluice/core"
 import type { Journal } from "@sluice/core"
 import { Effect, Metric, Option, Stream } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as PartsRecording from "./support/PartsRecording.js"
+import * as LargeRun from "../support/LargeRun.js"
+import * as PartsRecording from "../support/PartsRecording.js"
 
 /** A file whose content is replaced at a moment of virtual time; the new one may be of another size. */
 const replacedAt = (key: string, at: number, before: Uint8Array, after: Uint8Array) => {

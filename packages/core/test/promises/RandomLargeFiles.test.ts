@@ -2,8 +2,8 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { UploadError, UploadFile } from "@sluice/core"
 import type { Journal } from "@sluice/core"
 import { Cause, Effect, Exit } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as PartsRecording from "./support/PartsRecording.js"
+import * as LargeRun from "../support/LargeRun.js"
+import * as PartsRecording from "../support/PartsRecording.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 120_000 })

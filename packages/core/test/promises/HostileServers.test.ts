@@ -11,8 +11,8 @@ import * as Tus from "@sluice/core/destinations/Tus"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Deferred, Effect, Fiber, Layer, Redacted } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { elapse } from "./support/Elapse.js"
-import * as PutServer from "./support/PutServer.js"
+import { elapse } from "../support/Elapse.js"
+import * as PutServer from "../support/PutServer.js"
 
 interface Driver {
   readonly name: string
