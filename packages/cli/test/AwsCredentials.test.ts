@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import * as fs from "node:fs"
 import * as AwsCredentials from "../src/targets/AwsCredentials.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const keys = { AWS_ACCESS_KEY_ID: "AK", AWS_SECRET_ACCESS_KEY: "secret", AWS_SESSION_TOKEN: "token" }
 

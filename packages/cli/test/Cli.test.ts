@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as InProcess from "./InProcess.js"
+import * as InProcess from "./support/InProcess.js"
 
 /** Runs the command line in this process. */
 const sluice = (...args: ReadonlyArray<string>) => InProcess.run(args)

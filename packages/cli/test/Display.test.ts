@@ -4,7 +4,7 @@ import { Effect, Fiber, Option, TestClock } from "effect"
 import * as Display from "../src/terminal/Display.js"
 import * as Output from "../src/terminal/Output.js"
 import * as Style from "../src/terminal/Style.js"
-import { Screen } from "./Screen.js"
+import { Screen } from "./support/Screen.js"
 
 const progress: Progress.Progress = {
   startedAt: 0,

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as http from "node:http"
-import { listening } from "./listening.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import { listening } from "./support/Listening.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 /** A server that takes everything, and writes down what it was asked, as it was asked. */
 const server = Effect.gen(function*() {

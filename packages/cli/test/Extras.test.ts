@@ -3,7 +3,7 @@ import { Effect, Either } from "effect"
 import * as fs from "node:fs"
 import * as Filter from "../src/sources/Filter.js"
 import * as ExtraKeys from "../src/verify/ExtraKeys.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const filter = Either.getOrThrow(Filter.make({ include: [], exclude: ["*.tmp", "cache"] }))
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as FilterText from "../src/sources/FilterText.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const around = { sources: ["photos", "/srv/data"], cwd: "/home/me" }
 

@@ -6,7 +6,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Journals from "../src/journals/Journals.js"
 import * as KeptUploads from "../src/journals/KeptUploads.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 describe("Journals", () => {
   it("are where the platform keeps state", () => {

@@ -9,8 +9,8 @@ import * as path from "node:path"
 import * as Filter from "../src/sources/Filter.js"
 import * as ListedSources from "../src/sources/ListedSources.js"
 import * as Sources from "../src/sources/Sources.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const options: Sources.Options = { filter: Filter.everything, followSymlinks: false }
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as RemoteLocations from "../src/targets/RemoteLocations.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const entry = (key: string, id: number): RemoteLocations.Entry => ({ key, url: `https://host/files/${id}`, size: id })
 

@@ -5,9 +5,9 @@ import * as childProcess from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Signals from "../src/terminal/Signals.js"
-import * as FileServer from "./FileServer.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as FileServer from "./support/FileServer.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const transfers: ReadonlyArray<UploadRun.Transfer> = [
   { key: "large", size: 200_000_000, sent: 50_000_000, attempt: 1, startedAt: 0 },

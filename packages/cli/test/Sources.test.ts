@@ -5,7 +5,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Filter from "../src/sources/Filter.js"
 import * as Sources from "../src/sources/Sources.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const options: Sources.Options = { filter: Filter.everything, followSymlinks: false }
 

@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import { Locations } from "../src/sources/Sources.js"
 import type { Sources } from "../src/sources/Sources.js"
 import * as Undone from "../src/upload/Undone.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const files = Array.from({ length: 6 }, (_, i) => UploadFile.fromText(`${i}.txt`, "text"))
 

@@ -3,7 +3,7 @@ import { AdaptiveConcurrency } from "@sluice/core"
 import { Either, Option } from "effect"
 import * as UploadRequest from "../src/args/UploadRequest.js"
 import * as Targets from "../src/targets/Targets.js"
-import { noFlags } from "./noFlags.js"
+import { noFlags } from "./support/NoFlags.js"
 
 const none = Option.none()
 

@@ -7,12 +7,12 @@ import * as Display from "../src/terminal/Display.js"
 import * as Output from "../src/terminal/Output.js"
 import * as Style from "../src/terminal/Style.js"
 import * as Warnings from "../src/terminal/Warnings.js"
-import * as FileServer from "./FileServer.js"
-import { listening } from "./listening.js"
-import * as S3Server from "./S3Server.js"
-import { Screen } from "./Screen.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as FileServer from "./support/FileServer.js"
+import { listening } from "./support/Listening.js"
+import * as S3Server from "./support/S3Server.js"
+import { Screen } from "./support/Screen.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 describe("warnings", { timeout: 60_000 }, () => {
   it.scopedLive("are told once, on standard error, in the command's words; standard output is JSON alone", () =>

@@ -3,7 +3,7 @@ import { Either, Option } from "effect"
 import * as DestinationOptions from "../src/args/DestinationOptions.js"
 import * as HeaderLines from "../src/args/HeaderLines.js"
 import * as Targets from "../src/targets/Targets.js"
-import { noFlags } from "./noFlags.js"
+import { noFlags } from "./support/NoFlags.js"
 
 const settings = (address: string, flags: Partial<DestinationOptions.Flags>) =>
   DestinationOptions.settingsOf(Either.getOrThrow(Targets.parse(address)), { ...noFlags, ...flags })

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import * as FileServer from "./FileServer.js"
-import * as S3Server from "./S3Server.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
-import * as TusServer from "./TusServer.js"
+import * as FileServer from "./support/FileServer.js"
+import * as S3Server from "./support/S3Server.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import * as TusServer from "./support/TusServer.js"
 
 const look = (
   address: string,

@@ -3,9 +3,9 @@ import { Effect } from "effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as FileServer from "./FileServer.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as FileServer from "./support/FileServer.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
 

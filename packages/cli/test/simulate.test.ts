@@ -4,7 +4,7 @@ import { UploadReport } from "@sluice/core"
 import { Effect, Schema } from "effect"
 import * as Simulation from "../src/simulate/Simulation.js"
 import * as Style from "../src/terminal/Style.js"
-import * as InProcess from "./InProcess.js"
+import * as InProcess from "./support/InProcess.js"
 
 /** Runs `sluice` with these arguments, and gives what it printed. */
 const sluice = (args: ReadonlyArray<string>, terminal?: { readonly columns: number }) =>

@@ -2,7 +2,7 @@ import { FileSystem, Path } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as ForecastText from "../src/simulate/ForecastText.js"
-import * as InProcess from "./InProcess.js"
+import * as InProcess from "./support/InProcess.js"
 
 /** Runs `sluice simulate` with these arguments, and gives what it printed. */
 const simulate = (args: ReadonlyArray<string>, columns?: number) => InProcess.run(["simulate", ...args], { columns })

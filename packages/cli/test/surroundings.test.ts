@@ -5,9 +5,9 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as OpenFiles from "../src/OpenFiles.js"
-import * as FileServer from "./FileServer.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as FileServer from "./support/FileServer.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
 

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import * as FileServer from "./FileServer.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as FileServer from "./support/FileServer.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const thousand = Object.fromEntries(
   Array.from({ length: 1_000 }, (_, i) => [`d${i % 7}/e ${i % 5}/file-${i}.txt`, `${i} `.repeat(i % 50)])

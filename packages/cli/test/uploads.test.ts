@@ -3,9 +3,9 @@ import type * as Journal from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import * as FileServer from "./FileServer.js"
-import * as Sluice from "./Sluice.js"
-import * as TemporaryDirectory from "./TemporaryDirectory.js"
+import * as FileServer from "./support/FileServer.js"
+import * as Sluice from "./support/Sluice.js"
+import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
 
 const token = (key: string) => `token-of-${key.replace(/\W/g, "-")}`
 

@@ -8,7 +8,7 @@ import * as path from "node:path"
 import type { Readable, Writable } from "node:stream"
 
 /** The built command line. `npm test` builds it first. */
-const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
+const bin = path.resolve(import.meta.dirname, "../../dist/bin.js")
 
 export interface Options {
   /** Where it is started. Defaults to a directory of its own: a relative path leads nowhere near the sources. */

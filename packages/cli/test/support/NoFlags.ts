@@ -2,7 +2,7 @@
  * The flags of a destination, when none is given.
  */
 import { Option } from "effect"
-import type * as DestinationOptions from "../src/args/DestinationOptions.js"
+import type * as DestinationOptions from "../../src/args/DestinationOptions.js"
 
 const none = Option.none()
 

@@ -3,7 +3,7 @@ import type { Scope } from "effect"
 import * as crypto from "node:crypto"
 import * as http from "node:http"
 import * as zlib from "node:zlib"
-import { listening } from "./listening.js"
+import { listening } from "./Listening.js"
 
 /** An object that is stored. */
 export interface StoredObject {

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as http from "node:http"
-import { listening } from "./listening.js"
+import { listening } from "./Listening.js"
 
 export interface Received {
   readonly headers: http.IncomingHttpHeaders

@@ -8,7 +8,7 @@ import { builtinModules } from "node:module"
 import * as path from "node:path"
 import * as Sluice from "./Sluice.js"
 
-const cli = path.resolve(import.meta.dirname, "..")
+const cli = path.resolve(import.meta.dirname, "../..")
 
 describe("the command, as tests run it", { timeout: 60_000 }, () => {
   it.scopedLive("writes nothing where the tests were started", () =>

@@ -5,9 +5,9 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Effect, Layer, Option } from "effect"
-import * as Cli from "../src/Cli.js"
-import * as Output from "../src/terminal/Output.js"
-import * as Style from "../src/terminal/Style.js"
+import * as Cli from "../../src/Cli.js"
+import * as Output from "../../src/terminal/Output.js"
+import * as Style from "../../src/terminal/Style.js"
 
 export const PlatformLayer = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
