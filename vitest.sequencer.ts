@@ -13,14 +13,14 @@ const longest = [
   "cli/test/resume.test.ts",
   "core/test/contract/TusContract.test.ts",
   "core/test/contract/Contract.test.ts",
-  "cli/test/upload.test.ts",
+  "cli/test/commands/upload.test.ts",
   "cli/test/s3.test.ts",
   "cli/test/network.test.ts",
   "core/test/promises/Determinism.test.ts",
   "core/test/contract/HttpToxics.test.ts",
-  "cli/test/uploads.test.ts",
-  "cli/test/verify.test.ts",
-  "cli/test/doctor.test.ts",
+  "cli/test/commands/uploads.test.ts",
+  "cli/test/commands/verify.test.ts",
+  "cli/test/commands/doctor.test.ts",
   "core/test/promises/RandomLargeFiles.test.ts"
 ]
 

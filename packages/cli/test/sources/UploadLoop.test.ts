@@ -1,0 +1,44 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Either } from "effect"
+import * as fs from "node:fs"
+import * as Filter from "../../src/sources/Filter.js"
+import * as UploadLoop from "../../src/sources/UploadLoop.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+
+const excluding = (...exclude: ReadonlyArray<string>) => Either.getOrThrow(Filter.make({ include: [], exclude }))
+
+const problem = (sources: ReadonlyArray<string>, root: string, filter = Filter.everything) =>
+  Effect.map(
+    Effect.either(UploadLoop.check(sources, root, filter)),
+    (result) => Either.isLeft(result) ? result.left.message : undefined
+  )
+
+describe("UploadLoop", () => {
+  it.scopedLive("refuses a destination inside a source, there already or not", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/in/a.txt": "a", "other/b.txt": "b" })
+      fs.symlinkSync(`${root}/src`, `${root}/link`)
+      assert.include(yield* problem([`${root}/src`], `${root}/src/in`), "lies inside the source")
+      assert.include(yield* problem([`${root}/other`, `${root}/src`], `${root}/src/new/er`), "--exclude \"/new/er\"")
+      assert.include(yield* problem([`${root}/src`], `${root}/link/new`), "lies inside the source")
+      assert.include(yield* problem([`${root}/link`], `${root}/src/new`), "lies inside the source")
+      assert.include(yield* problem([`${root}/src/`], `${root}/src`), "are the same directory")
+    }))
+
+  it.scopedLive("lets one pass that is left out, or beside the source, or above it", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "src/in/a.txt": "a" })
+      assert.isUndefined(yield* problem([`${root}/src`], `${root}/src/new/er`, excluding("/new/er")))
+      assert.isUndefined(yield* problem([`${root}/src`], `${root}/src/new/er`, excluding("new")))
+      assert.isUndefined(yield* problem([`${root}/src`], `${root}/src2`))
+      assert.isUndefined(yield* problem([`${root}/src`], `${root}/..src`))
+      assert.isUndefined(yield* problem([`${root}/src/in`], `${root}/src`))
+    }))
+
+  it.scopedLive("refuses a file that is its own destination", () =>
+    Effect.gen(function*() {
+      const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
+      assert.include(yield* problem([`${root}/a.txt`], root), "are the same file")
+      assert.isUndefined(yield* problem([`${root}/a.txt`], `${root}/to`))
+    }))
+})
