@@ -4,10 +4,10 @@ import type { Scope } from "effect"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as path from "node:path"
-import { listening } from "./support/Listening.js"
-import * as S3Server from "./support/S3Server.js"
-import * as Sluice from "./support/Sluice.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import { listening } from "../support/Listening.js"
+import * as S3Server from "../support/S3Server.js"
+import * as Sluice from "../support/Sluice.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const canaries = {
   secretKey: "CANARY-aws-secret-key",

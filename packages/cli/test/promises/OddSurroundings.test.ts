@@ -4,12 +4,12 @@ import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as OpenFiles from "../src/OpenFiles.js"
-import * as FileServer from "./support/FileServer.js"
-import * as Sluice from "./support/Sluice.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import * as OpenFiles from "../../src/OpenFiles.js"
+import * as FileServer from "../support/FileServer.js"
+import * as Sluice from "../support/Sluice.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
-const bin = path.resolve(import.meta.dirname, "../dist/bin.js")
+const bin = path.resolve(import.meta.dirname, "../../dist/bin.js")
 
 const tooFew =
   "sluice: Too few files may be open at once in this process. Allow more, such as with ulimit -n 1024, and run it " +

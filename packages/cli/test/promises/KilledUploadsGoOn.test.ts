@@ -3,10 +3,10 @@ import { Effect } from "effect"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as FileServer from "./support/FileServer.js"
-import * as Sluice from "./support/Sluice.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TusServer from "./support/TusServer.js"
+import * as FileServer from "../support/FileServer.js"
+import * as Sluice from "../support/Sluice.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import * as TusServer from "../support/TusServer.js"
 
 const MiB = 1024 * 1024
 

@@ -5,11 +5,11 @@ import * as fs from "node:fs"
 import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
-import * as FileServer from "./support/FileServer.js"
-import { listening } from "./support/Listening.js"
-import * as Sluice from "./support/Sluice.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
-import * as TusServer from "./support/TusServer.js"
+import * as FileServer from "../support/FileServer.js"
+import { listening } from "../support/Listening.js"
+import * as Sluice from "../support/Sluice.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
+import * as TusServer from "../support/TusServer.js"
 
 const hasOpenssl = spawnSync("openssl", ["version"], { stdio: "ignore" }).status === 0
 

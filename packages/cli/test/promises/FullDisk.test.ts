@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
-import * as Sluice from "./support/Sluice.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import * as Sluice from "../support/Sluice.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const MiB = 1024 * 1024
 

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import * as S3Server from "./support/S3Server.js"
-import * as Sluice from "./support/Sluice.js"
-import * as TemporaryDirectory from "./support/TemporaryDirectory.js"
+import * as S3Server from "../support/S3Server.js"
+import * as Sluice from "../support/Sluice.js"
+import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const run = (server: S3Server.S3Server, args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   Sluice.run([...args, "--endpoint", server.url], { env: { ...S3Server.environment, ...env } })
