@@ -1,6 +1,6 @@
 import type { Limits } from "@sluice/core"
 import { Effect, Queue } from "effect"
-import * as Dice from "./Draws.js"
+import * as Draws from "./Draws.js"
 
 /**
  * How others find the number of requests in flight, by their own constants: what ours is measured against. A rule is
@@ -80,7 +80,7 @@ export const gradient2 = (bounds: Bounds): Rule => {
 
 /** Netflix's `VegasLimit`: keeps so many waiting as the logarithm of the limit says, by the shortest duration seen. */
 export const vegas = (bounds: Bounds, seed: number): Rule => {
-  const dice = Dice.make(seed)
+  const dice = Draws.make(seed)
   const jitter = () => 0.5 + dice.next() / 2
   let shortest = Infinity
   let probes = 0

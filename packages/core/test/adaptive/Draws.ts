@@ -1,10 +1,10 @@
 /** Draws that a seed decides, cheap enough for millions of them. */
-export interface Dice {
+export interface Draws {
   readonly next: () => number
   readonly normal: () => number
 }
 
-export const make = (seed: number): Dice => {
+export const make = (seed: number): Draws => {
   let state = (seed * 0x9e3779b1) | 0
   const next = () => {
     state = (state + 0x6d2b79f5) | 0

@@ -1,7 +1,7 @@
 import { assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import { Deferred, Effect, FiberId } from "effect"
 import * as Criterion from "./Criterion.js"
-import * as Workers from "./CriterionWorkers.js"
+import * as CriterionWorkers from "./CriterionWorkers.js"
 
 /** Tests that hold criteria to what they promise, over as many seeds as they name. */
 export const hold = (criteria: ReadonlyArray<Criterion.Criterion>): void => {
@@ -13,7 +13,7 @@ export const hold = (criteria: ReadonlyArray<Criterion.Criterion>): void => {
 
   // In a process of their own, which measures one after the other: the tests wait for it.
   beforeAll(() => {
-    void Workers.run(criteria, {
+    void CriterionWorkers.run(criteria, {
       seeds: undefined,
       parallel: 1,
       onJudged: ({ id }, verdicts) => Deferred.unsafeDone(judged.get(id)!, Effect.succeed(verdicts))

@@ -2,7 +2,7 @@ import { UploadError } from "@sluice/core"
 import type { Destination } from "@sluice/core"
 import { Duration, Effect, Stream } from "effect"
 import type { Clock } from "effect"
-import * as Dice from "./Draws.js"
+import * as Draws from "./Draws.js"
 
 /**
  * The network of the study behind the controller, made for thousands of runs: a link that all connections share in
@@ -58,7 +58,7 @@ export class Network {
   inFlight = 0
   peak = 0
   private readonly options: Options
-  private readonly dice: Dice.Dice
+  private readonly dice: Draws.Draws
   private readonly transfers: Array<Transfer> = []
   /** Bytes that every connection has got since the beginning, and all together. */
   private service = 0
@@ -68,7 +68,7 @@ export class Network {
 
   constructor(options: Options) {
     this.options = options
-    this.dice = Dice.make(options.seed)
+    this.dice = Draws.make(options.seed)
   }
 
   /** Bytes that the link has carried until now. */

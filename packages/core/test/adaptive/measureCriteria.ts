@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util"
 import * as Criteria from "./Criteria.js"
 import * as Criterion from "./Criterion.js"
-import * as Workers from "./CriterionWorkers.js"
+import * as CriterionWorkers from "./CriterionWorkers.js"
 
 const { positionals, values } = parseArgs({
   args: process.argv.slice(2).filter((arg) => arg !== "--"),
@@ -18,7 +18,7 @@ const isAsked = ({ id }: Criterion.Criterion): boolean =>
 
 const startedAt = process.hrtime.bigint()
 
-await Workers.run(Criteria.criteria.filter(isAsked), {
+await CriterionWorkers.run(Criteria.criteria.filter(isAsked), {
   seeds: values.seeds === undefined ? undefined : Number(values.seeds),
   parallel: Number(values.parallel),
   onJudged: (criterion, verdicts) => {

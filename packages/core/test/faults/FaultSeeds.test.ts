@@ -9,7 +9,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Bundle from "../support/Bundle.js"
 import { mutated, mutations } from "./Mutations.js"
-import * as Workers from "./SeedWorkers.js"
+import * as SeedWorkers from "./SeedWorkers.js"
 
 // Bundled, and in processes of their own: in here each would take twice as long.
 describe("seeds of at least twenty faults", () => {
@@ -17,7 +17,7 @@ describe("seeds of at least twenty faults", () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-faults-"))
     const failing: Array<string> = []
     try {
-      const { sums } = await Workers.run(await Bundle.make("faults/seedWorker.ts", root), {
+      const { sums } = await SeedWorkers.run(await Bundle.make("faults/seedWorker.ts", root), {
         first: 1,
         count: 500,
         parallel: 2,

@@ -6,7 +6,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Bundle from "../support/Bundle.js"
 import { mutated, mutations } from "./Mutations.js"
-import * as Workers from "./SeedWorkers.js"
+import * as SeedWorkers from "./SeedWorkers.js"
 
 const seeds = 1_000
 const wanted = process.argv.slice(2).filter((arg) => arg !== "--").join(" ")
@@ -14,7 +14,7 @@ const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-mutations-"))
 let survived = 0
 for (const mutation of mutations.filter(({ name }) => name.includes(wanted))) {
   const worker = await Bundle.make("faults/seedWorker.ts", root, mutated(root, mutation))
-  const { failing } = await Workers.run(worker, { first: 1, count: seeds, parallel: 2, stopsAtFirst: true })
+  const { failing } = await SeedWorkers.run(worker, { first: 1, count: seeds, parallel: 2, stopsAtFirst: true })
   const first = failing.toSorted((a, b) => a.seed - b.seed)[0]
   if (first === undefined) survived += 1
   const told = first === undefined

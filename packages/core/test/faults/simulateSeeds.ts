@@ -7,7 +7,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
 import * as Bundle from "../support/Bundle.js"
-import * as Workers from "./SeedWorkers.js"
+import * as SeedWorkers from "./SeedWorkers.js"
 
 const { values } = parseArgs({
   args: process.argv.slice(2).filter((arg) => arg !== "--"),
@@ -23,7 +23,7 @@ const print = (line: string) => process.stdout.write(`${line}\n`)
 const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-faults-"))
 const startedAt = Date.now()
 const count = Number(values.seeds)
-const found = await Workers.run(await Bundle.make("faults/seedWorker.ts", root), {
+const found = await SeedWorkers.run(await Bundle.make("faults/seedWorker.ts", root), {
   first: Number(values.seed),
   count,
   parallel: Math.min(count, Number(values.parallel)),

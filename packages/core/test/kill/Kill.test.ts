@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as Bundle from "../support/Bundle.js"
-import * as Scenario from "./KillScenario.js"
+import * as KillScenario from "./KillScenario.js"
 import { localPoints, points } from "./Protocol.js"
 import * as Summary from "./Summary.js"
 
@@ -34,7 +34,7 @@ describe("a process that is killed", () => {
         Effect.promise(async () => {
           const below = path.join(root, String(i))
           fs.mkdirSync(below)
-          const outcome = await Scenario.run({
+          const outcome = await KillScenario.run({
             seed,
             kind,
             child,

@@ -8,7 +8,7 @@ import * as path from "node:path"
 import { parseArgs } from "node:util"
 import * as Bundle from "../support/Bundle.js"
 import * as Dice from "../support/Dice.js"
-import * as Scenario from "./KillScenario.js"
+import * as KillScenario from "./KillScenario.js"
 import * as Summary from "./Summary.js"
 
 const { values } = parseArgs({
@@ -25,14 +25,14 @@ const { values } = parseArgs({
 })
 
 const wanted = Number(values.kills)
-const kinds: ReadonlyArray<Scenario.Kind> = values.destination === "both" ? ["local", "http"] : [
-  values.destination as Scenario.Kind
+const kinds: ReadonlyArray<KillScenario.Kind> = values.destination === "both" ? ["local", "http"] : [
+  values.destination as KillScenario.Kind
 ]
 
 /* In memory where that can be: what is tested is the death of processes, not of disks. */
 const root = fs.mkdtempSync(path.join(fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir(), "sluice-kills-"))
 const child = values.child ?? await Bundle.make("kill/UploadProcess.ts", root)
-const outcomes: Array<Scenario.Outcome> = []
+const outcomes: Array<KillScenario.Outcome> = []
 let next = Number(values.seed ?? Math.floor(Date.now() / 1000) % 1_000_000)
 let kills = 0
 
@@ -43,7 +43,7 @@ const worker = async (): Promise<void> => {
     const kind = values.destination === "both" && dice.chance(0.1) ? "command line" : kinds[seed % kinds.length]!
     const directory = path.join(root, String(seed))
     fs.mkdirSync(directory)
-    const outcome = await Scenario.run({ seed, kind, child, directory, large: { from: 3 << 20, to: 12 << 20 } })
+    const outcome = await KillScenario.run({ seed, kind, child, directory, large: { from: 3 << 20, to: 12 << 20 } })
     kills += outcome.kills.length
     outcomes.push(outcome)
     for (const problem of outcome.problems) process.stdout.write(`seed ${seed} (${kind}): ${problem}\n`)

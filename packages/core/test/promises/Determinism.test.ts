@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as Workers from "../faults/SeedWorkers.js"
+import * as SeedWorkers from "../faults/SeedWorkers.js"
 import * as Bundle from "../support/Bundle.js"
 
 // Each seed draws a strategy, a network, files, parts, a journal or none, and at least twenty faults; its story has a
@@ -10,10 +10,10 @@ import * as Bundle from "../support/Bundle.js"
 describe("a seed", () => {
   it("has the same history twice, byte for byte, and no other seed has it", async () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-determinism-"))
-    const seeds: Array<Workers.Repeated> = []
+    const seeds: Array<SeedWorkers.Repeated> = []
     try {
       const worker = await Bundle.make("faults/seedWorker.ts", root)
-      await Workers.run(worker, { first: 1_001, count: 100, parallel: 2, onRepeated: (one) => seeds.push(one) })
+      await SeedWorkers.run(worker, { first: 1_001, count: 100, parallel: 2, onRepeated: (one) => seeds.push(one) })
     } finally {
       fs.rmSync(root, { recursive: true, force: true })
     }
