@@ -13,6 +13,7 @@ import * as DestinationOptions from "../args/DestinationOptions.js"
 import * as UploadOptions from "../args/UploadOptions.js"
 import * as CliError from "../CliError.js"
 import * as Checkup from "../doctor/Checkup.js"
+import type { Finding, Tell } from "../doctor/Finding.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as TargetLayer from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
@@ -50,9 +51,9 @@ export const doctor = Command.make(
         )
       }
       yield* TargetLayer.hint(target, settings)
-      const findings: Array<Checkup.Finding> = []
-      const tell: Checkup.Tell = (check, outcome, detail, advice) => {
-        const finding: Checkup.Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }
+      const findings: Array<Finding> = []
+      const tell: Tell = (check, outcome, detail, advice) => {
+        const finding: Finding = { _tag: "Check", version: 1, check, outcome, detail, advice }
         findings.push(finding)
         return writeLines(stdout, json ? [Json.line(finding)] : lines(finding, stdout))
       }
@@ -81,7 +82,7 @@ export const doctor = Command.make(
 const look = (
   target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
   settings: DestinationOptions.Settings,
-  tell: Checkup.Tell
+  tell: Tell
 ) =>
   Effect.gen(function*() {
     if (target._tag === "Local") {
@@ -98,7 +99,7 @@ const look = (
   })
 
 /** Writes to a destination, and whatever else shows what it can do. */
-const examine = (target: Targets.Target, tell: Checkup.Tell) =>
+const examine = (target: Targets.Target, tell: Tell) =>
   Effect.gen(function*() {
     const destination = yield* Destination
     const random = yield* Random.nextIntBetween(0, 2 ** 31)
@@ -114,7 +115,7 @@ const examine = (target: Targets.Target, tell: Checkup.Tell) =>
 
 const checkWidth = "credentials".length
 
-const lines = ({ advice, check, detail, outcome }: Checkup.Finding, { style }: Sink): ReadonlyArray<string> => {
+const lines = ({ advice, check, detail, outcome }: Finding, { style }: Sink): ReadonlyArray<string> => {
   const paint = outcome === "problem" ? style.red : outcome === "note" ? style.yellow : style.cyan
   return [
     `${paint(outcome.padEnd("problem".length))}  ${check.padEnd(checkWidth)}  ${printable(detail)}`,

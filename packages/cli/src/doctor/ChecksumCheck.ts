@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Tell } from "./Checkup.js"
+import type { Tell } from "./Finding.js"
 
 /** Sends a wrong checksum under a key of its own, and tells what becomes of it. */
 export const run = (

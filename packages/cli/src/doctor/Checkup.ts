@@ -18,24 +18,7 @@ import * as Stream from "effect/Stream"
 import * as Advice from "../targets/Advice.js"
 import type { Kind } from "../targets/Targets.js"
 import * as ChecksumCheck from "./ChecksumCheck.js"
-
-/** How a check came out. */
-export type Outcome = "ok" | "note" | "problem"
-
-export interface Finding {
-  readonly _tag: "Check"
-  readonly version: 1
-  /** What was checked, such as `write`. */
-  readonly check: string
-  readonly outcome: Outcome
-  /** What was seen. */
-  readonly detail: string
-  /** What to do about it, where it is not well. */
-  readonly advice: string | undefined
-}
-
-/** Tells a finding. */
-export type Tell = (check: string, outcome: Outcome, detail: string, advice?: string) => Effect.Effect<void>
+import type { Outcome, Tell } from "./Finding.js"
 
 /** The destination to look at. */
 export interface Subject {

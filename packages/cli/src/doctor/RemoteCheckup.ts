@@ -13,7 +13,7 @@ import * as RemoteLocations from "../targets/RemoteLocations.js"
 import * as S3Layer from "../targets/S3Layer.js"
 import * as TargetLayer from "../targets/TargetLayer.js"
 import type { Output } from "../terminal/Output.js"
-import type { Tell } from "./Checkup.js"
+import type { Tell } from "./Finding.js"
 import * as ServerCheck from "./ServerCheck.js"
 
 /** Looks at the server, then at who asks, and then at what is asked of every destination. */

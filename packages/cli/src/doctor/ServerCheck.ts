@@ -11,7 +11,7 @@ import * as Either from "effect/Either"
 import * as Advice from "../targets/Advice.js"
 import type { Remote } from "../targets/TargetLayer.js"
 import * as Format from "../terminal/Format.js"
-import type { Tell } from "./Checkup.js"
+import type { Tell } from "./Finding.js"
 
 /** Asks a server, tells what it says, and gives back whether it answers at all. */
 export const run = (
