@@ -1,0 +1,103 @@
+/**
+ * The floors of a package: which modules and which rooms stand on each. AGENTS.md prints both tables as they are here.
+ */
+
+export interface Floor {
+  readonly name: string
+  /** Modules by name, or `folder/*` for all modules of a folder; folders in it are not meant. */
+  readonly modules: ReadonlyArray<string>
+  /** Folders whose modules nobody outside of the package can import. */
+  readonly rooms: ReadonlyArray<string>
+}
+
+/** The floors of core, from above. Imports point down, or sideways on the same floor. */
+export const core: ReadonlyArray<Floor> = [
+  {
+    name: "test kit",
+    modules: ["testing/*"],
+    rooms: ["testing/internal/faults", "testing/internal/history"]
+  },
+  {
+    name: "drivers",
+    modules: ["destinations/*"],
+    rooms: ["http", "local", "s3", "simulated", "tus"].map((driver) => `destinations/internal/${driver}`)
+  },
+  { name: "many files", modules: ["Uploader", "UploadRun"], rooms: [] },
+  { name: "one file", modules: ["Upload", "MultipartUpload"], rooms: ["internal/engine", "internal/bytes"] },
+  {
+    name: "ports and policies",
+    modules: [
+      "Destination",
+      "Journal",
+      "Transport",
+      "FilesNode",
+      "JournalNode",
+      "MachineNode",
+      "TransportNode",
+      "AdaptiveConcurrency",
+      "AdaptiveRate",
+      "Bandwidth",
+      "InFlight",
+      "Limits",
+      "RateLimit",
+      "RetryPolicy",
+      "Strategy",
+      "UploadMetrics"
+    ],
+    rooms: ["internal/calls", "internal/disk", "internal/journal", "internal/limits", "internal/transport"]
+  },
+  {
+    name: "values",
+    modules: [
+      "ByteSize",
+      "ByteSource",
+      "Checksum",
+      "ObjectKey",
+      "PartPlan",
+      "Progress",
+      "UploadError",
+      "UploadEvent",
+      "UploadFile",
+      "UploadList",
+      "UploadReport",
+      "UploadResult"
+    ],
+    rooms: ["internal/values"]
+  }
+]
+
+/** The floors of the command line, from above. */
+export const cli: ReadonlyArray<Floor> = [
+  { name: "program", modules: ["bin", "Cli", "Topics"], rooms: [] },
+  { name: "commands", modules: ["commands/*"], rooms: [] },
+  {
+    name: "jobs",
+    modules: [],
+    rooms: ["args", "doctor", "journals", "simulate", "sources", "targets", "terminal", "upload", "verify"]
+  },
+  { name: "ground", modules: ["CliError", "UserHome"], rooms: [] }
+]
+
+/** The room that a module is in, or the public folder. */
+export const folderOf = (module: string): string => module.split("/").slice(0, -1).join("/")
+
+/** The floor of a module, 0 being the lowest; `undefined` where no floor has it. */
+export const floorOf = (floors: ReadonlyArray<Floor>, module: string): number | undefined => {
+  const folder = folderOf(module)
+  const index = floors.findIndex(({ modules, rooms }) =>
+    modules.includes(module) || (folder !== "" && modules.includes(`${folder}/*`)) || rooms.includes(folder)
+  )
+  return index < 0 ? undefined : floors.length - 1 - index
+}
+
+/** The table as Markdown has it. */
+export const table = (floors: ReadonlyArray<Floor>): string => {
+  const code = (names: ReadonlyArray<string>) => names.map((name) => `\`${name}\``).join(" ")
+  return [
+    "| floor | modules | rooms |",
+    "|---|---|---|",
+    ...floors.map(({ modules, name, rooms }, index) =>
+      `| ${floors.length - 1 - index} ${name} | ${code(modules)} | ${code(rooms)} |`.replaceAll("  ", " ")
+    )
+  ].join("\n")
+}
