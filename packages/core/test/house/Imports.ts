@@ -44,18 +44,18 @@ export const read = (src: string): ReadonlyMap<string, Imports> => {
   }))
 }
 
-/** The first circle of imports that is reached from each module. */
+/** Circles of imports: at least one where there are any, and none twice. */
 export const cyclesOf = (modules: ReadonlyMap<string, Imports>): Array<string> => {
   const done = new Set<string>()
   const find = (module: string, trail: ReadonlyArray<string>): Array<string> | undefined => {
     const start = trail.indexOf(module)
     if (start >= 0) return [...trail.slice(start), module]
     if (done.has(module)) return undefined
+    done.add(module)
     for (const imported of modules.get(module)?.local ?? []) {
       const cycle = find(imported, [...trail, module])
       if (cycle !== undefined) return cycle
     }
-    done.add(module)
     return undefined
   }
   return [...modules.keys()].flatMap((module) => find(module, [])?.join(" -> ") ?? [])
