@@ -1,9 +1,11 @@
-// Packs core and cli as they would be published and checks the tarballs: publint, and the types of every entry point.
+// Packs core and cli as they would be published and checks the tarballs: publint, the types of every entry point, and
+// that every public module of core can be imported from its tarball, and no closed one.
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { check } from "./exports.mjs"
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const { packageManager } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
@@ -45,6 +47,7 @@ try {
       "./*",
       ...modules
     ], root)
+    if (name === "core" && !check(tarball, directory, out)) process.exitCode = 1
   }
 } finally {
   fs.rmSync(out, { recursive: true, force: true })
