@@ -70,20 +70,20 @@ export const layerRemote = (
       return Layer.unwrapEffect(
         Effect.map(
           Effect.promise(() => import("./S3Layer.js")),
-          (s3Layer) => withMetadata(s3Layer.layer(target, options, process.env), options)
+          (S3Layer) => withMetadata(S3Layer.layer(target, options, process.env), options)
         )
       )
     case "Tus":
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
-        const tusLayer = yield* Effect.promise(() => import("./TusLayer.js"))
-        return withMetadata(tusLayer.layer(target.url, access, options.addresses ?? {}), options)
+        const TusLayer = yield* Effect.promise(() => import("./TusLayer.js"))
+        return withMetadata(TusLayer.layer(target.url, access, options.addresses ?? {}), options)
       }))
     case "Http":
       return Layer.unwrapEffect(Effect.gen(function*() {
         const access = yield* HttpAccess.make(options.headers)
-        const httpLayer = yield* Effect.promise(() => import("./HttpLayer.js"))
-        return httpLayer.layer(target, access, options)
+        const HttpLayer = yield* Effect.promise(() => import("./HttpLayer.js"))
+        return HttpLayer.layer(target, access, options)
       }))
   }
 }
@@ -96,11 +96,11 @@ export const layerTransport = (
   Layer.unwrapEffect(Effect.gen(function*() {
     const { stderr } = yield* Output
     if (!options.verifyTls) yield* stderr.write(`${stderr.style.yellow(unverified)}\n`)
-    const transportLayer = yield* Effect.promise(() => import("./TransportLayer.js"))
+    const TransportLayer = yield* Effect.promise(() => import("./TransportLayer.js"))
     // A connection is an open file too, and so are those of sources, which have a quarter of what may be open.
     const left = yield* MachineNode.openFilesLeft
     const connections = Math.max(1, Math.min(options.connections, Math.floor(left / 2)))
-    return transportLayer.layer({ ...options, connections, ca: authoritiesOf(target, options.ca) })
+    return TransportLayer.layer({ ...options, connections, ca: authoritiesOf(target, options.ca) })
   }))
 
 /** Says what has to be known to upload to servers of a kind, where it seems not to be. */

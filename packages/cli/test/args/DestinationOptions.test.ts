@@ -11,7 +11,7 @@ const settings = (address: string, flags: Partial<DestinationOptions.Flags>) =>
 const problem = (address: string, flags: Partial<DestinationOptions.Flags>) =>
   Option.getOrUndefined(Either.getLeft(settings(address, flags)))
 
-describe("destinationOptions", () => {
+describe("DestinationOptions", () => {
   it("are nothing where nothing was said", () => {
     for (const address of ["dir", "s3://bkt", "tus+http://h", "http://h", "sim:"]) {
       assert.deepStrictEqual(settings(address, {}), Either.right(DestinationOptions.defaults))

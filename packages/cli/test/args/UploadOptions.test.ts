@@ -10,7 +10,7 @@ const table = <A>(decode: UploadOptions.Decode<A>, good: Record<string, A>, bad:
   assert.deepStrictEqual(bad.filter((text) => Option.isSome(decode(text))), [])
 }
 
-describe("options", () => {
+describe("UploadOptions", () => {
   it("reads rates", () => {
     table(UploadOptions.decodeRate, {
       "50/s": 50,

@@ -7,7 +7,7 @@ import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const filter = Either.getOrThrow(Filter.make({ include: [], exclude: ["*.tmp", "cache"] }))
 
-describe("Extras", () => {
+describe("ExtraKeys", () => {
   it.scopedLive("are files that no source has and the filter takes", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a/x.txt": "", "a/sub/y.txt": "", "b/z.txt": "", "w.txt": "" })

@@ -1,5 +1,5 @@
 /**
- * Measures criteria for every so many of the seeds, a line of JSON for each; `Workers` starts it.
+ * Measures criteria for every so many of the seeds, a line of JSON for each; `CriterionWorkers` starts it.
  */
 import { Effect } from "effect"
 import * as Criteria from "./Criteria.js"

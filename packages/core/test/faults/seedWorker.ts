@@ -1,5 +1,5 @@
 /**
- * Runs every so many of the seeds, and says what it found, a line of JSON for each; `main` and `mutations` start it.
+ * Runs every so many of the seeds, and says what it found, a line of JSON for each; `simulateSeeds` and `mutate` start it.
  */
 import { Effect } from "effect"
 import * as Crypto from "node:crypto"

@@ -15,7 +15,7 @@ interface Esbuild {
 
 const core = path.resolve(import.meta.dirname, "../..")
 
-/** Bundles a module of the tests, by its path below this directory, into another one, and gives the file. */
+/** Bundles a module of the tests, by its path below `test`, into another one, and gives the file. */
 export const make = async (entry: string, directory: string, sources = path.join(core, "src")): Promise<string> => {
   const require = createRequire(import.meta.url)
   // What runs TypeScript here brings the bundler with it.
