@@ -15,7 +15,6 @@
  * @since 0.1.0
  */
 import * as Headers from "@effect/platform/Headers"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -24,7 +23,7 @@ import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../InFlight.js"
-import { isMissing, isSuccess, refused, secretsOf, talkMillis, withBeginning } from "../internal/transport/answers.js"
+import { isMissing, isSuccess, secretsOf, talkMillis, withBeginning } from "../internal/transport/answers.js"
 import * as HttpCredentials from "../internal/transport/credentials.js"
 import { invalidAddress } from "../internal/transport/failures.js"
 import { masking } from "../internal/transport/masking.js"
@@ -35,9 +34,10 @@ import type { Answer, Request } from "../Transport.js"
 import { Rejected } from "../UploadError.js"
 import type { Conflict, UploadError } from "../UploadError.js"
 import * as HttpAddress from "./internal/http/address.js"
+import { fail, stored } from "./internal/http/answers.js"
 import * as HttpConflicts from "./internal/http/conflicts.js"
 import * as HttpForm from "./internal/http/form.js"
-import * as HttpPages from "./internal/http/pages.js"
+import type * as HttpPages from "./internal/http/pages.js"
 import { contentRange, contentTypeOf, head } from "./internal/http/parts.js"
 import type { Wire, WireRequest } from "./internal/http/parts.js"
 import * as HttpPresigned from "./internal/http/presigned.js"
@@ -357,48 +357,17 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
 export const makePresigned = (
   options: PresignedOptions
 ): Effect.Effect<Destination["Type"], never, Transport> =>
-  Effect.map(Transport, (transport) => {
-    const requests = InFlight.make(Decode.count("maxRequests", options.maxRequests ?? defaults.maxRequests))
-    const method = options.method ?? defaults.method
-    let failedAt = ""
-    return Destination.of({
-      name: options.name ?? "presigned addresses",
-      probe: Effect.suspend(() => HttpAddress.probe(transport, failedAt)),
-      capabilities: { maxPutSize: Infinity, unknownSize: false },
-      put: ({ body, key }) =>
-        Effect.flatMap(HttpPresigned.find(options.urls, key), ({ headers, url }) =>
-          Effect.flatMap(
-            Effect.tapError(
-              transport.send({ method, url, headers, body, answerMillis: talkMillis }),
-              () => Effect.sync(() => failedAt = url)
-            ),
-            (answer) =>
-              stored(
-                renderUrl(url),
-                answer,
-                masking(...secretsOf(url, headers)),
-                method === "PUT" ? { size: body.size } : undefined
-              )
-          )).pipe(requests.withPermits(1, (turn) => body.unwatched(turn)))
-    })
-  })
+  Effect.map(Transport, (transport) =>
+    HttpPresigned.make(transport, {
+      urls: options.urls,
+      method: options.method ?? defaults.method,
+      requests: InFlight.make(Decode.count("maxRequests", options.maxRequests ?? defaults.maxRequests)),
+      name: options.name ?? "presigned addresses"
+    }))
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
-
-type Mask = (text: string) => string
-
-const stored = (
-  name: string,
-  answer: Answer,
-  mask: Mask,
-  evidence: HttpPages.Evidence | undefined
-): Effect.Effect<Stored, UploadError> =>
-  isSuccess(answer) ? HttpPages.stored(name, answer, evidence) : fail(name, answer, mask)
-
-const fail = (name: string, answer: Answer, mask: Mask): Effect.Effect<never, UploadError> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refused(name, answer, mask, now)))
 
 const invalidKey = (key: string, problem: string) =>
   new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })

@@ -3,9 +3,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import { Destination } from "../../../Destination.js"
+import type * as InFlight from "../../../InFlight.js"
 import * as OwnFunction from "../../../internal/calls/ownFunction.js"
+import { secretsOf, talkMillis } from "../../../internal/transport/answers.js"
+import { masking } from "../../../internal/transport/masking.js"
+import { renderUrl } from "../../../Transport.js"
+import type { Transport } from "../../../Transport.js"
 import { Rejected } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
+import * as HttpAddress from "./address.js"
+import { stored } from "./answers.js"
 
 /** An address, and the headers that its signature covers. */
 export interface Signed {
@@ -25,8 +33,46 @@ export type Urls =
   | ReadonlyMap<string, string | Signed>
   | Readonly<Record<string, string | Signed>>
 
+export interface Options {
+  readonly urls: Urls
+  readonly method: "PUT" | "POST"
+  /** Each request takes one. */
+  readonly requests: InFlight.InFlight
+  readonly name: string
+}
+
+/** A destination of addresses: there is nothing to do with an object but to put it. */
+export const make = (transport: Transport["Type"], options: Options): Destination["Type"] => {
+  const { method, name, requests, urls } = options
+  let failedAt = ""
+  return Destination.of({
+    name,
+    probe: Effect.suspend(() => HttpAddress.probe(transport, failedAt)),
+    capabilities: { maxPutSize: Infinity, unknownSize: false },
+    put: ({ body, key }) =>
+      Effect.flatMap(find(urls, key), ({ headers, url }) =>
+        Effect.flatMap(
+          Effect.tapError(
+            transport.send({ method, url, headers, body, answerMillis: talkMillis }),
+            () => Effect.sync(() => failedAt = url)
+          ),
+          (answer) =>
+            stored(
+              renderUrl(url),
+              answer,
+              masking(...secretsOf(url, headers)),
+              method === "PUT" ? { size: body.size } : undefined
+            )
+        )).pipe(requests.withPermits(1, (turn) => body.unwatched(turn)))
+  })
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
 /** The address of a key. */
-export const find = (urls: Urls, key: string): Effect.Effect<PresignedRequest, UploadError> =>
+const find = (urls: Urls, key: string): Effect.Effect<PresignedRequest, UploadError> =>
   Effect.map(typeof urls === "function" ? asked(urls, key) : listed(urls, key), (found) => {
     const { headers = {}, url } = typeof found === "string" ? { url: found } : found
     return {
@@ -34,10 +80,6 @@ export const find = (urls: Urls, key: string): Effect.Effect<PresignedRequest, U
       headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
     }
   })
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
 
 const asked = (urls: (key: string) => Effect.Effect<string | Signed, UploadError>, key: string) =>
   OwnFunction.asked(
