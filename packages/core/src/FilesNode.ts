@@ -20,7 +20,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { bigint } from "./internal/calls/callNode.js"
 import * as Entry from "./internal/disk/entryNode.js"
+import { call } from "./internal/disk/fileCallsNode.js"
 import * as FileSource from "./internal/disk/fileSourceNode.js"
+import * as OpenFiles from "./internal/disk/openFilesNode.js"
 import * as QuickReads from "./internal/disk/quickReadsNode.js"
 import { Walk } from "./internal/disk/walkNode.js"
 import { SourceUnreadable } from "./UploadError.js"
@@ -34,7 +36,7 @@ import type * as UploadList from "./UploadList.js"
  * @since 0.1.0
  * @category constants
  */
-export const maxOpenFiles: number = FileSource.maxOpenFiles
+export const maxOpenFiles: number = OpenFiles.maxOpenFiles
 
 /**
  * A file on the disk, as it is now. A link is followed. Fails where there is no such file, or where it is not a regular
@@ -47,7 +49,7 @@ export const file = (
   filePath: string,
   options: { readonly key?: string | undefined } = {}
 ): Effect.Effect<UploadFile.UploadFile, SourceUnreadable> =>
-  FileSource.call<fs.BigIntStats>(filePath, (done) => fs.stat(filePath, bigint, done)).pipe(
+  call<fs.BigIntStats>(filePath, (done) => fs.stat(filePath, bigint, done)).pipe(
     Effect.filterOrFail(
       (stat) => stat.isFile(),
       (stat) =>
@@ -115,9 +117,9 @@ export const directory = (
 ): Stream.Stream<UploadList.Item, SourceUnreadable> =>
   Stream.unwrap(
     Effect.map(
-      Effect.flatMap(FileSource.call<string>(root, (done) => fs.realpath.native(root, done)), (realRoot) =>
+      Effect.flatMap(call<string>(root, (done) => fs.realpath.native(root, done)), (realRoot) =>
         Effect.map(
-          FileSource.call<fs.BigIntStats>(realRoot, (done) => fs.stat(realRoot, bigint, done)),
+          call<fs.BigIntStats>(realRoot, (done) => fs.stat(realRoot, bigint, done)),
           (stat) => new Walk(realRoot, stat, options)
         )),
       (walk) => Stream.ensuring(Stream.repeatEffectChunkOption(walk.nextBatch), walk.close)
@@ -146,6 +148,6 @@ export const entries = (
   options: Omit<DirectoryOptions, "filter"> = {}
 ): Effect.Effect<(key: string) => Effect.Effect<Option.Option<UploadList.Item>>, SourceUnreadable> =>
   Effect.map(
-    FileSource.call<string>(root, (done) => fs.realpath.native(root, done)),
+    call<string>(root, (done) => fs.realpath.native(root, done)),
     (realRoot) => Entry.lookup(realRoot, options)
   )

@@ -18,7 +18,7 @@ const functions = new Set(["decodeURIComponent", "decodeURI"])
 
 /** Calls that give what their arguments throw as a value. */
 const catching =
-  /^((CallNode|FileSource|Disk)\.)?call$|^(Effect|Either)\.try(Promise)?$|^(failing)$|^Option\.liftThrowable$|^Effect\.async$/
+  /^((CallNode|Disk)\.)?call$|^(Effect|Either)\.try(Promise)?$|^(failing)$|^Option\.liftThrowable$|^Effect\.async$/
 
 /** Where such a call stands by itself, with why it may. */
 const excused: Readonly<Record<string, string>> = {

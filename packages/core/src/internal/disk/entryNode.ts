@@ -12,7 +12,8 @@ import type * as UploadList from "../../UploadList.js"
 import * as UploadResult from "../../UploadResult.js"
 import { bigint } from "../calls/callNode.js"
 import * as Descriptors from "./descriptorsNode.js"
-import { call, fileOf, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
+import { call, unreadable } from "./fileCallsNode.js"
+import { fileOf, sizeIsDoubtful } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 export const notFollowed = (key: string): UploadResult.Skipped =>

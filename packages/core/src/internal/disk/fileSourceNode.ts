@@ -6,57 +6,24 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as MimeTypes from "mrmime"
 import * as fs from "node:fs"
 import * as ByteSource from "../../ByteSource.js"
-import * as InFlight from "../../InFlight.js"
-import { SourceChanged, SourceUnreadable } from "../../UploadError.js"
-import type { SourceError } from "../../UploadError.js"
+import type { SourceError, SourceUnreadable } from "../../UploadError.js"
 import type * as UploadFile from "../../UploadFile.js"
 import * as CallNode from "../calls/callNode.js"
 import { bigint } from "../calls/callNode.js"
 import { isFull } from "../calls/descriptors.js"
 import * as Descriptors from "./descriptorsNode.js"
+import { call, changed, leadsOut, notRegular, unreadable } from "./fileCallsNode.js"
+import { holdPermit, openFiles } from "./openFilesNode.js"
 import * as QuickReads from "./quickReadsNode.js"
-
-/** How many source files are open at once, at most, in the whole process: fewer, where it may not have many open. */
-export const maxOpenFiles = 256
-
-let budget: InFlight.InFlight | undefined = undefined
-
-/** A quarter of what may be open: the others are what is written, connections, and what is open for a moment only. */
-const openFiles = (): InFlight.InFlight =>
-  budget ??= InFlight.make(Math.max(1, Math.min(maxOpenFiles, Math.floor(Descriptors.leftToOpen() / 4))))
 
 const defaultBlockSize = 256 * 1024
 
 /** How much is read in one call, in bytes: a slow disk is seen to give. */
 const mostAtOnce = 1024 * 1024
-
-/** A call to the file system about a path: see {@link CallNode.call}. */
-export const call = <A>(
-  filePath: string,
-  start: (done: CallNode.Callback<A>) => void
-): Effect.Effect<A, SourceUnreadable> => Effect.mapError(CallNode.call(start), (error) => unreadable(filePath, error))
-
-export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
-  new SourceUnreadable({
-    reason: cause.code === "ENOENT" || cause.code === "ENOTDIR"
-      ? "NotFound"
-      : cause.code === "EACCES" || cause.code === "EPERM"
-      ? "Forbidden"
-      : "Failed",
-    detail: cause.code === "ENOENT"
-      ? `${filePath} is not there.`
-      : cause.code === "EACCES" || cause.code === "EPERM"
-      ? `${filePath} may not be read (${cause.code}).`
-      : filePath.includes("\0")
-      ? `${JSON.stringify(filePath)} has a NUL character in its name, and no file has.`
-      : `${filePath} cannot be read: ${cause.message}.`,
-    cause
-  })
 
 const fingerprintOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`
 
@@ -353,36 +320,3 @@ interface Wanted {
   readonly into: ((size: number) => Uint8Array) | undefined
   readonly watch: ByteSource.Watch | undefined
 }
-
-export const leadsOut = (filePath: string, root: string) =>
-  new SourceUnreadable({
-    reason: "Failed",
-    detail: `${filePath} leads out of ${root} by now: a directory on its way is a link.`
-  })
-
-const notRegular = (filePath: string) =>
-  new SourceUnreadable({ reason: "Failed", detail: `${filePath} is not a regular file any more.` })
-
-/** A file that is not what it was, and has `growth` bytes more than it had. */
-const changed = (filePath: string, growth: number): SourceChanged =>
-  growth === 0
-    ? new SourceChanged({ reason: "Modified", detail: `${filePath} was modified or replaced while it was uploaded.` })
-    : new SourceChanged({
-      reason: growth > 0 ? "Grew" : "EndedEarly",
-      detail: `${filePath} has become ${Math.abs(growth)} bytes ${growth > 0 ? "longer" : "shorter"} meanwhile.`
-    })
-
-/** Takes a permit to have a file open, until the scope ends. */
-const holdPermit = (watch: ByteSource.Watch | undefined): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.suspend(() => {
-    let held = false
-    const turn = openFiles().take(1, () => held = true)
-    return Effect.zipRight(
-      Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          if (held) openFiles().unsafeRelease(1)
-        })
-      ),
-      watch === undefined ? turn : watch.unwatched(turn)
-    )
-  })

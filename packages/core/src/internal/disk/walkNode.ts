@@ -14,7 +14,8 @@ import * as UploadResult from "../../UploadResult.js"
 import { bigint } from "../calls/callNode.js"
 import * as Descriptors from "./descriptorsNode.js"
 import * as Entry from "./entryNode.js"
-import { call, fileOf, leadsOut, sizeIsDoubtful, unreadable } from "./fileSourceNode.js"
+import { call, leadsOut, unreadable } from "./fileCallsNode.js"
+import { fileOf, sizeIsDoubtful } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
 /** What is walked, and how. */

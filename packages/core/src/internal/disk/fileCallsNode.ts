@@ -1,0 +1,47 @@
+/**
+ * Calls of the file system about a file that is read, and what it means for an upload that they fail.
+ */
+import * as Effect from "effect/Effect"
+import { SourceChanged, SourceUnreadable } from "../../UploadError.js"
+import * as CallNode from "../calls/callNode.js"
+
+/** A call to the file system about a path: see {@link CallNode.call}. */
+export const call = <A>(
+  filePath: string,
+  start: (done: CallNode.Callback<A>) => void
+): Effect.Effect<A, SourceUnreadable> => Effect.mapError(CallNode.call(start), (error) => unreadable(filePath, error))
+
+export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): SourceUnreadable =>
+  new SourceUnreadable({
+    reason: cause.code === "ENOENT" || cause.code === "ENOTDIR"
+      ? "NotFound"
+      : cause.code === "EACCES" || cause.code === "EPERM"
+      ? "Forbidden"
+      : "Failed",
+    detail: cause.code === "ENOENT"
+      ? `${filePath} is not there.`
+      : cause.code === "EACCES" || cause.code === "EPERM"
+      ? `${filePath} may not be read (${cause.code}).`
+      : filePath.includes("\0")
+      ? `${JSON.stringify(filePath)} has a NUL character in its name, and no file has.`
+      : `${filePath} cannot be read: ${cause.message}.`,
+    cause
+  })
+
+export const leadsOut = (filePath: string, root: string) =>
+  new SourceUnreadable({
+    reason: "Failed",
+    detail: `${filePath} leads out of ${root} by now: a directory on its way is a link.`
+  })
+
+export const notRegular = (filePath: string) =>
+  new SourceUnreadable({ reason: "Failed", detail: `${filePath} is not a regular file any more.` })
+
+/** A file that is not what it was, and has `growth` bytes more than it had. */
+export const changed = (filePath: string, growth: number): SourceChanged =>
+  growth === 0
+    ? new SourceChanged({ reason: "Modified", detail: `${filePath} was modified or replaced while it was uploaded.` })
+    : new SourceChanged({
+      reason: growth > 0 ? "Grew" : "EndedEarly",
+      detail: `${filePath} has become ${Math.abs(growth)} bytes ${growth > 0 ? "longer" : "shorter"} meanwhile.`
+    })
