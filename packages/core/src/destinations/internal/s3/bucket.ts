@@ -9,22 +9,17 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ByteSource from "../../../ByteSource.js"
 import type { Body } from "../../../Destination.js"
-import { within } from "../../../internal/calls/within.js"
 import { explainMillis, isSuccess } from "../../../internal/transport/answers.js"
 import type * as Transport from "../../../Transport.js"
-import { AuthExpired, Rejected, Transient } from "../../../UploadError.js"
+import { Rejected, Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Address from "./address.js"
+import { Identities } from "./credentials.js"
+import type { Credentials, Identity } from "./credentials.js"
 import * as Errors from "./errors.js"
 import * as Evidence from "./evidence.js"
 import type { Profile } from "./provider.js"
 import * as Signer from "./signer.js"
-
-/** Credentials, and until when they are good. */
-export interface Credentials extends Signer.Credentials {
-  /** In milliseconds since the epoch. */
-  readonly expiresAt?: number | undefined
-}
 
 export interface BucketOptions extends Address.AddressOptions {
   readonly credentials: Effect.Effect<Credentials, UploadError>
@@ -49,28 +44,12 @@ export interface BucketRequest {
 /** What can be put right with a request. */
 type Mend = "Clock" | "Credentials" | "Region"
 
-/** What credentials could not be had for. */
-interface Refusal {
-  readonly error: UploadError
-  /** Until when nobody asks again, in milliseconds since the epoch. */
-  readonly until: number
-}
-
-/** Who asks, where, and by which clock. Each request keeps what it was made with. */
+/** Where requests go, and by which clock. Each request keeps what it was made with. */
 interface Standing {
   readonly region: string
   readonly address: Address.Address
   /** How far the server's clock is ahead of ours, in milliseconds. */
   readonly skew: number
-  readonly identity: Identity | undefined
-}
-
-interface Identity {
-  readonly signer: Signer.Signer
-  readonly expiresAt: number
-  /** Whether they were asked for because others had expired. */
-  readonly isRenewed: boolean
-  works: boolean
 }
 
 export class Bucket {
@@ -78,25 +57,20 @@ export class Bucket {
   readonly prefix: string
   private readonly transport: Transport.Transport["Type"]
   private readonly clock: Clock.Clock
-  private readonly options: BucketOptions
+  private readonly identities: Identities
   private readonly place: Either.Either<Address.Place, Rejected>
   private standing: Standing | undefined
-  private hasExpired = false
-  private refusal: Refusal | undefined = undefined
-  /** How often credentials could not be had. */
-  private refusals = 0
-  private readonly turn = Effect.unsafeMakeSemaphore(1)
 
   constructor(transport: Transport.Transport["Type"], clock: Clock.Clock, options: BucketOptions) {
     this.transport = transport
     this.clock = clock
-    this.options = options
+    this.identities = new Identities(clock, options.credentials)
     this.prefix = options.prefix
     this.name = `s3://${options.bucket}/${options.prefix}`.replace(/\/$/, "")
     this.place = Address.make(options)
     if (Either.isRight(this.place)) {
       const { inRegion, region } = this.place.right
-      this.standing = { region, address: inRegion(region), skew: 0, identity: undefined }
+      this.standing = { region, address: inRegion(region), skew: 0 }
     }
   }
 
@@ -136,7 +110,7 @@ export class Bucket {
     return Effect.suspend(() => {
       const { standing } = this
       if (standing === undefined) return Effect.flatMap(this.place, () => Effect.never)
-      const identity = this.current(standing)
+      const identity = this.identities.current
       if (identity === undefined) {
         return Effect.zipRight(this.identified(request), this.attempt(request, send, mended))
       }
@@ -218,58 +192,10 @@ export class Bucket {
     })
   }
 
-  // ---------------------------------------------------------------------------
-  // credentials
-  // ---------------------------------------------------------------------------
-
-  private current({ identity }: Standing): Identity | undefined {
-    return identity !== undefined && this.clock.unsafeCurrentTimeMillis() < identity.expiresAt ? identity : undefined
-  }
-
-  /**
-   * Asks for credentials, once for all who wait for them; and where they cannot be had, once for all, too. That they are
-   * waited for is no stall.
-   */
+  /** That credentials are waited for is no stall. */
   private identified({ body }: BucketRequest): Effect.Effect<void, UploadError> {
-    const asking = Effect.suspend(() => {
-      const before = this.refusals
-      return this.turn.withPermits(1)(Effect.suspend(() => {
-        const { refusal, standing } = this
-        if (standing === undefined || this.current(standing) !== undefined) return Effect.void
-        const isFresh = this.refusals > before ||
-          (refusal !== undefined && this.clock.unsafeCurrentTimeMillis() < refusal.until)
-        return refusal !== undefined && isFresh
-          ? Effect.fail(refusal.error)
-          : Effect.matchEffect(within(Effect.disconnect(this.options.credentials), credentialsMillis, noCredentials), {
-            onFailure: (error) => Effect.fail(this.refused(error)),
-            onSuccess: (credentials) => Effect.sync(() => this.take(credentials))
-          })
-      }))
-    })
-    return body === undefined || body instanceof Uint8Array ? asking : body.unwatched(asking)
-  }
-
-  private refused(error: UploadError): UploadError {
-    const isPassing = error._tag === "Transient" || error._tag === "Throttled"
-    const now = this.clock.unsafeCurrentTimeMillis()
-    this.refusals += 1
-    this.refusal = { error, until: isPassing ? now : now + refusalMillis }
-    return error
-  }
-
-  private take(credentials: Credentials): void {
-    this.refusal = undefined
-    const { expiresAt = Infinity } = credentials
-    const now = this.clock.unsafeCurrentTimeMillis()
-    this.change({
-      identity: {
-        signer: new Signer.Signer(credentials),
-        // What is about to expire would on its way; what has expired is tried, since clocks differ.
-        expiresAt: expiresAt - early > now ? expiresAt - early : Infinity,
-        isRenewed: this.hasExpired,
-        works: false
-      }
-    })
+    const { asked } = this.identities
+    return body === undefined || body instanceof Uint8Array ? asked : body.unwatched(asked)
   }
 
   private change(change: Partial<Standing>): void {
@@ -288,8 +214,6 @@ export class Bucket {
     mended: ReadonlySet<Mend>
   ): Effect.Effect<Mend | undefined> {
     const { code, serverTime, status } = error
-    const { standing } = this
-    if (standing === undefined) return nothingMended
     if (!mended.has("Clock") && serverTime !== undefined && status >= 400 && status <= 403) {
       const skew = serverTime - this.clock.unsafeCurrentTimeMillis()
       if (Math.abs(skew - used.skew) > tolerance) {
@@ -298,12 +222,8 @@ export class Bucket {
       }
     }
     if (Errors.expired.has(code)) {
-      if (mended.has("Credentials")) return nothingMended
-      if (standing.identity !== identity) return Effect.succeed("Credentials")
-      if (identity.isRenewed && !identity.works) return nothingMended
-      this.hasExpired = true
-      this.change({ identity: undefined })
-      return Effect.succeed("Credentials")
+      const isReplaced = !mended.has("Credentials") && this.identities.replace(identity)
+      return isReplaced ? Effect.succeed("Credentials") : nothingMended
     }
     const isMisdirected = Errors.misdirected.has(code) || status === 301 || status === 307 || status === 400
     if (!isMisdirected || mended.has("Region")) return nothingMended
@@ -349,17 +269,6 @@ const tolerance = 240_000
 const unmended: ReadonlySet<Mend> = new Set()
 
 const nothingMended = Effect.succeed(undefined)
-
-/** How long credentials that could not be had are not asked for again, in milliseconds. */
-const refusalMillis = 30_000
-
-/** How long credentials may take, in milliseconds: all uploads wait for them. */
-const credentialsMillis = 60_000
-
-const noCredentials = () => new AuthExpired({ detail: "The credentials did not come within a minute." })
-
-/** How long before credentials expire others are asked for, in milliseconds. */
-const early = 60_000
 
 /** How much of an answer that is no success is read, in bytes. */
 const excerpt = 64 * 1024

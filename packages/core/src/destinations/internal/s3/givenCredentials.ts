@@ -7,7 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as OwnFunction from "../../../internal/calls/ownFunction.js"
 import type { UploadError } from "../../../UploadError.js"
-import type { Credentials } from "./bucket.js"
+import type { Credentials } from "./credentials.js"
 
 /** Credentials that requests can be signed with, or the failure that they are not. */
 export const checked = (
