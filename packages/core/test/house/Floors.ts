@@ -68,14 +68,14 @@ export const core: ReadonlyArray<Floor> = [
 
 /** The floors of the command line, from above. */
 export const cli: ReadonlyArray<Floor> = [
-  { name: "program", modules: ["bin", "Cli", "Topics"], rooms: [] },
+  { name: "program", modules: ["bin", "main", "Cli", "Topics"], rooms: [] },
   { name: "commands", modules: ["commands/*"], rooms: [] },
   {
     name: "jobs",
     modules: [],
     rooms: ["args", "doctor", "journals", "simulate", "sources", "targets", "terminal", "upload", "verify"]
   },
-  { name: "ground", modules: ["CliError", "UserHome"], rooms: [] }
+  { name: "ground", modules: ["CliError", "OpenFiles", "UserHome"], rooms: [] }
 ]
 
 /** The room that a module is in, or the public folder. */

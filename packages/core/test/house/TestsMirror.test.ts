@@ -4,8 +4,8 @@ import * as path from "node:path"
 
 const packages = path.resolve(import.meta.dirname, "../../..")
 
-/** What crosses modules, or needs more than a test: these folders have a scheme of their own. */
-const apart = /^(adaptive|contract|faults|house|kill|promises|servers)\//
+/** What crosses modules, needs more than a test, or helps tests: these folders have a scheme of their own. */
+const apart = /^(adaptive|contract|faults|house|kill|promises|servers|support)\//
 
 const filesOf = (directory: string): ReadonlyArray<string> =>
   fs.readdirSync(directory, { recursive: true, encoding: "utf8" })
