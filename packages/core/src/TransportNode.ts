@@ -145,19 +145,19 @@ const open = (origins: Pools, request: Request): Effect.Effect<OpenAnswer, Uploa
     if ("_tag" in place) return Effect.fail(place)
     const { dispatcher, origin, path, proxy } = place
     const { headers, method } = request
-    return Effect.map(
-      Effect.tryPromise({
-        try: (signal) => dispatcher.request({ origin, path, method, headers, signal }),
-        catch: (error) => Failures.failed(name, error, proxy)
-      }),
-      (answer) => ({ ...answer, proxy })
+    const asked = Effect.tryPromise({
+      try: (signal) => dispatcher.request({ origin, path, method, headers, signal }),
+      catch: (error) => Failures.failed(name, error, proxy)
+    })
+    // An answer that has come is never without somebody who closes it.
+    return Effect.uninterruptibleMask((restore) =>
+      restore(asked).pipe(
+        Effect.tap(({ body }) => Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy()))),
+        Effect.map((answer) => ({ ...answer, proxy }))
+      )
     )
   })
-  return Effect.uninterruptible(
-    within(begun, answerMillis, () => Failures.stalled(name)).pipe(
-      Effect.tap(({ body }) => Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy())))
-    )
-  ).pipe(
+  return within(begun, answerMillis, () => Failures.stalled(name)).pipe(
     Effect.map(({ body, headers, proxy, statusCode }) => ({
       status: statusCode,
       headers: flat(headers),

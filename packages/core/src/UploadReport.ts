@@ -79,7 +79,7 @@ export const UploadReport = Schema.TaggedStruct("Report", {
   leftBehind: Schema.Array(Schema.Struct({ key: Schema.String, error: UploadError.Summary })),
   /**
    * What is stored of files that another run with the same journal can go on with: those that have a part stored, and the
-   * bytes of their parts. Only where there is a journal.
+   * bytes of their parts. The command adds it, whose journal is that of one run; a run of its own does not know it.
    */
   kept: Schema.optional(Schema.Struct({ files: Schema.Number, bytes: Schema.Number }))
 })

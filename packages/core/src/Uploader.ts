@@ -26,6 +26,7 @@ import { Outage } from "./internal/engine/outage.js"
 import * as Decode from "./internal/values/decode.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
+import * as PartPlan from "./PartPlan.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as Strategy from "./Strategy.js"
 import type * as Upload from "./Upload.js"
@@ -125,6 +126,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     // One made by hand was not looked at yet.
     Decode.count("retry.attempts", retry.attempts)
     Decode.between("capabilities.maxPutSize", destination.capabilities.maxPutSize, 0, Infinity)
+    if (destination.multipart !== undefined) PartPlan.growing({ limits: destination.multipart.limits })
     for (const [name, value] of Object.entries(retry.budget ?? {})) {
       Decode.between(`retry.budget.${name}`, value, 0, Infinity)
     }

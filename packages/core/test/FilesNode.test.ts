@@ -91,6 +91,23 @@ const meddling = (meddle: (key: string) => void) =>
 const longAgo = new Date("2001-02-03T04:05:06.789Z")
 
 describe("FilesNode.entries", () => {
+  it.scopedLive("refuses keys that lead out of the directory, or that no walk would give", () =>
+    Effect.gen(function*() {
+      const outside = yield* TemporaryDirectory.make
+      const root = path.join(outside, "root")
+      fs.mkdirSync(root)
+      for (const file of ["secret", "root/a"]) fs.writeFileSync(path.join(outside, file), file)
+      for (const followSymlinks of [false, true]) {
+        const entry = yield* FilesNode.entries(root, { followSymlinks })
+        for (const key of ["../secret", "./a", "a/", "b/../a", "/a", ""]) {
+          const found = Option.getOrThrow(yield* entry(key))
+          assert.strictEqual("_tag" in found ? found._tag : "a file", "Failed", key)
+        }
+        const [file] = Option.toArray(yield* entry("a"))
+        assert.strictEqual((file as UploadFile.UploadFile).key, "a")
+      }
+    }))
+
   it.scopedLive("gives what a walk gives of the same names", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make

@@ -13,6 +13,7 @@ import type { UploadReport } from "@sluice/core/UploadReport"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as EffectNumber from "effect/Number"
 import * as Option from "effect/Option"
 import * as path from "node:path"
 import * as DestinationOptions from "../args/DestinationOptions.js"
@@ -219,12 +220,15 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
     yield* Effect.forkScoped(Signals.steer(received, { run, stop, storedOf, say: display.say, leave }))
     const sampled = flags.json ? Effect.asVoid(Effect.forkScoped(ProgressLines.print(run, stdout))) : Effect.void
-    const report = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
+    const ended = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
     const { listing } = yield* run.currentProgress
-    const seen = { notStarted: report.files.notStarted, listed: !listing }
+    const seen = { notStarted: ended.files.notStarted, listed: !listing }
     const rest = yield* Effect.either(undone?.finish ?? Effect.succeed(seen))
     const sessions = flags.journal === undefined ? [] : yield* flags.journal.sessions
-    const begun = sessions.filter((session) => Journal.storedBytes(session) === 0).length
+    const stored = sessions.map(Journal.storedBytes).filter((bytes) => bytes > 0)
+    const begun = sessions.length - stored.length
+    const kept = { files: stored.length, bytes: EffectNumber.sumAll(stored) }
+    const report: UploadReport = flags.journal === undefined ? ended : { ...ended, kept }
     yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), begun }, Either.getLeft(rest))
   }).pipe(Effect.scoped)
 

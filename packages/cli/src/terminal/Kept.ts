@@ -13,7 +13,7 @@ export const stored = (files: number, bytes: number): string =>
 
 /** Of files that were begun and have no part stored. */
 export const nothing = (files: number): string =>
-  `Nothing is kept of ${Format.counted(files, "large file")}: no part of ${files === 1 ? "it" : "them"} was stored yet.`
+  `${Format.counted(files, "large file")} ${files === 1 ? "was" : "were"} begun, and no part is stored yet.`
 
 /** The command that removes what is there of them. */
 export const abortCommand = (destination: string, journal: string | undefined): string =>

@@ -136,7 +136,7 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
   if (begun > 0) lines.push(Kept.nothing(begun))
   if (isFull(report)) lines.push(...spaceLines(kept.files + begun, options.abortCommand))
   else if (kept.files + begun > 0) {
-    lines.push("  sluice uploads ls shows what is kept, sluice uploads abort removes it.")
+    lines.push("  sluice uploads ls shows what was begun, sluice uploads abort removes it.")
   }
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)

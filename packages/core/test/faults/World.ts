@@ -10,6 +10,7 @@ import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "effect"
 import type { Context, Fiber, Scope } from "effect"
+import { answering } from "../../src/internal/engine/answeringJournal.js"
 import { Outage } from "../../src/internal/engine/outage.js"
 import * as Dice from "../support/Dice.js"
 import { withOwnIds } from "./OwnIds.js"
@@ -162,7 +163,7 @@ const live = (seed: number): Effect.Effect<Outcome> =>
         const files = listed.map((shape) => faults.file(Shape.fileOf(shape)))
         const outcome = yield* faults.process((process) =>
           Effect.scoped(Effect.gen(function*() {
-            const journal = hasJournal ? recorder.journal(yield* process.journal(disk)) : undefined
+            const journal = hasJournal ? answering(recorder.journal(yield* process.journal(disk))) : undefined
             const destination = recorder.destination(process.destination(storage))
             const context = yield* contextOf(setup, destination, journal)
             const run = yield* UploadRun.make(context, files, {

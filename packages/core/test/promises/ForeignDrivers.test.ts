@@ -5,9 +5,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, Destination, Journal, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
 import type { RetryPolicy, UploadResult } from "@sluice/core"
-import { Cause, Data, Effect, Exit, Layer, Schedule, Stream } from "effect"
+import { Cause, Data, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import * as LargeRun from "../support/LargeRun.js"
 import * as PartsRecording from "../support/PartsRecording.js"
 import * as Recording from "../support/Recording.js"
+
+type Service = Journal.Journal["Type"]
 
 class OwnError extends Data.Error<{ readonly message: string }> {}
 
@@ -193,7 +196,7 @@ describe("a callback that was written without types", () => {
       Effect.gen(function*() {
         const { exit } = yield* run({ [name]: () => "done" })
         assert(Exit.isFailure(exit))
-        assert.include(Cause.pretty(exit.cause), `${name} has to give an Effect, not done.`)
+        assert.include(Cause.pretty(exit.cause), `${name} has to give an Effect, not a string.`)
       }))
   }
 })
@@ -236,4 +239,87 @@ describe("a journal of one's own", () => {
         }))
     }
   }
+
+  it.effect("may be an object of a class", () =>
+    Effect.gen(function*() {
+      const inner = yield* LargeRun.memoryJournal
+      class Own {
+        private readonly inner = inner
+        session(key: string) {
+          return this.inner.session(key)
+        }
+        get sessions() {
+          return this.inner.sessions
+        }
+        begin(intent: Journal.Intent) {
+          return this.inner.begin(intent)
+        }
+        created(key: string, uploadId: string) {
+          return this.inner.created(key, uploadId)
+        }
+        partStored(...part: Parameters<Service["partStored"]>) {
+          this.inner.partStored(...part)
+        }
+        get flush() {
+          return this.inner.flush
+        }
+        ended(key: string) {
+          this.inner.ended(key)
+        }
+        finished(file: Journal.Finished) {
+          this.inner.finished(file)
+        }
+        wasFinished(file: Journal.Finished) {
+          return this.inner.wasFinished(file)
+        }
+        get runEnded() {
+          return this.inner.runEnded
+        }
+        get owners() {
+          return this.inner.owners
+        }
+        own(owner: string) {
+          return this.inner.own(owner)
+        }
+        disown(owner: string) {
+          return this.inner.disown(owner)
+        }
+      }
+      const { destination } = PartsRecording.make()
+      const { value } = yield* Recording.virtual(
+        Effect.flatMap(Uploader.make({ multipartThreshold: 10, partSize: 10 }), (uploader) =>
+          uploader.uploadAll(files(25)))
+          .pipe(
+            Effect.provideService(Destination.Destination, destination),
+            Effect.provideService(Journal.Journal, new Own())
+          )
+      )
+      assert.strictEqual(value.files.uploaded, 3)
+    }))
+
+  it.effect("has the name of an upload whose creation it notes slowly, and that is interrupted meanwhile", () =>
+    Effect.gen(function*() {
+      const inner = yield* LargeRun.memoryJournal
+      const slow: Service = {
+        ...inner,
+        created: (key, uploadId) => Effect.delay(inner.created(key, uploadId), 100)
+      }
+      const recording = PartsRecording.make()
+      yield* Recording.virtual(
+        Effect.gen(function*() {
+          const uploader = yield* Uploader.make({ multipartThreshold: 10, partSize: 10 })
+          const fiber = yield* Effect.fork(
+            uploader.uploadAll([LargeRun.onDisk("film", 100)], { onInterrupt: "keep" })
+          )
+          yield* Effect.sleep(50)
+          yield* Fiber.interrupt(fiber)
+        }).pipe(
+          Effect.provideService(Destination.Destination, recording.destination),
+          Effect.provideService(Journal.Journal, slow)
+        )
+      )
+      const known = (yield* inner.sessions).map(({ uploadId }) => uploadId)
+      assert.deepStrictEqual(known, [...recording.sessions.keys()])
+      assert.lengthOf(known, 1)
+    }))
 })

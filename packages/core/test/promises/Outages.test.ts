@@ -17,6 +17,8 @@ type Window = readonly [from: number, to: number]
 const awayDuring = (windows: ReadonlyArray<Window>, options: {
   readonly looks?: "head" | "probe" | "none"
   readonly fails?: (key: string) => UploadError.UploadError | undefined
+  /** How long a put takes, in milliseconds. */
+  readonly puts?: number
 } = {}) => {
   const requests: Array<readonly [at: number, request: string]> = []
   const objects = new Map<string, number>()
@@ -26,9 +28,12 @@ const awayDuring = (windows: ReadonlyArray<Window>, options: {
       requests.push([at, request])
       const isAway = (now: number) => windows.some(([from, to]) => now >= from && now < to)
       if (isAway(at)) return yield* Effect.zipRight(Effect.sleep(1), Effect.fail(away))
-      yield* Effect.sleep(10)
+      const takes = request.startsWith("put") ? options.puts ?? 10 : 10
+      const gone = windows.find(([from]) => from >= at && from < at + takes)
       // What is on its way when it goes is lost.
-      return yield* isAway(at + 10) ? Effect.fail(away) : answer
+      if (gone !== undefined) return yield* Effect.zipRight(Effect.sleep(gone[0] - at), Effect.fail(away))
+      yield* Effect.sleep(takes)
+      return yield* answer
     })
   const { looks = "head" } = options
   const destination = Destination.Destination.of({
@@ -201,6 +206,14 @@ describe("an outage", () => {
       assert.isUndefined(since.at(-1))
     }))
 
+  it.effect("that comes again before anything is answered is waited for as well", () =>
+    Effect.gen(function*() {
+      const { destination, objects } = awayDuring([[105_000, 130_000], [140_000, 300_000]], { puts: 20_000 })
+      const run = yield* upload(destination, files(100))
+      assert.deepStrictEqual([run.report.files.uploaded, objects.size], [100, 100])
+      assert.deepStrictEqual(changes(run).map(([, state]) => state), ["Away", "Back", "Away", "Back"])
+    }))
+
   it.effect("that lasts for longer than it is waited for ends the run, soon after", () =>
     Effect.gen(function*() {
       const server = awayDuring([[1_005, Infinity]])
@@ -306,7 +319,7 @@ describe("no outage", () => {
       assert.isFalse(server.requests.some(([, request]) => request.startsWith("head")))
     }))
 
-  it.effect("is a server that answers looks now and then, and no upload: each has its attempts, and no more", () =>
+  it.effect("is a server that answers looks now and then, and no upload, in the end: its files fail", () =>
     Effect.gen(function*() {
       let looks = 0
       const puts: Array<string> = []
@@ -327,9 +340,10 @@ describe("no outage", () => {
       const list = Array.from({ length: 30 }, (_, i) => UploadFile.make(`f${i}`, ByteSource.generate(0)))
       const run = yield* upload(destination, list, { retry: RetryPolicy.make({ attempts: 3, secondRound: false }) })
       assert.deepStrictEqual([run.report.files.uploaded, run.report.files.failed], [8, 22])
-      assert.deepStrictEqual(changes(run).map(([, state]) => state), ["Away", "Back"])
-      assert.isAtMost(puts.length, 8 + 4 * 22)
-      assert.isAtMost(run.millis, 120_000)
+      // It is waited for as often as it says that it is there, and in all for no longer than one that is away.
+      assert.strictEqual(changes(run).at(-1)?.[1], "GivenUp")
+      assert.isAtMost(run.millis, 400_000)
+      assert.isAtMost(puts.length, 2_000)
     }))
 
   it.effect("is waited for where none is to be, or where nothing can be looked at", () =>

@@ -40,6 +40,11 @@ const given: Readonly<Record<string, readonly [give: () => unknown, said: RegExp
     () => Effect.fail(new OwnError({ message: "no session" })),
     /^(.*) failed with OwnError: no session, which is no UploadError\.$/
   ],
+  "fails with an address that it asked": [
+    () =>
+      Effect.fail(new OwnError({ message: `Transport error (GET https://me:${canary}@broker/sign?token=${canary})` })),
+    /^(.*) failed with OwnError: Transport error \(GET https:\/\/broker\/sign\), which is no UploadError\.$/
+  ],
   "fails with an object": [() => Effect.fail({ canary }), /^(.*) failed with an object, which is no UploadError\.$/],
   "answers nothing": [() => Effect.void, /^(.*) answered with undefined instead of (?:an address|credentials)\.$/],
   "answers a number": [

@@ -11,6 +11,7 @@ import {
 } from "@sluice/core"
 import type { Checksum, Upload, UploadError, UploadEvent, UploadList, UploadResult } from "@sluice/core"
 import { Effect, FiberRef, Option, Stream } from "effect"
+import { answering } from "../../src/internal/engine/answeringJournal.js"
 import type { PartsRecording } from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 
@@ -69,7 +70,7 @@ export interface Setup {
 /** What `Uploader.make` makes, with all of its insides at hand. */
 export const context = ({ destination }: PartsRecording, setup: Setup = {}): Upload.Context => {
   const runs: Upload.Context["runs"] = new Set()
-  const { journal } = setup
+  const journal = setup.journal === undefined ? undefined : answering(setup.journal)
   const policy = setup.retry ?? retry
   return {
     runs,

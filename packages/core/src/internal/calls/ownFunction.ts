@@ -1,7 +1,7 @@
 /**
  * Effects, and functions that give them, which somebody hands to a destination: credentials, addresses. Whoever writes
  * one may do without types: what it gets wrong is told as its own fault, and fails one request. What it gave is not
- * shown, since that may be a secret.
+ * shown, since that may be a secret; of addresses in its errors, neither the query nor who asks.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -65,5 +65,12 @@ const failureOf = (whose: string, cause: Cause.Cause<unknown>): UploadError =>
 
 const shown = (error: unknown): string =>
   error instanceof Error
-    ? `${error.name}: ${error.message}`.replace(/[\p{Cc}\s]+/gu, " ").slice(0, 200)
+    ? `${error.name}: ${withoutSecrets(error.message)}`.replace(/[\p{Cc}\s]+/gu, " ").slice(0, 200)
     : kindOf(error)
+
+/** Addresses keep neither queries, which may be signatures, nor who asks. */
+const withoutSecrets = (text: string): string =>
+  text.replace(
+    /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)\]]+/gi,
+    (address) => address.replace(/[?#].*$/s, "").replace(/\/\/[^/@]*@/, "//")
+  )

@@ -1,23 +1,43 @@
 /**
- * Time bounds that hold in finalizers, too. `Effect.timeout` cuts nothing where nothing may be interrupted, and then waits
- * for as long as what it was to cut.
+ * Time bounds that hold wherever they are set. `Effect.timeout` cuts nothing where nothing may be interrupted, and waits for
+ * as long as what it was to cut; and what it runs is a child, which an interruption of its parent cuts even there.
  */
 import type * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 /**
- * Runs an effect for at most so many milliseconds, and fails then. It has ended when this has; what somebody else wrote
- * may not end when it is interrupted, and goes through `Effect.disconnect` first.
+ * Runs an effect for at most so many milliseconds, and fails then. Before that, only an interruption that reaches the caller
+ * cuts it. In both cases the effect has ended when this has: one that may not end when it is interrupted goes through
+ * `Effect.disconnect` first.
  */
 export const within = <A, E, E2, R>(
   effect: Effect.Effect<A, E, R>,
   millis: number,
   onLate: () => E2
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.timeoutFail(Effect.interruptible(effect), { duration: Duration.millis(millis), onTimeout: onLate })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkDaemon(Effect.interruptible(effect))
+      const timer = yield* Effect.forkDaemon(Effect.interruptible(Effect.sleep(Duration.millis(millis))))
+      const first = Effect.async<Exit.Exit<A, E> | undefined>((resume) => {
+        call.addObserver((exit) => resume(Effect.succeed(exit)))
+        timer.addObserver(() => resume(Effect.succeed(undefined)))
+      })
+      const exit = yield* Effect.catchAllCause(restore(first), (interruption) => {
+        timer.unsafeInterruptAsFork(FiberId.none)
+        return Effect.zipRight(Fiber.interrupt(call), Effect.failCause(interruption))
+      })
+      if (exit === undefined) return yield* Effect.zipRight(Fiber.interrupt(call), Effect.fail(onLate()))
+      timer.unsafeInterruptAsFork(FiberId.none)
+      return yield* exit
+    })
+  )
 
 /** A stream that fails when a block does not come within so many milliseconds. */
 export const eachWithin = <A, E, E2, R>(

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as ObjectKey from "../../ObjectKey.js"
 import { SourceUnreadable } from "../../UploadError.js"
 import type * as UploadList from "../../UploadList.js"
 import * as UploadResult from "../../UploadResult.js"
@@ -112,6 +113,11 @@ export const lookup = (
     })
   return (key) =>
     Effect.suspend((): Effect.Effect<Option.Option<UploadList.Item>> => {
+      const problem = ObjectKey.problemAsPath(key)
+      if (problem !== undefined) {
+        const detail = `The key ${JSON.stringify(key)} ${problem}.`
+        return Effect.succeedSome(failed(key, new SourceUnreadable({ reason: "Failed", detail })))
+      }
       const filePath = path.join(root, key)
       // Bytes that are not UTF-8 were replaced: the name in hand is not the file's, and may be another's.
       const odd = key.includes("\ufffd")

@@ -5,7 +5,6 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import * as Inspectable from "effect/Inspectable"
 import type * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
 import * as Record from "effect/Record"
@@ -22,6 +21,7 @@ import * as UploadMetrics from "../../UploadMetrics.js"
 import * as UploadReport from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Restore } from "../calls/ended.js"
+import { kindOf } from "../calls/ownFunction.js"
 import { Broadcast } from "./broadcast.js"
 import { Counts } from "./counts.js"
 import type * as FileList from "./fileList.js"
@@ -66,11 +66,10 @@ export class Account implements FileList.Counter<UploadList.Item> {
   }
 
   report(
-    ended: UploadReport.UploadReport["ended"],
-    kept: UploadReport.UploadReport["kept"]
+    ended: UploadReport.UploadReport["ended"]
   ): UploadReport.UploadReport {
     const { abortsFailed, failures, leftBehind } = this
-    return UploadReport.make(this.tally, { ended, endedAt: this.now, failures, abortsFailed, leftBehind, kept })
+    return UploadReport.make(this.tally, { ended, endedAt: this.now, failures, abortsFailed, leftBehind })
   }
 
   /** Ends the streams of events and results. */
@@ -350,4 +349,4 @@ const effectOf = (name: string, answer: Effect.Effect<void>): Effect.Effect<void
     ? answer
     : answer === undefined
     ? Effect.void
-    : Effect.die(new TypeError(`${name} has to give an Effect, not ${Inspectable.toStringUnknown(answer, 0)}.`))
+    : Effect.die(new TypeError(`${name} has to give an Effect, not ${kindOf(answer)}.`))

@@ -8,12 +8,24 @@ import { JournalError } from "../../Journal.js"
 import type { Journal } from "../../Journal.js"
 import { within } from "../calls/within.js"
 
+/** Each member is asked of the journal itself, which may be an object of a class. */
 export const answering = (journal: Journal["Type"]): Journal["Type"] => ({
-  ...journal,
+  session: (key) => journal.session(key),
+  sessions: Effect.suspend(() => journal.sessions),
   begin: (intent) => asked(() => journal.begin(intent)),
   created: (key, uploadId) => asked(() => journal.created(key, uploadId)),
+  partStored: (key, part) => journal.partStored(key, part),
   flush: asked(() => journal.flush),
+  ended: (key) => journal.ended(key),
+  finished: (file) => journal.finished(file),
+  wasFinished: (file) => journal.wasFinished(file),
+  locationOf: (file) => journal.locationOf?.(file),
   runEnded: asked(() => journal.runEnded),
+  // What processes have left behind is for another time, where the journal does not tell it.
+  owners: Effect.catchAllCause(
+    within(Effect.disconnect(Effect.suspend(() => journal.owners)), answerMillis, () => "late" as const),
+    (cause) => Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.as(Effect.logWarning(untold, cause), [])
+  ),
   own: (owner) => asked(() => journal.own(owner)),
   disown: (owner) => asked(() => journal.disown(owner))
 })
@@ -24,6 +36,8 @@ export const answering = (journal: Journal["Type"]): Journal["Type"] => ({
 
 /** How long an answer may take, in milliseconds. */
 const answerMillis = 60_000
+
+const untold = "The journal does not tell what killed processes may have left behind."
 
 const asked = (call: () => Effect.Effect<void, JournalError>): Effect.Effect<void, JournalError> =>
   Effect.catchAllCause(

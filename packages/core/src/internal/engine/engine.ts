@@ -13,7 +13,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as InFlight from "../../InFlight.js"
-import * as Journal from "../../Journal.js"
 import type { Settings } from "../../Limits.js"
 import * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
@@ -132,8 +131,7 @@ export class Engine implements Crew {
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
       const report = this.account.report(
-        this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed",
-        this.context.journal === undefined ? undefined : keptOf(yield* this.context.journal.sessions)
+        this.state === "Interrupting" ? "Interrupted" : this.state === "Draining" ? "Drained" : "Completed"
       )
       yield* this.context.conclude(report)
       return report
@@ -565,10 +563,4 @@ export class Engine implements Crew {
     this.deferred.push({ upload, error: outcome.error })
     return this.account.deferred(upload, outcome.error)
   }
-}
-
-/** What is stored of files that another run can go on with. */
-const keptOf = (sessions: ReadonlyArray<Journal.Session>): UploadReport["kept"] => {
-  const sizes = sessions.map(Journal.storedBytes).filter((bytes) => bytes > 0)
-  return { files: sizes.length, bytes: sizes.reduce((sum, bytes) => sum + bytes, 0) }
 }

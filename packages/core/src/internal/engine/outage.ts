@@ -11,7 +11,7 @@
  *
  * Whoever fails meanwhile, and whoever would begin, waits with empty hands; the attempts that an outage has cost are not
  * counted. What was never reached is not waited for, and neither is what is away for too long: then failures count again.
- * So they do after a look that was answered, until a request is: a server that answers looks and nothing else is not away.
+ * A look that is answered proves nothing but that: until a request is answered, the time away is added up.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -63,8 +63,9 @@ export class Outage {
   private readonly fewest: number
   private readonly turn = InFlight.make(1)
   private wasReached = false
-  /** Whether a request was answered since the destination was last away: that a look is answered is no proof that any is. */
-  private isProven = false
+  /** For how long it was away since a request was answered, in milliseconds, and how far apart looks are next. */
+  private awayMillis = 0
+  private pause: number = pauses.least
   private failures = 0
   private mostInFlight = 0
   private episode: Episode | undefined = undefined
@@ -86,8 +87,9 @@ export class Outage {
   /** A request was answered. One that began before the destination went says nothing of now. */
   answered(startedAt: number): void {
     this.wasReached = true
-    this.isProven = true
     if (this.episode !== undefined && startedAt < this.episode.since) return
+    this.awayMillis = 0
+    this.pause = pauses.least
     this.failures = 0
     this.mostInFlight = 0
     if (this.episode !== undefined) this.end("Back")
@@ -101,12 +103,10 @@ export class Outage {
     }
     if (this.limitMillis === 0 || !this.wasReached) return false
     if (this.episode !== undefined) return true
-    if (!this.isProven) return false
     this.failures += 1
     this.mostInFlight = Math.max(this.mostInFlight, inFlight)
     if (this.failures < Math.min(mostFailures, Math.max(this.fewest, this.mostInFlight))) return false
-    this.episode = { since: now, error, isConfirmed: false, nextLookAt: now, pause: pauses.least }
-    this.isProven = false
+    this.episode = { since: now, error, isConfirmed: false, nextLookAt: now, pause: this.pause }
     return true
   }
 
@@ -127,7 +127,7 @@ export class Outage {
     return Effect.suspend(() => {
       if (this.episode !== episode) return Effect.void
       const now = clock.unsafeCurrentTimeMillis()
-      const end = episode.since + this.limitMillis
+      const end = episode.since + this.limitMillis - this.awayMillis
       if (episode.isConfirmed && now >= end) {
         this.wasReached = false
         this.end("GivenUp")
@@ -140,11 +140,20 @@ export class Outage {
         ([found, chance]) => {
           const at = clock.unsafeCurrentTimeMillis()
           if (found._tag === "Left" && saysAway(found.left, episode.error)) this.missed(at, episode, chance)
-          else if (this.episode === episode) this.end("Back")
+          else if (this.episode === episode) this.unproven(at, episode)
           return this.looking(clock, episode, look)
         }
       )
     })
+  }
+
+  /** A look was answered, which does not mean that a request is. */
+  private unproven(now: number, episode: Episode): void {
+    if (episode.isConfirmed) {
+      this.awayMillis += now - episode.since
+      this.pause = episode.pause
+    }
+    this.end("Back")
   }
 
   /** A look has failed: the next one is later, by half to all of the pause. */

@@ -2,10 +2,14 @@
  * Who asks for a bucket: credentials, asked for once for all requests that wait for them, and asked for again before
  * they expire.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { within } from "../../../internal/calls/within.js"
-import { AuthExpired } from "../../../UploadError.js"
+import { Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Signer from "./signer.js"
 
@@ -24,7 +28,7 @@ export interface Identity {
   works: boolean
 }
 
-/** What credentials could not be had for. */
+/** Why credentials could not be had. */
 interface Refusal {
   readonly error: UploadError
   /** Until when nobody asks again, in milliseconds since the epoch. */
@@ -37,8 +41,8 @@ export class Identities {
   private latest: Identity | undefined = undefined
   private hasExpired = false
   private refusal: Refusal | undefined = undefined
-  /** How often credentials could not be had. */
-  private refusals = 0
+  private asking: Fiber.RuntimeFiber<Credentials, UploadError> | undefined = undefined
+  private waiting = 0
   private readonly turn = Effect.unsafeMakeSemaphore(1)
 
   constructor(clock: Clock.Clock, credentials: Effect.Effect<Credentials, UploadError>) {
@@ -52,22 +56,49 @@ export class Identities {
     return latest !== undefined && this.clock.unsafeCurrentTimeMillis() < latest.expiresAt ? latest : undefined
   }
 
-  /** Asks for credentials, once for all who wait for them; and where they cannot be had, once for all, too. */
+  /**
+   * Asks for credentials, once for all who wait for them; and where they cannot be had, once for all, too. Whoever has
+   * waited for a minute fails; the question stays, and is there for others, until nobody waits for it who is interrupted.
+   */
   readonly asked: Effect.Effect<void, UploadError> = Effect.suspend(() => {
-    const before = this.refusals
-    return this.turn.withPermits(1)(Effect.suspend(() => {
-      const { refusal } = this
-      if (this.current !== undefined) return Effect.void
-      const isFresh = this.refusals > before ||
-        (refusal !== undefined && this.clock.unsafeCurrentTimeMillis() < refusal.until)
-      return refusal !== undefined && isFresh
-        ? Effect.fail(refusal.error)
-        : Effect.matchEffect(within(Effect.disconnect(this.credentials), credentialsMillis, noCredentials), {
-          onFailure: (error) => Effect.fail(this.refused(error)),
-          onSuccess: (credentials) => Effect.sync(() => this.take(credentials))
-        })
-    }))
+    const { refusal } = this
+    if (this.current !== undefined) return Effect.void
+    if (refusal !== undefined && this.clock.unsafeCurrentTimeMillis() < refusal.until) return Effect.fail(refusal.error)
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(this.question, (fiber) => {
+        this.waiting += 1
+        return restore(Effect.asVoid(within(Fiber.join(fiber), credentialsMillis, late))).pipe(
+          Effect.onInterrupt(() => {
+            if (this.waiting > 1 || this.asking !== fiber) return Effect.void
+            this.asking = undefined
+            return Fiber.interruptFork(fiber)
+          }),
+          Effect.ensuring(Effect.sync(() => {
+            this.waiting -= 1
+          }))
+        )
+      })
+    )
   })
+
+  /** The question that is under way, or a new one. */
+  private readonly question: Effect.Effect<Fiber.RuntimeFiber<Credentials, UploadError>> = this.turn.withPermits(1)(
+    Effect.suspend(() =>
+      this.asking !== undefined
+        ? Effect.succeed(this.asking)
+        : Effect.map(Effect.forkDaemon(Effect.interruptible(this.credentials)), (fiber) => {
+          this.asking = fiber
+          fiber.addObserver((exit) => {
+            if (this.asking === fiber) this.asking = undefined
+            Exit.match(exit, {
+              onFailure: (cause) => Option.map(Cause.failureOption(cause), (error) => this.refused(error)),
+              onSuccess: (credentials) => this.take(credentials)
+            })
+          })
+          return fiber
+        })
+    )
+  )
 
   /** Has others asked for than those that a server calls expired, and tells whether it is worth another try. */
   replace(expired: Identity): boolean {
@@ -78,12 +109,9 @@ export class Identities {
     return true
   }
 
-  private refused(error: UploadError): UploadError {
+  private refused(error: UploadError): void {
     const isPassing = error._tag === "Transient" || error._tag === "Throttled"
-    const now = this.clock.unsafeCurrentTimeMillis()
-    this.refusals += 1
-    this.refusal = { error, until: isPassing ? now : now + refusalMillis }
-    return error
+    this.refusal = isPassing ? undefined : { error, until: this.clock.unsafeCurrentTimeMillis() + refusalMillis }
   }
 
   private take(credentials: Credentials): void {
@@ -110,7 +138,8 @@ const refusalMillis = 30_000
 /** How long credentials may take, in milliseconds: all uploads wait for them. */
 const credentialsMillis = 60_000
 
-const noCredentials = () => new AuthExpired({ detail: "The credentials did not come within a minute." })
+const late = () =>
+  new Transient({ reason: "Stalled", detail: "The credentials have not come for a minute, and are still waited for." })
 
 /** How long before credentials expire others are asked for, in milliseconds. */
 const early = 60_000

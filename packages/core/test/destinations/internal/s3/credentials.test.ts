@@ -58,31 +58,59 @@ describe("credentials", () => {
               onLeft: (error) => `${error._tag}: ${error.message}`,
               onRight: () => "found"
             }))
-            assert.deepStrictEqual(told, Array(3).fill("AuthExpired: The credentials did not come within a minute."))
+            const late = "Transient: The credentials have not come for a minute, and are still waited for."
+            assert.deepStrictEqual(told, Array(3).fill(late))
           }), { credentials: asking })
         assert.strictEqual(asked, 1)
       }
     }))
 
-  it.effect("are asked for by another who waits, where the one who asked was interrupted", () =>
+  it.effect("that take longer than a minute are there for who asks again", () =>
     Effect.gen(function*() {
-      const started = yield* Deferred.make<void>()
       let asked = 0
       const asking = Effect.suspend(() => {
         asked += 1
-        return asked === 1
-          ? Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
-          : Effect.succeed(credentials)
+        return Effect.as(Effect.sleep("70 seconds"), credentials)
       })
       const { result } = yield* using(() => ({ status: 404 }), (destination) =>
         Effect.gen(function*() {
-          const first = yield* Effect.fork(destination.head!("a"))
-          yield* Deferred.await(started)
+          const first = yield* Effect.fork(Effect.flip(destination.head!("a")))
+          yield* TestClock.adjust("60 seconds")
+          assert.strictEqual((yield* Fiber.join(first))._tag, "Transient")
           const second = yield* Effect.fork(destination.head!("b"))
-          yield* Fiber.interrupt(first)
+          yield* TestClock.adjust("10 seconds")
           yield* Fiber.join(second)
         }), { credentials: asking })
-      assert.deepStrictEqual([result._tag, asked], ["Right", 2])
+      assert.deepStrictEqual([result._tag, asked], ["Right", 1])
+    }))
+
+  it.effect("go on being asked for while anybody waits, and are asked for anew where nobody does", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      const given = yield* Deferred.make<S3.Credentials>()
+      let asked = 0
+      let cut = 0
+      const asking = Effect.suspend(() => {
+        asked += 1
+        return Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(given)).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => cut += 1))
+        )
+      })
+      const { result } = yield* using(() => ({ status: 404 }), (destination) =>
+        Effect.gen(function*() {
+          const alone = yield* Effect.fork(destination.head!("alone"))
+          yield* Deferred.await(started)
+          yield* Fiber.interrupt(alone)
+          yield* Effect.repeatN(Effect.yieldNow(), 100)
+          assert.deepStrictEqual([asked, cut], [1, 1])
+          const first = yield* Effect.fork(destination.head!("a"))
+          const second = yield* Effect.fork(destination.head!("b"))
+          yield* Effect.repeatN(Effect.yieldNow(), 100)
+          yield* Fiber.interrupt(first)
+          yield* Deferred.succeed(given, credentials)
+          yield* Fiber.join(second)
+        }), { credentials: asking })
+      assert.deepStrictEqual([result._tag, asked, cut], ["Right", 2, 1])
     }))
 
   it.effect("that expire are replaced a minute before, without a request that fails", () =>
