@@ -90,12 +90,12 @@ describe("Report", () => {
       "of 2 large files, 3 B: the same command goes on with them."
     )
     assert.deepStrictEqual(summary(report({ total: 1, interrupted: 1 }), { begun: 1 }).slice(2, 4), [
-      "Nothing is kept of 1 large file: no part of it was stored yet.",
-      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+      "1 large file was begun, and no part is stored yet.",
+      "  sluice uploads ls shows what was begun, sluice uploads abort removes it."
     ])
     assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }, { kept: { files: 1, bytes: 7 } })).slice(1), [
       "Kept from an earlier run is what is stored of 1 large file, 7 B, that this run did not come to.",
-      "  sluice uploads ls shows what is kept, sluice uploads abort removes it."
+      "  sluice uploads ls shows what was begun, sluice uploads abort removes it."
     ])
   })
 
@@ -117,13 +117,13 @@ describe("Report", () => {
       `What is there of ${them} takes space at the destination. Make room and run the same command again, or remove ` +
       "what is there: sluice uploads abort '/mnt/my disk'"
     assert.deepStrictEqual(told({ begun: 1, abortCommand }), [
-      "Nothing is kept of 1 large file: no part of it was stored yet.",
+      "1 large file was begun, and no part is stored yet.",
       takesSpace("it")
     ])
     const kept = { files: 1, bytes: 8_000_000 }
     assert.deepStrictEqual(told({ begun: 1, abortCommand }, { kept }), [
       "Kept what is stored of 1 large file, 8.0 MB: the same command goes on with it.",
-      "Nothing is kept of 1 large file: no part of it was stored yet.",
+      "1 large file was begun, and no part is stored yet.",
       takesSpace("them")
     ])
     assert.deepStrictEqual(told({}), [

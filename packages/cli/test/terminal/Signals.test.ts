@@ -70,7 +70,7 @@ describe("Signals", () => {
         keptLine,
         "Stopping: nothing more is started; press Ctrl-C again to stop at once."
       ])
-      const nothingLine = "Nothing is kept of 1 large file: no part of it was stored yet."
+      const nothingLine = "1 large file was begun, and no part is stored yet."
       assert.deepStrictEqual((yield* toldOf(transfers, ["large", "other"], ["SIGINT"])).slice(0, 3), [
         "drain",
         keptLine,
@@ -206,7 +206,7 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       const { exitCode, stderr, stdout } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
       assert.notInclude(stderr, "Kept")
-      assert.strictEqual(stderr.split("Nothing is kept of 2 large files: no part of them was stored yet.\n").length, 3)
+      assert.strictEqual(stderr.split("2 large files were begun, and no part is stored yet.\n").length, 3)
       assert.deepStrictEqual(Sluice.jsonLines(stdout).at(-1)?.["kept"], { files: 0, bytes: 0 })
     }))
 

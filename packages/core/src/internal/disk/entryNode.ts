@@ -114,7 +114,8 @@ export const lookup = (
   return (key) =>
     Effect.suspend((): Effect.Effect<Option.Option<UploadList.Item>> => {
       const problem = ObjectKey.problemAsPath(key)
-      if (problem !== undefined) {
+      // A name with a NUL is none that leads anywhere, and says so itself.
+      if (problem !== undefined && !key.includes("\0")) {
         const detail = `The key ${JSON.stringify(key)} ${problem}.`
         return Effect.succeedSome(failed(key, new SourceUnreadable({ reason: "Failed", detail })))
       }
