@@ -3,25 +3,25 @@ import type { TestSpecification } from "vitest/node"
 
 /** The files that take longest, the longest first. A clean checkout knows of no durations, and sorts by size. */
 const longest = [
-  "core/test/adaptive/Steady.test.ts",
-  "core/test/adaptive/Noise.test.ts",
-  "cli/test/promises/SecretsAreNowhere.test.ts",
-  "core/test/kill/Kill.test.ts",
+  "core/test/adaptive/Steady.long.test.ts",
+  "core/test/adaptive/Noise.long.test.ts",
+  "cli/test/promises/SecretsAreNowhere.long.test.ts",
+  "core/test/kill/Kill.long.test.ts",
   "core/test/JournalNode.test.ts",
-  "core/test/adaptive/Changes.test.ts",
-  "core/test/faults/FaultSeeds.test.ts",
-  "cli/test/promises/KilledUploadsGoOn.test.ts",
-  "core/test/contract/TusContract.test.ts",
-  "core/test/contract/Contract.test.ts",
+  "core/test/adaptive/Changes.long.test.ts",
+  "core/test/faults/FaultSeeds.long.test.ts",
+  "cli/test/promises/KilledUploadsGoOn.long.test.ts",
+  "core/test/contract/TusContract.long.test.ts",
+  "core/test/contract/Contract.long.test.ts",
   "cli/test/commands/upload.test.ts",
   "cli/test/promises/S3EndToEnd.test.ts",
   "cli/test/promises/ProxiesAndHeaders.test.ts",
-  "core/test/promises/Determinism.test.ts",
-  "core/test/contract/HttpToxics.test.ts",
+  "core/test/promises/Determinism.long.test.ts",
+  "core/test/contract/HttpToxics.long.test.ts",
   "cli/test/commands/uploads.test.ts",
   "cli/test/commands/verify.test.ts",
   "cli/test/commands/doctor.test.ts",
-  "core/test/promises/RandomLargeFiles.test.ts"
+  "core/test/promises/RandomLargeFiles.long.test.ts"
 ]
 
 const rankOf = ({ moduleId }: TestSpecification): number => {

@@ -1,4 +1,5 @@
-import { configDefaults, defineProject } from "vitest/config"
+import { defineProject } from "vitest/config"
+import { side } from "../../vitest.sides.ts"
 
 // Sources, not builds: "@sluice/core" resolves to packages/core/src by the "@sluice/source" condition of its exports.
 // What needs other servers than Node's own is in vitest.servers.config.ts.
@@ -9,7 +10,7 @@ export default defineProject({
     // A bound on what hangs, not on what is slow: the machine may be busy with anything.
     testTimeout: 300_000,
     name: "core",
-    include: ["test/**/*.test.ts"],
-    exclude: [...configDefaults.exclude, "test/servers/**"]
+    include: side.include,
+    exclude: [...side.exclude, "test/servers/**"]
   }
 })

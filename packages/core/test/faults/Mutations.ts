@@ -10,7 +10,7 @@ export interface Mutation {
   readonly edits: ReadonlyArray<readonly [file: string, before: string, after: string]>
 }
 
-// That an interruption cuts an abort which waits for its start comes up too seldom here: `FaultSeeds.test.ts` has it.
+// That an interruption cuts an abort which waits for its start comes up too seldom here: `FaultSeeds.long.test.ts` has it.
 export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "permit not released on interrupt",
