@@ -15,6 +15,7 @@ import * as CliError from "../CliError.js"
 import * as Checkup from "../doctor/Checkup.js"
 import type { Finding, Tell } from "../doctor/Finding.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
+import * as DestinationLook from "../targets/DestinationLook.js"
 import * as TargetLayer from "../targets/TargetLayer.js"
 import * as Targets from "../targets/Targets.js"
 import * as Json from "../terminal/Json.js"
@@ -90,8 +91,13 @@ const look = (
         examine(target, tell),
         TargetLayer.layer(target, { ...settings, fsync: false, connections: 4 })
       )
-      return yield* Effect.zipRight(TargetLayer.checkDirectory(target.root), inside).pipe(
-        Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Make it, or name another."))
+      const usable = DestinationLook.check(target, settings)
+      return yield* Effect.matchEffect(TargetLayer.checkDirectory(target.root), {
+        onSuccess: () => Effect.zipRight(usable, inside),
+        onFailure: () =>
+          Effect.zipRight(usable, tell("directory", "note", `${target.root} is not there yet: an upload makes it.`))
+      }).pipe(
+        Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Name another one."))
       )
     }
     const RemoteCheckup = yield* Effect.promise(() => import("../doctor/RemoteCheckup.js"))

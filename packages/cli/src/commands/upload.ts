@@ -78,6 +78,9 @@ export const upload = Command.make(
           "--failed lists files for another run, and standard input cannot be read again. Leave --failed out."
         )
       }
+      const report = Option.getOrUndefined(flags.report)
+      const failed = Option.getOrUndefined(flags.failed)
+      if (!flags.dryRun) yield* checkOutputs(request, { report, failed, printsLines: flags.json })
       const sources = standardInput ?? (yield* find(request, flags.followSymlinks, own))
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
         yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
@@ -88,17 +91,6 @@ export const upload = Command.make(
         const destination = DestinationLook.check(request.target, request.settings)
         return yield* DryRun.print(sources, { ...flags, filtered, destination })
       }
-      const report = Option.getOrUndefined(flags.report)
-      const failed = Option.getOrUndefined(flags.failed)
-      const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
-      const printsLines = flags.json
-      yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
-      // What failed may take the place of the list, which is read by then: other files may not.
-      if (request.filesFrom !== undefined && request.filesFrom !== "-") {
-        yield* OutputPaths.check([...outputs, { flag: "--files-from", file: request.filesFrom }], { printsLines })
-      }
-      if (report !== undefined) yield* OutputFile.check("--report", report)
-      if (failed !== undefined) yield* OutputFile.check("--failed", failed)
       yield* MachineNode.keepHeapSmall(request.uploader.memory ?? Uploader.defaults.memory)
       const journal = yield* openJournal(request, flags.fsync)
       yield* own.addJournals(request.journal || undefined)
@@ -147,6 +139,28 @@ export const upload = Command.make(
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** Fails where outputs cannot be written, or are one file; what an earlier run has reported is gone then. */
+const checkOutputs = (
+  request: UploadRequest.UploadRequest,
+  { failed, printsLines, report }: {
+    readonly report: string | undefined
+    readonly failed: string | undefined
+    readonly printsLines: boolean
+  }
+) =>
+  Effect.gen(function*() {
+    const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
+    yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
+    // What failed may take the place of the list, which is read by then: other files may not.
+    if (request.filesFrom !== undefined && request.filesFrom !== "-") {
+      yield* OutputPaths.check([...outputs, { flag: "--files-from", file: request.filesFrom }], { printsLines })
+    }
+    if (report !== undefined) yield* OutputFile.check("--report", report)
+    if (failed !== undefined) yield* OutputFile.check("--failed", failed)
+    const sources = new Set(request.sources.map((source) => path.resolve(source)))
+    if (report !== undefined && !sources.has(path.resolve(report))) yield* OutputFile.clear("--report", report)
+  })
 
 const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own: OwnFiles.OwnFiles) => {
   const settings = { filter: request.filter, followSymlinks, leaveOut: own.has }
@@ -218,7 +232,9 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     const storedOf = (key: string) =>
       Option.match(flags.journal?.session(key) ?? Option.none(), { onNone: () => 0, onSome: Journal.storedBytes })
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
-    yield* Effect.forkScoped(Signals.steer(received, { run, stop, storedOf, say: display.say, leave }))
+    yield* Effect.forkScoped(
+      Signals.steer(received, { run, isPiped: !flags.isList, stop, storedOf, say: display.say, leave })
+    )
     const sampled = flags.json ? Effect.asVoid(Effect.forkScoped(ProgressLines.print(run, stdout))) : Effect.void
     const ended = yield* Effect.scoped(Effect.zipRight(Effect.zipRight(display.show(run), sampled), run.report))
     const { listing } = yield* run.currentProgress

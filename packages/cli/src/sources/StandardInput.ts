@@ -42,11 +42,14 @@ export const make = (key: string): Effect.Effect<StandardInput, CliError.CliErro
       Effect.provideService(Stream.peel(blocks, Sink.head<Uint8Array>()), Scope.Scope, scope)
     )
     const bytes = Stream.unwrap(
-      Effect.map(begun, ([first, rest]) => Stream.concat(Stream.fromIterable(Option.toArray(first)), rest))
+      Effect.map(
+        begun,
+        ([first, rest]) => Stream.concat(Stream.fromIterable(Option.toArray(first)), Stream.concat(rest, cutShort))
+      )
     )
     return {
       key,
-      items: [UploadFile.make(key, ByteSource.fromStream(bytes))],
+      items: [UploadFile.make(key, patient(ByteSource.fromStream(bytes)))],
       locations: new Locations(),
       isEmpty: Effect.mapBoth(begun, {
         onFailure: (cause) => CliError.sourceNotFound(`Standard input ${CliError.whyUnreadable(cause)}.`),
@@ -54,6 +57,21 @@ export const make = (key: string): Effect.Effect<StandardInput, CliError.CliErro
       })
     }
   })
+
+/** What writes into a pipe may take its time: a query, a sort. Nobody else waits for that, so silence is no stall. */
+const patient = (source: ByteSource.ByteSource): ByteSource.ByteSource => ({
+  ...source,
+  read: (range) =>
+    range.watch === undefined
+      ? source.read(range)
+      : Stream.fromPull(Effect.map(Stream.toPull(source.read(range)), range.watch.unwatched))
+})
+
+/**
+ * Ctrl-C ends whatever writes into the pipe, and this process hears of both at about the same time: the end is believed
+ * when it was not the first thing to be heard of a signal.
+ */
+const cutShort = Stream.drain(Stream.fromEffect(Effect.sleep("200 millis")))
 
 /** Warns of an empty standard input, and fails where it would replace something. */
 export const check = (

@@ -26,6 +26,14 @@ export const check = (flag: string, file: string): Effect.Effect<void, CliError.
     })
   })
 
+/** Removes what an earlier run has written: should this one end before it writes its own, nobody takes that for it. */
+export const clear = (flag: string, file: string): Effect.Effect<void, CliError.CliError> =>
+  Effect.gen(function*() {
+    const stat = yield* Effect.option(Effect.tryPromise(() => fs.lstat(file)))
+    if (!Option.exists(stat, (it) => it.isFile())) return
+    yield* Effect.tryPromise({ try: () => fs.rm(file), catch: (cause) => cannotWrite(flag, file, cause) })
+  })
+
 /** A file on its way to its name. */
 export interface Opened {
   readonly handle: fs.FileHandle

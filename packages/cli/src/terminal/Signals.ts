@@ -38,6 +38,11 @@ export const surviveHangup: Effect.Effect<void> = Effect.sync(() => {
 /** How a run can be steered, and who is told. */
 export interface Steered {
   readonly run: Pick<UploadRun<never>, "drainToJournal" | "inFlight" | "throughput">
+  /**
+   * Whether what is uploaded comes through a pipe: Ctrl-C ends its left side, too, and what has come by then is not all of
+   * it. To finish that would replace a whole object by a part of one.
+   */
+  readonly isPiped: boolean
   /** How many bytes are stored of a file that is kept. */
   readonly storedOf: (key: string) => number
   /** Interrupts everything. */
@@ -50,9 +55,9 @@ export interface Steered {
 /** Steers a run by signals, until it is interrupted. */
 export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const { leave, run, say, stop, storedOf } = steered
+    const { isPiped, leave, run, say, stop, storedOf } = steered
     const first = yield* received.take
-    if (first === "SIGINT") {
+    if (first === "SIGINT" && !isPiped) {
       const transfers = yield* run.inFlight
       const { current } = yield* run.throughput
       const kept = yield* run.drainToJournal
@@ -64,7 +69,7 @@ export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect
       yield* say(`Stopping: ${finishing(left, current)}; press Ctrl-C again to stop at once.`)
       yield* received.take
     }
-    yield* say("Stopping at once.")
+    yield* say(isPiped ? "Stopping at once: what standard input gave by now is not stored." : "Stopping at once.")
     yield* Effect.forkDaemon(stop)
     yield* received.take
     yield* leave

@@ -128,7 +128,7 @@ export class Findings {
           ? style.yellow("Nothing to compare: the filter leaves nothing.")
           : "Nothing to compare: no files were found."
         : files.same + files.missing + files.different + files.unreadable === 0
-        ? "Nothing to compare: all that was found was skipped."
+        ? ended === "Interrupted" ? "Nothing was compared." : "Nothing to compare: all that was found was skipped."
         : `${verdict}, ${Format.bytes(bytes.compared)} compared in ${Format.duration(report.durationMillis)}, ${
           Format.throughput(report.throughputBytesPerSecond)
         }.`,

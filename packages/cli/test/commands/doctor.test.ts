@@ -141,8 +141,10 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(local.exitCode, 0, local.stderr)
       assert.deepStrictEqual(fs.readdirSync(directory), [])
       const absent = yield* look(`${directory}/absent`)
-      assert.strictEqual(absent.exitCode, 4)
+      assert.deepStrictEqual([absent.exitCode, absent.found], [0, ["directory note"]])
       assert.isFalse(fs.existsSync(`${directory}/absent`))
+      fs.writeFileSync(`${directory}/file`, "")
+      assert.strictEqual((yield* look(`${directory}/file/absent`)).exitCode, 4)
       assert.strictEqual((yield* look("sim:")).exitCode, 2)
     }))
 

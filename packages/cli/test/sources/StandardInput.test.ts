@@ -62,6 +62,34 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
     }))
 })
 
+describe("standard input that ends as Ctrl-C comes", { timeout: 60_000 }, () => {
+  for (
+    const [what, order] of [["before it", ["end", "kill"]], ["after it", ["kill", "end"]], ["never", ["kill"]]] as const
+  ) {
+    it.scopedLive(`replaces nothing by a part of something: it ends ${what}`, () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "to/db.sql": "all of it" })
+        const sluice = yield* Sluice.start(["upload", "-", "to/db.sql", "--json"], { cwd: root, input: { open: true } })
+        const begun = new Promise<void>((resolve) => {
+          sluice.child.stdout.on("data", (text: string) => {
+            if (text.includes("UploadStarted")) resolve()
+          })
+        })
+        sluice.child.stdin.write("a part ")
+        yield* Effect.promise(() => begun)
+        for (const step of order) {
+          if (step === "end") sluice.child.stdin.end()
+          else yield* sluice.kill("SIGINT")
+        }
+        const { exitCode, stderr } = yield* sluice.ended
+        assert.strictEqual(exitCode, 130, stderr)
+        assert.include(stderr, "what standard input gave by now is not stored")
+        assert.deepStrictEqual(fs.readdirSync(`${root}/to`), ["db.sql"])
+        assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "all of it")
+      }))
+  }
+})
+
 describe("standard input that cannot be read again", () => {
   it.scopedLive("goes with no list of what is left undone", () =>
     Effect.gen(function*() {

@@ -53,6 +53,23 @@ describe("files that flags name", { timeout: 60_000 }, () => {
     }))
 })
 
+describe("--report of a run that comes to nothing", { timeout: 60_000 }, () => {
+  for (
+    const [what, args, exitCode] of [
+      ["its source is not there", ["nowhere", "to"], 3],
+      ["its destination cannot be used", ["src", "/proc/nowhere"], 4]
+    ] as const
+  ) {
+    it.scopedLive(`is not that of an earlier one: ${what}`, () =>
+      Effect.gen(function*() {
+        const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "report.json": "of an earlier run" })
+        const ended = yield* Sluice.run(["upload", ...args, "--report", "report.json"], { cwd: root })
+        assert.strictEqual(ended.exitCode, exitCode, ended.stderr)
+        assert.isFalse(fs.existsSync(`${root}/report.json`))
+      }))
+  }
+})
+
 describe("a dry run", { timeout: 60_000 }, () => {
   it.scopedLive("whose reader has gone says that its total is none", () =>
     Effect.gen(function*() {

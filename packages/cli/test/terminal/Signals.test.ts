@@ -21,7 +21,8 @@ const told = (...signals: ReadonlyArray<Signals.Signal>) => toldOf(transfers.sli
 const toldOf = (
   inFlight: ReadonlyArray<UploadRun.Transfer>,
   kept: ReadonlyArray<string>,
-  signals: ReadonlyArray<Signals.Signal>
+  signals: ReadonlyArray<Signals.Signal>,
+  isPiped = false
 ) =>
   Effect.gen(function*() {
     const history: Array<string> = []
@@ -36,6 +37,7 @@ const toldOf = (
         inFlight: Effect.succeed(inFlight),
         throughput: Effect.succeed({ current: 1_000, overall: 0 })
       },
+      isPiped,
       storedOf: (key) => key === "large" ? 50_000_000 : 0,
       stop: tell("stop"),
       say: tell,
@@ -59,6 +61,13 @@ describe("Signals", () => {
       assert.deepStrictEqual(yield* told("SIGINT"), ["drain", finishing])
       assert.deepStrictEqual(yield* told("SIGINT", "SIGINT"), ["drain", finishing, "Stopping at once.", "stop"])
       assert.deepStrictEqual(yield* told("SIGINT", "SIGTERM"), ["drain", finishing, "Stopping at once.", "stop"])
+    }))
+
+  it.effect("finishes nothing that comes through a pipe: Ctrl-C has ended its left side, too", () =>
+    Effect.gen(function*() {
+      const stopped = ["Stopping at once: what standard input gave by now is not stored.", "stop"]
+      assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT"], true), stopped)
+      assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT", "SIGINT"], true), [...stopped, "leave"])
     }))
 
   it.effect("says what is kept, and how much is left and for how long", () =>

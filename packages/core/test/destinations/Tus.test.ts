@@ -113,6 +113,19 @@ describe("a small file", () => {
       assert.strictEqual(model.whole().get("medium")?.length, mib + 1)
     }))
 
+  it.effect("of which the server keeps a byte of every request gets through, after however many", () =>
+    Effect.gen(function*() {
+      const { outcome, report } = yield* upload({
+        file: UploadFile.fromBytes("k", new Uint8Array(8_000)),
+        model: {
+          extensions: ["creation"],
+          fault: (request) => request.method === "PATCH" ? { keep: 1 } : undefined
+        },
+        uploader: { retry: RetryPolicy.none }
+      })
+      assert.deepStrictEqual([outcome, report.retries, report.bytes.uploaded], ["stored", 0, 8_000])
+    }))
+
   it.effect("of which the server keeps nothing more is not sent for ever", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({

@@ -128,7 +128,7 @@ export const run = async (options: Options): Promise<Outcome> => {
     problems.push(
       ...(server?.sessions() ?? []).map(({ bytes, key }) => `a session of ${key} is left with ${bytes} bytes`)
     )
-    problems.push(...journalProblems(journals))
+    problems.push(...journalProblems(journals, kind))
     for (const { ageMillis, bytes, key, torn } of lost) {
       if (torn || ageMillis <= lateMillis) continue
       problems.push(`${bytes} bytes of ${key} were sent again, which had been stored for ${ageMillis} ms`)
@@ -294,9 +294,10 @@ const different = (tree: Tree.Tree, found: Found): ReadonlyArray<string> => {
   return problems
 }
 
-/** A journal after a success is small, and nobody's. */
-const journalProblems = (journals: string): ReadonlyArray<string> => {
+/** After a success, the command's journal is gone, and any other is small, and nobody's. */
+const journalProblems = (journals: string, kind: Kind): ReadonlyArray<string> => {
   const files = TemporaryDirectory.filesBelow(journals)
+  if (kind === "command line") return files.map((file) => `the journal's ${file} is left`)
   const [journal, ...others] = files
   if (journal === undefined || path.basename(journal) !== "journal") return [`the journals are ${files.join(", ")}`]
   const size = sizeOf(path.join(journals, journal))

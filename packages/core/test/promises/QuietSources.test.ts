@@ -310,6 +310,27 @@ describe("a source that gives nothing", () => {
     }))
 })
 
+describe("a source that waits for somebody else, and says so", () => {
+  for (const [what, way] of Object.entries(ways)) {
+    it.effect(`is no stall, however long that takes: ${what}`, () =>
+      Effect.gen(function*() {
+        const once = ByteSource.fromStream(blocks({ size: way.size, block: way.size / 10, every: 60_000 }), {
+          size: way.tells ? way.size : undefined
+        })
+        const read = (range: ByteSource.Range) => {
+          assert.isDefined(range.watch)
+          const { unwatched } = range.watch!
+          return Stream.fromPull(Effect.map(Stream.toPull(once.read(range)), unwatched))
+        }
+        const bytes = (range: ByteSource.Range) =>
+          Effect.map(Stream.runCollect(read(range)), (all) => ByteSource.concat(Array.from(all)))
+        const { value } = yield* upload(way, { ...once, read, bytes })
+        assert.deepStrictEqual(told(value.results), ["Uploaded next", "Uploaded quiet"])
+        assert.isAtLeast(Duration.toMillis(value.taken), 600_000)
+      }))
+  }
+})
+
 describe("a source whose connection is never made", () => {
   for (const [what, way] of Object.entries(ways)) {
     it.effect(`holds nobody up, though what makes it cannot be interrupted: ${what}`, () =>

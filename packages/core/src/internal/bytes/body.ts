@@ -91,8 +91,9 @@ class RestOwner implements Owner {
   private readonly from: number
 
   constructor(owner: Owner, from: number, size: number) {
-    this.owner = owner
-    this.from = from
+    // The rest of a rest is one of the whole: servers that take little at a time are asked thousands of times.
+    this.owner = owner instanceof RestOwner ? owner.owner : owner
+    this.from = owner instanceof RestOwner ? owner.from + from : from
     this.size = size
   }
 
@@ -277,7 +278,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   /** The attempt is over. What the destination has not released it may have kept. */
   ended(): void {
     this.loan?.drop()
-    this.later?.ended()
+    for (let body = this.later; body !== undefined; body = body.later) body.loan?.drop()
   }
 
   rest(from: number): Destination.Body | undefined {
@@ -377,7 +378,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
         if (block.length === 0) continue
         read += block.length
         fold?.update(block)
-        if (owner.size !== undefined && read > owner.size) return this.failing(wrongSize(owner.size, read)!)
+        if (owner.size !== undefined && read > owner.size) return this.failing(wrongSize(owner, read)!)
         const previous = held
         held = block
         if (previous === undefined) continue
@@ -393,7 +394,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
 
   /** Fails unless the source has ended where it should, and is what it was. */
   private proved(read: number): Effect.Effect<unknown, Option.Option<SourceError>> {
-    const problem = wrongSize(this.owner.size, read)
+    const problem = wrongSize(this.owner, read)
     if (problem !== undefined) return this.failing(problem)
     const { unchanged } = this
     return unchanged === undefined ? Effect.void : Effect.mapError(this.noting(unchanged), Option.some)
@@ -476,7 +477,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
 
   private checked<A>(block: Uint8Array, use: (bytes: Uint8Array) => Effect.Effect<A>): Effect.Effect<A, SourceError> {
     const { owner, unchanged } = this
-    const problem = wrongSize(owner.size, block.length)
+    const problem = wrongSize(owner, block.length)
     if (problem !== undefined) return this.unread(Cause.fail(problem))
     if (owner.checksum !== undefined) this.checksum = Checksum.of(owner.checksum, block)
     return unchanged === undefined ? use(block) : Effect.flatMap(this.noting(unchanged), () => use(block))
@@ -588,12 +589,19 @@ const nothing: Uint8Array = new Uint8Array(0)
 export const modified = (): SourceChanged =>
   new SourceChanged({ reason: "Modified", detail: "The file was modified while it was uploaded." })
 
-const wrongSize = (size: number | undefined, bytes: number): SourceChanged | undefined =>
+/** What is read may be a part: what is told is of the whole source. */
+const wrongSize = (
+  { offset, size, toEnd }: Pick<Owner, "offset" | "size" | "toEnd">,
+  bytes: number
+): SourceChanged | undefined =>
   size === undefined || bytes === size
     ? undefined
     : bytes < size
     ? new SourceChanged({
       reason: "EndedEarly",
-      detail: `The source ended after ${bytes} bytes; it was listed with ${size}.`
+      detail: `The source ended after ${offset + bytes} bytes; it was listed with ${toEnd ? offset + size : "more"}.`
     })
-    : new SourceChanged({ reason: "Grew", detail: `The source has more than the ${size} bytes it was listed with.` })
+    : new SourceChanged({
+      reason: "Grew",
+      detail: `The source has more than the ${offset + size} bytes it was listed with.`
+    })

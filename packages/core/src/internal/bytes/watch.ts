@@ -12,6 +12,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as ByteSource from "../../ByteSource.js"
 import { SourceUnreadable, Transient } from "../../UploadError.js"
 import type { SourceError } from "../../UploadError.js"
 import { ended, endedWithin } from "../calls/ended.js"
@@ -138,6 +139,25 @@ export const eachBlock = (
     })
     return next
   }))
+
+/** Who watches a read, for the source: of whoever reads at the moment, if anybody does. */
+export const watchOf = (reader: () => Reader | undefined): ByteSource.Watch => ({
+  moved: () => reader()?.onAsk(),
+  unwatched: (effect) =>
+    Effect.suspend(() => {
+      const waiting = reader()
+      if (waiting === undefined) return effect
+      waiting.onWait()
+      return Effect.ensuring(effect, Effect.sync(() => waiting.onGo()))
+    })
+})
+
+/** What a read tells whoever watches it. */
+interface Reader {
+  readonly onAsk: () => void
+  readonly onWait: () => void
+  readonly onGo: () => void
+}
 
 /** Something that moves bytes by itself: a part on its way, or a source that is read ahead. */
 export class Watched implements Moving {

@@ -17,7 +17,7 @@ import type * as Upload from "../../Upload.js"
 import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import * as Body from "../bytes/body.js"
-import { eachBlock, ofSource, reading, sourceStream } from "../bytes/watch.js"
+import { eachBlock, ofSource, reading, sourceStream, watchOf } from "../bytes/watch.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { within } from "../calls/within.js"
 import * as Etag from "../values/etag.js"
@@ -465,7 +465,8 @@ const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
     upload.onAsk()
     const blocks: Array<Uint8Array> = []
     let total = 0
-    const read = eachBlock(sourceStream(() => upload.source.read({ offset: 0 })), (block) => {
+    const watch = watchOf(() => upload)
+    const read = eachBlock(sourceStream(() => upload.source.read({ offset: 0, watch })), (block) => {
       upload.onAsk()
       blocks.push(block)
       total += block.length

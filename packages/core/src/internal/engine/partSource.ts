@@ -10,7 +10,7 @@ import * as InFlight from "../../InFlight.js"
 import type * as PartPlan from "../../PartPlan.js"
 import { Rejected, SourceChanged } from "../../UploadError.js"
 import type { SourceError, UploadError } from "../../UploadError.js"
-import { sourcePull, sourceStream } from "../bytes/watch.js"
+import { sourcePull, sourceStream, watchOf } from "../bytes/watch.js"
 import type { Watched } from "../bytes/watch.js"
 import type { Slot } from "./slot.js"
 import type { Piece } from "./transfer.js"
@@ -65,85 +65,92 @@ export const sequential = (options: {
   /** Runs what reads the source, and fails where that stalls. */
   readonly reading: <A>(use: (watched: Watched) => Effect.Effect<A, SourceError>) => Effect.Effect<A, UploadError>
 }): Effect.Effect<PartSource, never, Scope.Scope> =>
-  Effect.map(sourcePull(sourceStream(() => options.source.read({ offset: 0 }))), (pull) => {
-    const turn = InFlight.make(1)
-    let number = 1
-    let offset = 0
-    let ended = false
-    let held: Array<Uint8Array> = []
-    let heldSize = 0
+  Effect.suspend(() => {
+    let reader: Watched | undefined = undefined
+    const watch = watchOf(() => reader)
+    return Effect.map(sourcePull(sourceStream(() => options.source.read({ offset: 0, watch }))), (pull) => {
+      const turn = InFlight.make(1)
+      let number = 1
+      let offset = 0
+      let ended = false
+      let held: Array<Uint8Array> = []
+      let heldSize = 0
 
-    /** Reads until more than `size` bytes are held, or all that there are. */
-    const gather = (size: number, watched: Watched): Effect.Effect<void, SourceError> =>
-      Effect.suspend(() =>
-        ended || heldSize > size ? Effect.void : Effect.matchEffect(pull, {
-          onSuccess: (blocks) => {
-            watched.onAsk()
-            for (const block of blocks) {
-              held.push(block)
-              heldSize += block.length
-            }
-            return gather(size, watched)
-          },
-          onFailure: Option.match({
-            onNone: () => {
-              ended = true
-              return Effect.void
+      /** Reads until more than `size` bytes are held, or all that there are. */
+      const gather = (size: number, watched: Watched): Effect.Effect<void, SourceError> =>
+        Effect.suspend(() =>
+          ended || heldSize > size ? Effect.void : Effect.matchEffect(pull, {
+            onSuccess: (blocks) => {
+              watched.onAsk()
+              for (const block of blocks) {
+                held.push(block)
+                heldSize += block.length
+              }
+              return gather(size, watched)
             },
-            onSome: (error) => Effect.fail(error)
+            onFailure: Option.match({
+              onNone: () => {
+                ended = true
+                return Effect.void
+              },
+              onSome: (error) => Effect.fail(error)
+            })
           })
-        })
-      )
+        )
 
-    /** The first `size` of the bytes that are held, or all. The rest is not copied. */
-    const cut = (size: number): Uint8Array => {
-      const blocks: Array<Uint8Array> = []
-      let missing = Math.min(size, heldSize)
-      heldSize -= missing
-      while (missing > 0) {
-        const block = held[blocks.length]!
-        blocks.push(block.subarray(0, missing))
-        missing -= Math.min(missing, block.length)
+      /** The first `size` of the bytes that are held, or all. The rest is not copied. */
+      const cut = (size: number): Uint8Array => {
+        const blocks: Array<Uint8Array> = []
+        let missing = Math.min(size, heldSize)
+        heldSize -= missing
+        while (missing > 0) {
+          const block = held[blocks.length]!
+          blocks.push(block.subarray(0, missing))
+          missing -= Math.min(missing, block.length)
+        }
+        const last = held[blocks.length - 1]?.subarray(blocks.at(-1)!.length)
+        held = held.slice(blocks.length)
+        if (last !== undefined && last.length > 0) held.unshift(last)
+        return ByteSource.concat(blocks)
       }
-      const last = held[blocks.length - 1]?.subarray(blocks.at(-1)!.length)
-      held = held.slice(blocks.length)
-      if (last !== undefined && last.length > 0) held.unshift(last)
-      return ByteSource.concat(blocks)
-    }
 
-    const next: Effect.Effect<Option.Option<Claim>, UploadError> = Effect.suspend(() => {
-      if (ended && heldSize === 0 && number > 1) return Effect.succeedNone
-      if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
-      const wanted = options.sizeOf(number)
-      const slot = options.slot(wanted)
-      return slot.reserve.pipe(
-        Effect.zipRight(options.reading((watched) => gather(wanted, watched))),
-        Effect.zipRight(Effect.suspend(() => {
-          const problem = wrongTotal(options.total, offset + heldSize, ended)
-          if (problem !== undefined) return Effect.fail(problem)
-          if (heldSize === 0 && number > 1) {
-            slot.close()
-            return Effect.succeedNone
-          }
-          const bytes = cut(wanted)
-          const piece: Piece = {
-            number,
-            offset,
-            size: bytes.length,
-            source: ByteSource.fromBytes(bytes),
-            from: 0,
-            toEnd: true,
-            fingerprint: undefined
-          }
-          number += 1
-          offset += bytes.length
-          return Effect.succeedSome({ piece, slot })
-        })),
-        Effect.onError(() => Effect.sync(() => slot.close()))
-      )
+      const next: Effect.Effect<Option.Option<Claim>, UploadError> = Effect.suspend(() => {
+        if (ended && heldSize === 0 && number > 1) return Effect.succeedNone
+        if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
+        const wanted = options.sizeOf(number)
+        const slot = options.slot(wanted)
+        return slot.reserve.pipe(
+          Effect.zipRight(options.reading((watched) => {
+            reader = watched
+            return gather(wanted, watched)
+          })),
+          Effect.zipRight(Effect.suspend(() => {
+            const problem = wrongTotal(options.total, offset + heldSize, ended)
+            if (problem !== undefined) return Effect.fail(problem)
+            if (heldSize === 0 && number > 1) {
+              slot.close()
+              return Effect.succeedNone
+            }
+            const bytes = cut(wanted)
+            const piece: Piece = {
+              number,
+              offset,
+              size: bytes.length,
+              source: ByteSource.fromBytes(bytes),
+              from: 0,
+              toEnd: true,
+              fingerprint: undefined
+            }
+            number += 1
+            offset += bytes.length
+            return Effect.succeedSome({ piece, slot })
+          })),
+          Effect.onError(() => Effect.sync(() => slot.close()))
+        )
+      })
+
+      return { next: turn.withPermits(1)(next) }
     })
-
-    return { next: turn.withPermits(1)(next) }
   })
 
 const tooManyParts = (maxCount: number) =>
