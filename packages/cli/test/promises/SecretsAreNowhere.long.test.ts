@@ -154,7 +154,7 @@ describe("secrets", { timeout: 240_000 }, () => {
             const files = ["report", "failed", "journal"].flatMap((
               name
             ) => [`--${name}`, `${written}/${name}-${index}`])
-            const quick = ["--retries", "1", "--retry-delay", "1ms", "--concurrency", "4"]
+            const quick = ["--retries", "1", "--retry-delay", "1ms", "--concurrency", "4", "--outage", "1s"]
             const runs = [
               ["upload", root, address, "--json", "--log-level", "all", ...quick, ...flags, ...files],
               ["doctor", address, "--log-level", "all", ...flags.filter((it) => !/part|5MiB|range/.test(it))]
