@@ -587,6 +587,11 @@ describe("the size of a journal", () => {
         }))
       const inode = () => fs.statSync(fileIn(directory)).ino
       const first = inode()
+      // While it is open, no other file gets its number.
+      yield* Effect.acquireRelease(
+        Effect.sync(() => fs.openSync(fileIn(directory), "r")),
+        (descriptor) => Effect.sync(() => fs.closeSync(descriptor))
+      )
       const told = (journal: Service) =>
         Effect.sync(() => {
           for (let i = 0; i < 2_000; i++) {

@@ -31,7 +31,7 @@ const upload = (destination: Layer.Layer<Destination.Destination, never, Transpo
 
 /** What somebody's effect may be, or a function of theirs may give, and what is said of it. */
 const given: Readonly<Record<string, readonly [give: () => unknown, said: RegExp]>> = {
-  "gives nothing": [() => undefined, /^(.*) returned undefined instead of an Effect\.$/],
+  "gives nothing": [() => undefined, /^(.*) gave undefined instead of an Effect\.$/],
   "gives a Promise": [() => Promise.resolve(canary), /^(.*) gave a Promise instead of an Effect\.$/],
   "gives text": [() => canary, /^(.*) gave a string instead of an Effect\.$/],
   "dies": [() => Effect.die(new TypeError("no session")), /^(.*) failed unexpectedly: TypeError: no session$/],
