@@ -1,36 +1,37 @@
 /**
- * Concurrency that finds itself: as many uploads in flight as make the whole faster, and hardly more.
+ * Concurrency that tunes itself: enough uploads in flight to make the whole run faster, and hardly more.
  *
- * While every upload goes at its own pace, bounded by its connection, one more of them adds to the whole. Once they
- * share what is full, a link, a disk, a server, one more adds nothing but waiting. The number at which the one turns into
- * the other is the knee. No error marks it, and response times tell it only to somebody who knows what they would be
- * otherwise: what tells it is trying more and trying fewer.
+ * While each upload is bounded by its own connection, one more upload adds to the total pace. Once the uploads saturate
+ * something they share (a link, a disk, a server), one more adds nothing but waiting. The number at which this changes
+ * is the knee. No error marks it, and response times reveal it only to somebody who knows what they would otherwise be.
+ * The controller therefore finds it by trying more uploads and trying fewer.
  *
  * ```
  *   pace │          ┌───────────────  full        doubling   4 → 8 → 16 → 32, while it pays
- *        │       ／ ↑                             settling   at the knee that the last steps show, and a bit more
- *        │    ／    knee + a bit                  resting    a while there, and watching the pace
+ *        │       ／ ↑                             settling   at the knee that the last steps show, plus a margin
+ *        │    ／    knee + margin                 resting    for a while, watching the pace
  *        │ ／   down ●  ● up                      probing    25 % up and 13 % down, twice each, in random order:
- *        └──────────────────── in flight                     where the two meet, there is the knee now
+ *        └──────────────────── in flight                     where the two lines meet is the knee now
  * ```
  *
- * The bit is a tenth, or half the knee's root where that is more. Of few uploads the one above the knee costs nearly
- * nothing and one too few a good part of the pace: so it rounds up, tries one fewer, and gives one up only when five
- * probes on end have found it to bring nothing.
+ * The margin is a tenth of the knee, or half its square root if that is more. With few uploads, one above the knee
+ * costs almost nothing, while one too few costs a large share of the pace. So the controller rounds up, tries one
+ * fewer, and gives one up only after five probes in a row have found that it brings nothing.
  *
- * | what happens | what it does |
+ * | what happens | what the controller does |
  * |---|---|
- * | the pace falls by over 30 % for 3 windows, and by 3 × what it varies | shrinks by as much at once |
- * | the pace rises as much, or a probe shows that every upload more counts in full | doubles again |
- * | the destination throttles | × 0.7, and stays below nine tenths of where it was for 30 windows or more |
- * | it says when to come back (`Retry-After`) | nothing starts until then |
- * | fewer than half of the slots are used | nothing: there is nothing to be learned |
+ * | the pace falls by over 30 % for 3 windows, and by 3 × its usual deviation | shrinks by as much at once |
+ * | the pace rises by as much, or a probe shows that each additional upload counts in full | doubles again |
+ * | the destination throttles | × 0.7, and stays below nine tenths of the old limit for at least 30 windows |
+ * | the destination says when to come back (`Retry-After`) | starts nothing until then |
+ * | fewer than half of the slots are used | nothing: there is nothing to learn |
  *
- * It thinks in windows of completions, not of time: a round of tiny files is over in milliseconds. What began before the
- * last change does not count. How different sizes are compared is in `internal/limits/adaptiveWindow`. Two of these on one link
- * cannot see each other, and each gains by having more: so there is a ceiling, and one controller for each uploader.
+ * Windows count completions, not time, because a round of tiny files is over in milliseconds. Attempts that began
+ * before the last change do not count. `internal/limits/adaptiveWindow` describes how different sizes are compared. Two
+ * controllers on one link cannot see each other, and each gains by using more: hence the ceiling, and one controller
+ * for each uploader.
  *
- * {@link step} is all of the thinking, as a pure function; {@link controller} applies it to a running uploader.
+ * {@link step} is the whole algorithm, as a pure function; {@link controller} applies it to a running uploader.
  *
  * @since 0.1.0
  */
@@ -47,20 +48,20 @@ import type { Controller, Observation } from "./Limits.js"
  * @category models
  */
 export interface Options {
-  /** The fewest uploads in flight; at least 1, which is the default. */
+  /** The fewest uploads in flight, at least 1. Defaults to 1. */
   readonly min?: number | undefined
   /** The most uploads in flight. Defaults to 64. */
   readonly max?: number | undefined
-  /** How many to begin with. Defaults to 4. */
+  /** The number of uploads in flight to begin with. Defaults to 4. */
   readonly initial?: number | undefined
-  /** Decides the order of probes. Defaults to a number that `Random` gives. */
+  /** The seed for the order of probes. Defaults to a number from `Random`. */
   readonly seed?: number | undefined
-  /** Runs after each window, with what was measured and what came of it: for pictures and tests. */
+  /** Called after each window with its measurements and the resulting state; for plots and tests. */
   readonly onWindow?: ((window: Window, state: State) => Effect.Effect<void>) | undefined
 }
 
 /**
- * The options' defaults, and what the controller goes by.
+ * The defaults of the options, and the controller's constants.
  *
  * @since 0.1.0
  * @category defaults
@@ -68,7 +69,7 @@ export interface Options {
 export const defaults: typeof Steps.defaults = Steps.defaults
 
 /**
- * What the attempts of a while have shown, all under one limit.
+ * Measurements of attempts that ran under one limit.
  *
  * @since 0.1.0
  * @category models
@@ -76,7 +77,7 @@ export const defaults: typeof Steps.defaults = Steps.defaults
 export type Window = Measure.Window
 
 /**
- * What the controller is at: `Doubling` and `Halving` in the beginning, then `Resting` and `Probing`.
+ * The controller's phase: `Doubling` and `Halving` at first, then `Resting` and `Probing`.
  *
  * @since 0.1.0
  * @category models
@@ -84,7 +85,7 @@ export type Window = Measure.Window
 export type Phase = Steps.Phase
 
 /**
- * All that the controller knows: immutable, and nothing else decides.
+ * The controller's whole state. It is immutable, and decisions depend on nothing else.
  *
  * @since 0.1.0
  * @category models
@@ -92,7 +93,7 @@ export type Phase = Steps.Phase
 export type State = Steps.State
 
 /**
- * Where it begins. Throws a `RangeError` where `min`, `max` or `initial` is not at least 1.
+ * The initial state. Throws a `RangeError` if `min`, `max` or `initial` is not at least 1.
  *
  * @since 0.1.0
  * @category constructors
@@ -121,7 +122,7 @@ export const initial = (options: Options = {}): State => {
 }
 
 /**
- * An empty window under the limit of a state. What began before `since` will not count in it.
+ * An empty window under a state's limit. Attempts that began before `since` will not count.
  *
  * @since 0.1.0
  * @category windows
@@ -130,7 +131,7 @@ export const openWindow = (state: State, now: number, since: number): Window =>
   Measure.open(openingOf(state, now, since))
 
 /**
- * A window with one observation more.
+ * Adds one observation to a window.
  *
  * @since 0.1.0
  * @category windows
@@ -138,8 +139,8 @@ export const openWindow = (state: State, now: number, since: number): Window =>
 export const gather: (window: Window, observation: Observation, now: number) => Window = Measure.gather
 
 /**
- * Whether a window has seen enough: throttling at once; else so many completions, of durations that add up to more than
- * a clock of whole milliseconds is off by.
+ * Whether a window has seen enough: at once if the destination throttled; otherwise after enough completions, whose
+ * durations add up to more than the error of a clock with whole milliseconds.
  *
  * @since 0.1.0
  * @category windows
@@ -159,7 +160,7 @@ export const isFull = (
 }
 
 /**
- * What comes of a window: the next state, and the limit that it asks for.
+ * Evaluates a window: gives the next state and the limit it asks for.
  *
  * @since 0.1.0
  * @category transitions
@@ -177,8 +178,8 @@ export const step = (state: State, window: Window): readonly [state: State, limi
 }
 
 /**
- * A state under which another limit is in force than it asked for: a lower one is taken for all that is allowed, until
- * there is a higher one, which is gone on from.
+ * The state after somebody else changed the limit in force. A lower limit is taken as the most that is allowed until
+ * the limit is raised; the controller then continues from the higher one.
  *
  * @since 0.1.0
  * @category transitions
@@ -216,7 +217,7 @@ export const controller = (options: Options = {}): Controller => ({
         )
       yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.flatMap(Queue.take(decided), apply))))
       return (observation) => {
-        // Somebody has paused: what ends now says nothing of what a limit brings.
+        // The uploader is paused: attempts that end now say nothing about a limit.
         if (limits.inFlight.limit === 0) return
         const now = clock.unsafeCurrentTimeMillis()
         if (observation.retryAfterMillis !== undefined) {
@@ -224,12 +225,13 @@ export const controller = (options: Options = {}): Controller => ({
         }
         gathering.add(observation, now)
         if (!isFull(state, gathering, now)) return
-        // Other strategies and other hands turn the same knob.
+        // Other strategies and callers change the same limit.
         const before = applied === state ? overruled(state, limits.inFlight.limit) : state
         const closed = gathering.close(before.limit)
         state = step(before, closed)[0]
         const changed = state.limit !== before.limit
-        // What began in the instant in which the limit falls began before: one of eight would be taken for one of two.
+        // An attempt that begins in the instant the limit falls ran under the old one: one of eight would count as one
+        // of two.
         if (changed) since = state.limit < before.limit ? now + grainOfClock : now
         gathering = new Measure.Gathering(openingOf(state, now, since))
         decided.unsafeOffer({ window: closed, state, changed: changed || state.reason !== before.reason })
@@ -241,7 +243,7 @@ export const controller = (options: Options = {}): Controller => ({
 // internal
 // -----------------------------------------------------------------------------
 
-/** What came of a window, and whether that is to be told. */
+/** The outcome of a window, and whether to announce it. */
 interface Decided {
   readonly window: Window
   readonly state: State
@@ -257,7 +259,7 @@ const openingOf = ({ limit, moments }: State, now: number, since: number): Measu
 
 const meanSize = ({ size, weight }: Measure.Moments): number => weight === 0 ? defaultScale : size / weight
 
-/** What stays of the costs that were learned with each window. */
+/** The share of the learned costs that each window keeps. */
 const kept = 0.9
 
 const defaultScale = 1_000_000
@@ -266,7 +268,7 @@ const defaultScale = 1_000_000
 const grain = 8
 const grainMillis = 2_000
 
-/** Half of what a clock tells apart, in milliseconds. */
+/** Half the clock's resolution, in milliseconds. */
 const grainOfClock = 0.5
 
 const longestHoldMillis = 60_000

@@ -3,14 +3,14 @@
  * take under 1 s.
  *
  * {@link next} is the whole rule, as a pure function. {@link controller} applies it to a running uploader: every 5 s,
- * over the attempts that succeeded since, and only where some did. Where the destination throttled any, the rate halves
- * whatever the others took: a refusal is quick, but no reason to go faster.
+ * it averages the attempts that have succeeded since, and does nothing if none has. If the destination throttled any
+ * attempt, the rate halves whatever the others took: a refusal comes quickly, but is no reason to go faster.
  *
- * The rule knows nothing of what the destination could take, and never settles at it. From a base of 4, where more than
- * 10 a second are refused, it goes to and fro between 8 and 16 every 5 s: 87 % of the 10 are used, and a quarter of all
- * requests refused. Where the destination lets what is above 10 a second wait, response times follow late: the rate
- * swings from 0.25, its floor, to 32 and back every 90 s, and 73 % of the 10 are used. Where that matters, say the rate
- * by `Strategy.rateLimited`, or leave it to `Strategy.adaptive`.
+ * The rule does not know the destination's capacity and never settles at it. From a base of 4, with a destination that
+ * refuses more than 10 a second, the rate alternates between 8 and 16 every 5 s: 87 % of the 10 are used, and a quarter
+ * of all requests are refused. If the destination queues everything above 10 a second instead, response times lag
+ * behind: the rate swings from 0.25, its floor, to 32 and back every 90 s, and 73 % of the 10 are used. Where that
+ * matters, set the rate with `Strategy.rateLimited`, or use `Strategy.adaptive`.
  *
  * @since 0.1.0
  */
@@ -34,7 +34,7 @@ export interface Options {
   readonly slow?: Duration.DurationInput | undefined
   /** The mean response time under which the rate doubles. Defaults to 1 second. */
   readonly fast?: Duration.DurationInput | undefined
-  /** How often the rate is looked at. Defaults to 5 seconds. */
+  /** How often the rate is adjusted. Defaults to 5 seconds. */
   readonly interval?: Duration.DurationInput | undefined
 }
 
@@ -66,7 +66,7 @@ export const next = (options: Options, uploadsPerSecond: number, meanMillis: num
 }
 
 /**
- * The rate to start from: `base`, within the floor and the ceiling. Throws a `RangeError` where an option is no rate.
+ * The rate to start from: `base`, within the floor and the ceiling. Throws a `RangeError` if an option is invalid.
  *
  * @since 0.1.0
  * @category constructors
@@ -114,7 +114,7 @@ export const controller = (options: Options): Controller => ({
 })
 
 /**
- * The options' defaults; `range` is how many times `base` the ceiling is, and the floor a part of it.
+ * The options' defaults; the ceiling is `range` × `base`, and the floor is `base` / `range`.
  *
  * @since 0.1.0
  * @category defaults

@@ -1,10 +1,10 @@
 /**
- * Bytes per second: a limit that all uploads share, and a monitor of what is really reached.
+ * Bytes per second: a limit that all uploads share, and a monitor of the throughput reached.
  *
- * The limit counts every byte that is handed to a destination, those of failed attempts too. Bytes are granted in
- * units of 20 ms' worth (between 1 KiB and 256 KiB), in the order of asking; a larger request is split, never refused.
- * In any window no more than bytes per second × window + {@link burst} go through, and the burst has to be earned: a
- * fresh limit starts empty.
+ * The limit counts every byte that is handed to a destination, including those of failed attempts. Bytes are granted in
+ * units of 20 ms' worth (between 1 KiB and 256 KiB), in FIFO order; a larger request is split, never refused. In any
+ * window no more than bytes per second × window + {@link burst} go through. The burst has to be earned: a fresh limit
+ * starts empty.
  *
  * @since 0.1.0
  */
@@ -22,13 +22,13 @@ export interface Bandwidth {
   readonly bytesPerSecond: number
   /** The most bytes that one grant covers: take bytes in pieces of this size to keep them evenly spaced. */
   readonly unit: number
-  /** Takes `bytes` now and answers `true`, or answers `false`. */
+  /** Takes `bytes` now and returns `true`, or returns `false`. */
   readonly unsafeTake: (clock: Clock.Clock, bytes: number) => boolean
   /** Waits in line until `bytes` may go. */
   readonly take: (bytes: number) => Effect.Effect<void>
   /**
-   * Changes the limit. Whoever waits is reckoned anew. With 0 no byte goes until it is raised again; `NaN` and negative
-   * numbers die as a `RangeError`.
+   * Changes the limit; waiting takes are recalculated. With 0 no byte goes until the limit is raised again; `NaN` and
+   * negative numbers die with a `RangeError`.
    */
   readonly setRate: (bytesPerSecond: number) => Effect.Effect<void>
 }
@@ -42,7 +42,7 @@ export interface Bandwidth {
 export const burst = (bytesPerSecond: number): number => Math.max(unitOf(bytesPerSecond), bytesPerSecond / 10)
 
 /**
- * A limit of `bytesPerSecond`, more than 0; `Infinity` for none. Throws a `RangeError` for anything else.
+ * A limit of `bytesPerSecond`, more than 0, or `Infinity` for no limit. Throws a `RangeError` for anything else.
  *
  * @since 0.1.0
  * @category constructors
@@ -70,13 +70,13 @@ export const make = (bytesPerSecond: number): Bandwidth => {
 }
 
 /**
- * Throughput as it was measured, in bytes per second.
+ * Measured throughput, in bytes per second.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Throughput {
-  /** Over the last 5 seconds, or since the start where that is less. */
+  /** Over the last 5 seconds, or since the start if that is less. */
   readonly current: number
   /** Since the start. */
   readonly overall: number
@@ -89,14 +89,14 @@ export interface Throughput {
  * @category models
  */
 export interface Monitor {
-  /** Counts `bytes` that went through at `now`, in milliseconds on the clock. */
+  /** Counts `bytes` that went through at `now`, a clock time in milliseconds. */
   readonly unsafeRecord: (now: number, bytes: number) => void
   /** The throughput at this moment. */
   readonly throughput: Effect.Effect<Throughput>
 }
 
 /**
- * A monitor that starts at `startedAt`, in milliseconds on the clock.
+ * A monitor that starts at `startedAt`, a clock time in milliseconds.
  *
  * @since 0.1.0
  * @category constructors

@@ -2,15 +2,15 @@
  * Byte sizes: numbers of bytes, or text with a unit, such as `"8 MiB"`.
  *
  * Binary units (`KiB`, `MiB`, `GiB`, `TiB`) are powers of 1,024 and decimal units (`kB`, `MB`, `GB`, `TB`) powers of
- * 1,000. A bare letter (`K`, `M`, `G`, `T`) is binary, as rclone and the coreutils read it. Everything that takes a
- * size decodes it once, at its edge, and works in bytes from there on.
+ * 1,000. A bare letter (`K`, `M`, `G`, `T`) is binary, as in rclone and the coreutils. APIs that take a size decode it
+ * once, at their edge, and work in bytes from there on.
  *
  * @since 0.1.0
  */
 import * as Option from "effect/Option"
 
 /**
- * A size as people write it: bytes as a number, or text with a unit.
+ * A size: a number of bytes, or text with a unit.
  *
  * @since 0.1.0
  * @category models
@@ -35,8 +35,8 @@ const factors: Record<string, number> = {
 }
 
 /**
- * Reads a size in bytes; `None` when the text is not one, is negative or is not a whole number of bytes that a
- * JavaScript number can hold.
+ * Reads a size in bytes. Returns `None` if the text is not a size, is negative, or is not a whole number of bytes that
+ * a JavaScript number can hold.
  *
  * @example
  * ```ts
@@ -64,8 +64,8 @@ export const parse = (input: ByteSizeInput): Option.Option<number> => {
 }
 
 /**
- * Reads a size in bytes, and throws a `RangeError` when the input is not one: for sizes that the program's own text
- * spells out. Use {@link parse} for what a user typed.
+ * Reads a size in bytes and throws a `RangeError` if the input is not one. It is for sizes written in the program
+ * itself; use {@link parse} for user input.
  *
  * @since 0.1.0
  * @category decoding
@@ -79,7 +79,7 @@ export const decode = (input: ByteSizeInput): number =>
 const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
 
 /**
- * Writes a number of bytes for people, in binary units with at most one decimal: `1.5 MiB`.
+ * Formats a number of bytes in binary units with at most one decimal: `1.5 MiB`.
  *
  * @since 0.1.0
  * @category formatting
@@ -87,7 +87,7 @@ const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
 export const format = (bytes: number): string => {
   let value = bytes
   let unit = 0
-  // What would be rounded up to 1024 is 1 of the next unit.
+  // A value that would round up to 1024 is shown as 1 of the next unit.
   while (Math.abs(value) >= (unit === 0 ? 1024 : 1023.5) && unit < units.length - 1) {
     value /= 1024
     unit += 1

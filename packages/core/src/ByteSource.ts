@@ -1,11 +1,11 @@
 /**
  * Byte sources: where an upload's bytes come from.
  *
- * A source is re-openable: it can be read from any offset, as often as asked, because retries, parallel parts and
+ * A source can be reopened: it can be read from any offset, any number of times, because retries, parallel parts and
  * resume all read it again. The exception is {@link fromStream} over a stream that runs only once, such as standard
- * input: it says so in `reopenable`, and an upload of it is not tried again once its first byte was taken.
+ * input: its `reopenable` is false, and its upload is not retried once its first byte has been taken.
  *
- * A source on a disk has a fingerprint, which changes when the file does; sources in memory have none.
+ * A source on disk has a fingerprint, which changes when the file does; sources in memory have none.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ import { SourceUnreadable } from "./UploadError.js"
 import type { SourceError } from "./UploadError.js"
 
 /**
- * A range of a source: `length` bytes from `offset`; to the end where `length` is absent.
+ * A range of a source: `length` bytes from `offset`; to the end if `length` is absent.
  *
  * @since 0.1.0
  * @category models
@@ -26,32 +26,34 @@ import type { SourceError } from "./UploadError.js"
 export interface Range {
   readonly offset: number
   readonly length?: number | undefined
-  /** What the source's fingerprint has to be from the first byte to the last: see `checksFingerprint`. */
+  /** The fingerprint that the source must have from the first byte to the last: see `checksFingerprint`. */
   readonly fingerprint?: string | undefined
-  /** How large blocks should be, in bytes, where the source can choose. Defaults to 256 KiB. */
+  /** The preferred size of blocks, in bytes, if the source can choose. Defaults to 256 KiB. */
   readonly blockSize?: number | undefined
-  /** Gives memory of at least a size to read into, to a source that has none of its own. Defaults to fresh memory. */
+  /**
+   * Allocates memory of at least the given size, for a source that has no memory of its own. Defaults to fresh memory.
+   */
   readonly into?: ((size: number) => Uint8Array) | undefined
-  /** Who watches the read for stalls, where somebody does. */
+  /** The stall watch of this read, if there is one. */
   readonly watch?: Watch | undefined
 }
 
 /**
- * Who watches a read: a source that gives nothing for the stall timeout has failed. A source needs to say something only
- * where it would be taken for stalled and is not.
+ * A stall watch over a read: a source that produces no bytes for the stall timeout fails. A source reports to it only
+ * when it would otherwise be taken for stalled.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Watch {
-  /** Bytes have been read, but not been given yet. */
+  /** Reports that bytes have been read but not yet emitted. */
   readonly moved: () => void
-  /** Runs what is waited for on this side, such as a turn to have a file open: it counts as no stall. */
+  /** Runs a wait on this side, such as for a turn to open a file; it does not count as a stall. */
   readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /**
- * A source as it is at a moment.
+ * The state of a source at one moment.
  *
  * @since 0.1.0
  * @category models
@@ -61,53 +63,54 @@ export interface Latest {
   readonly fingerprint: string | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt: number | undefined
-  /** The permission bits, where it has any. */
+  /** The permission bits, if it has any. */
   readonly mode?: number | undefined
 }
 
 /**
- * Something that bytes can be read from, as often as asked.
+ * A source of bytes that can be read repeatedly.
  *
- * A read that stalls, or that nobody waits for any more, is interrupted: what it does has to be interruptible. Of
- * {@link fromStream} the first pull need not be: a connection that never comes about is left behind.
+ * A read that stalls, or whose result is no longer needed, is interrupted, so it must be interruptible. The first pull
+ * of {@link fromStream} is exempt: a connection that is never established is left behind.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ByteSource {
-  /** The size in bytes; `undefined` when nobody knows before the end. */
+  /** The size in bytes; `undefined` if it is not known before the end. */
   readonly size: number | undefined
   /** Whether the source can be read more than once. */
   readonly reopenable: boolean
-  /** The bytes of a range, in blocks of any size. A range past the end gives what there is. */
+  /** The bytes of a range, in blocks of any size. A range past the end yields the bytes that exist. */
   readonly read: (range: Range) => Stream.Stream<Uint8Array, SourceError>
-  /** The bytes of a range as one array: for ranges that are known to be small. */
+  /** The bytes of a range as one array, for ranges that are known to be small. */
   readonly bytes: (range: Range) => Effect.Effect<Uint8Array, SourceError>
   /**
-   * The same in the call itself, where nothing has to be waited for; `undefined` where something has, and `bytes` is to
-   * be asked. For sources whose files are many and small.
+   * The same, synchronously, if nothing has to be waited for; otherwise `undefined`, and the caller uses `bytes`. For
+   * sources with many small files.
    */
   readonly unsafeBytes?:
     | ((range: Range, clock: Clock.Clock) => Exit.Exit<Uint8Array, SourceError> | undefined)
     | undefined
-  /** Changes whenever the content may have changed; `undefined` where the content cannot change. */
+  /** Changes whenever the content may have changed; `undefined` if the content cannot change. */
   readonly fingerprint: Effect.Effect<string, SourceError> | undefined
   /**
-   * Whether a read itself fails with `SourceChanged` when the source is not what `Range.fingerprint` says: it can look at
-   * the very file that it has open. Without it the source's `fingerprint` is asked around each read.
+   * Whether a read itself fails with `SourceChanged` when the source does not match `Range.fingerprint`: it can check
+   * the very file that it has open. Otherwise the engine asks for the source's `fingerprint` before and after each
+   * read.
    */
   readonly checksFingerprint?: boolean | undefined
   /**
-   * Lets go of a source of which no byte was read, and none will be: for what else waits for it to be read, such as the
-   * next part of a request. Runs once, when the file's result has been told.
+   * Releases a source of which no byte was or will be read, for whatever else waits for it to be read, such as the next
+   * part of a request. Runs once, after the file's result has been reported.
    */
   readonly abandon?: Effect.Effect<void> | undefined
-  /** The source as it is now, which may be of another size: for those who go on with what has changed. */
+  /** The current state of the source, whose size may differ; used to continue with a source that has changed. */
   readonly latest?: Effect.Effect<Latest, SourceError> | undefined
 }
 
 /**
- * Bytes in memory. They are not copied: do not write to the array while the upload runs.
+ * Bytes in memory. They are not copied, so do not write to the array while the upload runs.
  *
  * @since 0.1.0
  * @category constructors
@@ -158,8 +161,8 @@ export const fromBlob = (blob: Blob): ByteSource => {
 }
 
 /**
- * A source of `size` bytes that are computed when they are read: `fill(offset, length)` gives the bytes of one block
- * of at most 256 KiB, always the same for the same arguments. Without `fill` the bytes are zeros.
+ * A source of `size` bytes that are computed when read: `fill(offset, length)` returns the bytes of one block of at
+ * most 256 KiB, always the same for the same arguments. Without `fill` the bytes are zeros.
  *
  * @example
  * ```ts
@@ -184,11 +187,11 @@ export const generate = (
 ): ByteSource => new Generated(size, fill)
 
 /**
- * A source over a stream that can be run once only. Its first read takes the stream; another fails with
+ * A source over a stream that can be run only once. Its first read takes the stream; another fails with
  * `SourceUnreadable`, reason `Consumed`, and so does a read that does not start at the first byte.
  *
- * An upload of it never waits for a second round: whoever sends the stream may be waiting, too. Where more comes after
- * the stream, `onAbandon` is for a file that is refused before its first byte is read:
+ * Its upload never waits for a second round, because the sender of the stream may be waiting, too. If more data follows
+ * the stream, use `onAbandon` to skip past a file that is refused before its first byte is read:
  *
  * @example
  * ```ts
@@ -196,7 +199,7 @@ export const generate = (
  * import { ByteSource } from "@sluice/core"
  * import { Effect, Stream } from "effect"
  *
- * // The next part of a form comes when this one was read to its end.
+ * // The next part of a form arrives only after this one has been read to its end.
  * const sourceOf = (part: Multipart.File) =>
  *   ByteSource.fromStream(part.content, { onAbandon: Effect.ignore(Stream.runDrain(part.content)) })
  * ```
@@ -207,9 +210,9 @@ export const generate = (
 export const fromStream = <E>(
   stream: Stream.Stream<Uint8Array, E>,
   options: {
-    /** How many bytes there will be, where that is known. */
+    /** The number of bytes, if known. */
     readonly size?: number | undefined
-    /** Runs where the stream is not run at all: its file was refused, or skipped. Defaults to nothing. */
+    /** Runs if the stream is never run because its file was refused or skipped. Defaults to nothing. */
     readonly onAbandon?: Effect.Effect<void> | undefined
   } = {}
 ): ByteSource => {
@@ -263,8 +266,8 @@ export const concat = (blocks: ReadonlyArray<Uint8Array>): Uint8Array => {
 // -----------------------------------------------------------------------------
 
 /**
- * A stream whose first pull ends at once when it is interrupted: a connection that is being made may not be cut, and who
- * waits for it would wait for ever.
+ * A stream whose first pull returns at once when it is interrupted: connecting may be uninterruptible, and a fiber that
+ * waits for it would wait forever.
  */
 const beginningAtOnce = <A, E>(stream: Stream.Stream<A, E>): Stream.Stream<A, E> =>
   Stream.fromPull(Effect.map(Stream.toPull(stream), (pull) => {
@@ -274,7 +277,7 @@ const beginningAtOnce = <A, E>(stream: Stream.Stream<A, E>): Stream.Stream<A, E>
         if (!Exit.isInterrupted(exit)) state = "Begun"
       }))
     return Effect.suspend(() => {
-      // Whoever pulls while it still begins comes after somebody who has given up.
+      // A pull that finds the stream still beginning follows one that was interrupted.
       if (state !== "New") return state === "Begun" ? pull : Effect.never
       state = "Beginning"
       return first

@@ -1,12 +1,12 @@
 /**
- * Checksums of what is uploaded, as incremental folds.
+ * Checksums of uploaded bytes, as incremental folds.
  *
- * A fold takes bytes block by block and tells their checksum at any time. The CRCs can be combined: that of a whole
- * object follows from those of its parts without reading a byte again, which is what S3 calls a full-object checksum.
- * MD5 and SHA-256 cannot; of parts they make a composite checksum, the hash of the parts' digests.
+ * A fold takes bytes block by block and gives their checksum at any time. CRCs can be combined: the CRC of a whole
+ * object follows from those of its parts without reading a byte again, which S3 calls a full-object checksum. MD5 and
+ * SHA-256 cannot be combined; their parts make a composite checksum, the hash of the parts' digests.
  *
- * The platform's own code does the work where there is any (in Node `node:zlib` for CRC-32 and `node:crypto` for MD5
- * and SHA-256), and portable code elsewhere, in browsers for one.
+ * The platform's own code does the work where it exists (in Node, `node:zlib` for CRC-32 and `node:crypto` for MD5 and
+ * SHA-256), and portable code elsewhere, such as in browsers.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ import * as Schema from "effect/Schema"
 import * as Crc from "./internal/values/crc.js"
 
 /**
- * The name of an algorithm, for what reads one from outside.
+ * A schema for the name of an algorithm.
  *
  * @since 0.1.0
  * @category schemas
@@ -28,8 +28,8 @@ export const Algorithm = Schema.Literal("crc32", "crc32c", "crc64nvme", "md5", "
 /**
  * An algorithm: three CRCs, MD5 and SHA-256.
  *
- * `crc32` is the CRC of zlib, `crc32c` Castagnoli's (RFC 3720, section 12.1), `crc64nvme` that of the NVM Express
- * command set 1.0d, section 5.2.1.3.4; `md5` is of RFC 1321, `sha256` of FIPS 180-4.
+ * `crc32` is the CRC of zlib, `crc32c` is Castagnoli's (RFC 3720, section 12.1), `crc64nvme` is from the NVM Express
+ * command set 1.0d, section 5.2.1.3.4; `md5` is defined by RFC 1321, `sha256` by FIPS 180-4.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +37,7 @@ export const Algorithm = Schema.Literal("crc32", "crc32c", "crc64nvme", "md5", "
 export type Algorithm = typeof Algorithm.Type
 
 /**
- * The algorithms that {@link combine} knows how to combine.
+ * The algorithms that {@link combine} can combine.
  *
  * @since 0.1.0
  * @category models
@@ -45,28 +45,28 @@ export type Algorithm = typeof Algorithm.Type
 export type Combinable = "crc32" | "crc32c" | "crc64nvme"
 
 /**
- * A checksum, as destinations write it.
+ * A checksum in the form that destinations use.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Checksum {
   readonly algorithm: Algorithm
-  /** In base64; of a composite checksum followed by `-` and the number of parts. */
+  /** The digest in base64; in a composite checksum, followed by `-` and the number of parts. */
   readonly value: string
 }
 
 /**
- * A checksum in the making.
+ * A checksum being computed.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Fold {
   readonly algorithm: Algorithm
-  /** Takes the next bytes. They are not kept. */
+  /** Takes the next bytes, without keeping them. */
   readonly update: (bytes: Uint8Array) => void
-  /** The digest of the bytes so far, most significant byte first. It may be asked for as often as wanted. */
+  /** The digest of the bytes so far, most significant byte first. May be called repeatedly. */
   readonly digest: () => Uint8Array
   /** The digest of the bytes so far, in base64. */
   readonly checksum: () => Checksum
@@ -89,7 +89,7 @@ export const algorithms: ReadonlyArray<Algorithm> = Algorithm.literals
 export const isAlgorithm: (value: unknown) => value is Algorithm = Schema.is(Algorithm)
 
 /**
- * Whether the checksum of a whole follows from those of its parts, as {@link combine} tells it: true of the CRCs.
+ * Whether {@link combine} can derive the checksum of a whole from those of its parts: true for the CRCs.
  *
  * @since 0.1.0
  * @category guards
@@ -97,7 +97,7 @@ export const isAlgorithm: (value: unknown) => value is Algorithm = Schema.is(Alg
 export const isCombinable = (algorithm: Algorithm): algorithm is Combinable => algorithm in Crc.crcs
 
 /**
- * A fold over no bytes yet, by the fastest code that the platform has.
+ * An empty fold that uses the fastest code the platform has.
  *
  * @example
  * ```ts
@@ -118,7 +118,7 @@ export const isCombinable = (algorithm: Algorithm): algorithm is Combinable => a
 export const make = (algorithm: Algorithm): Fold => native(algorithm) ?? makePortable(algorithm)
 
 /**
- * A fold that asks nothing of the platform: what {@link make} falls back to, with the same digests.
+ * A fold that uses nothing from the platform. {@link make} falls back to it, with the same digests.
  *
  * @since 0.1.0
  * @category constructors
@@ -138,7 +138,7 @@ export const makePortable = (algorithm: Algorithm): Fold => {
 }
 
 /**
- * The checksum of bytes that are all in memory.
+ * The checksum of bytes in memory.
  *
  * @since 0.1.0
  * @category constructors
@@ -152,11 +152,11 @@ export const of = (algorithm: Algorithm, bytes: Uint8Array): Checksum => {
 }
 
 /**
- * The checksum of a whole from those of its consecutive parts, in order, with their sizes in bytes; `undefined` for
- * algorithms that have no such thing, and when a part is without a checksum of this algorithm.
+ * The checksum of a whole from those of its consecutive parts, in order, with their sizes in bytes; `undefined` if the
+ * algorithm cannot be combined or a part has no checksum of this algorithm.
  *
- * Sizes may be any safe integer. A part costs about a microsecond, and one of a size that has not occurred before ten
- * to thirty.
+ * Sizes may be any safe integer. A part costs about a microsecond, and ten to thirty if its size has not occurred
+ * before.
  *
  * @example
  * ```ts
@@ -196,9 +196,9 @@ export const combine = (
 }
 
 /**
- * The composite checksum of an object from those of its parts, in order, as S3 has it: the hash of the parts' digests
- * one after the other, in base64, followed by `-` and the number of parts. `undefined` when a part is without a
- * checksum of this algorithm.
+ * The composite checksum of an object from those of its parts, in order, as S3 defines it: the hash of the concatenated
+ * digests of the parts, in base64, followed by `-` and the number of parts. `undefined` if a part has no checksum of
+ * this algorithm.
  *
  * @since 0.1.0
  * @category combinators
@@ -219,8 +219,8 @@ export const composite = (
 }
 
 /**
- * The digest that a checksum stands for, most significant byte first; `undefined` when the checksum is composite, or
- * not of its algorithm's length.
+ * The digest that a checksum represents, most significant byte first; `undefined` if the checksum is composite or does
+ * not have its algorithm's length.
  *
  * @since 0.1.0
  * @category destructors
@@ -253,7 +253,7 @@ type NativeCrc32 = (bytes: Uint8Array, before?: number) => number
 let asked: NodeJS.Process["getBuiltinModule"] | undefined
 let found: NativeCrc32 | undefined
 
-/** Asked for once: to ask takes as long as to sum a small object. */
+/** Looked up once: the lookup takes as long as the checksum of a small object. */
 const nativeCrc32 = (): NativeCrc32 | undefined => {
   const builtin = globalThis.process?.getBuiltinModule
   if (builtin !== asked) {
@@ -265,7 +265,7 @@ const nativeCrc32 = (): NativeCrc32 | undefined => {
 
 const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-/** Four bytes in base64: a small object is summed at once, and most are small. */
+/** Four bytes in base64: a small object is summed in one call, and most objects are small. */
 const base64Of32 = (sum: number): string =>
   base64.charAt(sum >>> 26) + base64.charAt(sum >>> 20 & 63) + base64.charAt(sum >>> 14 & 63) +
   base64.charAt(sum >>> 8 & 63) + base64.charAt(sum >>> 2 & 63) + base64.charAt((sum & 3) << 4) + "=="
@@ -296,7 +296,7 @@ const crcFold = (algorithm: Combinable, step: Crc.Step): Fold => {
   return fold(
     algorithm,
     (bytes) => {
-      // Of an empty array that has no memory of its own, zlib would begin anew.
+      // For an empty array without memory of its own, zlib would start over.
       if (bytes.length > 0) register = step(bytes, register)
     },
     () => Crc.toDigest(Crc.crcs[algorithm].field, Crc.add(register, Crc.ones))

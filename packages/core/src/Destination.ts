@@ -1,11 +1,11 @@
 /**
- * The port to storage: what a destination can do, and the few verbs that uploads need of it.
+ * The port to storage: a destination's capabilities, and the few verbs that uploads need.
  *
- * A driver writes `put`, and {@link Multipart} where it can take an object in parts; the engine does the rest: limits,
- * retries, progress, checksums, source checks, resume. Bytes come from the {@link Body} that a verb is given, never
- * from the source, since the body is what counts them, paces them and checks them. Every verb is interruptible, and may
- * be called again with the same arguments. Nothing partial is ever visible under a key. Failures are of type
- * `UploadError`; the error's class decides whether the engine tries again.
+ * A driver implements `put`, and {@link Multipart} if it can take an object in parts; the engine does the rest: limits,
+ * retries, progress, checksums, source checks, resume. Bytes come from the {@link Body} that a verb receives, never
+ * from the source, because the body counts, paces and checks them. Every verb is interruptible and may be called again
+ * with the same arguments. Nothing partial is ever visible under a key. Failures are of type `UploadError`; the class
+ * of the error decides whether the engine retries.
  *
  * @since 0.1.0
  */
@@ -19,7 +19,7 @@ import type { PartLimits } from "./PartPlan.js"
 import type { UploadError } from "./UploadError.js"
 
 /**
- * What a destination can do.
+ * The capabilities of a destination.
  *
  * @since 0.1.0
  * @category models
@@ -27,85 +27,85 @@ import type { UploadError } from "./UploadError.js"
 export interface Capabilities {
   /** The largest object that one request can put, in bytes; may be `Infinity`. */
   readonly maxPutSize: number
-  /** Whether an object can be put without saying its size beforehand. */
+  /** Whether an object can be put without a size known in advance. */
   readonly unknownSize: boolean
-  /** The checksums that it verifies or answers with, the one to use by default first. Defaults to none. */
+  /** The checksums that it verifies or returns; the first is the default to use. Defaults to none. */
   readonly checksums?: ReadonlyArray<Algorithm> | undefined
   /**
-   * Whether the driver takes every body `whole`, as it has to where a checksum goes in a header: the engine then sets
-   * memory for all of it aside. Defaults to `false`.
+   * Whether the driver takes every body `whole`, as it must if a checksum goes in a header: the engine then reserves
+   * memory for all of it. Defaults to `false`.
    */
   readonly wholeBodies?: boolean | undefined
   /**
    * Whether keys may have empty segments, such as `a//b` and the folder marker `a/`: see `ObjectKey.problemAsPath`.
-   * Defaults to `false`, and such keys are refused.
+   * Defaults to `false`: such keys are refused.
    */
   readonly emptySegments?: boolean | undefined
 }
 
 /**
- * The bytes of one attempt. Take them once, by `stream` or by `bytes`.
+ * The bytes of one attempt. Take them once, with `stream` or with `bytes`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Body {
-  /** Exactly how many bytes there will be; `undefined` when nobody knows before the end. */
+  /** The exact number of bytes; `undefined` if it is not known before the end. */
   readonly size: number | undefined
-  /** Whether the bytes are few enough to be taken in one piece. */
+  /** Whether the body is small enough to be taken in one piece. */
   readonly inOnePiece: boolean
   /**
-   * The bytes in blocks of at most `blockSize`. The last block is handed out only after the
-   * source has proved whole and unchanged; a source that is not fails the stream instead. Where they are only `lent`,
-   * the memory of a block is used again when two more have been pulled after it: for who is through with each by then.
+   * The bytes in blocks of at most `blockSize`. The last block is emitted only after the source has proved whole and
+   * unchanged; otherwise the stream fails. If blocks are `lent`, the memory of a block is reused once two more have
+   * been pulled after it, so the reader must be done with each block by then.
    */
   readonly stream: (options?: StreamOptions) => Stream.Stream<Uint8Array, UploadError>
-  /** As `stream`, for who asks for each block by itself: one after the other, until it fails with `None`. */
+  /** Like `stream`, but pulls one block at a time, in sequence, until it fails with `None`. */
   readonly blocks: (
     options?: StreamOptions
   ) => Effect.Effect<Effect.Effect<Uint8Array, Option.Option<UploadError>>, UploadError, Scope.Scope>
-  /** All bytes as one array, checked as above. For when `inOnePiece` holds. */
+  /** All bytes as one array, checked as above. For bodies whose `inOnePiece` is true. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
   /**
-   * The same in the call itself, of a body that has its bytes; `undefined` where the bandwidth has to be waited for, and
-   * `bytes` is to be asked.
+   * The same, synchronously, for a body that has its bytes; `undefined` if it has to wait for bandwidth, and the caller
+   * uses `bytes`.
    */
   readonly unsafeBytes?: (() => Uint8Array | undefined) | undefined
   /**
-   * Reads all bytes into memory, and gives a body that has them: its `checksum` is there before its first byte is taken.
-   * For destinations that want the checksum in a header; such a destination says so in `wholeBodies`.
+   * Reads all bytes into memory and returns a body that holds them: its `checksum` is known before its first byte is
+   * taken. For destinations that need the checksum in a header, which must set `wholeBodies`.
    */
   readonly whole: Effect.Effect<Body, UploadError>
-  /** The checksum of the bytes, when all of them have been read; `undefined` before, and where none is computed. */
+  /** The checksum of the bytes once all have been read; `undefined` before that, and if none is computed. */
   readonly checksum: Checksum | undefined
-  /** The checksum by any algorithm, for a body that has its bytes: see `whole`. */
+  /** The checksum with any algorithm, for a body that holds its bytes: see `whole`. */
   readonly sum?: ((algorithm: Algorithm) => Checksum) | undefined
   /**
-   * Takes back what was handed out of a body that has its bytes (see `whole`), so that they can be taken once more within
-   * the same attempt: for who was refused before anything of it was stored, and can put right why.
+   * Resets a body that holds its bytes (see `whole`), so that they can be taken again within the same attempt. For a
+   * driver whose request was refused before anything of it was stored, and that can correct the reason.
    */
   readonly again?: (() => void) | undefined
   /**
-   * The bytes from the offset `from` on, read once more within the same attempt: for who was told that those before it are
-   * stored, and the others are not. What was taken of them is taken back. `undefined` where the source can be read only
-   * once.
+   * The bytes from the offset `from` on, read again within the same attempt. For a driver that learned that the bytes
+   * before it are stored and the others are not. The bytes taken before no longer count. `undefined` if the source can
+   * be read only once.
    */
   readonly rest?: ((from: number) => Body | undefined) | undefined
   /**
-   * Runs an effect during which the attempt is not taken for stalled, although no bytes move: for what is waited for on
-   * this side, such as a turn to have a file or a connection open.
+   * Runs an effect during which the attempt does not count as stalled although no bytes move. For waits on this side,
+   * such as for a turn to open a file or a connection.
    */
   readonly unwatched: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
-   * Gives the engine a way to see how far the bytes are that the body has handed out: `position` answers with another text
-   * whenever some of them have moved since, such as out of the buffers of a connection, or when the other side has said
-   * something. An attempt is not taken for stalled while its position changes. Without it only what is handed out counts
-   * as moved. Transports do this for the bodies that they send.
+   * Lets the engine see how far the emitted bytes have come: `position` returns a different text whenever some of them
+   * have moved since, for example out of the buffers of a connection, or when the other side has said something. An
+   * attempt does not count as stalled while its position changes. Without it only the emission of bytes counts as
+   * movement. Transports call it for the bodies that they send.
    */
   readonly track?: ((position: Effect.Effect<string>) => void) | undefined
   /**
-   * Says that nobody reads the bytes any more that the body gave, so that their memory is used again. Only for who has
-   * stored or sent all of them and keeps none: memory then stays much lower. Without it nothing is amiss.
+   * Says that the emitted bytes are no longer read, so that their memory can be reused. Only for a driver that has
+   * stored or sent all of them and keeps none: memory use then stays much lower. Calling it is optional.
    */
   readonly release: () => void
 }
@@ -115,14 +115,14 @@ export interface Body {
  * @category models
  */
 export interface StreamOptions {
-  /** How large blocks are at most, in bytes. Defaults to 256 KiB, and to 512 KiB where they are lent. */
+  /** The maximum size of blocks, in bytes. Defaults to 256 KiB, and to 512 KiB if they are lent. */
   readonly blockSize?: number | undefined
-  /** Whether blocks are lent, and not given away. Defaults to `false`. */
+  /** Whether blocks are lent rather than given away. Defaults to `false`. */
   readonly lent?: boolean | undefined
 }
 
 /**
- * What to put.
+ * A request to put an object.
  *
  * @since 0.1.0
  * @category models
@@ -134,48 +134,48 @@ export interface PutRequest {
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
-  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` where it has none. */
+  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` if it has none. */
   readonly mode?: number | undefined
 }
 
 /**
- * What the destination says of an object that it has stored. What it says of the size or the checksum has to agree with
- * what was sent.
+ * The destination's answer about an object that it has stored. The size and the checksum, if present, must match what
+ * was sent.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Stored {
-  /** The destination's tag for the content, where it gives one. */
+  /** The destination's tag for the content, if it gives one. */
   readonly etag?: string | undefined
-  /** The checksum of what was stored, as the destination reckoned it. */
+  /** The checksum of the stored bytes, as the destination computed it. */
   readonly checksum?: Checksum | undefined
-  /** The size of what was stored, in bytes. */
+  /** The size of the stored object, in bytes. */
   readonly size?: number | undefined
   /**
-   * Where the object is, where the destination chooses that itself and an object cannot be found by its key: with a journal
-   * it is written down, and another process finds the object by it, with `headAt`. No secrets.
+   * Where the object is, if the destination chooses the location itself and an object cannot be found by its key. A
+   * journal records it, and another process finds the object by it, with `headAt`. It must contain no secrets.
    */
   readonly location?: string | undefined
 }
 
 /**
- * What the destination says of an object that is there.
+ * The destination's answer about an object that exists.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Head {
-  /** In bytes. */
+  /** The size in bytes. */
   readonly size: number
   readonly etag?: string | undefined
   readonly checksum?: Checksum | undefined
-  /** When the content last changed, in milliseconds since the epoch, where the destination keeps that. */
+  /** When the content last changed, in milliseconds since the epoch, if the destination keeps that. */
   readonly modifiedAt?: number | undefined
 }
 
 /**
- * An object that is there, with its key.
+ * An existing object with its key.
  *
  * @since 0.1.0
  * @category models
@@ -185,7 +185,7 @@ export interface Listed extends Head {
 }
 
 /**
- * A multipart upload under way: the key that it is for, and what the destination calls it.
+ * A multipart upload in progress: its key and the destination's upload id.
  *
  * @since 0.1.0
  * @category models
@@ -193,64 +193,64 @@ export interface Listed extends Head {
 export interface Session {
   readonly key: string
   readonly uploadId: string
-  /** The parts that the journal knows to be stored, for destinations that cannot tell them by themselves. */
+  /** The parts that the journal records as stored, for destinations that cannot list them. */
   readonly parts?: ReadonlyArray<StoredPart> | undefined
 }
 
 /**
- * What to begin a multipart upload with.
+ * A request to begin a multipart upload.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CreateRequest extends Omit<PutRequest, "body"> {
-  /** The size of the whole object in bytes; `undefined` when nobody knows before the end. */
+  /** The size of the whole object in bytes; `undefined` if it is not known before the end. */
   readonly size: number | undefined
-  /** The checksum that parts will come with, if any. */
+  /** The algorithm of the checksums that parts will carry, if any. */
   readonly checksum: Algorithm | undefined
   /**
-   * A random name that no other upload has. It is in the journal before `create` is called: a destination that can uses
-   * it for the upload id, so that even an upload whose `create` was never answered can be found again.
+   * A random name that no other upload has. The journal records it before `create` is called. A destination that can do
+   * so uses it as the upload id, so that an upload can be found again even if `create` was never answered.
    */
   readonly token: string
 }
 
 /**
- * One part to store. Parts of a session may come in any order, and several at once, unless the limits say otherwise;
- * a part that comes again replaces its former self.
+ * A part to store. Parts of a session may arrive in any order and concurrently, unless the limits say otherwise; a part
+ * that is sent again replaces the previous one.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PartRequest extends Session {
-  /** From 1. */
+  /** The part number, from 1. */
   readonly number: number
   /** Where in the object the part begins, in bytes. */
   readonly offset: number
-  /** The size of the whole object, where it is known. */
+  /** The size of the whole object in bytes, if known. */
   readonly total: number | undefined
   readonly contentType?: string | undefined
   readonly body: Body
 }
 
 /**
- * A part that the destination has.
+ * A part that the destination has stored.
  *
  * @since 0.1.0
  * @category models
  */
 export interface StoredPart {
-  /** From 1. */
+  /** The part number, from 1. */
   readonly number: number
-  /** In bytes. */
+  /** The size in bytes. */
   readonly size: number
   readonly etag?: string | undefined
-  /** The checksum as the destination reckoned it or, where it does not, as it was sent. */
+  /** The checksum as the destination computed it or, if it does not compute one, as it was sent. */
   readonly checksum?: Checksum | undefined
 }
 
 /**
- * What makes the parts of a session an object.
+ * A request to turn the parts of a session into an object.
  *
  * @since 0.1.0
  * @category models
@@ -260,11 +260,11 @@ export interface CompleteRequest extends Session {
   readonly parts: ReadonlyArray<StoredPart>
   /** The size of the whole object in bytes. */
   readonly size: number
-  /** The checksum of the whole object, where it can be told from those of its parts. */
+  /** The checksum of the whole object, if it can be derived from those of its parts. */
   readonly checksum: Checksum | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
-  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` where it has none. */
+  /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` if it has none. */
   readonly mode?: number | undefined
 }
 
@@ -278,39 +278,39 @@ export interface Multipart {
   readonly limits: PartLimits
   /** Whether the upload id is the token of the `CreateRequest`. */
   readonly ownIds: boolean
-  /** Whether a session becomes the object when it is complete: to abort it then would remove the object. */
+  /** Whether a completed session becomes the object, so that aborting it would then remove the object. */
   readonly becomesObject: boolean
-  /** Begins an upload, and gives its id. */
+  /** Begins an upload and returns its id. */
   readonly create: (request: CreateRequest) => Effect.Effect<string, UploadError>
   readonly uploadPart: (request: PartRequest) => Effect.Effect<StoredPart, UploadError>
   /**
-   * The parts that the destination has, by number; `undefined` where it has the session but cannot tell its parts, and
-   * the journal's word has to do. Fails with `SessionGone` where there is no such session any more.
+   * The parts that the destination has, by number; `undefined` if it has the session but cannot list its parts, so that
+   * the journal decides. Fails with `SessionGone` if the session no longer exists.
    */
   readonly listParts: (session: Session) => Effect.Effect<ReadonlyArray<StoredPart> | undefined, UploadError>
-  /** Makes the object appear, all at once. Fails with `SessionGone` where there is no such session any more. */
+  /** Makes the object visible, atomically. Fails with `SessionGone` if the session no longer exists. */
   readonly complete: (request: CompleteRequest) => Effect.Effect<Stored, UploadError>
-  /** Ends the session and frees what it holds. Succeeds where there is no such session any more. */
+  /** Ends the session and frees what it holds. Succeeds if the session no longer exists. */
   readonly abort: (session: Session) => Effect.Effect<void, UploadError>
 }
 
 /**
- * What interrupted `put`s of a process that was killed may have left behind, and how to find it.
+ * Finds and removes what the interrupted `put`s of a killed process may have left behind.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Leftovers {
-  /** What the leftovers of this process are known by. */
+  /** The name by which leftovers of this process are recognized. */
   readonly owner: string
-  /** Removes what an earlier process has left behind, and tells how many pieces that were. */
+  /** Removes what an earlier process left behind and returns the number of items removed. */
   readonly sweep: (owner: string) => Effect.Effect<number, UploadError>
 }
 
 /**
  * Storage that takes objects.
  *
- * A request that stalls, or that nobody waits for any more, is interrupted: every verb has to be interruptible.
+ * A request that stalls, or whose result is no longer needed, is interrupted, so every verb must be interruptible.
  *
  * @example
  * ```ts
@@ -336,27 +336,27 @@ export interface Leftovers {
  * @category tags
  */
 export class Destination extends Context.Tag("@sluice/core/Destination")<Destination, {
-  /** What it is called in messages: a path or an address, without secrets. */
+  /** Its name in messages: a path or an address, without secrets. */
   readonly name: string
   readonly capabilities: Capabilities
-  /** Stores one object, whole, and replaces what was there under the key. */
+  /** Stores one whole object and replaces whatever was under the key. */
   readonly put: (request: PutRequest) => Effect.Effect<Stored, UploadError>
   /** Stores an object in parts. */
   readonly multipart?: Multipart | undefined
-  /** A cheap look at what is under a key. */
+  /** A cheap look at the object under a key. */
   readonly head?: ((key: string) => Effect.Effect<Option.Option<Head>, UploadError>) | undefined
-  /** A cheap look at an object of a key, by the `location` that it was stored with. */
+  /** A cheap look at a key's object by the `location` that it was stored at. */
   readonly headAt?: ((location: string, key: string) => Effect.Effect<Option.Option<Head>, UploadError>) | undefined
   /**
-   * A request that costs little and changes nothing, to see whether the destination answers at all. Defaults to a `head`
-   * of the object that failed.
+   * A request that costs little and changes nothing, to check whether the destination answers at all. Defaults to a
+   * `head` of the object that failed.
    */
   readonly probe?: Effect.Effect<unknown, UploadError> | undefined
-  /** The bytes under a key, for whoever compares. */
+  /** The bytes under a key, for comparisons. */
   readonly read?: ((key: string) => Stream.Stream<Uint8Array, UploadError>) | undefined
-  /** All objects, for whoever compares. */
+  /** All objects, for comparisons. */
   readonly list?: Stream.Stream<Listed, UploadError> | undefined
-  /** Removes an object; succeeds where there is none. */
+  /** Removes an object; succeeds if there is none. */
   readonly remove?: ((key: string) => Effect.Effect<void, UploadError>) | undefined
   readonly leftovers?: Leftovers | undefined
 }>() {}

@@ -1,15 +1,16 @@
 /**
- * Files and directories of the local disk as things to upload. For Node.
+ * Files and directories on the local disk as files to upload. For Node.
  *
- * A directory is walked lazily, so that a tree of any size costs memory for one directory's batch of names and for the
- * subdirectories still to come. What cannot be uploaded is an item too: links that are not followed and special files
- * come as `Skipped`, directories that cannot be read as `Failed`. The content type follows from the key's extension.
+ * A directory is walked lazily, so a tree of any size costs memory for one directory's batch of names and for the
+ * subdirectories still to come. Entries that cannot be uploaded are items too: links that are not followed and special
+ * files become `Skipped`, directories that cannot be read become `Failed`. The content type follows from the key's
+ * extension.
  *
- * However many uploads are in flight, at most {@link maxOpenFiles} source files are open at once in a process, and fewer
- * where it may have few open; the others wait for their turn before they open theirs.
+ * However many uploads are in flight, at most {@link maxOpenFiles} source files are open at once in a process, and
+ * fewer if the process may have few open; the others wait for a turn before they open theirs.
  *
- * Nothing is read from outside of a directory that is walked: where a directory in it is exchanged for a link meanwhile,
- * its files fail. Files that are made when they are read, such as those of `/proc`, have no size beforehand.
+ * Nothing outside the walked directory is read: if a directory in it is replaced by a link in the meantime, its files
+ * fail. Files that are generated when read, such as those in `/proc`, have no known size.
  *
  * @since 0.1.0
  */
@@ -30,8 +31,8 @@ import type * as UploadFile from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
 
 /**
- * How many source files are open at once, at most, in the whole process; where the process may have few files open, they
- * are a quarter of those.
+ * The most source files that are open at once in the whole process; a quarter of what the process may have open, if
+ * that is less.
  *
  * @since 0.1.0
  * @category constants
@@ -39,8 +40,8 @@ import type * as UploadList from "./UploadList.js"
 export const maxOpenFiles: number = OpenFiles.maxOpenFiles
 
 /**
- * A file on the disk, as it is now. A link is followed. Fails where there is no such file, or where it is not a regular
- * one. Its key is its base name unless `key` says otherwise.
+ * A file on the disk in its current state. Links are followed. Fails if there is no such file or it is not a regular
+ * file. Its key is its base name unless `key` says otherwise.
  *
  * @since 0.1.0
  * @category constructors
@@ -65,7 +66,7 @@ export const file = (
   )
 
 /**
- * What tells a file or a directory from all others, by whatever names they are reached.
+ * Identifies a file or a directory, whatever name it is reached by.
  *
  * @since 0.1.0
  * @category models
@@ -80,23 +81,23 @@ export interface Identity {
  * @category models
  */
 export interface DirectoryOptions {
-  /** What to take, by key; a directory that is left out is not looked into. Defaults to everything. */
+  /** Selects entries by key; an excluded directory is not entered. Defaults to everything. */
   readonly filter?: ((key: string, kind: "file" | "directory") => boolean) | undefined
   /**
-   * Whether symbolic links are followed. A link that leads out of the directory, or back to a directory that it is in, is
-   * skipped all the same. What is reached by several names is uploaded under each. Defaults to `false`.
+   * Whether symbolic links are followed. A link that leads out of the directory, or back to a directory that contains
+   * it, is skipped anyway. An entry with several names is uploaded under each. Defaults to `false`.
    */
   readonly followSymlinks?: boolean | undefined
   /**
-   * What to leave out, by what it is and not by its key, such as files that are written while the directory is uploaded; a
-   * directory that is left out is not looked into. Defaults to nothing.
+   * Excludes entries by identity instead of key, such as files that are written while the directory is uploaded; an
+   * excluded directory is not entered. Defaults to nothing.
    */
   readonly leaveOut?: ((identity: Identity) => boolean) | undefined
 }
 
 /**
- * All files below a directory, with keys relative to it and the permission bits that they have. The stream fails only where the directory itself cannot be
- * read.
+ * All files below a directory, with keys relative to it and their permission bits. The stream fails only if the
+ * directory itself cannot be read.
  *
  * @example
  * ```ts
@@ -127,10 +128,10 @@ export const directory = (
   )
 
 /**
- * What is under a path in a directory, as `directory` would give it: links and special files come as `Skipped`, what
- * cannot be read as `Failed`, and what is left out as `None`; a directory comes as `Failed`. Keys are paths relative to
- * the directory. A path that leads through a link is skipped unless links are followed. Fails where the directory itself
- * cannot be read.
+ * Looks up a path in a directory and gives what `directory` would give for it: links and special files as `Skipped`,
+ * entries that cannot be read as `Failed`, and excluded ones as `None`; a directory comes as `Failed`. Keys are paths
+ * relative to the directory. A path that leads through a link is skipped unless links are followed. Fails if the
+ * directory itself cannot be read.
  *
  * @example
  * ```ts

@@ -1,12 +1,12 @@
 /**
- * A budget of permits that are taken in the order of asking, by weight, and whose size can change while it is in use.
+ * A budget of weighted permits, granted in FIFO order, whose size can change while it is in use.
  *
- * It bounds uploads, requests or bytes in flight. `Effect.Semaphore` wakes whichever waiter fits, so that small takes
+ * It bounds uploads, requests or bytes in flight. `Effect.Semaphore` wakes whichever waiter fits, so small takes can
  * starve a large one; here a large take waits at the head of the line and gets its turn. A take larger than the whole
- * budget is let through alone.
+ * budget is granted alone.
  *
- * There are two lanes, for whole files and for parts of large ones. While both wait, the one that holds fewer permits is
- * served first: each lane is sure of half, and may have all that the other leaves.
+ * There are two lanes, for whole files and for parts of large ones. While both wait, the one that holds fewer permits
+ * is served first: each lane is guaranteed half, and may use everything that the other leaves.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import { WaitQueue } from "./internal/limits/waitQueue.js"
 import * as Decode from "./internal/values/decode.js"
 
 /**
- * Who asks: a whole file, or a part of a large one.
+ * The kind of taker: a whole file, or a part of a large one.
  *
  * @since 0.1.0
  * @category models
@@ -28,36 +28,36 @@ export type Lane = "files" | "parts"
  * @category models
  */
 export interface InFlight {
-  /** How many permits there are; may be `Infinity`. */
+  /** The number of permits; may be `Infinity`. */
   readonly limit: number
-  /** How many are taken. */
+  /** The number of permits taken. */
   readonly taken: number
-  /** How many takes are waiting. */
+  /** The number of takes waiting. */
   readonly waiting: number
-  /** Takes `permits` now and answers `true`, or answers `false`. The lane defaults to `files`. */
+  /** Takes `permits` now and returns `true`, or returns `false`. The lane defaults to `files`. */
   readonly unsafeTake: (permits: number, lane?: Lane) => boolean
-  /** Gives `permits` of a lane back and wakes those who can go on. */
+  /** Gives back `permits` of a lane and wakes the takes that can now proceed. */
   readonly unsafeRelease: (permits: number, lane?: Lane) => void
   /**
-   * Waits in line for `permits`, and calls `granted` in the very instant in which they are given. From then on they are
-   * the caller's to give back, even where an interruption arrives before the fiber runs again; interrupted before that,
-   * it leaves the line and holds nothing. Where a scope of use can be written down, use `withPermits`.
+   * Waits in line for `permits`, and calls `granted` at the very instant they are granted. From then on the caller must
+   * give them back, even if an interruption arrives before the fiber runs again; a take interrupted before that leaves
+   * the line and holds nothing. Where the use has a scope, prefer `withPermits`.
    */
   readonly take: (permits: number, granted: () => void, lane?: Lane) => Effect.Effect<void>
-  /** Runs an effect while holding `permits`. What is waited for beforehand goes through `waiting`, if that is given. */
+  /** Runs an effect while holding `permits`. The wait beforehand goes through `waiting`, if given. */
   readonly withPermits: (
     permits: number,
     waiting?: (turn: Effect.Effect<void>) => Effect.Effect<void>
   ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
-   * Changes the number of permits. Those that are out stay out until they are given back. With 0 nobody gets one until
-   * there are more again; `NaN` and negative numbers die as a `RangeError`.
+   * Changes the number of permits. Permits already taken stay taken until they are given back. With 0 no take is
+   * granted until the number is raised again; `NaN` and negative numbers die with a `RangeError`.
    */
   readonly resize: (limit: number) => Effect.Effect<void>
 }
 
 /**
- * A budget of `limit` permits, which is more than 0 and may be `Infinity`; a `RangeError` is thrown for anything else.
+ * A budget of `limit` permits, more than 0 or `Infinity`. Throws a `RangeError` for anything else.
  *
  * @example
  * ```ts
@@ -104,7 +104,7 @@ class Waiter {
   })
 }
 
-/** Those who wait in a lane, and what the lane holds. */
+/** The takes that wait in a lane, and the permits that the lane holds. */
 class Queue {
   readonly line = new WaitQueue<Waiter>()
   taken = 0
@@ -177,8 +177,8 @@ class Budget implements InFlight {
     })
   }
 
-  // Joined where no interruption can come before there is somebody to leave the line again: the canceler of
-  // `Effect.async` is in place only a step after its registration.
+  // The take joins the queue in an uninterruptible region, so that an interruption cannot come before there is a way to
+  // leave the line: the canceler of `Effect.async` is in place only one step after its registration.
   private wait(permits: number, granted: () => void, lane: Lane): Effect.Effect<void> {
     return Effect.uninterruptibleMask((restore) => {
       if (this.unsafeTake(permits, lane)) {

@@ -1,9 +1,9 @@
 /**
  * The port to memory across processes: which multipart uploads were begun, which of their parts are stored, and which
- * files an unfinished run has finished already.
+ * files an unfinished run has already finished.
  *
- * With a journal in the context, an `Uploader` goes on where a process that was killed has left off. Without one,
- * everything works, and a crash means to begin again. A journal is for one destination, and for one process at a time.
+ * With a journal in the context, an `Uploader` resumes where a killed process left off. Without one everything works,
+ * but a crash means starting over. A journal is for one destination, and for one process at a time.
  *
  * @since 0.1.0
  */
@@ -17,18 +17,18 @@ import type { StoredPart } from "./Destination.js"
 import { JournalState } from "./internal/journal/state.js"
 
 /**
- * What a multipart upload was begun with. Another size, fingerprint, part size or checksum is another upload.
+ * The parameters of a multipart upload. A different size, fingerprint, part size or checksum means a different upload.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Intent {
   readonly key: string
-  /** The random name that `create` is called with. */
+  /** The random name passed to `create`. */
   readonly token: string
-  /** In bytes; `undefined` when nobody knew beforehand: such an upload cannot go on. */
+  /** In bytes; `undefined` if it was not known in advance: such an upload cannot be resumed. */
   readonly size: number | undefined
-  /** The source's fingerprint, where it has one. */
+  /** The source's fingerprint, if it has one. */
   readonly fingerprint: string | undefined
   /** The size of the first part, in bytes. */
   readonly partSize: number
@@ -44,14 +44,14 @@ export interface Intent {
  * @category models
  */
 export interface Session extends Intent {
-  /** What the destination calls it; `undefined` where its answer to `create` was never heard. */
+  /** The destination's upload id; `undefined` if the answer to `create` never arrived. */
   readonly uploadId: string | undefined
   /** The parts that are stored, by number. */
   readonly parts: ReadonlyMap<number, StoredPart>
 }
 
 /**
- * How many bytes the destination has of an upload that has not ended, by the parts that are stored.
+ * The bytes that the destination has of an unfinished upload: the sum of the stored parts.
  *
  * @since 0.1.0
  * @category getters
@@ -63,7 +63,7 @@ export const storedBytes = ({ parts }: Pick<Session, "parts">): number => {
 }
 
 /**
- * A file that is at the destination, whole.
+ * A file that is complete at the destination.
  *
  * @since 0.1.0
  * @category models
@@ -73,9 +73,9 @@ export interface Finished {
   readonly size: number
   /** The source's fingerprint when it was uploaded; a file without one is never skipped. */
   readonly fingerprint: string
-  /** Where the destination has put it, where it chooses that itself. */
+  /** Where the object is, if the destination chooses the location itself. */
   readonly location?: string | undefined
-  /** The destination's tag for what is there, in the strong form (`"…"`), where it gives one. */
+  /** The destination's tag for the content, in the strong form (`"…"`), if it gives one. */
   readonly etag?: string | undefined
 }
 
@@ -89,8 +89,8 @@ export class JournalError extends Schema.TaggedError<JournalError>("@sluice/core
   "JournalError",
   {
     /**
-     * `Locked`: another process is using it. `Foreign`: it is another destination's. `Unusable`: it cannot be read or
-     * written. `Newer`: a later version has written it.
+     * `Locked`: another process is using it. `Foreign`: it belongs to another destination. `Unusable`: it cannot be
+     * read or written. `Newer`: a later version wrote it.
      */
     reason: Schema.Literal("Locked", "Foreign", "Unusable", "Newer"),
     /** What happened, for people; no secrets. */
@@ -109,41 +109,41 @@ export class JournalError extends Schema.TaggedError<JournalError>("@sluice/core
  * @category tags
  */
 export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
-  /** The multipart upload of a key that has not ended, if there is one. */
+  /** The unfinished multipart upload of a key, if there is one. */
   readonly session: (key: string) => Option.Option<Session>
   /** All multipart uploads that have not ended. */
   readonly sessions: Effect.Effect<ReadonlyArray<Session>>
-  /** Writes down what is about to be created, in place of what was there for the key; returns when that is written. */
+  /** Records an upload about to be created, replacing any record for the key; returns when that is written. */
   readonly begin: (intent: Intent) => Effect.Effect<void, JournalError>
-  /** Writes down what the destination calls it; returns when that is written. */
+  /** Records the destination's upload id; returns when that is written. */
   readonly created: (key: string, uploadId: string) => Effect.Effect<void, JournalError>
-  /** Notes a part that is stored. It is written soon, and together with others: see `flush`. */
+  /** Notes a stored part. It is written soon, in a batch with others: see `flush`. */
   readonly partStored: (key: string, part: StoredPart) => void
-  /** Returns when all that was noted is written. */
+  /** Returns when everything noted is written. */
   readonly flush: Effect.Effect<void, JournalError>
-  /** Notes that the session of a key has ended: it was completed, aborted or given up. */
+  /** Notes that the session of a key has ended: it was completed, aborted or abandoned. */
   readonly ended: (key: string) => void
   /** Notes that a file is at the destination, for as long as the run is unfinished. */
   readonly finished: (file: Finished) => void
   /**
-   * Whether an earlier, unfinished run has uploaded just this file, wherever to. With an `etag`, it also has to be the one
-   * that was noted, if one was: under another etag, something else is there by now.
+   * Whether an earlier, unfinished run has uploaded exactly this file, to any location. If both the file and the record
+   * have an `etag`, they must also match: a different etag means that something else is there by now.
    */
   readonly wasFinished: (file: Finished) => boolean
-  /** Where the destination has put just this file, as it was noted by an earlier, unfinished run. Defaults to nowhere. */
+  /** The location of exactly this file as noted by an earlier, unfinished run. Defaults to none. */
   readonly locationOf?: ((file: Finished) => string | undefined) | undefined
-  /** The run has done all it was asked to: forgets the files that were finished, and keeps the sessions. */
+  /** The run has done everything it was asked to do: forgets the finished files and keeps the sessions. */
   readonly runEnded: Effect.Effect<void, JournalError>
-  /** What processes that were killed may have left at the destination under these names. */
+  /** The names under which killed processes may have left things at the destination. */
   readonly owners: Effect.Effect<ReadonlyArray<string>>
-  /** Writes down a name that this process may leave things under; returns when that is written. */
+  /** Records a name under which this process may leave things; returns when that is written. */
   readonly own: (owner: string) => Effect.Effect<void, JournalError>
-  /** Forgets a name: nothing is left under it. */
+  /** Forgets a name under which nothing is left. */
   readonly disown: (owner: string) => Effect.Effect<void, JournalError>
 }>() {}
 
 /**
- * A journal in memory, for tests and for runs of one process. It is gone with the layer, and no disk is touched.
+ * A journal in memory, for tests and for runs within one process. It lives as long as the layer and touches no disk.
  *
  * It keeps the key of every finished file until its run has ended, about 200 bytes each.
  *

@@ -1,11 +1,11 @@
 /**
- * A journal in a directory, so that uploads go on after a crash. For Node.
+ * A journal in a directory, so that uploads resume after a crash. For Node.
  *
- * The directory is the journal's own (0700): the file `journal`, to which a line is added for each record, and `lock`,
- * which is there while a process uses it. A record that was torn by a crash is dropped, a damaged one is passed over,
- * and those behind it count. The file is rewritten as it grows, so that its size follows what is unfinished: a part
- * takes about 100 bytes, a finished file 39 until its run has ended, and where the destination has put it where it
- * chooses that itself. It holds keys, upload ids and such addresses: keep it private.
+ * The journal owns its directory (0700): the file `journal`, to which each record adds a line, and `lock`, which exists
+ * while a process uses the journal. A record torn by a crash is dropped; a damaged record is skipped, and those after
+ * it count. The file is rewritten as it grows, so that its size follows what is unfinished: a part takes about 100
+ * bytes, a finished file 39 until its run has ended, plus its location if the destination chooses that itself. The
+ * journal holds keys, upload ids and such locations, so keep it private.
  *
  * @since 0.1.0
  */
@@ -24,26 +24,26 @@ import { Journal, JournalError } from "./Journal.js"
 import type { Session } from "./Journal.js"
 
 /**
- * Where a journal is, and what it is for.
+ * Where a journal is, and what it records.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** The journal's own directory; made where it is not there. */
+  /** The journal's own directory; created if it does not exist. */
   readonly directory: string
-  /** The name of the destination, without secrets. A journal of another one is refused. */
+  /** The name of the destination, without secrets. A journal of another destination is refused. */
   readonly destination: string
-  /** The name of what is uploaded, for people. */
+  /** A human-readable name of what is uploaded. */
   readonly source?: string | undefined
   /**
-   * Whether what is written is forced to the disk before it counts as written: slower, and safe from a power cut. The
-   * death of the process loses nothing either way. Defaults to `false`.
+   * Whether records are forced to the disk before they count as written: slower, but safe from a power cut. The death
+   * of the process loses nothing either way. Defaults to `false`.
    */
   readonly fsync?: boolean | undefined
   /**
-   * Whether the file is removed when the journal is closed with nothing in it: no upload that could go on, no finished
-   * file of a run that has not ended. The directory stays. Defaults to `false`.
+   * Whether the file is removed when the journal is closed with nothing in it: no upload that could be resumed and no
+   * finished file of an unfinished run. The directory stays. Defaults to `false`.
    */
   readonly removeWhenEmpty?: boolean | undefined
 }
@@ -57,7 +57,7 @@ export interface Options {
 export const defaults = { fsync: false, removeWhenEmpty: false } as const
 
 /**
- * What a journal holds, for people to look at.
+ * The contents of a journal, for inspection.
  *
  * @since 0.1.0
  * @category models
@@ -69,16 +69,16 @@ export interface Contents {
   readonly createdAt: number
   /** The multipart uploads that have not ended. */
   readonly sessions: ReadonlyArray<Session>
-  /** What processes may have left things at the destination under. */
+  /** The names under which processes may have left things at the destination. */
   readonly owners: ReadonlyArray<string>
   /** How many files the unfinished run has uploaded. */
   readonly finished: number
 }
 
 /**
- * Reads the journal in a directory, and neither locks nor changes it; a process may be writing to it meanwhile.
+ * Reads the journal in a directory without locking or changing it; a process may be writing to it at the same time.
  *
- * Fails with `Unusable` where there is none, or where it cannot be read.
+ * Fails with `Unusable` if there is none or it cannot be read.
  *
  * @example
  * ```ts
@@ -111,8 +111,8 @@ export const readDirectory = (directory: string): Effect.Effect<Contents, Journa
   )
 
 /**
- * The process of this machine that is using the journal in a directory; `undefined` where none is, or where that cannot
- * be told. The lock is not asked for.
+ * The process on this machine that is using the journal in a directory; `undefined` if there is none or that cannot be
+ * determined. It does not try to take the lock.
  *
  * @example
  * ```ts
@@ -131,15 +131,15 @@ export const userOf = (directory: string): Effect.Effect<number | undefined> => 
 /**
  * A journal in a directory, for one process at a time.
  *
- * Fails with `Locked` where another process, or another layer of this one, is using the directory; with `Foreign`
- * where the journal there is another destination's; with `Newer` where a later version has written it; and with
- * `Unusable` where it cannot be read or written, or where others may write to the directory. In all of these cases the
- * journal is left as it was.
+ * Fails with `Locked` if another process, or another layer of this one, is using the directory; with `Foreign` if the
+ * journal belongs to another destination; with `Newer` if a later version wrote it; and with `Unusable` if it cannot be
+ * read or written, or if others may write to the directory. In all of these cases the journal is left unchanged.
  *
- * What is noted is written within 20 ms, or as soon as 64 records wait. When the disk is full, whoever waits for a record
- * fails with `Unusable`; what was written stays, and what was noted is written when there is space again. `wasFinished`
- * knows the files that were in the journal when it was opened, in 27 to 43 bytes of memory each, and about 150 and the
- * address where the destination chooses one; what finishes afterwards takes no memory, and is known when it is opened again.
+ * Noted records are written within 20 ms, or as soon as 64 of them wait. When the disk is full, calls that wait for a
+ * record fail with `Unusable`; written records stay, and noted ones are written when there is space again.
+ * `wasFinished` knows the files that were in the journal when it was opened, at 27 to 43 bytes of memory each, or about
+ * 150 plus the location if the destination chooses one; files that finish afterwards take no memory and are known the
+ * next time the journal is opened.
  *
  * @example
  * ```ts
@@ -168,7 +168,7 @@ export const make = (options: Options): Effect.Effect<Journal["Type"], JournalEr
   Effect.gen(function*() {
     const { destination, directory, fsync = defaults.fsync, removeWhenEmpty = defaults.removeWhenEmpty, source } =
       options
-    // Whoever had it last may remove an empty directory before it is locked here.
+    // The previous user may remove an empty directory before it is locked here.
     const lock = yield* Effect.retry(Effect.zipRight(Disk.prepareDirectory(directory), Lock.acquire(directory)), {
       times: 20,
       while: (error) => Predicate.hasProperty(error.cause, "code") && error.cause.code === "ENOENT"
@@ -196,7 +196,7 @@ export const make = (options: Options): Effect.Effect<Journal["Type"], JournalEr
 const closeOpened = (file: Disk.Opened | undefined): Effect.Effect<void> =>
   file === undefined ? Effect.void : Disk.close(file.descriptor)
 
-/** What the file holds. Without a header there is nothing: it is empty, or was torn while it was made. */
+/** Parses the file. A file without a header holds nothing: it is empty, or was torn while it was created. */
 const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay, JournalError> =>
   Effect.gen(function*() {
     const failed = Effect.mapError(Disk.failedTo(directory, "be read"))
@@ -212,9 +212,7 @@ const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay,
     if (replay.header === undefined && !Record.isTornHeader(yield* failed(Disk.firstBytes(file)))) {
       return yield* Effect.fail(
         Disk.unusable(
-          `${
-            Disk.fileIn(directory)
-          } does not begin as a journal does: it is damaged, or something else. Move it away ` +
+          `${Disk.fileIn(directory)} does not begin like a journal: it is damaged, or something else. Move it away ` +
             "to begin a new one."
         )
       )
@@ -227,7 +225,7 @@ interface Ready {
   readonly replay: Replay
 }
 
-/** Opens the file, and drops what was torn at its end. Nothing is changed before all of it was understood. */
+/** Opens the file and drops a torn record at its end. Changes nothing before the whole file has been understood. */
 const openOrCreate = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
   Effect.gen(function*() {
     const file = yield* Disk.open(directory, "write")
@@ -330,7 +328,7 @@ const journalOf = (writer: Writer, { finished, locations, state }: Replay): Jour
       })
   })
 
-/** A record that is too long could be written, but not read. A character takes up to 6 bytes. */
+/** A record that is too long could be written but not read back. A character takes up to 6 bytes. */
 const refuse = (...texts: ReadonlyArray<string | undefined>): JournalError | undefined => {
   const length = texts.reduce((sum, text) => sum + (text?.length ?? 0), 0)
   return length * 6 < Record.longest - 1024

@@ -1,8 +1,8 @@
 /**
- * The three knobs of an uploader, live: uploads in flight, starts per second, bytes per second.
+ * The three limits of an uploader, adjustable while it runs: uploads in flight, starts per second, bytes per second.
  *
- * A {@link Controller} is a program that turns the knobs while uploads run, from what it observes of them. Adaptive
- * strategies plug in here.
+ * A {@link Controller} is a program that adjusts the limits while uploads run, from what it observes of them. Adaptive
+ * strategies are controllers.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import * as Decode from "./internal/values/decode.js"
 import * as RateLimit from "./RateLimit.js"
 
 /**
- * Where the knobs stand. `Infinity` means no limit.
+ * The values of the limits. `Infinity` means no limit.
  *
  * @since 0.1.0
  * @category models
@@ -24,7 +24,7 @@ export interface Settings {
   readonly concurrency: number
   /** Starts of attempts per second; more than 0, or 0 while they are paused. */
   readonly uploadsPerSecond: number
-  /** Bytes per second, all uploads together; more than 0, or 0 while they are paused. */
+  /** Bytes per second across all uploads; more than 0, or 0 while they are paused. */
   readonly bytesPerSecond: number
 }
 
@@ -33,17 +33,17 @@ export interface Settings {
  * @category models
  */
 export interface Limits {
-  /** Where the knobs stand now. */
+  /** The current values. */
   readonly current: Effect.Effect<Settings>
   /**
-   * Changes some knobs, and says why in a few plain words. More room is used at once; less room is reached as attempts
-   * in flight end. A knob that is set to 0 pauses: what it holds up waits until it is raised again, by whoever set it and
-   * not by a strategy's controller. `NaN` and negative numbers die as a `RangeError`, and change nothing.
+   * Changes some limits, with a short reason in plain words. A raised limit applies at once; a lowered one is reached
+   * as attempts in flight end. Setting a limit to 0 pauses: whatever it holds up waits until the limit is raised again
+   * by a caller, not by a strategy's controller. `NaN` and negative numbers die with a `RangeError` and change nothing.
    */
   readonly set: (settings: Partial<Settings>, reason?: string) => Effect.Effect<void>
-  /** Why the knobs were last changed, where that was said. */
+  /** The reason for the last change, if one was given. */
   readonly reason: Effect.Effect<string | undefined>
-  /** The budget of uploads in flight. Resize it by `set`, which tells the runs. */
+  /** The budget of uploads in flight. Resize it with `set`, which notifies the runs. */
   readonly inFlight: InFlight.InFlight
   /** The limit on starts. */
   readonly rate: RateLimit.RateLimit
@@ -52,7 +52,7 @@ export interface Limits {
 }
 
 /**
- * What a controller learns of one attempt that has ended.
+ * What a controller learns about one attempt that has ended.
  *
  * @since 0.1.0
  * @category models
@@ -63,15 +63,15 @@ export interface Observation {
   readonly durationMillis: number
   /** Bytes that the destination acknowledged. */
   readonly bytes: number
-  /** Attempts that were in flight when it ended, itself included. */
+  /** Attempts in flight when it ended, including this one. */
   readonly inFlight: number
-  /** How long the destination asks to wait, in milliseconds, where it throttled and said so. */
+  /** How long the destination asked to wait, in milliseconds, if it throttled and said so. */
   readonly retryAfterMillis?: number | undefined
 }
 
 /**
- * A program that turns the knobs. `start` runs once for an uploader, in its scope, and answers with what to call after
- * each attempt; that call must not block.
+ * A program that adjusts the limits. `start` runs once per uploader, in its scope, and returns a function to call after
+ * each attempt; that function must not block.
  *
  * @since 0.1.0
  * @category models
@@ -82,8 +82,8 @@ export interface Controller {
 }
 
 /**
- * Knobs that start where `settings` say; a `RangeError` is thrown for what is no limit. `changed` is called after each
- * change, with where they stand and why.
+ * Makes limits from `settings`; throws a `RangeError` for an invalid limit. `changed` is called after each change with
+ * the new values and the reason.
  *
  * @since 0.1.0
  * @category constructors
@@ -122,7 +122,7 @@ export const make = (
 }
 
 /**
- * The same knobs for a program that turns them by itself: what somebody has paused it leaves alone.
+ * The same limits for a controller, which cannot raise a limit that a caller has paused.
  *
  * @since 0.1.0
  * @category combinators

@@ -1,5 +1,5 @@
 /**
- * What the machine offers, for `Strategy.optimalWorkerCount`, and a heap that keeps to a budget. For Node.
+ * The machine's capacity, for `Strategy.optimalWorkerCount`, and a heap that stays near a budget. For Node.
  *
  * @since 0.1.0
  */
@@ -21,8 +21,8 @@ export interface Machine {
 }
 
 /**
- * The machine that this process runs on. The number of open files is the soft limit that Linux tells of; elsewhere it
- * is taken to be 1,024.
+ * The machine that this process runs on. The number of open files is the soft limit that Linux reports; elsewhere 1,024
+ * is assumed.
  *
  * @since 0.1.0
  * @category getters
@@ -33,8 +33,8 @@ export const machine: Effect.Effect<Machine> = Effect.sync(() => ({
 }))
 
 /**
- * How many more files and connections this process may open now, for who shares them out between sources, connections and
- * files to write.
+ * How many more files and connections this process may open now, for programs that share them out between sources,
+ * connections and files to write.
  *
  * @since 0.1.0
  * @category getters
@@ -42,10 +42,10 @@ export const machine: Effect.Effect<Machine> = Effect.sync(() => ({
 export const openFilesLeft: Effect.Effect<number> = Effect.sync(Descriptors.leftToOpen)
 
 /**
- * Keeps V8's heap near what is in use, for a process whose uploads may hold `memory` bytes: without it the heap grows
- * to several times that before V8 looks for what is not used any more. From 256 MiB on it costs no measurable CPU time;
- * below that, about a fifth more. It is for the whole process and cannot be taken back, so it is called by programs, at
- * their start, and by nothing in this library.
+ * Keeps V8's heap close to what is in use, for a process whose uploads may hold `memory` bytes. Without it the heap
+ * grows to several times that before V8 collects garbage. From 256 MiB on it costs no measurable CPU time; below that,
+ * about a fifth more. It applies to the whole process and cannot be undone, so programs call it at their start, and
+ * this library never does.
  *
  * @since 0.1.0
  * @category memory

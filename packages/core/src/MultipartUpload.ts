@@ -1,13 +1,14 @@
 /**
- * One large file on its way: create, parts, complete; and abort or keep on anything else.
+ * Uploads one large file: create, upload parts, complete; on any other outcome, abort or keep.
  *
- * Every request takes a permit of the shared budget, memory for its body and a start of the rate limit, and none of
- * them is held during a backoff. Parts go up several at once, where the destination allows that, each with its own
- * attempts. When the last part is stored the source is looked at once more, the journal is flushed, and `complete` is
- * called; from there on an interruption waits. A `complete` whose answer is lost is settled by looking.
+ * Every request takes a permit of the shared budget, memory for its body and a start from the rate limit, and holds
+ * none of them during a backoff. Parts go up concurrently where the destination allows that, each with its own
+ * attempts. When the last part is stored, the source is checked once more, the journal is flushed, and `complete` is
+ * called; from there on an interruption waits. If the answer to `complete` is lost, a look at the destination settles
+ * the outcome.
  *
- * With a journal, what is stored is written down, and an upload that was begun by an earlier process goes on: if the
- * file, the part size and the checksum are what they were. If not, the old upload is aborted and the file begins again.
+ * With a journal, stored parts are recorded, and an upload that an earlier process began continues if the file, the
+ * part size and the checksum have not changed. Otherwise the old upload is aborted and the file begins again.
  *
  * @since 0.1.0
  */
@@ -30,7 +31,7 @@ import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 
 /**
- * How large files are sent.
+ * How files are sent in parts.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +39,7 @@ import type { UploadFile } from "./UploadFile.js"
 export interface Settings {
   /** Files larger than this go up in parts, in bytes. */
   readonly threshold: number
-  /** The size of a part, in bytes; moved into the destination's limits. */
+  /** The size of a part, in bytes; adjusted to the destination's limits. */
   readonly partSize: number
   /** Parts of one file in flight, at most. */
   readonly partConcurrency: number
@@ -47,7 +48,7 @@ export interface Settings {
 }
 
 /**
- * What all uploads of one uploader share.
+ * The context that all uploads of one uploader share.
  *
  * @since 0.1.0
  * @category models
@@ -61,7 +62,7 @@ export interface Context extends Requests.RequestContext {
 }
 
 /**
- * A request that has failed and is made again: one of a part, where it has a number.
+ * A request that has failed and will be retried; if it has a number, it is a request for that part.
  *
  * @since 0.1.0
  * @category models
@@ -69,8 +70,8 @@ export interface Context extends Requests.RequestContext {
 export type RequestRetry = Requests.Retry
 
 /**
- * Why a file that an earlier process has begun begins again: it is not what it was, is to be sent otherwise, or the
- * destination has forgotten it or will not tell its parts.
+ * Why a file that an earlier process began starts over: the file has changed, its settings have changed, or the
+ * destination has forgotten the upload or will not list its parts.
  *
  * @since 0.1.0
  * @category models
@@ -78,7 +79,7 @@ export type RequestRetry = Requests.Retry
 export type RestartReason = "SourceChanged" | "PartSizeChanged" | "ChecksumChanged" | "SessionGone" | "PartsUnknown"
 
 /**
- * Whose parts these are, and who is told of what happens to them.
+ * The owner of the parts, which is told what happens to them.
  *
  * @since 0.1.0
  * @category models
@@ -89,17 +90,17 @@ export interface Owner extends SenderOwner {
   readonly fingerprint: string | undefined
   readonly modifiedAt: number | undefined
   readonly mode?: number | undefined
-  /** What becomes of an upload that does not end well, but could go on. */
+  /** What happens to an upload that does not succeed but could be resumed. */
   readonly onInterrupt: "abort" | "keep"
   /** The permit and the start that came with the file are given to its first request. */
   readonly disownPermit: () => void
-  /** A source that can be read only once is about to be. */
+  /** A source that can be read only once is about to be read. */
   readonly onOpen: () => void
-  /** Bytes that an earlier process has stored. */
+  /** An earlier process has stored these bytes. */
   readonly resumed: (bytes: number, parts: number) => Effect.Effect<void>
   readonly restarted: (reason: RestartReason) => Effect.Effect<void>
   readonly abortFailed: (error: UploadError) => Effect.Effect<void>
-  /** The object is there, whatever else happens to this fiber. */
+  /** The object is stored, whatever else happens to this fiber. */
   readonly committed: (stored: Destination.Stored) => void
 }
 
@@ -126,7 +127,7 @@ export const partsAtOnce = ({ destination: { multipart }, parts }: Pick<Context,
   multipart?.limits.inOrder === true ? 1 : parts.partConcurrency
 
 /**
- * The plan of a file, where its size is known and its destination takes parts.
+ * The plan of a file, if its size is known and its destination takes parts.
  *
  * @since 0.1.0
  * @category constructors
@@ -140,7 +141,7 @@ export const plan = (
     : PartPlan.make({ size, partSize: parts.partSize, limits: multipart.limits })
 
 /**
- * Ends a multipart upload that nobody goes on with, with retries and within bounds, and tells whether that worked.
+ * Aborts a multipart upload that will not be resumed, with bounded retries, and returns whether that worked.
  *
  * @since 0.1.0
  * @category execution
@@ -165,7 +166,7 @@ export const abort = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** How long after the first attempt to abort another one may begin. */
+/** How long after the first attempt to abort a retry may begin. */
 const abortMillis = 60_000
 
 const abortRetry = RetryPolicy.make({ attempts: 10, base: "200 millis", cap: "5 seconds", budget: false })

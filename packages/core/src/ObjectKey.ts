@@ -1,9 +1,10 @@
 /**
  * Object keys: the names that files have at a destination.
  *
- * A key is relative and `/`-separated. Keys often come from file names that somebody else chose, so every upload
- * checks its key before anything is sent: a key that could leave the destination's root is refused, everywhere. What a
- * store of objects takes and a path cannot be, such as the folder marker `photos/`, is refused only where keys are paths.
+ * A key is relative and `/`-separated. Keys often come from file names that somebody else chose, so every upload checks
+ * its key before it sends anything: a key that could leave the destination's root is refused everywhere. A key that
+ * object stores accept but that cannot be a path, such as the folder marker `photos/`, is refused only where keys are
+ * paths.
  *
  * @since 0.1.0
  */
@@ -11,8 +12,8 @@
 const hostile = /^$|^[/]|\0|(?:^|[/])\.{1,2}(?:[/]|$)|\p{Surrogate}/u
 
 /**
- * Why a key is refused, in words for people; `undefined` when it is a good key. Refused are the empty key, an
- * absolute path, NUL, the segments `.` and `..`, and text that is not well-formed.
+ * Explains why a key is refused; `undefined` for a valid key. The empty key, absolute paths, NUL, the segments `.` and
+ * `..`, and text that is not well-formed are refused.
  *
  * @example
  * ```ts
@@ -36,8 +37,8 @@ export const problem = (key: string): string | undefined => {
 }
 
 /**
- * Why a key cannot be a path, in words for people: besides what is wrong with every key, a path has no empty segments,
- * neither `a//b` nor `a/`, since it would be the path of another key.
+ * Explains why a key cannot be a path. In addition to the rules for every key, a path has no empty segments, neither
+ * `a//b` nor `a/`, since it would be the path of another key.
  *
  * @example
  * ```ts
@@ -55,8 +56,8 @@ export const problemAsPath = (key: string): string | undefined =>
   problem(key) ?? (/[/]{2}|[/]$/.test(key) ? "has an empty segment" : undefined)
 
 /**
- * Why a key cannot be a path on Windows, in words for people: there `:` begins a drive or a stream, a backslash separates,
- * and some names are devices.
+ * Explains why a key cannot be a path on Windows, where `:` begins a drive or a stream, a backslash separates, and some
+ * names are devices.
  *
  * @since 0.1.0
  * @category validation

@@ -1,9 +1,9 @@
 /**
- * How a large object is cut into parts: a pure function of its size and of what the destination takes.
+ * How a large object is cut into parts: a pure function of its size and the destination's limits.
  *
- * All parts of a {@link PartPlan} but the last have one size, so that the plan is three numbers and a process that goes
- * on with an upload finds the same parts again. Where nobody knows the size beforehand, the parts of a
- * {@link GrowingPlan} get larger with their number instead.
+ * All parts of a {@link PartPlan} but the last have the same size, so the plan is three numbers, and a process that
+ * resumes an upload computes the same parts again. If the size is not known in advance, the parts of a {@link
+ * GrowingPlan} grow with their number instead.
  *
  * Everything is in whole bytes and exact up to `Number.MAX_SAFE_INTEGER`. A limit may be `Infinity`.
  *
@@ -15,25 +15,25 @@ import * as Decode from "./internal/values/decode.js"
 import { Rejected } from "./UploadError.js"
 
 /**
- * What a destination demands of parts.
+ * A destination's limits on parts.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PartLimits {
-  /** The smallest part but the last, in bytes; at least 1. */
+  /** The smallest size of a part other than the last, in bytes; at least 1. */
   readonly minSize: number
-  /** The largest part, in bytes. */
+  /** The largest size of a part, in bytes. */
   readonly maxSize: number
-  /** All parts but the last are multiples of this, in bytes; at least 1. */
+  /** The size of every part but the last is a multiple of this, in bytes; at least 1. */
   readonly multiple: number
   /** The most parts that an object can have. */
   readonly maxCount: number
   /** The largest object, in bytes. */
   readonly maxObjectSize: number
-  /** Whether parts have to come one after the other, in order. */
+  /** Whether parts must be sent one at a time, in order. */
   readonly inOrder: boolean
-  /** Whether all parts but the last have to be of one size, as at Cloudflare R2. Defaults to `false`. */
+  /** Whether all parts but the last must have the same size, as on Cloudflare R2. Defaults to `false`. */
   readonly equalParts?: boolean | undefined
 }
 
@@ -44,11 +44,11 @@ export interface PartLimits {
  * @category models
  */
 export interface PartPlan {
-  /** Of the whole object, in bytes. */
+  /** The size of the whole object, in bytes. */
   readonly size: number
-  /** Of each part but the last, in bytes. */
+  /** The size of each part but the last, in bytes. */
   readonly partSize: number
-  /** How many parts there are; at least 1. */
+  /** The number of parts; at least 1. */
   readonly count: number
 }
 
@@ -59,35 +59,35 @@ export interface PartPlan {
  * @category models
  */
 export interface Part {
-  /** From 1. */
+  /** The part number, from 1. */
   readonly number: number
   /** Where in the object the part begins, in bytes. */
   readonly offset: number
-  /** In bytes. */
+  /** The size of the part, in bytes. */
   readonly size: number
 }
 
 /**
- * The sizes of the parts of an object whose size nobody knows before its end.
+ * The sizes of the parts of an object whose size is not known in advance.
  *
  * @since 0.1.0
  * @category models
  */
 export interface GrowingPlan {
-  /** Of the first part, in bytes. */
+  /** The size of the first part, in bytes. */
   readonly partSize: number
-  /** After how many parts the size doubles. */
+  /** The number of parts after which the size doubles. */
   readonly doublesEvery: number
-  /** The most parts that there can be. */
+  /** The most parts that an object can have. */
   readonly maxCount: number
-  /** The largest object that these parts can hold and the destination takes, in bytes. */
+  /** The largest object that fits into these parts and that the destination takes, in bytes. */
   readonly capacity: number
-  /** The size in bytes of the part with a number from 1. The object's last part is as small as its end makes it. */
+  /** The size in bytes of the part with this number, from 1. The object's last part may be smaller. */
   readonly sizeOf: (number: number) => number
 }
 
 /**
- * What is planned when nothing else is asked for: parts of 8 MiB, as aws-cli and s3transfer cut them.
+ * The default part size: 8 MiB, as in aws-cli and s3transfer.
  *
  * @since 0.1.0
  * @category defaults
@@ -95,8 +95,8 @@ export interface GrowingPlan {
 export const defaults = { partSize: 8 * 1024 ** 2 } as const
 
 /**
- * The smallest size of parts, in bytes, where all have to be of one size and nobody knows how many there will be: 64
- * MiB. With 10,000 parts an object may then have 625 GiB, and four parts fit into the memory that uploads have by default.
+ * The smallest part size, in bytes, when all parts must have the same size and their number is not known in advance: 64
+ * MiB. With 10,000 parts an object may then have 625 GiB, and four parts fit into the default memory of an uploader.
  *
  * @since 0.1.0
  * @category constants
@@ -106,12 +106,13 @@ export const equalPartSize = 64 * 1024 ** 2
 /**
  * Plans the parts of an object of `size` bytes.
  *
- * `partSize` is what is wished for, in bytes; it defaults to {@link defaults}. It is rounded up to a multiple of
- * `limits.multiple` and moved between `limits.minSize` and `limits.maxSize`. Where it would make more than
- * `limits.maxCount` parts it is `size / maxCount`, rounded up to a whole MiB and to the multiple, at most the largest
- * part. An empty object has one part of 0 bytes. To plan again with the part size of a plan gives the same plan.
+ * `partSize` is the requested size in bytes and defaults to {@link defaults}. It is rounded up to a multiple of
+ * `limits.multiple` and clamped between `limits.minSize` and `limits.maxSize`. If it would make more than
+ * `limits.maxCount` parts, it becomes `size / maxCount`, rounded up to a whole MiB and to the multiple, at most the
+ * largest part. An empty object has one part of 0 bytes. Planning again with the part size of a plan gives the same
+ * plan.
  *
- * Refuses with `Rejected`, reason `TooLarge`, what no part size can make fit.
+ * Fails with `Rejected`, reason `TooLarge`, if no part size makes the object fit.
  *
  * @example
  * ```ts
@@ -136,7 +137,7 @@ export const equalPartSize = 64 * 1024 ** 2
  *   { number: 3, offset: 16 * MiB, size: 4 * MiB }
  * ])
  *
- * // Parts of 8 MiB would be 131,072.
+ * // Parts of 8 MiB would number 131,072.
  * const large = Either.getOrThrow(PartPlan.make({ size: 1024 ** 4, limits }))
  * assert.deepStrictEqual([large.partSize / MiB, large.count], [105, 9987])
  * ```
@@ -164,19 +165,19 @@ export const make = (options: {
 }
 
 /**
- * Plans parts that grow with their number, for an object whose size nobody knows before its end.
+ * Plans parts that grow with their number, for an object whose size is not known in advance.
  *
  * Part `n` has `min(maxSize, partSize * 2 ** floor((n - 1) / doublesEvery))` bytes, with `maxSize` rounded down to a
  * multiple of `limits.multiple`. `doublesEvery` is the largest number with which `limits.maxCount` parts hold
- * `limits.maxObjectSize` or half of what that many largest parts would, whichever is less: to reach all of that, the
- * very first part would have to be of the largest size. A part larger than the first thus has at most `2 /
- * doublesEvery` of the bytes before it. Only where so few parts are allowed that doubling with each does not suffice,
- * the first is larger than asked.
+ * `limits.maxObjectSize`, or half of what that many largest parts would hold, whichever is less: to reach all of that,
+ * the very first part would have to be of the largest size. A part larger than the first thus has at most `2 /
+ * doublesEvery` of the bytes before it. The first part is larger than requested only if the limits allow so few parts
+ * that doubling with each does not suffice.
  *
- * `partSize` is in bytes, defaults to {@link defaults}, and is moved into the limits as {@link make} does.
+ * `partSize` is in bytes, defaults to {@link defaults}, and is adjusted to the limits as in {@link make}.
  *
- * Where `limits.equalParts` holds, no part grows: each is as large as asked, but at least {@link equalPartSize}, unless
- * smaller parts hold `limits.maxObjectSize` as well. Who has larger objects asks for larger parts.
+ * If `limits.equalParts` is true, parts do not grow: each has the requested size, but at least {@link equalPartSize}
+ * unless smaller parts hold `limits.maxObjectSize` as well. For larger objects, request larger parts.
  *
  * @example
  * ```ts
@@ -236,7 +237,7 @@ export const growing = (options: {
 }
 
 /**
- * The part with a number from 1 to `plan.count`. Throws a `RangeError` for another number.
+ * The part with this number, from 1 to `plan.count`. Throws a `RangeError` for any other number.
  *
  * @since 0.1.0
  * @category getters
@@ -248,7 +249,7 @@ export const part = (plan: PartPlan, number: number): Part => {
 }
 
 /**
- * All parts in order. They are made while one iterates, and can be iterated over again.
+ * All parts in order, computed lazily. The iterable can be iterated more than once.
  *
  * @since 0.1.0
  * @category getters
@@ -260,8 +261,8 @@ export const parts = (plan: PartPlan): Iterable<Part> => ({
 })
 
 /**
- * The parts that are still to be sent, in order, when others are stored: those whose number is not among them, or is
- * with another size.
+ * The parts still to be sent, in order, given those already stored: parts whose number is not stored, or is stored with
+ * another size.
  *
  * @since 0.1.0
  * @category getters
@@ -283,7 +284,7 @@ export const remaining = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** Parts that do not grow. */
+/** A plan whose parts do not grow. */
 const equal = (options: { readonly partSize?: number | undefined; readonly limits: PartLimits }): GrowingPlan => {
   const { largest, maxCount, maxObjectSize, smallest } = bounds(options.limits)
   const atLeast = Math.min(equalPartSize, divideUp(maxObjectSize, maxCount))
@@ -312,7 +313,7 @@ const roundUp = (size: number, multiple: number): number => divideUp(size, multi
 
 const roundDown = (size: number, multiple: number): number => size - size % multiple
 
-/** The limits with all sizes of parts rounded inwards to the multiple, and with the largest integer for `Infinity`. */
+/** The limits with part sizes rounded inwards to the multiple and `Infinity` replaced by the largest safe integer. */
 const bounds = (limits: PartLimits) => {
   const finite = (name: "maxCount" | "maxObjectSize" | "maxSize", least: number) =>
     Math.min(Decode.between(`limits.${name}`, limits[name], least, Infinity), Number.MAX_SAFE_INTEGER)
@@ -331,7 +332,7 @@ const firstSize = (partSize: number = defaults.partSize, limits: PartLimits): nu
   return Math.min(Math.max(roundUp(Math.min(wanted, largest), limits.multiple), smallest), largest)
 }
 
-/** What all parts of a growing plan hold together. */
+/** The total capacity of all parts of a growing plan. */
 const total = ({ doublesEvery, largest, maxCount, partSize }: {
   readonly partSize: number
   readonly doublesEvery: number

@@ -1,10 +1,10 @@
 /**
- * How far a run has come: an immutable value in counts and bytes.
+ * The progress of a run: an immutable value in counts and bytes.
  *
- * Bytes are counted as uploaded once, when the destination has acknowledged the object; what is on its way counts as
- * in flight, stored parts of unfinished objects included, and is taken back when its attempt fails. What an earlier run
- * has stored already counts as resumed. So `bytesUploaded` never goes backwards and `fraction` never passes 1. Percent,
- * speed and time left are derived by the reader, from this value and a clock.
+ * Bytes count as uploaded once, when the destination has acknowledged the object. Bytes under way count as in flight,
+ * including stored parts of unfinished objects, and are taken back when their attempt fails. Bytes that an earlier run
+ * stored count as resumed from the start. So `bytesUploaded` never decreases and `fraction` never exceeds 1. The reader
+ * derives percent, speed and time left from this value and a clock.
  *
  * While `listing` is true the list has not ended, and the totals still grow.
  *
@@ -25,28 +25,28 @@ export interface Progress {
   readonly filesSkipped: number
   readonly filesFailed: number
   readonly filesInterrupted: number
-  /** Requests under way at this moment, of whole files and of parts; never what waits in a backoff. */
+  /** Requests in flight now, for whole files and for parts; those waiting in a backoff are not counted. */
   readonly inFlight: number
-  /** The most requests that were ever under way at once. */
+  /** The most requests that were ever in flight at once. */
   readonly peakInFlight: number
-  /** Known sizes of all files found; the bytes of a file of unknown size are added while it is sent. */
+  /** The known sizes of all files found; the bytes of a file of unknown size are added as they are sent. */
   readonly bytesFound: number
   /** Bytes that the destination has acknowledged. */
   readonly bytesUploaded: number
-  /** Bytes sent by attempts that are still under way. */
+  /** Bytes sent by attempts still in flight. */
   readonly bytesInFlight: number
-  /** Bytes that an earlier run has stored, and this one did not have to send. */
+  /** Bytes that an earlier run stored and this run did not have to send. */
   readonly bytesResumed: number
-  /** Attempts started, first ones included. */
+  /** Attempts started, including first attempts. */
   readonly attempts: number
   /** Attempts started after a failed one. */
   readonly retries: number
-  /** Since when the destination is away, in milliseconds since the epoch; not there while it is not. */
+  /** When the destination became unreachable, in milliseconds since the epoch; `undefined` while it is reachable. */
   readonly awaySince?: number | undefined
 }
 
 /**
- * How many files have their result.
+ * How many files have a result.
  *
  * @since 0.1.0
  * @category getters
@@ -55,8 +55,8 @@ export const filesFinished = (self: Progress): number =>
   self.filesUploaded + self.filesSkipped + self.filesFailed + self.filesInterrupted
 
 /**
- * How much of what was found is uploaded or on its way, from 0 to 1: by bytes, or by files where all files are empty.
- * It is 1 only when every file found has been uploaded or skipped, and for a list that turned out empty.
+ * The share of what was found that is uploaded or in flight, from 0 to 1: by bytes, or by files if all files are empty.
+ * It is 1 only when every file found has been uploaded or skipped, or for a list that turned out to be empty.
  *
  * @since 0.1.0
  * @category getters

@@ -1,11 +1,11 @@
 /**
  * Starts per second: how often an upload attempt may begin.
  *
- * Starts are spaced evenly, from the first one on, and come in the order of asking. In any window of a whole number of
- * milliseconds there are never more starts than rate × window, rounded up; and there is no burst at the beginning, nor
- * after a pause. (`effect/RateLimiter` lets a whole window go at once, rounds a token's time up to whole milliseconds,
- * so that 900 a second become 500, and cannot change its rate.) Timers that fire late, as real ones do, are made up for
- * by at most 20 ms of starts.
+ * Starts are spaced evenly, beginning with the first, and granted in FIFO order. In any window of a whole number of
+ * milliseconds there are never more starts than rate × window, rounded up; there is no burst at the beginning or after
+ * a pause. (`effect/RateLimiter` lets a whole window start at once, rounds a token's time up to whole milliseconds, so
+ * that 900 a second become 500, and cannot change its rate.) The limiter makes up for timers that fire late, as real
+ * ones do, with at most 20 ms of starts.
  *
  * @since 0.1.0
  */
@@ -21,23 +21,24 @@ import * as Decode from "./internal/values/decode.js"
 export interface RateLimit {
   /** Starts per second; `Infinity` when there is no limit. */
   readonly uploadsPerSecond: number
-  /** How many takes are waiting. */
+  /** The number of takes waiting. */
   readonly waiting: number
-  /** Takes a start now and answers `true`, or answers `false`. */
+  /** Takes a start now and returns `true`, or returns `false`. */
   readonly unsafeTake: (clock: Clock.Clock) => boolean
   /** Waits in line for the next start. */
   readonly take: Effect.Effect<void>
-  /** Lets nothing start for so many milliseconds from now; a hold that lasts longer stays. */
+  /** Holds all starts for this many milliseconds from now; a longer hold stays in force. */
   readonly unsafeHold: (clock: Clock.Clock, millis: number) => void
   /**
-   * Changes the rate. Whoever waits is reckoned anew, at the new rate. With 0 nothing starts until it is raised again;
-   * `NaN` and negative numbers die as a `RangeError`.
+   * Changes the rate; waiting takes are recalculated at the new rate. With 0 nothing starts until it is raised again;
+   * `NaN` and negative numbers die with a `RangeError`.
    */
   readonly setRate: (uploadsPerSecond: number) => Effect.Effect<void>
 }
 
 /**
- * A limit of `uploadsPerSecond` starts, more than 0; `Infinity` for none. Throws a `RangeError` for anything else.
+ * A limit of `uploadsPerSecond` starts, more than 0, or `Infinity` for no limit. Throws a `RangeError` for anything
+ * else.
  *
  * @example
  * ```ts

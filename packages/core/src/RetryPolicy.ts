@@ -1,19 +1,19 @@
 /**
- * When a failed attempt is tried again: a `Schedule` over typed errors, and a budget that all retries share.
+ * When a failed attempt is retried: a `Schedule` over typed errors, and a budget that all retries share.
  *
- * The default waits `base × 2ⁿ` with full jitter (a random part of it), 100 ms to begin with and 1 s when the
- * destination throttles, at most 20 s, in at most 5 attempts. A `Retry-After` is waited for exactly, up to 60 s.
- * Errors that the same request would meet again are not tried again.
+ * The default waits `base × 2ⁿ` with full jitter (a random part of it), starting at 100 ms, or at 1 s when the
+ * destination throttles, up to 20 s, in at most 5 attempts. A `Retry-After` is honoured exactly, up to 60 s. Errors
+ * that the same request would meet again are not retried.
  *
- * The budget keeps a dead destination from being hammered: it holds 500 tokens, a retry takes 5, an upload that
- * succeeds at once gives 1 back, and one that succeeds after retries gives back what its last retry took. When it is
- * empty, failures are final at once.
+ * The budget protects a dead destination from a storm of retries: it holds 500 tokens, a retry takes 5, an upload that
+ * succeeds at once gives 1 back, and one that succeeds after retries gives back what its last retry took. When the
+ * budget is empty, failures are final at once.
  *
- * A destination that has answered before and does not any more is away: as many failures in a row as uploads were in
- * flight, and a look that fails too, say so. It is waited for, for up to 5 minutes, by one look after the other, 250 ms to
- * 5 s apart; whatever failed or would begin waits for that, and its attempts and tokens are not spent.
+ * A destination that answered before and no longer does is away. It counts as away after as many failures in a row as
+ * uploads were in flight, and a look that fails too. The uploader waits for it for up to 5 minutes and looks again and
+ * again, 250 ms to 5 s apart; failed and new uploads wait for that without spending attempts or tokens.
  *
- * A file that used up its attempts gets a second round of them at the end of the run.
+ * A file that has used up its attempts gets a second round of them at the end of the run.
  *
  * @since 0.1.0
  */
@@ -33,11 +33,11 @@ import type { UploadError } from "./UploadError.js"
  * @category models
  */
 export interface RetryPolicy {
-  /** How many attempts a round has, the first included; at least 1. */
+  /** The number of attempts in a round, including the first; at least 1. */
   readonly attempts: number
   /**
-   * Whether and after what delay a failure is tried again. Its first `attempts - 1` decisions are asked for, of failures
-   * that are `UploadError.isRetryable`: the others would come again.
+   * Whether a failure is retried, and after what delay. Only the first `attempts - 1` decisions are used, and only for
+   * failures that are `UploadError.isRetryable`, because the others would recur.
    */
   readonly schedule: Schedule.Schedule<unknown, UploadError>
   /** The budget, or `undefined` for none. */
@@ -45,8 +45,8 @@ export interface RetryPolicy {
   /** Whether files that failed retryably get a second round at the end of the run. */
   readonly secondRound: boolean
   /**
-   * For how long a destination is waited for that has answered before and is away. Defaults to 0: not at all, so that its
-   * failures are those of the files.
+   * How long to wait for a destination that has answered before and is away. Defaults to 0: the uploader does not wait,
+   * and the failures count as failures of the files.
    */
   readonly outage?: Duration.DurationInput | undefined
 }
@@ -56,7 +56,7 @@ export interface RetryPolicy {
  * @category models
  */
 export interface BudgetOptions {
-  /** Tokens at the start, and at most. */
+  /** The number of tokens at the start, which is also the most it can hold. */
   readonly tokens: number
   /** Tokens that a retry takes. */
   readonly retryCost: number
@@ -69,7 +69,7 @@ export interface BudgetOptions {
  * @category models
  */
 export interface Options {
-  /** How many attempts, the first included. Defaults to 5. */
+  /** The number of attempts, including the first. Defaults to 5. */
   readonly attempts?: number | undefined
   /** The first backoff, which then doubles. Defaults to 100 ms. */
   readonly base?: Duration.DurationInput | undefined
@@ -81,15 +81,15 @@ export interface Options {
   readonly jitter?: "full" | "none" | undefined
   /** The longest `Retry-After` that is honoured. Defaults to 60 seconds. */
   readonly retryAfterCap?: Duration.DurationInput | undefined
-  /** The budget; `false` for none. Defaults to 500 tokens, 5 a retry, 1 back a success. */
+  /** The budget; `false` for none. Defaults to 500 tokens, 5 taken per retry, 1 given back per success. */
   readonly budget?: BudgetOptions | false | undefined
-  /** Whether failed files get a second round at the end. Defaults to `true`. */
+  /** Whether failed files get a second round at the end of the run. Defaults to `true`. */
   readonly secondRound?: boolean | undefined
   /**
-   * For how long a destination is waited for that has answered before and is away: nothing is sent meanwhile but a look
-   * now and then, and no attempts and no tokens are spent. One that was never reached fails fast. It takes a destination
-   * that can be looked at: see `head` and `probe` of `Destination`, and more than one attempt. Defaults to 5 minutes; 0
-   * waits for none.
+   * How long to wait for a destination that has answered before and is away. Meanwhile nothing is sent but an
+   * occasional look, and no attempts or tokens are spent. A destination that was never reached fails fast. This
+   * requires a destination that can be looked at (see `head` and `probe` of `Destination`) and more than one attempt.
+   * Defaults to 5 minutes; 0 disables it.
    */
   readonly outage?: Duration.DurationInput | undefined
 }
@@ -113,7 +113,7 @@ export const defaults = {
 } as const
 
 /**
- * Exponential backoff as described above. Throws a `RangeError` where an option is no good number.
+ * Exponential backoff as described above. Throws a `RangeError` if an option is invalid.
  *
  * @example
  * ```ts
@@ -146,7 +146,7 @@ export const make = (options: Options = {}): RetryPolicy => {
   }
   return {
     attempts,
-    // Powers of two: how far they grow is bounded, since nothing comes after an instant at infinity.
+    // Powers of two, bounded: nothing can follow a delay that is infinite.
     schedule: Schedule.exponential(1).pipe(
       Schedule.union(Schedule.spaced(2 ** 40)),
       Schedule.map(([power]) => power),
@@ -186,16 +186,16 @@ export const none: RetryPolicy = {
  * @category models
  */
 export interface Budget {
-  /** Tokens left. */
+  /** The number of tokens left. */
   readonly tokens: number
-  /** Takes the price of a retry and answers `true`, or answers `false`. */
+  /** Takes the price of a retry and returns `true`, or returns `false`. */
   readonly unsafeTake: () => boolean
-  /** Gives back what a success after `retries` retries gives back. */
+  /** Gives back the tokens due for a success after `retries` retries. */
   readonly unsafeRefund: (retries: number) => void
 }
 
 /**
- * The budget of a policy, full.
+ * A full budget for a policy.
  *
  * @since 0.1.0
  * @category constructors
@@ -220,8 +220,8 @@ export const makeBudget = (policy: RetryPolicy): Budget => {
 }
 
 /**
- * One upload's way through its policy's schedule: `next` answers with the milliseconds to wait before the next attempt,
- * or with `None` when the failure is final.
+ * One upload's progress through its policy's schedule: `next` returns the milliseconds to wait before the next attempt,
+ * or `None` if the failure is final.
  *
  * @since 0.1.0
  * @category models
@@ -231,7 +231,7 @@ export interface Driver {
 }
 
 /**
- * A way through a policy's schedule, from its start.
+ * Starts a policy's schedule from the beginning.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,19 +1,19 @@
 /**
- * Strategies: how many uploads at once, and how fast. A strategy is a value, and strategies stack: of each limit the
- * tightest holds.
+ * Strategies: how many uploads run at once, and how fast. A strategy is a value, and strategies stack: the tightest
+ * value of each limit holds.
  *
  * | strategy | uploads in flight | starts per second | bytes per second |
  * |---|---|---|---|
  * | {@link unlimited} | all | | |
  * | {@link workerPool} | `workers` | | |
  * | {@link rateLimited} | all | `uploadsPerSecond` | |
- * | {@link adaptive}, {@link progressive} | finds itself | | |
+ * | {@link adaptive}, {@link progressive} | tunes itself | | |
  * | {@link adaptiveRate} | all | follows response times | |
  * | {@link bandwidth} | all | | `bytesPerSecond` |
  *
- * An upload in flight costs a fiber: about 7 KiB of memory with its timer, and what its destination holds. Under
- * {@link unlimited} a hundred thousand files are so many fibers. Files that are open at once are bounded apart from
- * that, by the file source and by the destination: see `FilesNode` and `LocalDirectory`.
+ * An upload in flight costs a fiber: about 7 KiB of memory with its timer, plus whatever its destination holds. Under
+ * {@link unlimited} a hundred thousand files are a hundred thousand fibers. The number of open files is bounded
+ * separately, by the file source and by the destination: see `FilesNode` and `LocalDirectory`.
  *
  * @since 0.1.0
  */
@@ -28,9 +28,9 @@ import type { Controller, Settings } from "./Limits.js"
  * @category models
  */
 export interface Strategy extends Settings {
-  /** What it is called in reports and pictures. */
+  /** Its name in reports and plots. */
   readonly name: string
-  /** Programs that turn the knobs while uploads run. */
+  /** Programs that adjust the limits while uploads run. */
   readonly controllers: ReadonlyArray<Controller>
 }
 
@@ -49,7 +49,7 @@ export const unlimited: Strategy = {
 }
 
 /**
- * At most `workers` uploads in flight: a whole number of at least 1, fractions cut off. Throws a `RangeError` for
+ * At most `workers` uploads in flight: a whole number of at least 1; fractions are cut off. Throws a `RangeError` for
  * anything else.
  *
  * @since 0.1.0
@@ -62,9 +62,9 @@ export const workerPool = (options: { readonly workers: number }): Strategy => (
 })
 
 /**
- * At most `uploadsPerSecond` starts a second, evenly spaced; fractions are fine. The number in flight is not bounded:
- * stack it on a {@link workerPool} for that. Throws a `RangeError` for what is not above 0: to pause, set the live knob
- * of `Limits` to 0.
+ * At most `uploadsPerSecond` starts a second, evenly spaced; fractions are allowed. The number in flight is not
+ * bounded: stack it on a {@link workerPool} for that. Throws a `RangeError` unless it is above 0; to pause, set the
+ * live limit in `Limits` to 0.
  *
  * @since 0.1.0
  * @category constructors
@@ -89,7 +89,7 @@ export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
 })
 
 /**
- * As many uploads in flight as make the whole faster, found while they run: between `min`, which defaults to 1, and
+ * As many uploads in flight as make the whole run faster, tuned while they run: between `min`, which defaults to 1, and
  * `max`, which defaults to 64, beginning with `initial`, which defaults to 4. See `AdaptiveConcurrency`.
  *
  * @since 0.1.0
@@ -103,7 +103,7 @@ export const adaptive = (options: AdaptiveConcurrency.Options = {}): Strategy =>
 })
 
 /**
- * {@link adaptive} by its first name.
+ * Another name for {@link adaptive}.
  *
  * @since 0.1.0
  * @category constructors
@@ -111,7 +111,7 @@ export const adaptive = (options: AdaptiveConcurrency.Options = {}): Strategy =>
 export const progressive: typeof adaptive = adaptive
 
 /**
- * At most `bytesPerSecond`, all uploads together. Throws a `RangeError` for what is not above 0.
+ * At most `bytesPerSecond` across all uploads. Throws a `RangeError` unless it is above 0.
  *
  * @since 0.1.0
  * @category constructors
@@ -123,7 +123,7 @@ export const bandwidth = (options: { readonly bytesPerSecond: ByteSize.ByteSizeI
 })
 
 /**
- * All of these at once: of each limit the tightest holds, and every controller runs.
+ * Combines strategies: the tightest value of each limit holds, and every controller runs.
  *
  * @example
  * ```ts
@@ -149,8 +149,8 @@ export const stack = (...strategies: ReadonlyArray<Strategy>): Strategy => ({
 })
 
 /**
- * How many workers suit a machine: four for each CPU, since uploads wait far more than they reckon, and no more than
- * half of the files that the process may open, since an upload may hold one file and one connection.
+ * The number of workers that suits a machine: four for each CPU, since uploads wait far more than they compute, and at
+ * most half of the files that the process may open, since an upload may hold one file and one connection.
  *
  * @since 0.1.0
  * @category sizing
@@ -165,7 +165,7 @@ export const optimalWorkerCount = (machine: { readonly cpus: number; readonly op
   )
 
 /**
- * The knobs of a strategy, and a `RangeError` for one that somebody has made by hand of what is no limit.
+ * The limits of a strategy. Throws a `RangeError` for a strategy made by hand with an invalid limit.
  *
  * @internal
  */
@@ -185,7 +185,7 @@ const tightest = (all: ReadonlyArray<Settings>): Settings => ({
   bytesPerSecond: Math.min(...all.map((settings) => settings.bytesPerSecond))
 })
 
-/** A controller that cannot set a knob looser than the ceilings. */
+/** A controller that cannot raise a limit above the ceilings. */
 const within = (ceilings: Settings, controller: Controller): Controller => ({
   name: controller.name,
   start: (limits) =>
@@ -201,5 +201,5 @@ const within = (ceilings: Settings, controller: Controller): Controller => ({
     })
 })
 
-/** Files that a process has open whatever it does: its streams, its event loop, its libraries. */
+/** Files that every process has open: its streams, its event loop, its libraries. */
 const reservedFiles = 32

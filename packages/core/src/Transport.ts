@@ -1,12 +1,13 @@
 /**
- * The port to HTTP for destinations: one request with a body of known length, and its answer, read to a bound.
+ * The port to HTTP for destinations: one request with a body of known length, and its answer, read up to a bound.
  *
- * A request is sent as it is: redirects are not followed, since following one would hand the credentials to whoever it
- * names, nothing is tried again, and nothing is traced unless {@link layerTraced} is in between. The body's length is
- * sent as `Content-Length`, and never chunked. An interrupted request has ended when its fiber has.
+ * A request is sent as it is. Redirects are not followed, because that would hand the credentials to whatever host they
+ * name; nothing is retried; and nothing is traced unless {@link layerTraced} is in between. The body's length is sent
+ * as `Content-Length`, and the body is never chunked. By the time the fiber of an interrupted request ends, the request
+ * has ended.
  *
- * `TransportNode.layer` is the fast one, for Node; {@link layerHttpClient} is for every runtime, and for clients of your
- * own.
+ * `TransportNode.layer` is the fast transport, for Node; {@link layerHttpClient} works in every runtime and with custom
+ * clients.
  *
  * @since 0.1.0
  */
@@ -34,19 +35,19 @@ import type { UploadError } from "./UploadError.js"
  */
 export interface Request {
   readonly method: "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT"
-  /** The whole address. Messages have it as {@link renderUrl} gives it. */
+  /** The whole address. Messages show it through {@link renderUrl}. */
   readonly url: string
-  /** Names are in lower case. The transport adds `content-length`, `host` and what concerns the connection. */
+  /** Names are in lower case. The transport adds `content-length`, `host` and the connection headers. */
   readonly headers: Readonly<Record<string, string>>
-  /** What is sent: the body of an upload, whose size has to be known, or some bytes. */
+  /** The body to send: the body of an upload, whose size must be known, or plain bytes. */
   readonly body?: Body | Uint8Array | undefined
-  /** How long the body of the answer may take after its head, in milliseconds. Defaults to {@link answerMillis}. */
+  /** How long the body of the answer may take after the head, in milliseconds. Defaults to {@link answerMillis}. */
   readonly answerMillis?: number | undefined
-  /** How many bytes of the answer's body are kept at most. Defaults to {@link answerLimit}. */
+  /** The most bytes of the answer's body that are kept. Defaults to {@link answerLimit}. */
   readonly answerBytes?: number | undefined
   /**
-   * Whether the bytes of the body are still wanted when the answer of a success has come: then whoever asks releases the
-   * body. Defaults to `false`.
+   * Whether the caller still needs the bytes of the body after a successful answer, and releases the body itself.
+   * Defaults to `false`.
    */
   readonly keepsBody?: boolean | undefined
 }
@@ -70,9 +71,11 @@ export interface Head {
  * @category models
  */
 export interface Answer extends Head {
-  /** The first {@link answerLimit} bytes of the body at most, or as many as the request allows. */
+  /** The body, up to its first {@link answerLimit} bytes, or up to the limit of the request. */
   readonly body: Uint8Array
-  /** Whether there was more, which was too much, took too long or was lost with the connection. Defaults to `false`. */
+  /**
+   * Whether there was more that was over the limit, took too long or was lost with the connection. Defaults to `false`.
+   */
   readonly isCut?: boolean | undefined
 }
 
@@ -87,7 +90,8 @@ export interface OpenAnswer extends Head {
 }
 
 /**
- * How many bytes of an answer `send` keeps, unless the request says otherwise: 1 MiB. Where there are more, the connection is closed.
+ * The most bytes of an answer that `send` keeps, unless the request says otherwise: 1 MiB. If there are more, the
+ * connection is closed.
  *
  * @since 0.1.0
  * @category constants
@@ -95,8 +99,8 @@ export interface OpenAnswer extends Head {
 export const answerLimit = 1024 * 1024
 
 /**
- * How long `send` reads the body of an answer, in milliseconds: a minute. What has not come by then is left out, and
- * the connection is closed.
+ * How long `send` reads the body of an answer, in milliseconds: one minute. Bytes that have not arrived by then are
+ * left out, and the connection is closed.
  *
  * @since 0.1.0
  * @category constants
@@ -104,8 +108,8 @@ export const answerLimit = 1024 * 1024
 export const answerMillis = 60_000
 
 /**
- * How long the body of an answer may stand still, in milliseconds: 30 seconds. Then `send` leaves out what has not
- * come, and the stream of `open` fails with `Transient`.
+ * How long the body of an answer may stall, in milliseconds: 30 seconds. After that `send` leaves out what has not
+ * arrived, and the stream of `open` fails with `Transient`.
  *
  * @since 0.1.0
  * @category constants
@@ -118,24 +122,24 @@ export const idleMillis = 30_000
  */
 export class Transport extends Context.Tag("@sluice/core/Transport")<Transport, {
   /**
-   * Sends a request and reads its answer, whatever its status, and however little of the body comes. Fails where there
-   * is no answer: with `Rejected` where the request cannot be sent or the server is not to be trusted, with `Transient`
-   * where the connection broke, and with the failure of the body.
+   * Sends a request and reads its answer, whatever the status, and however little of the body arrives. Fails if there
+   * is no answer: with `Rejected` if the request cannot be sent or the server cannot be trusted, with `Transient` if
+   * the connection broke, and with the failure of the body.
    */
   readonly send: (request: Request) => Effect.Effect<Answer, UploadError>
   /**
-   * Sends a request without a body, and gives its answer while the body is still coming; the scope closes it. A server
-   * that does not begin within a minute is stalled.
+   * Sends a request without a body and returns its answer while the answer's body is still arriving; the scope closes
+   * it. A server that does not begin its answer within a minute counts as stalled.
    */
   readonly open: (request: Omit<Request, "body">) => Effect.Effect<OpenAnswer, UploadError, Scope.Scope>
 }>() {}
 
 /**
- * A transport over the `HttpClient` in the context: for other runtimes than Node, and for clients of your own.
+ * A transport over the `HttpClient` in the context: for runtimes other than Node, and for custom clients.
  *
  * The client must not follow redirects; fetch is told not to. Of the platform's clients, `NodeHttpClient.layerUndici`
- * does well. `NodeHttpClient.layer` opens a connection for every request, and `FetchHttpClient` sends a body that is
- * streamed without its length, which many servers refuse. Nothing is traced.
+ * works well. `NodeHttpClient.layer` opens a connection for every request, and `FetchHttpClient` sends a streamed body
+ * without its length, which many servers refuse. Nothing is traced.
  *
  * @since 0.1.0
  * @category layers
@@ -184,9 +188,9 @@ export const layerHttpClient: Layer.Layer<Transport, never, HttpClient.HttpClien
 )
 
 /**
- * Has each request over the transport in the context traced: a span `http.client PUT` with the address as
- * {@link renderUrl} gives it, the size of the body and the status of the answer. Headers and queries are in none. What
- * stands in the path is: on tus servers that may be all that somebody needs to go on with an upload.
+ * Traces each request of the transport in the context: a span `http.client PUT` with the address as {@link renderUrl}
+ * shows it, the size of the body and the status of the answer. Headers and queries are left out. The path is included:
+ * on tus servers it may be all that somebody needs to continue an upload.
  *
  * @example
  * ```ts
@@ -210,7 +214,7 @@ export const layerTraced: Layer.Layer<Transport, never, Transport> = Layer.effec
 )
 
 /**
- * Writes an address for people: without user, password, query and fragment, where secrets may be.
+ * Formats an address without user, password, query and fragment, which may hold secrets.
  *
  * @since 0.1.0
  * @category formatting
@@ -219,14 +223,14 @@ export const renderUrl = (url: string): string =>
   url
     .replace(/[?#].*$/s, "")
     .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
-    // What is no port may be a password that was cut.
+    // Text after the colon that is not a port may be a truncated password.
     .replace(/^([a-z][a-z0-9+.-]*:\/\/(?!\[)[^/:]*):(?!\d+(?:\/|$))[^/]*/i, "$1")
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-/** Blocks are small enough that a slow link moves one within the time of a stall. */
+/** Blocks are small enough that a slow link moves one within the stall timeout. */
 const blockSize = 64 * 1024
 
 const bodyOf = (
@@ -234,7 +238,7 @@ const bodyOf = (
   onError: (error: UploadError) => void
 ): Effect.Effect<HttpBody.HttpBody, UploadError> => {
   if (body === undefined) return Effect.succeed(HttpBody.empty)
-  // Other bodies than raw ones would have a type of content even where none is given.
+  // A body other than a raw one would get a content type even if none is given.
   const raw = (bytes: Uint8Array) => HttpBody.raw(bytes, { contentLength: bytes.length })
   if (body instanceof Uint8Array) return Effect.succeed(raw(body))
   if (body.size === undefined) return Effect.fail(Failures.unknownSize(renderUrl(url)))
@@ -243,7 +247,7 @@ const bodyOf = (
   return Effect.succeed(HttpBody.stream(blocks, headers["content-type"] ?? "", body.size))
 }
 
-/** Runs a request in a span of its own, which ends with the head of the answer or with the failure. */
+/** Runs a request in its own span, which ends with the head of the answer or with the failure. */
 const traced = <A extends Head, R>(
   { body, method, url }: Request,
   send: Effect.Effect<A, UploadError, R>
@@ -267,7 +271,7 @@ const withoutRedirects = <A, E, R>(request: Effect.Effect<A, E, R>): Effect.Effe
     return Context.add(context, FetchHttpClient.RequestInit, { ...init, redirect: "manual" })
   })
 
-/** The error holds the whole request, secrets included: only its cause is kept. */
+/** The error holds the whole request, including secrets, so only its cause is kept. */
 const requestFailed = (name: string, error: HttpClientError.HttpClientError): UploadError =>
   error.reason === "InvalidUrl"
     ? Failures.invalidAddress(name)
@@ -275,7 +279,7 @@ const requestFailed = (name: string, error: HttpClientError.HttpClientError): Up
 
 const headOf = ({ headers, status }: HttpClientResponse): Head => ({ status, headers })
 
-/** The body as far as it comes, within bounds. */
+/** Reads as much of the body as arrives within the bounds. */
 const readAnswer = (
   response: HttpClientResponse,
   { answerBytes = answerLimit, answerMillis: millis = answerMillis }: Request

@@ -1,10 +1,10 @@
 /**
  * HTTP over pools of kept-alive connections, one for each origin. For Node.
  *
- * A request takes a connection as soon as one is free; there are never more of them than `connections` to one origin.
- * Bodies of known bytes are written at once, others block by block as the socket takes them. A connection that breaks
- * is a `Transient` failure of its request, even where the server closed it while it was idle: whether a request is made
- * again is decided by those who know what it does.
+ * A request takes a connection as soon as one is free; there are never more than `connections` of them per origin.
+ * Bodies whose bytes are known are written at once, others block by block as the socket takes them. A broken connection
+ * is a `Transient` failure of its request, even if the server closed it while it was idle: whether to repeat a request
+ * is up to the caller, who knows what it does.
  *
  * @since 0.1.0
  */
@@ -31,21 +31,24 @@ import type { UploadError } from "./UploadError.js"
  * @category models
  */
 export interface Options {
-  /** Connections to one origin, at most: as many as there may be uploads in flight. Defaults to 64. */
+  /** The most connections to one origin: as many as there may be uploads in flight. Defaults to 64. */
   readonly connections?: number | undefined
   /**
-   * Certificates of authorities, in PEM, besides which none is trusted. Defaults to those that Node trusts, with those
-   * of `NODE_EXTRA_CA_CERTS`.
+   * Certificates of authorities, in PEM; no others are trusted. Defaults to those that Node trusts, including those of
+   * `NODE_EXTRA_CA_CERTS`.
    */
   readonly ca?: string | undefined
-  /** Whether certificates are checked. Only for servers that you know to have none that can be. Defaults to `true`. */
+  /**
+   * Whether certificates are checked. Turn this off only for servers known to have no verifiable certificate. Defaults
+   * to `true`.
+   */
   readonly verifyTls?: boolean | undefined
   /**
-   * Whether to go by the proxies that the environment names, as curl does: `HTTP_PROXY` for http://, `HTTPS_PROXY` for
-   * https:// and `ALL_PROXY` for what has none of its own, but not to what `NO_PROXY` lists: hosts with all below them,
-   * addresses, networks such as `10.0.0.0/8`, each with a port or without, or `*`. Names in lower case come first. A proxy
-   * without a scheme is an HTTP proxy; one of SOCKS is refused. They are read when the transport is made. Their passwords
-   * are taken out of what is refused, in case that repeats them. Defaults to `false`.
+   * Whether to use the proxies that the environment names, as curl does: `HTTP_PROXY` for http://, `HTTPS_PROXY` for
+   * https:// and `ALL_PROXY` for schemes without their own, except for what `NO_PROXY` lists: hosts including their
+   * subdomains, addresses, networks such as `10.0.0.0/8`, each with or without a port, or `*`. Lower-case names take
+   * precedence. A proxy without a scheme is an HTTP proxy; a SOCKS proxy is refused. The variables are read when the
+   * transport is made. Proxy passwords are masked in refusals, in case they repeat them. Defaults to `false`.
    */
   readonly proxy?: boolean | undefined
 }
@@ -59,7 +62,7 @@ export interface Options {
 export const defaults = { connections: 64, verifyTls: true, proxy: false } as const
 
 /**
- * A transport over pools of connections, which are closed with the layer.
+ * A transport over pools of connections that are closed with the layer.
  *
  * @example
  * ```ts
@@ -74,7 +77,7 @@ export const defaults = { connections: 64, verifyTls: true, proxy: false } as co
 export const layer = (options: Options = {}): Layer.Layer<Transport> => Layer.scoped(Transport, make(options))
 
 /**
- * Makes a transport, whose connections are closed with the scope.
+ * Makes a transport whose connections are closed with the scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -93,7 +96,7 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
       ),
       (origins) => Effect.promise(() => origins.destroy())
     )
-    // All who look at about the same time look at the same.
+    // Reads at about the same time share one result.
     const queues = yield* Effect.cachedWithTTL(KernelQueues.read, "1 second")
     const blockSize = new BlockSize()
     const send = (request: Request, sent: Sent) => exchange(origins, request, sent, queues)
@@ -114,7 +117,7 @@ const exchange = (
   sent: Sent,
   queues: Effect.Effect<KernelQueues.Queues>
 ): Effect.Effect<Answer, UploadError> =>
-  // As `Effect.async` with a finalizer does it, with half of its steps: this is done for every file.
+  // The same as `Effect.async` with a finalizer, in half the steps: this runs for every file.
   Effect.uninterruptibleMask((restore) => {
     let handler: Exchange | undefined = undefined
     const answered = Effect.async<Answer, UploadError>((resume) => {
@@ -131,7 +134,7 @@ const exchange = (
         return Effect.failCause(cause)
       },
       onSuccess: (answer) => {
-        // A stack that has been left behind in old memory would keep what was in flight there until all memory is swept.
+        // A stack left in V8's old generation would keep what was in flight alive until a full garbage collection.
         handler = undefined
         return Effect.succeed(answer)
       }

@@ -1,11 +1,11 @@
 /**
- * One file on its way: its state, what it shares with all others, and who is told of its steps.
+ * The upload of one file: its state, the context it shares with others, and the observer of its steps.
  *
- * An attempt begins with memory for what it buffers, a permit of the in-flight budget and a start of the rate limit; all
- * are given back before a backoff and taken again after it. So nothing that sleeps holds a permit.
+ * An attempt begins with memory for what it buffers, a permit of the in-flight budget and a start from the rate limit;
+ * all are given back before a backoff and taken again after it. So nothing that sleeps holds a permit.
  *
- * A file larger than the threshold goes up in parts, if the destination takes parts: see `MultipartUpload`. Its requests
- * have their own attempts; the file as a whole is tried again only where it has to begin anew.
+ * A file larger than the threshold goes up in parts if the destination takes parts: see `MultipartUpload`. Its requests
+ * have their own attempts; the file as a whole is retried only if it has to start over.
  *
  * @since 0.1.0
  */
@@ -26,25 +26,25 @@ import type { UploadFile } from "./UploadFile.js"
 import type { UploadReport } from "./UploadReport.js"
 
 /**
- * What all uploads of one uploader share.
+ * The context that all uploads of one uploader share.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Context extends MultipartUpload.Context {
-  /** The runs that are under way. */
+  /** The runs in progress. */
   readonly runs: Set<{
     readonly limitsChanged: (settings: Limits.Settings, reason: string | undefined) => void
     readonly outageChanged: (change: Outage.Change) => void
   }>
   /** Runs before the first file of a run. */
   readonly prepare: Effect.Effect<void>
-  /** Runs when a run has come to its end. */
+  /** Runs when a run has ended. */
   readonly conclude: (report: UploadReport) => Effect.Effect<void>
 }
 
 /**
- * What becomes of a file whose source changes while it is uploaded: it fails, begins again as it is then, or is
+ * What happens to a file whose source changes while it is uploaded: it fails, starts over with its new content, or is
  * skipped.
  *
  * @since 0.1.0
@@ -53,32 +53,32 @@ export interface Context extends MultipartUpload.Context {
 export type OnSourceChange = "fail" | "retry" | "skip"
 
 /**
- * Who is told of an upload's steps. The calls that answer with an effect are waited for.
+ * The observer of an upload's steps. The upload waits for the calls that return an effect.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Observer {
   readonly clock: Clock.Clock
-  /** What becomes of a multipart upload that was interrupted, or failed and could go on. */
+  /** What happens to a multipart upload that was interrupted, or failed and could be resumed. */
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: OnSourceChange
-  /** How long a request that carries no bytes may take for its answer, in milliseconds. Defaults to 30 seconds. */
+  /** How long a request without bytes may wait for its answer, in milliseconds. Defaults to 30 seconds. */
   readonly answerMillis?: number | undefined
   readonly attemptStarted: (upload: Upload) => Effect.Effect<void>
   readonly sent: (upload: Upload, bytes: number) => void
   readonly takenBack: (upload: Upload, bytes: number) => void
   readonly attemptEnded: (upload: Upload, outcome: Limits.Observation["outcome"]) => void
-  /** A request is in flight: that of an attempt, or one of those of a file that goes up in parts. */
+  /** A request is in flight: the one of an attempt, or one of a multipart upload. */
   readonly requestStarted: () => void
   readonly requestEnded: () => void
   readonly requestRetried: (upload: Upload, retry: MultipartUpload.RequestRetry) => Effect.Effect<void>
   readonly resumed: (upload: Upload, bytes: number, parts: number) => Effect.Effect<void>
   readonly restarted: (upload: Upload, reason: MultipartUpload.RestartReason) => Effect.Effect<void>
   readonly abortFailed: (upload: Upload, error: UploadError) => Effect.Effect<void>
-  /** The source was looked at anew, and has another size than it was listed with. */
+  /** The source was checked again and has a different size from the one it was listed with. */
   readonly relisted: (upload: Upload, sizeBefore: number | undefined) => void
-  /** The upload waits before its next attempt, and holds nothing. */
+  /** The upload waits before its next attempt and holds nothing. */
   readonly backoffStarted: () => void
   readonly backoffEnded: () => void
   readonly retrying: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
@@ -97,7 +97,7 @@ export type Outcome =
   | { readonly _tag: "Failed"; readonly error: UploadError; readonly again: boolean }
 
 /**
- * One file's upload, from its first attempt to its last: its state, for those who watch it.
+ * The state of one file's upload, from its first attempt to its last, for its observers.
  *
  * @since 0.1.0
  * @category models
@@ -114,61 +114,61 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
    */
   large: boolean
   /**
-   * The attempt under way or last made, from 1; 0 before the first.
+   * The current or latest attempt, from 1; 0 before the first.
    *
    * @since 0.1.0
    */
   attempt = 0
   /**
-   * The attempt after which the present round of attempts began.
+   * The attempt after which the current round of attempts began.
    *
    * @since 0.1.0
    */
   roundStart = 0
   /**
-   * When the first attempt started, in milliseconds on the clock.
+   * When the first attempt started, as a clock time in milliseconds.
    *
    * @since 0.1.0
    */
   startedAt = 0
   /**
-   * When the present attempt started.
+   * When the current attempt started.
    *
    * @since 0.1.0
    */
   attemptStartedAt = 0
   /**
-   * When the present attempt last moved bytes, or last ended a wait that is not the destination's fault.
+   * When the current attempt last moved bytes, or last ended a wait that is not the destination's fault.
    *
    * @since 0.1.0
    */
   lastByteAt = 0
   /**
-   * Bytes that the present attempt has handed to the destination, those of parts that failed taken back.
+   * Bytes that the current attempt has handed to the destination, without those of failed parts.
    *
    * @since 0.1.0
    */
   handedOut = 0
   /**
-   * Bytes that an earlier process has stored, and the present attempt need not send.
+   * Bytes that an earlier process stored and the current attempt need not send.
    *
    * @since 0.1.0
    */
   resumedBytes = 0
   /**
-   * Whether a permit of the in-flight budget is this upload's to give back.
+   * Whether this upload has to give back a permit of the in-flight budget.
    *
    * @since 0.1.0
    */
   holdsPermit = false
   /**
-   * The memory that this upload is to give back, in bytes.
+   * The memory that this upload has to give back, in bytes.
    *
    * @since 0.1.0
    */
   heldMemory = 0
   /**
-   * Why the round before this one failed.
+   * Why the previous round failed.
    *
    * @since 0.1.0
    */
@@ -218,7 +218,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   }
 
   /**
-   * How many bytes there are to send; `undefined` when nobody knows before the end.
+   * The number of bytes to send; `undefined` if it is not known before the end.
    *
    * @since 0.1.0
    */
@@ -326,7 +326,8 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   // ---------------------------------------------------------------------------
 
   /**
-   * What moves bytes by itself: the parts in flight, where the file goes up in parts, and what is read ahead of them.
+   * The transfers that move bytes on their own: for a multipart upload, the parts in flight and what is read ahead of
+   * them.
    *
    * @since 0.1.0
    */

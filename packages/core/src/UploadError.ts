@@ -1,33 +1,33 @@
 /**
- * What can go wrong with one upload: one class for each thing that a caller can do about it.
+ * The ways in which one upload can fail: one class for each thing that a caller can do about it.
  *
  * | class | what to do |
  * |---|---|
- * | {@link Transient} | try again after a backoff |
- * | {@link Throttled} | try again, later and slower; `retryAfterMillis` when the server says when |
+ * | {@link Transient} | retry after a backoff |
+ * | {@link Throttled} | retry later and more slowly; `retryAfterMillis` if the server says when |
  * | {@link IntegrityMismatch} | send it again: what arrived is not what was sent |
  * | {@link AuthExpired} | get new credentials |
- * | {@link SessionGone} | begin the multipart upload anew: the destination has forgotten it |
+ * | {@link SessionGone} | start the multipart upload over: the destination has forgotten it |
  * | {@link Conflict} | somebody else wrote there: decide who wins |
- * | {@link Rejected} | change the request or the destination's settings: the same again fails again |
- * | {@link SourceChanged} | upload again when the source is quiet |
- * | {@link SourceUnreadable} | mend the source |
+ * | {@link Rejected} | change the request or the destination's settings: the same request fails again |
+ * | {@link SourceChanged} | upload again when the source no longer changes |
+ * | {@link SourceUnreadable} | repair the source |
  *
- * Interruption is not an error. No error carries a secret: addresses in messages are without their query.
+ * Interruption is not an error. No error carries a secret: addresses in messages omit their query.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 const context = {
-  /** What happened, for people; no secrets. */
+  /** A human-readable description of what happened, without secrets. */
   detail: Schema.String,
-  /** The failure underneath, where there is one. */
+  /** The underlying failure, if there is one. */
   cause: Schema.optional(Schema.Defect)
 }
 
 /**
- * A failure that may pass: a connection that broke, an attempt on which no bytes moved, a server that is unwell.
+ * A failure that may pass: a broken connection, an attempt on which no bytes moved, a server in trouble.
  *
  * @since 0.1.0
  * @category errors
@@ -49,7 +49,7 @@ export class Transient extends Schema.TaggedError<Transient>("@sluice/core/Uploa
  * @category errors
  */
 export class Throttled extends Schema.TaggedError<Throttled>("@sluice/core/UploadError/Throttled")("Throttled", {
-  /** How long the destination asks to wait, in milliseconds, where it says so. */
+  /** How long the destination asks to wait, in milliseconds, if it says so. */
   retryAfterMillis: Schema.optional(Schema.Number),
   ...context
 }) {
@@ -60,7 +60,7 @@ export class Throttled extends Schema.TaggedError<Throttled>("@sluice/core/Uploa
 }
 
 /**
- * What the destination stored is not what was sent.
+ * The destination stored something other than what was sent.
  *
  * @since 0.1.0
  * @category errors
@@ -78,7 +78,7 @@ export class IntegrityMismatch
 }
 
 /**
- * The credentials were good once and are not any more.
+ * The credentials were valid once and no longer are.
  *
  * @since 0.1.0
  * @category errors
@@ -94,7 +94,7 @@ export class AuthExpired extends Schema.TaggedError<AuthExpired>("@sluice/core/U
 }
 
 /**
- * The destination knows nothing of the multipart upload: it was completed, aborted or has expired.
+ * The destination does not know the multipart upload: it was completed, aborted or has expired.
  *
  * @since 0.1.0
  * @category errors
@@ -123,7 +123,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("@sluice/core/UploadE
 }
 
 /**
- * The destination will not take this upload, however often it is asked.
+ * The destination will not accept this upload, however often it is retried.
  *
  * @since 0.1.0
  * @category errors
@@ -149,7 +149,7 @@ export class Rejected extends Schema.TaggedError<Rejected>("@sluice/core/UploadE
 }
 
 /**
- * The source is not what it was when the upload was planned.
+ * The source has changed since the upload was planned.
  *
  * @since 0.1.0
  * @category errors
@@ -173,7 +173,7 @@ export class SourceChanged extends Schema.TaggedError<SourceChanged>("@sluice/co
 export class SourceUnreadable extends Schema.TaggedError<SourceUnreadable>("@sluice/core/UploadError/SourceUnreadable")(
   "SourceUnreadable",
   {
-    /** `Stalled`: it gave no bytes for the stall timeout. `Consumed`: it can be read only once, and was. */
+    /** `Stalled`: it produced no bytes for the stall timeout. `Consumed`: it can be read only once, and has been. */
     reason: Schema.Literal("NotFound", "Forbidden", "Consumed", "Stalled", "Failed"),
     ...context
   }
@@ -223,8 +223,8 @@ export const UploadError = Schema.Union(
 export type UploadError = typeof UploadError.Type
 
 /**
- * Whether the same upload may succeed later: after a transient failure, a throttled request, damage on the way, a source
- * that stalled, or when it begins anew because the destination has forgotten it.
+ * Whether the same upload may succeed later: after a transient failure, a throttled request, corruption in transit, a
+ * source that stalled, or when it starts over because the destination has forgotten it.
  *
  * @since 0.1.0
  * @category guards
@@ -234,7 +234,7 @@ export const isRetryable = (error: UploadError): boolean =>
   error._tag === "SessionGone" || (error._tag === "SourceUnreadable" && error.reason === "Stalled")
 
 /**
- * Whether the failure is the source's own, so that no other file is concerned.
+ * Whether the failure is the source's own, so that it does not affect other files.
  *
  * @since 0.1.0
  * @category guards
@@ -243,7 +243,7 @@ export const isSourceError = (error: UploadError): error is SourceError =>
   error._tag === "SourceChanged" || error._tag === "SourceUnreadable"
 
 /**
- * An error as events and reports carry it: what it is called, and what it says.
+ * An error as events and reports carry it: its name and its message.
  *
  * @since 0.1.0
  * @category schemas
@@ -261,7 +261,7 @@ export const Summary = Schema.Struct({
 export type Summary = typeof Summary.Type
 
 /**
- * Sums an error up for events and reports; the cause underneath is left out.
+ * Summarizes an error for events and reports, without its cause.
  *
  * @since 0.1.0
  * @category conversions

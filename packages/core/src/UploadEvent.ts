@@ -1,12 +1,11 @@
 /**
- * What a run says while it goes: plain values, described by schemas and versioned, that can be written as JSON as
- * they are.
+ * The events of a run: plain values with versioned schemas, which can be written as JSON as they are.
  *
- * A file's story is `UploadStarted` (once for each attempt), `UploadRetrying` between attempts, `UploadDeferred` when
- * it will be tried once more at the end of the run, and `UploadFinished` exactly once. A file that goes up in parts may
- * tell of `UploadResumed`, `UploadRestarted` and `AbortFailed` besides, and its requests of `UploadRetrying`. Times are milliseconds since
- * the epoch, on the run's clock. A later version may add events and fields; it will not change what these mean
- * without another `version`.
+ * A file's events are `UploadStarted` (once for each attempt), `UploadRetrying` between attempts, `UploadDeferred` if
+ * it will be retried at the end of the run, and `UploadFinished` exactly once. A multipart upload may also have
+ * `UploadResumed`, `UploadRestarted` and `AbortFailed`, and `UploadRetrying` for its requests. Times are milliseconds
+ * since the epoch, on the run's clock. A later version may add events and fields; it will not change the meaning of
+ * these without a new `version`.
  *
  * @since 0.1.0
  */
@@ -41,7 +40,7 @@ export const UploadStarted = Schema.TaggedStruct("UploadStarted", {
 })
 
 /**
- * An attempt, or a request of it, has failed and another follows after `delayMillis`.
+ * An attempt, or one of its requests, has failed, and another follows after `delayMillis`.
  *
  * @since 0.1.0
  * @category schemas
@@ -53,14 +52,14 @@ export const UploadRetrying = Schema.TaggedStruct("UploadRetrying", {
   part: Schema.optional(Schema.Number),
   /** The attempt that failed, from 1. */
   attempt: Schema.Number,
-  /** How many attempts there may be. */
+  /** The most attempts that there may be. */
   attempts: Schema.Number,
   delayMillis: Schema.Number,
   error: UploadError.Summary
 })
 
 /**
- * The file has failed for now, and will be tried once more at the end of the run.
+ * The file has failed for now and will be retried at the end of the run.
  *
  * @since 0.1.0
  * @category schemas
@@ -73,7 +72,7 @@ export const UploadDeferred = Schema.TaggedStruct("UploadDeferred", {
 })
 
 /**
- * The file goes on where an earlier run has left off.
+ * The file resumes where an earlier run left off.
  *
  * @since 0.1.0
  * @category schemas
@@ -82,13 +81,13 @@ export const UploadResumed = Schema.TaggedStruct("UploadResumed", {
   ...common,
   key: Schema.String,
   size: Schema.optional(Schema.Number),
-  /** What is stored already. */
+  /** Bytes already stored. */
   bytes: Schema.Number,
   parts: Schema.Number
 })
 
 /**
- * What an earlier run has stored of the file is of no use, and the file begins again.
+ * What an earlier run stored of the file cannot be used, and the file starts over.
  *
  * @since 0.1.0
  * @category schemas
@@ -112,7 +111,7 @@ export const AbortFailed = Schema.TaggedStruct("AbortFailed", {
 })
 
 /**
- * The file has its result.
+ * The file has a result.
  *
  * @since 0.1.0
  * @category schemas
@@ -122,7 +121,7 @@ export const UploadFinished = Schema.TaggedStruct("UploadFinished", {
   key: Schema.String,
   outcome: Schema.Literal("Uploaded", "Skipped", "Failed", "Interrupted"),
   attempts: Schema.Number,
-  /** What the destination stored: 0 unless uploaded. */
+  /** Bytes that the destination stored: 0 unless uploaded. */
   bytes: Schema.Number,
   durationMillis: Schema.Number,
   /** Why a file was skipped. */
@@ -143,7 +142,7 @@ export const ListingFinished = Schema.TaggedStruct("ListingFinished", {
 })
 
 /**
- * The run takes files, takes none for now, or takes none any more.
+ * The run takes files, has paused, or takes no more files.
  *
  * @since 0.1.0
  * @category schemas
@@ -154,7 +153,7 @@ export const RunChanged = Schema.TaggedStruct("RunChanged", {
 })
 
 /**
- * The uploader's limits have been changed, by its strategy or by hand. A limit that is not there does not limit.
+ * The strategy or a caller has changed the uploader's limits. An absent limit means no limit.
  *
  * @since 0.1.0
  * @category schemas
@@ -170,8 +169,8 @@ export const LimitsChanged = Schema.TaggedStruct("LimitsChanged", {
 })
 
 /**
- * The destination, which has answered before, is away; or it is back; or it was away for longer than it is waited for, so
- * that failures are those of the files again. While it is away nothing starts.
+ * The destination, which has answered before, is away; or it is back; or it was away for longer than the uploader
+ * waits, so that failures count as failures of the files again. While it is away nothing starts.
  *
  * @since 0.1.0
  * @category schemas
@@ -179,22 +178,22 @@ export const LimitsChanged = Schema.TaggedStruct("LimitsChanged", {
 export const OutageChanged = Schema.TaggedStruct("OutageChanged", {
   ...common,
   state: Schema.Literal("Away", "Back", "GivenUp"),
-  /** When it was found to be away. */
+  /** When the outage was detected. */
   since: Schema.Number,
-  /** What showed that it is away. */
+  /** The error that revealed the outage. */
   error: Schema.optional(UploadError.Summary)
 })
 
 /**
- * How far the run has come, as somebody saw who looked now and then: not an event of the run itself, but a line among
- * them for readers who want to show progress. `sluice upload --json` writes one each second.
+ * A sample of the run's progress: not an event of the run itself, but a line among the events for readers who want to
+ * show progress. `sluice upload --json` writes one each second.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const ProgressSampled = Schema.TaggedStruct("ProgressSampled", {
   ...common,
-  /** Whether more files may yet be found: the totals still grow. */
+  /** Whether more files may yet be found, so that the totals still grow. */
   listing: Schema.Boolean,
   files: Schema.Struct({
     total: Schema.Number,
@@ -205,19 +204,19 @@ export const ProgressSampled = Schema.TaggedStruct("ProgressSampled", {
   }),
   bytes: Schema.Struct({
     total: Schema.Number,
-    /** Stored, and acknowledged. */
+    /** Stored and acknowledged. */
     uploaded: Schema.Number,
-    /** Sent by attempts that are still under way. */
+    /** Sent by attempts still in flight. */
     inFlight: Schema.Number,
     /** Stored by an earlier run. */
     resumed: Schema.Number
   }),
-  /** Requests under way. */
+  /** Requests in flight. */
   inFlight: Schema.Number,
   retries: Schema.Number,
-  /** Since when the destination is away, while it is. */
+  /** When the destination became unreachable; absent while it is reachable. */
   awaySince: Schema.optional(Schema.Number),
-  /** Over the last seconds. */
+  /** Over the last 5 seconds. */
   throughputBytesPerSecond: Schema.Number
 })
 
@@ -246,7 +245,7 @@ export const UploadEvent = Schema.Union(
 export type UploadEvent = typeof UploadEvent.Type
 
 /**
- * The event of a file that has its result.
+ * The event for a file's result.
  *
  * @since 0.1.0
  * @category constructors
@@ -274,7 +273,7 @@ export const finished = (at: number, result: UploadResult): typeof UploadFinishe
 }
 
 /**
- * What a run's progress is at a moment.
+ * A sample of a run's progress.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,8 +1,8 @@
 /**
  * A file to upload: a key, a source of bytes, and what the destination should know about them.
  *
- * An `UploadFile` is a value. It describes the bytes; it does not hold them, nor anything open. A list of a million
- * of them can be made lazily and costs nothing until the engine asks for the next one.
+ * An `UploadFile` is a value. It describes the bytes but does not hold them, and holds nothing open. A list of a
+ * million of them can be generated lazily and costs nothing until the engine asks for the next one.
  *
  * @since 0.1.0
  */
@@ -15,14 +15,14 @@ import * as ByteSource from "./ByteSource.js"
 export interface UploadFile {
   /** The name at the destination: relative, `/`-separated; checked by `ObjectKey` before anything is sent. */
   readonly key: string
-  /** The size in bytes; `undefined` when nobody knows before the end. */
+  /** The size in bytes; `undefined` if it is not known before the end. */
   readonly size: number | undefined
   readonly source: ByteSource.ByteSource
   /** The fingerprint that the source had when it was listed; a source that differs at its start fails as changed. */
   readonly fingerprint?: string | undefined
   /** The media type, such as `image/jpeg`. */
   readonly contentType?: string | undefined
-  /** Names and values that the destination keeps with the object, where it can. */
+  /** Names and values that the destination keeps with the object, if it can. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** When the content last changed, in milliseconds since the epoch. */
   readonly modifiedAt?: number | undefined
@@ -31,7 +31,7 @@ export interface UploadFile {
 }
 
 /**
- * What may be said of a file besides its key and source.
+ * Optional details of a file besides its key and source.
  *
  * @since 0.1.0
  * @category models

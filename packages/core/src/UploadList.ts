@@ -2,8 +2,8 @@
  * Lists of files to upload.
  *
  * A list may be an array, which is counted at once; any other iterable, which is pulled one by one as uploads start; or
- * an async iterable or a `Stream`, which is read a bounded way ahead. A list of any length costs constant memory,
- * unless it is an array.
+ * an async iterable or a `Stream`, which is read ahead up to a bound. A list of any length costs constant memory unless
+ * it is an array.
  *
  * @since 0.1.0
  */
@@ -13,8 +13,8 @@ import type { UploadFile } from "./UploadFile.js"
 import type { Failed, Skipped } from "./UploadResult.js"
 
 /**
- * What a list holds: files, and results that whoever listed them knows already, such as a link that is not followed
- * or a directory that cannot be read. Such results are counted and reported with the others.
+ * An item of a list: a file, or a result that the lister already knows, such as a link that is not followed or a
+ * directory that cannot be read. Such results are counted and reported with the others.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +30,7 @@ export type Item = UploadFile | Skipped | Failed
 export type UploadList<E = never, R = never> = Iterable<Item> | AsyncIterable<Item> | Stream.Stream<Item, E, R>
 
 /**
- * Any list of files, whatever it needs and however it can fail.
+ * Any list of files, with any requirements and errors.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +38,7 @@ export type UploadList<E = never, R = never> = Iterable<Item> | AsyncIterable<It
 export type Any = UploadList<unknown, unknown>
 
 /**
- * How a list can fail: only a `Stream` can.
+ * The error type of a list: only a `Stream` can fail.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +46,7 @@ export type Any = UploadList<unknown, unknown>
 export type ErrorOf<Files> = Files extends Stream.Stream<Item, infer E, unknown> ? E : never
 
 /**
- * What a list needs: only a `Stream` needs anything.
+ * The requirements of a list: only a `Stream` has any.
  *
  * @since 0.1.0
  * @category models
@@ -54,7 +54,7 @@ export type ErrorOf<Files> = Files extends Stream.Stream<Item, infer E, unknown>
 export type ContextOf<Files> = Files extends Stream.Stream<Item, unknown, infer R> ? R : never
 
 /**
- * Whether an item is a file, and not a result already.
+ * Whether an item is a file rather than a result.
  *
  * @since 0.1.0
  * @category guards
@@ -62,7 +62,7 @@ export type ContextOf<Files> = Files extends Stream.Stream<Item, unknown, infer 
 export const isFile = (item: Item): item is UploadFile => Predicate.hasProperty(item, "source")
 
 /**
- * The sum of the known sizes.
+ * The sum of the known sizes, in bytes.
  *
  * @since 0.1.0
  * @category getters

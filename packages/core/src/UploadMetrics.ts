@@ -1,5 +1,5 @@
 /**
- * What uploads count: Effect `Metric`s, which any metrics exporter of an Effect application picks up.
+ * The metrics of uploads: Effect `Metric`s, which any metrics exporter of an Effect application picks up.
  *
  * | metric | kind | tags |
  * |---|---|---|
@@ -14,8 +14,8 @@
  * | `sluice_upload_duration_seconds` | histogram | |
  * | `sluice_throughput_bytes_per_second` | gauge | |
  *
- * `sent` counts what left for the destination, failed attempts included; `uploaded` what was acknowledged. Tags that
- * the fiber has when the run starts (`Effect.tagMetrics`) are kept.
+ * `sent` counts bytes handed to the destination, including those of failed attempts; `uploaded` counts those that were
+ * acknowledged. Tags that the fiber has when the run starts (`Effect.tagMetrics`) are kept.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,7 @@ import * as MetricLabel from "effect/MetricLabel"
 import type { UploadError } from "./UploadError.js"
 import type { UploadResult } from "./UploadResult.js"
 
-// Tags are part of the key from the start: `Metric.tagged` would look the metric up anew at every update.
+// Tags are part of the key from the start: `Metric.tagged` would look up the metric at every update.
 const taggedCounter = (name: string, description: string, tag: string, value: string): Metric.Metric.Counter<number> =>
   Metric.fromMetricKey(
     MetricKey.taggedWithLabels(MetricKey.counter(name, { description, incremental: true }), [
@@ -35,10 +35,10 @@ const taggedCounter = (name: string, description: string, tag: string, value: st
   )
 
 const byOutcome = (outcome: UploadResult["_tag"]) =>
-  taggedCounter("sluice_uploads_total", "Files that have their result", "outcome", outcome)
+  taggedCounter("sluice_uploads_total", "Files that have a result", "outcome", outcome)
 
 /**
- * Files that have their result, by outcome.
+ * Files that have a result, by outcome.
  *
  * @since 0.1.0
  * @category metrics
@@ -62,24 +62,24 @@ export const uploadedBytes: Metric.Metric.Counter<number> = Metric.counter("slui
 })
 
 /**
- * Bytes handed to destinations, those of failed attempts included.
+ * Bytes handed to destinations, including those of failed attempts.
  *
  * @since 0.1.0
  * @category metrics
  */
 export const sentBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_sent_bytes_total", {
-  description: "Bytes handed to destinations, failed attempts included",
+  description: "Bytes handed to destinations, including failed attempts",
   incremental: true
 })
 
 /**
- * Bytes that an earlier run had stored already.
+ * Bytes that an earlier run had already stored.
  *
  * @since 0.1.0
  * @category metrics
  */
 export const resumedBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_resumed_bytes_total", {
-  description: "Bytes that an earlier run had stored already",
+  description: "Bytes that an earlier run had already stored",
   incremental: true
 })
 
@@ -104,7 +104,7 @@ export const retries = (reason: UploadError["_tag"]): Metric.Metric.Counter<numb
   taggedCounter("sluice_retries_total", "Attempts that followed a failed one", "reason", reason)
 
 /**
- * Requests in flight, of whole files and of parts.
+ * Requests in flight, for whole files and for parts.
  *
  * @since 0.1.0
  * @category metrics
@@ -114,7 +114,7 @@ export const inFlight: Metric.Metric.Gauge<number> = Metric.gauge("sluice_in_fli
 })
 
 /**
- * How many requests an uploader allows in flight, as its strategy has it at the moment: infinitely many under `unlimited`.
+ * How many requests an uploader currently allows in flight under its strategy: infinitely many under `unlimited`.
  *
  * @since 0.1.0
  * @category metrics
@@ -124,7 +124,7 @@ export const concurrency: Metric.Metric.Gauge<number> = Metric.gauge("sluice_lim
 })
 
 /**
- * From a file's first attempt to its result, in seconds: 14 buckets from 5 ms, doubling.
+ * The time from a file's first attempt to its result, in seconds: 14 buckets from 5 ms, doubling.
  *
  * @since 0.1.0
  * @category metrics
@@ -136,7 +136,7 @@ export const duration: Metric.Metric.Histogram<number> = Metric.histogram(
 )
 
 /**
- * Bytes per second over the last seconds, as progress readers last saw it.
+ * Bytes per second over the last 5 seconds, as progress readers last saw it.
  *
  * @since 0.1.0
  * @category metrics

@@ -1,5 +1,5 @@
 /**
- * What a run did, told at its end: counts, bytes, time, and the first failures by name.
+ * The report of a run at its end: counts, bytes, time, and the first failures by name.
  *
  * The report is a plain value with a schema and a version; the CLI prints it as the last line of `--json`. Its size
  * does not grow with the list: it names at most {@link failuresListed} failures.
@@ -12,7 +12,7 @@ import * as UploadError from "./UploadError.js"
 import { version } from "./UploadEvent.js"
 
 /**
- * How many failures a report names.
+ * The most failures that a report names.
  *
  * @since 0.1.0
  * @category constants
@@ -41,28 +41,29 @@ export type Failure = typeof Failure.Type
  */
 export const UploadReport = Schema.TaggedStruct("Report", {
   version: Schema.Literal(version),
-  /** How the run came to its end: by itself, after `drain`, or by interruption. */
+  /** How the run ended: by itself, after `drain`, or by interruption. */
   ended: Schema.Literal("Completed", "Drained", "Interrupted"),
   files: Schema.Struct({
     /** All files found. */
     total: Schema.Number,
     uploaded: Schema.Number,
     /**
-     * Left out on purpose: uploaded by an earlier process as a journal says, links that are not followed, what is not a
-     * regular file, and what changed with `onSourceChange` at `skip`. See `UploadResult.Skipped`.
+     * Left out on purpose: files that an earlier process uploaded according to a journal, links that are not followed,
+     * entries that are not regular files, and files that changed with `onSourceChange` set to `skip`. See
+     * `UploadResult.Skipped`.
      */
     skipped: Schema.Number,
     failed: Schema.Number,
     interrupted: Schema.Number,
-    /** Found, and not begun when the run was drained or interrupted. */
+    /** Found but not started when the run was drained or interrupted. */
     notStarted: Schema.Number
   }),
   bytes: Schema.Struct({
     /** Known sizes of all files found. */
     total: Schema.Number,
-    /** What the destination has acknowledged. */
+    /** Bytes that the destination has acknowledged. */
     uploaded: Schema.Number,
-    /** What an earlier run had stored already. */
+    /** Bytes that an earlier run had already stored. */
     resumed: Schema.Number
   }),
   attempts: Schema.Number,
@@ -78,8 +79,8 @@ export const UploadReport = Schema.TaggedStruct("Report", {
   /** The first of these. */
   leftBehind: Schema.Array(Schema.Struct({ key: Schema.String, error: UploadError.Summary })),
   /**
-   * What is stored of files that another run with the same journal can go on with: those that have a part stored, and the
-   * bytes of their parts. The command adds it, whose journal is that of one run; a run of its own does not know it.
+   * What is stored of files that another run with the same journal can resume: the number of files with a part stored,
+   * and the bytes of their parts. The command adds it, because its journal belongs to one run; a run does not know it.
    */
   kept: Schema.optional(Schema.Struct({ files: Schema.Number, bytes: Schema.Number }))
 })
@@ -91,7 +92,7 @@ export const UploadReport = Schema.TaggedStruct("Report", {
 export interface UploadReport extends Schema.Schema.Type<typeof UploadReport> {}
 
 /**
- * The report of a run whose progress stood still at `endedAt`.
+ * The report of a run from its final progress at `endedAt`.
  *
  * @since 0.1.0
  * @category constructors
@@ -134,7 +135,7 @@ export const make = (
 }
 
 /**
- * Whether every file that was found is at the destination, or was skipped on purpose: see `UploadResult.Skipped`.
+ * Whether every file found is at the destination or was skipped on purpose: see `UploadResult.Skipped`.
  *
  * @since 0.1.0
  * @category guards

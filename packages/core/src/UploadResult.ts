@@ -1,5 +1,5 @@
 /**
- * What became of one file. One file's failure is data: it never fails the batch.
+ * The result of one file. A file's failure is data: it never fails the batch.
  *
  * Every file that a run takes from its list ends as exactly one of {@link Uploaded}, {@link Skipped}, {@link Failed}
  * and {@link Interrupted}.
@@ -20,32 +20,35 @@ import type { UploadFile } from "./UploadFile.js"
 export interface Uploaded {
   readonly _tag: "Uploaded"
   readonly file: UploadFile
-  /** How often it was tried, from 1. */
+  /** The number of attempts, from 1. */
   readonly attempts: number
   /** The size of the object, in bytes. */
   readonly bytes: number
-  /** How many of them an earlier run had stored already. */
+  /** How many of these bytes an earlier run had already stored. */
   readonly resumedBytes: number
   /** From the start of the first attempt to the end of the last. */
   readonly duration: Duration.Duration
-  /** The destination's tag for the content, where it gives one. */
+  /** The destination's tag for the content, if it gives one. */
   readonly etag: string | undefined
-  /** The checksum of the object, where one is computed: as the destination reckoned it or, where it does not, as sent. */
+  /**
+   * The checksum of the object, if one is used: as the destination computed it or, if it does not compute one, as sent.
+   */
   readonly checksum: Checksum | undefined
 }
 
 /**
- * The file was left out on purpose, which is no failure. A file is skipped when
+ * The file was left out on purpose, which is not a failure. A file is skipped if
  *
- * - a journal says that an earlier process has uploaded it as it is now: the destination has it, and nothing is sent;
- * - it is a symbolic link that is not followed, that leads out of the directory or to a directory that it is in, or it is
- *   behind such a link;
+ * - a journal records that an earlier process uploaded it in its current state: the destination has it, and nothing is
+ *   sent;
+ * - it is a symbolic link that is not followed, or leads out of the directory or to a directory that contains it, or
+ *   it is behind such a link;
  * - it is not a regular file, but a pipe, a socket or a device;
- * - it changed while it was uploaded, and `onSourceChange` is `skip`: some of it may have been sent, and none is stored;
- * - the list that it comes from says so, by {@link skipped}.
+ * - it changed during its upload, and `onSourceChange` is `skip`: some of it may have been sent, but none is stored;
+ * - the list that it comes from says so, with {@link skipped}.
  *
- * In the first case only, the destination has the file. One that `ifAbsent` leaves alone is not skipped: it fails with
- * `Conflict`.
+ * Only in the first case does the destination have the file. A file that `ifAbsent` leaves alone is not skipped: it
+ * fails with `Conflict`.
  *
  * @since 0.1.0
  * @category models
@@ -53,7 +56,7 @@ export interface Uploaded {
 export interface Skipped {
   readonly _tag: "Skipped"
   readonly file: Pick<UploadFile, "key" | "size">
-  /** Why, for people. */
+  /** A human-readable reason. */
   readonly reason: string
 }
 
@@ -66,14 +69,14 @@ export interface Skipped {
 export interface Failed {
   readonly _tag: "Failed"
   readonly file: Pick<UploadFile, "key" | "size">
-  /** How often it was tried; 0 when it could not even be listed, or was refused for its key or size. */
+  /** The number of attempts; 0 if the file could not be listed, or was refused for its key or size. */
   readonly attempts: number
   readonly error: UploadError
   readonly duration: Duration.Duration
 }
 
 /**
- * The run was interrupted while the file was on its way.
+ * The run was interrupted while the file was being uploaded.
  *
  * @since 0.1.0
  * @category models
@@ -108,7 +111,7 @@ export const isUploaded = (result: UploadResult): result is Uploaded => result._
 export const isFailed = (result: UploadResult): result is Failed => result._tag === "Failed"
 
 /**
- * A result for something that a listing saw and left out, such as a link that is not followed. A list may hold it
+ * A result for something that a listing found and left out, such as a link that is not followed. A list may hold it
  * among its files, so that the report counts it.
  *
  * @since 0.1.0

@@ -1,11 +1,11 @@
 /**
- * A batch on its way: its results, progress and events while it goes, its report at the end, and the ways to steer it.
+ * A running batch: its results, progress and events while it runs, its report at the end, and controls to steer it.
  *
  * Files are pulled from a lazy list by fibers that take turns as leader: the leader pulls one file, waits in line for a
  * permit and a start, hands the lead to the next fiber and uploads its file. So at most one file waits ahead of the
  * limits, the list is pulled no faster than uploads start, and runs that share an uploader take turns.
  *
- * A run is scoped: closing its scope interrupts all that it started, and waits until nothing is left running.
+ * A run is scoped: closing its scope interrupts everything that it started and waits until nothing is left running.
  *
  * @since 0.1.0
  */
@@ -38,37 +38,43 @@ import type { UploadResult } from "./UploadResult.js"
  * @category models
  */
 export interface Options {
-  /** Runs for every event, in order for each file, and is waited for: a slow one slows the run. */
+  /** Called for every event, in order for each file. The run waits for it, so a slow callback slows the run. */
   readonly onEvent?: ((event: UploadEvent) => Effect.Effect<void>) | undefined
   /**
-   * Runs for every result, and is waited for. What was counted is told to its end: it cannot be interrupted, and whoever
-   * interrupts the run waits for it, for up to two minutes. What takes long is better read from `results`.
+   * Called for every result. The run waits for it. Once a result is counted, its callback runs to the end: it cannot be
+   * interrupted, and an interruption of the run waits for it, for up to two minutes. Slow work is better done by
+   * reading `results`.
    */
   readonly onResult?: ((result: UploadResult) => Effect.Effect<void>) | undefined
-  /** Whether the run waits for `resume` before its first file, so that readers can be there first. Defaults to `false`. */
+  /**
+   * Whether the run waits for `resume` before its first file, so that readers can subscribe first. Defaults to `false`.
+   */
   readonly paused?: boolean | undefined
-  /** How many files a stream or async iterable is read ahead, so that totals are known early. Defaults to 10,000. */
+  /**
+   * How many files of a stream or async iterable are read ahead, so that totals are known early. Defaults to 10,000.
+   */
   readonly lookahead?: number | undefined
-  /** How often `progress` looks. Defaults to 100 milliseconds. */
+  /** How often `progress` is sampled. Defaults to 100 milliseconds. */
   readonly progressInterval?: Duration.DurationInput | undefined
   /**
-   * An attempt on which no bytes move for this long fails, and may be tried again; so does a request that carries none
-   * and is not answered by then, but for the one that completes an upload in parts. Bytes move when the source gives them,
-   * when they are handed over and, over `TransportNode`, when the connection takes them: on Linux until the other side has
-   * acknowledged them, so that a slow server is waited for; elsewhere until they are with the system, which may hold
-   * megabytes. So does what a server says, such as that it is still processing (102). Defaults to 30 seconds.
+   * An attempt on which no bytes move for this long fails and may be retried. So does a request without a body that is
+   * not answered within this time, except the one that completes a multipart upload. Bytes move when the source
+   * produces them, when they are handed over and, over `TransportNode`, when the connection takes them: on Linux, until
+   * the other side has acknowledged them, so that a slow server is waited for; elsewhere, until the system has them,
+   * which may buffer megabytes. Informational answers, such as 102 (still processing), count as movement. Defaults to
+   * 30 seconds.
    */
   readonly stallTimeout?: Duration.DurationInput | undefined
   /** How many failed files are kept for a second round at the end of the run. Defaults to 10,000. */
   readonly failuresKept?: number | undefined
   /**
-   * What becomes of a file that goes up in parts when it is interrupted, or fails and could go on later: its upload is
-   * aborted, or kept for another run that has the same journal. Defaults to `keep` with a journal, and to `abort` without.
+   * What happens to a multipart upload that is interrupted, or that fails but could be resumed: it is aborted, or kept
+   * for another run with the same journal. Defaults to `keep` with a journal, and to `abort` without.
    */
   readonly onInterrupt?: "abort" | "keep" | undefined
   /**
-   * What becomes of a file that changes while it is uploaded: it fails, begins again as it is then, or is skipped.
-   * Defaults to `fail`.
+   * What happens to a file that changes while it is uploaded: it fails, starts over with its new content, or is
+   * skipped. Defaults to `fail`.
    */
   readonly onSourceChange?: Upload.OnSourceChange | undefined
 }
@@ -89,7 +95,7 @@ export const defaults = {
 } as const
 
 /**
- * An attempt that is in flight at this moment.
+ * An attempt in flight.
  *
  * @since 0.1.0
  * @category models
@@ -105,7 +111,7 @@ export interface Transfer {
 }
 
 /**
- * A batch on its way.
+ * A running batch.
  *
  * @example
  * ```ts
@@ -131,44 +137,44 @@ export interface Transfer {
  * @category models
  */
 export interface UploadRun<E = never> {
-  /** Every result from the moment the stream runs, to the end of the run. A slow reader slows the run. */
+  /** Every result from the moment the stream starts to the end of the run. A slow reader slows the run. */
   readonly results: Stream.Stream<UploadResult>
-  /** Every event from the moment the stream runs, to the end of the run. A slow reader slows the run. */
+  /** Every event from the moment the stream starts to the end of the run. A slow reader slows the run. */
   readonly events: Stream.Stream<UploadEvent>
-  /** How far the run has come, looked at again and again; ends with the final value. */
+  /** The progress of the run, sampled at intervals; ends with the final value. */
   readonly progress: Stream.Stream<Progress.Progress>
-  /** How far the run has come. */
+  /** The progress of the run now. */
   readonly currentProgress: Effect.Effect<Progress.Progress>
-  /** Bytes per second handed to the destination, over the last seconds and overall. */
+  /** Bytes per second handed to the destination, over the last 5 seconds and overall. */
   readonly throughput: Effect.Effect<Bandwidth.Throughput>
-  /** The attempts in flight at this moment. */
+  /** The attempts in flight now. */
   readonly inFlight: Effect.Effect<ReadonlyArray<Transfer>>
-  /** The uploader's knobs, live. */
+  /** The uploader's live limits. */
   readonly limits: Limits.Limits
-  /** Starts no more files; what is in flight goes on, retries included. */
+  /** Stops starting files; files in flight continue, including their retries. */
   readonly pause: Effect.Effect<void>
-  /** Starts files again. */
+  /** Starts files again after `pause`. */
   readonly resume: Effect.Effect<void>
-  /** Takes no more files; what has been started goes on to its end. */
+  /** Takes no more files; files already started run to their end. */
   readonly drain: Effect.Effect<void>
   /**
-   * Drains, but does not wait for large files that another run with the same journal can go on with: these are
-   * interrupted, what is stored of them is kept, and their keys are given. Where nothing is kept, it is `drain`.
+   * Drains, but does not wait for large files that another run with the same journal can resume: it interrupts them,
+   * keeps what is stored of them, and returns their keys. If nothing is kept, it is the same as `drain`.
    */
   readonly drainToJournal: Effect.Effect<ReadonlyArray<string>>
   /**
-   * Interrupts everything, and returns when nothing is left running. `report` then tells how far the run came. Where
-   * uploads in parts are aborted, that takes as long as the destination needs to answer, and up to 90 seconds where it
-   * does not; for callbacks that do not come back it waits two minutes at most. Called from `onEvent` or `onResult`,
-   * which the run waits for, it does not wait for the run in turn.
+   * Interrupts everything and returns when nothing is left running. `report` then tells how far the run came. Aborting
+   * multipart uploads takes as long as the destination needs to answer, and up to 90 seconds if it does not answer; for
+   * callbacks that do not return it waits at most two minutes. When called from `onEvent` or `onResult`, for which the
+   * run waits, it does not wait for the run.
    */
   readonly interrupt: Effect.Effect<void>
-  /** Waits for the end. Fails only where the list itself failed, when all files before that have their results. */
+  /** Waits for the end. Fails only if the list itself failed, after all files before the failure have their results. */
   readonly report: Effect.Effect<UploadReport, E>
 }
 
 /**
- * Starts a run over a list of files. Programs call `Uploader.start`, which brings the context.
+ * Starts a run over a list of files. Programs call `Uploader.start`, which provides the context.
  *
  * @since 0.1.0
  * @category constructors
@@ -178,7 +184,7 @@ export const make = <Files extends UploadList.Any>(
   files: Files,
   options: Options = {}
 ): Effect.Effect<UploadRun<UploadList.ErrorOf<Files>>, never, UploadList.ContextOf<Files> | Scope.Scope> =>
-  // What is said of E and R here is what `Files` says of them: the compiler cannot see it.
+  // E and R are those of `Files`, which the compiler cannot see.
   start(context, files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>, options)
 
 // -----------------------------------------------------------------------------
@@ -227,7 +233,7 @@ const start = <E, R>(
       Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
     )
     const ended = endedWithin(main, patienceMillis)
-    // `onEvent` is told of the interruption, and may not come back either.
+    // `onEvent` is also told of the interruption, and may not return either.
     const interrupted = Effect.flatMap(
       Effect.forkDaemon(Effect.interruptible(engine.interrupt)),
       (telling) => endedWithin(telling, patienceMillis)
@@ -250,7 +256,7 @@ const start = <E, R>(
       inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
       limits: context.limits,
       pause: engine.change("Paused"),
-      // Everything else that can run does so first: readers that were forked before `resume` miss nothing.
+      // All other runnable fibers run first, so readers that were forked before `resume` miss nothing.
       resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
       drain: engine.change("Draining"),
       drainToJournal: engine.drainToJournal,
@@ -263,17 +269,17 @@ const start = <E, R>(
   })
 
 /**
- * How long closing a run waits for what does not come back: callbacks, and drivers that cannot be interrupted. What can
- * be expected takes less: an abort and its retries have a minute and a half.
+ * How long closing a run waits for callbacks that do not return and drivers that cannot be interrupted. Whatever can be
+ * expected takes less: an abort and its retries have a minute and a half.
  */
 const patienceMillis = 120_000
 
-/** The run that a fiber works for, if any: such a fiber cannot wait for the end of its run. */
+/** The run that a fiber belongs to, if any. Such a fiber cannot wait for the end of its run. */
 const currentRun = FiberRef.unsafeMake<object | undefined>(undefined)
 
 /**
- * The runtime that all workers of a run fork from. It forgets which fiber a task is of, so that they share one queue of
- * tasks: the default scheduler keeps a queue for each fiber, which costs more than a worker needs of everything else.
+ * The runtime that all workers of a run fork from. It does not separate tasks by fiber, so they share one task queue:
+ * the default scheduler keeps a queue for each fiber, which costs more than everything else a worker needs.
  */
 const workerRuntime: Effect.Effect<Runtime.Runtime<never>> = Effect.flatMap(
   FiberRef.get(FiberRef.currentScheduler),
@@ -300,7 +306,7 @@ const transferOf = (upload: Upload.Upload): Transfer => ({
   startedAt: upload.attemptStartedAt
 })
 
-/** What `look` sees at the beats of `interval` and at the end. */
+/** The values of `look`, taken at each `interval` and at the end. */
 const sampled = <A>(
   look: () => A,
   interval: Duration.Duration,

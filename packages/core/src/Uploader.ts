@@ -2,8 +2,8 @@
  * The service that uploads: one destination, one strategy, one retry policy.
  *
  * All uploads of an uploader, in however many runs, share its limits, its bandwidth and its retry budget. So an
- * application makes one uploader for each destination and composes it freely: `Effect.forEach` over
- * `uploader.upload` cannot exceed what the strategy allows.
+ * application makes one uploader for each destination and composes it freely: `Effect.forEach` over `uploader.upload`
+ * cannot exceed what the strategy allows.
  *
  * @since 0.1.0
  */
@@ -43,23 +43,24 @@ import * as UploadRun from "./UploadRun.js"
  * @category models
  */
 export interface Options {
-  /** How many at once, and how fast. Defaults to `Strategy.adaptive()`, which finds the number itself, up to 64. */
+  /** How many uploads run at once, and how fast. Defaults to `Strategy.adaptive()`, which tunes itself, up to 64. */
   readonly strategy?: Strategy.Strategy | undefined
-  /** When failed attempts are tried again. Defaults to `RetryPolicy.make()`. */
+  /** When failed attempts are retried. Defaults to `RetryPolicy.make()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
-   * How much memory uploads may hold bytes in, all together. Uploads that find no memory left wait in line. Defaults to 256 MiB.
+   * How much memory all uploads together may use for bytes. Uploads that find no memory left wait in FIFO order.
+   * Defaults to 256 MiB.
    */
   readonly memory?: ByteSize.ByteSizeInput | undefined
-  /** Files larger than this go up in parts, where the destination takes parts. Defaults to 8 MiB. */
+  /** Files larger than this go up in parts if the destination takes parts. Defaults to 8 MiB. */
   readonly multipartThreshold?: ByteSize.ByteSizeInput | undefined
-  /** The size of a part. It grows where a file would have more parts than the destination takes. Defaults to 8 MiB. */
+  /** The size of a part. It grows if a file would have more parts than the destination takes. Defaults to 8 MiB. */
   readonly partSize?: ByteSize.ByteSizeInput | undefined
-  /** Parts of one file in flight, at most. Defaults to as many as the strategy allows uploads. */
+  /** Parts of one file in flight, at most. Defaults to the number of uploads that the strategy allows. */
   readonly partConcurrency?: number | undefined
   /**
-   * The checksum that bytes are sent with and checked by. Defaults to the one that the destination likes best, if it
-   * knows any.
+   * The checksum that is sent with the bytes and verified. Defaults to the one that the destination prefers, if it
+   * supports any.
    */
   readonly checksum?: Checksum.Algorithm | "none" | undefined
 }
@@ -85,20 +86,21 @@ export const defaults = {
  */
 export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
   /**
-   * Uploads one file, with the uploader's limits and retries, and answers with what became of it: `Skipped` only where a
-   * `Journal` knows that an earlier process has uploaded just this file, and a look shows that it is there. The journal
-   * forgets what single uploads have finished when the uploader's scope ends well and none of them has failed.
+   * Uploads one file under the uploader's limits and retry policy, and returns its result. The result is `Skipped` only
+   * if a `Journal` records that an earlier process uploaded exactly this file and a look shows that the object is
+   * there. The journal forgets what single uploads have finished when the uploader's scope ends in success and none has
+   * failed.
    */
   readonly upload: (file: UploadFile) => Effect.Effect<Uploaded | Skipped, UploadError>
   /**
-   * Uploads all files of a list and reports. A file's failure is in the report, not in the error channel, which is the
-   * list's own. Interrupting the effect interrupts everything it started.
+   * Uploads all files of a list and returns a report. A failed file is in the report, not in the error channel, which
+   * carries only the list's own errors. Interrupting the effect interrupts everything that it started.
    */
   readonly uploadAll: <Files extends UploadList.Any>(
     files: Files,
     options?: UploadRun.Options
   ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
-  /** Starts uploading a list and gives the run, to watch and to steer. */
+  /** Starts uploading a list and returns the run, to watch and to steer. */
   readonly start: <Files extends UploadList.Any>(
     files: Files,
     options?: UploadRun.Options
@@ -107,13 +109,14 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
     never,
     UploadList.ContextOf<Files> | Scope.Scope
   >
-  /** The knobs of this uploader, live. */
+  /** The live limits of this uploader. */
   readonly limits: Limits.Limits
 }>() {}
 
 /**
- * Makes an uploader for the destination in the context. Dies with a `RangeError` where an option is no good value. Its strategy's controllers run in the scope. Where there is a
- * `Journal` in the context, uploads go on where an earlier process has left off.
+ * Makes an uploader for the destination in the context. Its strategy's controllers run in the scope. Dies with a
+ * `RangeError` if an option is invalid. With a `Journal` in the context, uploads resume where an earlier process left
+ * off.
  *
  * @since 0.1.0
  * @category constructors
@@ -123,7 +126,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const destination = Driver.checked(yield* Destination)
     const strategy = options.strategy ?? defaults.strategy
     const retry = options.retry ?? defaults.retry
-    // One made by hand was not looked at yet.
+    // A policy made by hand has not been validated yet.
     Decode.count("retry.attempts", retry.attempts)
     Decode.between("capabilities.maxPutSize", destination.capabilities.maxPutSize, 0, Infinity)
     if (destination.multipart !== undefined) PartPlan.growing({ limits: destination.multipart.limits })
@@ -141,7 +144,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     })
     measure(strategy)
     const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
-      // What it forks inherits this: made where nothing can be interrupted, it could not end either.
+      // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
       Effect.interruptible(controller.start(Limits.forController(limits))))
     const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
     let incomplete = false
@@ -181,7 +184,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         for (const observe of observers) observe(observation)
       }
     }
-    // No single upload is a run of its own to the journal: all of them are one, which ends with the uploader.
+    // To the journal, all single uploads together are one run, which ends with the uploader.
     const single: Upload.Context = {
       ...context,
       conclude: (report) =>
