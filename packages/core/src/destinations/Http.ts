@@ -1,14 +1,14 @@
 /**
  * An HTTP server that takes files by `PUT`, through the `Transport` in the context.
  *
- * One request a file, or a part where `parts` says so, with a true `Content-Length` and never chunked: a body of unknown
- * size is held in memory first, up to 8 MiB. Redirects are refused, since following one would hand the credentials to
- * whoever it names. Requests are not traced: an address may be a secret.
+ * Each file is one request, or one per part if `parts` is set, with an accurate `Content-Length` and never chunked: a
+ * body of unknown size is held in memory first, up to 8 MiB. Redirects are refused, because following one would hand
+ * the credentials to whatever host it names. Requests are not traced, because an address may be a secret.
  *
- * A file is stored when the server answers with a success. One with a web page may be somebody's in between, such as a
- * login page's: then a look by `HEAD` has to show the file with its size, unless the server refuses to be looked at, or
- * has answered 201 with a `Location` that is the file's own address. Of addresses that were signed beforehand there is no
- * look: there a page is a failure, unless it comes with 201.
+ * A file is stored when the server answers with a success. A success with a web page may come from something in
+ * between, such as a login page: then a look with `HEAD` must show the file with its size, unless the server refuses
+ * `HEAD` or has answered 201 with a `Location` that is the file's own address. Presigned addresses cannot be looked at:
+ * there a page is a failure unless it comes with 201.
  *
  * `TransportNode.layer`, with as many connections as there are uploads in flight, is the transport for Node.
  *
@@ -43,7 +43,7 @@ import type { Wire, WireRequest } from "./internal/http/parts.js"
 import * as HttpPresigned from "./internal/http/presigned.js"
 
 /**
- * Who is asking: see {@link bearer} and {@link basic}.
+ * The credentials of the client: see {@link bearer} and {@link basic}.
  *
  * @since 0.1.0
  * @category models
@@ -61,32 +61,31 @@ export interface Options {
    */
   readonly url: string
   /**
-   * Whether `url` is the whole address of the one object that there is, such as one that was signed for it: no key is
-   * appended, and no `Content-Type` is sent that `headers` does not have, since it may not be part of the signature.
-   * Defaults to `false`.
+   * Whether `url` is the whole address of a single object, such as a presigned one: no key is appended, and a
+   * `Content-Type` is sent only if `headers` has one, since it may not be part of the signature. Defaults to `false`.
    */
   readonly exact?: boolean | undefined
   /** Headers for every request. */
   readonly headers?: Headers.Input | undefined
-  /** What the `Authorization` header says. */
+  /** The value of the `Authorization` header. */
   readonly credentials?: Credentials | undefined
   /** The method. Defaults to `PUT`, and for forms to `POST`. */
   readonly method?: "PUT" | "POST" | undefined
-  /** How many requests are under way at once, at most; other uploads wait for their turn. Defaults to 256. */
+  /** The most requests in flight at once; other uploads wait for their turn. Defaults to 256. */
   readonly maxRequests?: number | undefined
   /**
-   * How large objects go in parts. `contentRange` sends each as a `PUT` with `Content-Range: bytes a-b/total` to the
-   * address of the object, one after the other; the server answers 308 and `Range: bytes=0-n` while it waits for more.
-   * A part at 0 begins anew, an empty `PUT` with `*` for the range asks how far it is, and `DELETE` ends an upload that
-   * is not complete. Only for servers that are known to do so: others store a part as the object, or delete it. Defaults
-   * to none: every object goes in one request.
+   * How large objects go in parts. `contentRange` sends each part as a `PUT` with `Content-Range: bytes a-b/total` to
+   * the address of the object, one after the other; the server answers 308 and `Range: bytes=0-n` while it waits for
+   * more. A part at 0 starts over, an empty `PUT` with `*` as the range asks how far the upload is, and `DELETE` ends
+   * an incomplete upload. Use it only with servers that are known to work this way: others store a part as the object,
+   * or delete it. Defaults to none: every object goes in one request.
    */
   readonly parts?: "contentRange" | undefined
   /** Sends each file in a form, as browsers do. Defaults to the bare file. */
   readonly form?: Form | undefined
   /**
-   * Whether an object that is there already is left alone: requests say `If-None-Match: *`, and the upload fails with
-   * `Conflict` where the server answers 412. So does one that is tried again because its answer was lost. Defaults to
+   * Whether an existing object is left alone: requests carry `If-None-Match: *`, and the upload fails with `Conflict`
+   * if the server answers 412. An upload that is retried because its answer was lost fails the same way. Defaults to
    * `false`.
    */
   readonly ifAbsent?: boolean | undefined
@@ -101,12 +100,12 @@ export interface Options {
 export interface Form {
   /** The name of the file's field. Defaults to `file`. */
   readonly field?: string | undefined
-  /** Other fields, which come before the file; `{key}` in a value stands for the key. Defaults to none. */
+  /** Other fields, which come before the file; `{key}` in a value is replaced by the key. Defaults to none. */
   readonly fields?: Readonly<Record<string, string>> | undefined
 }
 
 /**
- * An address that was signed beforehand, and the headers that its signature covers.
+ * A presigned address and the headers that its signature covers.
  *
  * @since 0.1.0
  * @category models
@@ -123,18 +122,18 @@ export interface PresignedUrl {
  */
 export interface PresignedOptions {
   /**
-   * Where each file goes: a list by key, or a function that asks for the address, once for every attempt. A key that the
-   * list does not have is `Rejected`.
+   * Where each file goes: a map by key, or a function that is asked for the address once for every attempt. A key that
+   * the map does not have is `Rejected`.
    */
   readonly urls:
     | ((key: string) => Effect.Effect<string | PresignedUrl, UploadError>)
     | ReadonlyMap<string, string | PresignedUrl>
     | Readonly<Record<string, string | PresignedUrl>>
-  /** The method that was signed. Defaults to `PUT`. */
+  /** The signed method. Defaults to `PUT`. */
   readonly method?: "PUT" | "POST" | undefined
-  /** How many requests are under way at once, at most; other uploads wait for their turn. Defaults to 256. */
+  /** The most requests in flight at once; other uploads wait for their turn. Defaults to 256. */
   readonly maxRequests?: number | undefined
-  /** What the destination is called in messages. Defaults to `presigned addresses`. */
+  /** The name of the destination in messages. Defaults to `presigned addresses`. */
   readonly name?: string | undefined
 }
 
@@ -147,7 +146,7 @@ export interface PresignedOptions {
 export const defaults = { method: "PUT", maxRequests: 256, field: "file", ifAbsent: false, exact: false } as const
 
 /**
- * Credentials of a bearer token.
+ * Credentials from a bearer token.
  *
  * @since 0.1.0
  * @category constructors
@@ -155,7 +154,7 @@ export const defaults = { method: "PUT", maxRequests: 256, field: "file", ifAbse
 export const bearer: (token: Redacted.Redacted<string>) => Credentials = HttpCredentials.bearer
 
 /**
- * Credentials of a user name and a password.
+ * Credentials from a user name and a password.
  *
  * @since 0.1.0
  * @category constructors
@@ -188,8 +187,8 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
   Layer.effect(Destination, make(options))
 
 /**
- * Addresses that were signed beforehand as a destination. Nothing is sent but the bytes, their length and the headers
- * that come with an address: no other header was signed.
+ * Presigned addresses as a destination. Only the bytes, their length and the headers that come with an address are
+ * sent, because no other header was signed.
  *
  * @example
  * ```ts
@@ -213,7 +212,7 @@ export const layerPresigned = (options: PresignedOptions): Layer.Layer<Destinati
   Layer.effect(Destination, makePresigned(options))
 
 /**
- * Makes a destination of an HTTP server.
+ * Makes a destination from an HTTP server.
  *
  * @since 0.1.0
  * @category constructors
@@ -232,7 +231,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
     const mask = masking(...secretsOf(options.url, headers))
     const method = options.method ?? (form === undefined ? defaults.method : "POST")
     const addressOf = (key: string) => options.exact === true ? options.url : HttpAddress.withKey(options.url, key)
-    // Where the key could be the host, or a part of it, whoever names files would say who gets the credentials.
+    // If the key could be part of the host, whoever names the files would choose who gets the credentials.
     const host = HttpAddress.hostOf(addressOf("a"))
     const valid = host !== undefined && host === HttpAddress.hostOf(addressOf("b"))
 
@@ -271,7 +270,9 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
             Effect.catchTag("Conflict", (conflict) => settled(request.key, conflict))
           )
 
-    /** Who may have lost to somebody else, and wanted to, asks no further; and what is refused for good is not looked at. */
+    /**
+     * With `ifAbsent` a conflict is the requested outcome and needs no look; nor does a conflict that is final.
+     */
     const settled = (key: string, conflict: Conflict): Effect.Effect<never, UploadError> =>
       options.ifAbsent === true || !/ answered 409\b/.test(conflict.detail)
         ? Effect.fail(conflict)
@@ -289,7 +290,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       return requests.withPermits(1)(transport.send({ method: "HEAD", url, headers, answerMillis: talkMillis }))
     }
 
-    // What a form is answered with is shown in browsers: a page is as good as anything.
+    // Answers to forms are meant for browsers, so a page is a valid answer.
     const evidenceOf = ({ body, key }: PutRequest): HttpPages.Evidence | undefined =>
       form === undefined && method === "PUT"
         ? { url: addressOf(key), size: body.size, look: head(wire, key) }
@@ -336,12 +337,12 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       name,
       capabilities: { maxPutSize: Infinity, unknownSize: false },
       put,
-      // Where objects have no addresses, it can be seen all the same whether the server answers.
+      // Even if objects have no addresses, a probe shows whether the server answers.
       probe: method === "PUT" && form === undefined ? undefined : HttpAddress.probe(transport, options.url),
       ...(method === "PUT" && form === undefined && {
         head: (key: string) => head(wire, key),
         read,
-        // With parts, a DELETE ends an upload under way.
+        // With parts, a DELETE ends an upload in progress.
         ...(options.parts === undefined && { remove }),
         ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
       })
@@ -349,7 +350,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
   })
 
 /**
- * Makes a destination of addresses that were signed beforehand.
+ * Makes a destination from presigned addresses.
  *
  * @since 0.1.0
  * @category constructors
@@ -372,7 +373,7 @@ export const makePresigned = (
 const invalidKey = (key: string, problem: string) =>
   new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
 
-/** Takes a permit to have a request under way, until the scope ends. */
+/** Takes a permit for a request in flight, until the scope ends. */
 const holdPermit = (requests: InFlight.InFlight): Effect.Effect<void, never, Scope.Scope> =>
   Effect.suspend(() => {
     let held = false

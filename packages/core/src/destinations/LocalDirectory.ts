@@ -1,15 +1,16 @@
 /**
- * A directory of the local disk, or of whatever the `FileSystem` in the context reaches.
+ * A directory on the local disk, or on whatever the `FileSystem` in the context reaches.
  *
- * An object is written under a temporary name beside its own and renamed when it is whole; so nothing partial is ever
- * visible under a key, and whoever reads the old object goes on reading it. The name is `.sluice-<owner>-<n>.part`,
- * where the owner is drawn anew each time, or `.sluice-<token>.parts` for an object in parts, which come in any order
- * and go to their places in the one file. Parent directories are made as needed, and the modification time is kept. Keys
- * cannot lead out of the directory: those that try are refused, and so are directories inside that are links to
- * somewhere else. Links under an object's own name are replaced, and never read or written through.
+ * An object is written under a temporary name next to its own and renamed when it is whole, so nothing partial is ever
+ * visible under a key, and readers of the old object can keep reading it. The name is `.sluice-<owner>-<n>.part`, where
+ * the owner is a new random name each time, or `.sluice-<token>.parts` for an object in parts, which arrive in any
+ * order and are written to their places in one file. Parent directories are created as needed, and the modification
+ * time is kept. Keys cannot lead out of the directory: those that try are refused, and so are directories inside that
+ * are links to somewhere else. Links under an object's own name are replaced, and never read or written through.
  *
- * At most `maxOpenFiles` files are open for writing at once, however many uploads are in flight, and the directories that
- * they are in. A file keeps its permission bits, where it has any: it never has more than it had, not on its way either.
+ * At most `maxOpenFiles` files are open for writing at once, however many uploads are in flight, plus the directories
+ * that they are in. A file keeps its permission bits, if it has any, and never has more than those, not even while it
+ * is written.
  *
  * @since 0.1.0
  */
@@ -40,14 +41,14 @@ import type { Place } from "./internal/local/places.js"
  * @category models
  */
 export interface Options {
-  /** The directory; made where it is not there. */
+  /** The directory; created if it does not exist. */
   readonly root: string
   /**
-   * Whether each file and its directory are forced to the disk before the upload counts as stored: slower, and safe
+   * Whether each file and its directory are forced to the disk before the upload counts as stored: slower, but safe
    * from a power cut. Defaults to `false`.
    */
   readonly fsync?: boolean | undefined
-  /** How many files are open for writing at once, at most, besides the directories that they are in. Defaults to 128. */
+  /** The most files open for writing at once, not counting the directories that they are in. Defaults to 128. */
   readonly maxOpenFiles?: number | undefined
 }
 
@@ -60,7 +61,7 @@ export interface Options {
 export const defaults = { fsync: false, maxOpenFiles: 128 } as const
 
 /**
- * A local directory as a destination. Fails with `Rejected` where the directory cannot be made or written to.
+ * A local directory as a destination. Fails with `Rejected` if the directory cannot be created or written to.
  *
  * @example
  * ```ts
@@ -83,7 +84,7 @@ export const layer = (
 ): Layer.Layer<Destination, UploadError, FileSystem.FileSystem | Path.Path> => Layer.effect(Destination, make(options))
 
 /**
- * Makes a destination of a local directory.
+ * Makes a destination from a local directory.
  *
  * @since 0.1.0
  * @category constructors
@@ -96,7 +97,7 @@ export const make = (
     const path = yield* Path.Path
     const fsync = options.fsync ?? defaults.fsync
     const openFiles = InFlight.make(Decode.count("maxOpenFiles", options.maxOpenFiles ?? defaults.maxOpenFiles))
-    // One by one: there are places, such as /proc, where a recursive call of Node never comes back.
+    // One by one: in some places, such as /proc, a recursive call in Node never returns.
     const makeAll = (directory: string): Effect.Effect<void, PlatformError> =>
       Effect.flatMap(fs.exists(directory), (there) =>
         there ? Effect.void : Effect.catchIf(
@@ -119,8 +120,8 @@ export const make = (
     let drawn = 0
 
     /**
-     * Opens a new file under a temporary name; where somebody else has the same name, the next one is taken. Nobody else
-     * may read it until it has the permissions that it is to have.
+     * Opens a new file under a temporary name, trying the next one if the name is taken. Nobody else may read the file
+     * until it has its final permissions.
      */
     const openTemporary = (place: Place, mode: number | undefined, created: (temporary: string) => void) =>
       Effect.suspend(() => {
@@ -153,7 +154,7 @@ export const make = (
           openTemporary(place, mode, (created) => temporary = created),
           errorOf(directory)
         )
-        // Where files are reached by their names, not all systems let an open one have another.
+        // If files are reached by name, not all systems allow an open file to be renamed.
         const stored = files.by === "descriptor"
           ? files.writeBody(directory, request.body, open, { finish: commit })
           : Effect.zipRight(files.writeBody(directory, request.body, open), commit(undefined))
@@ -176,7 +177,7 @@ export const make = (
           )
       })
 
-    /** Looks at what is under a key, in its directory; nothing where there is none. */
+    /** Looks at the entry under a key, in its directory; `None` if there is none. */
     const within = <A, R>(
       { directory }: Target,
       use: (place: Place) => Effect.Effect<Option.Option<A>, UploadError, R>
@@ -200,7 +201,7 @@ export const make = (
         if (Option.isNone(file)) {
           return yield* Effect.fail(new Rejected({ reason: "NotFound", detail: `${target.path} is not a file.` }))
         }
-        // Most files are small: a block has room for no more than there is, and for its end.
+        // Most files are small, so a block has room for the file's bytes and its end, and no more.
         const { size } = yield* Effect.mapError(file.value.stat, failed)
         const blockSize = Math.min(readSize, Number(size) + 1)
         return Stream.repeatEffectOption(
@@ -236,7 +237,7 @@ export const make = (
         Effect.void
       )
 
-    // Its own temporaries are not left behind, but in use.
+    // Its own temporary files are in use, not left behind.
     const sweep = (earlier: string): Effect.Effect<number, UploadError> =>
       earlier === owner ? Effect.succeed(0) : files.walk.pipe(
         Stream.filter(({ name }) => ownerOf(name) === earlier),
@@ -263,7 +264,7 @@ export const make = (
 
 const readSize = 256 * 1024
 
-/** Whose temporary file it is, by its name; `undefined` where it is none. */
+/** The owner of a temporary file, by its name; `undefined` if it is not one. */
 const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]
 
 const headOf = (info: FileSystem.File.Info): Head => ({
@@ -271,7 +272,7 @@ const headOf = (info: FileSystem.File.Info): Head => ({
   modifiedAt: Option.getOrUndefined(Option.map(info.mtime, (time) => time.getTime()))
 })
 
-/** What a failure of the file system means for the whole destination: whatever it is, no upload can work. */
+/** Turns a failure of the file system into one of the whole destination: no upload can work. */
 const unusable = (root: string) => (error: PlatformError): UploadError => {
   const problem = errorOf(root)(error)
   return problem._tag === "Rejected"

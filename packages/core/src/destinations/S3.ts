@@ -1,25 +1,25 @@
 /**
- * S3, and everything that speaks it: one `PUT` for a small object, a multipart upload for a large one.
+ * S3 and compatible servers: one `PUT` for a small object, a multipart upload for a large one.
  *
- * Checksums go in a header, computed before the request is sent; so every body is read whole into memory, within the
- * uploader's budget. Requests are signed with version 4. Over TLS, and to this very machine, the payload is not part of
- * the signature; elsewhere it is. A request that comes to the wrong region, with a clock that is off or with credentials
- * that have expired is put right and sent once more, which is part of the same attempt and no retry. Credentials that
- * cannot be had, or do not come within a minute, are asked for once for all files that wait for them, and then not for 30
- * seconds, unless the failure may pass. The modification time is kept as `mtime` in the metadata, in seconds, as rclone does.
+ * Checksums go in a header, computed before the request is sent, so every body is read whole into memory, within the
+ * uploader's budget. Requests are signed with version 4. The signature covers the payload except over TLS and to this
+ * machine itself. A request that goes to the wrong region, with a wrong clock or with expired credentials is corrected
+ * and sent once more, within the same attempt and not as a retry. Credentials that cannot be obtained, or do not arrive
+ * within a minute, are requested once for all files that wait for them, and then not for 30 seconds, unless the failure
+ * may pass. The modification time is kept as `mtime` in the metadata, in seconds, as rclone does.
  *
- * An object is stored when the answer has an etag, or when a look shows what was sent: a page of somebody in between, or
- * an answer with nothing in it, is a failure whatever its status. A checksum that the server does not repeat in its
- * answer it may not have looked at: then the etag has to be the MD5 of what was sent. Where it is no MD5 either, and the
- * provider is not known to check that algorithm, the upload fails with `Rejected`.
+ * An object is stored when the answer has an etag, or when a look shows what was sent: a page from something in
+ * between, or an empty answer, is a failure whatever its status. If the server does not repeat a checksum in its
+ * answer, it may not have checked it: then the etag must be the MD5 of what was sent. If it is not an MD5 either, and
+ * the provider is not known to check that algorithm, the upload fails with `Rejected`.
  *
- * An upload in parts whose creation was carried out and never answered, because the connection broke just then, stays on
- * the server without its name being known to anybody: nothing is stored in it, and a rule of the bucket that ends
- * incomplete uploads after some days (`AbortIncompleteMultipartUpload`) sees to it. It is not looked for by its key,
- * since it cannot be told from somebody else's.
+ * If the server creates a multipart upload but its answer is lost because the connection broke at that moment, the
+ * upload stays on the server under a name that nobody knows. Nothing is stored in it, and a bucket rule that ends
+ * incomplete uploads after some days (`AbortIncompleteMultipartUpload`) removes it. It is not looked up by its key,
+ * because it cannot be told from somebody else's.
  *
- * What servers differ in is known of each {@link Provider}. Options that lead nowhere, such as an endpoint that is no
- * address, fail each upload with `Rejected`, before anything is sent.
+ * The differences between servers are known for each {@link Provider}. With invalid options, such as an endpoint that
+ * is not an address, each upload fails with `Rejected` before anything is sent.
  *
  * @since 0.1.0
  */
@@ -38,7 +38,7 @@ import { multipart } from "./internal/s3/parts.js"
 import type * as Providers from "./internal/s3/provider.js"
 
 /**
- * Who is asking.
+ * The credentials of the client.
  *
  * @since 0.1.0
  * @category models
@@ -48,14 +48,14 @@ export interface Credentials {
   readonly secretAccessKey: Redacted.Redacted
   readonly sessionToken?: Redacted.Redacted | undefined
   /**
-   * When they expire, in milliseconds since the epoch: others are asked for a minute before. Defaults to when the server
-   * says that they have.
+   * When they expire, in milliseconds since the epoch: new ones are requested a minute before. Defaults to when the
+   * server says that they have expired.
    */
   readonly expiresAt?: number | undefined
 }
 
 /**
- * What servers differ in, by who makes them.
+ * The differences between servers, by their maker.
  *
  * | provider | known by its endpoint | checksum | `ifAbsent` |
  * |---|---|---|---|
@@ -64,17 +64,17 @@ export interface Credentials {
  * | `b2` (Backblaze) | `*.backblazeb2.com` | MD5 | refused |
  * | `gcs` (Google, by its XML API) | `storage.googleapis.com` | MD5 | refused |
  * | `minio` | by name only | MD5; others on demand | yes |
- * | `ceph` | by name only | MD5 | yes; of what goes in parts, by a look |
+ * | `ceph` | by name only | MD5 | yes; for multipart uploads, by a look |
  * | `swift` (OpenStack) | by name only | MD5 | refused |
  * | `other` | all else | MD5 | by a look |
  *
- * By a look means that nobody knows whether the server heeds the condition: it is sent, and before that the key is looked
- * at; before an upload in parts is begun, and again before it is completed. Whoever writes between the look and the
- * request may be overwritten. Where looking is refused, so is the upload.
+ * "By a look" means that the server may not heed the condition: the condition is sent, and the key is looked at before
+ * that; for a multipart upload, before it is created and again before it is completed. A write between the look and the
+ * request may be overwritten. If looking is refused, so is the upload.
  *
- * Where something is refused, the upload fails with `Rejected` before anything is sent, since such servers would answer
- * with an error or, worse, overwrite. They differ, too, in how large an object, a part and the metadata may be, and in
- * whether an etag is an MD5 that can be checked.
+ * "Refused" means that the upload fails with `Rejected` before anything is sent, because such servers would answer with
+ * an error or, worse, overwrite. Providers also differ in the largest object, part and metadata, and in whether an etag
+ * is an MD5 that can be checked.
  *
  * @since 0.1.0
  * @category models
@@ -86,43 +86,44 @@ export type Provider = Providers.Provider
  * @category models
  */
 export interface Options {
-  /** 3 characters at least: letters, digits, dots, dashes and underscores. */
+  /** The bucket: at least 3 characters out of letters, digits, dots, dashes and underscores. */
   readonly bucket: string
-  /** What every key begins with, such as `backups/2026/`. Defaults to nothing. */
+  /** A prefix for every key, such as `backups/2026/`. Defaults to nothing. */
   readonly prefix?: string | undefined
   /**
-   * Defaults to what the endpoint's name tells, or else to `us-east-1`, with Cloudflare and Google to `auto`. Where the
-   * bucket is elsewhere, the first answer tells.
+   * The region. Defaults to the one in the endpoint's name, or else to `us-east-1`, and to `auto` for Cloudflare and
+   * Google. If the bucket is elsewhere, the first answer says so.
    */
   readonly region?: string | undefined
-  /** The server's address, such as `https://minio.example.org:9000`. Defaults to that of AWS in the region. */
+  /** The server's address, such as `https://minio.example.org:9000`. Defaults to the one of AWS in the region. */
   readonly endpoint?: string | undefined
   /**
-   * Whether the bucket is in the path of addresses, and not in the host name. Defaults to `true` with an endpoint or with
-   * dots in the bucket's name. Under a numeric address it always is.
+   * Whether the bucket is in the path of addresses instead of in the host name. Defaults to `true` with an endpoint or
+   * with dots in the bucket's name. With a numeric address it is always in the path.
    */
   readonly pathStyle?: boolean | undefined
   /**
-   * Asked for before the first request, and again when what it gave has expired; once for all requests that wait for it.
+   * Runs before the first request and again when the credentials have expired; once for all requests that wait for
+   * them.
    */
   readonly credentials: Effect.Effect<Credentials, UploadError>
-  /** Defaults to what the endpoint is known for. */
+  /** The provider. Defaults to the one known by the endpoint. */
   readonly provider?: Provider | undefined
-  /** Whether an object that is there already is left alone: the upload of it then fails with `Conflict`. */
+  /** Whether an existing object is left alone: its upload then fails with `Conflict`. Defaults to `false`. */
   readonly ifAbsent?: boolean | undefined
-  /** Such as `STANDARD_IA`. */
+  /** The storage class, such as `STANDARD_IA`. */
   readonly storageClass?: string | undefined
-  /** Such as `public-read`. */
+  /** The canned ACL, such as `public-read`. */
   readonly acl?: string | undefined
-  /** Such as `max-age=3600`. */
+  /** The `Cache-Control` header, such as `max-age=3600`. */
   readonly cacheControl?: string | undefined
-  /** Such as `AES256` or `aws:kms`. */
+  /** The server-side encryption, such as `AES256` or `aws:kms`. */
   readonly serverSideEncryption?: string | undefined
-  /** The key to encrypt with, where that is by `aws:kms`. */
+  /** The encryption key for `aws:kms`. */
   readonly kmsKeyId?: string | undefined
   /** Tags of every object. */
   readonly tags?: Readonly<Record<string, string>> | undefined
-  /** Metadata of every object; those of a file come on top. Values may be any text, names are made tokens. */
+  /** Metadata of every object; a file's own metadata is added. Values may be any text; names are made into tokens. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** More headers for every object, such as `content-disposition`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -166,7 +167,7 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
   Layer.effect(Destination, make(options))
 
 /**
- * Makes a destination of a bucket. Nothing is sent before the first upload.
+ * Makes a destination from a bucket. Nothing is sent before the first upload.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,17 +1,17 @@
 /**
- * A simulated network: latency, bandwidth, failures and throttling to order, all on `Clock` and `Random`.
+ * A simulated network with configurable latency, bandwidth, failures and throttling, all on `Clock` and `Random`.
  *
  * A put takes `roundTrip` and `requestLatency`, then the time of its bytes: `latencyPerByte` for each, no faster than
- * `bytesPerSecond` on its connection, and no faster than its share of `sharedBytesPerSecond`, which all connections
- * that send have in equal parts. It fails with the probability `failureRate`, or stalls with `stallRate`, at a random
- * point of its bytes. With `maxInFlight`, what is above that is throttled. With a seed and a virtual clock the same
- * uploads have the same history, whatever the time of day.
+ * `bytesPerSecond` on its connection, and no faster than its share of `sharedBytesPerSecond`, which all sending
+ * connections divide equally. It fails with the probability `failureRate`, or stalls with `stallRate`, at a random
+ * point of its bytes. With `maxInFlight`, requests above that number are throttled. With a seed and a virtual clock the
+ * same uploads have the same history, whatever the time of day.
  *
- * A part of a multipart upload is a request like a put; create, complete, abort and the list of parts are requests
- * without bytes. One that fails has changed nothing.
+ * A part of a multipart upload is a request like a put; create, complete, abort and listing parts are requests without
+ * bytes. A failed request has changed nothing.
  *
- * Bytes are read from the source, checked by the engine and thrown away, or kept where `observe` asks for it. What is
- * kept can be looked at, read and listed, and its checksums are told.
+ * Bytes are read from the source, checked by the engine and discarded, or kept if `observe` is set. Kept objects can be
+ * looked at, read and listed, and report their checksums.
  *
  * @since 0.1.0
  */
@@ -40,60 +40,60 @@ import * as simulatedParts from "./internal/simulated/parts.js"
  * @category models
  */
 export interface Options {
-  /** What the server takes for a request before its first byte. Defaults to nothing. */
+  /** The time the server takes for a request before its first byte. Defaults to nothing. */
   readonly requestLatency?: Duration.DurationInput | undefined
-  /** The way there and back, which each request waits for once before its first byte. Defaults to nothing. */
+  /** The round-trip time, which each request waits for once before its first byte. Defaults to nothing. */
   readonly roundTrip?: Duration.DurationInput | undefined
-  /** What each byte costs. Defaults to nothing. */
+  /** The time each byte takes. Defaults to nothing. */
   readonly latencyPerByte?: Duration.DurationInput | undefined
-  /** Bytes per second of one connection. Defaults to no limit. */
+  /** Bytes per second on one connection. Defaults to no limit. */
   readonly bytesPerSecond?: ByteSize.ByteSizeInput | undefined
   /**
-   * Bytes per second of all connections together; or what they are from each of several times on, counted from when the
+   * Bytes per second of all connections together, or a list of capacities, each from a time on, counted from when the
    * network is made. Defaults to no limit.
    */
   readonly sharedBytesPerSecond?: ByteSize.ByteSizeInput | ReadonlyArray<Capacity> | undefined
   /**
-   * How much what requests take varies: the deviation of its logarithm, so that 0.05 is about 5 %. The mean stays.
-   * Defaults to 0.
+   * How much the duration of requests varies: the deviation of its logarithm, so that 0.05 is about 5 %. The mean stays
+   * the same. Defaults to 0.
    */
   readonly noise?: number | undefined
-  /** The part of attempts that fail, from 0 to 1. Defaults to 0. */
+  /** The fraction of attempts that fail, from 0 to 1. Defaults to 0. */
   readonly failureRate?: number | undefined
-  /** The part of attempts of which nothing is heard any more, from 0 to 1. Defaults to 0. */
+  /** The fraction of attempts that stall forever, from 0 to 1. Defaults to 0. */
   readonly stallRate?: number | undefined
   /** Requests in flight above this are throttled. Defaults to no limit. */
   readonly maxInFlight?: number | undefined
-  /** What a throttled request is told to wait. Defaults to nothing said. */
+  /** How long a throttled request is told to wait. Defaults to not saying. */
   readonly retryAfter?: Duration.DurationInput | undefined
-  /** Makes failures the same in every run. Without it they follow the `Random` of the context. */
+  /** Makes failures the same in every run. Without it they use the `Random` in the context. */
   readonly seed?: number | string | undefined
   /** Keeps the stored objects in memory and counts requests, for {@link Network}. Defaults to `false`. */
   readonly observe?: boolean | undefined
-  /** What it demands of parts, where that is not {@link defaultParts}; `false` for a network that takes none. */
+  /** Its limits on parts, where they differ from {@link defaultParts}; `false` for a network that takes no parts. */
   readonly parts?: Partial<PartLimits> | false | undefined
   /**
-   * Whether a bit of what is stored is flipped: of a part, or of an object that comes in one request, which has no
-   * number. It takes effect with `observe` only. Defaults to never.
+   * Whether to flip a bit of a stored part or, without a number, of an object stored in one request. It has an effect
+   * only with `observe`. Defaults to never.
    */
   readonly corrupt?: ((request: { readonly key: string; readonly number: number | undefined }) => boolean) | undefined
 }
 
 /**
- * What a link takes from a certain time on.
+ * The capacity of a link from a certain time on.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Capacity {
-  /** Counted from when the network is made. Before the first of them, that one holds. */
+  /** The time, counted from when the network is made. The first capacity also holds before its time. */
   readonly at: Duration.DurationInput
   readonly bytesPerSecond: ByteSize.ByteSizeInput
 }
 
 /**
- * What a simulated network demands of parts unless told otherwise: much the same as S3, but for the smallest part,
- * which is 1 byte.
+ * The limits on parts of a simulated network by default: much the same as S3, except for the smallest part, which is 1
+ * byte.
  *
  * @since 0.1.0
  * @category defaults
@@ -113,7 +113,7 @@ export const presets = {
 } as const satisfies Record<string, Options>
 
 /**
- * What can be seen of a simulated network from outside, where `observe` is set.
+ * Observations of a simulated network, if `observe` is set.
  *
  * @since 0.1.0
  * @category models
@@ -121,15 +121,15 @@ export const presets = {
 export class Network extends Context.Tag("@sluice/core/destinations/Simulated/Network")<Network, {
   /** The objects stored, by key. */
   readonly objects: ReadonlyMap<string, StoredObject>
-  /** Requests in flight at this moment. */
+  /** Requests in flight now. */
   readonly inFlight: Effect.Effect<number>
   /** The most requests that were ever in flight at once. */
   readonly peakInFlight: Effect.Effect<number>
   /** The multipart uploads that are neither completed nor aborted, in the order of their creation. */
   readonly sessions: Effect.Effect<ReadonlyArray<OpenSession>>
-  /** How many multipart uploads were completed. */
+  /** The number of multipart uploads completed. */
   readonly completed: Effect.Effect<number>
-  /** How many multipart uploads were aborted. */
+  /** The number of multipart uploads aborted. */
   readonly aborted: Effect.Effect<number>
 }>() {}
 
@@ -155,14 +155,14 @@ export interface StoredObject {
   readonly contentType: string | undefined
   readonly metadata: Readonly<Record<string, string>> | undefined
   readonly etag: string
-  /** As it was asked for. */
+  /** The checksum that was requested. */
   readonly checksum: Checksum.Checksum | undefined
-  /** When the content last changed, in milliseconds since the epoch, where that was said. */
+  /** When the content last changed, in milliseconds since the epoch, if given. */
   readonly modifiedAt: number | undefined
 }
 
 /**
- * A simulated network as a destination, and what can be seen of it from outside.
+ * A simulated network as a destination, and its observations.
  *
  * @example
  * ```ts
@@ -236,7 +236,7 @@ export const make = (
         if (bytes !== undefined) objects.set(key, { bytes, contentType, metadata, etag, checksum, modifiedAt })
       }
 
-      // Little waits on the stack here: under `unlimited`, a hundred thousand uploads in flight each hold all of it.
+      // The stack is kept small here: under `unlimited`, a hundred thousand uploads in flight each hold one.
       const put = (
         { body, contentType, key, metadata, modifiedAt }: PutRequest
       ): Effect.Effect<Stored, UploadError> => {
@@ -362,7 +362,7 @@ const headOf = ({ bytes, checksum, etag, modifiedAt }: StoredObject): Head => ({
   modifiedAt
 })
 
-/** The bytes with one bit in their middle flipped. */
+/** The bytes with one bit in the middle flipped. */
 const flipped = (bytes: Uint8Array): Uint8Array => {
   const copy = bytes.slice()
   const middle = copy.length >> 1

@@ -1,17 +1,17 @@
 /**
- * A server of the tus 1.0.0 protocol for resumable uploads.
+ * A server for resumable uploads with the tus 1.0.0 protocol.
  *
- * A small file is one request where the server takes bytes with the creation of an upload, and two elsewhere. A large
- * one goes up in parts, one after the other; where the server offers to concatenate uploads, several at once. What a
- * broken request has left at the server is asked for, and not sent again; with a journal another process goes on.
+ * A small file is one request if the server takes bytes when an upload is created, and two otherwise. A large one goes
+ * up in parts, one after the other, or several at once if the server offers concatenation. The driver asks the server
+ * what a broken request has stored, and does not send that again; with a journal another process can resume.
  *
- * The server chooses the address of every upload, and tells nobody which uploads it has: the key is part of the upload's
- * metadata, as `filename`, and the same key twice makes two uploads. `onStored` tells the addresses, and by `locations`
- * they are told again, to look at what is there. They are not in messages: to know one may be all it takes to read, or
- * to remove, what is there. An upload has to be at the origin of the endpoint. An upload of which not even the address
- * has arrived, since the answer to its creation was lost, cannot be found again: it is left to expire. With a journal the
- * address of each file is noted until its run has ended, so that what a process has uploaded before it was killed is
- * looked at by the next one, and not sent again.
+ * The server chooses the address of every upload and does not list its uploads: the key is part of the upload's
+ * metadata, as `filename`, and uploading the same key twice makes two uploads. `onStored` reports the addresses, and
+ * `locations` takes them back, to look at stored objects. Messages omit the addresses, because knowing one may be all
+ * it takes to read or remove an object. An upload must be at the origin of the endpoint. If even the address is
+ * missing, because the answer to the creation was lost, the upload cannot be found again and is left to expire. With a
+ * journal, the address of each file is kept until its run has ended, so that the next process looks at what a killed
+ * process uploaded and does not send it again.
  *
  * @since 0.1.0
  */
@@ -29,7 +29,7 @@ import * as Server from "./internal/tus/server.js"
 import * as Uploads from "./internal/tus/uploads.js"
 
 /**
- * Who is asking: see {@link bearer} and {@link basic}.
+ * The credentials of the client: see {@link bearer} and {@link basic}.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +37,7 @@ import * as Uploads from "./internal/tus/uploads.js"
 export type Credentials = Redacted.Redacted<string>
 
 /**
- * What a server can do.
+ * The capabilities of a server.
  *
  * @since 0.1.0
  * @category models
@@ -45,16 +45,16 @@ export type Credentials = Redacted.Redacted<string>
 export type Offer = TusOffer.Offer
 
 /**
- * An upload that is at the server, whole.
+ * An upload that is complete at the server.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Uploaded {
   readonly key: string
-  /** The address that the server has given it. To know it may be all it takes to read it, or to remove it. */
+  /** The address that the server assigned. Knowing it may be all it takes to read or remove the upload. */
   readonly url: string
-  /** In bytes. */
+  /** The size in bytes. */
   readonly size: number
 }
 
@@ -63,37 +63,37 @@ export interface Uploaded {
  * @category models
  */
 export interface Options {
-  /** The address that uploads are created at, such as `https://tus.example.org/files/`. */
+  /** The address at which uploads are created, such as `https://tus.example.org/files/`. */
   readonly url: string
   /** Headers for every request. Names in any case. Defaults to none. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** What the `Authorization` header says. Defaults to nothing. */
+  /** The value of the `Authorization` header. Defaults to none. */
   readonly credentials?: Credentials | undefined
   /**
-   * The name of the metadata that has the key, such as `relativePath`; `filename` is then the last segment of the key.
-   * Defaults to `filename`.
+   * The name of the metadata field that holds the key, such as `relativePath`; `filename` is then the last segment of
+   * the key. Defaults to `filename`.
    */
   readonly keyName?: string | undefined
   /**
-   * Whether large files go up in several parts at once, where the server offers to concatenate uploads. The server then
-   * sees each part, of which there are at most 100, as an upload of its own; when they have been concatenated they are
-   * removed. Defaults to `true`.
+   * Whether large files go up in several parts at once if the server offers concatenation. The server then sees each
+   * part, of which there are at most 100, as an upload of its own; after concatenation they are removed. Defaults to
+   * `true`.
    */
   readonly concatenation?: boolean | undefined
-  /** What the server can do, where it is not to be asked. Defaults to its answer to `OPTIONS`. */
+  /** The capabilities of the server, to avoid asking it. Defaults to its answer to `OPTIONS`. */
   readonly offer?: Offer | undefined
-  /** Told of each upload when the server has all of it. Defaults to nobody. */
+  /** Called for each upload when the server has all of it. Defaults to none. */
   readonly onStored?: ((uploaded: Uploaded) => Effect.Effect<void>) | undefined
   /**
-   * The addresses of what was uploaded, by key, as `onStored` has told them. By these objects can be looked at, be read
-   * where the server serves what it has, and be removed where it offers termination. One that is not at the origin of
-   * the endpoint is refused. Defaults to none: then nothing can be looked at.
+   * The addresses of uploaded files, by key, as reported by `onStored`. With them objects can be looked at, read if the
+   * server serves its uploads, and removed if it offers termination. An address that is not at the origin of the
+   * endpoint is refused. Defaults to none: then nothing can be looked at.
    */
   readonly locations?: Locations | undefined
 }
 
 /**
- * The addresses of uploads, by key: a list, or a function that looks one up.
+ * The addresses of uploads, by key: a map, or a function that looks one up.
  *
  * @since 0.1.0
  * @category models
@@ -109,7 +109,7 @@ export type Locations = Objects.Locations
 export const defaults = { keyName: "filename", concatenation: true } as const
 
 /**
- * Credentials of a bearer token.
+ * Credentials from a bearer token.
  *
  * @since 0.1.0
  * @category constructors
@@ -117,7 +117,7 @@ export const defaults = { keyName: "filename", concatenation: true } as const
 export const bearer: (token: Redacted.Redacted<string>) => Credentials = HttpCredentials.bearer
 
 /**
- * Credentials of a user name and a password.
+ * Credentials from a user name and a password.
  *
  * @since 0.1.0
  * @category constructors
@@ -150,8 +150,8 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
   Layer.effect(Destination, make(options))
 
 /**
- * Makes a destination of a tus server. The server is asked what it can do, for at most 10 seconds; of one that does not
- * say so nothing is asked but what every server can do, and why it did not answer shows with the first upload.
+ * Makes a destination from a tus server. The server is asked for its capabilities, for at most 10 seconds. If it does
+ * not answer, only what every server can do is used, and the first upload shows why it did not answer.
  *
  * @since 0.1.0
  * @category constructors

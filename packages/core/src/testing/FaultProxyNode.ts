@@ -1,10 +1,10 @@
 /**
- * A TCP proxy in front of a real server, which makes the line bad in chosen ways: toxics. For tests, on Node.
+ * A TCP proxy in front of a real server that degrades the connection in chosen ways: toxics. For tests, on Node.
  *
  * A toxic strikes the bytes of one direction: `up`, from the client to the server, or `down`. Whether it strikes a
- * connection is drawn once for the two, so that with a seed the n-th connection has the same fate in every run. Toxics
- * can be changed while connections are open. Each counts the connections that it has struck: a test asks
- * {@link FaultProxy} for `missed`, lest it passes because nothing went wrong.
+ * connection is drawn once per pair, so that with a seed the n-th connection has the same fate in every run. Toxics can
+ * be changed while connections are open. Each counts the connections that it has struck: a test should check {@link
+ * FaultProxy} for `missed`, so that it does not pass because nothing went wrong.
  *
  * All waits are on `Clock`. The proxy listens on 127.0.0.1 only; its sockets are closed with the scope.
  *
@@ -23,24 +23,24 @@ import * as Decode from "../internal/values/decode.js"
 import * as FaultConnection from "./internal/faults/connectionNode.js"
 
 /**
- * What all toxics have in common.
+ * Options that all toxics share.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Target {
-  /** What it is counted by. Defaults to what it is: `latency`, `reset` and so on. */
+  /** The name it is counted under. Defaults to its kind: `latency`, `reset` and so on. */
   readonly name?: string | undefined
   /** The bytes that it strikes: those to the server or those from it. Defaults to `up`. */
   readonly direction?: "up" | "down" | undefined
-  /** The part of connections that it strikes, from 0 to 1. Defaults to 1. */
+  /** The fraction of connections that it strikes, from 0 to 1. Defaults to 1. */
   readonly probability?: number | undefined
-  /** How many connections it strikes at most; then the line is well. Defaults to all. */
+  /** The most connections that it strikes; later ones are spared. Defaults to all. */
   readonly times?: number | undefined
 }
 
 /**
- * One way in which the line is bad.
+ * One way to degrade a connection.
  *
  * @since 0.1.0
  * @category models
@@ -48,8 +48,8 @@ export interface Target {
 export type Toxic = FaultConnection.Toxic
 
 /**
- * Every block of bytes comes late. Blocks overtake none before them, and are not slower than that: the line is long, not
- * narrow. `delay` defaults to 0, `jitter` is a random part that is added, up to so much, and defaults to 0.
+ * Delays every block of bytes. Blocks keep their order and are not slowed down further: the line is long, not narrow.
+ * `delay` defaults to 0; `jitter`, the upper bound of a random extra delay, defaults to 0.
  *
  * @since 0.1.0
  * @category toxics
@@ -67,7 +67,7 @@ export const latency = (
   })
 
 /**
- * No more than so many bytes a second on each connection.
+ * Limits each connection to a number of bytes a second.
  *
  * @since 0.1.0
  * @category toxics
@@ -79,8 +79,8 @@ export const bandwidth = (options: Target & { readonly bytesPerSecond: ByteSize.
   })
 
 /**
- * No more than so many bytes a second on all connections together, which share them in equal parts: each that has bytes
- * to pass takes its turn with up to 16 KiB.
+ * Limits all connections together to a number of bytes a second, which they share equally: each connection with bytes
+ * to pass takes turns with up to 16 KiB.
  *
  * @since 0.1.0
  * @category toxics
@@ -92,7 +92,7 @@ export const sharedBandwidth = (options: Target & { readonly bytesPerSecond: Byt
   })
 
 /**
- * That a side has ended is told late.
+ * Delays the end of one side's stream.
  *
  * @since 0.1.0
  * @category toxics
@@ -101,7 +101,7 @@ export const slowClose = (options: Target & { readonly delay: Duration.DurationI
   make("slowClose", options, { _tag: "SlowClose", delayMillis: millis("delay", options.delay) })
 
 /**
- * After so many bytes (defaults to 0) all others are taken, and never passed on.
+ * Swallows all bytes after the first `after`, which defaults to 0.
  *
  * @since 0.1.0
  * @category toxics
@@ -110,7 +110,7 @@ export const timeout = (options: Target & { readonly after?: ByteSize.ByteSizeIn
   make("timeout", options, { _tag: "Timeout", afterBytes: Decode.size("after", options.after ?? 0, 0) })
 
 /**
- * After so many bytes (defaults to 0) both sides get a TCP reset.
+ * Sends both sides a TCP reset after `after` bytes, which defaults to 0.
  *
  * @since 0.1.0
  * @category toxics
@@ -119,7 +119,7 @@ export const reset = (options: Target & { readonly after?: ByteSize.ByteSizeInpu
   make("reset", options, { _tag: "Reset", afterBytes: Decode.size("after", options.after ?? 0, 0) })
 
 /**
- * Bytes come in segments of at most so many bytes, each after a delay that defaults to 0.
+ * Passes bytes on in segments of limited size, each after a delay that defaults to 0.
  *
  * @since 0.1.0
  * @category toxics
@@ -134,7 +134,7 @@ export const slice = (
   })
 
 /**
- * After so many bytes both sides are told, in good order, that the other has ended.
+ * Closes the connection gracefully to both sides after a number of bytes.
  *
  * @since 0.1.0
  * @category toxics
@@ -143,7 +143,7 @@ export const limit = (options: Target & { readonly bytes: ByteSize.ByteSizeInput
   make("limit", options, { _tag: "Limit", bytes: Decode.size("bytes", options.bytes, 0) })
 
 /**
- * Connections are reset as soon as they are made, and those that are open at once. The server hears nothing of it.
+ * Resets new connections as soon as they are made, and open ones at once. The server does not notice new ones.
  *
  * @since 0.1.0
  * @category toxics
@@ -162,27 +162,27 @@ export const strikes = (
 ): Effect.Effect<boolean> => Effect.map(diceOf(toxic, options).next, (drawn) => drawn < toxic.probability)
 
 /**
- * A proxy that is running.
+ * A running proxy.
  *
  * @since 0.1.0
  * @category tags
  */
 export class FaultProxy extends Context.Tag("@sluice/core/testing/FaultProxyNode/FaultProxy")<FaultProxy, {
-  /** Where it listens, on 127.0.0.1. */
+  /** The port on which it listens, on 127.0.0.1. */
   readonly port: number
-  /** What decides which connections are struck. */
+  /** The seed that decides which connections are struck. */
   readonly seed: number | string
-  /** Puts these toxics in place of those before, also for the connections that are open. */
+  /** Replaces the toxics, also for open connections. */
   readonly set: (...toxics: ReadonlyArray<Toxic>) => Effect.Effect<void>
-  /** On how many connections the toxic of this name has struck, ever. */
+  /** The number of connections that the toxic of this name has ever struck. */
   readonly struck: (name: string) => Effect.Effect<number>
-  /** The names of those toxics that were ever in place and have struck no connection. */
+  /** The names of toxics that were ever in place and have struck no connection. */
   readonly missed: Effect.Effect<ReadonlyArray<string>>
-  /** How many connections were ever made. */
+  /** The number of connections ever made. */
   readonly accepted: Effect.Effect<number>
-  /** How many are open. */
+  /** The number of open connections. */
   readonly open: Effect.Effect<number>
-  /** How many bytes were passed on, by direction. */
+  /** The number of bytes passed on, by direction. */
   readonly passed: Effect.Effect<{ readonly up: number; readonly down: number }>
 }>() {}
 
@@ -195,7 +195,7 @@ export interface Options {
   readonly port: number
   /** The toxics at the start. Defaults to none. */
   readonly toxics?: ReadonlyArray<Toxic> | undefined
-  /** Decides which connections are struck, and by how much. Defaults to a number that `Random` gives. */
+  /** The seed that decides which connections are struck, and how hard. Defaults to a number from `Random`. */
   readonly seed?: number | string | undefined
 }
 
@@ -208,7 +208,7 @@ export interface Options {
 export const layer = (options: Options): Layer.Layer<FaultProxy> => Layer.scoped(FaultProxy, serve(options))
 
 /**
- * Serves until the scope ends; then all of its sockets are closed.
+ * Serves until the scope ends, which closes all of its sockets.
  *
  * @example
  * ```ts
@@ -300,7 +300,7 @@ const make = (name: string, target: Target, kind: Toxic["kind"]): Toxic => ({
   kind
 })
 
-/** The dice for one connection, which fall the same whatever else happens. */
+/** The random numbers for one connection, independent of everything else. */
 const diceOf = (
   { name }: Toxic,
   { connection, seed }: { readonly seed: number | string; readonly connection: number }
@@ -324,7 +324,7 @@ const activate = (
   }))
 }
 
-/** A server whose connections end with the scope. Either side of them may end before the other. */
+/** A server whose connections end with the scope. Either side of a connection may end before the other. */
 const listening = (waiting: Queue.Enqueue<net.Socket>): Effect.Effect<net.Server, never, Scope.Scope> => {
   const sockets = new Set<net.Socket>()
   const listen = Effect.async<net.Server>((resume) => {

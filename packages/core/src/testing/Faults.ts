@@ -1,13 +1,13 @@
 /**
- * Scripted faults: what goes wrong with a destination, a source, a journal or a whole process, and when.
+ * Scripted faults: failures of a destination, a source, a journal or a whole process at chosen moments.
  *
- * A script is a list of faults. Each names where it strikes (a verb of the destination, the source or the process),
- * which occurrence of it (by key, by part, by number) and what happens. {@link make} gives wrappers that carry the
- * script out: around any destination, around files, and around a whole process, which a fault can kill. A fault strikes
- * once. A test that scripted a fault which never struck has not tested what it says: ask {@link Faults.allConsumed} at
+ * A script is a list of faults. Each names where it strikes (a verb of the destination, the source or the process), at
+ * which occurrence (by key, by part, by number) and what happens. {@link make} returns wrappers that carry out the
+ * script: around any destination, around files, and around a whole process, which a fault can kill. A fault strikes
+ * once. A test whose scripted fault never struck has not tested what it claims, so check {@link Faults.allConsumed} at
  * its end.
  *
- * Everything waits on `Clock`. Faults know nothing of one kind of storage: what a server would answer comes as the
+ * All waits are on `Clock`. Faults know nothing about any kind of storage: a server's answer is represented by the
  * `UploadError` that a driver makes of it.
  *
  * @since 0.1.0
@@ -30,14 +30,14 @@ import type { Change } from "./internal/faults/sources.js"
 
 export type {
   /**
-   * One occasion at which a fault may strike.
+   * An occasion at which a fault may strike.
    *
    * @since 0.1.0
    * @category models
    */
   Call,
   /**
-   * What happens.
+   * The kind of failure.
    *
    * @since 0.1.0
    * @category models
@@ -45,7 +45,7 @@ export type {
   Kind,
   /**
    * Where a fault strikes: at a verb of the destination, when a source is read, or at a moment of a process. Each
-   * request has two moments, before it reaches the destination and before its answer is heard, and so has each write of
+   * request has two moments, before it reaches the destination and before its answer arrives, and so has each write of
    * the journal.
    *
    * @since 0.1.0
@@ -55,7 +55,7 @@ export type {
 }
 
 /**
- * One thing that goes wrong, once.
+ * One failure that happens once.
  *
  * @since 0.1.0
  * @category models
@@ -63,11 +63,13 @@ export type {
 export interface Fault {
   readonly verb: Point
   readonly kind: Kind
-  /** Of which object. Defaults to any. */
+  /** The key of the object that it affects. Defaults to any. */
   readonly key?: string | undefined
-  /** At which part, from 1. Defaults to any. */
+  /** The part that it affects, from 1. Defaults to any. */
   readonly part?: number | undefined
-  /** At which of the occasions that fit, from 1. Where another fault strikes there, at the next. Defaults to the first. */
+  /**
+   * Which matching occasion it strikes, from 1; if another fault strikes there, the next one. Defaults to the first.
+   */
   readonly nth?: number | undefined
 }
 
@@ -80,7 +82,7 @@ export interface Fault {
 export interface Consumed {
   readonly fault: Fault
   readonly call: Call
-  /** In milliseconds on the clock. */
+  /** The clock time in milliseconds. */
   readonly at: number
 }
 
@@ -98,20 +100,20 @@ export class NotConsumed extends Data.TaggedError("NotConsumed")<{ readonly faul
 }
 
 /**
- * What a process that can be killed has of the world.
+ * The outside world of a process that can be killed.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Process {
-  /** A destination as the process reaches it. */
+  /** A destination as the process sees it. */
   readonly destination: (destination: Destination["Type"]) => Destination["Type"]
   /**
-   * A journal as the process has it. Parts and ends are written 100 ms after they were noted, or with the next write;
-   * what was not written is lost when the process is killed.
+   * A journal as the process sees it. Parts and ends are written 100 ms after they are noted, or with the next write;
+   * anything not yet written is lost when the process is killed.
    */
   readonly journal: (written: Journal["Type"]) => Effect.Effect<Journal["Type"]>
-  /** Whether the process has been killed: what it still says is not heard. */
+  /** Whether the process has been killed; anything it still reports is ignored. */
   readonly isKilled: () => boolean
 }
 
@@ -120,31 +122,31 @@ export interface Process {
  * @category models
  */
 export interface Faults {
-  /** The destination with all faults but those of processes. */
+  /** Wraps a destination with all faults except those of processes. */
   readonly destination: (destination: Destination["Type"]) => Destination["Type"]
   /**
-   * A file whose source may change, as it is at this moment. Files without a fingerprint or a size cannot change, and
-   * are given back as they are. A file of the same key is the same file.
+   * Wraps a file so that its source may change; the file is the one of this moment. Files without a fingerprint or a
+   * size cannot change and are returned as they are. Files with the same key are the same file.
    */
   readonly file: (file: UploadFile) => UploadFile
-  /** The contents that a file has had, the first one first. They are read anew. */
+  /** The contents that a file has had, in order. They are read again. */
   readonly versions: (key: string) => Effect.Effect<ReadonlyArray<Uint8Array>, SourceError>
-  /** How many reads of sources are under way. */
+  /** The number of source reads in progress. */
   readonly openSources: () => number
   /**
-   * Runs a program as a process: `None` when a fault has killed it. What is killed stops where it stands: its requests
-   * are cut, its timers never wake, it cleans nothing up, and nobody hears of it any more.
+   * Runs a program as a process and returns `None` if a fault has killed it. A killed process stops where it is: its
+   * requests are cut, its timers never wake, it cleans nothing up, and nothing more is heard of it.
    */
   readonly process: <A, E, R>(
     program: (process: Process) => Effect.Effect<A, E, R>
   ) => Effect.Effect<Option.Option<A>, E, R>
-  /** The faults that have struck, in the order in which they did. */
+  /** The faults that have struck, in order. */
   readonly consumed: ReadonlyArray<Consumed>
   /** The faults that have not struck. */
   readonly remaining: ReadonlyArray<Fault>
-  /** From now on no fault strikes any more. */
+  /** Disables all remaining faults. */
   readonly lift: () => void
-  /** Fails where a fault has not struck. */
+  /** Fails if a fault has not struck. */
   readonly allConsumed: Effect.Effect<void, NotConsumed>
 }
 
@@ -159,7 +161,7 @@ export const render = ({ key, kind, nth, part, verb }: Fault): string =>
   `${nth === undefined ? "" : ` #${nth}`}: ${kind._tag}`
 
 /**
- * Faults that carry out a script.
+ * Makes the faults of a script.
  *
  * @example
  * ```ts
@@ -194,7 +196,7 @@ export const make = (script: ReadonlyArray<Fault>): Faults => {
   const waiting = script.map((fault) => ({ fault, seen: 0 }))
   let isLifted = false
 
-  /** The fault that strikes now, if any; those that come too late for this occasion wait for the next. */
+  /** The fault that strikes now, if any; a fault that comes too late for this occasion waits for the next. */
   const strike = (call: Call, clock: Clock.Clock, fits: (kind: Kind) => boolean = () => true): Kind | undefined => {
     if (isLifted) return undefined
     let struck: (typeof waiting)[number] | undefined

@@ -1,12 +1,12 @@
 /**
- * A history of runs, and whether it keeps what an uploader promises.
+ * A history of runs, and a check of an uploader's promises against it.
  *
- * {@link make} gives a history that is recorded by wrappers. Around the destination of a process it writes down what the
- * engine asks for and hears; around the storage itself, beneath any scripted fault, what is really done. It takes the
- * events, results and progress of the runs besides. {@link check} then looks for broken promises: each key holds exactly
- * one version of its source, or nothing; what was reported as uploaded is there; nothing is committed and then aborted;
- * no multipart upload is left over; limits hold at every instant; permits, memory and open sources come back; progress
- * never lies.
+ * {@link make} returns a history that wrappers record. The wrapper around the destination of a process records what the
+ * engine requests and hears; the one around the storage itself, beneath any scripted fault, records what is really
+ * done. The history also takes the events, results and progress of the runs. {@link check} then looks for broken
+ * promises: each key holds exactly one version of its source, or nothing; files reported as uploaded are there; nothing
+ * is committed and then aborted; no multipart upload is left over; limits hold at every instant; permits, memory and
+ * open sources come back; progress is never wrong.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ import * as historySessions from "./internal/history/sessions.js"
 
 export type {
   /**
-   * What is there when all is over.
+   * The state at the end.
    *
    * @since 0.1.0
    * @category models
@@ -48,7 +48,7 @@ export type {
    */
   Recorder,
   /**
-   * A promise that was broken, with a message for people.
+   * A broken promise, with a human-readable message.
    *
    * @since 0.1.0
    * @category models
@@ -57,7 +57,7 @@ export type {
 }
 
 /**
- * What was recorded.
+ * A recorded history.
  *
  * @since 0.1.0
  * @category models
@@ -65,27 +65,27 @@ export type {
 export interface History extends Recorded {}
 
 /**
- * A history that is being recorded.
+ * A history while it is being recorded.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Recording extends History {
-  /** Another process begins. `ownIds` says that upload ids are the engine's own tokens. */
+  /** Begins another process. `ownIds` says that upload ids are the engine's own tokens. */
   readonly begin: (options?: {
     readonly journal?: boolean | undefined
     readonly ownIds?: boolean | undefined
   }) => Recorder
-  /** The storage itself, beneath all faults. */
+  /** Wraps the storage itself, beneath all faults. */
   readonly beneath: (destination: Destination["Type"]) => Destination["Type"]
-  /** Says what a key may hold: every version that its source has had. */
+  /** Declares what a key may hold: every version that its source has had. */
   readonly source: (key: string, versions: ReadonlyArray<Uint8Array>) => void
-  /** Says what is there when all is over. */
+  /** Declares the state at the end. */
   readonly end: (ending: Ending) => void
 }
 
 /**
- * The promises that a history breaks; none where all is well. What is there at the end is looked at where `end` told it.
+ * The promises that a history breaks; empty if there are none. The final state is checked if `end` declared it.
  *
  * @since 0.1.0
  * @category guards
@@ -97,7 +97,7 @@ export const check = (history: History): ReadonlyArray<Violation> => [
 ]
 
 /**
- * A history with nothing in it yet.
+ * Makes an empty history.
  *
  * @example
  * ```ts

@@ -1,12 +1,12 @@
 /**
- * Virtual time without real timers: when nothing can run any more, the clock jumps to the next wake-up.
+ * Virtual time without real timers: when nothing more can run, the clock jumps to the next wake-up.
  *
- * `TestClock` is moved by hand and waits several real timer turns for each wake-up: right for unit tests of a few
- * steps. This clock moves by itself and costs microseconds a wake-up: right for whole runs with thousands of them. It
- * knows only of waits on `Clock`: an effect that also waits for real files or sockets has no place under it.
+ * `TestClock` is moved by hand and waits several real timer turns for each wake-up, which suits unit tests of a few
+ * steps. This clock moves by itself and costs microseconds per wake-up, which suits whole runs with thousands of them.
+ * It knows only waits on `Clock`: do not run an effect under it that also waits for real files or sockets.
  *
- * What an effect does under it depends on nothing but the effect and its `Random`: the same seed gives the same history.
- * Now and then a run lets the rest of the process have a turn, so that a long one can be interrupted.
+ * The behaviour of an effect under it depends only on the effect and its `Random`: the same seed gives the same
+ * history. From time to time a run yields to the rest of the process, so that a long run can be interrupted.
  *
  * @since 0.1.0
  */
@@ -24,7 +24,7 @@ import type * as Scheduler from "effect/Scheduler"
 import { Heap } from "../internal/limits/heap.js"
 
 /**
- * Nothing can ever wake again, and the effect has not ended.
+ * Nothing can ever wake up again, and the effect has not ended.
  *
  * @since 0.1.0
  * @category errors
@@ -32,48 +32,48 @@ import { Heap } from "../internal/limits/heap.js"
 export class Deadlock extends Data.TaggedError("Deadlock")<{
   /** The virtual time, in milliseconds since the start. */
   readonly millis: number
-  /** The fibers that have not ended, the oldest first. */
+  /** The fibers that have not ended, oldest first. */
   readonly fibers: ReadonlyArray<Waiting>
 }> {
   /** @since 0.1.0 */
   override get message(): string {
     const shown = this.fibers.slice(0, mostShown).map(describe)
     const more = this.fibers.length - shown.length
-    return `Nothing can wake any more after ${this.millis} ms of virtual time, and the effect has not ended. ` +
+    return `Nothing more can wake up after ${this.millis} ms of virtual time, and the effect has not ended. ` +
       `Waiting: ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}.`
   }
 }
 
 /**
- * A fiber that waits for what never comes.
+ * A fiber that waits for something that never happens.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Waiting {
-  /** As Effect's logs name it. */
+  /** The name of the fiber, as in Effect's logs. */
   readonly fiber: string
   /** The span that it is in, if any. */
   readonly span: string | undefined
-  /** The fiber that it waits for, if that is what it waits for. */
+  /** The fiber that it waits for, if it waits for one. */
   readonly on: string | undefined
 }
 
 /**
- * What an effect came to, and how long it took by virtual time.
+ * The result of an effect, and how long it took in virtual time.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Outcome<A> {
   readonly value: A
-  /** Virtual milliseconds from the start. */
+  /** Virtual milliseconds since the start. */
   readonly millis: number
 }
 
 /**
- * Runs an effect under virtual time, which starts at 0. A run in which nothing can wake any more dies with a
- * {@link Deadlock}, and what can be interrupted of it is. Interrupting the run interrupts the effect.
+ * Runs an effect under virtual time, which starts at 0. A run in which nothing more can wake up dies with a
+ * {@link Deadlock}, after whatever can be interrupted has been. Interrupting the run interrupts the effect.
  *
  * @example
  * ```ts
@@ -119,10 +119,10 @@ export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Outc
 // internal
 // -----------------------------------------------------------------------------
 
-/** How many fibers the message of a deadlock names. */
+/** The most fibers that the message of a deadlock names. */
 const mostShown = 10
 
-/** After how many tasks the rest of the process has a turn. */
+/** The number of tasks after which a run yields to the rest of the process. */
 const tasksInTurn = 32_768
 
 const realClock = Clock.make()
@@ -139,12 +139,12 @@ const waitingOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<W
 const describe = ({ fiber, on, span }: Waiting): string =>
   `${fiber}${span === undefined ? "" : ` in ${span}`}${on === undefined ? "" : ` for ${on}`}`
 
-// A class: V8 takes object literals that once lived long for ones that always will, and puts them, and so all that they
-// refer to, where only a full collection looks.
+// A class, because V8 takes object literals that once lived long for ones that always will, and allocates them, and
+// thus everything they refer to, where only a full collection looks.
 class Sleeper {
   readonly at: number
   readonly order: number
-  /** Whether its fiber's tasks come to this scheduler. */
+  /** Whether its fiber's tasks run on this scheduler. */
   readonly isOwn: boolean
   readonly resume: (effect: Effect.Effect<void>) => void
   isOver = false
@@ -161,7 +161,7 @@ const before = (a: Sleeper, b: Sleeper): boolean => a.at < b.at || (a.at === b.a
 
 class VirtualTime implements Scheduler.Scheduler {
   now = 0
-  /** Whether the effect has come to its end: what still sleeps then is never woken. */
+  /** Whether the effect has ended: sleepers that remain are never woken. */
   ended = false
   onIdle: () => void = () => {}
   private order = 0
@@ -181,12 +181,12 @@ class VirtualTime implements Scheduler.Scheduler {
       Effect.async<void>((resume) => {
         const millis = Duration.toMillis(duration)
         if (millis === Infinity) return
-        // In whole nanoseconds: what sums of fractions are off by is too little to sleep for, and never goes by.
+        // In whole nanoseconds: the error of summed fractions is too small to sleep for, and would never elapse.
         const at = Math.round((this.now + millis) * 1e6) / 1e6
         const sleeper = new Sleeper(at, this.order++, this.runs(Fiber.getCurrentFiber()), resume)
         this.sleepers.push(sleeper)
-        // A task comes of waking it, and none where it was interrupted: that need not be told, which would cost as much
-        // as all the rest of a sleep.
+        // Waking a sleeper schedules a task, except after an interruption: tracking that would cost as much as the rest
+        // of a sleep.
         if (sleeper.isOwn) return
         return Effect.sync(() => {
           sleeper.isOver = true
@@ -206,7 +206,7 @@ class VirtualTime implements Scheduler.Scheduler {
     void Promise.resolve().then(() => this.drain())
   }
 
-  /** The fibers that have not ended, the oldest first. */
+  /** The fibers that have not ended, oldest first. */
   fibers(): ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>> {
     return Array.from(this.started).filter((fiber) => fiber.unsafePoll() === null)
   }
@@ -233,7 +233,7 @@ class VirtualTime implements Scheduler.Scheduler {
     this.onIdle()
   }
 
-  /** Goes on after a turn of the event loop. */
+  /** Continues after a turn of the event loop. */
   private giveWay(): void {
     Runtime.runFork(Runtime.defaultRuntime)(realClock.sleep(Duration.zero)).addObserver(() => this.drain())
   }
