@@ -152,7 +152,7 @@ const open = (origins: Pools, request: Request): Effect.Effect<OpenAnswer, Uploa
       try: (signal) => dispatcher.request({ origin, path, method, headers, signal }),
       catch: (error) => Failures.failed(name, error, proxy)
     })
-    // An answer that has come is never without somebody who closes it.
+    // An answer that has arrived always has a finalizer that closes it.
     return Effect.uninterruptibleMask((restore) =>
       restore(asked).pipe(
         Effect.tap(({ body }) => Effect.addFinalizer(() => Effect.sync(() => body.on("error", () => {}).destroy()))),

@@ -1,7 +1,8 @@
 /**
- * The body of one request: bytes of the source, counted, paced, summed and checked on their way to the destination.
+ * The body of one request: bytes of the source, which it counts, paces, sums and checks on their way to the
+ * destination.
  *
- * The last block is held back until the source has ended where it should and its fingerprint is what it was, so that a
+ * The last block is held back until the source has ended where it should with an unchanged fingerprint, so a
  * destination never completes an object from a source that was cut short, grew or changed.
  */
 import * as Cause from "effect/Cause"
@@ -21,37 +22,37 @@ import type { SourceError } from "../../UploadError.js"
 import { bufferPool, isWorthIt } from "./bufferPool.js"
 import { died, eachBlock, ofSource, sourceErrorOf, sourcePull } from "./watch.js"
 
-/** Bodies up to this size are read in one piece where nothing speaks against it. */
+/** Bodies up to this size are read in one piece if nothing prevents it. */
 const onePiece = 1024 * 1024
 
-/** Of no more than this is nothing heard before all of it is there, in bytes: 2 KiB a second are enough for it. */
+/** The most that is read without progress before all of it has arrived, in bytes: 2 KiB a second are enough for it. */
 const inOneCall = 64 * 1024
 
 const defaultBlockSize = 256 * 1024
 
-/** Blocks are read in no larger pieces than this, however large they may be. */
+/** The largest piece that is read at once, however large blocks may be. */
 const largestBlock = 512 * 1024
 
 /**
- * How many blocks a stream goes round that lends them: one that is read, one that is held back until it is sure that
- * another follows, and two that were handed out.
+ * The number of blocks that a lending stream cycles through: one being read, one held back until another is known to
+ * follow, and two that were emitted.
  */
 const lentBlocks = 4
 
-/** How much memory a body of `size` holds, in bytes, on its way to a destination. */
+/** The memory that a body of `size` holds on its way to a destination, in bytes. */
 const held = (wholeBodies: boolean | undefined, size: number | undefined): number =>
   size !== undefined && (wholeBodies === true || size <= onePiece) ? size : lentBlocks * largestBlock
 
 /**
- * How much memory a body of `size` is reckoned with, in bytes: what it holds and half as much again, for what waits
- * meanwhile for the garbage collector.
+ * The memory that is reserved for a body of `size`, in bytes: what it holds and half as much again, for memory that
+ * waits for the garbage collector.
  */
 export const memoryOf = (
   { wholeBodies }: Pick<Destination.Capabilities, "wholeBodies">,
   size: number | undefined
 ): number => Math.ceil(1.5 * held(wholeBodies, size))
 
-/** Whose bytes these are, and who is told of what happens to them. */
+/** The owner of a body's bytes, which is told what happens to them. */
 export interface Owner {
   readonly source: ByteSource.ByteSource
   /** Where in the source the body begins. */
@@ -59,39 +60,39 @@ export interface Owner {
   readonly size: number | undefined
   /** Whether the body goes to the end of the source, which then must not have more. */
   readonly toEnd: boolean
-  /** What the source's fingerprint has to be at the end, where it has one. */
+  /** The fingerprint that the source must have at the end, if it has one. */
   readonly fingerprint: string | undefined
   readonly checksum: Checksum.Algorithm | undefined
   readonly clock: Clock.Clock
   /** The source is about to be read. */
   readonly onOpen: () => void
-  /** From here to `onGo` no bytes can move, and that is neither the destination's fault nor the source's. */
+  /** From here until `onGo` no bytes can move, through no fault of the destination or the source. */
   readonly onWait: () => void
   readonly onGo: () => void
-  /** The source is asked for bytes, and owes them until `onRead`. */
+  /** The source is asked for bytes and owes them until `onRead`. */
   readonly onAsk: () => void
-  /** The source gave bytes, or its end. */
+  /** The source produced bytes, or ended. */
   readonly onRead: () => void
   /** Bytes are handed to the destination. */
   readonly onSent: (bytes: number) => void
-  /** Bytes that were handed to the destination are none of what it has: they come once more. */
+  /** Bytes that were handed to the destination no longer count: they will be sent again. */
   readonly onTakenBack: (bytes: number) => void
-  /** By this it can be seen how far the bytes are that were handed to the destination. */
+  /** Provides a way to see how far the bytes handed to the destination have come. */
   readonly onTrack: (position: Effect.Effect<string>) => void
   /** All bytes have been handed to the destination. */
   readonly onEnd: () => void
-  /** The source failed: this, not what the destination makes of it, is the reason. */
+  /** The source failed: this is the reason, whatever the destination makes of it. */
   readonly onSourceError: (error: SourceError) => void
 }
 
-/** Whose the rest of a body is: of the same, from further on. */
+/** The owner of the rest of a body: the same owner, from a later offset. */
 class RestOwner implements Owner {
   readonly size: number
   private readonly owner: Owner
   private readonly from: number
 
   constructor(owner: Owner, from: number, size: number) {
-    // The rest of a rest is one of the whole: servers that take little at a time are asked thousands of times.
+    // The rest of a rest belongs to the whole: a server that takes little at a time is asked thousands of times.
     this.owner = owner instanceof RestOwner ? owner.owner : owner
     this.from = owner instanceof RestOwner ? owner.from + from : from
     this.size = size
@@ -162,7 +163,7 @@ class RestOwner implements Owner {
   }
 }
 
-/** The memory that a body reads into, where it is to be used again. */
+/** The memory that a body reads into, if it will be reused. */
 class Loan {
   private readonly taken: Array<Uint8Array> = []
   private readonly most: number
@@ -179,21 +180,21 @@ class Loan {
     return block
   }
 
-  /** Nobody reads any of it any more. */
+  /** No one reads any of it any more. */
   release(): void {
     while (this.taken.length > 0) bufferPool.give(this.taken.pop()!)
   }
 
-  /** Somebody may still read it. */
+  /** Someone may still read it. */
   drop(): void {
     while (this.taken.length > 0) bufferPool.drop(this.taken.pop()!)
   }
 }
 
-/** Gives the next block; fails with `None` after the last. */
+/** Pulls the next block; fails with `None` after the last. */
 type Pull = Effect.Effect<Uint8Array, Option.Option<SourceError>>
 
-/** What a body with its bytes at hand and one without have in common. */
+/** The common base of bodies with and without their bytes in memory. */
 abstract class OwnedBody {
   protected readonly owner: Owner
   protected readonly bandwidth: Bandwidth.Bandwidth
@@ -229,7 +230,7 @@ abstract class OwnedBody {
     this.owner.onTrack(position)
   }
 
-  /** All bytes have been handed out. */
+  /** All bytes have been emitted. */
   protected onEnd(): void {
     this.owner.onEnd()
   }
@@ -238,7 +239,7 @@ abstract class OwnedBody {
     return this.bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, this.bandwidth.unit)
   }
 
-  /** Called at the moment at which the block is to go: where the bandwidth allows, it goes in the call. */
+  /** Called when the block is due; if the bandwidth allows, the block goes within the call. */
   protected handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
     const { bandwidth, owner } = this
     return bandwidth.unsafeTake(owner.clock, block.length)
@@ -260,7 +261,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   private taken = 0
   private later: UploadBody | undefined = undefined
 
-  // Who has not taken all of it yet may still have it read into.
+  // A body that has not been taken completely may still be read into.
   release(): void {
     if (this.isAtEnd) this.loan?.release()
   }
@@ -270,12 +271,12 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     super.onEnd()
   }
 
-  /** The bytes are taken once more: until all of them are, somebody reads them. */
+  /** The bytes are being taken again: they are in use until all of them have been taken. */
   begun(): void {
     this.isAtEnd = false
   }
 
-  /** The attempt is over. What the destination has not released it may have kept. */
+  /** The attempt is over. The destination may have kept anything that it has not released. */
   ended(): void {
     this.loan?.drop()
     for (let body = this.later; body !== undefined; body = body.later) body.loan?.drop()
@@ -285,7 +286,10 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return this.restOf(this.taken, from)
   }
 
-  /** What follows `from` where so many bytes have been taken: they are read anew, since who has stored some released all. */
+  /**
+   * The body from `from` on, after `taken` bytes: it is read again, since a driver that has stored some has released
+   * all.
+   */
   restOf(taken: number, from: number): Destination.Body | undefined {
     const { bandwidth, owner } = this
     if (!owner.source.reopenable || owner.size === undefined) return undefined
@@ -323,19 +327,21 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     })
   }
 
-  /** The next block to hand out, as often as asked: each one when the next has come, the last when all is proved. */
+  /**
+   * Emits the next block on each call: a block once the next has arrived, the last once the source has been checked.
+   */
   private handingOut(
     pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<SourceError>>,
     blockSize: number
   ): Pull {
     const { owner } = this
     const fold = owner.checksum === undefined ? undefined : Checksum.make(owner.checksum)
-    /** What was pulled, and is still to be looked at. */
+    /** Blocks that were pulled and not yet processed. */
     let pulled: ReadonlyArray<Uint8Array> = []
     let looked = 0
     let read = 0
     let held: Uint8Array | undefined
-    /** What is being handed out, slice by slice. */
+    /** The block being emitted, slice by slice. */
     let current = nothing
     let from = 0
     let ended = false
@@ -392,7 +398,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return next
   }
 
-  /** Fails unless the source has ended where it should, and is what it was. */
+  /** Fails unless the source has ended where it should and is unchanged. */
   private proved(read: number): Effect.Effect<unknown, Option.Option<SourceError>> {
     const problem = wrongSize(this.owner, read)
     if (problem !== undefined) return this.failing(problem)
@@ -409,7 +415,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return Effect.tapError(effect, (error) => Effect.sync(() => this.owner.onSourceError(error)))
   }
 
-  /** What to read, and into what: at the end of the source a byte more than there should be, so that growth is seen. */
+  /** The range to read, and its memory: at the end of the source one byte more than expected, to detect growth. */
   private range(blockSize: number | undefined, loan: Loan | undefined): ByteSource.Range {
     const { fingerprint, offset } = this.owner
     this.loan = loan
@@ -425,12 +431,12 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return size !== undefined && toEnd ? size + 1 : size
   }
 
-  /** Goes on with all bytes, checked: within this step, where the source gives them at once. */
+  /** Continues with all bytes, checked: within this step if the source has them at once. */
   private read<A>(use: (bytes: Uint8Array) => Effect.Effect<A>): Effect.Effect<A, SourceError> {
     return Effect.suspend(() => {
       const { owner } = this
       const { wantedLength } = this
-      // Into memory that is to be used again, where that is worth it.
+      // Reads into reusable memory if that is worth it.
       const isLent = wantedLength !== undefined && isWorthIt(wantedLength)
       const range = this.range(undefined, isLent ? new Loan(1) : undefined)
       owner.onOpen()
@@ -452,8 +458,8 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   /**
-   * All bytes of a range. In one call where they are few, or where the source tells how far it is: of everything else it
-   * is seen block by block that they come.
+   * All bytes of a range. In one call if they are few or the source reports its progress; otherwise block by block, so
+   * that progress is visible.
    */
   private allBytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
     const { owner: { source, size }, owner } = this
@@ -462,7 +468,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     }
     const blocks: Array<Uint8Array> = []
     let total = 0
-    // Each block is kept: none may be read into the memory of another.
+    // All blocks are kept, so none may be read into the memory of another.
     const stream = Stream.suspend(() => source.read({ ...range, into: undefined }))
     return Effect.map(
       eachBlock(stream, (block) => {
@@ -490,7 +496,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
     return Effect.fail(error)
   }
 
-  /** Checks that the source is still what it was; nothing where it cannot change, or where reads check it. */
+  /** Checks that the source is unchanged; `undefined` if it cannot change or its reads check it. */
   private get unchanged(): Effect.Effect<unknown, SourceError> | undefined {
     const { fingerprint, source } = this.owner
     if (fingerprint === undefined || source.checksFingerprint === true) return undefined
@@ -508,7 +514,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 }
 
-/** A body whose bytes are in memory, and have been checked. */
+/** A body whose bytes are in memory and have been checked. */
 class WholeBody extends OwnedBody implements Destination.Body {
   private readonly all: Uint8Array
   private taken = 0
@@ -585,11 +591,11 @@ class WholeBody extends OwnedBody implements Destination.Body {
 
 const nothing: Uint8Array = new Uint8Array(0)
 
-/** The failure of a source that is not what it was. */
+/** The failure of a source that has changed. */
 export const modified = (): SourceChanged =>
   new SourceChanged({ reason: "Modified", detail: "The file was modified while it was uploaded." })
 
-/** What is read may be a part: what is told is of the whole source. */
+/** A read may cover a part; the message describes the whole source. */
 const wrongSize = (
   { offset, size, toEnd }: Pick<Owner, "offset" | "size" | "toEnd">,
   bytes: number

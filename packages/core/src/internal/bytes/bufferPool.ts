@@ -1,27 +1,27 @@
 /**
- * Memory for bytes on their way, used again and again: bytes are not on the heap, where the garbage collector would come
- * to them in time, and a fresh block for each read would pile up far beyond what is in flight.
+ * A pool of reusable memory for bytes in transit. Buffers live outside the heap, where the garbage collector is slow to
+ * free them, so a fresh block for each read would pile up far beyond what is in flight.
  *
- * There is one store in a process, since there is one memory. It never has more than was in use at once, and when
+ * There is one pool per process, since there is one memory. It never holds more than was in use at once, and when
  * nothing is in use it keeps at most {@link idleSize}.
  */
 
-/** How much is kept while nothing is in use, in bytes. */
+/** The most that is kept while nothing is in use, in bytes. */
 const idleSize = 32 * 1024 * 1024
 
-/** What is smaller is not worth keeping: it costs less to allocate than to account for. */
+/** Smaller blocks are not pooled: they cost less to allocate than to account for. */
 const smallest = 2 * 1024
 
 class BufferPool {
-  /** What is free, by its size. */
+  /** Free blocks, by size. */
   private readonly free = new Map<number, Array<Uint8Array>>()
-  /** Bytes that are free, and that are in use. */
+  /** Bytes that are free, and bytes that are in use. */
   private kept = 0
   private used = 0
-  /** The most that were in use at once. */
+  /** The most bytes that were in use at once. */
   private peak = 0
 
-  /** At least `size` bytes, of any content. */
+  /** Takes at least `size` bytes with arbitrary content. */
   take(size: number): Uint8Array {
     const length = rounded(size)
     const found = this.free.get(length)?.pop()
@@ -35,7 +35,7 @@ class BufferPool {
     return found
   }
 
-  /** Takes a block back that nobody reads any more. */
+  /** Takes back a block that is no longer read. */
   give(block: Uint8Array): void {
     this.used -= block.length
     this.kept += block.length
@@ -44,18 +44,18 @@ class BufferPool {
     else others.push(block)
   }
 
-  /** Forgets a block that somebody may still read. */
+  /** Forgets a block that may still be read. */
   drop(block: Uint8Array): void {
     this.used -= block.length
   }
 
-  /** Nobody uploads any more, for now. */
+  /** No uploads are running for now. */
   rest(): void {
     this.peak = this.used
     this.trim(idleSize)
   }
 
-  /** Lets go of what is free until there is no more than `size` of it. */
+  /** Releases free blocks until at most `size` bytes of them are left. */
   private trim(size: number): void {
     if (this.kept <= size) return
     for (const [length, blocks] of this.free) {
@@ -70,12 +70,12 @@ class BufferPool {
 
 export const bufferPool = new BufferPool()
 
-/** Whether so many bytes come from the store. */
+/** Whether a block of this size comes from the pool. */
 export const isWorthIt = (size: number): boolean => size >= smallest
 
 /**
- * Sizes are few, so that a block fits the next who asks: four between a power of two and the next, and a little more, as
- * who wants to see whether a file has grown asks for one byte more than it had.
+ * Sizes are few, so that a block fits the next request: four between a power of two and the next, plus a little more,
+ * because a read that checks whether a file has grown asks for one extra byte.
  */
 const rounded = (size: number): number => {
   const step = 2 ** Math.max(12, Math.floor(Math.log2(Math.max(1, size - 1))) - 2)

@@ -1,5 +1,5 @@
 /**
- * The watch for stalls: when bytes last moved, who is waited for, and how what does not move is ended.
+ * The stall watch: when bytes last moved, which side is waited for, and how a stalled transfer is ended.
  */
 import * as Cause from "effect/Cause"
 import type * as Chunk from "effect/Chunk"
@@ -19,19 +19,19 @@ import { ended, endedWithin } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import { within } from "../calls/within.js"
 
-/** What is known of something that moves bytes, or should. */
+/** The state of something that moves bytes, or should. */
 export interface Moving {
-  /** When bytes last moved, or somebody was last asked for them, in milliseconds on the clock. */
+  /** When bytes last moved or were last asked for, as a clock time in milliseconds. */
   readonly lastByteAt: number
-  /** How many waits are under way that are neither the source's fault nor the destination's. */
+  /** The number of current waits that are neither the source's fault nor the destination's. */
   readonly waits: number
   /** Whether the source owes bytes. */
   readonly asking: boolean
-  /** How far the bytes are that the destination was given, where that can be seen. */
+  /** How far the bytes handed to the destination have come, if that is visible. */
   readonly track: Track | undefined
 }
 
-/** What is seen of bytes on their way: another position than before means that they move. */
+/** The observed position of bytes in transit: a new position means that they move. */
 export class Track {
   private readonly position: Effect.Effect<string>
   private seen: { readonly position: string; readonly since: number } | undefined = undefined
@@ -40,14 +40,14 @@ export class Track {
     this.position = position
   }
 
-  /** Whether something was seen since bytes last moved, against which it can be told that they move again. */
+  /** Whether there has been an observation since bytes last moved, to compare the next one with. */
   isSeenSince(lastByteAt: number): boolean {
     return this.seen?.since === lastByteAt
   }
 
   /**
-   * Looks, for at most so many milliseconds, and tells whether bytes have moved since the last look. Nothing is known
-   * before the first one.
+   * Looks, for at most `millis`, and returns whether bytes have moved since the last look. The first look only sets the
+   * baseline.
    */
   look(since: number, millis: number): Effect.Effect<boolean> {
     return Effect.map(lookedAt(this.position, millis), (position) => {
@@ -58,14 +58,14 @@ export class Track {
   }
 }
 
-/** Nobody waits for long for a look, or dies of one. */
+/** A look neither takes long nor dies. */
 const lookedAt = (position: Effect.Effect<string>, millis: number): Effect.Effect<string> =>
   Effect.catchAllCause(
     Effect.orElseSucceed(within(Effect.disconnect(position), millis, () => "late" as const), () => ""),
     (cause) => Cause.isInterrupted(cause) ? Effect.failCause(cause) : Effect.succeed("")
   )
 
-/** The failure of what has not moved for so long. */
+/** The failure of a transfer that has not moved for this long. */
 export const stalled = ({ asking }: Pick<Moving, "asking">, millis: number): SourceUnreadable | Transient => {
   const time = Duration.format(Duration.millis(millis))
   return asking
@@ -73,7 +73,7 @@ export const stalled = ({ asking }: Pick<Moving, "asking">, millis: number): Sou
     : new Transient({ reason: "Stalled", detail: `No bytes moved for ${time}.` })
 }
 
-/** The failure of a source that died, which is nobody else's. */
+/** The failure of a source that died, attributed to the source. */
 export const died = (cause: Cause.Cause<unknown>): SourceUnreadable =>
   new SourceUnreadable({
     reason: "Failed",
@@ -81,18 +81,20 @@ export const died = (cause: Cause.Cause<unknown>): SourceUnreadable =>
     cause: Cause.squash(cause)
   })
 
-/** What a cause says of the source, if it is no interruption. */
+/** The source's error in a cause, unless the cause is an interruption. */
 export const sourceErrorOf = (cause: Cause.Cause<SourceError>): SourceError | undefined =>
   Option.getOrElse(Cause.failureOption(cause), () => Cause.isInterrupted(cause) ? undefined : died(cause))
 
-/** An effect of a source's author: what dies in it, or throws before it is one, is the source's failure. */
+/**
+ * Runs an effect written by a source's author: a defect in it, or a throw before it exists, is the source's failure.
+ */
 export const ofSource = <A>(effect: () => Effect.Effect<A, SourceError>): Effect.Effect<A, SourceError> =>
   Effect.catchAllCause(Effect.suspend(effect), (cause) => {
     const error = sourceErrorOf(cause)
     return error === undefined ? Effect.failCause(cause) : Effect.fail(error)
   })
 
-/** A stream of a source's author, likewise. */
+/** The same for a stream. */
 export const sourceStream = (
   stream: () => Stream.Stream<Uint8Array, SourceError>
 ): Stream.Stream<Uint8Array, SourceError> =>
@@ -101,12 +103,12 @@ export const sourceStream = (
     return error === undefined ? Stream.failCause(cause) : Stream.fail(error)
   })
 
-/** How long somebody who is interrupted waits for the finalizers of a source, in milliseconds. */
+/** How long an interrupted reader waits for the finalizers of a source, in milliseconds. */
 const closeMillis = 1_000
 
 /**
- * The blocks of a source's stream, pulled one after the other. Whoever is interrupted, or fails, waits for its finalizers
- * for a second at most: those of an async generator that owes a block never end.
+ * The blocks of a source's stream, pulled one after the other. An interrupted or failed reader waits at most a second
+ * for the stream's finalizers: those of an async generator that owes a block never end.
  */
 export const sourcePull = (
   stream: Stream.Stream<Uint8Array, SourceError>
@@ -124,7 +126,7 @@ export const sourcePull = (
       Scope.extend(Stream.toPull(stream), scope)
     ))
 
-/** Runs over all blocks of a source's stream, until `use` answers that it has enough. */
+/** Runs over all blocks of a source's stream, until `use` returns that it has enough. */
 export const eachBlock = (
   stream: Stream.Stream<Uint8Array, SourceError>,
   use: (block: Uint8Array) => boolean
@@ -140,7 +142,7 @@ export const eachBlock = (
     return next
   }))
 
-/** Who watches a read, for the source: of whoever reads at the moment, if anybody does. */
+/** The watch that a source reports to: it passes reports on to the current reader, if there is one. */
 export const watchOf = (reader: () => Reader | undefined): ByteSource.Watch => ({
   moved: () => reader()?.onAsk(),
   unwatched: (effect) =>
@@ -152,14 +154,14 @@ export const watchOf = (reader: () => Reader | undefined): ByteSource.Watch => (
     })
 })
 
-/** What a read tells whoever watches it. */
+/** What a read reports to its watch. */
 interface Reader {
   readonly onAsk: () => void
   readonly onWait: () => void
   readonly onGo: () => void
 }
 
-/** Something that moves bytes by itself: a part on its way, or a source that is read ahead. */
+/** Something that moves bytes on its own: a part in flight, or a source that is read ahead. */
 export class Watched implements Moving {
   readonly clock: Clock.Clock
   lastByteAt: number
@@ -175,8 +177,9 @@ export class Watched implements Moving {
   }
 
   /**
-   * Runs an effect, and fails when `unsafeStall` is called. However it ends, it has ended when this has: a race would
-   * leave the effect behind when the fiber is interrupted. For who cannot be interrupted but by `restore`.
+   * Runs an effect and fails when `unsafeStall` is called. By the time this ends, the effect has ended, whatever the
+   * outcome: a race would leave the effect behind when the fiber is interrupted. For fibers that can be interrupted
+   * only through `restore`.
    */
   watched<A, E>(effect: Effect.Effect<A, E>, restore: Restore): Effect.Effect<A, E | SourceUnreadable | Transient> {
     return Effect.flatMap(Effect.fork(restore(effect)), (fiber) => {
@@ -189,7 +192,7 @@ export class Watched implements Moving {
     })
   }
 
-  /** Once is enough: each further interruption would only lengthen the cause of the first. */
+  /** Interrupts only once: each further interruption would only lengthen the cause of the first. */
   unsafeStall(millis: number): void {
     if (this.stall !== undefined) return
     this.stall = stalled(this, millis)
@@ -224,13 +227,13 @@ export class Watched implements Moving {
   }
 }
 
-/** Whose things these are that move bytes by themselves. */
+/** The owner of transfers that move bytes on their own. */
 interface WatchOwner {
   readonly clock: Clock.Clock
   readonly transfers: Set<Watched>
 }
 
-/** Runs what fails when nothing moves any more, and goes on when it has ended, however that was. */
+/** Runs an effect that fails when nothing moves, and continues when it has ended, whatever its outcome. */
 export const whileWatched = <A, E, B, E2>(
   owner: Pick<WatchOwner, "transfers">,
   watched: Watched,
@@ -254,7 +257,7 @@ export const whileWatched = <A, E, B, E2>(
     })
   })
 
-/** Reads a source ahead of any request, and fails when it stalls: `use` says when it asks, and when bytes have come. */
+/** Reads a source ahead of any request and fails when it stalls: `use` reports when it asks and when bytes arrive. */
 export const reading = <A, E>(
   owner: WatchOwner,
   use: (watched: Watched) => Effect.Effect<A, E>

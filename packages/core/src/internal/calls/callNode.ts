@@ -1,15 +1,16 @@
 /**
- * Calls of Node that end in a callback, as Effects.
+ * Callback-based Node calls as Effects.
  *
- * Whatever a call does, it fails as a value: Node throws at once where an argument is none that it takes, such as a path
- * with a NUL in it. A call for which no descriptor is left has not been made: it waits until one is, for a while.
+ * Every failure of a call is a value. Node throws synchronously for arguments that it does not accept, such as a path
+ * with a NUL in it. A call that finds no free descriptor has not been made: it waits for one, up to a limit.
  */
 import * as Effect from "effect/Effect"
 import { isFull, patience } from "./descriptors.js"
 
 /**
- * Has a `stat` fill a buffer that is its own. A plain one, synchronous or with a callback, fills the one that Node's
- * `realpath` reads too: after that of a pipe or a socket, Node 20 takes links on the way to a module for what they lead to.
+ * Makes a `stat` fill its own buffer. A plain `stat`, synchronous or with a callback, fills the buffer that Node's
+ * `realpath` also reads: after a `stat` of a pipe or a socket, Node 20 takes links on the way to a module for their
+ * targets.
  */
 export const bigint = { bigint: true } as const
 
@@ -17,7 +18,7 @@ export type Failure = NodeJS.ErrnoException
 
 export type Callback<A> = (error: Failure | null, value: A) => void
 
-/** A call that is not interruptible: what it does to a descriptor has ended when it returns. */
+/** An uninterruptible call: its effect on a descriptor is complete when it returns. */
 export const call = <A = void>(start: (done: Callback<A>) => void): Effect.Effect<A, Failure> => {
   const once = Effect.uninterruptible(
     Effect.async<A, Failure>((resume) => {
@@ -31,7 +32,7 @@ export const call = <A = void>(start: (done: Callback<A>) => void): Effect.Effec
   return Effect.catchAll(once, (error) => isFull(error.code) ? Effect.retry(once, retry) : Effect.fail(error))
 }
 
-/** What was thrown, as an error. */
+/** The thrown value as an error. */
 export const failureOf = (thrown: unknown): Failure => thrown instanceof Error ? thrown : new Error(String(thrown))
 
 // -----------------------------------------------------------------------------

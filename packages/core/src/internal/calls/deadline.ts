@@ -1,5 +1,5 @@
 /**
- * Calls that have a time, and are not cut before it.
+ * Calls that have a deadline and are not cut before it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,9 +10,9 @@ import type { UploadError } from "../../UploadError.js"
 import { ended } from "./ended.js"
 
 /**
- * Runs a call that an interruption must not cut, for at most `millis`; then it counts as stalled. (A time bound inside
- * an uninterruptible region could not cut the call: it runs in a fiber of its own.) Where the caller can be interrupted
- * after all, the call ends with it.
+ * Runs a call that an interruption must not cut, for at most `millis`; after that it counts as stalled. (A time limit
+ * inside an uninterruptible region could not cut the call, so it runs in its own fiber.) If the caller can be
+ * interrupted after all, the call ends with it.
  */
 export const withDeadline = <A>(call: Effect.Effect<A, UploadError>, millis: number): Effect.Effect<A, UploadError> =>
   Effect.uninterruptibleMask((restore) =>

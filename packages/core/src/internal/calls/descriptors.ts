@@ -1,12 +1,12 @@
 /**
- * What to do where no descriptor is left: to wait until somebody closes a file.
+ * What to do when no descriptor is left: wait until a file is closed.
  */
 import * as Schedule from "effect/Schedule"
 
-/** Whether the process, or the system, has as many files open as it may have, by the system's code. */
+/** Whether a system error code means that the process or the system has too many open files. */
 export const isFull = (code: string | undefined): boolean => code === "EMFILE" || code === "ENFILE"
 
-/** About 25 seconds, for others to close what they have open. */
+/** About 25 seconds, for other calls to close their files. */
 export const patience: Schedule.Schedule<unknown> = Schedule.exponential("5 millis").pipe(
   Schedule.union(Schedule.spaced("250 millis")),
   Schedule.intersect(Schedule.recurs(100))

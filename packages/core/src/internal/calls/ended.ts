@@ -1,19 +1,19 @@
 /**
- * Waiting for a fiber of one's own, inside of what may not be interrupted.
+ * Waiting for one's own fiber inside an uninterruptible region.
  *
- * Such a fiber is a daemon: a fiber that is told of an interruption passes it on to all its children at once, even where
- * it cannot be interrupted itself.
+ * Such a fiber is a daemon, because a fiber that receives an interruption passes it on to all its children at once,
+ * even when it cannot be interrupted itself.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
-/** What lets an interruption through again. */
+/** Makes a region interruptible again. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * Waits for the end of a fiber, which is interrupted where the wait is: for those who cannot be interrupted but for this
- * wait. (`Fiber.await` with `Effect.onInterrupt` comes to the same, and costs three masks.)
+ * Waits for the end of a fiber, and interrupts it if the wait is interrupted. For callers that can be interrupted only
+ * in this wait. (`Fiber.await` with `Effect.onInterrupt` does the same, at the cost of three masks.)
  */
 export const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, restore: Restore): Effect.Effect<Exit.Exit<A, E>> => {
   const exit = Effect.async<Exit.Exit<A, E>>((resume) => {
@@ -25,7 +25,7 @@ export const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, restore: Restore): 
   )
 }
 
-/** Waits for the end of a fiber, for so many milliseconds at most: for those that run code of somebody else's. */
+/** Waits for the end of a fiber that runs foreign code, for at most `millis`. */
 export const endedWithin = (fiber: Fiber.RuntimeFiber<unknown, unknown>, millis: number): Effect.Effect<void> =>
   Effect.suspend(() =>
     fiber.unsafePoll() === null

@@ -1,7 +1,7 @@
 /**
- * Effects, and functions that give them, which somebody hands to a destination: credentials, addresses. Whoever writes
- * one may do without types: what it gets wrong is told as its own fault, and fails one request. What it gave is not
- * shown, since that may be a secret; of addresses in its errors, neither the query nor who asks.
+ * Effects that a user passes to a destination, and functions that return them: credentials, addresses. They may be
+ * written without types, so their mistakes are reported as their own and fail one request. The values that they return
+ * are never shown, since they may be secret; addresses in their errors are shown without query, user and password.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,9 @@ import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { isUploadError } from "../values/uploadErrors.js"
 
-/** Asks `whose`, such as "The function `urls`", and fails where the answer is none: `problem` says why, after its name. */
+/**
+ * Runs `whose`, such as "The function `urls`", and fails if the result is invalid: `problem` says why, after its name.
+ */
 export const asked = <A>(
   whose: string,
   ask: () => Effect.Effect<A, UploadError>,
@@ -33,11 +35,11 @@ export const asked = <A>(
     }
   )
 
-/** A failure that is a fault of what somebody has written. */
+/** A failure caused by the user's own code. */
 export const wrong = (detail: string, cause?: unknown): Rejected =>
   new Rejected({ reason: "Unexpected", detail, ...(cause !== undefined && { cause }) })
 
-/** What kind of value something is, and not which: such as `a string`. */
+/** The kind of a value, without the value itself: such as `a string`. */
 export const kindOf = (value: unknown): string =>
   value === undefined || value === null
     ? String(value)
@@ -68,7 +70,7 @@ const shown = (error: unknown): string =>
     ? `${error.name}: ${withoutSecrets(error.message)}`.replace(/[\p{Cc}\s]+/gu, " ").slice(0, 200)
     : kindOf(error)
 
-/** Addresses keep neither queries, which may be signatures, nor who asks. */
+/** Removes queries, which may be signatures, and user and password from addresses. */
 const withoutSecrets = (text: string): string =>
   text.replace(
     /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)\]]+/gi,

@@ -1,5 +1,5 @@
 /**
- * What is known of a file's parts, by the journal, by the destination and by the plan, and whether that agrees.
+ * What the journal, the destination and the plan know about a file's parts, and whether they agree.
  */
 import * as Match from "effect/Match"
 import * as Checksum from "../../Checksum.js"
@@ -11,24 +11,24 @@ import type { Rejected, UploadError } from "../../UploadError.js"
 import * as Etag from "../values/etag.js"
 import { isUnreadable } from "./unreadable.js"
 
-/** Whether an upload that failed so can go on later where it stands. */
+/** Whether an upload with this failure can be resumed later. */
 export const canGoOn = (error: UploadError): boolean =>
   (!isSourceError(error) || isRetryable(error)) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
 
-/** The same of one whose parts are all stored, and whose completion failed: the same request would fail again. */
+/** The same for an upload whose parts are all stored and whose completion failed: the same request would fail again. */
 export const canComplete: (error: UploadError) => boolean = Match.type<UploadError>().pipe(
   Match.tag("Transient", "Throttled", "AuthExpired", () => true),
-  // What people can mend at the destination, and then go on.
+  // Failures that people can repair at the destination, and then resume.
   Match.tag("Rejected", ({ reason }) => mendable.has(reason)),
   Match.tag("Conflict", "IntegrityMismatch", "SessionGone", "SourceChanged", "SourceUnreadable", () => false),
   Match.exhaustive
 )
 
-/** Whether a destination that will not tell the parts of an upload may all the same take it anew. */
+/** Whether a destination that will not list the parts of an upload may still accept it from the start. */
 export const mayBeginAgain = (error: UploadError): boolean =>
   isUnreadable(error) || (error._tag === "Rejected" && untold.has(error.reason))
 
-/** The parts that both the journal and the destination know, and that are what the plan says. */
+/** The parts that both the journal and the destination know and that match the plan. */
 export const reconcile = (
   plan: PartPlan.PartPlan,
   noted: ReadonlyMap<number, Destination.StoredPart>,
@@ -38,7 +38,7 @@ export const reconcile = (
   const stored = new Map<number, Destination.StoredPart>()
   const byNumber = listed === undefined ? undefined : new Map(listed.map((part) => [part.number, part]))
   const persisted = comesInOrder ? persistedBytes(listed, 0) : 0
-  // More than there is to send is no beginning of it.
+  // More bytes than there are to send cannot be a beginning of them.
   if (persisted > plan.size) return stored
   for (const part of PartPlan.parts(plan)) {
     if (comesInOrder) {
@@ -56,13 +56,13 @@ export const reconcile = (
 }
 
 /**
- * The parts of a server that takes bytes in order and does not know of parts. One of number 0 stands for all bytes that it
- * has from the first on: whoever uploads in order needs no more than the sum of the sizes.
+ * The parts of a server that takes bytes in order and does not know parts. A part with number 0 stands for all bytes
+ * that it has from the first on: an upload in order needs no more than the sum of the sizes.
  */
 export const listed = (persisted: number): ReadonlyArray<Destination.StoredPart> =>
   persisted === 0 ? [] : [{ number: 0, size: persisted }]
 
-/** How many bytes from the first on a destination has that takes parts in order. */
+/** The number of leading bytes that a destination has, if it takes parts in order. */
 export const persistedBytes = (listed: ReadonlyArray<Destination.StoredPart> | undefined, unknown: number): number =>
   listed === undefined ? unknown : listed.reduce((total, part) => total + part.size, 0)
 
@@ -70,7 +70,7 @@ export const persistedBytes = (listed: ReadonlyArray<Destination.StoredPart> | u
 export const inOrder = (parts: ReadonlyMap<number, Destination.StoredPart>): ReadonlyArray<Destination.StoredPart> =>
   Array.from(parts.values()).sort((a, b) => a.number - b.number)
 
-/** The checksum of the whole object, where it can be told from those of its parts. */
+/** The checksum of the whole object, if it can be derived from those of its parts. */
 export const combined = (
   algorithm: Checksum.Algorithm | undefined,
   parts: Iterable<Destination.StoredPart>
@@ -80,22 +80,22 @@ const mendable: ReadonlySet<Rejected["reason"]> = new Set(["Forbidden", "NoSpace
 
 const untold: ReadonlySet<Rejected["reason"]> = new Set(["Forbidden", "Unexpected", "Unsupported"])
 
-/** How far two records of the same modification time may be apart, in milliseconds. */
+/** How far apart two records of the same modification time may be, in milliseconds. */
 const timePrecision = 2_000
 
-/** What the journal is told of a file that is stored. */
+/** The journal's record of a stored file. */
 export const finished = (
   file: Pick<Finished, "fingerprint" | "key" | "size">,
   { etag, location }: Destination.Stored
 ): Finished => ({ ...file, location, etag: Etag.read(etag) })
 
-/** Whether an object that is there is the one that was sent; `undefined` where only its size speaks for that. */
+/** Whether an existing object is the one that was sent; `undefined` if only its size suggests so. */
 export const isSame = (
   found: Destination.Head,
   sent: {
     readonly size: number | undefined
     readonly checksum: Checksum.Checksum | undefined
-    /** The etag that the destination gives it, where that is known. That it has another one proves nothing. */
+    /** The etag that the destination assigns, if known. A different etag proves nothing. */
     readonly etag?: string | undefined
     readonly modifiedAt: number | undefined
   }
@@ -110,7 +110,7 @@ export const isSame = (
     : Math.abs(found.modifiedAt - sent.modifiedAt) < timePrecision
 }
 
-/** What is wrong with what the destination says it has stored. */
+/** The problem with what the destination says it has stored, if there is one. */
 export const mismatch = (
   stored: Destination.Stored,
   sent: number,

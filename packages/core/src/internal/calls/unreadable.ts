@@ -1,5 +1,5 @@
 /**
- * Answers that have come and cannot be read: what was asked is not known after that, and need not be by asking again.
+ * Answers that arrived but cannot be read: the result is unknown, and asking again may not reveal it.
  */
 import type { UploadError } from "../../UploadError.js"
 
@@ -8,5 +8,5 @@ export class Unreadable extends Error {
   override readonly name = "Unreadable"
 }
 
-/** Whether a failure is an answer that has come and cannot be read. */
+/** Whether a failure is an answer that arrived but cannot be read. */
 export const isUnreadable = (error: UploadError): boolean => error.cause instanceof Unreadable

@@ -1,5 +1,5 @@
 /**
- * Names that nobody else has.
+ * Unique names.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"

@@ -1,6 +1,6 @@
 /**
- * Time bounds that hold wherever they are set. `Effect.timeout` cuts nothing where nothing may be interrupted, and waits for
- * as long as what it was to cut; and what it runs is a child, which an interruption of its parent cuts even there.
+ * Time limits that hold wherever they are set. In an uninterruptible region, `Effect.timeout` cuts nothing and waits for as
+ * long as the effect it should cut; and it runs a child, which an interruption of its parent cuts even there.
  */
 import type * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
@@ -12,8 +12,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 /**
- * Runs an effect for at most so many milliseconds, and fails then. Before that, only an interruption that reaches the caller
- * cuts it. In both cases the effect has ended when this has: one that may not end when it is interrupted goes through
+ * Runs an effect for at most `millis`, and then fails. Before that, only an interruption that reaches the caller cuts it.
+ * In both cases the effect has ended when this has: an effect that may not end when interrupted goes through
  * `Effect.disconnect` first.
  */
 export const within = <A, E, E2, R>(
@@ -39,7 +39,7 @@ export const within = <A, E, E2, R>(
     })
   )
 
-/** A stream that fails when a block does not come within so many milliseconds. */
+/** A stream that fails if a block does not arrive within `millis`. */
 export const eachWithin = <A, E, E2, R>(
   stream: Stream.Stream<A, E, R>,
   millis: number,

@@ -1,5 +1,5 @@
 /**
- * The descriptors of this process: how many it may have, and where what it has open really is.
+ * The descriptors of this process: how many it may have, and the real locations of its open files.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { bigint, call } from "../calls/callNode.js"
 import type { Failure } from "../calls/callNode.js"
 
-/** Where Linux has the descriptors of a process. */
+/** The directory of a process's descriptors on Linux. */
 const descriptors = "/proc/self/fd"
 
 /** How many files and connections this process may have open at once: on Linux its soft limit, elsewhere 1,024. */
@@ -16,19 +16,19 @@ export const mostOpen = (): number => {
   return found === undefined ? assumed : found === "unlimited" ? Infinity : Number(found)
 }
 
-/** How many more it may open. */
+/** How many more files and connections it may open. */
 export const leftToOpen = (): number => Math.max(0, mostOpen() - openNow())
 
-/** What Linux reaches an open file or directory by, whatever becomes of its name. */
+/** The path by which Linux reaches an open file or directory, whatever happens to its name. */
 export const pathOf = (descriptor: number): string => `${descriptors}/${descriptor}`
 
-/** Whether descriptors are paths here. */
+/** Whether descriptors are paths on this system. */
 export const arePaths: boolean = process.platform === "linux" && fs.existsSync(descriptors)
 
-/** Opens what is only looked at: it need not be readable, and no pipe or device notices. For Linux. */
+/** The flag to open something only to look at it: it need not be readable, and no pipe or device notices. For Linux. */
 export const lookOnly = 0o1000_0000
 
-/** Where an open file or directory is, without links. What has no name any more is where it had one. */
+/** The real path of an open file or directory, without links. One that has lost its name is where it had one. */
 export const whereIs = (descriptor: number, filePath: string): Effect.Effect<string, Failure> =>
   arePaths
     ? call<string>((done) => fs.readlink(pathOf(descriptor), done))
@@ -41,7 +41,7 @@ export const whereIs = (descriptor: number, filePath: string): Effect.Effect<str
       (opened, [real, named]) => opened.dev === named.dev && opened.ino === named.ino ? real : ""
     )
 
-/** Whether a real path is a directory's, or of something in it. */
+/** Whether a real path is a directory or is inside it. */
 export const isInside = (directory: string, real: string): boolean =>
   real === directory || real.startsWith(directory.endsWith(path.sep) ? directory : directory + path.sep)
 
@@ -51,7 +51,7 @@ export const isInside = (directory: string, real: string): boolean =>
 
 const assumed = 1024
 
-/** What a process has open that has only begun. */
+/** The number of descriptors that a new process has open. */
 const openAtFirst = 24
 
 const openNow = (): number => {

@@ -1,6 +1,6 @@
 /**
- * One thing in a directory, whether a walk comes to it or somebody names it: what it is, and what is said of it where it
- * cannot be uploaded.
+ * One entry of a directory, found by a walk or named by a caller: what it is, and what is reported if it cannot be
+ * uploaded.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -39,14 +39,14 @@ export const failed = (key: string, error: SourceUnreadable): UploadResult.Faile
   duration: Duration.zero
 })
 
-/** What a link leads to. */
+/** The target of a link. */
 export interface Seen {
-  /** Where that is, without links. */
+  /** Its real path, without links. */
   readonly real: string
   readonly stat: fs.BigIntStats
 }
 
-/** What a link leads to, and where that is; on Linux both of one and the same. */
+/** The target of a link and its real path; on Linux both are of the same file. */
 export const seeThrough = (linkPath: string, reached: string): Effect.Effect<Seen, SourceUnreadable> =>
   Effect.acquireUseRelease(
     call<number>(linkPath, (done) => fs.open(reached, Descriptors.lookOnly, done)),
@@ -58,7 +58,7 @@ export const seeThrough = (linkPath: string, reached: string): Effect.Effect<See
     close
   )
 
-/** The same where descriptors are no paths. */
+/** The same if descriptors are not paths. */
 export const seeByName = (linkPath: string): Effect.Effect<Seen, SourceUnreadable> =>
   Effect.flatMap(
     call<string>(linkPath, (done) => fs.realpath.native(linkPath, done)),
@@ -71,13 +71,13 @@ export const close = (descriptor: number | undefined): Effect.Effect<void> =>
     ? Effect.void
     : Effect.ignore(call<void>("", (done) => fs.close(descriptor, (error) => done(error ?? null))))
 
-/** How things are looked at that are named one by one. */
+/** How entries that are named one by one are looked up. */
 export interface Options {
   readonly followSymlinks?: boolean | undefined
   readonly leaveOut?: ((identity: { readonly dev: bigint; readonly ino: bigint }) => boolean) | undefined
 }
 
-/** Looks at what is under keys of a directory, which is given by its real path. */
+/** Looks up keys in a directory, which is given by its real path. */
 export const lookup = (
   root: string,
   { followSymlinks = false, leaveOut }: Options
@@ -114,13 +114,13 @@ export const lookup = (
   return (key) =>
     Effect.suspend((): Effect.Effect<Option.Option<UploadList.Item>> => {
       const problem = ObjectKey.problemAsPath(key)
-      // A name with a NUL is none that leads anywhere, and says so itself.
+      // A name with a NUL leads nowhere, and its own failure says so.
       if (problem !== undefined && !key.includes("\0")) {
         const detail = `The key ${JSON.stringify(key)} ${problem}.`
         return Effect.succeedSome(failed(key, new SourceUnreadable({ reason: "Failed", detail })))
       }
       const filePath = path.join(root, key)
-      // Bytes that are not UTF-8 were replaced: the name in hand is not the file's, and may be another's.
+      // Bytes that are not UTF-8 were replaced: the name is not the file's, and may be that of another.
       const odd = key.includes("\ufffd")
       if (odd && replaced.has(key)) return Effect.succeedSome(failed(key, notUtf8(filePath)))
       if (odd) replaced.add(key)
@@ -138,7 +138,7 @@ export const lookup = (
 const behindLink = (key: string, link: string): UploadResult.Skipped =>
   UploadResult.skipped(key, `It is behind the symbolic link ${link}, and links are not followed.`)
 
-/** The first link on the way to a key, as a key; where there is none, nothing has to be asked of each directory. */
+/** The first link on the way to a key, as a key. Without one, no directory has to be checked. */
 const linkOn = (root: string, key: string): Effect.Effect<string | undefined, SourceUnreadable> => {
   const filePath = path.join(root, key)
   const names = key.split("/")

@@ -1,11 +1,11 @@
 /**
- * Calls of the file system about a file that is read, and what it means for an upload that they fail.
+ * File system calls for a file being read, and what their failures mean for an upload.
  */
 import * as Effect from "effect/Effect"
 import { SourceChanged, SourceUnreadable } from "../../UploadError.js"
 import * as CallNode from "../calls/callNode.js"
 
-/** A call to the file system about a path: see {@link CallNode.call}. */
+/** A file system call for a path: see {@link CallNode.call}. */
 export const call = <A>(
   filePath: string,
   start: (done: CallNode.Callback<A>) => void
@@ -37,7 +37,7 @@ export const leadsOut = (filePath: string, root: string) =>
 export const notRegular = (filePath: string) =>
   new SourceUnreadable({ reason: "Failed", detail: `${filePath} is not a regular file any more.` })
 
-/** A file that is not what it was, and has `growth` bytes more than it had. */
+/** The failure of a file that has changed and grown by `growth` bytes. */
 export const changed = (filePath: string, growth: number): SourceChanged =>
   growth === 0
     ? new SourceChanged({ reason: "Modified", detail: `${filePath} was modified or replaced while it was uploaded.` })

@@ -1,5 +1,5 @@
 /**
- * Files of the local disk as sources of bytes.
+ * Files on the local disk as byte sources.
  */
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
@@ -22,19 +22,19 @@ import * as QuickReads from "./quickReadsNode.js"
 
 const defaultBlockSize = 256 * 1024
 
-/** How much is read in one call, in bytes: a slow disk is seen to give. */
+/** The most that is read in one call, in bytes, so that a slow disk shows progress. */
 const mostAtOnce = 1024 * 1024
 
 const fingerprintOf = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`
 
-/** Where files of a walk are, and how they were reached. */
+/** Where the files of a walk are, and how they were reached. */
 export interface Reached {
-  /** The directory that they are in, by its real path: nothing outside of it is read. */
+  /** The real path of the directory that they are in: nothing outside it is read. */
   readonly root?: string | undefined
   readonly followsLinks: boolean
 }
 
-/** Whether it has to be asked what the size of a file means: see {@link QuickReads.QuickReads.isAsked}. */
+/** Whether the meaning of a file's size must be checked: see {@link QuickReads.QuickReads.isAsked}. */
 export const sizeIsDoubtful = (stat: fs.BigIntStats): boolean => stat.blocks === 0n
 
 export const fileOf = (
@@ -61,7 +61,7 @@ export const fileOf = (
 const modeOf = (stat: fs.BigIntStats): number | undefined =>
   process.platform === "win32" ? undefined : Number(stat.mode & 0o777n)
 
-/** The type that an ending stands for; of a name without one nothing is known. */
+/** The content type of a file extension; `undefined` for a name without one. */
 const typeOf = (key: string): string | undefined => {
   const dot = key.lastIndexOf(".")
   return dot > key.lastIndexOf("/") ? MimeTypes.lookup(key.slice(dot + 1)) : undefined
@@ -99,7 +99,7 @@ class FileSource implements ByteSource.ByteSource {
     })
   }
 
-  /** The file as it is now, under its name. */
+  /** The current state of the file under its name. */
   private get stat(): Effect.Effect<fs.BigIntStats, SourceUnreadable> {
     const { path, reached: { followsLinks, root } } = this
     if (root === undefined || !Descriptors.arePaths) {
@@ -118,7 +118,7 @@ class FileSource implements ByteSource.ByteSource {
     )
   }
 
-  /** Fails where what is open is not in the directory that was walked: a directory on the way may be a link by now. */
+  /** Fails if the open file is not in the walked directory: a directory on the way may now be a link. */
   private checkPlace(descriptor: number): Effect.Effect<void, SourceUnreadable> {
     const { path, reached: { root } } = this
     return root === undefined ? Effect.void : Effect.mapError(
@@ -140,7 +140,7 @@ class FileSource implements ByteSource.ByteSource {
   }
 
   private get flags(): number {
-    // Where a pipe has taken the file's place, opening it would wait for a writer for ever.
+    // If a pipe has replaced the file, opening it would wait for a writer forever.
     return fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) |
       (this.reached.followsLinks ? 0 : fs.constants.O_NOFOLLOW ?? 0)
   }
@@ -171,11 +171,11 @@ class FileSource implements ByteSource.ByteSource {
           return fill(filled + read)
         }
       )
-    // Of an empty file a byte is asked for all the same: there are files that say they are empty, and are not.
+    // One byte is requested even of an empty file: some files claim to be empty and are not.
     return length === 0 ? Effect.succeed(buffer.subarray(0, 0)) : fill(0)
   }
 
-  /** Fails unless the open file is still what it was, and still has a name. */
+  /** Fails unless the open file is unchanged and still has a name. */
   private check(descriptor: number, fingerprint: string | undefined): Effect.Effect<void, SourceError> {
     if (fingerprint === undefined) return this.checkPlace(descriptor)
     const { size = 0 } = this
@@ -189,13 +189,13 @@ class FileSource implements ByteSource.ByteSource {
     )
   }
 
-  /** What speaks against an open file being what it was; nothing where nothing does. */
+  /** The evidence that an open file has changed; `undefined` if there is none. */
   private problem(stat: fs.BigIntStats, fingerprint: string, size: number): SourceError | undefined {
     if (!stat.isFile()) return notRegular(this.path)
     return fingerprintOf(stat) === fingerprint ? undefined : changed(this.path, Number(stat.size) - size)
   }
 
-  // One byte more than there should be is asked for, so that a file that grew is seen at once.
+  // Requests one byte more than expected, so that growth is noticed at once.
   bytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
     const wanted = this.wanted(range)
     return wanted === undefined
@@ -203,15 +203,15 @@ class FileSource implements ByteSource.ByteSource {
       : this.readAll(wanted)
   }
 
-  /** In one go: nothing else runs meanwhile, so that no other file is open. */
+  /** Synchronous: nothing else runs in the meantime, so no other file is open. */
   unsafeBytes(range: ByteSource.Range, clock: Clock.Clock): Exit.Exit<Uint8Array, SourceError> | undefined {
     const wanted = this.wanted(range)
-    // Without a fingerprint, it has to be asked where the file is.
+    // Without a fingerprint, the location of the file must be checked.
     if (wanted === undefined || range.fingerprint === undefined && this.reached.root !== undefined) return undefined
     return this.quickReads.areFine(this.path, wanted.length) ? this.readAtOnce(clock, wanted) : undefined
   }
 
-  /** What is to be read; `undefined` where nobody knows how much there is. */
+  /** What to read; `undefined` if the amount is not known. */
   private wanted({ fingerprint, into, length, offset, watch }: ByteSource.Range): Wanted | undefined {
     if (this.size === undefined && length === undefined) return undefined
     const rest = this.size === undefined ? Infinity : Math.max(0, this.size - offset)
@@ -229,7 +229,7 @@ class FileSource implements ByteSource.ByteSource {
     )
   }
 
-  /** Gives up where it turns out that a disk is waited for. */
+  /** Gives up if it turns out to be waiting for a disk. */
   private readAtOnce(
     clock: Clock.Clock,
     { enough, fingerprint, into, length, offset }: Wanted
@@ -256,7 +256,7 @@ class FileSource implements ByteSource.ByteSource {
       if (filled < enough && read > 0) return undefined
       if (fingerprint !== undefined) {
         const stat = fs.fstatSync(descriptor, bigint)
-        // Why a file has no name any more has to be asked for.
+        // Finding out why a file has lost its name takes an asynchronous call.
         if (stat.nlink === 0n) return undefined
         const problem = this.problem(stat, fingerprint, this.size ?? 0)
         if (problem !== undefined) return Exit.fail(problem)
@@ -264,7 +264,7 @@ class FileSource implements ByteSource.ByteSource {
       return Exit.succeed(buffer.subarray(0, filled))
     } catch (error) {
       const failure = CallNode.failureOf(error)
-      // Who has to wait for a descriptor does so elsewhere.
+      // Waiting for a descriptor happens elsewhere.
       return isFull(failure.code) ? undefined : Exit.fail(unreadable(this.path, failure))
     } finally {
       if (descriptor !== undefined) closeAtOnce(descriptor)
@@ -300,7 +300,7 @@ class FileSource implements ByteSource.ByteSource {
   }
 }
 
-/** What a close may have to say of what was written before does not concern who has only read. */
+/** A close may report earlier write errors, which do not concern a reader. */
 const closeAtOnce = (descriptor: number): void => {
   try {
     fs.closeSync(descriptor)
@@ -309,12 +309,12 @@ const closeAtOnce = (descriptor: number): void => {
   }
 }
 
-/** What is to be read of a file. */
+/** The range of a file to read. */
 interface Wanted {
   readonly offset: number
-  /** In bytes; more than there is where growth is to be seen. */
+  /** In bytes; more than there is if growth is to be detected. */
   readonly length: number
-  /** How much of it is enough, unless the file ends before. */
+  /** How many bytes are enough, unless the file ends before. */
   readonly enough: number
   readonly fingerprint: string | undefined
   readonly into: ((size: number) => Uint8Array) | undefined

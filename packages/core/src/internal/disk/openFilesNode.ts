@@ -1,5 +1,5 @@
 /**
- * How many files of sources are open at once in this process.
+ * The number of source files open at once in this process.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -7,16 +7,18 @@ import type * as ByteSource from "../../ByteSource.js"
 import * as InFlight from "../../InFlight.js"
 import * as Descriptors from "./descriptorsNode.js"
 
-/** How many source files are open at once, at most, in the whole process: fewer, where it may not have many open. */
+/** The most source files open at once in the whole process; fewer if it may not have many open. */
 export const maxOpenFiles = 256
 
 let budget: InFlight.InFlight | undefined = undefined
 
-/** A quarter of what may be open: the others are what is written, connections, and what is open for a moment only. */
+/**
+ * A quarter of what may be open: the rest is for files being written, connections, and files open only for a moment.
+ */
 export const openFiles = (): InFlight.InFlight =>
   budget ??= InFlight.make(Math.max(1, Math.min(maxOpenFiles, Math.floor(Descriptors.leftToOpen() / 4))))
 
-/** Takes a permit to have a file open, until the scope ends. */
+/** Takes a permit for an open file, until the scope ends. */
 export const holdPermit = (watch: ByteSource.Watch | undefined): Effect.Effect<void, never, Scope.Scope> =>
   Effect.suspend(() => {
     let held = false

@@ -1,33 +1,33 @@
 /**
- * Whether small files of a device are read at once, while everything else waits: five calls through the thread pool cost
- * several times what the file itself does, and a file in the page cache is there within microseconds.
+ * Whether small files on a device are read synchronously, while everything else waits: five calls through the thread
+ * pool cost several times as much as the file itself, and a file in the page cache is read within microseconds.
  *
- * Only where the device is known to be of this machine, so that no dead server can block the process, and as long as it
- * is quick: after a slow read the next ones are done in the thread pool, longer each time. What takes long on a busy
- * machine without a disk being read has waited for its turn on the CPU, as it would have in the thread pool.
+ * This is done only on devices known to belong to this machine, so that no dead server can block the process, and only
+ * while they are quick: after a slow read the next ones go to the thread pool, for longer each time. A read that takes
+ * long on a busy machine without reading from a disk has waited for the CPU, as it would have in the thread pool.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 
-/** What is larger is not read at once, in bytes: all else would wait for longer than some milliseconds. */
+/** Larger files are not read synchronously, in bytes: everything else would wait for more than a few milliseconds. */
 const largest = 16 * 1024 * 1024
 
-/** After how many bytes is looked whether it still goes quickly. */
+/** The number of bytes after which the speed is checked. */
 export const blockSize = 512 * 1024
 
-/** What takes longer was not in the page cache or on a fast disk, if a disk was read: in nanoseconds. */
+/** If a disk was read, a read that takes longer was not from the page cache or a fast disk; in nanoseconds. */
 const slow = 1_000_000n
 
-/** What takes longer is slow, whatever the reason: in nanoseconds. */
+/** A read that takes longer is slow, whatever the reason; in nanoseconds. */
 const tooSlow = 100_000_000n
 
-/** How many reads are left to the thread pool after a slow one: at first, and at most. */
+/** The number of reads that go to the thread pool after a slow one: at first, and at most. */
 const patience = { least: 16, most: 4096 }
 
-/** Reads by threads of its own, so that the kernel does not count them as the process's. */
+/** ZFS reads in its own threads, so the kernel does not count its reads as the process's. */
 const zfs = 0x2fc1_2fc1
 
-/** File systems of this machine, by the numbers that Linux gives them (statfs(2)). */
+/** Local file systems, by their Linux numbers (statfs(2)). */
 const local: ReadonlySet<number> = new Set([
   0x0102_1994, // tmpfs
   0x794c_7630, // overlay
@@ -39,7 +39,7 @@ const local: ReadonlySet<number> = new Set([
   0xf2f5_2010 // f2fs
 ])
 
-/** File systems of the kernel, whose files are made when they are read: neither their sizes nor their times mean anything. */
+/** Kernel file systems, whose files are generated when read: neither their sizes nor their times mean anything. */
 const made: ReadonlySet<number> = new Set([
   0x9fa0, // proc
   0x6265_6572, // sysfs
@@ -57,13 +57,13 @@ const made: ReadonlySet<number> = new Set([
   0x0765_5821 // resctrl
 ])
 
-/** File systems of programs, which may not know a size before a file is read, and say 0. */
+/** FUSE file systems, which may not know a size before a file is read and then report 0. */
 const fuse = 0x6573_5546
 
-/** What the sizes that a device tells mean: they are right, are right unless they are 0, or mean nothing. */
+/** The meaning of the sizes that a device reports: right, right unless 0, or meaningless. */
 export type Sizes = "right" | "rightUnlessZero" | "meaningless"
 
-/** How many blocks the process has had read from disks. */
+/** The number of blocks that the process has read from disks. */
 const blocksRead = (): number => {
   try {
     return process.resourceUsage().fsRead
@@ -72,13 +72,13 @@ const blocksRead = (): number => {
   }
 }
 
-/** What is known of one device. */
+/** The state of one device. */
 export class QuickReads {
   private readonly blocksRead: () => number
   private blocksBefore = 0
   private isCounted = false
   private kind: "unasked" | "asked" | "local" | "other" = process.platform === "linux" ? "unasked" : "other"
-  /** What sizes mean here; once it {@link isAsked}. */
+  /** The meaning of sizes on this device; known after {@link isAsked}. */
   sizes: Sizes = "right"
   private toSkip = 0
   private skips = patience.least
@@ -87,14 +87,14 @@ export class QuickReads {
     this.blocksRead = countBlocks
   }
 
-  /** Waits until it is known where the device is; `areFine` does not. */
+  /** Waits until the location of the device is known; `areFine` does not wait. */
   isAsked(filePath: string): Effect.Effect<void> {
     return this.kind === "local" || this.kind === "other"
       ? Effect.void
       : Effect.async<void>((resume) => this.ask(filePath, () => resume(Effect.void)))
   }
 
-  /** Whether the next read, of so many bytes, is to be done at once. */
+  /** Whether to do the next read, of `size` bytes, synchronously. */
   areFine(filePath: string, size: number): boolean {
     if (this.kind !== "local") {
       if (this.kind === "unasked") this.ask(filePath)
@@ -106,7 +106,9 @@ export class QuickReads {
     return false
   }
 
-  /** Up to {@link blockSize} bytes were read at once, and that took so many nanoseconds. Tells whether that was quick. */
+  /**
+   * Records that reading up to {@link blockSize} bytes took this many nanoseconds, and returns whether that was quick.
+   */
   took(nanos: bigint): boolean {
     if (nanos < slow) {
       this.skips = Math.max(patience.least, this.skips - 1)
@@ -118,7 +120,7 @@ export class QuickReads {
     return false
   }
 
-  /** Whether a disk was read since this was last asked. */
+  /** Whether a disk has been read since the last call. */
   private hasRead(): boolean {
     const before = this.blocksBefore
     this.blocksBefore = this.blocksRead()
@@ -143,7 +145,7 @@ export class QuickReads {
 
 const devices = new Map<bigint, QuickReads>()
 
-/** What is known of a device, by its number. */
+/** The state of a device, by its number. */
 export const of = (device: bigint): QuickReads => {
   const known = devices.get(device)
   if (known !== undefined) return known

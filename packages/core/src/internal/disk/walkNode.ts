@@ -1,5 +1,5 @@
 /**
- * A walk through a directory of the local disk: every file below it, with keys relative to it.
+ * A walk through a directory on the local disk: every file below it, with keys relative to it.
  */
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
@@ -18,20 +18,20 @@ import { call, leadsOut, unreadable } from "./fileCallsNode.js"
 import { fileOf, sizeIsDoubtful } from "./fileSourceNode.js"
 import * as QuickReads from "./quickReadsNode.js"
 
-/** What is walked, and how. */
+/** The options of a walk. */
 export interface WalkOptions {
   readonly filter?: ((key: string, kind: "file" | "directory") => boolean) | undefined
   readonly followSymlinks?: boolean | undefined
   readonly leaveOut?: ((identity: { readonly dev: bigint; readonly ino: bigint }) => boolean) | undefined
 }
 
-/** How many names of a directory are read at once. */
+/** The number of names that are read from a directory at once. */
 const batchSize = 1024
 
-/** How long files may be looked at while everything else waits, in nanoseconds: then it is the others' turn. */
+/** How long files are examined while everything else waits, in nanoseconds, before the walk yields. */
 const mostNanos = 10_000_000n
 
-/** A directory on the way down, with those that it is in. */
+/** A directory on the way down, with its parents. */
 interface Place {
   readonly key: string
   readonly identity: string
@@ -39,27 +39,27 @@ interface Place {
   readonly quickReads: QuickReads.QuickReads
 }
 
-/** The directory that is open, and the names of it that were read last. */
+/** The open directory, and its names that were read last. */
 interface Current {
   readonly place: Place
   readonly handle: fs.Dir
-  /** Where descriptors are paths. */
+  /** Present if descriptors are paths. */
   readonly descriptor: number | undefined
-  /** What its entries are reached by: whatever becomes of its name, they are in it. */
+  /** The path by which its entries are reached: whatever happens to its name, they are in it. */
   readonly path: string
-  /** Names with a replacement character that were seen in it. */
+  /** Names with a replacement character that were found in it. */
   readonly replaced: Set<string>
   entries: ReadonlyArray<fs.Dirent>
-  /** How many of the entries have been looked at. */
+  /** The number of entries examined so far. */
   looked: number
   /** The directories among them. */
   places: Array<Place>
-  /** Why no more names can be read. */
+  /** The reason why no more names can be read. */
   problem: SourceUnreadable | undefined
   isRead: boolean
 }
 
-/** A walk in progress: the directory that is open, and those still to come. */
+/** A walk in progress: the open directory, and those still to come. */
 export class Walk {
   private readonly root: string
   private readonly options: WalkOptions
@@ -123,7 +123,7 @@ export class Walk {
     }).pipe(Effect.uninterruptible)
   }
 
-  /** Opens a directory, and fails where it is not in the root any more. */
+  /** Opens a directory and fails if it is no longer in the root. */
   private open(place: Place, directoryPath: string): Effect.Effect<number, SourceUnreadable> {
     const mayBeLink = this.options.followSymlinks === true || place.key === ""
     const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
@@ -143,7 +143,7 @@ export class Walk {
     )
   }
 
-  /** Where only names lead to a directory, they have to lead to one inside as long as it is read. */
+  /** If a directory is reached only by its name, the name must lead inside the root for as long as it is read. */
   private checkName({ descriptor, place }: Current): Effect.Effect<void, SourceUnreadable> {
     if (descriptor !== undefined) return Effect.void
     const directoryPath = this.pathOf(place.key)
@@ -154,7 +154,7 @@ export class Walk {
     ))
   }
 
-  /** Looks at some of the names that were read, and reads more of them first where there are none left. */
+  /** Examines some of the names that were read, after reading more if none are left. */
   private readOn(current: Current): Effect.Effect<Chunk.Chunk<UploadList.Item>, Option.Option<SourceUnreadable>> {
     return Effect.gen(this, function*() {
       const { place } = current
@@ -193,7 +193,7 @@ export class Walk {
   }
 
   /**
-   * What is under the next names, as far as that is told quickly: `waiting` where it has to be waited for, as for a
+   * The entries of the next names, as far as they are known quickly: `waiting` for those that take longer, such as a
    * directory, which could be where another device begins.
    */
   private lookAtOnce(clock: Clock.Clock, current: Current): Array<Found> {
@@ -218,12 +218,12 @@ export class Walk {
     return fileOf(key, this.pathOf(key), stat, { root: this.root, followsLinks: false })
   }
 
-  /** What is under a name: an item, a directory to walk, or nothing where it is left out. */
+  /** The entry under a name: an item, a directory to walk, or nothing if it is excluded. */
   private look(current: Current, name: string): Effect.Effect<UploadList.Item | Place | undefined> {
     const { path, place: parent, replaced } = current
     const key = parent.key === "" ? name : `${parent.key}/${name}`
     const entryPath = this.pathOf(key)
-    // Bytes that are not UTF-8 were replaced: the name in hand is not the file's, and may be another's.
+    // Bytes that are not UTF-8 were replaced: the name is not the file's, and may be that of another.
     const odd = name.includes("\ufffd")
     const twice = odd && replaced.has(name)
     if (odd) replaced.add(name)
@@ -312,10 +312,10 @@ export class Walk {
   }
 }
 
-/** What is under a name: an item, a directory to walk, or nothing where it is left out. */
+/** The entry under a name: an item, a directory to walk, or nothing if it is excluded. */
 type Found = UploadList.Item | Place | typeof waiting | undefined
 
-/** What nobody has looked at. */
+/** An entry that has not been examined. */
 const waiting = Symbol("waiting")
 
 const lstatAtOnce = (entryPath: string): fs.BigIntStats | undefined => {
@@ -326,7 +326,7 @@ const lstatAtOnce = (entryPath: string): fs.BigIntStats | undefined => {
   }
 }
 
-/** Reads the next batch of names, in order: at once, where those that are not in memory come quickly. */
+/** Reads the next batch of names, in order: synchronously if names that are not in memory arrive quickly. */
 const readNames = (directoryPath: string, current: Current, atOnce: boolean): Effect.Effect<void> =>
   Effect.suspend(() => {
     const entries: Array<fs.Dirent> = []

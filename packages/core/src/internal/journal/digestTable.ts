@@ -1,7 +1,7 @@
 /**
  * The digests of files by the digests of their keys, 20 bytes a slot: a million of them fit where a `Map` of strings
- * would take 200 MB. A digest is 24 characters of base64url: 8 for the key, 10 for the file, and 6 for its etag, which are
- * all `A` where it has none.
+ * would take 200 MB. A digest is 24 characters of base64url: 8 for the key, 10 for the file, and 6 for its etag, which
+ * are all `A` if it has none.
  */
 export class DigestTable {
   private keys = new Float64Array(smallest)
@@ -18,7 +18,7 @@ export class DigestTable {
     this.count = 0
   }
 
-  /** Remembers a digest, in place of the one that was there for the key. */
+  /** Stores a digest, replacing the one for its key. */
   set(digest: string): void {
     if (this.count >= this.keys.length * fullest) this.grow()
     const slot = this.slotOf(keyOf(digest))
@@ -27,24 +27,24 @@ export class DigestTable {
     for (let word = 0; word < 3; word++) this.files[slot * 3 + word] = wordOf(digest, word)
   }
 
-  /** Whether there is a digest for the key, of this file or of another. */
+  /** Whether there is a digest for the key, of this file or another. */
   hasKey(digest: string): boolean {
     return this.count > 0 && this.keys[this.slotOf(keyOf(digest))] !== 0
   }
 
-  /** Whether just this digest is there. */
+  /** Whether exactly this digest is stored. */
   has(digest: string): boolean {
     return this.etagOf(digest) === wordOf(digest, 2)
   }
 
-  /** Whether the file of this digest is there, under the same etag or one that is not known. */
+  /** Whether the file of this digest is stored, with the same etag or an unknown one. */
   hasFile(digest: string): boolean {
     const known = this.etagOf(digest)
     const asked = wordOf(digest, 2)
     return known !== undefined && (known === 0 || asked === 0 || known === asked)
   }
 
-  /** The etag that is there for the file of this digest, and 0 for none; `undefined` where the file is not there. */
+  /** The stored etag for the file of this digest, or 0 for none; `undefined` if the file is not stored. */
   private etagOf(digest: string): number | undefined {
     if (this.count === 0) return undefined
     const slot = this.slotOf(keyOf(digest))
@@ -55,7 +55,9 @@ export class DigestTable {
       : undefined
   }
 
-  /** Where a key is, or could be. Digests are even already: their remainder serves as the first place to look. */
+  /**
+   * The slot of a key, or the slot for it. Digests are evenly distributed, so their remainder is the first slot to try.
+   */
   private slotOf(key: number): number {
     let slot = key % this.keys.length
     while (this.keys[slot] !== 0 && this.keys[slot] !== key) slot = slot + 1 === this.keys.length ? 0 : slot + 1

@@ -13,7 +13,7 @@ import { Replay } from "./replayNode.js"
 export const unusable = (detail: string, cause?: unknown): JournalError =>
   new JournalError({ reason: "Unusable", detail, cause })
 
-/** An error for what could not be done with the journal in a directory, such as `be read`. */
+/** An error for an operation that failed on the journal in a directory, such as `be read`. */
 export const failedTo = (directory: string, what: string) => (cause: Failure): JournalError =>
   unusable(`The journal in ${directory} cannot ${what}: ${cause.message}.`, cause)
 
@@ -21,10 +21,10 @@ export const fileIn = (directory: string): string => path.join(directory, "journ
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
 
-// What is missing on Windows has no meaning there. Opening a pipe would wait for its other end.
+// Flags that are missing on Windows have no meaning there. Opening a pipe would wait for its other end.
 const carefully = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
 
-/** Makes the directory where it is missing, and refuses one that others could change things in. */
+/** Creates the directory if it is missing, and refuses one in which others could change things. */
 export const prepareDirectory = (directory: string): Effect.Effect<void, JournalError> =>
   Effect.gen(function*() {
     yield* makeDirectory(directory)
@@ -38,7 +38,7 @@ export const prepareDirectory = (directory: string): Effect.Effect<void, Journal
     }
   }).pipe(Effect.catchAll(failing(directory, "be made")))
 
-// One by one: there are places, such as /proc, where a recursive call of Node never comes back.
+// One by one: in some places, such as /proc, a recursive call in Node never returns.
 const makeDirectory = (directory: string): Effect.Effect<void, Failure | JournalError> =>
   Effect.catchIf(
     makeOne(directory),
@@ -46,7 +46,7 @@ const makeDirectory = (directory: string): Effect.Effect<void, Failure | Journal
     () => Effect.zipRight(makeDirectory(path.dirname(directory)), makeOne(directory))
   )
 
-/** What is there has to be a directory, or lead to one. */
+/** An existing entry must be a directory, or a link to one. */
 const makeOne = (directory: string): Effect.Effect<void, Failure | JournalError> =>
   Effect.catchIf(
     call((done) => fs.mkdir(directory, 0o700, (error) => done(error, undefined))),
@@ -69,8 +69,8 @@ const makeOne = (directory: string): Effect.Effect<void, Failure | JournalError>
 const isMissing = (error: Failure | JournalError): boolean => "code" in error && error.code === "ENOENT"
 
 /**
- * Refuses a way that somebody else could lead elsewhere: each link on it has to be this user's or root's, and so does the
- * directory that it is in.
+ * Refuses a path that somebody else could redirect: each link on it must belong to this user or root, and so must the
+ * directory that contains the link.
  */
 const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalError> =>
   Effect.gen(function*() {
@@ -110,7 +110,7 @@ const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalErr
     }
   })
 
-/** As many as Linux follows. */
+/** The number of links that Linux follows. */
 const mostLinks = 40
 
 const failing = (directory: string, what: string) => (error: Failure | JournalError) =>
@@ -129,7 +129,7 @@ export interface Opened {
   readonly size: number
 }
 
-/** Opens the file, or nothing where it is not there. Whoever opens it has to close it. */
+/** Opens the file; `undefined` if it does not exist. The caller must close it. */
 export const open = (directory: string, mode: "read" | "write"): Effect.Effect<Opened | undefined, JournalError> => {
   const file = fileIn(directory)
   const flags = carefully | (mode === "read" ? O_RDONLY : O_RDWR)
@@ -163,7 +163,7 @@ export const close = (descriptor: number): Effect.Effect<void> =>
 
 const blockSize = 256 * 1024
 
-/** Hands over what the file holds from `start` to `end`, a character for each byte. */
+/** Passes on the content of the file from `start` to `end`, one character per byte. */
 const readThrough = (
   descriptor: number,
   start: number,
@@ -182,7 +182,7 @@ const readThrough = (
     }
   })
 
-/** Drops what is behind the last record that is whole. */
+/** Drops everything after the last whole record. */
 export const cut = (
   directory: string,
   { descriptor, size }: Opened,
@@ -211,7 +211,7 @@ export const firstBytes = ({ descriptor, size }: Opened): Effect.Effect<string, 
   )
 }
 
-/** Writes all of the text at an offset: when it fails, writing it again there mends what was torn. */
+/** Writes all of the text at an offset. After a failure, writing it again at the same offset repairs a torn write. */
 export const writeAt = (descriptor: number, text: string, offset: number): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
     const bytes = Buffer.from(text, "latin1")
@@ -226,7 +226,7 @@ export const writeAt = (descriptor: number, text: string, offset: number): Effec
 export const sync = (descriptor: number): Effect.Effect<void, Failure> =>
   call((done) => fs.fdatasync(descriptor, (error) => done(error, undefined)))
 
-/** The records of finished files in a stretch of text or file that holds whole records. */
+/** The records of finished files in a range of text that holds whole records. */
 export const finishedIn = (text: string, wanted: (digest: string) => boolean = () => true): string => {
   let found = ""
   const scanner = finishedScanner(wanted, (line) => found += line)
@@ -240,26 +240,26 @@ const finishedScanner = (wanted: (digest: string) => boolean, take: (line: strin
     if (finished !== undefined && wanted(finished.digest)) take(Record.finished(finished.digest, finished.location))
   })
 
-/** What a journal file is replaced with. */
+/** The replacement of a journal file. */
 export interface Replacement {
-  /** Whether it is forced to the disk, so that it outlives a power cut. */
+  /** Whether it is forced to the disk, so that it survives a power cut. */
   readonly fsync: boolean
-  /** What comes first. */
+  /** The text at its start. */
   readonly text: string
-  /** Where records of finished files are copied from, and which of them. */
+  /** The source and the selection of records of finished files to copy. */
   readonly copy?: {
     readonly descriptor: number
     readonly start: number
     readonly end: number
     readonly wanted?: ((digest: string) => boolean) | undefined
   } | undefined
-  /** What comes last. */
+  /** The text at its end. */
   readonly last?: string | undefined
 }
 
 /**
- * Puts a new file in the place of the journal, at once and whole: at any moment there is one or the other under the
- * name, and the other one is not needed. Only for who holds the lock.
+ * Replaces the journal with a new file, atomically: at any moment one or the other is under the name, and either is
+ * sufficient. Only for the holder of the lock.
  */
 export const replace = (
   directory: string,
@@ -302,14 +302,16 @@ export const replace = (
   }).pipe(Effect.uninterruptible)
 }
 
-/** Removes the journal. Only for who holds the lock. */
+/** Removes the journal. Only for the holder of the lock. */
 export const remove = (directory: string, fsync: boolean): Effect.Effect<void, Failure> =>
   Effect.zipRight(
     call((done) => fs.unlink(fileIn(directory), (error) => done(error, undefined))),
     fsync ? Effect.ignore(syncDirectory(directory)) : Effect.void
   )
 
-/** So that the new name, too, outlives a power cut. Where directories cannot be opened, the file system sees to it. */
+/**
+ * Makes the new name survive a power cut, too. Where directories cannot be opened, the file system takes care of it.
+ */
 const syncDirectory = (directory: string): Effect.Effect<void, Failure> =>
   Effect.acquireUseRelease(
     call<number>((done) => fs.open(directory, O_RDONLY, done)),

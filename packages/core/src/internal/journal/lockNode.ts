@@ -1,15 +1,16 @@
 /**
- * A lock that one process holds, and that a dead one does not.
+ * A lock that one process holds, and that a dead process loses.
  *
- * The file `lock` says who holds it. It appears whole, as a hard link to a file that was written before. A process that
- * finds the lock of a dead one first becomes its only heir, by making `lock-<token of the dead>-heir`, which like all
- * of these can be made but once, and then moves its own file onto `lock`. An heir that dies between the two has an heir
- * of its own. So of any number of processes that find a stale lock, one gets it, and there is no moment without a lock.
+ * The file `lock` says who holds it. It appears whole, as a hard link to a file written before. A process that finds
+ * the lock of a dead process first becomes its only heir, by creating `lock-<token of the dead>-heir`, which like all
+ * of these files can be created only once, and then moves its own file onto `lock`. An heir that dies in between has an
+ * heir of its own. So of any number of processes that find a stale lock, exactly one gets it, and there is no moment
+ * without a lock.
  *
- * Whether a holder is dead can be asked of the system where its number means the same process here: on the same machine,
- * and on Linux in the same namespace of process numbers, whatever the host is called. Of others, such as a process in
- * another container, the lock tells: its holder touches it every {@link beatSeconds} seconds. On the same machine, whose
- * clock they share, a silence of {@link silentMillis} is a death; on another, one of {@link staleAfterMillis}.
+ * The system knows whether a holder is dead if its process number means the same process here: on the same machine, and
+ * on Linux in the same PID namespace, whatever the host is called. For other holders, such as a process in another
+ * container, the lock file decides: its holder touches it every {@link beatSeconds} seconds. On the same machine, whose
+ * clock they share, a silence of {@link silentMillis} counts as death; on another, one of {@link staleAfterMillis}.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -29,11 +30,11 @@ import { failedTo, unusable } from "./diskNode.js"
 
 /** A lock that this process holds. */
 export interface Lock {
-  /** Why it holds it no more; a process that slept for long, and whose heir could not ask for it, can lose it. */
+  /** Why the lock is lost. A process that slept for long can lose it to an heir that could not check on it. */
   readonly lost: Effect.Effect<JournalError | undefined>
 }
 
-/** Takes the lock of a directory until the scope ends; fails with `Locked` at once where somebody has it. */
+/** Takes the lock of a directory until the scope ends; fails with `Locked` at once if it is held. */
 export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Scope.Scope> =>
   Effect.gen(function*() {
     const { text, token } = yield* describeSelf
@@ -58,7 +59,7 @@ export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Sc
       Effect.forkScoped
     )
     return {
-      // Who has not been running for a while looks first.
+      // A process that has not run for a while checks the lock first.
       lost: Effect.flatMap(Clock.currentTimeMillis, (now) =>
         Effect.as(
           lost === undefined && now - seenAt > silentMillis / 2 ? Effect.ignore(refresh) : Effect.void,
@@ -67,7 +68,7 @@ export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Sc
     }
   })
 
-/** The process of this machine that holds the lock of a directory; `undefined` where there is none that is running. */
+/** The running process on this machine that holds the lock of a directory; `undefined` if there is none. */
 export const holderOf = (directory: string): Effect.Effect<number | undefined> =>
   look(path.join(directory, "lock")).pipe(
     Effect.map((found) =>
@@ -80,16 +81,16 @@ export const holderOf = (directory: string): Effect.Effect<number | undefined> =
 // internal
 // -----------------------------------------------------------------------------
 
-/** How often a holder says that it is there. */
+/** How often a holder touches its lock. */
 const beatSeconds = 15
 
-/** How long a holder that shares this machine's clock is silent before it counts as dead. */
+/** How long a holder that shares this machine's clock may be silent before it counts as dead. */
 const silentMillis = 90_000
 
-/** The same of another machine, whose clock may be wrong, or of a version that says less often that it is there. */
+/** The same for another machine, whose clock may be wrong, or for a version that touches its lock less often. */
 const staleAfterMillis = 10 * 60_000
 
-/** The largest lock that can be one, in bytes. */
+/** The largest valid lock file, in bytes. */
 const largest = 64 * 1024
 
 const latestMillis = 8.64e15
@@ -97,9 +98,9 @@ const latestMillis = 8.64e15
 const Holder = Schema.Struct({
   pid: Schema.Int.pipe(Schema.between(1, 2 ** 31 - 1)),
   host: Schema.String,
-  /** Tells a process from a later one with the same number, where the system says when processes began. */
+  /** Distinguishes a process from a later one with the same number, if the system reports start times. */
   startTime: Schema.optional(Schema.String),
-  /** The namespace that the number is of, where the system has such. */
+  /** The PID namespace of the number, if the system has namespaces. */
   namespace: Schema.optional(Schema.String),
   /** In milliseconds since the epoch. */
   at: Schema.Number.pipe(Schema.between(0, latestMillis)),
@@ -110,12 +111,12 @@ type Holder = typeof Holder.Type
 
 const decodeHolder = Schema.decodeUnknownOption(Schema.parseJson(Holder))
 
-/** What was found in a lock. One that does not say who holds it was torn, where links are not supported. */
+/** The content of a lock. A lock without a holder was torn, on a file system without hard links. */
 interface Look {
   readonly text: string
   readonly holder: Holder | undefined
   readonly token: string
-  /** When its holder last said that it is there, in milliseconds since the epoch, and how long ago that is. */
+  /** When its holder last touched it, in milliseconds since the epoch, and how long ago that was. */
   readonly touchedAt: number
   readonly age: number
 }
@@ -142,42 +143,42 @@ const textOf = Option.liftThrowable((file: string) => fs.readFileSync(file, "lat
 
 const bootId = (): string | undefined => Option.getOrUndefined(textOf("/proc/sys/kernel/random/boot_id"))
 
-/** Which numbers of processes this one sees. */
+/** The PID namespace of this process. */
 const namespace = (): string | undefined =>
   Option.getOrUndefined(Option.liftThrowable(() => fs.readlinkSync("/proc/self/ns/pid"))())
 
-/** The one that a machine begins with: it has the same name on each, and at each start. */
+/** The initial namespace: it has the same name on every machine and after every boot. */
 const firstNamespace = "pid:[4026531836]"
 
 const bootOf = ({ startTime }: Holder): string | undefined => startTime?.split("/")[0]
 
-/** Whether a holder's number is that of the same process here. */
+/** Whether a holder's number means the same process here. */
 const isVisible = (holder: Holder): boolean => {
   const here = namespace()
   if (here === undefined || holder.namespace === undefined) return holder.host === hostName()
   if (here !== holder.namespace) return false
-  // A machine that was started anew has no process of before.
+  // A rebooted machine has none of its earlier processes.
   return bootOf(holder) === bootId() || here === firstNamespace && holder.host === hostName()
 }
 
-/** What Linux knows of a process; `undefined` where there is no such process, or another system. */
+/** What Linux knows about a process; `undefined` if there is no such process, or on another system. */
 const processOf = (pid: number): { readonly startTime: string; readonly ended: boolean } | undefined =>
   Option.getOrUndefined(
     Option.zipWith(textOf(`/proc/${pid}/stat`), Option.fromNullable(bootId()), (stat, boot) => {
-      // The name before it may hold anything, brackets too.
+      // The name before it may contain anything, including brackets.
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
       return { startTime: `${boot}/${fields[19]}`, ended: fields[0] === "Z" || fields[0] === "X" }
     })
   )
 
-// Another user's process may not be asked, but it is there.
+// Another user's process cannot be signalled, but it exists.
 const isRunning = (pid: number): boolean =>
   Either.match(Either.try({ try: () => process.kill(pid, 0), catch: (error) => error as NodeJS.ErrnoException }), {
     onLeft: (error) => error.code !== "ESRCH",
     onRight: () => true
   })
 
-/** How long a holder that cannot be asked for is silent before it counts as dead. */
+/** How long a holder that cannot be checked may be silent before it counts as dead. */
 const patienceFor = (holder: Holder | undefined): number =>
   holder?.namespace !== undefined && bootOf(holder) !== undefined && bootOf(holder) === bootId()
     ? silentMillis
@@ -205,7 +206,7 @@ const locked = (directory: string, found: Look | undefined): Effect.Effect<Journ
     })
   })
 
-/** When a lock is free whose holder cannot be asked for, and what can be done before. */
+/** When a lock becomes free whose holder cannot be checked, and what can be done before that. */
 const freeWhen = (directory: string, { age, holder, touchedAt }: Look): string => {
   if (holder !== undefined && isVisible(holder)) return ""
   const lock = path.join(directory, "lock")
@@ -246,7 +247,9 @@ interface Attempt {
   readonly text: string
 }
 
-/** Tries to become the last heir of a lock: nothing to say if it did, why not, or that the lock has changed hands. */
+/**
+ * Tries to become the last heir of a lock: returns nothing on success, else why not or that the lock has changed hands.
+ */
 const inherit = (directory: string, { found, own, text }: Attempt) =>
   Effect.gen(function*() {
     const lock = path.join(directory, "lock")
@@ -256,7 +259,7 @@ const inherit = (directory: string, { found, own, text }: Attempt) =>
       claims.push(claim)
       if (yield* appear(own, claim, text)) {
         const now = yield* look(lock)
-        // Claims are removed after the lock has changed hands: one that came too late is seen here.
+        // Claims are removed after the lock has changed hands: a claim that came too late is detected here.
         if (now?.text !== found.text || now.token !== found.token) {
           yield* Effect.ignore(unlink(claim))
           return "again" as const
@@ -278,7 +281,7 @@ const release = (directory: string, text: string): Effect.Effect<void> => {
   return Effect.ignore(Effect.flatMap(look(lock), (found) => found?.text === text ? unlink(lock) : Effect.void))
 }
 
-/** Removes what processes have left that died while they tried; only the heirs of the lock itself count. */
+/** Removes the leftovers of processes that died while trying; only the heirs of the lock itself count. */
 const sweep = (directory: string) =>
   Effect.gen(function*() {
     const names = yield* call<Array<string>>((done) => fs.readdir(directory, done))
@@ -289,7 +292,7 @@ const sweep = (directory: string) =>
     }
   })
 
-/** Makes a name appear with all of its content, unless it is there. */
+/** Creates a file with all of its content atomically, unless it exists. */
 const appear = (own: string, name: string, text: string): Effect.Effect<boolean, NodeJS.ErrnoException> =>
   call((done) => fs.link(own, name, (error) => done(error, undefined))).pipe(
     Effect.catchIf((error) => linkless.has(error.code ?? ""), () => write(name, text)),
@@ -297,7 +300,7 @@ const appear = (own: string, name: string, text: string): Effect.Effect<boolean,
     Effect.catchIf((error) => error.code === "EEXIST", () => Effect.succeed(false))
   )
 
-/** How file systems say that they have no links. */
+/** The errors with which file systems report that they do not support hard links. */
 const linkless = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK", "UNKNOWN"])
 
 const write = (file: string, text: string): Effect.Effect<void, NodeJS.ErrnoException> =>
@@ -308,10 +311,10 @@ const unlink = (file: string): Effect.Effect<void, NodeJS.ErrnoException> =>
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 
-// What is missing on Windows has no meaning there. Opening a pipe would wait for its other end.
+// Flags that are missing on Windows have no meaning there. Opening a pipe would wait for its other end.
 const carefully = O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0)
 
-/** Looks at a lock, and gives it a time where it is one's own. */
+/** Reads a lock, and touches it if it is this process's own. */
 const look = (
   file: string,
   own?: { readonly text: string; readonly now: number }

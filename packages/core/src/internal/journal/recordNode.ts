@@ -1,13 +1,13 @@
 /**
- * The records of a journal file, one a line: `crc length payload`, where the payload is a version, a letter for the
- * kind, and what there is to say.
+ * The records of a journal file, one per line: `crc length payload`, where the payload is a version, a letter for the
+ * kind, and the content.
  *
  *     7a0c1f52 95 1H{"destination":"https://host/bucket","source":"/photos","createdAt":1700000000000}
  *     0d1b94e3 97 1B{"n":1,"key":"a.mov","token":"…","size":9,"partSize":4,"startedAt":1700000000000}
  *
- * All of it is printable ASCII, so that one character is one byte, and a line end is the end of a record and nothing
- * else: behind a damaged record the next one is found at the next line. The CRC-32 covers length and payload. A later
- * version has to keep this frame, so that an earlier one can tell that it is later.
+ * Everything is printable ASCII, so one character is one byte, and a line end only ever ends a record: after a damaged
+ * record the next one is found at the next line. The CRC-32 covers length and payload. A later version must keep this
+ * frame, so that an earlier one can recognize it as later.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -19,10 +19,10 @@ import type { Finished, Intent } from "../../Journal.js"
 
 export const version = 1
 
-/** The longest payload, in bytes: a damaged length beyond it is seen at once. */
+/** The longest payload, in bytes: a damaged length beyond it is detected at once. */
 export const longest = 1024 * 1024
 
-// The type keeps the list complete: a journal must be able to read whatever it can be told to write.
+// The type keeps the list complete: a journal must be able to read everything that it can write.
 const algorithm: Schema.Schema<Algorithm> = Schema.Literal("crc32", "crc32c", "crc64nvme", "md5", "sha256")
 
 const optionally = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(schema)
@@ -33,7 +33,7 @@ export const Header = Schema.Struct({
   createdAt: Schema.Number
 })
 
-/** What a journal file is for, and since when: its first record. */
+/** What a journal file records, and since when: its first record. */
 export type Header = typeof Header.Type
 
 /** The records that have a schema, by the letter of their kind; `n` is the number of the session. */
@@ -92,15 +92,15 @@ export const owned = (owner: string): string => json("O", { owner })
 
 export const disowned = (owner: string): string => json("D", { owner })
 
-/** A finished file, and where the destination has put it. */
+/** A finished file, and its location at the destination. */
 export const finished = (digest: string, location?: string): string =>
   location === undefined ? line(`${version}F${digest}`) : line(`${version}W${digest}${ascii(JSON.stringify(location))}`)
 
 export const runEnded = line(`${version}R`)
 
 /**
- * 48 bits for the key, 60 bits for all of the file and 36 bits for its etag, in base64url. Keys that share the first only
- * hide each other, and are uploaded again.
+ * 48 bits for the key, 60 bits for the whole file and 36 bits for its etag, in base64url. Keys that share the first
+ * part only hide each other, and are uploaded again.
  */
 export const digestOf = ({ etag, fingerprint, key, size }: Finished): string =>
   hash("sha256", key, "base64url").slice(0, 8) +
@@ -109,18 +109,18 @@ export const digestOf = ({ etag, fingerprint, key, size }: Finished): string =>
 
 const noEtag = "AAAAAA"
 
-/** The digest without the etag: two of the same file have it in common. */
+/** The digest without the etag: two digests of the same file share it. */
 export const identityIn = (digest: string): string => digest.slice(0, 18)
 
 const anyDigest = "x".repeat(24)
 
-/** The length of every record of a finished file, but for where it was put. */
+/** The length of every record of a finished file, without its location. */
 export const finishedLength = finished(anyDigest).length
 
-/** How much longer a record is that says where the file was put. */
+/** How much longer a record with a location is. */
 export const locationLength = (location: string): number => finished(anyDigest, location).length - finishedLength
 
-/** The digest of a finished file in a record's payload, and where it was put; `undefined` where it is another record. */
+/** The digest of a finished file in a record's payload, and its location; `undefined` for any other record. */
 export const finishedIn = (
   payload: string
 ): { readonly digest: string; readonly location: string | undefined } | undefined => {
@@ -132,15 +132,15 @@ export const finishedIn = (
 
 const decodeLocation = Schema.decodeOption(Schema.parseJson(Schema.String))
 
-/** A record that is whole, and where it ends. */
+/** A whole record, and where it ends. */
 export interface Frame {
   readonly payload: string
   readonly length: number
-  /** The offset in the file behind it. */
+  /** The offset in the file after it. */
   readonly end: number
 }
 
-/** Finds the records in text that comes in pieces, and passes over what is damaged. */
+/** Finds the records in text that arrives in pieces, and skips damaged ones. */
 export class Scanner {
   private rest = ""
   private offset = 0
@@ -153,7 +153,7 @@ export class Scanner {
     this.onFrame = onFrame
   }
 
-  /** Takes more text; the last piece says so. */
+  /** Takes more text; `last` marks the final piece. */
   feed(text: string, last = false): void {
     this.rest += text
     let at = 0
@@ -178,7 +178,7 @@ export class Scanner {
   }
 }
 
-/** The length of the line that starts here; 0 where it is damaged, `undefined` where more text is needed. */
+/** The length of the line that starts here; 0 if it is damaged, `undefined` if more text is needed. */
 const lineAt = (text: string, at: number, last: boolean): number | undefined => {
   const short = last ? 0 : undefined
   const space = text.indexOf(" ", at + 9)
@@ -190,6 +190,6 @@ const lineAt = (text: string, at: number, last: boolean): number | undefined => 
   return parseInt(text.slice(at, at + 8), 16) === crc32(text.slice(at + 9, end)) ? end + 1 - at : 0
 }
 
-/** Whether text is the beginning of a header that was never written to its end. */
+/** Whether text is the beginning of a header that was never completely written. */
 export const isTornHeader = (text: string): boolean =>
   /^[0-9a-f]{0,8}$|^[0-9a-f]{8} \d{0,4}$|^[0-9a-f]{8} \d{1,4} (1(H([ -~]*)?)?)?$/.test(text)

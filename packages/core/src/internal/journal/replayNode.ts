@@ -1,5 +1,5 @@
 /**
- * What the records of a journal file add up to.
+ * The state that results from the records of a journal file.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -12,22 +12,22 @@ import type { Entry } from "./state.js"
 export class Replay {
   readonly state = new JournalState<Intent>()
   readonly finished = new DigestTable()
-  /** Where finished files were put, by their digests without etags: of those that were noted with that. */
+  /** The locations of finished files, by their digests without etags, for those noted with a location. */
   readonly locations = new Map<string, string>()
   header: Record.Header | undefined = undefined
-  /** Whether a later version has written some of it. */
+  /** Whether a later version wrote some of it. */
   newer = false
-  /** How many stretches between records could not be read. What is unreadable at the end was torn, and is none. */
+  /** The number of unreadable ranges between records. An unreadable end was torn and does not count. */
   damaged = 0
-  /** The offset behind the last record that is whole, in bytes. */
+  /** The offset after the last whole record, in bytes. */
   end = 0
-  /** How many records of finished files there are since the last run ended, and the offset behind that end. */
+  /** The number of records of finished files since the last run ended, and the offset after that end. */
   finishedRecords = 0
   finishedFrom = 0
   private readonly entries = new Map<number, Entry<Intent>>()
   private readonly scanner = new Record.Scanner((frame, damaged) => this.apply(frame, damaged))
 
-  /** Takes more of the file, a character for each byte; the last piece says so. */
+  /** Takes more of the file, one character per byte; `last` marks the final piece. */
   feed(text: string, last?: boolean): void {
     this.scanner.feed(text, last)
   }

@@ -1,15 +1,15 @@
 /**
- * What a journal knows of uploads under way, as plain state: the same in memory as when it is replayed from a file.
+ * What a journal knows about unfinished uploads, as plain state: the same in memory as when replayed from a file.
  */
 import type { StoredPart } from "../../Destination.js"
 
-/** A multipart upload that has not ended. Its number is its own: what is written of another never becomes its part. */
+/** An unfinished multipart upload. Its number is unique, so records of another upload never apply to it. */
 export interface Entry<Intent> {
   readonly number: number
   readonly intent: Intent
   readonly parts: Map<number, StoredPart>
   uploadId: string | undefined
-  /** How many bytes its records take, where they are written. */
+  /** The size of its records in bytes, if they are written. */
   recorded: number
 }
 
@@ -19,7 +19,7 @@ export class JournalState<Intent extends { readonly key: string }> {
   private lastNumber = 0
   private entriesRecorded = 0
 
-  /** How many bytes the records of all entries take. */
+  /** The size of the records of all entries in bytes. */
   get recorded(): number {
     return this.entriesRecorded
   }
@@ -55,7 +55,7 @@ export class JournalState<Intent extends { readonly key: string }> {
   }
 }
 
-/** A copy, so that whoever has it does not see it change. */
+/** A copy, so that its holder does not see it change. */
 const sessionOf = <Intent>({ intent, parts, uploadId }: Entry<Intent>) => ({
   ...intent,
   uploadId,

@@ -1,9 +1,9 @@
 /**
- * The writing end of a journal file. What is noted is written at once while few records come, and in batches of 64
- * records or 20 ms while many do; whoever waits for a record makes its batch go at once.
+ * The writing end of a journal file. Records are written at once while few are noted, and in batches of 64 records or
+ * 20 ms while many are; a caller that waits for a record makes its batch go at once.
  *
- * One fiber writes. It keeps what it could not write, in order, and goes on at the same offset when there is space
- * again, so that a torn batch is written over and nothing is lost but time.
+ * One fiber writes. It keeps what it could not write, in order, and continues at the same offset when there is space
+ * again, so that a torn batch is overwritten and nothing is lost but time.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -32,26 +32,26 @@ export class Writer {
   private readonly options: Options
   private readonly replay: Replay
   private file: Disk.Opened
-  /** The offset behind the last record that is written. */
+  /** The offset after the last written record. */
   private end: number
   private finishedFrom: number
   private finishedRecords: number
-  /** What records of finished files take that say where they were put, beyond others, in bytes. */
+  /** The extra bytes of records of finished files that include a location. */
   private finishedMore: number
   private ownersRecorded: number
 
-  /** What is noted and not written, how many records have ever been noted, and how many of them are written. */
+  /** The noted text that is not written yet, the number of records ever noted, and the number of those written. */
   private pending = ""
   private noted = 0
   private written = 0
-  /** Where in `pending` the last end of a run is. */
+  /** The position in `pending` of the last end of a run. */
   private pendingEnd: number | undefined = undefined
 
   private waiters: Array<Waiter> = []
   private wake: (() => void) | undefined = undefined
-  /** How many records have to wait before the writer is woken. */
+  /** The number of records that must wait before the writer is woken. */
   private wakeAt = 1
-  /** Whether somebody waited for the last batch: who does is not kept waiting for the next. */
+  /** Whether a caller waited for the last batch: such a caller should not wait for the next one. */
   private hurried = false
   private runHasEnded = false
   private compactAgainAt = 0
@@ -71,7 +71,7 @@ export class Writer {
     for (const owner of replay.state.owners) this.ownersRecorded += Record.owned(owner).length
   }
 
-  /** Notes a record; how many bytes it takes. */
+  /** Notes a record and returns its size in bytes. */
   note(record: string): number {
     if (this.closed) return record.length
     this.pending += record
@@ -81,7 +81,7 @@ export class Writer {
   }
 
   noteFinished(record: string): void {
-    // On a full disk these are what is given up first: they save time, nothing else.
+    // On a full disk these are dropped first: they only save time.
     if (this.failed && this.pending.length > mostUnwritten) return
     this.finishedRecords++
     this.finishedMore += record.length - Record.finishedLength
@@ -106,7 +106,7 @@ export class Writer {
     this.note(Record.runEnded)
   }
 
-  /** Waits until everything that was noted by now is written. */
+  /** Waits until everything noted so far is written. */
   readonly settled: Effect.Effect<void, JournalError> = Effect.async((resume) => {
     if (this.closed) return resume(Effect.fail(closedError(this.options.directory)))
     if (this.written >= this.noted) return resume(Effect.void)
@@ -114,7 +114,7 @@ export class Writer {
     this.wake?.()
   })
 
-  /** Writes until the scope ends, and then what is left. */
+  /** Writes until the scope ends, and then writes what is left. */
   readonly run: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     const rest = Effect.suspend(() => this.awaken(1))
     const pause = Effect.suspend(() =>
@@ -130,7 +130,7 @@ export class Writer {
     )
   })
 
-  /** Rewrites the file without what is not needed any more, where that is worth it. */
+  /** Rewrites the file without obsolete records if that is worth it. */
   tidy(options?: { readonly always: boolean }): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { finished } = this.replay
@@ -145,13 +145,13 @@ export class Writer {
     return this.garbage + more > Math.max(4096, this.live / 4)
   }
 
-  /** Whether nothing in it is needed by anybody. */
+  /** Whether nothing in it is needed any more. */
   private get isEmpty(): boolean {
     const { entries, owners } = this.replay.state
     return entries.size + owners.size + this.finishedRecords === 0
   }
 
-  /** The bytes of records that are needed. */
+  /** The size of the records that are still needed, in bytes. */
   private get live(): number {
     return Record.header(this.options.header).length + this.replay.state.recorded + this.ownersRecorded +
       this.finishedRecords * Record.finishedLength + this.finishedMore
@@ -161,7 +161,7 @@ export class Writer {
     return this.end + this.pending.length - this.live
   }
 
-  /** Waits until there is so much to write, or somebody who waits for it, or for so long. */
+  /** Waits until this many records are pending, a caller waits for them, or the time is up. */
   private awaken(records: number, atMost?: Duration.DurationInput): Effect.Effect<void> {
     const awoken = Effect.async<void>((resume) => {
       const wake = () => {
@@ -176,7 +176,7 @@ export class Writer {
       })
     })
     if (atMost === undefined) return awoken
-    // A race would fork both sides and join what they inherit, for each batch.
+    // A race would fork both sides and join their fiber refs, for each batch.
     return Effect.flatMap(
       Effect.forkDaemon(
         Effect.interruptible(Effect.zipRight(Effect.sleep(atMost), Effect.sync(() => this.wake?.())))
@@ -197,7 +197,7 @@ export class Writer {
       return this.append
     })
   }).pipe(
-    // Nobody may be left waiting for a writer that is not there any more.
+    // No caller may be left waiting for a writer that has ended.
     Effect.catchAllDefect((defect) =>
       Effect.sync(() =>
         this.reject(this.noted, Disk.unusable(`The journal in ${this.options.directory} cannot be written.`, defect))
@@ -224,7 +224,7 @@ export class Writer {
     })
   })
 
-  /** Puts a new file in place of the old: all that is known by now, and nothing else. */
+  /** Replaces the file with a new one that holds exactly the current state. */
   private compact(wanted?: (digest: string) => boolean): Effect.Effect<void, NodeJS.ErrnoException> {
     return Effect.suspend(() => {
       const { end, file, finishedFrom, noted, pending, pendingEnd } = this
@@ -301,7 +301,7 @@ const retryDelay = "1 second"
 /** Below this size, in bytes, a file is not rewritten while it grows. */
 const largestTidy = 1024 * 1024
 
-/** How many bytes wait for space on the disk before finished files are not noted any more. */
+/** The number of bytes that may wait for disk space before finished files are no longer noted. */
 const mostUnwritten = 4 * 1024 * 1024
 
 const closedError = (directory: string): JournalError => Disk.unusable(`The journal in ${directory} is closed.`)
