@@ -1,70 +1,73 @@
 /**
- * What the adaptive controller decides after a window, and what it remembers for that: see `AdaptiveConcurrency`.
+ * The decisions of the adaptive controller after a window, and the state they need: see `AdaptiveConcurrency`.
  */
 import * as Measure from "./adaptiveWindow.js"
 import type { Window } from "./adaptiveWindow.js"
 
 /**
- * The options' defaults, and what the controller goes by.
+ * The defaults of the options, and the controller's constants.
  */
 export const defaults = {
   min: 1,
   max: 64,
   initial: 4,
-  /** Completions in a window, at least, and in one of the beginning. */
+  /** The fewest completions in a window, and in a window of the initial phases. */
   completions: 10,
   firstCompletions: 8,
-  /** How long a window lasts at least once the beginning is over, in milliseconds. */
+  /** The shortest window after the initial phases, in milliseconds. */
   windowMillis: 200,
-  /** How far above the knee it stays: so many times as many, and at least so many times its root more. */
+  /** How far above the knee it stays: a factor of the knee, and at least a multiple of its square root more. */
   headroom: 1.1,
   rootHeadroom: 0.5,
-  /** How many times as many a probe up tries, and how many times fewer a probe down, which costs some throughput. */
+  /** The factor by which a probe up raises the limit, and a probe down, which costs some throughput, lowers it. */
   probeUp: 1.25,
   probeDown: 1.15,
-  /** Windows of rest between probes, and where the last probes have led elsewhere. */
+  /** Windows of rest between probes, and when the last probes led to a change. */
   restWindows: 12,
   shortRestWindows: 2,
-  /** Below that, one fewer costs a good part of the pace, and one more nearly nothing: it rounds up. */
+  /** Below this number, one fewer costs a large share of the pace and one more almost nothing: it rounds up. */
   few: 5,
-  /** What fewer must leave of the pace to be as fast, and in how many probes on end; the same where there are few. */
+  /**
+   * How close to the pace fewer uploads must come to count as equally fast, and in how many probes in a row; the same
+   * for few.
+   */
   flat: 1.075,
   flatProbes: 2,
   flatOfFew: 1.02,
   flatProbesOfFew: 5,
-  /** The share of its own that a doubling must bring to be worth it. */
+  /** The share of its own increase that a doubling must bring to be worth it. */
   worthwhile: 0.35,
-  /** The share from which every upload more is taken to count in full. */
+  /** The share from which each additional upload is taken to count in full. */
   linear: 0.85,
-  /** What it comes down to where the destination throttles, and how long it stays below, in windows. */
+  /** The factor applied when the destination throttles, and how long the limit stays below, in windows. */
   backOff: 0.7,
   ceiling: 0.9,
   heldWindows: 30,
   mostHeldWindows: 240,
   ceilingGrowth: 1.02,
-  /** What counts as a change: so much, and so many times what the pace varies, in so many windows on end. */
+  /** What counts as a change: a size, and a multiple of the pace's deviation, in a number of windows in a row. */
   change: 0.3,
   changeDeviations: 3,
   changeWindows: 3
 } as const
 
 /**
- * What the controller is at.
+ * The controller's phase.
  */
 export type Phase =
   | {
     readonly _tag: "Doubling"
-    /** The window before the doubling, and the last one in which every upload counted in full. */
+    /** The window before the doubling, and the last one in which each upload counted in full. */
     readonly before: Window | undefined
     readonly anchor: Window | undefined
-    /** Whether nothing is known of fewer than that. */
+    /** Whether nothing is known about smaller limits. */
     readonly isFirst: boolean
   }
   | { readonly _tag: "Halving"; readonly above: Window }
   | { readonly _tag: "Resting"; readonly left: number }
   | {
     readonly _tag: "Probing"
-    /** What is to be tried after this, and what was seen so far. */
+    /** The probes still to come, and the measurements so far. */
     readonly next: ReadonlyArray<"up" | "down">
     readonly current: "up" | "down"
     readonly up: Window | undefined
@@ -72,37 +75,37 @@ export type Phase =
   }
 
 /**
- * All that the controller knows: immutable, and nothing else decides.
+ * The controller's whole state. It is immutable, and decisions depend on nothing else.
  */
 export interface State {
   readonly min: number
   readonly max: number
-  /** What somebody else allows at most. */
+  /** The most that others allow. */
   readonly allowed: number
   readonly phase: Phase
-  /** How many are held to be right, not rounded. */
+  /** The estimated best concurrency, not rounded. */
   readonly concurrency: number
-  /** How many may be in flight now: that, or a probe. */
+  /** The limit in force: the estimate, or a probe. */
   readonly limit: number
-  /** Why, in a few plain words. */
+  /** The reason, in a few plain words. */
   readonly reason: string
   /** Windows so far. */
   readonly windows: number
-  /** What requests have cost lately. */
+  /** The recent cost of requests. */
   readonly moments: Measure.Moments
-  /** The pace of the rest windows lately, and how far single ones are off, as a logarithm. */
+  /** The recent pace of resting windows, and the deviation of single ones, as a logarithm. */
   readonly usual: Window | undefined
   readonly deviation: number
-  /** Rest windows on end that were far off: above, or below where negative. */
+  /** The number of resting windows in a row that were far off: above, or below if negative. */
   readonly streak: number
-  /** Probes on end that found nothing lost with fewer. */
+  /** The number of probes in a row that found no loss with fewer uploads. */
   readonly flat: number
-  /** What throttling has taught, and for how many windows it holds. */
+  /** The ceiling learned from throttling, and for how many windows it holds. */
   readonly ceiling: { readonly at: number; readonly left: number; readonly held: number } | undefined
   readonly random: number
 }
 
-/** The state after a window; what it has to say of costs is in `moments` already. */
+/** The state after a window, whose costs are already in `moments`. */
 export const decide = (state: State, window: Window): State => {
   if (window.throttledAt > 0) return throttled(state, window)
   const relaxed = relax(state)
@@ -122,7 +125,7 @@ export const decide = (state: State, window: Window): State => {
 
 const doubled = (state: State, phase: Extract<Phase, { _tag: "Doubling" }>, window: Window): State => {
   const { anchor = window, before, isFirst } = phase
-  // Somebody else has lowered the limit meanwhile.
+  // Somebody else has lowered the limit in the meantime.
   if (before !== undefined && window.limit <= before.limit) return settled(state, window.limit)
   const gain = before === undefined ? 1 : elasticity(state, before, window)
   if (gain >= defaults.worthwhile) {
@@ -166,13 +169,13 @@ const rested = (state: State, phase: Extract<Phase, { _tag: "Resting" }>, window
   )
 }
 
-/** From which change on a pace is not what it usually is, as a logarithm. */
+/** The change from which a pace counts as unusual, as a logarithm. */
 const unusual = ({ deviation }: State): number =>
   Math.max(Math.log(1 + defaults.change), defaults.changeDeviations * deviation)
 
 const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window: Window): State => {
   const { usual } = state
-  // A change in the midst of probes would be laid to them.
+  // A change during probes would be attributed to them.
   if (usual !== undefined) {
     const explained = Math.abs(Math.log(window.limit / usual.limit))
     if (Math.abs(Math.log(ratio(state, usual, window))) > explained + unusual(state)) {
@@ -210,7 +213,7 @@ const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window
   )
 }
 
-/** The destination has had enough: down, and not up there again for a while; for longer where it is the same again. */
+/** The destination throttles: lowers the limit and keeps it lower for a while; for longer if the same happens again. */
 const throttled = (state: State, window: Window): State => {
   const at = Math.min(window.limit, Math.max(window.throttledAt, 1))
   const { ceiling } = state
@@ -227,7 +230,7 @@ const throttled = (state: State, window: Window): State => {
   }, defaults.restWindows)
 }
 
-/** What throttling has taught holds for a while, and then is forgotten little by little. */
+/** The ceiling learned from throttling holds for a while, and is then forgotten gradually. */
 const relax = (state: State): State => {
   const { ceiling } = state
   if (ceiling === undefined) return state
@@ -236,7 +239,7 @@ const relax = (state: State): State => {
   return { ...state, ceiling: at >= state.max ? undefined : { ...ceiling, at } }
 }
 
-/** Too little to do to learn anything from it. */
+/** There is too little work to learn anything. */
 const idle = (state: State): State =>
   state.phase._tag === "Probing"
     ? rest({ ...state, reason: "too few uploads to tell" }, defaults.restWindows)
@@ -262,14 +265,14 @@ const halving = (state: State, above: Window): State => {
 const settled = (state: State, knee: number): State =>
   rest({ ...state, concurrency: above(knee), usual: undefined, reason: "settled" }, defaults.restWindows)
 
-/** Where it stays when the knee is there: requests do not take turns, so some lanes idle now and then. */
+/** The limit for a given knee: requests do not take turns, so some lanes idle now and then. */
 const above = (knee: number): number =>
   Math.max(knee * defaults.headroom, knee + defaults.rootHeadroom * Math.sqrt(knee))
 
 const whole = (concurrency: number): number =>
   concurrency < defaults.few ? Math.ceil(concurrency - 0.1) : Math.round(concurrency)
 
-/** Stays where it is for some windows, or goes on to probes where these are over. */
+/** Keeps the limit for some windows, or starts probing when they are over. */
 const rest = (state: State, left: number): State => {
   const concurrency = within(state, state.concurrency)
   if (left > 0) {
@@ -294,7 +297,7 @@ const probing = (state: State, phase: Extract<Phase, { _tag: "Probing" }>): Stat
   return { ...state, phase, limit, reason: `probing ${phase.current}` }
 }
 
-/** How much faster the second is. */
+/** How many times faster the second window is. */
 const ratio = (state: State, first: Window, second: Window): number => {
   const cost = Measure.cost(state.moments)
   const before = Measure.pace(first, cost)
@@ -302,7 +305,7 @@ const ratio = (state: State, first: Window, second: Window): number => {
   return Math.min(farthest, Math.max(1 / farthest, before > 0 ? after / before : after > 0 ? farthest : 1))
 }
 
-/** How much of what more uploads could bring they do bring: 1 is all of it, 0 nothing. */
+/** The share of the possible gain that more uploads bring: 1 is all of it, 0 is none. */
 const elasticity = (state: State, fewer: Window, more: Window): number =>
   Math.log(ratio(state, fewer, more)) / Math.log(more.limit / fewer.limit)
 
@@ -311,7 +314,7 @@ const most = ({ allowed, ceiling, max, min }: State): number =>
 
 const within = (state: State, concurrency: number): number => Math.min(most(state), Math.max(state.min, concurrency))
 
-/** A full period of all 32 bit numbers. */
+/** A generator with the full period of all 32-bit numbers. */
 const nextRandom = (random: number): number => (Math.imul(random, 1664525) + 1013904223) | 0
 
 const orders = [
@@ -323,18 +326,20 @@ const orders = [
   ["down", "down", "up", "up"]
 ] as const
 
-/** What stays of the usual pace with each window. */
+/** The share of the usual pace that each window keeps. */
 const usualKept = 0.8
 
-/** The farthest that two windows are taken to be apart. */
+/** The largest ratio that two windows are taken to have. */
 const farthest = 20
 
-/** What a doubling or halving changes at most where it changes nothing. */
+/** The largest change from a doubling or halving that still counts as none. */
 const stillFlat = 1.2
 
-/** What is left of the concurrency at least after the pace fell, and how much more than the pace says. */
+/**
+ * The smallest share of the concurrency that remains after the pace fell, and the margin over what the pace suggests.
+ */
 const leastLeft = 0.2
 const afterFall = 1.15
 
-/** From which change on the next probes come soon, as a logarithm. */
+/** The change from which the next probes come soon, as a logarithm. */
 const hasMoved = 0.08

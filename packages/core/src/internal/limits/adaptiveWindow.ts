@@ -1,15 +1,15 @@
 /**
- * What a window of attempts measures, and what uploads of different sizes have in common: their cost.
+ * The measurements of a window of attempts, and the cost that makes uploads of different sizes comparable.
  *
- * Bytes a second say little where sizes differ a thousand times, and so do files a second. What compares is lanes: a
- * request that takes `perRequest + perByte × size` milliseconds, as learned from all requests lately, is so much work,
- * and the pace of a window is how many milliseconds of work were done in a millisecond. It is reckoned as work done by
- * the time that it took, times the requests in flight: so it does not matter where a window begins and ends, nor that
- * its completions come in bursts.
+ * Bytes a second say little if sizes differ a thousandfold, and neither do files a second. Lanes are comparable: a
+ * request that takes `perRequest + perByte × size` milliseconds, as learned from recent requests, is that much work,
+ * and the pace of a window is the milliseconds of work done per millisecond. It is computed as work divided by the time
+ * that it took, times the requests in flight, so it does not matter where a window begins and ends, or that completions
+ * come in bursts.
  */
 import type { Observation } from "../../Limits.js"
 
-/** Sums from which a line through durations by size is found: each request weighs less the larger it is. */
+/** Sums for fitting a line through durations by size; larger requests weigh less. */
 export interface Moments {
   readonly weight: number
   readonly size: number
@@ -27,22 +27,22 @@ export interface Window {
   readonly since: number
   /** Attempts that ended. */
   readonly ended: number
-  /** Those of them that stored something. */
+  /** Attempts that stored something. */
   readonly stored: number
-  /** The bytes that these stored. */
+  /** The bytes that they stored. */
   readonly bytes: number
-  /** How long all attempts took, added up. */
+  /** The total duration of all attempts. */
   readonly busyMillis: number
-  /** Attempts in flight, added up over those that ended. */
+  /** Attempts in flight, summed over the attempts that ended. */
   readonly lanes: number
-  /** How many were in flight when the destination throttled first, or 0. */
+  /** The number in flight when the destination first throttled, or 0. */
   readonly throttledAt: number
-  /** The mean size that requests are weighed by. */
+  /** The mean size by which requests are weighted. */
   readonly scale: number
   readonly moments: Moments
 }
 
-/** What requests cost, in milliseconds. */
+/** The cost of requests, in milliseconds. */
 export interface Cost {
   readonly perRequest: number
   readonly perByte: number
@@ -65,7 +65,7 @@ export const gather = (window: Window, observation: Observation, now: number): W
   return gathering.add(observation, now) ? gathering.close() : window
 }
 
-/** A window that is written to, once for each attempt that ends. */
+/** A mutable window, updated once for each attempt that ends. */
 export class Gathering {
   readonly limit: number
   readonly openedAt: number
@@ -102,10 +102,10 @@ export class Gathering {
     this.sizeMillis = sizeMillis
   }
 
-  /** Adds an observation, and answers whether it counts. */
+  /** Adds an observation and returns whether it counts. */
   add({ bytes, durationMillis, inFlight, outcome }: Observation, now: number): boolean {
     const startedAt = now - durationMillis
-    // What began in the instant of a change may have begun before it: no throttling is held against the new limit.
+    // An attempt that began in the instant of a change may have begun before it: its throttling does not count.
     if (startedAt < this.since || (outcome === "Throttled" && startedAt === this.since)) return false
     this.ended += 1
     this.busyMillis += durationMillis
@@ -119,7 +119,7 @@ export class Gathering {
     return true
   }
 
-  /** What was gathered, under the limit that was in force. */
+  /** The gathered window, under the limit that was in force. */
   close(limit = this.limit): Window {
     const { bytes, busyMillis, ended, lanes, openedAt, scale, since, stored, throttledAt } = this
     const { millis, size, sizeMillis, sizeSquared, weight } = this
@@ -127,7 +127,7 @@ export class Gathering {
     return { limit, openedAt, since, ended, stored, bytes, busyMillis, lanes, throttledAt, scale, moments }
   }
 
-  // A size is weighed as a part of the scale, so that its square cannot swallow the digits of the others.
+  // Sizes are measured relative to the scale, so that their squares cannot swallow the digits of the other sums.
   private learn(size: number, millis: number): void {
     const weight = (this.scale / (size + this.scale)) ** 2
     this.weight += weight
@@ -138,10 +138,10 @@ export class Gathering {
   }
 }
 
-/** Several windows as one. */
+/** Merges two windows. */
 export const together = (a: Window | undefined, b: Window): Window => a === undefined ? b : mixed(a, b, 1)
 
-/** A window with what is left of an older one. */
+/** Mixes a window with the remaining share of an older one. */
 export const mixed = (older: Window, newer: Window, kept: number): Window => ({
   ...newer,
   ended: older.ended * kept + newer.ended,
@@ -151,10 +151,10 @@ export const mixed = (older: Window, newer: Window, kept: number): Window => ({
   lanes: older.lanes * kept + newer.lanes
 })
 
-/** How many were in flight on average. */
+/** The mean number in flight. */
 export const meanLanes = ({ ended, lanes }: Window): number => ended === 0 ? 0 : lanes / ended
 
-/** Milliseconds of work done in a millisecond. */
+/** The milliseconds of work done per millisecond. */
 export const pace = (window: Window, { perByte, perRequest }: Cost): number =>
   meanLanes(window) * (perRequest * window.stored + perByte * window.bytes) / Math.max(window.busyMillis, tick)
 
@@ -166,18 +166,18 @@ export const addMoments = (older: Moments, newer: Moments, kept: number): Moment
   sizeMillis: older.sizeMillis * kept + newer.sizeMillis
 })
 
-/** The line through durations by size; neither part of it is negative. */
+/** The line through durations by size; neither coefficient is negative. */
 export const cost = ({ millis, size, sizeMillis, sizeSquared, weight }: Moments): Cost => {
   if (weight === 0 || millis <= 0) return { perRequest: 1, perByte: 0 }
   const meanSize = size / weight
   const meanMillis = millis / weight
   const spread = sizeSquared / weight - meanSize * meanSize
-  // Where sizes are all alike, it does not matter what is laid to the request and what to its bytes.
+  // If all sizes are alike, it does not matter how the cost is divided between the request and its bytes.
   if (!(spread > 1e-6 * meanSize * meanSize)) return { perRequest: meanMillis, perByte: 0 }
   const slope = (sizeMillis / weight - meanSize * meanMillis) / spread
   const perByte = Math.min(Math.max(slope, 0), meanMillis / meanSize)
   return { perRequest: Math.max(0, meanMillis - perByte * meanSize), perByte }
 }
 
-/** What a clock of whole milliseconds cannot tell from nothing. */
+/** The duration that a clock of whole milliseconds cannot tell from zero. */
 const tick = 0.5

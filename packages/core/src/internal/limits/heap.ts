@@ -1,4 +1,4 @@
-/** A queue whose first is always the one that comes before all others. */
+/** A priority queue: its first element comes before all others. */
 export class Heap<A> {
   private readonly items: Array<A> = []
   private readonly before: (a: A, b: A) => boolean

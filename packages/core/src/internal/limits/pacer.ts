@@ -1,7 +1,7 @@
 /**
- * The pacing machine under `RateLimit` and `Bandwidth`: the generic cell rate algorithm, with takes in the order of
- * asking. Only the head of the line sleeps, once, until the instant at which its take conforms; a change of rate wakes
- * it to reckon again, and an interrupted take leaves nothing behind.
+ * The pacing algorithm of `RateLimit` and `Bandwidth`: the generic cell rate algorithm, with takes in FIFO order. Only
+ * the head of the line sleeps, once, until the instant at which its take conforms; a change of rate wakes it to
+ * recalculate, and an interrupted take leaves nothing behind.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,16 +11,16 @@ import * as FiberId from "effect/FiberId"
 import * as InFlight from "../../InFlight.js"
 import { ended } from "../calls/ended.js"
 
-/** How much lateness of timers is made up for while demand goes on, in milliseconds. */
+/** The most timer lateness that is made up for while demand continues, in milliseconds. */
 const slackMillis = 20
 
 /**
- * How long after the last admission a take still counts as the same demand, in milliseconds. Less than one, so that on a
- * clock of whole milliseconds only the very same instant does.
+ * How long after the last admission a take still counts as the same demand, in milliseconds. It is less than one, so
+ * that on a clock of whole milliseconds only the very same instant counts.
  */
 const continuousMillis = 0.9
 
-/** What sums of fractions may be off by, in milliseconds: an instant that is only so much late is not late. */
+/** The error of summed fractions, in milliseconds: an instant that is late by no more than this is not late. */
 const roundingMillis = 1e-3
 
 export interface PacerOptions {
@@ -28,7 +28,7 @@ export interface PacerOptions {
   readonly rate: number
   /** The most units that may go at once, for a given rate. */
   readonly burst: (rate: number) => number
-  /** Whether the burst is there at the start, or must be earned first. */
+  /** Whether the burst is available at the start, or must be earned first. */
   readonly startsFull: boolean
 }
 
@@ -39,14 +39,14 @@ export class Pacer {
   private origin: bigint | undefined = undefined
   /** The theoretical arrival time of the next unit, while there is a rate. */
   private arrival: number | undefined = undefined
-  /** How many units may go at once when there is a rate again, where that is known. */
+  /** How many units may go at once when there is a rate again, if known. */
   private frozen: number | undefined = undefined
   private lastAdmission = -Infinity
   /** The instant before which nothing is admitted. */
   private heldUntil = -Infinity
-  /** How many takes are waiting. */
+  /** The number of takes waiting. */
   waiting = 0
-  /** Whoever is first in line sleeps in this, until its turn or a change. */
+  /** The fiber in which the first take in line sleeps, until its turn or a change. */
   private sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
   private changes = 0
   private readonly line = InFlight.make(1)
@@ -83,7 +83,7 @@ export class Pacer {
     return Number(nanos - this.origin) / 1e6
   }
 
-  /** Takes `units` now and answers `true`, or answers `false`. */
+  /** Takes `units` now and returns `true`, or returns `false`. */
   unsafeTake(clock: Clock.Clock, units: number): boolean {
     if (this.rate === Infinity && this.heldUntil === -Infinity) return true
     const now = this.now(clock)
@@ -129,7 +129,7 @@ export class Pacer {
     })
   }
 
-  /** Waits, or until something has changed. */
+  /** Waits for this long, or until something has changed. */
   private sleep(clock: Clock.Clock, millis: number): Effect.Effect<void> {
     const { changes } = this
     const sleep = millis === Infinity ? Effect.never : clock.sleep(Duration.millis(millis))
@@ -142,12 +142,12 @@ export class Pacer {
     )
   }
 
-  /** Admits nothing for so many milliseconds from now. Those who wait find it when their time has come. */
+  /** Admits nothing for `millis` from now. Waiting takes notice it when their time has come. */
   unsafeHold(clock: Clock.Clock, millis: number): void {
     this.heldUntil = Math.max(this.heldUntil, this.now(clock) + millis)
   }
 
-  /** How many units may go at once; unknown where nothing was paced yet. */
+  /** How many units may go at once; `undefined` if nothing has been paced yet. */
   private credit(now: number): number | undefined {
     if (this.rate === 0) return this.frozen
     if (this.arrival === undefined || this.rate === Infinity) return undefined
@@ -156,8 +156,8 @@ export class Pacer {
   }
 
   /**
-   * Changes the rate; with 0 nothing is admitted until it is raised. As many units may go at once afterwards as could
-   * before, within the new burst.
+   * Changes the rate; with 0 nothing is admitted until it is raised. Afterwards as many units may go at once as before,
+   * within the new burst.
    */
   setRate(rate: number): Effect.Effect<void> {
     return Clock.clockWith((clock) =>

@@ -1,7 +1,7 @@
 /**
- * A line of waiters: joined at its end, served from its front, left from anywhere, each in constant time.
+ * A FIFO queue of waiters that can be joined at the end, served from the front and left from anywhere in constant time.
  *
- * (A `Set` keeps the order too, but finding its first element walks over all that were deleted before it.)
+ * (A `Set` keeps the order, too, but finding its first element walks over all those deleted before it.)
  */
 export class Place<A> {
   readonly value: A
@@ -29,7 +29,7 @@ export class WaitQueue<A> {
     return place
   }
 
-  /** Answers whether the place was still in line. */
+  /** Returns whether the place was still in line. */
   leave(place: Place<A>): boolean {
     if (!place.inLine) return false
     place.inLine = false
@@ -38,7 +38,7 @@ export class WaitQueue<A> {
     if (place.next === undefined) this.last = place.previous
     else place.next.previous = place.previous
     this.size -= 1
-    // A chain of all who ever waited would keep the young alive for the old.
+    // A chain of all past waiters would keep new objects alive for old ones.
     place.previous = undefined
     place.next = undefined
     return true

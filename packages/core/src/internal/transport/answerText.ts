@@ -1,11 +1,11 @@
 /**
- * The text of answers: decoded as it was written, and whether it is a page for people.
+ * The text of answers: decoding, and recognizing web pages.
  */
 import * as Option from "effect/Option"
 
 /**
- * Text as it was written: UTF-8, or else what the document or the header says it is, or else Latin-1 where it can be
- * that. `None` where it is no text in any of these.
+ * Decodes text: as UTF-8, or else with the encoding that the document or the header names, or else as Latin-1 if that
+ * is possible. `None` if it is not text in any of these.
  */
 export const decode = (bytes: Uint8Array, contentType: string | undefined = undefined): Option.Option<string> => {
   const label = labelOf(bytes, contentType)
@@ -15,17 +15,17 @@ export const decode = (bytes: Uint8Array, contentType: string | undefined = unde
   )
 }
 
-/** As `decode`, with a sign in place of what cannot be read. */
+/** Like `decode`, with a replacement character for anything unreadable. */
 export const decodeLeniently = (bytes: Uint8Array, contentType: string | undefined = undefined): string =>
   Option.getOrElse(decode(bytes, contentType), () => new TextDecoder().decode(bytes))
 
-/** Whether a body is a page for people: what proxies and login portals answer with, and no protocol for machines. */
+/** Whether a body is a web page: what proxies and login portals answer with, unlike any protocol for machines. */
 export const isPage = (body: Uint8Array): boolean =>
   /^(?:\s|<!--.*?-->|<\?xml[^>]*\?>)*<(?:!doctype\s+html|html|head|body)\b/is.test(
     new TextDecoder().decode(body.subarray(0, 1024))
   )
 
-/** What a page calls itself. */
+/** The title of a page. */
 export const titleOf = (body: Uint8Array, contentType: string | undefined = undefined): string | undefined => {
   const text = decodeLeniently(body.subarray(0, 16 * 1024), contentType)
   const title = /<title[^>]{0,200}>([^<]{1,200})/i.exec(text)?.[1]?.replace(/[\p{Cc}\s]+/gu, " ").trim()
@@ -56,7 +56,7 @@ const labelOf = (bytes: Uint8Array, contentType: string | undefined): string | u
     /\bcharset\s*=\s*"?([\w.:-]{1,40})/i.exec(contentType ?? "")?.[1]
 }
 
-/** Whether bytes can be Latin-1: without control characters above 127, and not the mark of another encoding. */
+/** Whether bytes can be Latin-1: without control characters above 127 and without the mark of another encoding. */
 const isLatin1 = (bytes: Uint8Array): boolean => {
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]!

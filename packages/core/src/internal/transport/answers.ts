@@ -1,5 +1,5 @@
 /**
- * What answers over HTTP mean for an upload, and what of them may be shown.
+ * The meaning of HTTP answers for an upload, and how much of them may be shown.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -13,21 +13,21 @@ import type { UploadError } from "../../UploadError.js"
 import { within } from "../calls/within.js"
 import * as AnswerText from "./answerText.js"
 
-/** How much of an answer's text is shown, in characters. */
+/** The most characters of an answer's text that are shown. */
 const excerptSize = 512
 
-/** How long a server that has answered may go on talking to somebody who does not listen, in milliseconds. */
+/** How long a server may keep sending an answer that is ignored, in milliseconds. */
 export const talkMillis = 1_000
 
-/** The same where what it says tells what is to be done. */
+/** The same for an answer that explains what to do. */
 export const explainMillis = 10_000
 
 export const isSuccess = ({ status }: { readonly status: number }): boolean => status >= 200 && status < 300
 
-/** Whether there is nothing at an address, or nothing any more. */
+/** Whether nothing is at an address, or nothing is there any more. */
 export const isMissing = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
 
-/** `Retry-After`: seconds, or a date. Nonsense is ignored, and so is what has passed; more than a day counts as a day. */
+/** `Retry-After`: seconds, or a date. Nonsense and past dates are ignored; more than a day counts as a day. */
 export const retryAfterMillis = (header: string | undefined, now: number): number | undefined =>
   header === undefined
     ? undefined
@@ -39,16 +39,16 @@ export const retryAfterMillis = (header: string | undefined, now: number): numbe
         : NaN
     )
 
-/** The forms of dates that HTTP has, and that of ISO: the parser finds dates in other text, too. */
+/** The date formats of HTTP and ISO: the parser finds dates in other text, too. */
 const date = /^\s*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s|\d{4}-\d\d-\d\dT)/i
 
 const day = 86_400_000
 
-/** How long to wait, in milliseconds and for at most a day, unless that is nonsense. */
+/** A plausible wait in milliseconds, at most a day; `undefined` for nonsense. */
 export const plausible = (millis: number): number | undefined => millis >= 0 ? Math.min(millis, day) : undefined
 
 /**
- * What may be secret in a request, in case the server repeats it: the query of its address, and the values of its
+ * The potential secrets of a request, in case the server repeats them: the query of its address, and the values of its
  * headers.
  */
 export const secretsOf = (url: string, headers: Readonly<Record<string, string>>): Array<string> => {
@@ -62,14 +62,14 @@ export const secretsOf = (url: string, headers: Readonly<Record<string, string>>
   ].filter((value) => !value.includes("{key}"))
 }
 
-/** All of it but the name of the scheme; and of a user and a password the password. */
+/** Everything but the scheme name; for a user and a password, the password. */
 const secretsOfAuthorization = (value: string): ReadonlyArray<string> => {
   const [scheme = "", ...rest] = value.trim().split(/\s+/)
   const pair = /^basic$/i.test(scheme) ? Either.getOrUndefined(Encoding.decodeBase64String(rest.join(""))) : undefined
   return [value, ...(rest.length === 0 ? [] : rest), ...(pair === undefined ? [] : [pair, pair.replace(/^[^:]*:/, "")])]
 }
 
-/** What an answer that is no success means. */
+/** The meaning of an answer that is not a success. */
 export const refused = (
   name: string,
   { body, headers, status }: Answer,
@@ -90,23 +90,23 @@ export const refused = (
     return new Transient({ reason: "Unavailable", detail: status === 423 ? `${detail} (it is locked)` : detail })
   }
   if (status === 409 || status === 412) return new Conflict({ detail })
-  // A browser tells of a redirect only that there was one, by a status of 0.
+  // A browser reports only that there was a redirect, by a status of 0.
   if (status === 0 || (status >= 300 && status < 400)) {
     return redirected(detail, headers["location"], mask)
   }
   return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
 }
 
-/** What passes by itself: a server that is slow, early or busy, somebody who holds a lock (WebDAV), a client that left. */
+/** Statuses that pass by themselves: a slow, early or busy server, a held lock (WebDAV), a client that left. */
 const passing: ReadonlySet<number> = new Set([408, 423, 425, 499])
 
-/** What servers say that cannot do what they are asked for, or have no room for it. */
+/** Statuses of servers that cannot do what is asked, or have no room for it. */
 const lasting: ReadonlySet<number> = new Set([501, 505, 507])
 
-/** What passes where the server says when to come again: a limit, a conflict, too much at once. */
+/** Statuses that pass if the server says when to retry: a limit, a conflict, too much at once. */
 const mayPass: ReadonlySet<number> = new Set([403, 409, 413])
 
-/** A redirect, and where it leads to as far as that may be shown. */
+/** A redirect, and its target as far as it may be shown. */
 export const redirected = (
   detail: string,
   location: string | undefined,
@@ -117,7 +117,7 @@ export const redirected = (
   return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed${leads})` })
 }
 
-/** An answer with as much of its body as may be shown, if that comes soon. */
+/** An answer with as much of its body as may be shown, if it arrives soon. */
 export const withBeginning = ({ headers, status, stream }: OpenAnswer): Effect.Effect<Answer> =>
   within(Stream.runHead(stream), talkMillis, () => "late" as const).pipe(
     Effect.match({
@@ -127,14 +127,14 @@ export const withBeginning = ({ headers, status, stream }: OpenAnswer): Effect.E
     Effect.map((body) => ({ status, headers, body }))
   )
 
-/** What it means that a server has so many bytes of an object. */
+/** The failure if a server has this many bytes of an object. */
 export const wrongSize = (name: string, key: string, size: number, persisted: number | undefined): IntegrityMismatch =>
   new IntegrityMismatch({
     reason: "Size",
     detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
   })
 
-/** Why a request is refused for good, by the status of the answer. */
+/** The reasons for final refusals, by status. */
 export const rejections: Readonly<Record<number, Rejected["reason"]>> = {
   401: "Unauthorized",
   402: "Forbidden",
@@ -146,9 +146,9 @@ export const rejections: Readonly<Record<number, Rejected["reason"]>> = {
 }
 
 /**
- * The first part of what the server says, on one line and without control characters and secrets. They are looked for in
- * much more than is shown, so that none is shown whose end is cut off; and once more where tags and breaks have been. Of
- * an error in XML, its code and its message are what it says.
+ * The beginning of the server's text, on one line and without control characters and secrets. Secrets are searched for
+ * in much more text than is shown, so that none is shown truncated, and again after tags and breaks have been removed.
+ * For an XML error, the text is its code and message.
  */
 export const excerpt = (
   body: Uint8Array,
@@ -174,7 +174,7 @@ const plain = (text: string): string =>
     .replace(/[\p{Cc}\s]+/gu, " ")
     .trim()
 
-/** The code and the message of an error in XML, by whatever prefix; those of WebDAV are called otherwise. */
+/** The code and the message of an XML error, under any prefix; WebDAV uses different names. */
 const errorIn = (text: string): string | undefined => {
   const beginning = text.slice(0, 8 * excerptSize)
   if (!/^\s*(?:<\?xml[^>]{0,200}\?>\s*)?<(?:[\w-]{1,20}:)?error(?:response)?[\s>]/i.test(beginning)) return undefined

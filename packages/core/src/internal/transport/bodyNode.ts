@@ -1,5 +1,5 @@
 /**
- * Bodies on their way to a socket.
+ * Sending bodies to a socket.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,17 +13,17 @@ import type { UploadError } from "../../UploadError.js"
 import * as Failures from "./failures.js"
 
 /**
- * How large the blocks are that are written: large enough to cost little, and small enough that a link moves one well
- * within the time of a stall, since of a block that is on its way nobody knows how much has moved. It is as much as a
- * second moves at the pace of the request that ended last, within bounds; after one that failed it is the least, which
- * takes 2 kB a second to be no stall.
+ * The size of the blocks that are written: large enough to be cheap, and small enough that a link moves one well within
+ * the stall timeout, since the progress within a block is not visible. It is what one second moves at the pace of the
+ * last request that ended, within bounds; after a failed request it is the minimum, which at 2 kB a second is not a
+ * stall.
  */
 export class BlockSize {
-  /** The least, too, that tells a pace: what less takes is mostly its round trip. */
+  /** Also the least that reveals a pace: smaller bodies mostly take a round trip. */
   static readonly least = 64 * 1024
   private static readonly first = 512 * 1024
   private static readonly most = 8 * 1024 * 1024
-  /** What is encrypted is held a second time until it is written. */
+  /** Encrypted data is held a second time until it is written. */
   private static readonly mostEncrypted = 1024 * 1024
   private current = BlockSize.first
 
@@ -41,12 +41,12 @@ export class BlockSize {
   }
 }
 
-/** What is written: nothing, all of it, or what is fed block by block. */
+/** What to write: nothing, all bytes at once, or a stream fed block by block. */
 export type Sent = Uint8Array | Readable | null
 
 type Send = (request: Request, sent: Sent) => Effect.Effect<Answer, UploadError>
 
-/** Gives the body to send: in one piece, or fed block by block, from the fiber of the request. */
+/** Provides the body to send: in one piece, or fed block by block from the fiber of the request. */
 export const withBody = (
   request: Request,
   blockSize: BlockSize,
@@ -69,7 +69,7 @@ export const withBody = (
   })
 }
 
-/** Sends, and sees at which pace, where that is to be seen. */
+/** Sends, and measures the pace if it can be measured. */
 const learning = <A, E>(blockSize: BlockSize, size: number, send: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
   size < BlockSize.least ? Effect.suspend(send) : Effect.uninterruptibleMask((restore) =>
     Effect.clockWith((clock) => {
@@ -87,7 +87,7 @@ const learning = <A, E>(blockSize: BlockSize, size: number, send: () => Effect.E
     })
   )
 
-/** What a readable gives, whose reading can be interrupted at any time: its iterator would wait for the next block. */
+/** The blocks of a readable, interruptible at any time: its own iterator would wait for the next block. */
 export const blocksOf = (
   readable: Readable,
   onError: (error: unknown) => UploadError
@@ -112,7 +112,7 @@ export const blocksOf = (
     })
   )
 
-/** What a body gives, block by block: all of it at once, where the first block is that. */
+/** The blocks of a body; the whole body at once if the first block is all of it. */
 const feed = (
   request: Request,
   body: Body,
@@ -150,11 +150,11 @@ const feedFrom = (
         wanted?.()
       }
     })
-    // Who ends a request that has no connection yet would be heard by nobody.
+    // Without a listener, ending a request that has no connection yet would throw.
     readable.on("error", () => {})
     const push = (block: Uint8Array): Effect.Effect<void, UploadError> => {
       fed += block.length
-      // Nothing of what is too much may go: the server would take it for the next request.
+      // No excess bytes may be sent: the server would take them for the next request.
       return fed > size ? Effect.fail(wrongSize(size)) : Effect.async((resume) => {
         isWanted = false
         wanted = () => resume(Effect.void)
@@ -167,14 +167,14 @@ const feedFrom = (
       readable.push(null)
       return Effect.never
     })
-    // A block is in the socket's hands before the next but one is asked for, and written before the one after that.
+    // The socket takes a block before the next but one is requested, and writes it before the one after that.
     const pumping: Effect.Effect<never, UploadError> = Effect.matchEffect(next, {
       onSuccess: (block) => Effect.zipRight(push(block), pumping),
       onFailure: Option.match({ onNone: () => end, onSome: (error) => Effect.fail(error) })
     })
-    // Nobody else knows the length.
+    // Only this code knows the length.
     const sized = { ...request, headers: { ...request.headers, "content-length": String(size) } }
-    // Where the body fails first, the request is ended, and with it the connection.
+    // If the body fails first, the request is ended, and with it the connection.
     return Effect.raceFirst(send(sized, readable), Effect.zipRight(push(first), pumping))
   })
 

@@ -1,5 +1,5 @@
 /**
- * The connections of a pool, one line each: which socket a request is on, and how far its bytes are there.
+ * The connections of a pool, one client each: which socket a request uses, and how far its bytes have come.
  */
 import type { Socket } from "node:net"
 import { buildConnector, Client, Pool } from "undici"
@@ -9,17 +9,17 @@ import type * as KernelQueues from "./kernelQueuesNode.js"
 
 export type Connect = buildConnector.connector
 
-/** Who is told which line a request goes out on. */
+/** The observer that learns which connection a request uses. */
 export interface Rider {
   readonly takes: (line: Connection) => void
 }
 
-/** A request, with who is told of its line. */
+/** A request with its observer. */
 export interface Dispatched extends Dispatcher.DispatchOptions {
   readonly rider?: Rider | undefined
 }
 
-/** A connection, and those that replace it. */
+/** A connection, and its replacements. */
 export class Connection extends Client {
   private readonly wire: Wire
 
@@ -28,7 +28,7 @@ export class Connection extends Client {
     this.wire = wire
   }
 
-  /** How far the bytes of the request under way are: of those written, and of those that the server has said. */
+  /** The progress of the current request: bytes written, and bytes received from the server. */
   position(queues: KernelQueues.Queues): string {
     const { socket } = this.wire
     return socket === undefined
@@ -42,7 +42,7 @@ export class Connection extends Client {
   }
 }
 
-/** A pool of lines. */
+/** A pool of connections. */
 export const pool = (
   origin: string | URL,
   { connect, ...options }: Pool.Options & { readonly connect: Connect }
@@ -60,7 +60,7 @@ export const connector = (options: buildConnector.BuildOptions): Connect => buil
 // internal
 // -----------------------------------------------------------------------------
 
-/** The socket of a line, as it is connected. */
+/** The current socket of a connection. */
 class Wire {
   socket: Socket | undefined = undefined
   readonly connect: Connect

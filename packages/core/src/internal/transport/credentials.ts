@@ -1,5 +1,5 @@
 /**
- * What the `Authorization` header says.
+ * Values of the `Authorization` header.
  */
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /**
- * What it means that a request over HTTP was not sent, or not answered; and what of it may be shown.
+ * The meaning of HTTP requests that were not sent or not answered, and how much of it may be shown.
  */
 import * as Predicate from "effect/Predicate"
 import { Rejected, Transient } from "../../UploadError.js"
@@ -8,18 +8,18 @@ import type { UploadError } from "../../UploadError.js"
 export const invalidAddress = (name: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `${name} is not a valid address.` })
 
-/** A request with something in it that cannot be said in HTTP. */
+/** A request that cannot be expressed in HTTP. */
 export const invalidRequest = (name: string, problem: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `The request to ${name} cannot be sent: ${problem}.` })
 
 export const unknownSize = (name: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `${name} has to be told the size of a body beforehand.` })
 
-/** What an answer that goes no further after its head, or does not even come, is taken for. */
+/** The failure of an answer that stops after its head, or never arrives. */
 export const stalled = (name: string): Transient =>
   new Transient({ reason: "Stalled", detail: `${name} has stopped answering.` })
 
-/** A proxy that no connection came about to. */
+/** A failure to connect to a proxy. */
 export class ProxyFailure extends Error {
   readonly proxy: string
 
@@ -29,7 +29,7 @@ export class ProxyFailure extends Error {
   }
 }
 
-/** The failure of a request to `name`, by what is underneath, and by the proxy on its way. */
+/** The failure of a request to `name`, from the underlying error and the proxy on its way. */
 export const failed = (name: string, error: unknown, proxy?: string): UploadError => {
   const code = codeOf(error)
   if (code !== undefined && /INVALID_URL/.test(code)) return invalidAddress(name)
@@ -65,7 +65,7 @@ export const failed = (name: string, error: unknown, proxy?: string): UploadErro
     const detail = `${name} answered with something that is not HTTP (${why}).`
     return new Transient({ reason: "Connection", detail, cause })
   }
-  // Where no connection came about, what was asked for is none of it: all requests fail alike, and say the same.
+  // If no connection was made, the path does not matter: all requests fail with the same message.
   const to = code !== undefined && neverConnected.test(code) ? originOf(name) : name
   const by = proxy === undefined ? "" : ` by ${proxy}`
   return new Transient({ reason: "Connection", detail: `The connection to ${to}${by} failed (${said}).`, cause })
@@ -87,7 +87,7 @@ const codeOf = (error: unknown): string | undefined =>
     ? codeOf(error.cause)
     : undefined
 
-/** What is known of an error without what others have put into it: an address, or some of what the server has sent. */
+/** The error without what others may have put into it: an address, or data that the server sent. */
 const harmless = (error: unknown, said: string): unknown =>
   Predicate.hasProperty(error, "data") || Predicate.hasProperty(error, "input") ? new Error(said) : error
 

@@ -1,17 +1,17 @@
 /**
- * Answers that come before the answer (1xx): RFC 9110, 15.2, has them accepted whether or not they were asked for, and
- * the pool takes a `100 Continue` for the end of the connection.
+ * Interim answers (1xx): RFC 9110, 15.2, requires clients to accept them whether or not they asked for them, but the
+ * pool takes a `100 Continue` for the end of the connection.
  */
 import type { Socket } from "node:net"
 
-/** Leaves interim answers out of what is read from a socket on which HTTP is spoken. */
+/** Removes interim answers from what is read from an HTTP socket. */
 export const leaveOut = (socket: Socket): void => {
   const read = socket.read.bind(socket)
   const write = socket.write
   let awaitsHead = false
   let held: Buffer = nothing
   Object.assign(socket, {
-    // The head of a request is written as text, and nothing else is.
+    // Only the head of a request is written as text.
     write: (...what: Array<unknown>): unknown => {
       if (typeof what[0] === "string") awaitsHead = true
       return Reflect.apply(write, socket, what)
@@ -36,21 +36,21 @@ export const leaveOut = (socket: Socket): void => {
 
 const nothing = Buffer.alloc(0)
 
-/** How long an interim answer may be, in bytes. One that is longer is left to the parser, which refuses it. */
+/** The longest interim answer, in bytes. A longer one is left to the parser, which refuses it. */
 const longest = 64 * 1024
 
-/** How much of an answer tells its status. */
+/** How much of an answer is needed to know its status. */
 const statusLength = "HTTP/1.1 1".length
 
 /**
- * What is left behind interim answers, and whether that begins the answer itself; where it may be one of them, more of it
- * is needed.
+ * The bytes after interim answers, and whether they begin the final answer; if they may still be an interim answer,
+ * more bytes are needed.
  */
 const withoutInterim = (bytes: Buffer): { readonly rest: Buffer; readonly isHead: boolean } => {
   let rest = bytes
   for (;;) {
     let start = 0
-    // Parsers pass over line ends before an answer.
+    // Parsers skip line ends before an answer.
     while (rest[start] === 13 || rest[start] === 10) start += 1
     const beginning = rest.toString("latin1", start, start + statusLength + 2)
     if (beginning.length < statusLength && mayBeInterim.test(beginning)) return { rest, isHead: false }
@@ -62,12 +62,12 @@ const withoutInterim = (bytes: Buffer): { readonly rest: Buffer; readonly isHead
   }
 }
 
-/** Every interim answer but 101, which would be the end of HTTP. */
+/** Every interim answer except 101, which would end HTTP. */
 const interim = /^HTTP\/\d\.\d 1(?!01)/
 
 const mayBeInterim = /^(?:$|H$|HT$|HTT$|HTTP$|HTTP\/(?:\d(?:\.(?:\d ?)?)?)?$)/
 
-/** Where the empty line behind a head ends; less than 0 where that is still to come. */
+/** The end of the empty line after a head; less than 0 if it has not arrived. */
 const endOfHead = (bytes: Buffer, start: number): number => {
   for (let at = bytes.indexOf(10, start); at >= 0; at = bytes.indexOf(10, at + 1)) {
     const next = bytes[at + 1] === 13 ? at + 2 : at + 1

@@ -1,18 +1,19 @@
 /**
- * What the kernel holds of connections: bytes that were written and not yet acknowledged, and those that the other side
- * has not yet read, where that is on the same machine. Linux tells it in `/proc/net/tcp`, other systems do not.
+ * The kernel's queues of connections: bytes that were written and not yet acknowledged, and bytes that the other side
+ * has not yet read, if it is on the same machine. Linux reports them in `/proc/net/tcp`; other systems do not.
  *
- * Of a slow receiver whole megabytes lie there: whoever sees only what it takes from this process sees nothing for minutes.
+ * With a slow receiver they hold whole megabytes: watching only what leaves this process would show nothing for
+ * minutes.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { Socket } from "node:net"
 import { call } from "../calls/callNode.js"
 
-/** Tells how much the kernel holds of the connection of a socket; nothing where it does not say so. */
+/** Returns how much the kernel holds for a socket's connection; empty if it does not say. */
 export type Queues = (socket: Socket) => string
 
-/** What it holds now. */
+/** Reads the current queues. */
 export const read: Effect.Effect<Queues> = Effect.suspend(() =>
   process.platform === "linux" ? Effect.map(Effect.all(["/proc/net/tcp", "/proc/net/tcp6"].map(textOf)), parse) : untold
 )
@@ -42,10 +43,10 @@ const parse = (texts: ReadonlyArray<string>): Queues => {
   }
 }
 
-/** Addresses of IPv4 as others have them that listen for IPv6 as well. */
+/** Unwraps IPv4 addresses from the IPv4-mapped form that IPv6 sockets report. */
 const unmapped = (address: string): string => address.replace(/^0{16}(?:FFFF0000|0000FFFF)(?=.{8}:)/, "")
 
-/** An address as the kernel writes it: in words of 32 bits, in the order of this machine's bytes. */
+/** An address as the kernel writes it: in 32-bit words, in this machine's byte order. */
 const hex = (address: string | undefined, port: number | undefined): string => {
   if (address === undefined || port === undefined) return ""
   const words = address.includes(":") ? wordsOfIpv6(address) : [Buffer.from(address.split(".").map(Number))]
@@ -60,7 +61,7 @@ const wordsOfIpv6 = (address: string): ReadonlyArray<Buffer> => {
   return [0, 4, 8, 12].map((at) => bytes.subarray(at, at + 4))
 }
 
-/** Some of an address of IPv6, in hexadecimal; its end may be one of IPv4. */
+/** A part of an IPv6 address, in hexadecimal; it may end in an IPv4 address. */
 const bytesOf = (text: string): string =>
   text.split(":").filter((group) => group !== "").map((group) =>
     group.includes(".") ? Buffer.from(group.split(".").map(Number)).toString("hex") : group.padStart(4, "0")

@@ -1,17 +1,17 @@
 /**
- * Takes secrets out of what servers say, in whatever form they repeat them.
+ * Removes secrets from what servers say, in whatever form they repeat them.
  *
- * A text is searched as it is, and as it reads once and twice decoded from addresses (`%2F`), JSON (`\/`, `\u002f`) and
- * HTML (`&#47;`, `&amp;`), in any mixture; and for secrets in hexadecimal and in base64 at any offset. A secret of fewer
- * than eight characters is taken out where it stands by itself, since it may be part of any word.
+ * A text is searched as it is, and after decoding it once and twice from URL encoding (`%2F`), JSON (`\/`, `\u002f`)
+ * and HTML (`&#47;`, `&amp;`), in any mixture; and for secrets in hexadecimal and in base64 at any offset. A secret of
+ * fewer than eight characters is removed only where it stands alone, since it may be part of any word.
  */
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 
-/** What stands in the place of a secret. */
+/** The replacement for a secret. */
 const redacted = "<redacted>"
 
-/** Blots out secrets. */
+/** Makes a function that masks secrets. */
 export const masking = (...secrets: ReadonlyArray<string>): (text: string) => string => {
   const all = [...new Set(secrets)].filter((secret) => /[\p{L}\p{N}]/u.test(secret))
   if (all.length === 0) return (text) => text
@@ -27,7 +27,7 @@ export const masking = (...secrets: ReadonlyArray<string>): (text: string) => st
 // internal
 // -----------------------------------------------------------------------------
 
-/** What to look for. */
+/** The forms of secrets to search for. */
 interface Forms {
   readonly plain: ReadonlyArray<string>
   /** In lower case. */
@@ -35,7 +35,7 @@ interface Forms {
   readonly base64: ReadonlyArray<string>
 }
 
-/** A text, and from where to where each of its characters stands in the text that it was decoded from. */
+/** A decoded text, and the range of each of its characters in the original text. */
 interface Decoded {
   readonly text: string
   readonly from: ReadonlyArray<number>
@@ -44,17 +44,17 @@ interface Decoded {
 
 type Range = readonly [from: number, to: number]
 
-/** Shorter ones are taken out where they stand by themselves. */
+/** Shorter secrets are removed only where they stand alone. */
 const sureLength = 8
 
-/** What is left of base64 between its ends has to be as long as this to say anything. */
+/** The shortest stretch of base64 between the ends that is conclusive. */
 const base64Length = 5
 
 const formsOf = (secrets: ReadonlyArray<string>): Forms => {
   const plain = new Set<string>()
   for (const secret of secrets) {
     plain.add(secret)
-    // In a query a plus may be a space.
+    // In a query a plus may stand for a space.
     plain.add(secret.replaceAll(" ", "+"))
     plain.add(secret.replaceAll("+", " "))
     for (let text = decode(secret)?.text, times = 0; text !== undefined && times < 2; times++) {
@@ -70,7 +70,7 @@ const formsOf = (secrets: ReadonlyArray<string>): Forms => {
   }
 }
 
-/** What base64 makes of bytes wherever they begin: without the ends that others share. */
+/** The base64 of bytes at every offset, without the ends that depend on neighbouring bytes. */
 const base64Of = (bytes: Uint8Array): ReadonlyArray<string> =>
   [0, 1, 2].flatMap((offset) => {
     const shifted = new Uint8Array(offset + bytes.length)
@@ -130,7 +130,7 @@ const blotted = (text: string, found: ReadonlyArray<Range>): string => {
   return shown + text.slice(end)
 }
 
-/** A text with one layer of encoding taken off; `undefined` where there is none. */
+/** A text with one layer of encoding removed; `undefined` if there is none. */
 const decode = (text: string): Decoded | undefined => {
   if (!/[%\\&]/.test(text)) return undefined
   const from: Array<number> = []
@@ -150,7 +150,7 @@ const decode = (text: string): Decoded | undefined => {
   return changed ? { text: decoded, from, to } : undefined
 }
 
-/** What is encoded at a place, and in how many characters. */
+/** The character that is encoded at a position, and the length of its encoding. */
 const unitAt = (text: string, at: number): readonly [characters: string, size: number] | undefined => {
   const unit =
     /^(?:%(?:u[0-9a-f]{4}|[0-9a-f]{2})|\\(?:u[0-9a-f]{4}|x[0-9a-f]{2}|["\\/])|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,6});)/i
@@ -179,7 +179,7 @@ const unitAt = (text: string, at: number): readonly [characters: string, size: n
 
 const decodeRun = Option.liftThrowable(decodeURIComponent)
 
-/** Entities of HTML for what secrets are made of. */
+/** HTML entities of characters that occur in secrets. */
 const entities: Readonly<Record<string, number>> = {
   amp: 0x26,
   apos: 0x27,

@@ -1,20 +1,20 @@
 /**
- * `NO_PROXY`: what is reached without a proxy. Its entries are parted by commas or spaces.
+ * `NO_PROXY`: what is reached without a proxy. Its entries are separated by commas or spaces.
  *
- * | entry | what it is for |
+ * | entry | what it matches |
  * |---|---|
  * | `*` | everything |
- * | `example.org`, `.example.org`, `*.example.org` | the host, and all below it, as with curl |
+ * | `example.org`, `.example.org`, `*.example.org` | the host and its subdomains, as in curl |
  * | `192.0.2.7`, `2001:db8::1`, `[2001:db8::1]` | the address, however it is written |
- * | `10.0.0.0/8`, `fd00::/8` | the addresses of the network; names are not looked up for it |
+ * | `10.0.0.0/8`, `fd00::/8` | the addresses of the network; names are not resolved for it |
  * | any of the first three with `:8080` | that port only; `[2001:db8::1]:8080` |
  *
- * This machine is no exception, as with curl: whoever wants `localhost` left out says so.
+ * This machine is no exception, as in curl: list `localhost` to exclude it.
  */
 import * as net from "node:net"
 import { domainToASCII } from "node:url"
 
-/** Reads the variable, and tells of an address whether it is reached without a proxy. */
+/** Reads the variable and returns a predicate: whether an address is reached without a proxy. */
 export const parse = (text: string): (url: URL) => boolean => {
   const entries = text.split(/[,\s]+/).filter((entry) => entry !== "").map(entryOf)
   return (url) => {
@@ -38,7 +38,7 @@ const defaultPorts: Readonly<Record<string, number>> = { "http:": 80, "https:": 
 
 const entryOf = (text: string): Entry => {
   const [, host = text, port] = /^(.*):(\d+)$/.exec(text) ?? []
-  // What has several colons is an address of IPv6, and its end no port.
+  // Text with several colons is an IPv6 address, and its end is not a port.
   const isWhole = port === undefined || (host.includes(":") && !host.endsWith("]"))
   return { port: isWhole ? undefined : Number(port), isFor: hostsOf((isWhole ? text : host).replace(/^\[|\]/g, "")) }
 }

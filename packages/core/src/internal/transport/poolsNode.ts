@@ -1,5 +1,5 @@
 /**
- * Where requests go: a pool of connections for each origin, directly or by a proxy.
+ * The targets of requests: a pool of connections for each origin, direct or through a proxy.
  */
 import * as Option from "effect/Option"
 import { ProxyAgent } from "undici"
@@ -19,22 +19,22 @@ export interface PoolsOptions {
   readonly proxies: Proxies
 }
 
-/** A server, and the way to it. */
+/** A server, and the route to it. */
 interface Way {
   readonly dispatcher: Dispatcher
   readonly origin: string
-  /** The proxy on the way, as messages call it. */
+  /** The proxy on the way, by its name in messages. */
   readonly proxy: string | undefined
 }
 
-/** A place on a server. */
+/** A location on a server. */
 export interface Place extends Way {
-  /** With the query. */
+  /** The path with the query. */
   readonly path: string
 }
 
 export interface Handler extends Dispatcher.DispatchHandler, Connections.Rider {
-  /** The proxy on the way, as messages call it. */
+  /** The proxy on the way, by its name in messages. */
   proxy: string | undefined
   readonly fail: (error: UploadError) => void
 }
@@ -42,7 +42,7 @@ export interface Handler extends Dispatcher.DispatchHandler, Connections.Rider {
 export class Pools {
   private readonly pools = new Map<string, Pool>()
   private readonly agents = new Map<Proxy, ProxyAgent>()
-  /** Ways by how addresses begin that begin as origins are written. */
+  /** Routes by the beginnings of addresses that are written as plain origins. */
   private readonly known = new Map<string, Way>()
   private readonly options: Omit<Pool.Options, "connect">
   private readonly tls: Tls
@@ -52,19 +52,19 @@ export class Pools {
   constructor({ ca, connections, proxies, verifyTls }: PoolsOptions) {
     this.tls = { rejectUnauthorized: verifyTls, timeout: connectMillis, ...(ca !== undefined && { ca }) }
     this.connect = Connections.connector(this.tls)
-    // The engine watches for stalls by bytes that move: times of the pool's would cut slow uploads that are well.
+    // The engine detects stalls by moving bytes: the pool's timeouts would cut slow but healthy uploads.
     this.options = { connections, headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: mostHeaders }
     this.proxies = proxies
   }
 
-  /** Sends a request, whose headers are those given, and never throws. */
+  /** Sends a request with exactly the given headers, and never throws. */
   dispatch(request: Request, body: Sent, handler: Handler): void {
     const { headers, method, url } = request
     const place = this.locate(request)
     if ("_tag" in place) return handler.fail(place)
     const { dispatcher, origin, path, proxy } = place
     handler.proxy = proxy
-    // After a HEAD the pool would close the connection, for fear of servers that send a body.
+    // After a HEAD the pool would close the connection, in case the server sends a body.
     const options: Connections.Dispatched = method === "HEAD"
       ? { origin, path, method, headers, body, rider: handler, reset: false }
       : { origin, path, method, headers, body, rider: handler }
@@ -75,7 +75,7 @@ export class Pools {
     }
   }
 
-  /** Where a request goes, if it can be said in HTTP. */
+  /** Where a request goes, if it can be expressed in HTTP. */
   locate({ headers, url }: Pick<Request, "headers" | "url">): Place | UploadError {
     const problem = problemOf(headers)
     if (problem !== undefined) return Failures.invalidRequest(renderUrl(url), problem)
@@ -124,10 +124,10 @@ export class Pools {
       ...(proxy.token !== undefined && { token: proxy.token }),
       requestTls: tls,
       proxyTls: tls,
-      // Requests in the clear go to the proxy itself, as with other clients: many proxies open tunnels for TLS only.
+      // Unencrypted requests go to the proxy itself, as in other clients: many proxies open tunnels only for TLS.
       proxyTunnel: false,
       clientFactory: (origin) => Connections.pool(origin, { ...options, connect }),
-      // What goes to the proxy itself is given its address, and everything else a way to connect by a tunnel.
+      // A pool for the proxy itself gets the proxy's address; every other pool connects through a tunnel.
       factory: (origin, given: { readonly connect?: Connections.Connect }) =>
         Connections.pool(origin, {
           ...options,
@@ -145,10 +145,10 @@ export class Pools {
 
 const connectMillis = 30_000
 
-/** How large the headers of an answer may be, in bytes: more than servers send that are well. */
+/** The largest headers of an answer, in bytes: more than healthy servers send. */
 const mostHeaders = 256 * 1024
 
-/** How connections are made that are encrypted. */
+/** The options of encrypted connections. */
 interface Tls {
   readonly rejectUnauthorized: boolean
   readonly timeout: number
@@ -159,11 +159,11 @@ const failingAs =
   (connect: Connections.Connect, failure: (error: Error) => Error): Connections.Connect => (options, callback) =>
     connect(options, (...outcome) => outcome[0] === null ? callback(...outcome) : callback(failure(outcome[0]), null))
 
-/** Connects to a proxy, and says so where that fails. */
+/** Connects to a proxy, and marks failures as the proxy's. */
 const toProxy = (connect: Connections.Connect, { name }: Proxy): Connections.Connect =>
   failingAs(connect, (error) => new Failures.ProxyFailure(name, error))
 
-/** Connects by a tunnel. The pool would begin again at once, and for ever, where the failure has the code of a socket's. */
+/** Connects through a tunnel. The pool would retry at once, forever, if the failure had a socket error code. */
 const byTunnel = (connect: Connections.Connect): Connections.Connect =>
   failingAs(connect, (error) => new Error(error.message, { cause: error }))
 
@@ -171,7 +171,7 @@ const protocols: ReadonlySet<string> = new Set(["http:", "https:"])
 
 const parseUrl = Option.liftThrowable((url: string) => new URL(url))
 
-/** Neither user nor password: addresses with those are taken apart each time. */
+/** Neither user nor password: addresses with those are parsed each time. */
 const plainOrigin = /^https?:\/\/[\w.:[\]-]+$/
 
 /** Paths that are sent as they are written; others are encoded first. */
@@ -179,7 +179,7 @@ const plainPath = /^\/(?!.*\/\.)[\w.~%!$&'()*+,;=:@/?-]*$/
 
 const validName = /^[\w!#$%&'*+.^`|~-]+$/
 
-/** Names that were found to be valid. They are few; where they are not, they are looked at anew. */
+/** Names known to be valid. They are usually few; otherwise they are checked again. */
 const validNames = new Set<string>()
 
 const mostNames = 256
@@ -193,10 +193,10 @@ const isValidName = (name: string): boolean => {
 
 const invalidValue = /[^\t\x20-\x7e\x80-\xff]/
 
-/** Headers that are the transport's own, or that it cannot do. */
+/** Headers that the transport sets itself or does not support. */
 const ownHeaders: ReadonlySet<string> = new Set(["connection", "expect", "keep-alive", "transfer-encoding", "upgrade"])
 
-/** The pool would take a connection out of use for good where a header is not valid. */
+/** The pool would permanently lose a connection to an invalid header. */
 const problemOf = (headers: Readonly<Record<string, string>>): string | undefined => {
   for (const name in headers) {
     if (!isValidName(name)) return `the header ${JSON.stringify(name)} is not valid`

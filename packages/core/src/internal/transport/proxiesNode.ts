@@ -1,8 +1,8 @@
 /**
- * The proxies that an environment names, and which requests go by which of them.
+ * The proxies that an environment names, and which requests use them.
  *
- * `HTTP_PROXY` is for http://, `HTTPS_PROXY` for https://, and `ALL_PROXY` for what has none of its own, as with curl; the
- * names in lower case come first, and an empty variable is as good as none. One without a scheme is an HTTP proxy.
+ * `HTTP_PROXY` is for http://, `HTTPS_PROXY` for https://, and `ALL_PROXY` for schemes without their own, as in curl.
+ * Lower-case names take precedence, and an empty variable counts as unset. A proxy without a scheme is an HTTP proxy.
  */
 import * as Option from "effect/Option"
 import { renderUrl } from "../../Transport.js"
@@ -13,20 +13,20 @@ import * as NoProxy from "./noProxyNode.js"
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface Proxy {
-  /** What it is called in messages, with the variable that names it, and without who asks. */
+  /** Its name in messages, with its variable, and without user and password. */
   readonly name: string
-  /** Without user and password. */
+  /** Its address without user and password. */
   readonly url: string
-  /** What it is told of who asks, in the header for it. */
+  /** The credentials for the proxy's authorization header. */
   readonly token: string | undefined
-  /** What only it is to know, and might repeat. */
+  /** The secrets that only it may know, and might repeat. */
   readonly secrets: ReadonlyArray<string>
 }
 
 export interface Proxies {
-  /** The proxy for an address; `undefined` where there is none, and a failure where it cannot be used. */
+  /** The proxy for an address; `undefined` if there is none, and a failure if it cannot be used. */
   readonly of: (url: URL) => Proxy | Rejected | undefined
-  /** What only the proxies are to know. */
+  /** The secrets that only the proxies may know. */
   readonly secrets: ReadonlyArray<string>
 }
 
@@ -35,7 +35,7 @@ export const none: Proxies = { of: () => undefined, secrets: [] }
 
 export const fromEnvironment = (environment: Environment): Proxies => {
   const all = read(environment, ["all_proxy", "ALL_PROXY"])
-  // Whoever asks a CGI program says what HTTP_PROXY is, by a header of that name.
+  // The client of a CGI program controls HTTP_PROXY, through a header named Proxy.
   const isCgi = environment["REQUEST_METHOD"] !== undefined
   const byProtocol: Readonly<Record<string, Proxy | Rejected | undefined>> = {
     "http:": read(environment, isCgi ? ["http_proxy"] : ["http_proxy", "HTTP_PROXY"]) ?? all,

@@ -1,5 +1,5 @@
 /**
- * What only a proxy is to know: a refusal of its may repeat what it was told, and end up in a message.
+ * Secrets of a proxy: its refusal may repeat them, and end up in a message.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -7,7 +7,7 @@ import { answerLimit } from "../../Transport.js"
 import type { Answer, OpenAnswer, Transport } from "../../Transport.js"
 import { masking } from "./masking.js"
 
-/** Takes secrets out of the answers that are no success. */
+/** Removes secrets from answers that are not successes. */
 export const hiding = (secrets: ReadonlyArray<string>, transport: Transport["Type"]): Transport["Type"] => {
   if (secrets.length === 0) return transport
   const hide = masking(...secrets)
@@ -22,7 +22,7 @@ export const hiding = (secrets: ReadonlyArray<string>, transport: Transport["Typ
     answer.status < 300
       ? answer
       : { ...answer, headers: cleanHeaders(answer.headers), body: cleanBytes(answer.body) }
-  // The body of a refusal is a message: it is read whole, as far as anybody would.
+  // The body of a refusal is a message: it is read whole, within the usual limits.
   const cleanOpen = (answer: OpenAnswer): OpenAnswer =>
     answer.status < 300 ? answer : {
       status: answer.status,

@@ -1,5 +1,5 @@
 /**
- * One request on a connection, and its answer as far as it comes.
+ * One request on a connection, and as much of its answer as arrives.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,9 +15,11 @@ import type * as KernelQueues from "./kernelQueuesNode.js"
 
 type Outcome = Effect.Effect<Answer, UploadError>
 
-/** Hears of the answer. What comes in one go is one step for the fiber; only what does not is watched by the clock. */
+/**
+ * Receives the answer. An answer that arrives in one go is one step of the fiber; only others are timed by the clock.
+ */
 export class Exchange implements Dispatcher.DispatchHandler, Rider {
-  /** The proxy on the way, as messages call it. */
+  /** The proxy on the way, by its name in messages. */
   proxy: string | undefined = undefined
   private readonly request: Request
   private line: Connection | undefined = undefined
@@ -39,12 +41,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
     this.line = line
   }
 
-  /** How far the bytes of the request are. */
+  /** The progress of the request's bytes. */
   position(queues: KernelQueues.Queues): string {
     return this.line?.position(queues) ?? ""
   }
 
-  /** Ends the request at once: its connection is closed, or it never gets one. */
+  /** Ends the request at once: closes its connection, or never gives it one. */
   abort(): void {
     this.isAborted = true
     this.controller?.abort(aborted())
@@ -55,7 +57,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Thrown here it leaves the connection to others.
+    // Throwing here leaves the connection to other requests.
     if (this.isAborted) throw aborted()
     this.controller = controller
   }
@@ -65,7 +67,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
     status: number,
     headers: Record<string, string | Array<string> | undefined>
   ): void {
-    // Those below 200 come before the answer.
+    // Statuses below 200 come before the answer.
     if (status < 200) return
     this.status = status
     this.headers = flat(headers)
@@ -84,7 +86,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
 
   onResponseEnd(): void {
     const { body, keepsBody } = this.request
-    // Who says that it is stored has read it.
+    // A server that reports success has read the body.
     const isRead = this.status >= 200 && this.status < 300 && keepsBody !== true
     if (isRead && body !== undefined && "release" in body) body.release()
     this.settle(this.status === 0 ? Effect.fail(this.failed(undefined)) : Effect.succeed(this.answer(false)))
@@ -110,7 +112,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
     this.resume?.(outcome)
   }
 
-  /** The head has come, and not yet the rest. */
+  /** The head has arrived, but not yet the rest. */
   private linger(): void {
     if (this.outcome !== undefined) return
     const { resume } = this
@@ -126,7 +128,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
     })
   }
 
-  /** Waits until the rest has taken too long, and gives what there is. */
+  /** Waits until the rest has taken too long, and returns what there is. */
   private get patience(): Outcome {
     return Effect.gen(this, function*() {
       let left = this.request.answerMillis ?? answerMillis
@@ -142,7 +144,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Rider {
   }
 }
 
-/** The headers of an answer; those that came several times are joined. */
+/** The headers of an answer; repeated ones are joined. */
 export const flat = (headers: Record<string, string | Array<string> | undefined>): Record<string, string> =>
   areFlat(headers) ? headers : flattened(headers)
 

@@ -1,10 +1,10 @@
 /**
- * CRCs: the residue of the bytes, read as a polynomial over GF(2), by the polynomial of the algorithm. All three here have
- * the lowest power in the highest bit, and start from and end with the complement.
+ * CRCs: the remainder of the bytes, read as a polynomial over GF(2), modulo the algorithm's polynomial. All three here
+ * have the lowest power in the highest bit, and start and end with the complement.
  */
 
 export interface Residue {
-  /** The upper 32 bits; 0 where the CRC has only 32. */
+  /** The upper 32 bits; 0 if the CRC has only 32. */
   readonly high: number
   readonly low: number
 }
@@ -13,7 +13,7 @@ export interface Field extends Residue {
   readonly width: 32 | 64
 }
 
-/** Takes bytes into the register of a CRC. */
+/** Feeds bytes into the register of a CRC. */
 export type Step = (bytes: Uint8Array, register: Residue) => Residue
 
 export const zero: Residue = { high: 0, low: 0 }
@@ -42,7 +42,7 @@ const power = (field: Field, exponent: 0 | 8): Residue => {
   return field.width === 32 ? { high: 0, low: word } : { high: word, low: 0 }
 }
 
-/** What a CRC is multiplied by when `size` more bytes follow: x to the power of 8 times `size`. */
+/** The factor of a CRC that `size` more bytes follow: x to the power of 8 times `size`. */
 export const shiftBy = (field: Field, size: number): Residue => {
   let shift = power(field, 0)
   let square = power(field, 8)
@@ -68,7 +68,7 @@ export const fromDigest = (digest: Uint8Array): Residue => {
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** Slice `n` of 256 entries tells what a byte becomes with `n` more bytes after it. */
+/** Slice `n` of 256 entries holds what a byte becomes with `n` more bytes after it. */
 const slices = (field: Field): { readonly high: Int32Array; readonly low: Int32Array } => {
   const high = new Int32Array(16 * 256)
   const low = new Int32Array(16 * 256)
@@ -86,8 +86,8 @@ const slices = (field: Field): { readonly high: Int32Array; readonly low: Int32A
   return { high, low }
 }
 
-// Sixteen bytes at a time, "slicing by 16": about as fast as WebAssembly, and there at once. Each step is a closure of
-// its own over its tables, because V8 drops the bounds checks only then.
+// Sixteen bytes at a time, "slicing by 16": about as fast as WebAssembly, without loading any. Each step is its own
+// closure over its tables, because only then does V8 drop the bounds checks.
 
 const step32 = (field: Field): Step => {
   const t = slices(field).low

@@ -1,13 +1,13 @@
 /**
- * Options, decoded once at the edge. What is no good value is refused at once, by name, with a `RangeError`: a limit of
- * `NaN` would be none, since every comparison with it fails.
+ * Options, decoded once at the edge. An invalid value is refused at once, by name, with a `RangeError`: a limit of
+ * `NaN` would be no limit, since every comparison with it fails.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ByteSize from "../../ByteSize.js"
 
-/** A whole number from `least` on, fractions cut off; `Infinity` for no limit. */
+/** A whole number of at least `least`, fractions cut off; `Infinity` for no limit. */
 export const count = (name: string, value: number, least = 1): number =>
   accepted(
     name,
@@ -17,11 +17,11 @@ export const count = (name: string, value: number, least = 1): number =>
     () => value === Infinity ? Infinity : Math.floor(value)
   )
 
-/** A number of something each second, more than 0; `Infinity` for no limit. */
+/** A rate per second, more than 0; `Infinity` for no limit. */
 export const rate = (name: string, value: number): number =>
   accepted(name, value, isNumber(value) && value > 0, "a number above 0, or Infinity for no limit", () => value)
 
-/** A limit that is changed while it is in use: 0 stops everything until it is raised. */
+/** A limit that is changed while in use: 0 stops everything until it is raised. */
 export const adjusted = (name: string, value: number): number =>
   accepted(
     name,
@@ -70,7 +70,7 @@ export const millis = (name: string, value: Duration.DurationInput, options?: { 
     : accepted(name, value, time > 0, "a duration above 0, such as \"30 seconds\"", () => time)
 }
 
-/** One of a few words. */
+/** One of the given words. */
 export const oneOf = <const A extends string>(name: string, value: A, words: ReadonlyArray<A>): A =>
   accepted(
     name,
@@ -80,7 +80,7 @@ export const oneOf = <const A extends string>(name: string, value: A, words: Rea
     () => value
   )
 
-/** A function, where there is one. */
+/** A function, if given. */
 export const callback = <A extends (...args: never) => unknown>(name: string, value: A | undefined): A | undefined =>
   accepted(name, value, value === undefined || typeof value === "function", "a function", () => value)
 

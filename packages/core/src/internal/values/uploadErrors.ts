@@ -1,5 +1,5 @@
 /**
- * Whether something is an error as the engine knows them, whoever has made it.
+ * Whether a value is one of the engine's errors, whoever made it.
  */
 import * as Predicate from "effect/Predicate"
 import { UploadError } from "../../UploadError.js"
