@@ -1,5 +1,5 @@
 /**
- * Addresses of files on an HTTP server, and whether anybody answers there.
+ * Addresses of files on an HTTP server, and whether the server answers.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ export const withKey = (template: string, key: string): string => {
   return `${base.endsWith("/") ? base : `${base}/`}${encoded}${rest}`
 }
 
-/** The scheme and the host of an address; `undefined` where it is none of HTTP. */
+/** The scheme and the host of an address; `undefined` if it is not an HTTP address. */
 export const hostOf = (url: string): string | undefined =>
   Option.getOrUndefined(
     Option.filterMap(
@@ -25,7 +25,7 @@ export const hostOf = (url: string): string | undefined =>
     )
   )
 
-/** Whether the server of an address answers at all: nothing is asked but for its root, and nobody says who asks. */
+/** Checks whether the server of an address answers at all: requests only its root, without credentials. */
 export const probe = (transport: Transport["Type"], url: string): Effect.Effect<void, UploadError> => {
   const origin = hostOf(withKey(url, "a"))
   return origin === undefined ? Effect.void : Effect.flatMap(

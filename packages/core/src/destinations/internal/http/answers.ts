@@ -1,5 +1,5 @@
 /**
- * What an HTTP server answers to a file that is put: that it is stored, or what went wrong.
+ * The answers of an HTTP server to a put: that the file is stored, or what went wrong.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { Answer } from "../../../Transport.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as HttpPages from "./pages.js"
 
-/** Takes secrets out of what a server says. */
+/** Removes secrets from what a server says. */
 export type Mask = (text: string) => string
 
 export const stored = (

@@ -1,6 +1,6 @@
 /**
- * What it means that a server answers 409 to a file that is put: that somebody holds it for now, that it is there already,
- * or, on WebDAV servers (RFC 4918, 9.7.1), that the directory for it is not there. The answer seldom says which; looks do.
+ * The meaning of a 409 in answer to a put: somebody holds the file for now, it exists already or, on WebDAV servers
+ * (RFC 4918, 9.7.1), its directory does not exist. The answer seldom says which; looks do.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,17 +10,17 @@ import type { Answer } from "../../../Transport.js"
 import { Conflict, Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 
-/** What can be seen of a key that was refused. */
+/** Ways to look at a key that was refused. */
 export interface Looks {
-  /** Of the object. */
+  /** Looks at the object. */
   readonly object: Effect.Effect<Option.Option<Head>, UploadError>
-  /** Of the directory that it would be in. */
+  /** Looks at the directory that it would be in. */
   readonly directory: Effect.Effect<Answer, UploadError>
 }
 
 /**
- * What a conflict means: it stays one where something is there or the directory is not, and where nothing can be seen;
- * where the directory is there, and the object is not, it passes. Without looks, only what the server says counts.
+ * The meaning of a conflict: it remains one if the object exists or its directory does not, and if nothing can be seen;
+ * it passes if the directory exists and the object does not. Without looks, only the server's text counts.
  */
 export const settled = (
   name: string,
@@ -43,7 +43,7 @@ export const settled = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** What servers say of what somebody else does at the moment. */
+/** How servers describe a concurrent operation by somebody else. */
 const passes = /\block(?:ed|s|ing|-token\S*)?\b|temporar|\btry(?:ing)? again|in progress|concurrent|\bbusy\b/i
 
 const withoutDirectory = ({ detail }: Conflict) =>

@@ -1,5 +1,5 @@
 /**
- * Forms with a file in them, as browsers send them: `multipart/form-data` by RFC 7578, encoded as the HTML standard says.
+ * Forms with a file in them, as browsers send them: `multipart/form-data` by RFC 7578, encoded as in the HTML standard.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,7 +9,7 @@ import * as ByteSource from "../../../ByteSource.js"
 import type { Body, StreamOptions } from "../../../Destination.js"
 
 export interface Form {
-  /** Other fields than the file, which come before it. */
+  /** Fields other than the file, which come before it. */
   readonly fields: Readonly<Record<string, string>>
   /** The name of the file's field. */
   readonly field: string
@@ -18,7 +18,7 @@ export interface Form {
   readonly body: Body
 }
 
-/** What is sent: the form as a body, whose size is known where that of the file is, and the type of its content. */
+/** The form as a body, whose size is known if the file's is, and its content type. */
 export interface Encoded {
   readonly body: Body
   readonly contentType: string
@@ -43,7 +43,7 @@ export const encode = ({ body, contentType, field, fields, fileName }: Form): Ef
 // internal
 // -----------------------------------------------------------------------------
 
-/** A file with what comes before and after it in a form. Only bytes of the file are counted and paced. */
+/** A file with the parts of the form before and after it. Only the bytes of the file are counted and paced. */
 class FormBody implements Body {
   private readonly file: Body
   private readonly head: Uint8Array
@@ -102,7 +102,7 @@ class FormBody implements Body {
   }
 }
 
-/** Nobody who names or writes files can know it. */
+/** Unpredictable for anybody who names or writes files. */
 const boundary: Effect.Effect<string> = Effect.map(
   Effect.replicateEffect(Random.nextIntBetween(0, 36), 32),
   (digits) => `sluice-${digits.map((digit) => digit.toString(36)).join("")}`

@@ -1,9 +1,9 @@
 /**
- * Web pages in answer to a file that was put: what proxies, filters and login portals say to anything, and what some
- * servers say when all is well.
+ * Web pages in answer to a put: what proxies, filters and login portals send for any request, and some servers on
+ * success.
  *
- * No status of success tells the two apart for sure: a proxy that changes an answer says 203, and Apache says 201 with a
- * page. Nor does an etag, which is the page's. So the file is looked for.
+ * No status reliably tells the two apart: a proxy that changes an answer sends 203, and Apache sends 201 with a page.
+ * Nor does an etag, which is the page's. So the file is looked for.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,19 +13,19 @@ import type { Answer } from "../../../Transport.js"
 import { Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 
-/** What can be known of a file that was put. */
+/** The evidence available for a file that was put. */
 export interface Evidence {
-  /** The address that it was put to. A server that has created it there, and says so by a location, is believed. */
+  /** The address that it was put to. A server that reports a creation there, with a location, is believed. */
   readonly url?: string | undefined
   readonly size: number | undefined
   /**
-   * Looks at what is there. Where there is no look, a server is believed that says it has created something: nobody in
-   * between says that.
+   * Looks at the object. Without a look, a server that says it has created something is believed: nothing in between
+   * says that.
    */
   readonly look?: Effect.Effect<Option.Option<Head>, UploadError> | undefined
 }
 
-/** What an answer of success says is stored. One that is a page fails, unless there is evidence or none is needed. */
+/** What a success says is stored. A page fails, unless there is evidence or none is needed. */
 export const stored = (
   name: string,
   answer: Answer,
@@ -53,7 +53,7 @@ export const stored = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** Whether the server says that it has created what was put, at the address that it was put to. */
+/** Whether the server says that it has created the file at the address that it was put to. */
 const hasCreated = ({ headers, status }: Answer, url: string | undefined): boolean => {
   const location = headers["location"]
   return status === 201 && location !== undefined && url !== undefined &&
@@ -74,5 +74,5 @@ const pageOf = (name: string, { body, headers }: Answer): Transient => {
   })
 }
 
-/** What a server says that takes files and lets nobody look. One that answers, and does not say how large, shows nothing. */
+/** The refusals of servers that take files but allow no look. An answer without a size proves nothing. */
 const notToBeLookedAt: ReadonlySet<string> = new Set(["Unauthorized", "Forbidden", "Unsupported"])

@@ -1,6 +1,6 @@
 /**
- * Multipart uploads by `Content-Range`: parts go one after the other to the address of the object itself, and the server
- * keeps count. This is the wire form of the resumable sessions of Google Cloud Storage.
+ * Multipart uploads with `Content-Range`: parts go one after the other to the address of the object itself, and the
+ * server keeps count. This is the wire format of Google Cloud Storage's resumable sessions.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -25,29 +25,32 @@ import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../../.
 import type { UploadError } from "../../../UploadError.js"
 import * as HttpPages from "./pages.js"
 
-/** One request: what is not the same in all of them. */
+/** The parts of a request that differ between requests. */
 export type WireRequest = Pick<Transport.Request, "body" | "method"> & {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
-/** A server, with everything that requests to it have in common. */
+/** A server, with everything that its requests share. */
 export interface Wire {
   readonly name: string
   readonly requests: InFlight.InFlight
   /** Sends a request to the address of a key. */
   readonly ask: (key: string, request: WireRequest) => Effect.Effect<Transport.Answer, UploadError>
-  /** Sends a request without a body, and gives its answer while the body is still coming; the scope closes it. */
+  /**
+   * Sends a request without a body and returns its answer while the answer's body is still arriving; the scope closes
+   * it.
+   */
   readonly open: (
     key: string,
     request: Omit<WireRequest, "body">
   ) => Effect.Effect<Transport.OpenAnswer, UploadError, Scope.Scope>
-  /** What an answer that is none of those expected means. */
+  /** The failure for an unexpected answer. */
   readonly refused: (answer: Transport.Answer) => Effect.Effect<never, UploadError>
 }
 
 export const contentTypeOf = (contentType: string | undefined): string => contentType ?? "application/octet-stream"
 
-/** A look at an object by `HEAD`; where that does not tell its size, by asking for its first byte. */
+/** Looks at an object with `HEAD` or, if that does not tell its size, by requesting its first byte. */
 export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
   Effect.flatMap(
     wire.requests.withPermits(1)(wire.ask(key, { method: "HEAD" })),
@@ -69,7 +72,7 @@ export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>
 const digits = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined
 
-/** The size of an object, as an answer to a request for its first byte has it. */
+/** The size of an object, from the answer to a request for its first byte. */
 const sizeByRange = (wire: Wire, key: string): Effect.Effect<number | undefined, UploadError> =>
   wire.requests.withPermits(1)(
     Effect.scoped(Effect.map(
@@ -96,9 +99,9 @@ export const limits: PartLimits = {
 
 export const contentRange = (wire: Wire): Multipart => {
   const { name } = wire
-  // The server begins an upload with its first part. What is under the key before that is noted in the upload id: by that
-  // it can be told later whether what is there then has come of this upload.
-  // A server that cannot be reached has begun nothing.
+  // The server begins an upload with its first part. The upload id records what is under the key before that, so that
+  // it can be told later whether the object there came from this upload. A server that cannot be reached has begun
+  // nothing.
   const create = ({ key, token }: CreateRequest): Effect.Effect<string, UploadError> =>
     Effect.matchEffect(head(wire, key), {
       onFailure: (error) => isRetryable(error) ? Effect.fail(error) : Effect.succeed(token),
@@ -106,7 +109,7 @@ export const contentRange = (wire: Wire): Multipart => {
         Effect.succeed(`${token}:${Option.getOrElse(Option.flatMapNullable(found, ({ etag }) => etag), () => "")}`)
     })
 
-  /** The object that has come of an upload, where that can be told. */
+  /** The object that an upload produced, if that can be told. */
   const resultOf = ({ key, uploadId }: Session): Effect.Effect<Option.Option<Head>, UploadError> => {
     const [, before] = uploadId.split(/:(.*)/s)
     return before === undefined
@@ -146,7 +149,7 @@ export const contentRange = (wire: Wire): Multipart => {
             : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
       )
     }
-    // One that keeps some of a part and says so is sent the others next, as long as it keeps any.
+    // A server that stores part of the bytes and says so is sent the rest next, as long as it stores any.
     const sendRest = (persisted: number): Effect.Effect<StoredPart, UploadError> => {
       const rest = persisted > offset ? body.rest?.(persisted - offset) : undefined
       return rest === undefined
@@ -157,7 +160,7 @@ export const contentRange = (wire: Wire): Multipart => {
           checksum: body.checksum
         }))
     }
-    // An empty object of unknown size: there is nothing to send, and `complete` tells that there will be nothing.
+    // An empty object of unknown size: there is nothing to send, and `complete` says that there will be nothing.
     if (size === 0 && total === undefined) return Effect.as(body.bytes, storedPart(undefined))
     const range = size === 0 ? "*" : `${offset}-${end - 1}`
     const headers = { "content-type": contentTypeOf(contentType), "content-range": `bytes ${range}/${total ?? "*"}` }
@@ -167,7 +170,7 @@ export const contentRange = (wire: Wire): Multipart => {
     )
   }
 
-  /** Asks how far the server is. With the size of the object it is also told that there is no more to come. */
+  /** Asks how far the upload is. With the size of the object, it also says that nothing more will come. */
   const ask = ({ key }: Session, size: number | undefined): Effect.Effect<Transport.Answer, UploadError> =>
     wire.requests.withPermits(1)(
       wire.ask(key, { method: "PUT", headers: { "content-range": `bytes */${size ?? "*"}` } })
@@ -202,7 +205,7 @@ export const contentRange = (wire: Wire): Multipart => {
       const last = parts.at(-1)?.etag
       return Effect.flatMap(
         HttpPages.stored(name, response, { size, look: head(wire, key) }),
-        // A proxy may have made a weak one of either.
+        // A proxy may have weakened either.
         ({ etag }) =>
           etag !== undefined && last !== undefined && Etag.read(etag) !== Etag.read(last)
             ? Effect.fail(new Conflict({ detail: `Somebody else has written ${key} to ${name} meanwhile.` }))
@@ -219,14 +222,17 @@ export const contentRange = (wire: Wire): Multipart => {
   return { limits, ownIds: false, becomesObject: true, create, uploadPart, listParts, complete, abort }
 }
 
-/** What servers answer that have no such upload any more, that do not end uploads, or that have ended it (499: Google). */
+/**
+ * Answers of servers that no longer have the upload, that do not support ending one, or that have ended it (499:
+ * Google).
+ */
 const endings: ReadonlySet<number> = new Set([404, 405, 410, 499, 501])
 
-/** Whether the server says that there is more to come. With an address it would be a redirect. */
+/** Whether the server expects more bytes. With an address it would be a redirect. */
 const wantsMore = ({ headers, status }: Transport.Head): boolean =>
   status === 202 || (status === 308 && (headers["location"] === undefined || headers["range"] !== undefined))
 
-/** How many bytes from the first on the server has; `undefined` where that cannot be made out. */
+/** The number of leading bytes that the server has; `undefined` if that cannot be determined. */
 const persistedBy = ({ headers }: Transport.Head): number | undefined => {
   const range = headers["range"]
   if (range === undefined) return 0

@@ -1,5 +1,5 @@
 /**
- * Addresses that were signed beforehand, one for each key.
+ * Presigned addresses, one for each key.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -27,7 +27,7 @@ export interface PresignedRequest {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** One that asks for them, or the list of them. */
+/** A map of addresses by key, or a function that looks one up. */
 export type Urls =
   | ((key: string) => Effect.Effect<string | Signed, UploadError>)
   | ReadonlyMap<string, string | Signed>
@@ -36,12 +36,12 @@ export type Urls =
 export interface Options {
   readonly urls: Urls
   readonly method: "PUT" | "POST"
-  /** Each request takes one. */
+  /** The permits of requests; each request takes one. */
   readonly requests: InFlight.InFlight
   readonly name: string
 }
 
-/** A destination of addresses: there is nothing to do with an object but to put it. */
+/** A destination of presigned addresses, which supports only puts. */
 export const make = (transport: Transport["Type"], options: Options): Destination["Type"] => {
   const { method, name, requests, urls } = options
   let failedAt = ""
@@ -97,7 +97,7 @@ const headersOf = (found: object): unknown => Predicate.hasProperty(found, "head
 const areHeaders = (headers: unknown): boolean =>
   headers === undefined || (Predicate.isRecord(headers) && Object.values(headers).every(Predicate.isString))
 
-/** What is wrong with what is no address. */
+/** Describes an invalid address. */
 const whatIs = (found: unknown): string =>
   !Predicate.isRecord(found)
     ? `${OwnFunction.kindOf(found)} instead of an address`

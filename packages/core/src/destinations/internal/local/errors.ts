@@ -1,5 +1,5 @@
 /**
- * What failures of a local destination's file system mean for an upload.
+ * The meaning of a local destination's file system failures for an upload.
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as Effect from "effect/Effect"
@@ -14,18 +14,18 @@ export const codeOf = (error: PlatformError | UploadError): string | undefined =
   return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" ? cause.code : undefined
 }
 
-/** Whether there is nothing under the name. */
+/** Whether there is nothing under a name. */
 export const isMissing = (error: PlatformError | UploadError): boolean => {
   const code = codeOf(error)
   return code === "ENOENT" || code === "ENOTDIR"
 }
 
-/** What a failure means, where that is not known yet. */
+/** Maps a failure, unless it is an upload error already. */
 export const ownErrors =
   (errorOf: (error: PlatformError) => UploadError) => (error: PlatformError | UploadError): UploadError =>
     error._tag === "SystemError" || error._tag === "BadArgument" ? errorOf(error) : error
 
-/** Opens something, and waits where no descriptor is left for it. */
+/** Opens something, and waits if no descriptor is left. */
 export const opening = <A, E, R>(open: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catchAll(
     open,
@@ -36,7 +36,9 @@ export const opening = <A, E, R>(open: Effect.Effect<A, E, R>): Effect.Effect<A,
 const hasNoDescriptor = (error: unknown): boolean =>
   Predicate.isTagged(error, "SystemError") && isFull(codeOf(error as PlatformError))
 
-/** What a failure of the file system means for an upload: the class by the system's code, the text for people. */
+/**
+ * Turns a file system failure into an upload error: the class follows from the system's code, the text is for people.
+ */
 export const errorOf =
   (filePath: string, verb: "written" | "read" = "written") => (error: PlatformError): UploadError => {
     const code = codeOf(error)

@@ -1,9 +1,9 @@
 /**
- * The files of a local directory that is a destination: where keys lead, and what may be opened, walked and renamed there.
+ * The files of a local destination: where keys lead, and what may be opened, walked and renamed there.
  *
- * The platform's file system has no `O_NOFOLLOW`. What is under a name is looked at before it is opened, and after that
- * what was opened has to be what is under the name: a link that was planted is seen, and so is one that comes while the
- * file is opened, unless it is also gone again by the second look.
+ * The platform's file system has no `O_NOFOLLOW`. The entry under a name is examined before it is opened, and
+ * afterwards the opened file must be the one under the name: this detects a planted link, and one that appears while
+ * the file is being opened, unless it is gone again by the second look.
  */
 import type { PlatformError } from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"
@@ -29,18 +29,18 @@ export interface Target {
   readonly name: string
 }
 
-/** A file that a walk has come to. */
+/** A file found by a walk. */
 export interface Found {
   readonly key: string
-  /** The last part of the key. */
+  /** The last segment of the key. */
   readonly name: string
   readonly path: string
   readonly info: FileSystem.File.Info
 }
 
-/** What a file gets with its name. */
+/** What a file is given along with its name. */
 export interface Commit {
-  /** The file, where it is open. */
+  /** The file, if it is open. */
   readonly file: FileSystem.File | undefined
   readonly mode?: number | undefined
   readonly modifiedAt?: number | undefined
@@ -49,10 +49,10 @@ export interface Commit {
 export class LocalFiles {
   readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
-  /** The directory, by its real path. */
+  /** The real path of the directory. */
   readonly root: string
   readonly fsync: boolean
-  /** The budget of files that are open for writing. */
+  /** The budget of files open for writing. */
   readonly openFiles: InFlight.InFlight
   readonly by: LocalPlaces.By
   /** The directories below it. */
@@ -86,7 +86,7 @@ export class LocalFiles {
     return Either.right({ path, directory: this.path.dirname(path), name: this.path.basename(path) })
   }
 
-  /** What is under a name, links not followed; nothing where it is a link or missing. */
+  /** The entry under a name, without following links; `None` if it is a link or missing. */
   look(filePath: string): Effect.Effect<Option.Option<FileSystem.File.Info>, PlatformError> {
     return Effect.matchEffect(this.fs.readLink(filePath), {
       onSuccess: () => Effect.succeed(Option.none()),
@@ -99,7 +99,7 @@ export class LocalFiles {
     })
   }
 
-  /** Opens a regular file, links not followed; nothing where there is none. */
+  /** Opens a regular file, without following links; `None` if there is none. */
   openFile(
     filePath: string,
     flag: "r" | "r+"
@@ -116,8 +116,8 @@ export class LocalFiles {
   }
 
   /**
-   * Writes a body to a file, from where the file stands, tells each block, and finishes the file while it is open. A write in progress is never cut: its descriptor could be
-   * another file's by the time it reaches the disk.
+   * Writes a body to a file from its current position, reports each block, and finishes the file while it is open. A
+   * write in progress is never cut: its descriptor could belong to another file by the time it reaches the disk.
    */
   writeBody<E, F = never>(
     place: string,
@@ -152,8 +152,8 @@ export class LocalFiles {
   }
 
   /**
-   * Gives a file that is whole its permissions, its time and its name. Where that can be, they are given to the very
-   * file that is open, and to nothing that has come into its place.
+   * Gives a whole file its permissions, its time and its name. If possible, they are applied to the very file that is
+   * open, and never to one that has replaced it.
    */
   commit(
     { check, path, sync }: LocalPlaces.Place,
@@ -167,7 +167,7 @@ export class LocalFiles {
     return Effect.gen(this, function*() {
       yield* check
       if (mode !== undefined && this.path.sep === "/") {
-        // Where there are no permissions, none are kept: the temporary file was for its owner only.
+        // Without support for permissions none are kept: the temporary file was for its owner only.
         yield* Effect.catchIf(fs.chmod(subject, mode & permissions), lacksPermissions, () => Effect.void)
       }
       if (modifiedAt !== undefined) yield* fs.utimes(subject, timeOf(modifiedAt), timeOf(modifiedAt))
@@ -176,7 +176,10 @@ export class LocalFiles {
     }).pipe(Effect.uninterruptible)
   }
 
-  /** All regular files, directory by directory. Links are not followed, and what vanishes meanwhile is left out. */
+  /**
+   * All regular files, directory by directory. Links are not followed, and files that vanish in the meantime are left
+   * out.
+   */
   get walk(): Stream.Stream<Found, UploadError> {
     return Stream.suspend(() => {
       const directories = [""]
@@ -228,25 +231,25 @@ export class LocalFiles {
   }
 }
 
-/** Blocks that are written at once, in bytes. */
+/** The size of blocks that are written at once, in bytes. */
 const writeSize = 1024 * 1024
 
-/** The mode of files on their way to a mode of their own. */
+/** The mode of files before they get their own. */
 export const ownerOnly = 0o600
 
-/** What is kept of a mode: nothing that would let a program run as somebody else. */
+/** The bits of a mode that are kept: none that would let a program run as somebody else. */
 const permissions = 0o777
 
-/** Whether the file system has no permissions, or none like these. */
+/** Whether the file system does not support permissions, or not these. */
 const lacksPermissions = (error: PlatformError): boolean =>
   ["EPERM", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(codeOf(error) ?? "")
 
-/** How many names of a directory are looked at before anybody hears of them. */
+/** How many names of a directory are examined before they are emitted. */
 const walkBatch = 256
 
 /**
- * A time as `utimes` takes it. Numbers are cut to microseconds there, so they get half of one more; numbers before 1970
- * are taken for the present, dates are not.
+ * A time as `utimes` takes it. `utimes` truncates numbers to microseconds, so half a microsecond is added; it takes
+ * numbers before 1970 for the present, but not dates.
  */
 const timeOf = (millis: number): number | Date => millis < 0 ? new Date(millis) : millis / 1000 + 5e-7
 

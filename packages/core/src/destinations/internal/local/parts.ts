@@ -1,10 +1,10 @@
 /**
- * Multipart uploads into a local directory: every part is written at its offset of one temporary file beside the target,
- * `.sluice-<token>.parts`, which is renamed when it is whole. The upload id is the token.
+ * Multipart uploads into a local directory: every part is written at its offset in one temporary file next to the
+ * target, `.sluice-<token>.parts`, which is renamed when it is whole. The upload id is the token.
  *
- * The etag of a part says where it lies, in what, and what its CRC-32 is: `0/20971520/7a0c1f52`. Whoever goes on with the
- * upload of a process that was killed is told of the parts that are still what they were: a file system that was cut off
- * too, or somebody else, may have made zeros of them.
+ * The etag of a part records its offset, the size of the whole object, and its CRC-32: `0/20971520/7a0c1f52`. A process
+ * that resumes the upload of a killed one is told only the parts that are unchanged: a file system that was cut off as
+ * well, or somebody else, may have overwritten them with zeros.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"
@@ -38,10 +38,10 @@ export const limits: PartLimits = {
   inOrder: false
 }
 
-/** Whether a file is the temporary one of a multipart upload, by its name. */
+/** Whether a file is the temporary file of a multipart upload, by its name. */
 export const isPartsName = (name: string): boolean => /^\.sluice-[\w-]{8,64}\.parts$/.test(name)
 
-/** How long stored parts are read to see whether they are what they were. The others are sent again: that is no slower. */
+/** How long stored parts are read to verify them. The rest are sent again, which is no slower. */
 const mostMillis = 10_000
 
 const readSize = 1024 * 1024
@@ -49,7 +49,7 @@ const readSize = 1024 * 1024
 export const multipart = (files: LocalFiles): Multipart => {
   const { fs, path } = files
 
-  /** The temporary file of a session, by its name and where it is. */
+  /** The name and location of a session's temporary file. */
   interface Temporary {
     readonly name: string
     readonly place: Place
@@ -65,7 +65,7 @@ export const multipart = (files: LocalFiles): Multipart => {
     return Effect.flatMap(files.targetOf(key), (target) => use(`.sluice-${uploadId}.parts`, target))
   }
 
-  /** Does so where the directory of the object is still there and inside. */
+  /** The same if the object's directory still exists inside the root. */
   const withFile = <A>(
     session: Session,
     use: (temporary: Temporary) => Effect.Effect<A, UploadError>,
@@ -81,7 +81,8 @@ export const multipart = (files: LocalFiles): Multipart => {
         () => Effect.sync(() => files.places.forget(target.directory))
       ))
 
-  // "wx" makes a file of its own and follows no link. What is there under the name is an earlier try of this very call.
+  // "wx" creates a new file and follows no link. A file that exists under the name comes from an earlier try of this
+  // call.
   const makeFile = (temporary: string, place: Place, { mode, size }: CreateRequest) =>
     Effect.scoped(
       Effect.gen(function*() {
@@ -133,7 +134,7 @@ export const multipart = (files: LocalFiles): Multipart => {
       })
     )
 
-  /** Whether a part is what its etag says, as far as its file can be read. */
+  /** Whether a part matches its etag, as far as its file can be read. */
   const isWhole = (temporary: Temporary, { size }: StoredPart, { crc, offset }: Evidence) =>
     Effect.scoped(
       Effect.gen(function*() {
@@ -221,10 +222,10 @@ export const multipart = (files: LocalFiles): Multipart => {
   return { limits, ownIds: true, becomesObject: false, create, uploadPart, listParts, complete, abort }
 }
 
-/** What an etag says of a part. */
+/** What an etag says about a part. */
 interface Evidence {
   readonly offset: number
-  /** Of the whole object, where that is known. */
+  /** The size of the whole object, if known. */
   readonly total: number | undefined
   readonly crc: string
 }

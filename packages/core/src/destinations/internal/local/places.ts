@@ -1,9 +1,10 @@
 /**
- * The directories of a local destination, each of them open while something is written in it.
+ * The directories of a local destination, each open while something is written in it.
  *
- * What is below an open directory stays below it, whoever exchanges a name on the way for a link meanwhile: on Linux a
- * descriptor is a path of its own, `/proc/self/fd/7`, and tells where it leads. Elsewhere a directory is what it was seen
- * to be as long as its device and inode are, which is looked at before a file is made and before it gets its name.
+ * Entries below an open directory stay below it, even if a name on the way is replaced by a link in the meantime: on
+ * Linux a descriptor has its own path, `/proc/self/fd/7`, and tells where it leads. Elsewhere a directory counts as the
+ * same as long as its device and inode are unchanged, which is checked before a file is created and before it gets its
+ * name.
  */
 import type { PlatformError } from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"
@@ -20,9 +21,9 @@ import { codeOf, errorOf, isMissing, opening, ownErrors } from "./errors.js"
 
 /** A directory in use. */
 export interface Place {
-  /** What it can be reached by. */
+  /** The path by which it can be reached. */
   readonly path: string
-  /** Fails where its name does not lead to it any more, and its path is its name. */
+  /** Fails if it is reached by its name and the name no longer leads to it. */
   readonly check: Effect.Effect<void, UploadError>
   /** Forces its names to the disk. */
   readonly sync: Effect.Effect<void, PlatformError>
@@ -32,7 +33,7 @@ interface Opened extends Place {
   readonly close: Effect.Effect<void>
 }
 
-/** A directory that somebody uses, or is about to. */
+/** A directory that is in use, or about to be. */
 interface Entry {
   readonly directory: string
   readonly opening: Deferred.Deferred<Opened, PlatformError | UploadError>
@@ -48,14 +49,14 @@ export type By = "descriptor" | "name"
 export interface PlacesOptions {
   readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
-  /** By its real path. */
+  /** The real path of the root. */
   readonly root: string
   /** Whether the names of new directories are forced to the disk. */
   readonly fsync: boolean
   readonly by: By
 }
 
-/** Whether directories can be reached by their descriptors here. */
+/** Whether directories can be reached by their descriptors on this system. */
 export const howToReach = (fs: FileSystem.FileSystem, root: string): Effect.Effect<By> =>
   Effect.scoped(
     Effect.flatMap(fs.open(root, { flag: "r" }), (file) => fs.readLink(descriptorPath(file)))
@@ -78,7 +79,7 @@ export class Places {
     this.inside = root.endsWith(sep) ? root : root + sep
   }
 
-  /** Uses a directory, and makes it where it is missing. Fails where it leads out. */
+  /** Uses a directory, and creates it if it is missing. Fails if it leads out of the root. */
   make<A, E, R>(
     directory: string,
     use: (place: Place) => Effect.Effect<A, E, R>
@@ -86,7 +87,7 @@ export class Places {
     return this.using(this.making(directory), use)
   }
 
-  /** Uses a directory, or else does something where it is missing. Fails where it leads out. */
+  /** Uses a directory, or does something else if it is missing. Fails if it leads out of the root. */
   find<A, E, R>(
     directory: string,
     use: (place: Place) => Effect.Effect<A, E, R>,
@@ -107,7 +108,7 @@ export class Places {
     )
   }
 
-  /** What was seen of a directory may not be so any more: who comes next opens it anew. */
+  /** Forgets what was seen of a directory, which may be outdated: the next user opens it again. */
   forget(directory: string): void {
     for (const known of this.entries.keys()) if (directory.startsWith(known)) this.entries.delete(known)
   }
@@ -147,7 +148,7 @@ export class Places {
       }))
   }
 
-  /** Opens a directory, or joins those who have it open. */
+  /** Opens a directory, or joins its current users. */
   private enter(directory: string): Effect.Effect<Entered, PlatformError | UploadError> {
     return Effect.suspend(() => {
       const known = this.entries.get(directory)
@@ -191,7 +192,7 @@ export class Places {
       const scope = yield* Scope.make()
       const close = Scope.close(scope, Exit.void)
       return yield* Effect.gen(this, function*() {
-        // What is no directory is not opened: a pipe would wait for its other end.
+        // Only a directory is opened: a pipe would wait for its other end.
         const file = yield* Scope.extend(fs.open(`${directory}/.`, { flag: "r" }), scope)
         const path = descriptorPath(file)
         if (!this.isInside(yield* fs.readLink(path))) yield* Effect.fail(leadsOut(directory))
@@ -225,7 +226,7 @@ export class Places {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Where Linux has the descriptors of this process. */
+/** The directory of this process's descriptors on Linux. */
 const descriptors = "/proc/self/fd"
 
 const failureIn = (directory: string, verb: "read" | "written") => ownErrors(errorOf(directory, verb))

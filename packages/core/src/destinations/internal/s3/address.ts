@@ -1,5 +1,5 @@
 /**
- * Where a bucket and the objects in it are: addresses that nothing in a name can lead elsewhere.
+ * The addresses of a bucket and its objects, which nothing in a name can redirect.
  */
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -17,13 +17,13 @@ export interface AddressOptions {
 
 /** Where requests to a bucket go. */
 export interface Address {
-  /** As in `https://host:port`. */
+  /** The origin, as in `https://host:port`. */
   readonly origin: string
-  /** As the `host` header has it. */
+  /** The value of the `host` header. */
   readonly host: string
-  /** The path of the bucket, encoded, without a slash at its end. */
+  /** The path of the bucket, encoded, without a trailing slash. */
   readonly root: string
-  /** Whether nobody on the way can change what is sent. */
+  /** Whether nobody on the way can change the request. */
   readonly isSafe: boolean
 }
 
@@ -31,14 +31,14 @@ export interface Place {
   readonly profile: Provider.Profile
   /** The region to begin with. */
   readonly region: string
-  /** The address of the bucket when its region is this. */
+  /** The address of the bucket in a region. */
   readonly inRegion: (region: string) => Address
 }
 
-/** What a region is called, so that no answer can send us elsewhere. */
+/** Whether text is a valid region name, so that no answer can redirect requests. */
 export const isRegion = (name: string): boolean => /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/.test(name)
 
-/** Finds out where a bucket is, or what is wrong with what is said of it. */
+/** Finds the address of a bucket, or what is wrong with the options. */
 export const make = (options: AddressOptions): Either.Either<Place, Rejected> => {
   const { bucket, endpoint, prefix } = options
   if (!bucketName.test(bucket) || bucket.includes("..")) {
@@ -73,7 +73,7 @@ export const make = (options: AddressOptions): Either.Either<Place, Rejected> =>
   })
 }
 
-/** Why a key cannot be that of an object; `undefined` when it can. `full` has the prefix in it. */
+/** Why a key cannot be an object's; `undefined` if it can. `full` includes the prefix. */
 export const keyProblem = (full: string): string | undefined => {
   if (full === "") return "is empty"
   if (!plain.test(full)) {
@@ -85,17 +85,17 @@ export const keyProblem = (full: string): string | undefined => {
     : undefined
 }
 
-/** Encodes a key for the path of an address, as signatures want it. */
+/** Encodes a key for the path of an address, as signatures require. */
 export const encodeKey = (key: string): string => plain.test(key) ? key : key.split("/").map(encodeName).join("/")
 
-/** Encodes a name or a value of a query. */
+/** Encodes a name or a value in a query. */
 export const encodeName = (text: string): string =>
   encodeURIComponent(text).replace(
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
   )
 
-/** Writes a query as signatures want it: encoded, then in order. */
+/** Writes a query as signatures require: encoded, then sorted. */
 export const encodeQuery = (query: Readonly<Record<string, string>>): string =>
   Object.entries(query)
     .map(([name, value]) => [encodeName(name), encodeName(value)] as const)

@@ -1,6 +1,6 @@
 /**
- * A bucket to send requests to: where it is, who asks, and what is put right when a request has gone wrong for a reason
- * that can be mended: each of them once for each request, which is then sent again as part of the same attempt.
+ * A bucket that requests are sent to: its address, its credentials, and the correction of requests that failed for a
+ * reason that can be corrected: each reason once per request, which is then sent again as part of the same attempt.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -33,22 +33,22 @@ export interface BucketRequest {
   readonly subject: Errors.Subject
   readonly query?: Readonly<Record<string, string>> | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** A body whose bytes are in memory already, or some bytes. */
+  /** A body whose bytes are in memory, or plain bytes. */
   readonly body?: Body | Uint8Array | undefined
-  /** How long the body of the answer may take, in milliseconds. Defaults to what an explanation may take. */
+  /** How long the body of the answer may take, in milliseconds. Defaults to the limit for explanations. */
   readonly answerMillis?: number | undefined
-  /** How many bytes of the answer are read. Defaults to what a transport reads. */
+  /** The most bytes of the answer that are read. Defaults to the transport's limit. */
   readonly answerBytes?: number | undefined
 }
 
-/** What can be put right with a request. */
+/** What can be corrected in a request. */
 type Mend = "Clock" | "Credentials" | "Region"
 
-/** Where requests go, and by which clock. Each request keeps what it was made with. */
+/** The target and the clock of requests. Each request keeps those that it was made with. */
 interface Standing {
   readonly region: string
   readonly address: Address.Address
-  /** How far the server's clock is ahead of ours, in milliseconds. */
+  /** How far the server's clock is ahead of this one, in milliseconds. */
   readonly skew: number
 }
 
@@ -74,17 +74,17 @@ export class Bucket {
     }
   }
 
-  /** What the server is like; `undefined` where the options lead to none. */
+  /** The profile of the server; `undefined` if the options lead to none. */
   get profile(): Profile | undefined {
     return Either.isRight(this.place) ? this.place.right.profile : undefined
   }
 
-  /** Sends a request, and fails unless the answer is a success. */
+  /** Sends a request and fails unless the answer is a success. */
   ask(request: BucketRequest): Effect.Effect<Transport.Answer, UploadError> {
     return this.attempt(request, (signed) => this.transport.send(signed), unmended)
   }
 
-  /** As `ask`, and fails too where the answer is a success by its status only. */
+  /** Like `ask`, but also fails if the answer is a success by its status only. */
   done(request: BucketRequest): Effect.Effect<Transport.Answer, UploadError> {
     return Effect.flatMap(this.ask(request), (answer) => {
       const problem = Evidence.problem(this.name, answer, request.subject)
@@ -92,7 +92,7 @@ export class Bucket {
     })
   }
 
-  /** Sends a request, and gives its answer while the body is still coming. */
+  /** Sends a request and returns its answer while the body is still arriving. */
   open(request: BucketRequest): Effect.Effect<Transport.OpenAnswer, UploadError, Scope.Scope> {
     const open = (signed: Transport.Request) =>
       Effect.flatMap(this.transport.open(signed), (answer) =>
@@ -131,7 +131,7 @@ export class Bucket {
           if (mend === undefined) return Effect.fail(failure)
           const { body } = request
           if (body !== undefined && !(body instanceof Uint8Array)) {
-            // A body that cannot be taken twice comes with another attempt.
+            // A body that cannot be taken twice needs another attempt.
             if (body.again === undefined) {
               return Effect.fail(new Transient({ reason: "Unavailable", detail: failure.message }))
             }
@@ -166,7 +166,7 @@ export class Bucket {
     }
     const search = query === undefined ? "" : Address.encodeQuery(query)
     const isRead = body === undefined || body instanceof Uint8Array
-    // On its way in the clear the payload could be changed: the signature covers it.
+    // An unencrypted payload could be changed on its way, so the signature covers it.
     const sum = isRead || isSafe ? undefined : body.sum?.("sha256")
     if (!isRead && !isSafe && sum === undefined) {
       return Either.left(
@@ -187,12 +187,12 @@ export class Bucket {
       body,
       answerMillis,
       answerBytes,
-      // What has arrived is compared with it.
+      // The answer is compared with the body.
       keepsBody: !isRead
     })
   }
 
-  /** That credentials are waited for is no stall. */
+  /** Waiting for credentials is not a stall. */
   private identified({ body }: BucketRequest): Effect.Effect<void, UploadError> {
     const { asked } = this.identities
     return body === undefined || body instanceof Uint8Array ? asked : body.unwatched(asked)
@@ -206,7 +206,7 @@ export class Bucket {
   // mending
   // ---------------------------------------------------------------------------
 
-  /** Puts right what the answer says is wrong with the request, and tells what that was, if there was anything. */
+  /** Corrects what the answer says is wrong with the request, and returns what that was, if anything. */
   private mend(
     error: Errors.S3Error,
     used: Standing,
@@ -230,20 +230,20 @@ export class Bucket {
     const moved = (region: string | undefined): Mend | undefined =>
       region !== undefined && this.move(region, used) ? "Region" : undefined
     if (error.region !== undefined) return Effect.succeed(moved(error.region))
-    // To a look, some servers give no reason.
+    // Some servers give no reason in answer to a look.
     return Errors.misdirected.has(code) || status === 301 || code === ""
       ? Effect.map(this.askRegion(used, identity), moved)
       : nothingMended
   }
 
-  /** Goes on in another region, and tells whether that is another one than the request went to. */
+  /** Switches to a region, and returns whether it differs from the one that the request went to. */
   private move(region: string, used: Standing): boolean {
     if (region === used.region || !Address.isRegion(region) || Either.isLeft(this.place)) return false
     if (region !== this.standing?.region) this.change({ region, address: this.place.right.inRegion(region) })
     return true
   }
 
-  /** The region of the bucket, which answers tell even where it is none of ours to see: by a header, or as an error. */
+  /** The region of the bucket, which answers reveal in a header or an error even to clients without access. */
   private askRegion(used: Standing, identity: Identity): Effect.Effect<string | undefined> {
     const ask = (method: "GET" | "HEAD"): Effect.Effect<string | undefined> => {
       const query = method === "GET" ? { location: "" } : undefined
@@ -263,14 +263,14 @@ export class Bucket {
 // internal
 // -----------------------------------------------------------------------------
 
-/** How far clocks may be apart, in milliseconds: servers allow for 15 minutes. */
+/** How far apart clocks may be, in milliseconds: servers allow 15 minutes. */
 const tolerance = 240_000
 
 const unmended: ReadonlySet<Mend> = new Set()
 
 const nothingMended = Effect.succeed(undefined)
 
-/** How much of an answer that is no success is read, in bytes. */
+/** How much of an answer that is not a success is read, in bytes. */
 const excerpt = 64 * 1024
 
 const nothing = new Uint8Array(0)
@@ -285,7 +285,7 @@ const firstBytes = (stream: Stream.Stream<Uint8Array, UploadError>): Effect.Effe
     (bytes, block) => ByteSource.concat([bytes, block])
   )
 
-/** What of a request a server may not have repeated in a message. */
+/** The secrets of a request, which must not appear in a message. */
 const secretsOf = ({ headers }: Transport.Request): ReadonlyArray<string> => {
   const authorization = headers["authorization"] ?? ""
   const signature = /Signature=(\w+)/.exec(authorization)?.[1]

@@ -1,6 +1,5 @@
 /**
- * Who asks for a bucket: credentials, asked for once for all requests that wait for them, and asked for again before
- * they expire.
+ * The credentials for a bucket: requested once for all requests that wait for them, and renewed before they expire.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -13,9 +12,9 @@ import { Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Signer from "./signer.js"
 
-/** Credentials, and until when they are good. */
+/** Credentials, and when they expire. */
 export interface Credentials extends Signer.Credentials {
-  /** In milliseconds since the epoch. */
+  /** When they expire, in milliseconds since the epoch. */
   readonly expiresAt?: number | undefined
 }
 
@@ -23,7 +22,7 @@ export interface Credentials extends Signer.Credentials {
 export interface Identity {
   readonly signer: Signer.Signer
   readonly expiresAt: number
-  /** Whether they were asked for because others had expired. */
+  /** Whether they were requested because others had expired. */
   readonly isRenewed: boolean
   works: boolean
 }
@@ -31,7 +30,7 @@ export interface Identity {
 /** Why credentials could not be had. */
 interface Refusal {
   readonly error: UploadError
-  /** Until when nobody asks again, in milliseconds since the epoch. */
+  /** Until when no new request is made, in milliseconds since the epoch. */
   readonly until: number
 }
 
@@ -50,15 +49,15 @@ export class Identities {
     this.credentials = credentials
   }
 
-  /** Who asks now; nobody where credentials have to be asked for. */
+  /** The current credentials; `undefined` if they must be requested. */
   get current(): Identity | undefined {
     const { latest } = this
     return latest !== undefined && this.clock.unsafeCurrentTimeMillis() < latest.expiresAt ? latest : undefined
   }
 
   /**
-   * Asks for credentials, once for all who wait for them; and where they cannot be had, once for all, too. Whoever has
-   * waited for a minute fails; the question stays, and is there for others, until nobody waits for it who is interrupted.
+   * Requests credentials, once for all uploads that wait for them, also when they cannot be obtained. An upload that has
+   * waited for a minute fails; the request continues for others, until the last upload that waits for it is interrupted.
    */
   readonly asked: Effect.Effect<void, UploadError> = Effect.suspend(() => {
     const { refusal } = this
@@ -81,7 +80,7 @@ export class Identities {
     )
   })
 
-  /** The question that is under way, or a new one. */
+  /** The request in progress, or a new one. */
   private readonly question: Effect.Effect<Fiber.RuntimeFiber<Credentials, UploadError>> = this.turn.withPermits(1)(
     Effect.suspend(() =>
       this.asking !== undefined
@@ -100,7 +99,10 @@ export class Identities {
     )
   )
 
-  /** Has others asked for than those that a server calls expired, and tells whether it is worth another try. */
+  /**
+   * Requests new credentials in place of those that a server calls expired, and returns whether another try is
+   * worthwhile.
+   */
   replace(expired: Identity): boolean {
     if (this.latest !== expired) return true
     if (expired.isRenewed && !expired.works) return false
@@ -120,7 +122,7 @@ export class Identities {
     const now = this.clock.unsafeCurrentTimeMillis()
     this.latest = {
       signer: new Signer.Signer(credentials),
-      // What is about to expire would on its way; what has expired is tried, since clocks differ.
+      // Credentials about to expire would do so on their way; expired ones are tried, since clocks differ.
       expiresAt: expiresAt - early > now ? expiresAt - early : Infinity,
       isRenewed: this.hasExpired,
       works: false
@@ -132,14 +134,14 @@ export class Identities {
 // internal
 // -----------------------------------------------------------------------------
 
-/** How long credentials that could not be had are not asked for again, in milliseconds. */
+/** How long credentials that could not be obtained are not requested again, in milliseconds. */
 const refusalMillis = 30_000
 
-/** How long credentials may take, in milliseconds: all uploads wait for them. */
+/** How long an upload waits for credentials, in milliseconds. */
 const credentialsMillis = 60_000
 
 const late = () =>
   new Transient({ reason: "Stalled", detail: "The credentials have not come for a minute, and are still waited for." })
 
-/** How long before credentials expire others are asked for, in milliseconds. */
+/** How long before credentials expire new ones are requested, in milliseconds. */
 const early = 60_000

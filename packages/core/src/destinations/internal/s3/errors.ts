@@ -1,5 +1,5 @@
 /**
- * What answers of S3 mean for an upload.
+ * The meaning of S3 answers for an upload.
  */
 import * as Option from "effect/Option"
 import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "../../../internal/transport/answers.js"
@@ -18,25 +18,25 @@ import {
 import type { UploadError } from "../../../UploadError.js"
 import * as Xml from "./xml.js"
 
-/** An error as S3 tells it. */
+/** An error as S3 reports it. */
 export interface S3Error {
   readonly status: number
-  /** `NoSuchKey` and the like; empty where the answer does not say. */
+  /** `NoSuchKey` and the like; empty if the answer does not say. */
   readonly code: string
   readonly message: string
-  /** The region that the bucket is in, where the answer says so. */
+  /** The region of the bucket, if the answer says so. */
   readonly region: string | undefined
   /** The server's time, in milliseconds since the epoch. */
   readonly serverTime: number | undefined
   readonly retryAfterMillis: number | undefined
-  /** Where a redirect leads to. */
+  /** The target of a redirect. */
   readonly location: string | undefined
 }
 
-/** What a request is about: the same answer may mean one thing of an object and another of a multipart upload. */
+/** The subject of a request: the same answer may mean different things for an object and for a multipart upload. */
 export type Subject = "object" | "session" | "completion"
 
-/** Reads an answer that is no success. What is secret is blotted out, in case the server repeats it. */
+/** Reads an answer that is not a success. Secrets are masked, in case the server repeats them. */
 export const read = (
   { body, headers, status }: Answer,
   now: number,
@@ -59,7 +59,7 @@ export const read = (
   }
 }
 
-/** The error that a document is, or that is in one. */
+/** The error that a document is or contains. */
 export const errorIn = (body: Uint8Array, contentType: string | undefined = undefined): Xml.Element | undefined =>
   Option.getOrUndefined(Option.flatMapNullable(
     body.length === 0 ? Option.none() : Xml.parse(body, contentType),
@@ -92,7 +92,7 @@ export const classify = (name: string, error: S3Error, subject: Subject): Upload
   return new Rejected({ reason: reason ?? "Unsupported", detail })
 }
 
-/** Credentials that were good once: others may be better. */
+/** The credentials were valid once: new ones may work. */
 export const expired: ReadonlySet<string> = new Set([
   "ExpiredToken",
   "ExpiredTokenException",
@@ -117,7 +117,7 @@ export const misdirected: ReadonlySet<string> = new Set([
 /** How much of an error is read, in bytes. */
 const largestError = 64 * 1024
 
-/** What stands in an answer that S3 has not written: a page, or text that says that it is text. */
+/** The content of an answer that S3 did not write: a page, or text that is declared as text. */
 const saidByOthers = (
   body: Uint8Array,
   contentType: string | undefined,
@@ -129,7 +129,7 @@ const saidByOthers = (
 
 const textual = /^\s*(?:text\/|application\/(?:[\w.+-]*\+)?(?:json|xml)\b)/i
 
-/** A time as headers have it, or as S3 does: with its parts divided, or without. */
+/** A time as in headers, or as S3 writes it: with or without separators. */
 const timeIn = (text: string | undefined): number | undefined => {
   const divided = text?.trim().replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.\d+)?Z$/, "$1-$2-$3T$4:$5:$6Z")
   const time = Date.parse(divided ?? "")
@@ -159,7 +159,7 @@ const throttling: ReadonlySet<string> = new Set([
   "TooManyRequestsException"
 ])
 
-/** Somebody else writes there at this moment, too: then a put is to be tried again. */
+/** Somebody else is writing there at the same time: a put should be retried. */
 const transient: ReadonlySet<string> = new Set([
   "ConditionalRequestConflict",
   "IncompleteBody",
@@ -169,7 +169,7 @@ const transient: ReadonlySet<string> = new Set([
   "ServiceUnavailable"
 ])
 
-/** What a multipart upload cannot be completed after, but begun anew. */
+/** Errors after which a multipart upload cannot be completed, but can start over. */
 const restarting: ReadonlySet<string> = new Set(["ConditionalRequestConflict", "InvalidPart"])
 
 const damaged: ReadonlySet<string> = new Set([

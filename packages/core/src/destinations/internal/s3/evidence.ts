@@ -1,6 +1,6 @@
 /**
- * What shows that an answer of success is the server's, and that what was asked for is done: that nothing speaks against
- * it is not enough. Proxies, filters and login portals answer 200 to anything.
+ * Evidence that a success really comes from the server and that the request was carried out. The absence of
+ * counter-evidence is not enough: proxies, filters and login portals answer 200 to anything.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,7 +12,7 @@ import type { UploadError } from "../../../UploadError.js"
 import * as Errors from "./errors.js"
 import * as Xml from "./xml.js"
 
-/** An answer without what it has to tell. */
+/** The failure of an answer that lacks required information. */
 export const without = (name: string, what: string): Transient =>
   new Transient({
     reason: "Unavailable",
@@ -20,7 +20,7 @@ export const without = (name: string, what: string): Transient =>
     cause: new Unreadable()
   })
 
-/** What the body of a success says against it: an error that has come about after the head was sent, or a page. */
+/** The evidence in a success's body against it: an error that occurred after the head was sent, or a page. */
 export const problem = (
   name: string,
   { body, headers }: Pick<Answer, "body" | "headers">,
@@ -29,16 +29,16 @@ export const problem = (
   if (body.length === 0) return undefined
   if (AnswerText.isPage(body)) return pageOf(name, AnswerText.titleOf(body, headers["content-type"]))
   const answered = { status: 500, headers: {}, body }
-  // Whatever it is, it is taken for a failure of the server's own unless its code says more.
+  // Whatever it is, it counts as a server failure unless its code says more.
   return Errors.errorIn(body) === undefined ? undefined : Errors.classify(name, Errors.read(answered, 0), subject)
 }
 
-/** Whether an answer without a body, or with one that is not to be read, tells of a page and of nothing that S3 tells. */
+/** Whether the head of an answer describes a page and has nothing that S3 sends; for answers whose body is not read. */
 export const isOfPage = ({ headers }: Head): boolean =>
   /^\s*text\/html\b/i.test(headers["content-type"] ?? "") && headers["etag"] === undefined &&
   headers["last-modified"] === undefined && !Object.keys(headers).some((name) => name.startsWith("x-amz-"))
 
-/** The failure of a request that somebody in between has answered with a page for people. */
+/** The failure of a request that something in between answered with a web page. */
 export const pageOf = (name: string, title?: string): Transient =>
   new Transient({
     reason: "Unavailable",
@@ -48,8 +48,8 @@ export const pageOf = (name: string, title?: string): Transient =>
   })
 
 /**
- * Reads a document that has a certain root or, by whatever name, says what that one would. One that is cut short, an
- * error or a page is no answer.
+ * Reads a document that has a certain root or, under any name, the content of such a document. A truncated document, an
+ * error or a page is not an answer.
  */
 export const document = (
   name: string,
@@ -74,7 +74,7 @@ export const document = (
   )
 }
 
-/** Whether there is another page. Some leave out that there is, and tell only where it begins, by the element `next`. */
+/** Whether there is another page. Some servers do not say so, and only tell where it begins, in the element `next`. */
 export const hasMore = (root: Xml.Element, next: string | undefined): boolean => {
   const isTruncated = root.text("IsTruncated")?.trim().toLowerCase() ?? ""
   const begins = next === undefined ? "" : root.text(next)?.trim() ?? ""

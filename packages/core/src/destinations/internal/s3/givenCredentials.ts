@@ -1,5 +1,5 @@
 /**
- * Credentials for S3 as somebody's effect gives them, perhaps without types.
+ * Validation of S3 credentials from a user's effect, which may be written without types.
  */
 import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,7 +9,7 @@ import * as OwnFunction from "../../../internal/calls/ownFunction.js"
 import type { UploadError } from "../../../UploadError.js"
 import type { Credentials } from "./credentials.js"
 
-/** Credentials that requests can be signed with, or the failure that they are not. */
+/** Credentials that can sign requests, or a failure if they are invalid. */
 export const checked = (
   credentials: Effect.Effect<Credentials, UploadError>
 ): Effect.Effect<Credentials, UploadError> => OwnFunction.asked("The effect `credentials`", () => credentials, problem)
@@ -32,7 +32,7 @@ const problem = (found: unknown): string | undefined => {
     is("expiresAt", Predicate.or(Predicate.isUndefined, isTime), "milliseconds since the epoch")
 }
 
-/** One that was wiped is none any more. */
+/** A wiped secret is not valid. */
 const isSecret = (value: unknown): boolean =>
   Redacted.isRedacted(value) && Option.exists(Option.liftThrowable(() => Redacted.value(value))(), Predicate.isString)
 

@@ -13,7 +13,7 @@ import type { Bucket } from "./bucket.js"
 import * as Evidence from "./evidence.js"
 import * as Xml from "./xml.js"
 
-/** How many pages that bring nothing may follow one another. */
+/** The most empty pages that may follow one another. */
 export const maxEmptyPages = 100
 
 /** All objects below the prefix. */
@@ -29,11 +29,11 @@ export const list = (bucket: Bucket): Stream.Stream<Listed, UploadError> =>
 // internal
 // -----------------------------------------------------------------------------
 
-/** Where a page begins, and how many objects it may have. */
+/** Where a page begins, and the most objects it may have. */
 interface Cursor {
   readonly query: Readonly<Record<string, string>>
   readonly count: number
-  /** How many pages before it brought nothing. */
+  /** The number of empty pages directly before it. */
   readonly empty: number
   readonly round: Round
 }
@@ -43,7 +43,7 @@ interface Page {
   readonly next: Option.Option<Cursor>
 }
 
-/** A page of old that others are compared with: the first of each power of two, so that any circle is noticed. */
+/** An earlier page that others are compared with: the first at each power of two, so that any cycle is detected. */
 interface Round {
   readonly query: string
   readonly first: string | undefined
@@ -81,7 +81,7 @@ const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError
       evidence: ["IsTruncated", "MaxKeys"],
       subject: "object"
     })
-    // A page of long keys may be larger than what can be read.
+    // A page of long keys may exceed the answer limit.
     const isLarge = answer.body.length >= answerLimit && cursor.count > 100
     const root = yield* isLarge ? Effect.option(read) : Effect.asSome(read)
     if (Option.isNone(root)) return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
@@ -106,7 +106,7 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
     if (!Evidence.hasMore(root, "NextContinuationToken")) return { listed, next: Option.none() }
     const token = root.text("NextContinuationToken")
     const last = contents.at(-1)?.key
-    // Where the server knows no tokens, the last key leads on, in the second version of listing as in the first.
+    // If the server has no tokens, the last key leads on, in version 2 of listing as in version 1.
     const next: Cursor["query"] | undefined = token !== undefined && token !== ""
       ? { "continuation-token": token }
       : last !== undefined && last !== ""

@@ -1,6 +1,6 @@
 /**
- * Looks at objects in a bucket: by `HEAD`, and where that does not tell, by reading nothing of the object or by listing
- * it alone.
+ * Looks at objects in a bucket: with `HEAD` and, if that does not tell, by reading the first byte of the object or by
+ * listing it alone.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -19,10 +19,10 @@ import type { Profile } from "./provider.js"
 
 type Headers = Transport.Head["headers"]
 
-/** The header that says what has to arrive, or what has arrived. */
+/** The header for the checksum of what is sent, or of what has arrived. */
 export const headerOf = (algorithm: Algorithm): string => checksumHeaders[algorithm]
 
-/** The MD5 that an etag is, unless the object is encrypted with a key that is not the server's own. */
+/** The MD5 in an etag, unless the object is encrypted with a key that is not the server's own. */
 export const md5Of = (headers: Headers, { provider }: Profile): Checksum | undefined => {
   const encryption = headers["x-amz-server-side-encryption"]
   const isPlain = headers["x-amz-server-side-encryption-customer-algorithm"] === undefined &&
@@ -38,7 +38,7 @@ export const head = (
   profile: Profile,
   key: string
 ): Effect.Effect<Option.Option<Head>, UploadError> => {
-  // Others need not know of this header.
+  // Other servers may not know this header.
   const headers = profile.checksums[0] === "md5" && profile.checksums.length === 1
     ? undefined
     : { "x-amz-checksum-mode": "ENABLED" }
@@ -64,7 +64,7 @@ export const isMissing = (error: UploadError): error is Rejected =>
 
 const algorithms = ["crc64nvme", "crc32", "crc32c", "sha256"] as const
 
-// Written out: names that are put together are looked up anew for every object.
+// Written out: concatenated names would be looked up again for every object.
 const checksumHeaders: Readonly<Record<Algorithm, string>> = {
   crc32: "x-amz-checksum-crc32",
   crc32c: "x-amz-checksum-crc32c",
@@ -92,7 +92,7 @@ const headOf = (headers: Headers, profile: Profile, found: Pick<Head, "etag" | "
   }
 }
 
-/** The size of an object of which a look has not told it, which some proxies leave out. */
+/** The size of an object if a look did not tell it: some proxies leave it out. */
 const otherwise = (
   bucket: Bucket,
   key: string
@@ -105,7 +105,7 @@ const otherwise = (
         onSuccess: (found) => Option.isSome(found) ? Effect.succeed(found) : Effect.fail(unsaid(bucket, key))
       }))
 
-/** What an answer to a request for the first byte says of the whole. */
+/** The size of the whole from the answer to a request for its first byte. */
 const ranged = (bucket: Bucket, key: string): Effect.Effect<number | undefined, UploadError> =>
   bucket.open({ method: "GET", key, subject: "object", headers: { range: "bytes=0-0" } }).pipe(
     Effect.map((answer) =>
@@ -116,11 +116,11 @@ const ranged = (bucket: Bucket, key: string): Effect.Effect<number | undefined, 
         : sizeIn(answer.headers["content-length"])
     ),
     Effect.scoped,
-    // Of an empty object there is no first byte. Whoever refuses the rest may still list.
+    // An empty object has no first byte. A server that refuses otherwise may still list.
     Effect.catchTag("Rejected", ({ detail }) => Effect.succeed(/answered 416\b/.test(detail) ? 0 : undefined))
   )
 
-/** What a listing of one key says of it. */
+/** The size of an object from a listing of its key. */
 const listed = (
   bucket: Bucket,
   key: string

@@ -1,6 +1,5 @@
 /**
- * What goes with an object besides its bytes, as headers. Nothing that is said of an object can become a header of its
- * own.
+ * The headers that go with an object besides its bytes. Nothing in an object's details can become a header of its own.
  */
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
@@ -19,12 +18,12 @@ export interface MetadataOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
-/** Where the modification time is kept, in seconds, as rclone does. */
+/** The header that keeps the modification time, in seconds, as in rclone. */
 export const mtime = "x-amz-meta-mtime"
 
 export type Described = Pick<CreateRequest, "contentType" | "metadata" | "modifiedAt">
 
-/** Makes the headers that say what an object is; those that all objects share are made once. */
+/** Makes the headers that describe an object; those that all objects share are made once. */
 export const make = (
   options: MetadataOptions,
   profile: Profile
@@ -44,7 +43,7 @@ export const make = (
   }
 }
 
-/** The modification time that an object was put with, in milliseconds since the epoch. */
+/** The modification time with which an object was put, in milliseconds since the epoch. */
 export const modifiedAt = (headers: Readonly<Record<string, string>>): number | undefined => {
   const text = headers[mtime]
   const seconds = text === undefined || text === "" ? NaN : Number(text)
@@ -80,7 +79,7 @@ const sharedHeaders = (options: MetadataOptions): Either.Either<Record<string, s
   return Either.right(headers)
 }
 
-/** Headers that requests have anyway. */
+/** Headers that requests already have. */
 const ours: ReadonlySet<string> = new Set([
   "authorization",
   "connection",
@@ -115,14 +114,14 @@ const addMetadata = (
   return size > most ? rejected("TooLarge", `The metadata are ${size} bytes; at most ${most} are taken.`) : undefined
 }
 
-/** Names of metadata are tokens in lower case; what is not is replaced. */
+/** Metadata names are tokens in lower case; other characters are replaced. */
 const metaName = (name: string): string => name.toLowerCase().replace(/[^a-z0-9!#$&'*+.^_`|~-]/g, "-") || "-"
 
-/** Values are printable ASCII; others are sent as RFC 2047 has it, which S3 understands. */
+/** Values are printable ASCII; others are encoded by RFC 2047, which S3 understands. */
 const metaValue = (value: string): string =>
   isPrintable(value) && value.trim() === value && !value.includes("=?") ? value : encodedWords(value)
 
-/** A word is at most 75 characters long, and has whole characters only. */
+/** A word has at most 75 characters and contains only whole characters. */
 const encodedWords = (value: string): string => {
   const words: Array<string> = []
   let word = ""

@@ -1,5 +1,5 @@
 /**
- * Whole objects in a bucket: to put, to look at, to read, to remove.
+ * Whole objects in a bucket: put, look, read, remove.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,18 +21,18 @@ export interface ObjectOptions extends Metadata.MetadataOptions {
   readonly ifAbsent?: boolean | undefined
 }
 
-/** What an answer says that was stored. */
+/** What an answer says was stored. */
 type Said = Pick<Stored, "checksum" | "etag">
 
-/** What is done with whole objects, and how all that is written is described. */
+/** Operations on whole objects, and the headers that describe all written objects. */
 export class Objects {
   readonly bucket: Bucket
   readonly profile: Provider.Profile
   readonly describe: ReturnType<typeof Metadata.make>
   private readonly ifAbsent: boolean
-  /** Keys that are to be absent, and of which nobody knows whether a request of ours has changed that. */
+  /** Keys that must be absent, for which an unanswered request of ours may have changed that. */
   private readonly inDoubt = new Set<string>()
-  /** The algorithms that the server has turned out not to check. */
+  /** The algorithms that the server has proved not to check. */
   private readonly unchecked = new Set<Algorithm>()
 
   constructor(bucket: Bucket, options: ObjectOptions) {
@@ -72,7 +72,7 @@ export class Objects {
     )
   }
 
-  /** Removes an object, if it is there. */
+  /** Removes an object if it exists. */
   remove(key: string): Effect.Effect<void, UploadError> {
     return Effect.catchIf(
       Effect.asVoid(this.bucket.done({ method: "DELETE", key, subject: "object" })),
@@ -82,8 +82,8 @@ export class Objects {
   }
 
   /**
-   * The header that a condition is made with. Where nobody knows whether the server heeds it, a look comes first; fails
-   * where the server has no such condition, or where neither can be known.
+   * The header for a condition. If it is not known whether the server heeds it, a look comes first. Fails if the server
+   * has no such condition, or if the look cannot tell either.
    */
   condition(key: string, isHeeded: boolean | undefined): Effect.Effect<Record<string, string>, UploadError> {
     const { name } = this.bucket
@@ -118,7 +118,7 @@ export class Objects {
     }
   }
 
-  /** Fails where an algorithm is known not to be checked by the server. */
+  /** Fails if the server is known not to check an algorithm. */
   checking(algorithm: Algorithm | undefined): Effect.Effect<void, Rejected> {
     return algorithm !== undefined && this.unchecked.has(algorithm)
       ? Effect.fail(unverified(this.bucket, algorithm))
@@ -126,8 +126,8 @@ export class Objects {
   }
 
   /**
-   * What an answer says that was stored, for comparison with what was sent. A checksum that the server does not repeat it
-   * may not have looked at: then an etag that is the MD5 of the bytes has to show that they have arrived.
+   * What an answer says was stored, for comparison with what was sent. If the server does not repeat a checksum, it may
+   * not have checked it: then an etag that is the MD5 of the bytes must show that they have arrived.
    */
   storedBy({ headers }: Answer, body: Body, etagIsMd5: boolean): Effect.Effect<Said, UploadError> {
     const { bucket, profile } = this
@@ -140,7 +140,7 @@ export class Objects {
     const value = headers[Look.headerOf(algorithm)]
     const said: Said = { etag, checksum: value === undefined ? undefined : { algorithm, value } }
     const isKnown = profile.checksums.includes(algorithm)
-    // Others may repeat what they have not looked at.
+    // Other servers may repeat what they have not checked.
     if (value !== undefined && isKnown) return Effect.succeed(said)
     const own = md5 === undefined ? undefined : body.sum?.("md5")
     if (md5 !== undefined && own !== undefined) {
@@ -172,7 +172,7 @@ export class Objects {
     )
   }
 
-  /** What became of an object whose answer does not show that it was stored: a look tells. */
+  /** Looks up an object whose answer does not show that it was stored. */
   private found(key: string, body: Body, modifiedAt: number | undefined): Effect.Effect<Said, UploadError> {
     const problem = Evidence.without(this.bucket.name, "etag")
     return Effect.matchEffect(this.head(key), {
@@ -184,7 +184,7 @@ export class Objects {
     })
   }
 
-  /** A conflict that follows a request whose answer was lost may be with that request: then a look settles it. */
+  /** A conflict after a request whose answer was lost may be with that request: a look settles it. */
   private putIfAbsent(
     request: PutRequest,
     body: Body,

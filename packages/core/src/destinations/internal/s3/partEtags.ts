@@ -1,9 +1,9 @@
 /**
- * Whether the etags of parts are their MD5s, at servers of which nobody knows.
+ * Finds out whether the etags of parts are their MD5s, for servers where that is not known.
  *
- * An etag that could be an MD5 and is another one tells of damage, or of a server with other etags. Damage is never the
- * same twice: where a part that comes again gets the same etag again, it is the server's own way, and nothing is
- * concluded from its etags any more. Where one was the MD5, all are.
+ * An etag that could be an MD5 but differs indicates damage, or a server with other etags. Damage is never the same
+ * twice: if a part that is sent again gets the same etag again, that is the server's own scheme, and its etags are no
+ * longer evaluated. If one etag was the MD5, all are.
  */
 import type { Body } from "../../../Destination.js"
 import * as Etag from "../../../internal/values/etag.js"
@@ -19,7 +19,7 @@ export class PartEtags {
     this.known = partEtagIsMd5
   }
 
-  /** Whether an etag has to be the MD5 of the part that it was given to. */
+  /** Whether an etag must be the MD5 of its part. */
   areMd5(etag: string | undefined, body: Body, part: string): boolean {
     if (this.known !== undefined) return this.known
     const found = Etag.md5Of(etag)

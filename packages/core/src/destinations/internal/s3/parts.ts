@@ -31,14 +31,14 @@ export const multipart = (objects: Objects): Multipart => {
 
   const unread = (what: string) => Evidence.without(bucket.name, what)
 
-  /** Whether one checksum stands for a whole object of parts. */
+  /** Whether one checksum covers a whole multipart object. */
   const isFull = (algorithm: Algorithm): boolean => profile.fullObject.includes(algorithm)
 
   const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
     Effect.gen(function*() {
       const { checksum } = request
       yield* objects.checking(checksum)
-      // What the server cannot promise at the end is not begun.
+      // An upload is not begun if the server cannot keep its condition at the end.
       yield* objects.condition(request.key, profile.conditionalComplete)
       const headers = yield* objects.describe(request)
       if (checksum !== undefined && checksum !== "md5") {
@@ -89,7 +89,7 @@ export const multipart = (objects: Objects): Multipart => {
       )
     })
 
-  /** What an answer says of a part. Without its etag, a part cannot be asked for at the end. */
+  /** What an answer says about a part. Without its etag, a part cannot be included at the end. */
   const storedBy = (answer: Answer, body: Body, part: string) =>
     Effect.filterOrFail(
       objects.storedBy(answer, body, partEtags.areMd5(answer.headers["etag"], body, part)),
@@ -125,7 +125,7 @@ export const multipart = (objects: Objects): Multipart => {
         if (!Evidence.hasMore(root, page.length > 0 ? "NextPartNumberMarker" : undefined)) return parts
         const next = Number(root.text("NextPartNumberMarker") ?? parts.at(-1)?.number)
         empty = page.length === 0 ? empty + 1 : 0
-        // Each page leads on, and to no part that there cannot be: so there is an end.
+        // Each page must lead on, and to a possible part number, so listing always ends.
         if (!(next > marker && next <= profile.limits.maxCount) || empty >= maxEmptyPages) {
           return yield* Effect.fail(unread("next page of parts"))
         }
@@ -154,7 +154,7 @@ export const multipart = (objects: Objects): Multipart => {
         body: new TextEncoder().encode(documentOf(parts)),
         answerMillis: completeMillis
       })
-      // A success may turn out to be none after its head was sent: the document tells.
+      // A success may turn into an error after its head was sent: the document tells.
       const root = yield* Evidence.document(bucket.name, answer, {
         root: "CompleteMultipartUploadResult",
         evidence: ["ETag"],
@@ -171,14 +171,14 @@ export const multipart = (objects: Objects): Multipart => {
       }
     })
 
-  // Parts in flight may still arrive after an abort: it is over when the session is, or has no parts.
+  // Parts in flight may still arrive after an abort: it is done when the session is gone or has no parts.
   const abort = (session: Session): Effect.Effect<void, UploadError> =>
     Effect.gen(function*() {
       const { key, uploadId } = session
       yield* bucket.done({ method: "DELETE", key, subject: "session", query: { uploadId } })
       const left = yield* Effect.catchIf(
         listParts(session),
-        // Who may abort need not be allowed to look, and some servers cannot tell.
+        // A client that may abort is not necessarily allowed to look, and some servers cannot tell.
         (error) => error._tag === "Rejected" || isUnreadable(error),
         () => Effect.succeed([])
       )
@@ -194,10 +194,10 @@ export const multipart = (objects: Objects): Multipart => {
 // internal
 // -----------------------------------------------------------------------------
 
-/** While an object is put together, servers send spaces, for minutes; and then the answer. */
+/** While assembling an object, servers send spaces for minutes, and then the answer. */
 const completeMillis = 600_000
 
-/** How many pages without a part may follow one another. */
+/** The most pages without a part that may follow one another. */
 const maxEmptyPages = 100
 
 const elementOf = (algorithm: Algorithm): string => `Checksum${algorithm.toUpperCase()}`

@@ -1,6 +1,6 @@
 /**
- * What servers that speak S3 differ in. Sources: the S3 compatibility pages of Cloudflare R2, Backblaze B2 and Google
- * Cloud Storage, and what Swift's s3api answers.
+ * The differences between S3 servers. Sources: the S3 compatibility pages of Cloudflare R2, Backblaze B2 and Google
+ * Cloud Storage, and the answers of Swift's s3api.
  */
 import type { Algorithm } from "../../../Checksum.js"
 import type { PartLimits } from "../../../PartPlan.js"
@@ -9,21 +9,21 @@ export type Provider = "aws" | "r2" | "b2" | "minio" | "ceph" | "swift" | "gcs" 
 
 export interface Profile {
   readonly provider: Provider
-  /** The algorithms that it verifies, the one to use by default first. */
+  /** The algorithms that it verifies; the first is the default to use. */
   readonly checksums: ReadonlyArray<Algorithm>
-  /** The algorithms of which it takes one checksum for a whole object that came in parts. */
+  /** The algorithms for which it takes one checksum of a whole multipart object. */
   readonly fullObject: ReadonlyArray<Algorithm>
-  /** Whether the etag of an object that came in one request, and is not encrypted, is its MD5. */
+  /** Whether the etag of an unencrypted object from one request is its MD5. */
   readonly etagIsMd5: boolean
-  /** The same of parts; `undefined` where nobody knows, and it is found out. */
+  /** The same for parts; `undefined` if unknown, to be found out. */
   readonly partEtagIsMd5: boolean | undefined
-  /** Whether it heeds `If-None-Match` when an object is put; `undefined` where nobody knows, and a look comes first. */
+  /** Whether it heeds `If-None-Match` when an object is put; `undefined` if unknown, so that a look comes first. */
   readonly conditionalPut: boolean | undefined
-  /** The same when an upload is completed. */
+  /** The same when a multipart upload is completed. */
   readonly conditionalComplete: boolean | undefined
-  /** The region of requests whose region nobody said. */
+  /** The region of requests if none was given. */
   readonly region: string
-  /** How much metadata it takes, names and values together, in bytes. */
+  /** The most metadata that it takes, names and values together, in bytes. */
   readonly maxMetadata: number
   /** The largest object that one request can put, in bytes. */
   readonly maxPutSize: number
@@ -33,11 +33,11 @@ export interface Profile {
 /** The profile of a provider. */
 export const of = (provider: Provider): Profile => profiles[provider]
 
-/** Who answers at an endpoint, as far as its name tells; AWS where there is none. */
+/** The provider at an endpoint, as far as its name tells; AWS if there is no endpoint. */
 export const at = (hostname: string | undefined): Provider =>
   hostname === undefined ? "aws" : hosts.find(([pattern]) => pattern.test(hostname))?.[1] ?? "other"
 
-/** The region that the name of an endpoint tells. */
+/** The region in the name of an endpoint. */
 export const regionAt = (hostname: string | undefined): string | undefined =>
   hostname === undefined ? undefined : /^(?:.+\.)?s3[.-]([a-z]{2}(?:-[a-z]+)+-\d+)\./.exec(hostname)?.[1]
 

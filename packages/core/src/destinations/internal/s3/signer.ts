@@ -1,6 +1,6 @@
 /**
- * Signatures of version 4, of requests whose path and query are encoded already. The key of a day is kept, and nothing
- * waits: a signature costs half of what it costs by `@smithy/signature-v4`, with which a test compares them.
+ * Version 4 signatures of requests whose path and query are already encoded. The key of a day is cached, and nothing is
+ * asynchronous: a signature costs half as much as with `@smithy/signature-v4`, against which a test compares them.
  */
 import { hmac as portableHmac } from "@noble/hashes/hmac.js"
 import { sha256 } from "@noble/hashes/sha2.js"
@@ -8,37 +8,37 @@ import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import * as Checksum from "../../../Checksum.js"
 
-/** Who is asking. */
+/** The credentials of the client. */
 export interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: Redacted.Redacted
   readonly sessionToken?: Redacted.Redacted | undefined
 }
 
-/** What is signed. */
+/** A request to sign. */
 export interface Signable {
   readonly method: string
-  /** Encoded once, as it is sent. */
+  /** The path, encoded once, as it is sent. */
   readonly path: string
-  /** Encoded and in order, without `?`. */
+  /** The query, encoded and sorted, without `?`. */
   readonly query: string
   readonly host: string
   /** Names are in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** What the body hashes to, or {@link unsigned}. */
+  /** The hash of the body, or {@link unsigned}. */
   readonly payload: string
 }
 
-/** What stands for the hash of a body that is not signed: the connection vouches for it. */
+/** Stands for the hash of an unsigned body, which the connection protects. */
 export const unsigned = "UNSIGNED-PAYLOAD"
 
-/** The hash of a body, as signatures have it. */
+/** The hash of a body, as used in signatures. */
 export const hashOf = (bytes: Uint8Array): string => Encoding.encodeHex(digestOf(bytes))
 
-/** A checksum by SHA-256, as signatures have it. */
+/** A SHA-256 checksum, as used in signatures. */
 export const hexOf = (sum: Checksum.Checksum): string => Encoding.encodeHex(Checksum.digestOf(sum) ?? new Uint8Array())
 
-/** Names of headers, as they were given and as they are signed. */
+/** The names of headers, as given and as signed. */
 interface Order {
   readonly given: ReadonlyArray<string>
   readonly list: ReadonlyArray<string>
@@ -66,7 +66,7 @@ export class Signer {
     const stamp = this.stampOf(now)
     const scope = `${stamp.slice(0, 8)}/${region}/s3/aws4_request`
     if (scope !== this.scope) this.deriveKey(scope)
-    // The other way round V8 takes ten times as long.
+    // In the opposite order V8 takes ten times as long.
     const signed: Record<string, string> = { host, "x-amz-content-sha256": payload, "x-amz-date": stamp, ...headers }
     if (sessionToken !== undefined) signed["x-amz-security-token"] = Redacted.value(sessionToken)
     const { list, names } = this.orderOf(signed)
@@ -79,7 +79,7 @@ export class Signer {
     return signed
   }
 
-  /** The names that are signed, in order: most requests have those of the one before. */
+  /** The signed names, sorted: most requests have the same names as the previous one. */
   private orderOf(headers: Readonly<Record<string, string>>): Order {
     let at = 0
     for (const name in headers) {
@@ -112,7 +112,7 @@ export class Signer {
   }
 }
 
-/** The hashes that signatures are made of. */
+/** The hash functions that signatures use. */
 export interface Crypto {
   /** SHA-256 of a text, in hexadecimal. */
   readonly hash: (text: string) => string
@@ -123,7 +123,7 @@ export interface Crypto {
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** Needs nothing of the platform. */
+/** Uses nothing from the platform. */
 export const portable: Crypto = {
   hash: (text) => Encoding.encodeHex(sha256(encode(text))),
   hmac: (key, text) => portableHmac(sha256, key, encode(text)),
@@ -134,11 +134,11 @@ export const portable: Crypto = {
 // internal
 // -----------------------------------------------------------------------------
 
-/** The platform's own, where it has any. */
+/** The platform's own functions, if it has any. */
 const native = ((): Crypto | undefined => {
   const crypto = globalThis.process?.getBuiltinModule?.("node:crypto")
   if (crypto?.createHmac === undefined) return undefined
-  // In one call it takes half the time.
+  // The one-shot call takes half the time.
   const { hash } = crypto
   return {
     hash: hash === undefined
@@ -155,7 +155,7 @@ const digestOf = (bytes: Uint8Array): Uint8Array => {
   return fold.digest()
 }
 
-/** What proxies may change. */
+/** Headers that proxies may change. */
 const neverSigned: ReadonlySet<string> = new Set([
   "cache-control",
   "connection",

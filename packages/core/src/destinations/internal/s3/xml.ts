@@ -1,18 +1,18 @@
 /**
- * The XML that S3 speaks, in both directions: elements by name, with the text in them. No DOCTYPE, no entities but the
- * predefined ones, bounded size.
+ * Reads and writes the XML of S3: elements by name, with their text. No DOCTYPE, no entities except the predefined
+ * ones, bounded size.
  */
 import { parseXml, XmlElement, XmlText } from "@rgrove/parse-xml"
 import * as Option from "effect/Option"
 import * as AnswerText from "../../../internal/transport/answerText.js"
 
 /**
- * Answers larger than this are not read, in bytes: servers that answer with all parts of an upload at once have ten
- * thousand of them to tell of, and some write more than half a kilobyte of each.
+ * The largest answer that is read, in bytes: servers that list all parts of an upload at once have ten thousand of
+ * them, and some write more than half a kilobyte for each.
  */
 export const largest = 8 * 1024 * 1024
 
-/** An element that has been read. */
+/** A parsed element. */
 export class Element {
   private readonly element: XmlElement
 
@@ -20,25 +20,25 @@ export class Element {
     this.element = element
   }
 
-  /** What it is called, without the prefix of a namespace. */
+  /** Its name without namespace prefix. */
   get name(): string {
     return localName(this.element)
   }
 
-  /** The elements of a name that it has. */
+  /** Its child elements with a name. */
   all(name: string): ReadonlyArray<Element> {
     return this.element.children
       .filter((child): child is XmlElement => child instanceof XmlElement && localName(child) === name)
       .map((child) => new Element(child))
   }
 
-  /** The text in the first element of a name. */
+  /** The text of the first child element with a name. */
   text(name: string): string | undefined {
     const found = this.all(name)[0]
     return found?.element.children.map((child) => child instanceof XmlText ? child.text : "").join("")
   }
 
-  /** The number in the first element of a name: a whole one that is not negative, in digits. */
+  /** The number in the first child element with a name: whole, not negative, in digits. */
   count(name: string): number | undefined {
     const text = this.text(name)?.trim() ?? ""
     const count = /^\d{1,16}$/.test(text) ? Number(text) : NaN
@@ -46,7 +46,7 @@ export class Element {
   }
 }
 
-/** Reads a document: its root element, or nothing where it is none that S3 would send. */
+/** Reads a document: its root element, or `None` if it is not one that S3 would send. */
 export const parse = (bytes: Uint8Array, contentType: string | undefined = undefined): Option.Option<Element> => {
   if (bytes.length > largest) return Option.none()
   return AnswerText.decode(bytes, contentType).pipe(
@@ -58,7 +58,7 @@ export const parse = (bytes: Uint8Array, contentType: string | undefined = undef
   )
 }
 
-/** Writes text as it stands between tags. */
+/** Escapes text for use between tags. */
 export const escape = (text: string): string =>
   text.replace(/[&<>"'\r]/g, (character) => `&#${character.charCodeAt(0)};`)
 
@@ -68,10 +68,10 @@ export const escape = (text: string): string =>
 
 const localName = ({ name }: XmlElement): string => name.slice(name.indexOf(":") + 1)
 
-/** Answers of S3 have four levels. */
+/** S3 answers have four levels. */
 const deepest = 16
 
-/** Whether elements are nested so deep that reading them would take more than a stack has. */
+/** Whether elements are nested so deeply that reading them could overflow the stack. */
 const isDeep = (text: string): boolean => {
   let depth = 0
   for (const [tag] of text.matchAll(/<(?![!?])[^<>]*>/g)) {

@@ -1,5 +1,5 @@
 /**
- * The connections of a simulated network: how long requests and their bytes take, and what becomes of them on their way.
+ * The connections of a simulated network: how long requests and their bytes take, and what happens to them.
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -12,21 +12,24 @@ import type { UploadError } from "../../../UploadError.js"
 import type { Connection, Link } from "./link.js"
 
 export interface Options {
-  /** What a request costs besides its bytes. */
+  /** The time of a request besides its bytes. */
   readonly requestMillis: number
   readonly perByteMillis: number
-  /** What all connections share. */
+  /** The link that all connections share. */
   readonly link: Link | undefined
   readonly failureRate: number
   readonly stallRate: number
-  /** The deviation of the logarithm of what requests take. */
+  /** The deviation of the logarithm of request durations. */
   readonly noise: number
   readonly random: Random.Random | undefined
-  /** Whether the bytes that came through are asked for. */
+  /** Whether received bytes are kept. */
   readonly keepsBytes: boolean
 }
 
-/** After how many bytes a request is lost, and whether it is told; and how much longer than others it takes. */
+/**
+ * The number of bytes after which a request is lost, whether it fails or stalls, and how much longer it takes than
+ * others.
+ */
 export interface Fate {
   readonly after: number
   readonly stalls: boolean
@@ -34,13 +37,13 @@ export interface Fate {
 }
 
 export interface SimulatedConnection {
-  /** Whether a request is its bytes and nothing else. */
+  /** Whether a request consists of nothing but its bytes. */
   readonly isPlain: boolean
-  /** What becomes of a request with so many bytes. */
+  /** The fate of a request with this many bytes. */
   readonly fate: (size: number | undefined) => Effect.Effect<Fate>
-  /** What a request costs before its first byte. */
+  /** The time of a request before its first byte. */
   readonly begin: (fate: Fate) => Effect.Effect<void>
-  /** Sends a body, or as much of it as gets through, and has that stored. */
+  /** Sends a body, or as much of it as gets through, and stores that. */
   readonly send: <A>(
     body: Body,
     fate: Fate,
@@ -48,18 +51,18 @@ export interface SimulatedConnection {
   ) => Effect.Effect<A, UploadError>
 }
 
-/** That of a request to which nothing happens. */
+/** The fate of a request to which nothing happens. */
 export const fine: Fate = { after: Infinity, stalls: false, factor: 1 }
 
 export const make = (options: Options): SimulatedConnection => {
   const { failureRate, keepsBytes, link, noise, perByteMillis, random, requestMillis, stallRate } = options
 
-  // Blocks take no more than a second, so that a slow network still moves bytes.
+  // A block takes at most a second, so that a slow network still shows movement.
   const ownBlockSize = perByteMillis === 0
     ? defaultBlockSize
     : Math.max(1, Math.min(defaultBlockSize, Math.floor(longestBlockMillis / perByteMillis)))
 
-  // Where a link is shared, the more there are the smaller they are.
+  // On a shared link, more connections mean smaller blocks.
   const blockSize = (): number =>
     link === undefined ? ownBlockSize : Math.max(1, Math.min(ownBlockSize, Math.floor(link.share * sharedBlockSeconds)))
 
@@ -67,7 +70,7 @@ export const make = (options: Options): SimulatedConnection => {
     inOnePiece && size! * perByteMillis <= longestPutMillis &&
     (link === undefined || size! <= link.share * longestPutMillis / 1_000)
 
-  /** What bytes cost on a line of their own is slept in whole milliseconds, the rest is carried over. */
+  /** The time of bytes on an unshared line is slept in whole milliseconds; the rest is carried over. */
   const ownLine = (factor: number) => {
     let owed = 0
     return (bytes: number): Effect.Effect<void> => {
@@ -78,7 +81,7 @@ export const make = (options: Options): SimulatedConnection => {
     }
   }
 
-  // On a link that is shared bytes move all the time, however slowly: waiting for one's own is no stall.
+  // On a shared link bytes move all the time, however slowly: waiting for one's own is not a stall.
   const connected = <A>(
     body: Body,
     fate: Fate,
@@ -163,7 +166,7 @@ export const make = (options: Options): SimulatedConnection => {
   }
 }
 
-/** A request is lost: it fails, or nothing is heard of it any more. */
+/** Loses a request: it fails, or stalls forever. */
 export const lose = ({ after, stalls }: Fate): Effect.Effect<never, UploadError> =>
   stalls ? Effect.never : Effect.fail(brokenConnection(after))
 
@@ -173,14 +176,14 @@ const longestBlockMillis = 1_000
 
 const longestPutMillis = 10_000
 
-/** How long a block takes at most on a link that is shared. */
+/** The longest time of a block on a shared link. */
 const sharedBlockSeconds = 5
 
 const allFine = Effect.succeed(fine)
 
 const sleep = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
 
-/** A number of the normal distribution, by Box and Muller. */
+/** A normally distributed number (Box-Muller). */
 const normal: Effect.Effect<number> = Effect.zipWith(
   Random.next,
   Random.next,

@@ -1,36 +1,36 @@
 /**
- * A link that connections share in equal parts, none of which is faster than its own line: processor sharing.
+ * A link that connections share equally, each no faster than its own line: processor sharing.
  *
- * All connections that are on the link get the same service, in bytes, at the same time. So the link keeps one number,
- * the service that each has got since the beginning, and a transfer ends when it has come to a certain value of it: a
- * heap of these values tells who is next, and coming and going cost no more than a place in the heap.
+ * All connections on the link receive the same service, in bytes, at the same time. So the link keeps one number, the
+ * service that each has received since the beginning, and a transfer ends when that number reaches a certain value: a
+ * heap of these values gives the next one, and joining and leaving cost only a heap operation.
  *
- * A connection that was woken late, by a clock of whole milliseconds or a busy machine, has been served meanwhile: that
- * counts for what it sends next.
+ * A connection that is woken late, by a clock of whole milliseconds or a busy machine, has been served in the meantime:
+ * that counts towards what it sends next.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Heap } from "../../../internal/limits/heap.js"
 
-/** What the link takes, from so many milliseconds after it was made. */
+/** The capacity of the link, from this many milliseconds after it was made. */
 export interface Capacity {
   readonly atMillis: number
   readonly bytesPerSecond: number
 }
 
 export interface Options {
-  /** In the order of time, the first from the beginning. */
+  /** The capacities in order of time; the first holds from the beginning. */
   readonly capacities: ReadonlyArray<Capacity>
-  /** Bytes a millisecond of one connection, at most. */
+  /** The most bytes per millisecond on one connection. */
   readonly fastest: number
-  /** When it is made, in milliseconds. */
+  /** When it is made, as a clock time in milliseconds. */
   readonly now: number
 }
 
-/** One that has a part in the link. */
+/** A connection that shares the link. */
 export class Connection {
-  /** The service at which what it sends has come through. */
+  /** The service value at which its transfer is complete. */
   endsAt: number
   resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
 
@@ -57,12 +57,12 @@ export class Link {
     this.seek()
   }
 
-  /** Bytes a second that each connection has now. */
+  /** The bytes per second that each connection has now. */
   get share(): number {
     return this.speed * 1_000
   }
 
-  /** Runs what has a part in the link from its beginning to its end. */
+  /** Runs an effect that shares the link from its beginning to its end. */
   readonly whileOn = <A, E>(use: (connection: Connection) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.clockWith((clock) => {
       this.advance(clock)
@@ -71,7 +71,7 @@ export class Link {
       return Effect.ensuring(use(connection), this.leave(clock, connection))
     })
 
-  /** Waits until so many bytes more have come through. */
+  /** Waits until this many more bytes have come through. */
   carry(connection: Connection, bytes: number): Effect.Effect<void> {
     return Effect.clockWith((clock) => {
       this.advance(clock)
@@ -98,7 +98,7 @@ export class Link {
     })
   }
 
-  /** Sets an alarm that goes off before the one that is set. */
+  /** Sets an alarm earlier than the current one. */
   private wakeAt(clock: Clock.Clock, at: number): Effect.Effect<unknown> {
     return Effect.forkDaemon(Effect.interruptible(this.alarm(clock, at)))
   }
@@ -108,16 +108,16 @@ export class Link {
     return Effect.flatMap(clock.sleep(Duration.millis(at - this.at)), () => this.wake(clock, at))
   }
 
-  /** Ends what has come through by now, and waits for the next. */
+  /** Ends transfers that are complete by now, and waits for the next. */
   private wake(clock: Clock.Clock, at: number): Effect.Effect<void> {
-    // An earlier alarm has taken over, or nobody is on the link any more.
+    // An earlier alarm has taken over, or the link is empty.
     if (this.wakesAt !== at) return Effect.void
     this.advance(clock)
     let isNews = false
     for (let { first } = this.sending; first !== undefined; first = this.sending.first) {
       const { resume } = first
       const next = resume === undefined ? this.at : this.reaches(first.endsAt)
-      // By the same fiber: a chain of forks would carry the fiber refs of every generation along.
+      // In the same fiber: a chain of forks would carry the fiber refs of every generation along.
       if (next > this.at) return isNews ? this.wakeAgain(clock, at) : this.alarm(clock, next)
       this.sending.pop()
       if (resume === undefined) continue
@@ -130,12 +130,14 @@ export class Link {
     return Effect.void
   }
 
-  /** Lets those go on who have come through: they may send more, or leave, and then the others are faster. */
+  /** Resumes connections whose transfers are complete: they may send more, or leave, which makes the others faster. */
   private wakeAgain(clock: Clock.Clock, at: number): Effect.Effect<void> {
     return Effect.flatMap(Effect.yieldNow(), () => this.wake(clock, at))
   }
 
-  /** When the service comes to a value, or the capacity changes before: in whole milliseconds, and never too early. */
+  /**
+   * When the service reaches a value, or the capacity changes before that: in whole milliseconds, and never too early.
+   */
   private reaches(service: number): number {
     return Math.min(this.changesAt, Math.ceil(this.at + Math.max(0, service - this.service) / this.speed - tolerance))
   }
@@ -143,7 +145,7 @@ export class Link {
   private advance(clock: Clock.Clock): void {
     const now = clock.unsafeCurrentTimeMillis()
     if (now < this.at) {
-      // Another clock, whose time has begun anew.
+      // A different clock, whose time has started over.
       this.at = now
       this.seek()
     }
@@ -155,7 +157,7 @@ export class Link {
     }
   }
 
-  /** Looks up what the link takes now. */
+  /** Looks up the link's current capacity. */
   private seek(): void {
     const { capacities, now } = this.options
     const next = capacities.findIndex(({ atMillis }) => now + atMillis > this.at)
@@ -170,5 +172,5 @@ export class Link {
   }
 }
 
-/** What sums of fractions may be off by, in milliseconds. */
+/** The error of summed fractions, in milliseconds. */
 const tolerance = 1e-3

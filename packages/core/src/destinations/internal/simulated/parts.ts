@@ -1,6 +1,6 @@
 /**
- * The multipart side of a simulated network: what a server keeps of sessions and parts, and what it refuses. How long a
- * request takes, and whether it gets through, is the network's.
+ * The multipart side of a simulated network: what a server keeps of sessions and parts, and what it refuses. The
+ * network decides how long a request takes and whether it gets through.
  */
 import * as Effect from "effect/Effect"
 import * as ByteSource from "../../../ByteSource.js"
@@ -32,34 +32,34 @@ export const limits: PartLimits = {
   inOrder: false
 }
 
-/** What came through of a body: the bytes only where they are kept. */
+/** The received part of a body, with the bytes only if they are kept. */
 export interface Received {
   readonly size: number
   readonly bytes: Uint8Array | undefined
 }
 
-/** What is stored of a body. */
+/** The stored form of a body. */
 export interface Kept extends Received {
   readonly etag: string
   readonly checksum: Checksum.Checksum | undefined
 }
 
-/** An object that is whole. */
+/** A whole object. */
 export interface Whole extends Kept, Pick<CreateRequest, "contentType" | "key" | "metadata" | "modifiedAt"> {}
 
-/** What the network does for its multipart side. */
+/** The network's services for its multipart side. */
 export interface Line {
-  /** A request without a body: what it does is done when it has got through. */
+  /** A request without a body, which takes effect when it has got through. */
   readonly request: <A>(answer: Effect.Effect<A, UploadError>) => Effect.Effect<A, UploadError>
   /** A request with a body; `admit` comes before the first byte. */
   readonly receive: (body: Body, admit: Effect.Effect<unknown, UploadError>) => Effect.Effect<Received, UploadError>
-  /** Stores what was received as a part, or as a whole where there is no number. */
+  /** Stores received bytes as a part, or as a whole object if there is no number. */
   readonly keep: (
     received: Received,
     name: { readonly key: string; readonly number: number | undefined },
     algorithm: Checksum.Algorithm | undefined
   ) => Kept
-  /** Makes an object appear. */
+  /** Makes an object visible. */
   readonly show: (whole: Whole) => void
 }
 
@@ -112,7 +112,7 @@ export const multipart = (sessions: Sessions, limits: PartLimits, line: Line): M
     return Effect.flatMap(
       line.receive(body, problem === undefined ? admit(request) : Effect.fail(problem)),
       (received) =>
-        // The session may have ended meanwhile.
+        // The session may have ended in the meantime.
         Effect.map(admit(request), (session) => {
           const kept = line.keep(received, { key, number }, body.checksum?.algorithm ?? session.request.checksum)
           session.parts.set(number, kept)
@@ -171,7 +171,7 @@ export const multipart = (sessions: Sessions, limits: PartLimits, line: Line): M
   return { limits, ownIds: false, becomesObject: false, create, uploadPart, listParts, complete, abort }
 }
 
-/** Whether a part follows on those that are there, or is the last of them again. */
+/** Whether a part follows the stored parts, or is the last of them again. */
 const isNext = (parts: ReadonlyMap<number, Kept>, { number, offset }: PartRequest): boolean => {
   let before = 0
   for (const [earlier, { size }] of parts) if (earlier < number) before += size

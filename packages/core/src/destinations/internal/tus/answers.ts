@@ -1,5 +1,5 @@
 /**
- * What answers of tus servers mean for an upload.
+ * The meaning of tus servers' answers for an upload.
  */
 import * as HttpAnswers from "../../../internal/transport/answers.js"
 import type { Answer } from "../../../Transport.js"
@@ -7,7 +7,7 @@ import { IntegrityMismatch, Rejected, Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Offer from "./offer.js"
 
-/** The failure that an answer stands for which is no success: one of an upload, or one where uploads are created. */
+/** The failure for an answer that is not a success: from an upload, or from the endpoint that creates uploads. */
 export const refused = (
   name: string,
   answer: Answer,
@@ -16,7 +16,7 @@ export const refused = (
   const { isOfUpload, mask, now } = options
   const error = HttpAnswers.refused(name, isOfUpload ? withoutPath(answer) : answer, mask, now)
   const { detail } = error
-  // The server says when to come again.
+  // The server says when to retry.
   if (error._tag === "Throttled") return error
   switch (answer.status) {
     case 409:
@@ -38,7 +38,7 @@ export const refused = (
   }
 }
 
-/** Who knows where an upload is may go on with it: of a redirect only the host is shown. */
+/** Knowing where an upload is may allow continuing it, so only the host of a redirect is shown. */
 const withoutPath = (answer: Answer): Answer => {
   const host = /^(?:[a-z]+:)?\/\/[^/?#]*/i.exec(answer.headers["location"] ?? "")?.[0] ?? ""
   return { ...answer, headers: { ...answer.headers, location: host } }
@@ -50,5 +50,5 @@ export const otherVersion = (name: string, versions: ReadonlyArray<string>) =>
     detail: `${name} speaks tus ${plain(versions.join(", "))}, and not ${Offer.version}.`
   })
 
-/** Text of a server, short and on one line. */
+/** A server's text, shortened and on one line. */
 const plain = (text: string): string => text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 100)

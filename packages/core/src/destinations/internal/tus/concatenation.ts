@@ -1,6 +1,6 @@
 /**
- * Large files at a tus server that concatenates: every part is an upload of its own, and at the end one more is made of
- * them. A session is not known to the server before that. Its id holds the metadata, and the etags of its parts are
+ * Large files on a tus server with concatenation: every part is its own upload, and at the end one more upload is made
+ * of them. Before that the server does not know the session. Its id holds the metadata, and the etags of its parts are
  * their paths.
  */
 import * as Clock from "effect/Clock"
@@ -25,7 +25,7 @@ import { isPath } from "./server.js"
 import type { Server } from "./server.js"
 import * as Uploads from "./uploads.js"
 
-/** The paths of all parts go in one header, and few servers take more than 8 KiB of them. */
+/** The paths of all parts go in one header, and few servers take headers of more than 8 KiB. */
 const maxCount = 100
 
 export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
@@ -37,13 +37,13 @@ export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
   inOrder: false
 })
 
-/** What this process knows of a session. */
+/** What this process knows about a session. */
 interface Known {
-  /** The paths of parts, by their number. */
+  /** The paths of parts, by number. */
   readonly parts: Map<number, string>
-  /** The path of what has been made of them. */
+  /** The path of the concatenated upload. */
   whole: string | undefined
-  /** Since when that is waited for, in milliseconds since the epoch. */
+  /** When waiting for it began, in milliseconds since the epoch. */
   since: number | undefined
 }
 
@@ -60,7 +60,7 @@ export const multipart = (server: Server): Multipart => {
     return known
   }
 
-  // Nothing is asked of the server for it: whether it answers at all shows with the first part, unless it has done so.
+  // No request is made for it: the first part shows whether the server answers, unless it already has.
   const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
     Effect.as(server.reached, `${prefix}${request.token} ${Metadata.encode(server.keyName, request)}`)
 
@@ -75,7 +75,7 @@ export const multipart = (server: Server): Multipart => {
       return { number, size: body.size ?? 0, etag: path }
     })
 
-  /** The parts of which the server has all bytes. */
+  /** The parts that the server has completely. */
   const wholeOf = (key: string, parts: ReadonlyArray<StoredPart>) =>
     Effect.map(
       Effect.forEach(parts, (part) =>
@@ -97,7 +97,7 @@ export const multipart = (server: Server): Multipart => {
     return parts === undefined ? Effect.succeed(undefined) : wholeOf(key, parts)
   }
 
-  /** Makes an upload of the parts, and gives its path. */
+  /** Concatenates the parts and returns the path of the new upload. */
   const concatenate = ({ key, parts, uploadId }: CompleteRequest): Effect.Effect<string, UploadError> =>
     Effect.gen(function*() {
       const metadata = metadataOf(uploadId)
@@ -109,7 +109,7 @@ export const multipart = (server: Server): Multipart => {
         body: new Uint8Array(0)
       })
       if (isSuccess(answer)) return yield* server.pathOf(answer.headers["location"])
-      // There are many ways to say that a part is missing.
+      // Servers have many ways to say that a part is missing.
       if (mayMiss(answer.status) && (yield* wholeOf(key, parts)).length < parts.length) {
         return yield* Effect.fail(Uploads.gone(server, key))
       }
@@ -117,8 +117,8 @@ export const multipart = (server: Server): Multipart => {
     })
 
   /**
-   * What the server says of the whole when that is put together. Until then it says nothing of its offset, or one that is
-   * still to grow, or that the upload is locked. Where it has put it away there is nothing to be said.
+   * The server's state of the whole once it is assembled. Until then the server reports no offset, one that still
+   * grows, or that the upload is locked. If it has put the upload away, there is nothing to report.
    */
   const assembled = (
     known: Known,
@@ -157,7 +157,7 @@ export const multipart = (server: Server): Multipart => {
         return yield* Effect.fail(wrongSize(name, key, size, offset ?? length))
       }
       sessions.delete(uploadId)
-      // The whole is there, and of the right size: its parts are not needed any more.
+      // The whole is there with the right size: its parts are no longer needed.
       if (offset === size) yield* Effect.ignore(withDeadline(Uploads.abort(server, request), Uploads.besidesMillis))
       yield* server.stored(key, path, size)
       return { size, location: path }
@@ -182,20 +182,20 @@ export const multipart = (server: Server): Multipart => {
 
 const prefix = "parts:"
 
-/** How long the server may take to put parts together, in milliseconds: nearly all of the time that a completion has. */
+/** How long the server may take to concatenate parts, in milliseconds: nearly all of the time that a completion has. */
 const assemblyMillis = 590_000
 
-/** How far apart looks at it are, in milliseconds. */
+/** The pauses between looks at it, in milliseconds. */
 const pauses = { least: 250, most: 10_000 }
 
-/** Of something that was there, and is not seen any more. */
+/** The state of an upload that existed and is no longer visible. */
 const putAway: Uploads.State = { length: undefined, offset: undefined }
 
 /** The metadata that a session's id holds; `undefined` where it is none of ours. */
 const metadataOf = (uploadId: string): string | undefined =>
   uploadId.startsWith(prefix) ? /^\S* ([\x21-\x7e ]*)$/.exec(uploadId)?.[1] : undefined
 
-/** Whether an answer may mean that a part is not there, or not all of it. */
+/** Whether an answer may mean that a part is missing or incomplete. */
 const mayMiss = (status: number): boolean => status === 400 || (status >= 403 && status < 412) || status === 422
 
 const unfinished = (name: string, key: string) =>

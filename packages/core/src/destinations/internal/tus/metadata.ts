@@ -4,7 +4,7 @@
 import * as Encoding from "effect/Encoding"
 import type { PutRequest } from "../../../Destination.js"
 
-/** The header's value. What the upload is called and what type it is of goes before what its metadata say. */
+/** The header's value. The name and type of the upload take precedence over its metadata. */
 export const encode = (
   keyName: string,
   { contentType, key, metadata = {} }: Pick<PutRequest, "contentType" | "key" | "metadata">

@@ -1,6 +1,6 @@
 /**
- * What a tus server has: looked at, read and removed. A server tells nobody which uploads it has, so that the address
- * of each is looked up.
+ * The objects of a tus server: look, read and remove. A server does not list its uploads, so the address of each one is
+ * looked up.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -21,7 +21,7 @@ export type Locations =
   | ReadonlyMap<string, string>
   | ((key: string) => Effect.Effect<Option.Option<string>, UploadError>)
 
-/** A look at what an upload has come to, by the path that it was stored with. */
+/** Looks at an upload by the path that it was stored with. */
 export const headAt = (server: Server, path: string, key: string): Effect.Effect<Option.Option<Head>, UploadError> =>
   !isPath(path)
     ? Effect.succeedNone
@@ -32,7 +32,7 @@ export const headAt = (server: Server, path: string, key: string): Effect.Effect
       return offset === undefined ? Effect.fail(Uploads.silent(server.name, key)) : Effect.succeedSome({ size: offset })
     })
 
-/** The verbs of a destination that need to know where its objects are. */
+/** The verbs of a destination that need the addresses of its objects. */
 export const verbs = (
   server: Server,
   locations: Locations

@@ -9,17 +9,17 @@ export interface Offer {
   readonly extensions: ReadonlyArray<string>
   /** The largest upload, in bytes; `undefined` where there is no limit, or none is said. */
   readonly maxSize?: number | undefined
-  /** The checksums that the server verifies, the one to use by default first. Defaults to none. */
+  /** The checksums that the server verifies; the first is the default to use. Defaults to none. */
   readonly checksums?: ReadonlyArray<Algorithm> | undefined
 }
 
-/** The version that is spoken here. */
+/** The supported version of the protocol. */
 export const version = "1.0.0"
 
-/** What is tried where nothing was said. */
+/** The assumed capabilities if the server does not say. */
 export const unknown: Offer = { extensions: ["creation", "creation-defer-length", "termination"] }
 
-/** The versions that a server speaks, as far as it says so. */
+/** The versions that a server says it supports. */
 export const versionsOf = ({ headers }: Head): ReadonlyArray<string> => listOf(headers["tus-version"])
 
 /** Reads an answer to `OPTIONS` of a server that speaks this version. */
@@ -33,14 +33,14 @@ export const read = ({ headers }: Head): Offer => {
   }
 }
 
-/** A number of bytes, as headers tell it. */
+/** A number of bytes from a header. */
 export const sizeOf = (header: string | undefined): number | undefined => {
   if (header === undefined || !/^\d{1,16}$/.test(header)) return undefined
   const size = Number(header)
   return Number.isSafeInteger(size) ? size : undefined
 }
 
-// The protocol names no algorithm but SHA-1. Of the others, those come first whose bytes nobody writes in another order.
+// The protocol names only SHA-1. Among others, algorithms whose byte order is unambiguous come first.
 const preferred: ReadonlyArray<Algorithm> = ["sha256", "md5", "crc32c", "crc32"]
 
 const listOf = (header: string | undefined): ReadonlyArray<string> =>

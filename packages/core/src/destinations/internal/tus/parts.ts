@@ -1,5 +1,5 @@
 /**
- * Large files at a tus server: one upload, its parts one after the other. Its path is the upload's id.
+ * Large files on a tus server: one upload, whose parts are sent one after the other. The upload id is its path.
  */
 import * as Effect from "effect/Effect"
 import type {
@@ -29,15 +29,15 @@ export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
   inOrder: true
 })
 
-/** What this process knows of an upload. */
+/** What this process knows about an upload. */
 interface Known {
   /** How many bytes there are to be; `undefined` where nobody has said so. */
   readonly length: number | undefined
-  /** Whether the server is told that at the end only. */
+  /** Whether the server learns the length only at the end. */
   readonly deferred: boolean
-  /** The end of what was ever sent: more than that cannot have come from here. */
+  /** The end of everything ever sent: more than that cannot have come from this process. */
   sent: number
-  /** What the server has confirmed: less than that it must not have. */
+  /** The offset that the server has confirmed, below which it must not fall. */
   stored: number
 }
 
@@ -104,7 +104,7 @@ export const multipart = (server: Server): Multipart => {
       const path = yield* pathOf(request)
       const stored = known.get(path)?.stored
       const { length, offset } = yield* look(request).pipe(
-        // Some servers put away what has come whole.
+        // Some servers put away complete uploads.
         Effect.catchTag("SessionGone", (error) =>
           stored === size && known.get(path)?.length === size
             ? Effect.succeed({ length: size, offset: size })
@@ -122,7 +122,7 @@ export const multipart = (server: Server): Multipart => {
       return { size, location: path }
     })
 
-  /** The path of an upload that was begun here, or by an earlier process that went about it the same way. */
+  /** The path of an upload begun here, or by an earlier process in the same way. */
   const pathOf = ({ key, uploadId }: Session): Effect.Effect<string, UploadError> =>
     isPath(uploadId) ? Effect.succeed(uploadId) : Effect.fail(Uploads.gone(server, key))
 

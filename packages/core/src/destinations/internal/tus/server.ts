@@ -1,5 +1,5 @@
 /**
- * A tus server to send requests to: where it is, what it can do, and which addresses are its own.
+ * A tus server that requests are sent to: its address, its capabilities, and which addresses belong to it.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -31,10 +31,10 @@ export interface Options {
     | undefined
 }
 
-/** A request to an upload, or to where uploads are created. */
+/** A request to an upload, or to the endpoint that creates uploads. */
 export interface Asked {
   readonly method: Request["method"]
-  /** The upload's path, with its query. Defaults to where uploads are created. */
+  /** The upload's path, with its query. Defaults to the endpoint that creates uploads. */
   readonly path?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly body?: Request["body"]
@@ -47,27 +47,27 @@ export interface AskedOfUpload {
 }
 
 export interface Server {
-  /** What it is called in messages. */
+  /** Its name in messages. */
   readonly name: string
   readonly keyName: string
   readonly offer: Offer.Offer
-  /** Whether it takes bytes with the creation of an upload: it is believed until it turns out not to. */
+  /** Whether it takes bytes when an upload is created: assumed if it says so, until it proves otherwise. */
   takesBytesAtOnce: boolean
-  /** Uploads of attempts that failed, and that could not be removed then. */
+  /** Uploads of failed attempts that could not be removed at the time. */
   readonly left: Set<string>
-  /** Gives whatever the server answers. */
+  /** Sends a request and returns any answer. */
   readonly ask: (asked: Asked) => Effect.Effect<Answer, UploadError>
-  /** Gives the answer to a request without a body while it is still coming; the scope closes it. */
+  /** Returns the answer to a request without a body while it is still arriving; the scope closes it. */
   readonly open: (asked: AskedOfUpload) => Effect.Effect<OpenAnswer, UploadError, Scope.Scope>
-  /** Fails as an answer means that is no success. Those who name an upload's path keep it out of the message. */
+  /** Fails with the meaning of an answer that is not a success. With a `path`, the path is kept out of the message. */
   readonly refused: (answer: Answer, path?: string) => Effect.Effect<never, UploadError>
   /** The path of an upload, with its query, from what `Location` says. */
   readonly pathOf: (location: string | undefined) => Either.Either<string, UploadError>
-  /** A request that changes nothing, to see whether the server is there and well. */
+  /** A request that changes nothing, to check whether the server is there and healthy. */
   readonly probe: Effect.Effect<void, UploadError>
-  /** Succeeds where the server has answered anything before, or does so now. */
+  /** Succeeds if the server has answered anything before, or answers now. */
   readonly reached: Effect.Effect<void, UploadError>
-  /** Tells that an upload is there, whole. */
+  /** Reports that an upload is complete. */
   readonly stored: (key: string, path: string, size: number) => Effect.Effect<void>
 }
 
@@ -85,9 +85,9 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
     for (const [header, value] of Object.entries(options.headers ?? {})) headers[header.toLowerCase()] = value
     if (options.credentials !== undefined) headers["authorization"] = Redacted.value(options.credentials)
     const secrets = HttpAnswers.secretsOf(options.url, headers)
-    // An address is written down in journals. What the endpoint's query says may well be said of uploads too.
+    // Addresses are recorded in journals. The endpoint's query may legitimately appear in upload addresses.
     const credentials = Object.fromEntries(Object.entries(headers).filter(([header]) => maySayWhoAsks.test(header)))
-    // What is short may be part of any address.
+    // A short secret may be part of any address.
     const mustNotRepeat = masking(...HttpAnswers.secretsOf("", credentials).filter(isLong))
     let isReached = false
     const send = (asked: Asked, more: Readonly<Record<string, string>>): Effect.Effect<Answer, UploadError> =>
@@ -165,7 +165,7 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
     }
   })
 
-/** Whether a path that was written down earlier is one that a request can be sent to. */
+/** Whether a path that was recorded earlier is one that a request can be sent to. */
 export const isPath = (text: string): boolean =>
   text.startsWith("/") && Option.exists(parse(`http://a${text}`), (url) => url.pathname + url.search === text)
 
@@ -173,18 +173,18 @@ export const isPath = (text: string): boolean =>
 // internal
 // -----------------------------------------------------------------------------
 
-/** How long the server may take to say what it can do, in all attempts. */
+/** How long the server may take to report its capabilities, over all attempts, in milliseconds. */
 const offerMillis = 10_000
 
 const isUnwell = ({ status }: Answer): boolean => status === 429 || status >= 500
 
 interface Offered {
   readonly offer: Offer.Offer
-  /** The versions that it speaks, where this one is not among them. */
+  /** The versions that it supports, if this one is not among them. */
   readonly version: ReadonlyArray<string> | undefined
 }
 
-/** Asks, and once more of a server that is unwell. */
+/** Asks, and once more if the server is in trouble. */
 const asked = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Answer, "unwell" | UploadError> =>
   Effect.flatMap(
     ask,
@@ -197,7 +197,7 @@ const asked = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Answer, "
     })
   )
 
-/** What the server says that it can do. One that does not say so is tried all the same. */
+/** The capabilities that the server reports. A server that does not report them is tried anyway. */
 const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered> =>
   within(asked(ask), offerMillis, () => "late" as const).pipe(
     Effect.match({
@@ -213,7 +213,7 @@ const offered = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Offered
     })
   )
 
-/** A failure of the transport, with the server's name in place of an upload's address. */
+/** A failure of the transport, with the server's name instead of an upload's address. */
 const unnamed = (error: UploadError, address: string, name: string): UploadError => {
   const { cause } = error
   const detail = error.detail.replaceAll(address, name)
@@ -234,7 +234,7 @@ const maySayWhoAsks = /auth|cookie|key|pass|secret|session|token/
 
 const isLong = ({ length }: string): boolean => length >= 8
 
-/** Whether an address has a secret in it, encoded or not. */
+/** Whether an address contains a secret, encoded or not. */
 const repeats = ({ href }: URL, mask: (text: string) => string): boolean => {
   const decoded = Option.getOrElse(Option.liftThrowable(decodeURIComponent)(href), () => href)
   return mask(href) !== href || mask(decoded) !== decoded

@@ -1,5 +1,5 @@
 /**
- * Single uploads at a tus server: begun, sent, looked at and removed.
+ * Single uploads on a tus server: create, send, look, remove.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,17 +15,17 @@ import * as Offer from "./offer.js"
 import { isPath } from "./server.js"
 import type { Server } from "./server.js"
 
-/** How long may be waited for what is done besides, in all attempts, in milliseconds. */
+/** How long to wait for side tasks, over all attempts, in milliseconds. */
 export const besidesMillis = 5_000
 
-/** How many requests without bytes are made at once. */
+/** The most requests without bytes that are made at once. */
 export const concurrency = 8
 
 const contentType = "application/offset+octet-stream"
 
 const nothing = new Uint8Array(0)
 
-/** Puts a file into an upload of its own. */
+/** Puts a file into its own upload. */
 export const put = (server: Server, request: PutRequest): Effect.Effect<Stored, UploadError> =>
   Effect.gen(function*() {
     const { body, key } = request
@@ -36,8 +36,8 @@ export const put = (server: Server, request: PutRequest): Effect.Effect<Stored, 
   })
 
 /**
- * Creates an upload, sends all of it, and gives its path. What becomes of it otherwise is removed; where that fails, it
- * is when the next one is sent. Of one that is sent `atOnce` with its creation nobody knows the path before the answer.
+ * Creates an upload, sends all of it, and returns its path. A failed upload is removed or, if that fails, removed when the
+ * next one is sent. The path of an upload sent `atOnce` with its creation is not known before the answer.
  */
 export const send = (
   server: Server,
@@ -53,7 +53,7 @@ export const send = (
     const { checksum, sent } = yield* summed(server, body)
     const known = { ...headers, "upload-length": String(size) }
     if (size === 0) {
-      // The source has to prove empty.
+      // The source must prove to be empty.
       yield* sent.bytes
       return yield* create(server, known)
     }
@@ -76,7 +76,7 @@ export const send = (
     })
   })
 
-/** A body to send, with what says of it in the header what it has to be. */
+/** A body to send, with the header of its checksum. */
 export const summed = (
   { offer: { checksums = [] } }: Server,
   body: Body
@@ -93,7 +93,7 @@ export const summed = (
       }
     })
 
-/** Creates an upload, and gives its path. */
+/** Creates an upload and returns its path. */
 export const create = (
   server: Server,
   headers: Readonly<Record<string, string>>
@@ -111,8 +111,8 @@ interface PatchRequest {
 }
 
 /**
- * Sends bytes to an upload, after those that it has. Succeeds when the server says that it has them all: of one that keeps
- * some of them and says so it is sent the others next, as long as it keeps any.
+ * Sends bytes to an upload, after those that it has. Succeeds when the server says that it has them all: a server that
+ * stores some of them and says so is sent the rest next, as long as it stores any.
  */
 export const patch = (server: Server, request: PatchRequest): Effect.Effect<void, UploadError> =>
   Effect.flatMap(patchOnce(server, request), (persisted) => {
@@ -128,7 +128,7 @@ export const patch = (server: Server, request: PatchRequest): Effect.Effect<void
       : patchRest(server, { path, key, offset: persisted, size: end - persisted, body: rest })
   })
 
-/** Sends the rest of a body, with a checksum of its own. */
+/** Sends the rest of a body with its own checksum. */
 const patchRest = (
   server: Server,
   request: Omit<PatchRequest, "headers"> & { readonly body: Body }
@@ -155,7 +155,7 @@ const patchOnce = (
     return Offer.sizeOf(answer.headers["upload-offset"]) ?? (yield* head(server, path, key)).offset
   })
 
-/** Sends what an upload does not have yet that was created with bytes: with how many, where the answer has told that. */
+/** Sends the missing bytes of an upload created with bytes; `from` is how many it has, if the answer told. */
 const goOn = (
   server: Server,
   { body, from, ...request }: {
@@ -171,38 +171,38 @@ const goOn = (
     const offset = from ?? (yield* head(server, path, key)).offset ?? 0
     if (offset === size) return
     if (offset > size) return yield* Effect.fail(wrongSize(server.name, key, size, offset))
-    // One that keeps nothing does not take bytes then, whatever it says that it can do.
+    // A server that stores none does not take bytes at creation, whatever it claims.
     if (offset === 0) server.takesBytesAtOnce = false
     const rest = body.rest?.(offset)
     if (rest === undefined) return yield* Effect.fail(storedLess(server, key, offset, size))
     yield* patchRest(server, { path, key, offset, size: size - offset, body: rest })
   })
 
-/** What the server says of an upload. */
+/** The server's state of an upload. */
 export interface State {
   /** How many bytes it has; `undefined` where that is not said, as of what is still put together. */
   readonly offset: number | undefined
-  /** How many there are to be, where that is said. */
+  /** The total number of bytes, if known. */
   readonly length: number | undefined
 }
 
 /** Asks how far an upload is. Fails with `SessionGone` where there is none. */
 export const head = (server: Server, path: string, key: string): Effect.Effect<State, UploadError> =>
   Effect.flatMap(server.ask({ method: "HEAD", path }), (answer): Effect.Effect<State, UploadError> =>
-    // Servers may keep to themselves what there is not.
+    // Servers may hide that an upload does not exist.
     isMissing(answer) || answer.status === 403
       ? Effect.fail(gone(server, key))
       : !isSuccess(answer)
       ? server.refused(answer, path)
       : Effect.succeed(stateOf(answer)))
 
-/** What an answer says of an upload. */
+/** The state of an upload in an answer. */
 export const stateOf = ({ headers }: Pick<Answer, "headers">): State => ({
   offset: Offer.sizeOf(headers["upload-offset"]),
   length: Offer.sizeOf(headers["upload-length"])
 })
 
-/** Removes an upload, if there is one, and if the server removes any. */
+/** Removes an upload, if it exists and the server supports removal. */
 export const remove = (server: Server, path: string): Effect.Effect<void, UploadError> =>
   !server.offer.extensions.includes("termination")
     ? Effect.void
@@ -214,14 +214,14 @@ export const remove = (server: Server, path: string): Effect.Effect<void, Upload
           : server.refused(answer, path)
     )
 
-/** Removes an upload that nobody wants, within bounds; where that fails, the next one that is sent sees to it. */
+/** Removes an unwanted upload, within bounds; if that fails, the next upload tries again. */
 export const discard = (server: Server, path: string): Effect.Effect<void> =>
   Effect.matchEffect(withDeadline(removedSurely(server, path), besidesMillis), {
     onFailure: () => Effect.sync(() => server.left.add(path)),
     onSuccess: () => Effect.sync(() => server.left.delete(path))
   })
 
-/** Removes what belongs to a session: its upload, or those of its parts. */
+/** Removes a session's uploads: its own, or those of its parts. */
 export const abort = (
   server: Server,
   { parts = [], uploadId }: Session,
@@ -233,7 +233,7 @@ export const abort = (
     { concurrency, discard: true }
   )
 
-/** Gives up a session that was begun in another way than parts are sent now. */
+/** Abandons a session that was begun in a different way than parts are sent now. */
 export const giveUp = (server: Server, session: Session): Effect.Effect<never, UploadError> =>
   Effect.zipRight(Effect.ignore(abort(server, session)), Effect.fail(gone(server, session.key)))
 
@@ -258,13 +258,13 @@ const removedSurely = (server: Server, path: string): Effect.Effect<void, Upload
 const created = (server: Server, answer: Answer): Effect.Effect<string, UploadError> =>
   isSuccess(answer) ? server.pathOf(answer.headers["location"]) : server.refused(answer)
 
-/** An upload that was created, and how many bytes it has, where that is said. */
+/** A created upload, and the number of bytes it has, if known. */
 interface Created {
   readonly path: string
   readonly offset: number | undefined
 }
 
-/** Creates an upload, and sends bytes with that. */
+/** Creates an upload and sends bytes with it. */
 const createWith = (
   server: Server,
   body: Body,
@@ -282,7 +282,7 @@ const storedLess = ({ name }: Server, key: string, persisted: number, end: numbe
     detail: `${name} has stored ${persisted} bytes of ${key}, and was sent ${end}.`
   })
 
-/** Uses an upload, and removes it unless that succeeds. */
+/** Uses an upload and removes it unless that succeeds. */
 const removedOtherwise = <A>(
   server: Server,
   creating: Effect.Effect<Created, UploadError>,
