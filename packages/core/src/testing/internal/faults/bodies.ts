@@ -1,5 +1,5 @@
 /**
- * Bodies that are looked at, changed or cut on their way, and bodies that outlive the request that they came with.
+ * Bodies that are observed, changed or cut in transit, and bodies that outlive their request.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,10 +9,10 @@ import type { Checksum } from "../../../Checksum.js"
 import type { Body, StreamOptions } from "../../../Destination.js"
 import type { UploadError } from "../../../UploadError.js"
 
-/** What becomes of a block that passes; `from` is how many bytes came before it. */
+/** Maps a block that passes; `from` is the number of bytes before it. */
 type Pass = (block: Uint8Array, from: number) => Effect.Effect<Uint8Array, UploadError>
 
-/** A body whose blocks pass by somebody. */
+/** A body whose blocks pass through a function. */
 export const passing = (body: Body, pass: Pass): Body => {
   let passed = 0
   const next = (block: Uint8Array) => {
@@ -44,7 +44,7 @@ export const passing = (body: Body, pass: Pass): Body => {
   }
 }
 
-/** A body that breaks with `error` after so many bytes. */
+/** A body that fails with `error` after `after` bytes. */
 export const cut = (body: Body, after: number, error: UploadError): Body =>
   passing(body, (block, from) => from + block.length > after ? Effect.fail(error) : Effect.succeed(block))
 
@@ -57,7 +57,7 @@ export const take = (body: Body): Effect.Effect<Uint8Array, UploadError> => {
   )
 }
 
-/** A body of bytes that have been taken before, with the checksum that they came with. */
+/** A body of bytes taken earlier, with their checksum. */
 export const ofBytes = (bytes: Uint8Array, checksum: Checksum | undefined): Body => {
   const stream = ({ blockSize = 256 * 1024 }: StreamOptions = {}): Stream.Stream<Uint8Array> =>
     Stream.unfold(0, (at) =>

@@ -1,5 +1,5 @@
 /**
- * What becomes of a request to a destination that a fault strikes.
+ * What happens to a request to a destination when a fault strikes it.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,56 +19,65 @@ export type Point = Verb | "source" | "process"
 export interface Call {
   readonly verb: Point
   readonly key: string | undefined
-  /** Of a part, from 1. */
+  /** The part number, from 1. */
   readonly part: number | undefined
 }
 
 export type Kind =
-  /** Nobody takes the connection. */
+  /** The connection is refused. */
   | { readonly _tag: "ConnectionRefused" }
   /** The connection breaks before the first byte of the body. */
   | { readonly _tag: "ResetBeforeBody" }
-  /** The connection breaks in the body, after a part of it from 0 to 1. */
+  /** The connection breaks within the body, after a fraction of it from 0 to 1. */
   | { readonly _tag: "ResetInsideBody"; readonly after: number }
-  /** The connection breaks when all of the body is sent; nothing is done. */
+  /** The connection breaks after the whole body is sent; nothing is done. */
   | { readonly _tag: "ResetAfterBody" }
-  /** What was asked for is done, and the connection breaks before the answer. */
+  /** The request is carried out, and the connection breaks before the answer. */
   | { readonly _tag: "AnswerLost" }
-  /** No answer comes; what was asked for is done so many milliseconds later, whoever still waits for it. */
+  /** No answer arrives; the request is carried out `millis` later, whether or not anything still waits for it. */
   | { readonly _tag: "AnswerLate"; readonly millis: number }
-  /** No answer comes, and nothing is done. */
+  /** No answer arrives, and nothing is done. */
   | { readonly _tag: "NoAnswer" }
-  /** The server answers 5xx, and has done nothing. */
+  /** The server answers 5xx and has done nothing. */
   | { readonly _tag: "ServerError"; readonly status: number }
   /** The server answers 429 or 503; with `retryAfterMillis`, it says how long to wait. */
   | { readonly _tag: "SlowDown"; readonly status: 429 | 503; readonly retryAfterMillis?: number | undefined }
-  /** The server answers 200 with an error in its body, and has done nothing. */
+  /** The server answers 200 with an error in its body and has done nothing. */
   | { readonly _tag: "ErrorBody" }
-  /** Of a part, only a beginning from 0 to 1 is stored; then the connection breaks. Of all else, nothing is stored. */
+  /**
+   * Only a beginning of a part, from 0 to 1, is stored; then the connection breaks. For other requests, nothing is
+   * stored.
+   */
   | { readonly _tag: "PartialPersistence"; readonly part: number }
-  /** What was asked for is done, and a wrong etag is told. */
+  /** The request is carried out, and the answer has a wrong etag. */
   | { readonly _tag: "WrongEtag" }
-  /** A bit is flipped on the way. The checksum tells; where none is sent, the server notices. */
+  /** A bit is flipped in transit. The checksum reveals it; if none is sent, the server notices. */
   | { readonly _tag: "BitFlipped" }
   /** The credentials have expired. */
   | { readonly _tag: "CredentialsExpired" }
   /** The destination's disk is full. */
   | { readonly _tag: "DiskFull" }
-  /** The server forgets the multipart upload, and says so. */
+  /** The server forgets the multipart upload and says so. */
   | { readonly _tag: "SessionLost" }
   /** The driver has a defect. */
   | { readonly _tag: "DriverDies" }
-  /** What happens to a source, in the middle of a read. */
+  /** A change of a source, in the middle of a read. */
   | Change
-  /** The process is killed. At a verb: before the destination hears of it, or with `applied` before its answer is heard. */
+  /**
+   * The process is killed. At a verb: before the request reaches the destination, or with `applied` before its answer
+   * arrives.
+   */
   | { readonly _tag: "Killed"; readonly applied?: boolean | undefined }
-  /** The process is killed in a write of its journal, which is not there; of earlier notes, a part from 0 to 1 is. */
+  /**
+   * The process is killed in a write of its journal, which is lost; of earlier notes, a fraction from 0 to 1 is
+   * written.
+   */
   | { readonly _tag: "JournalTorn"; readonly part: number }
 
 export interface Strikes {
   readonly life: Life | undefined
   readonly strike: (call: Call, clock: Clock.Clock) => Kind | undefined
-  /** A moment at which the process may be killed: whether it is. */
+  /** A moment at which the process may be killed; returns whether it is. */
   readonly moment: (life: Life | undefined, call: Call, clock: Clock.Clock) => boolean
 }
 
@@ -82,7 +91,7 @@ interface Request<A> {
   readonly forget?: Effect.Effect<void, UploadError> | undefined
 }
 
-/** The destination as a process reaches it. */
+/** The destination as a process sees it. */
 export const destination = (inner: Destination["Type"], strikes: Strikes): Destination["Type"] => {
   const call = <A>(request: Request<A>): Effect.Effect<A, UploadError> =>
     Effect.flatMap(Effect.clock, (clock) => {
@@ -211,7 +220,7 @@ const struck = <A>(kind: Kind, request: Request<A>): Effect.Effect<A, UploadErro
       )
     case "DriverDies":
       return Effect.die(new Error(`The driver has a defect in ${verb}.`))
-    // What happens to the process, the journal and the sources happens elsewhere.
+    // Faults of the process, the journal and the sources are handled elsewhere.
     case "Killed":
     case "JournalTorn":
     case "SourceShrinks":
@@ -228,13 +237,13 @@ const broken = (detail: string) => new Transient({ reason: "Connection", detail 
 
 const slowDown = (status: 429 | 503, retryAfterMillis: number | undefined): UploadError => {
   const detail = `The server answered ${status}.`
-  // A 503 that does not say how long to wait is a server that is unwell.
+  // A 503 that does not say how long to wait is a server in trouble.
   return status === 503 && retryAfterMillis === undefined
     ? new Transient({ reason: "Unavailable", detail })
     : new Throttled({ detail, ...(retryAfterMillis !== undefined && { retryAfterMillis }) })
 }
 
-/** Has a request carried out later, with the bytes that it has now. */
+/** Carries out a request later, with the bytes that it has now. */
 const late = <A>({ body, run }: Request<A>, millis: number): Effect.Effect<void, UploadError> => {
   const taken = body === undefined
     ? Effect.succeed(undefined)

@@ -12,13 +12,13 @@ import * as Queue from "effect/Queue"
 import type * as Random from "effect/Random"
 import * as net from "node:net"
 
-/** One way in which the line is bad. */
+/** One way to degrade a connection. */
 export interface Toxic {
   readonly name: string
   readonly direction: "up" | "down"
-  /** The part of connections that it strikes, from 0 to 1. */
+  /** The fraction of connections that it strikes, from 0 to 1. */
   readonly probability: number
-  /** How many connections it strikes at most. */
+  /** The most connections that it strikes. */
   readonly times: number
   readonly kind:
     | { readonly _tag: "Latency"; readonly delayMillis: number; readonly jitterMillis: number }
@@ -32,18 +32,18 @@ export interface Toxic {
     | { readonly _tag: "Down" }
 }
 
-/** What connections share: when all that was handed to it has passed, by the clock in milliseconds. */
+/** A link that connections share: the clock time in milliseconds at which everything handed to it has passed. */
 export interface Link {
   freeAt: number
 }
 
-/** A toxic as it is for one connection. */
+/** A toxic on one connection. */
 export interface ActiveToxic {
   readonly toxic: Toxic
   readonly random: Random.Random
-  /** Whether it strikes this connection: by its dice, and as long as it has not struck as often as it may. */
+  /** Whether it strikes this connection: by its random draw, and while it has not used up its strikes. */
   readonly applies: () => boolean
-  /** It has struck. */
+  /** Records that it has struck. */
   readonly strike: () => void
 }
 
@@ -54,26 +54,26 @@ export interface Setting {
   readonly clock: Clock.Clock
   readonly passed: { up: number; down: number }
   readonly toxics: () => ReadonlyArray<Toxic>
-  /** What all connections share that a toxic strikes. */
+  /** The link shared by all connections that a toxic strikes. */
   readonly linkOf: (toxic: Toxic) => Link
   readonly activate: (toxic: Toxic) => Effect.Effect<ActiveToxic>
 }
 
 type Kind<Tag extends Toxic["kind"]["_tag"]> = Extract<Toxic["kind"], { readonly _tag: Tag }>
 
-/** How a connection ends before both sides have. */
+/** How a connection ends before both sides have ended. */
 type End = "reset" | "limit" | "gone"
 
-/** What has been read, and when; the last says that the side has ended. */
+/** A block that was read, and when; the last one says that the side has ended. */
 interface Arrived {
   readonly block: Uint8Array | undefined
   readonly at: number
 }
 
-/** What a connection passes at a time over a link that it shares. */
+/** The most that a connection passes at a time over a shared link. */
 const shareBytes = 16 * 1024
 
-/** By how much a timer may be late. */
+/** How late a timer may be, in milliseconds. */
 const latestMillis = 250
 
 export class Connection {
@@ -86,7 +86,7 @@ export class Connection {
     this.setting = setting
   }
 
-  /** Passes bytes on until both sides have ended, or a toxic ends it. Its sockets are closed then. */
+  /** Passes bytes on until both sides have ended or a toxic ends the connection, and then closes its sockets. */
   get run(): Effect.Effect<void> {
     const { client, port } = this.setting
     return Effect.gen(this, function*() {
@@ -114,7 +114,7 @@ export class Connection {
     )
   }
 
-  /** What to do at once where the toxics are others now. */
+  /** What to do at once when the toxics have changed. */
   get toxicsChanged(): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       for (const toxic of this.setting.toxics()) {
@@ -154,7 +154,7 @@ export class Connection {
     const { clock, linkOf, passed } = this.setting
     let total = 0
     let swallowed = false
-    /** When the connection is free again, by its own bandwidth. */
+    /** The connection's own link: when it is free again, by its own bandwidth. */
     const own: Link = { freeAt: 0 }
 
     const sleepUntil = (millis: number): Effect.Effect<void> =>
@@ -163,12 +163,12 @@ export class Connection {
         return wait > 0 ? clock.sleep(Duration.millis(wait)) : Effect.void
       })
 
-    /** Passes bytes on that are due at some time: a timer that is late costs none of the bandwidth. */
+    /** Passes bytes on at their due time: a late timer costs no bandwidth. */
     const pass = (bytes: Uint8Array, due: number): Effect.Effect<void> =>
       Effect.suspend(() => {
         const start = Math.max(due, own.freeAt, clock.unsafeCurrentTimeMillis() - latestMillis)
         own.freeAt = start
-        // Bytes are on the connection and on the link at the same time: the slower of the two is waited for.
+        // Bytes occupy the connection and the link at the same time, so the slower one decides.
         for (const { kind, strike } of this.all("Bandwidth", direction)) {
           strike()
           own.freeAt = Math.max(own.freeAt, start + bytes.length * 1000 / kind.bytesPerSecond)
@@ -185,7 +185,7 @@ export class Connection {
         })
       })
 
-    /** The size of the pieces that a block is passed on in, and the time before each. */
+    /** The size of the pieces in which a block is passed on, and the time before each. */
     const cut = (size: number) => {
       let [most, delay] = [size, 0]
       // Ten steps a second, so that a narrow line moves evenly.
@@ -203,7 +203,7 @@ export class Connection {
       return { most, delay }
     }
 
-    /** How many bytes may still pass, and what comes then. */
+    /** How many bytes may still pass, and what happens then. */
     const bound = () => {
       const nothing = () => false
       let [room, next]: [number, () => boolean] = [Infinity, nothing]
@@ -265,7 +265,7 @@ export class Connection {
     })
 
     return Effect.gen(this, function*() {
-      // What is under way on a long line; who reads more has to wait.
+      // Blocks in transit on a long line; reading more has to wait.
       const line = yield* Queue.bounded<Arrived>(64)
       const read: Effect.Effect<void> = Effect.gen(function*() {
         const block = Option.getOrUndefined(yield* nextBlock(from))
@@ -287,7 +287,7 @@ export class Connection {
 // sockets
 // -----------------------------------------------------------------------------
 
-/** A connection to the server; `undefined` where there is none. */
+/** A connection to the server; `undefined` if it fails. */
 const connected = (port: number): Effect.Effect<net.Socket | undefined> =>
   Effect.async((resume) => {
     const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true })
@@ -296,7 +296,7 @@ const connected = (port: number): Effect.Effect<net.Socket | undefined> =>
     return closed(socket)
   })
 
-/** What has come, however much that is; none when the side has ended. One that is broken gives nothing any more. */
+/** The bytes that have arrived; `None` when the side has ended or is broken. */
 const nextBlock = (socket: net.Socket): Effect.Effect<Option.Option<Uint8Array>> =>
   Effect.async((resume) => {
     const stop = () => {
@@ -320,13 +320,13 @@ const nextBlock = (socket: net.Socket): Effect.Effect<Option.Option<Uint8Array>>
     return Effect.sync(stop)
   })
 
-/** Returns when the system has the bytes, or the connection is gone. */
+/** Returns when the system has taken the bytes, or the connection is gone. */
 const written = (socket: net.Socket, bytes: Uint8Array): Effect.Effect<void> =>
   Effect.async((resume) => {
     socket.write(bytes, () => resume(Effect.void))
   })
 
-/** Tells both sides that the other has ended, and waits until they have gone. */
+/** Closes both sides gracefully and waits until they are gone. */
 const inGoodOrder = (sockets: ReadonlyArray<net.Socket>): Effect.Effect<void> =>
   Effect.forEach(sockets, (socket) =>
     Effect.async<void>((resume) => {

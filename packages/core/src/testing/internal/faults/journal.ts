@@ -1,5 +1,5 @@
 /**
- * A journal that loses, when its process is killed, what it had not written yet.
+ * A journal that loses its unwritten notes when its process is killed.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -7,17 +7,20 @@ import * as Journal from "../../../Journal.js"
 
 type Port = Journal.Journal["Type"]
 
-/** What a process does with its journal can be cut off at any write. */
+/** A guard that can cut a process off at any write of its journal. */
 export interface Guard {
   readonly isDead: () => boolean
-  /** Makes a write, unless the process is killed before it or in its middle; answers, unless it is killed after it. */
+  /** Makes a write unless the process is killed before or during it; returns unless the process is killed after it. */
   readonly write: <E>(write: Effect.Effect<void, E>) => Effect.Effect<void, E>
 }
 
-/** A journal as one process has it, over what is written: notes are written after `noteMillis`, or with the next write. */
+/**
+ * A journal as one process sees it, on top of what is written: notes are written after `noteMillis`, or with the next
+ * write.
+ */
 export interface ProcessJournal {
   readonly journal: Port
-  /** Writes the first of the notes that were not written yet, as a torn write does. */
+  /** Writes the first of the unwritten notes, as a torn write does. */
   readonly tear: (part: number) => void
 }
 

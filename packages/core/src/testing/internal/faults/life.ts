@@ -1,5 +1,5 @@
 /**
- * A process as a simulation has it: killed, it does nothing any more, not even clean up.
+ * A simulated process: once killed, it does nothing more, not even clean up.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -8,13 +8,13 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { ended } from "../../../internal/calls/ended.js"
 
-/** Waits for ever. (`Effect.never` keeps a real timer.) */
+/** Waits forever. (`Effect.never` keeps a real timer.) */
 export const never: Effect.Effect<never> = Effect.async<never>(() => {})
 
 export class Life {
   isDead = false
   private readonly death = Deferred.unsafeMake<void>(FiberId.none)
-  /** What was killed has to be told: the journal loses its unwritten notes. */
+  /** Callbacks for the death of the process: the journal loses its unwritten notes. */
   readonly onDeath: Array<() => void> = []
   private readonly calls = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
   private readonly clock: Clock.Clock
@@ -32,17 +32,17 @@ export class Life {
     Deferred.unsafeDone(this.death, Effect.void)
   }
 
-  /** Waits for its death. */
+  /** Waits for the death of the process. */
   get dies(): Effect.Effect<void> {
     return Deferred.await(this.death)
   }
 
-  /** Waits until nothing goes on any more that the process had asked for. */
+  /** Waits until nothing that the process had requested is running. */
   get silence(): Effect.Effect<void> {
     return Effect.suspend(() => Effect.forEach([...this.calls], (call) => Fiber.await(call), { discard: true }))
   }
 
-  /** A clock that stands still for the dead. */
+  /** A clock that stops for a dead process. */
   get mortalClock(): Clock.Clock {
     const { clock } = this
     return {
@@ -56,10 +56,10 @@ export class Life {
     }
   }
 
-  /** Goes on for the living only. */
+  /** Continues only while the process lives. */
   readonly lives: Effect.Effect<void> = Effect.suspend(() => this.isDead ? never : Effect.void)
 
-  /** Makes a call to the world, which ends where the process does; its answer is never heard then. */
+  /** Makes a call to the world, which ends if the process dies; its answer then never arrives. */
   call<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(

@@ -1,5 +1,5 @@
 /**
- * Sources that change while they are read, as files on a disk do.
+ * Sources that change while they are read, like files on a disk.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import { SourceUnreadable } from "../../../UploadError.js"
 import type { SourceError } from "../../../UploadError.js"
 import type { UploadFile } from "../../../UploadFile.js"
 
-/** What happens to a source in the middle of a read. */
+/** A change of a source in the middle of a read. */
 export type Change =
   | { readonly _tag: "SourceShrinks"; readonly bytes: number }
   | { readonly _tag: "SourceGrows"; readonly bytes: number }
@@ -29,10 +29,10 @@ const vanished = new SourceUnreadable({ reason: "NotFound", detail: "The file is
 
 const unreadable = new SourceUnreadable({ reason: "Failed", detail: "The file could not be read to its end." })
 
-/** One file that may change: what it is now, and what it was before. */
+/** A file that may change: its current and earlier contents. */
 export class ChangingSource {
   readonly versions: Array<Version>
-  /** Reads under way. */
+  /** The number of reads in progress. */
   open = 0
   private readonly file: UploadFile
   private readonly onRead: (clock: Clock.Clock) => Change | undefined
@@ -54,7 +54,7 @@ export class ChangingSource {
     }]
   }
 
-  /** The file as a listing sees it now; one that had vanished is back. */
+  /** The file as a listing sees it now; a vanished file is back. */
   list(): UploadFile {
     this.isThere = true
     const { fingerprint, modifiedAt, size } = this.now
@@ -97,7 +97,7 @@ export class ChangingSource {
     )
   }
 
-  /** The first half of what was asked for as it is, and the second as it is when the change has happened. */
+  /** The first half of the requested range before the change, and the second half after it. */
   private read(
     range: ByteSource.Range,
     change: Change | undefined
@@ -108,7 +108,7 @@ export class ChangingSource {
       const half = old.length >> 1
       if (change._tag === "SourceFails") return Effect.fail(unreadable)
       this.change(change)
-      // Who has a file open goes on reading it when its name is gone.
+      // An open file can still be read after its name is gone.
       if (!this.isThere) return Effect.succeed([old])
       return Effect.map(this.now.bytes(range), (bytes) => [old.subarray(0, half), bytes.subarray(half)])
     })

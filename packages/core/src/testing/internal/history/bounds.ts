@@ -1,11 +1,11 @@
 /**
- * What a history says of limits: in flight, starts, bytes and memory, at every instant.
+ * What a history says about limits: in flight, starts, bytes and memory, at every instant.
  */
 import * as Bandwidth from "../../../Bandwidth.js"
 import { isBodied, named } from "./record.js"
 import type { Operation, Process, Recorded, Violation } from "./record.js"
 
-/** Timers that fire late are made up for by so much, in milliseconds; they fire at whole ones. */
+/** The most timer lateness that is made up for, in milliseconds; timers fire at whole milliseconds. */
 const slackMillis = 21
 
 export const check = ({ processes }: Recorded): ReadonlyArray<Violation> =>
@@ -39,13 +39,13 @@ const inFlight = ({ loosest, memoryLimit, number, operations }: Process): Array<
         message: `${message} with ${named(operation)} at ${operation.at} ms (process ${number})`
       })
     if (requests > loosest.concurrency) wrong(`${requests} requests in flight of ${loosest.concurrency}`)
-    // One that is larger than all of it is let through alone.
+    // A body larger than all of the memory is admitted alone.
     if (memory > memoryLimit && bodies > 1) wrong(`${memory} bytes in memory of ${memoryLimit}`)
   }
   return violations
 }
 
-/** A bucket that leaks at a rate, and what it holds at most. */
+/** A leaky bucket: whether it overflows its capacity. */
 const overflows = (
   events: ReadonlyArray<readonly [at: number, units: number]>,
   perSecond: number,
@@ -64,7 +64,7 @@ const overflows = (
 
 const starts = ({ loosest, number, operations }: Process): Array<Violation> => {
   const rate = loosest.uploadsPerSecond
-  // Looking is a part of what it is for: a part that comes right after a look has had its start before it.
+  // A look belongs to the request it serves: a part that follows right after a look took its start before the look.
   const looks = new Map<string, Operation>()
   const all: Array<readonly [number, number]> = []
   for (const operation of operations) {

@@ -1,5 +1,6 @@
 /**
- * What a history says of objects and results: nothing lost, nothing corrupted, one result a file, counts that add up.
+ * What a history says about objects and results: nothing lost, nothing corrupted, one result per file, counts that add
+ * up.
  */
 import * as Progress from "../../../Progress.js"
 import type { UploadResult } from "../../../UploadResult.js"
@@ -25,7 +26,7 @@ const objects = ({ ending, sources }: Recorded): Array<Violation> => {
   return violations
 }
 
-/** What was reported as uploaded is there, and each file has one result. */
+/** Checks that files reported as uploaded are there, and that each file has one result. */
 const results = (process: Process, { ending, sources }: Recorded): Array<Violation> => {
   const violations: Array<Violation> = []
   for (const { key, object } of process.reported) {
@@ -49,7 +50,7 @@ const results = (process: Process, { ending, sources }: Recorded): Array<Violati
   return violations
 }
 
-/** Acknowledged bytes and counts never go back, and nothing is above its total. */
+/** Checks that acknowledged bytes and counts never decrease, and that nothing exceeds its total. */
 const progressed = ({ number, progress }: Process): Array<Violation> => {
   const violations: Array<Violation> = []
   const wrong = (message: string) => violations.push({ promise: "progress", message: `${message} (process ${number})` })
@@ -75,7 +76,7 @@ const progressed = ({ number, progress }: Process): Array<Violation> => {
   return violations
 }
 
-/** At the end of a run its counts are those of its results. */
+/** Checks that at the end of a run its counts match its results. */
 const totals = ({ number, progress, results }: Process): Array<Violation> => {
   const last = progress[progress.length - 1]
   if (last === undefined) return []

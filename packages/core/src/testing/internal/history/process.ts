@@ -1,5 +1,5 @@
 /**
- * How a process is recorded: wrappers around what the engine uses.
+ * Records a process, with wrappers around what the engine uses.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -20,27 +20,27 @@ import type { Operation, Process, Verb, Violation } from "./record.js"
 
 export interface Recorder {
   readonly process: Process
-  /** The destination as the engine is to have it. */
+  /** Wraps the destination for the engine. */
   readonly destination: (destination: Destination["Type"]) => Destination["Type"]
-  /** The journal as the engine is to have it. */
+  /** Wraps the journal for the engine. */
   readonly journal: (journal: Journal["Type"]) => Journal["Type"]
   /** Goes with the run's options. */
   readonly onEvent: (event: UploadEvent) => Effect.Effect<void>
   /** Goes with the run's options. */
   readonly onResult: (result: UploadResult) => Effect.Effect<void>
-  /** Looks at the limits, the memory and the progress whenever something happens. Call it before the first file. */
+  /** Checks the limits, the memory and the progress whenever something happens. Call it before the first file. */
   readonly watch: (watched: {
     readonly limits: Limits
     readonly progress: Effect.Effect<Progress>
     readonly memory?: InFlight | undefined
-    /** What is there under a key at this moment: looked at when a file is reported as uploaded. */
+    /** The object under a key at this moment: checked when a file is reported as uploaded. */
     readonly object?: ((key: string) => Uint8Array | undefined) | undefined
   }) => Effect.Effect<void>
   /**
-   * Looks at what has to be back when the run is over: permits, memory, and what `counts` says by name; each has to be 0.
+   * Checks what must be back when the run is over: permits, memory, and the named `counts`; each must be 0.
    */
   readonly returned: (counts?: Readonly<Record<string, number>>) => Effect.Effect<void>
-  /** The process was killed: what it held is gone with it, and what it says is not heard. */
+  /** The process was killed: what it held is gone, and what it reports is ignored. */
   readonly killed: Effect.Effect<void>
 }
 
@@ -63,14 +63,14 @@ export const empty = (number: number, hasJournal: boolean, ownIds: boolean): Pro
 
 interface Book {
   readonly operations: Array<Operation>
-  /** The next place in the history. */
+  /** The next position in the history. */
   readonly next: () => number
   readonly onStart?: ((operation: Operation) => void) | undefined
   readonly onEnd?: ((operation: Operation) => void) | undefined
   readonly onBytes?: ((at: number, bytes: number) => void) | undefined
 }
 
-/** A destination whose requests are written down. */
+/** A destination whose requests are recorded. */
 export const recording = (inner: Destination["Type"], book: Book): Destination["Type"] => {
   const operation = <A>(
     name: Pick<Operation, "key" | "verb"> & Partial<Pick<Operation, "part" | "size" | "token" | "uploadId">>,
@@ -195,7 +195,8 @@ export const recorder = (process: Process, next: () => number): Recorder => {
   }
 
   /**
-   * In the midst of a backoff all stands still: whoever holds a permit has a request in flight, or waits for its start.
+   * In the middle of a backoff nothing moves: every held permit belongs to a request in flight, or to one waiting to
+   * start.
    */
   const lookInBackoff = (key: string, millis: number): Effect.Effect<void> =>
     Effect.flatMap(

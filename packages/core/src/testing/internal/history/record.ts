@@ -1,5 +1,5 @@
 /**
- * What a history is made of: what was asked for and what became of it, with its virtual time.
+ * The elements of a history: requests and their outcomes, with virtual times.
  */
 import type { Settings } from "../../../Limits.js"
 import type { Progress } from "../../../Progress.js"
@@ -8,23 +8,23 @@ import type { UploadResult } from "../../../UploadResult.js"
 
 export type Verb = "put" | "create" | "uploadPart" | "listParts" | "complete" | "abort" | "head"
 
-/** A request: as a process made it, or as the storage carried it out. */
+/** A request, as a process made it or as the storage carried it out. */
 export interface Operation {
   readonly verb: Verb
   readonly key: string
-  /** Of a part, from 1. */
+  /** The part number, from 1. */
   readonly part: number | undefined
-  /** Of a multipart upload; of `create` when it has been answered. */
+  /** The id of a multipart upload; for `create`, once it has been answered. */
   uploadId: string | undefined
   /** The token of `create`. */
   readonly token: string | undefined
-  /** Of the body, in bytes. */
+  /** The size of the body, in bytes. */
   readonly size: number | undefined
-  /** When it began, in milliseconds on the clock. */
+  /** When it began, as a clock time in milliseconds. */
   readonly at: number
-  /** Its place among all that began or ended in the history. */
+  /** Its position among all beginnings and ends in the history. */
   readonly began: number
-  /** The same for its end; `undefined` where it never ended, since its process was killed. */
+  /** The same for its end; `undefined` if it never ended because its process was killed. */
   ended: number | undefined
   endedAt: number | undefined
   outcome: "Succeeded" | "Failed" | "Interrupted" | undefined
@@ -48,19 +48,19 @@ export interface Process {
   readonly written: Array<Written>
   readonly events: Array<UploadEvent>
   readonly results: Array<{ readonly at: number; readonly result: UploadResult }>
-  /** What was there of each file at the moment at which it was reported as uploaded, where that could be looked at. */
+  /** The object of each file at the moment it was reported as uploaded, if it could be read. */
   readonly reported: Array<{ readonly key: string; readonly object: Uint8Array | undefined }>
   readonly progress: Array<Progress>
-  /** Bytes handed out: when, and how many. */
+  /** Bytes emitted: when, and how many. */
   readonly bytes: Array<readonly [at: number, bytes: number]>
   readonly hasJournal: boolean
   readonly ownIds: boolean
-  /** The knobs at their loosest. */
+  /** The limits at their loosest. */
   loosest: Settings
   /** The memory budget in bytes. */
   memoryLimit: number
   killed: boolean
-  /** What is wrong that was seen at once. */
+  /** Violations that were detected at once. */
   readonly seen: Array<Violation>
 }
 
@@ -75,11 +75,11 @@ export interface Violation {
     | "bounds"
     | "progress"
     | "order"
-  /** What happened, for people. */
+  /** A human-readable description. */
   readonly message: string
 }
 
-/** What is there when all is over. */
+/** The state at the end. */
 export interface Ending {
   readonly objects: ReadonlyMap<string, Uint8Array>
   readonly sessions: ReadonlyArray<{ readonly key: string; readonly uploadId: string }>
@@ -89,7 +89,7 @@ export interface Ending {
 
 export interface Recorded {
   readonly processes: ReadonlyArray<Process>
-  /** What the storage was asked for and has done, by whomever. */
+  /** The requests that the storage received from any process, and what it did. */
   readonly storage: ReadonlyArray<Operation>
   /** What each key may hold: every version of its source. */
   readonly sources: ReadonlyMap<string, ReadonlyArray<Uint8Array>>

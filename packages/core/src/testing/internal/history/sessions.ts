@@ -1,5 +1,5 @@
 /**
- * What a history says of multipart uploads: begun when the journal knows, ended once, and nothing left over.
+ * What a history says about multipart uploads: journaled before they begin, ended once, and nothing left over.
  */
 import { named } from "./record.js"
 import type { Operation, Process, Recorded, Violation } from "./record.js"
@@ -15,11 +15,11 @@ export const check = (recorded: Recorded): ReadonlyArray<Violation> => [
 
 const succeeded = ({ outcome }: Operation): boolean => outcome === "Succeeded"
 
-/** What is created is in the journal before, and its name before the first part. */
+/** An upload is in the journal before it is created, and its id before the first part. */
 const journaled = ({ hasJournal, number, operations, ownIds, written }: Process): Array<Violation> => {
   if (!hasJournal) return []
   const violations: Array<Violation> = []
-  // What another process has created is known by the journal alone.
+  // An upload that another process created is known only from the journal.
   const created = new Set(operations.flatMap(({ uploadId, verb }) => verb === "create" ? [uploadId] : []))
   for (const operation of operations) {
     const { began, token, uploadId, verb } = operation
@@ -36,7 +36,7 @@ const journaled = ({ hasJournal, number, operations, ownIds, written }: Process)
   return violations
 }
 
-/** By upload id, in the order in which they began. */
+/** Groups operations by upload id, in the order in which they began. */
 const byUpload = (operations: ReadonlyArray<Operation>): ReadonlyMap<string, ReadonlyArray<Operation>> => {
   const uploads = new Map<string, Array<Operation>>()
   for (const operation of operations) {
@@ -48,7 +48,7 @@ const byUpload = (operations: ReadonlyArray<Operation>): ReadonlyMap<string, Rea
   return uploads
 }
 
-/** Nothing is asked of a multipart upload that was heard to have ended, and its end waits for what is in flight. */
+/** A multipart upload known to have ended gets no more requests, and its end waits for those in flight. */
 const ended = ({ number, operations }: Process): Array<Violation> => {
   const violations: Array<Violation> = []
   for (const [id, all] of byUpload(operations)) {
@@ -71,7 +71,7 @@ const ended = ({ number, operations }: Process): Array<Violation> => {
   return violations
 }
 
-/** What is committed is reported, and is not committed again, where all that was asked was answered. */
+/** A committed object is reported, and is not committed again, if all requests were answered. */
 const told = ({ killed, number, operations, results }: Process, { storage }: Recorded): Array<Violation> => {
   const violations: Array<Violation> = []
   const mine = new Map(
@@ -85,7 +85,7 @@ const told = ({ killed, number, operations, results }: Process, { storage }: Rec
     commits.set(operation.key, [...commits.get(operation.key) ?? [], operation])
   }
   for (const [key, all] of commits) {
-    // Who was not answered when it looked, or was told a wrong thing, cannot know.
+    // A process whose look was not answered, or answered wrongly, cannot know.
     const looked = operations.filter((operation) =>
       operation.key === key && (operation.verb === "head" || operation.verb === "listParts") &&
       operation.error !== "SessionGone"
@@ -115,7 +115,7 @@ const told = ({ killed, number, operations, results }: Process, { storage }: Rec
   return violations
 }
 
-/** Whether it was answered, or its connection broke: from then on a look tells. */
+/** Whether it was answered or its connection broke: from then on a look tells. */
 const isPlain = ({ error, outcome }: Operation): boolean =>
   outcome === "Succeeded" || error === "SessionGone" || error === "Transient"
 
@@ -130,7 +130,7 @@ const orphans = ({ ending, processes }: Recorded): Array<Violation> => {
   return violations
 }
 
-/** Whether nobody could know of an upload, or it was told that it is left behind. */
+/** Whether no process could know an upload, or it was reported as left behind. */
 const isExcused = (uploadId: string, key: string, processes: ReadonlyArray<Process>): boolean => {
   const isTold = processes.some(({ events }) =>
     events.some((event) => event._tag === "AbortFailed" && event.key === key)
@@ -141,7 +141,8 @@ const isExcused = (uploadId: string, key: string, processes: ReadonlyArray<Proce
       record.key === key && (record.uploadId === uploadId || (ownIds && record.token === uploadId))
     )
     const isUsed = operations.some((operation) => operation.verb !== "create" && operation.uploadId === uploadId)
-    // Who was killed has told the journal, or nobody; who used it without creating it had it from the journal.
+    // A killed process told only the journal, if anything; one that used the upload without creating it had it from the
+    // journal.
     return isWritten || (isCreated && !killed) || (isUsed && !isCreated)
   })
   return isTold || !isKnown
