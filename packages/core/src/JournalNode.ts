@@ -212,7 +212,9 @@ const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay,
     if (replay.header === undefined && !Record.isTornHeader(yield* failed(Disk.firstBytes(file)))) {
       return yield* Effect.fail(
         Disk.unusable(
-          `${Disk.fileIn(directory)} does not begin like a journal: it is damaged, or something else. Move it away ` +
+          `${
+            Disk.fileIn(directory)
+          } does not begin as a journal does: it is damaged, or something else. Move it away ` +
             "to begin a new one."
         )
       )

@@ -35,7 +35,7 @@ const taggedCounter = (name: string, description: string, tag: string, value: st
   )
 
 const byOutcome = (outcome: UploadResult["_tag"]) =>
-  taggedCounter("sluice_uploads_total", "Files that have a result", "outcome", outcome)
+  taggedCounter("sluice_uploads_total", "Files that have their result", "outcome", outcome)
 
 /**
  * Files that have a result, by outcome.
@@ -68,7 +68,7 @@ export const uploadedBytes: Metric.Metric.Counter<number> = Metric.counter("slui
  * @category metrics
  */
 export const sentBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_sent_bytes_total", {
-  description: "Bytes handed to destinations, including failed attempts",
+  description: "Bytes handed to destinations, failed attempts included",
   incremental: true
 })
 
@@ -79,7 +79,7 @@ export const sentBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_s
  * @category metrics
  */
 export const resumedBytes: Metric.Metric.Counter<number> = Metric.counter("sluice_resumed_bytes_total", {
-  description: "Bytes that an earlier run had already stored",
+  description: "Bytes that an earlier run had stored already",
   incremental: true
 })
 
