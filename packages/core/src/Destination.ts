@@ -33,7 +33,7 @@ export interface Capabilities {
   readonly checksums?: ReadonlyArray<Algorithm> | undefined
   /**
    * Whether the driver takes every body `whole`, as it must if a checksum goes in a header: the engine then reserves
-   * memory for all of it. Defaults to `false`.
+   * memory for the whole object. Defaults to `false`.
    */
   readonly wholeBodies?: boolean | undefined
   /**
@@ -324,7 +324,7 @@ export interface Leftovers {
  *   capabilities: { maxPutSize: 1_000_000, unknownSize: false },
  *   put: ({ body, key }) =>
  *     shelf.has(key)
- *       ? Effect.fail(new UploadError.Conflict({ detail: `${key} is there already.` }))
+ *       ? Effect.fail(new UploadError.Conflict({ detail: `${key} already exists.` }))
  *       : Effect.map(body.bytes, (bytes) => {
  *         shelf.set(key, bytes)
  *         return {}

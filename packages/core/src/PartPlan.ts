@@ -303,7 +303,7 @@ const equal = (options: { readonly partSize?: number | undefined; readonly limit
 
 const growthStep = 1024 ** 2
 
-/** The remainder is exact where a quotient would be rounded. */
+/** The remainder is exact, whereas a quotient would be rounded. */
 const divideUp = (a: number, b: number): number => {
   const rest = a % b
   return (a - rest) / b + (rest > 0 ? 1 : 0)

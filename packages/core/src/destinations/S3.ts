@@ -16,7 +16,7 @@
  * If the server creates a multipart upload but its answer is lost because the connection broke at that moment, the
  * upload stays on the server under a name that nobody knows. Nothing is stored in it, and a bucket rule that ends
  * incomplete uploads after some days (`AbortIncompleteMultipartUpload`) removes it. It is not looked up by its key,
- * because it cannot be told from somebody else's.
+ * because it cannot be distinguished from somebody else's.
  *
  * The differences between servers are known for each {@link Provider}. With invalid options, such as an endpoint that
  * is not an address, each upload fails with `Rejected` before anything is sent.

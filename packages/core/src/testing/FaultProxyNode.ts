@@ -143,7 +143,7 @@ export const limit = (options: Target & { readonly bytes: ByteSize.ByteSizeInput
   make("limit", options, { _tag: "Limit", bytes: Decode.size("bytes", options.bytes, 0) })
 
 /**
- * Resets new connections as soon as they are made, and open ones at once. The server does not notice new ones.
+ * Resets new connections as soon as they are made, and open ones at once. New ones never reach the server.
  *
  * @since 0.1.0
  * @category toxics

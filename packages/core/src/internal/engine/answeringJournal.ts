@@ -1,6 +1,6 @@
 /**
- * A journal as the engine relies on it. Somebody else's may never answer, and may die: neither holds up an upload, or the
- * end of a run, for longer than a minute.
+ * A journal that the engine can rely on. A custom journal may never answer, and may die: neither holds up an upload, or
+ * the end of a run, for more than a minute.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ export const answering = (journal: Journal["Type"]): Journal["Type"] => ({
   wasFinished: (file) => journal.wasFinished(file),
   locationOf: (file) => journal.locationOf?.(file),
   runEnded: asked(() => journal.runEnded),
-  // What processes have left behind is for another time, where the journal does not tell it.
+  // If the journal does not answer, what processes left behind is removed another time.
   owners: Effect.catchAllCause(
     within(Effect.disconnect(Effect.suspend(() => journal.owners)), answerMillis, () => "late" as const),
     (cause) => Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.as(Effect.logWarning(untold, cause), [])

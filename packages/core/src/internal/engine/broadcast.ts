@@ -1,5 +1,5 @@
 /**
- * Tells every reader everything, and waits for slow ones. Without readers, publishing costs nothing.
+ * Publishes every value to every reader, and waits for slow ones. Without readers, publishing costs nothing.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 const capacity = 256
 
 export class Broadcast<A> {
-  /** Made for the first reader: most runs have none. */
+  /** Created for the first reader: most runs have none. */
   private pubsub: PubSub.PubSub<Option.Option<A>> | undefined = undefined
   private readers = 0
   private ended = false
@@ -23,18 +23,18 @@ export class Broadcast<A> {
     return this.pubsub === undefined ? Effect.void : this.pubsub.publish(Option.some(value))
   }
 
-  /** Never waits: a reader that has no room misses the value. */
+  /** Never waits: a reader without room misses the value. */
   unsafePublish(value: A): void {
     this.pubsub?.unsafeOffer(Option.some(value))
   }
 
-  /** Ends every reader's stream, after what was published. */
+  /** Ends every reader's stream after the published values. */
   end: Effect.Effect<unknown> = Effect.suspend(() => {
     this.ended = true
     return this.pubsub === undefined ? Effect.void : this.pubsub.publish(Option.none())
   })
 
-  /** Ends every reader's stream without waiting: one that has no room misses what it has not read. */
+  /** Ends every reader's stream without waiting: a reader without room misses what it has not read. */
   unsafeEnd: Effect.Effect<void> = Effect.suspend(() => {
     this.ended = true
     return this.pubsub === undefined || this.pubsub.unsafeOffer(Option.none()) ? Effect.void : this.pubsub.shutdown

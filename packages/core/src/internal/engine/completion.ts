@@ -1,5 +1,5 @@
 /**
- * What has become of an object whose completion was asked for, and not answered: that is settled by looking.
+ * Settles by looking whether an object exists whose completion was requested but not answered.
  */
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
@@ -15,7 +15,7 @@ import * as PartRecords from "../calls/partRecords.js"
 import * as Etag from "../values/etag.js"
 import { answerMillis, request } from "./requests.js"
 
-/** What an object is to hold. */
+/** The expected content of an object. */
 export interface Content {
   readonly size: number
   readonly checksum: Checksum.Checksum | undefined
@@ -25,15 +25,15 @@ export class Completion {
   private readonly context: MultipartUpload.Context
   private readonly owner: MultipartUpload.Owner
   private readonly multipart: Destination.Multipart
-  /** What was asked to be completed, where nobody knows whether it was. */
+  /** The content of a completion whose outcome is unknown. */
   asked: Content | undefined = undefined
-  /** The etag that S3 gives an object of the parts that are stored, where they tell it. */
+  /** The etag that S3 gives an object made of the stored parts, if it can be derived from them. */
   etag: string | undefined = undefined
-  /** Whether an earlier process may have asked, too. */
+  /** Whether an earlier process may also have requested completion. */
   mayBeOlder = false
-  /** Whether the session was there when `settle` looked, or may have been. */
+  /** Whether the session existed when `settle` looked, or may have. */
   mayBeOpen = false
-  /** What was there when the session still was, as far as that is known. */
+  /** The object that was there while the session existed, if known. */
   private before: Option.Option<Destination.Head> | undefined = undefined
 
   constructor(context: MultipartUpload.Context, owner: MultipartUpload.Owner, multipart: Destination.Multipart) {
@@ -43,8 +43,8 @@ export class Completion {
   }
 
   /**
-   * Whether the object is there although nobody said so. Where only its size speaks for that, the session must be gone,
-   * and by being asked to complete: an older version could be of the same size.
+   * Whether the object exists although no answer said so. If only its size suggests that, the session must be gone, and
+   * as a result of a completion request: an older version could have the same size.
    */
   settle(
     session: Destination.Session,
@@ -62,7 +62,7 @@ export class Completion {
     })
   }
 
-  /** As `settle`, when the session has been aborted: what changed since it was there has come of it. */
+  /** Like `settle`, after the session has been aborted: a change since it existed came from it. */
   settleAfterAbort(content: Content): Effect.Effect<Option.Option<Destination.Stored>> {
     const { before } = this
     return this.look((found) =>
@@ -76,9 +76,9 @@ export class Completion {
   }
 
   /**
-   * The object, where its etag is the MD5 of what the source holds, or is made of those of its parts. So it is told whose
-   * it is when the same content was there before, and nobody heard whether it has been stored once more. It costs
-   * reading the source, and no sending.
+   * The object, if its etag is the MD5 of the source's content or is made of the MD5s of its parts. This identifies the
+   * object when the same content was there before and it is unknown whether it was stored once more. It costs reading
+   * the source, but no sending.
    */
   lookByContent({ count, partSize, size }: PartPlan.PartPlan): Effect.Effect<Option.Option<Destination.Stored>> {
     return Effect.flatMap(
@@ -98,7 +98,7 @@ export class Completion {
     )
   }
 
-  /** The etag of the source's content, put in one request or in parts of a size. */
+  /** The etag of the source's content, put in one request or in parts of a given size. */
   private etagOfSource(partSize: number = Infinity): Effect.Effect<string | undefined, UploadError> {
     return Effect.suspend(() => {
       const { fingerprint, source } = this.owner
@@ -153,7 +153,7 @@ export class Completion {
     )
   }
 
-  /** A request that an interruption does not keep from being made: what it tells decides what the result says. */
+  /** Makes a request despite an interruption: its answer decides the result. */
   private inTime<A>(call: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
     return request(this.context, this.owner, () => withDeadline(call, answerMillis(this.owner)))
   }

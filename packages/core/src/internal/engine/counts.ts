@@ -1,5 +1,5 @@
 /**
- * A run's counts while it goes: written in place, several times a file, and read as immutable `Progress` values.
+ * A run's counts while it runs: updated in place, several times per file, and read as immutable `Progress` values.
  */
 import type * as Progress from "../../Progress.js"
 import type { UploadResult } from "../../UploadResult.js"
@@ -35,7 +35,7 @@ export class Counts implements Progress.Progress {
     this.bytesFound += bytes
   }
 
-  /** The size of a file is not what it was listed with. */
+  /** The size of a file differs from the listed one. */
   relisted(before: number | undefined, now: number | undefined): void {
     this.bytesFound += (now ?? 0) - (before ?? 0)
   }
@@ -54,13 +54,13 @@ export class Counts implements Progress.Progress {
     this.inFlight -= 1
   }
 
-  /** Bytes of a file of unknown size are found when they are sent. */
+  /** The bytes of a file of unknown size count as found when they are sent. */
   sent(bytes: number, sizeKnown: boolean): void {
     this.bytesInFlight += bytes
     if (!sizeKnown) this.bytesFound += bytes
   }
 
-  /** What an attempt sent is acknowledged, or is taken back. */
+  /** The bytes that an attempt sent are acknowledged or taken back. */
   attemptEnded(bytesSent: number, acknowledged: boolean, sizeKnown: boolean): void {
     this.bytesInFlight -= bytesSent
     if (acknowledged) this.bytesUploaded += bytesSent

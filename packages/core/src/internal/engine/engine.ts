@@ -1,8 +1,8 @@
 /**
- * The machine of a run: workers that lead by turns, and what they tell.
+ * The engine of a run: workers that take turns as leader, and what they report.
  *
- * The leader pulls one file, takes a permit and a start for it, hands the lead on and uploads. A worker that ends its
- * file stands by for the lead again. Nothing here knows how a file gets uploaded: that is `Upload`.
+ * The leader pulls one file, takes a permit and a start for it, hands the lead on and uploads. A worker that finishes
+ * its file waits for the lead again. Nothing here knows how a file gets uploaded: that is `Upload`.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -42,7 +42,7 @@ export interface EngineOptions {
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   readonly paused: boolean
   readonly stallMillis: number
-  /** How many failed files are kept for a second round. */
+  /** The most failed files that are kept for a second round. */
   readonly failuresKept: number
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: Upload.OnSourceChange
@@ -55,16 +55,16 @@ type List = Pick<
   "close" | "mayHaveMore" | "pull" | "unsafePull"
 >
 
-/** How many workers may stand by for the lead; more than that end. */
+/** The most workers that may wait for the lead; any more end. */
 const maxStandby = 64
 
-/** How many results may wait to be told before no further files are taken: a slow reader slows the run. */
+/** The most results that may wait to be reported before no further files are taken: a slow reader slows the run. */
 const maxTellings = 64
 
-/** How many uploads may wait in a backoff before no further files are taken, where the limit is lower. */
+/** The number of uploads that may wait in a backoff before no further files are taken, if the limit is lower. */
 const minBackoffs = 64
 
-/** How long an interrupted run waits for a source to be let go of, in milliseconds. */
+/** How long an interrupted run waits for the release of a source, in milliseconds. */
 const letGoMillis = 1_000
 
 const decoded = (item: UploadList.Item | Upload.Upload): UploadList.Item | Upload.Upload =>
@@ -73,7 +73,7 @@ const decoded = (item: UploadList.Item | Upload.Upload): UploadList.Item | Uploa
 const isUpload = (item: UploadList.Item | Upload.Upload): item is UploadFile | Upload.Upload =>
   item instanceof Upload.Upload || UploadList.isFile(item)
 
-/** Whether another run can go on with an upload. */
+/** Whether another run can resume an upload. */
 const canGoOn = ({ fingerprint, large, source, state }: Upload.Upload): boolean =>
   large && source.reopenable && fingerprint !== undefined && (state === "Attempt" || state === "Backoff")
 
@@ -182,15 +182,15 @@ export class Engine implements Crew {
       if (state === this.state || this.stopping || this.ended) return Effect.void
       this.state = state
       this.moveGate()
-      // A leader may be waiting for a list that has nothing to say.
+      // A leader may be waiting for a list that yields nothing.
       if (state === "Draining") this.options.fork(this.list.close)
       return this.account.changed(state)
     })
   }
 
   /**
-   * Drains, and interrupts the large files that another run can go on with; gives their keys. What is kept of them is
-   * what onInterrupt says of all.
+   * Drains, and interrupts the large files that another run can resume; returns their keys. `onInterrupt` decides what
+   * is kept, as for all interruptions.
    */
   readonly drainToJournal: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
     const { journal } = this.context
@@ -211,7 +211,7 @@ export class Engine implements Crew {
     )
   })
 
-  /** Interrupts all workers at once; the run then comes to its end. */
+  /** Interrupts all workers at once; the run then ends. */
   readonly interrupt: Effect.Effect<void> = Effect.suspend(() => {
     if (this.ended || this.state === "Interrupting") return Effect.void
     this.state = "Interrupting"
@@ -221,7 +221,7 @@ export class Engine implements Crew {
     return this.account.changed("Interrupting")
   })
 
-  /** The uploader's limits have changed, and may have grown. */
+  /** The uploader's limits have changed and may have grown. */
   limitsChanged(settings: Settings, reason: string | undefined): void {
     this.moveGate()
     this.largeFiles.limitChanged()
@@ -230,13 +230,13 @@ export class Engine implements Crew {
     if (told !== Effect.void) this.options.fork(told)
   }
 
-  /** The destination is away, or is not any more. */
+  /** The destination is away, or is back. */
   outageChanged(change: Change): void {
     const told = this.account.outageChanged(change)
     if (told !== Effect.void) this.options.fork(told)
   }
 
-  /** Takes an item for a worker; not a large file that there is no room for, which waits its turn elsewhere. */
+  /** Takes an item for a worker, except a large file without room, which waits for its turn elsewhere. */
   private take(worker: Worker, item: UploadFile | Upload.Upload): boolean {
     const upload = worker.take(item)
     if (this.largeFiles.seat(upload) || !this.largeFiles.setAside(upload)) return true
@@ -244,7 +244,7 @@ export class Engine implements Crew {
     return false
   }
 
-  /** The attempts in flight at this moment. */
+  /** The attempts in flight now. */
   get transfers(): ReadonlyArray<Upload.Upload> {
     return Array.from(this.workers).flatMap(({ upload }) => upload?.state === "Attempt" ? [upload] : [])
   }
@@ -257,7 +257,10 @@ export class Engine implements Crew {
     return this.state === "Draining" || this.state === "Interrupting"
   }
 
-  /** The gate is shut while the run is paused, and while too many uploads wait in a backoff or to be told of. */
+  /**
+   * The gate is shut while the run is paused, and while too many uploads wait in a backoff or for their result to be
+   * reported.
+   */
   private moveGate(): void {
     const open = this.stopping ||
       (this.state !== "Paused" && this.tellings < maxTellings &&
@@ -272,7 +275,7 @@ export class Engine implements Crew {
   // workers
   // ---------------------------------------------------------------------------
 
-  /** Starts a worker: one that stands by for the lead, or one that first goes on with an upload. */
+  /** Starts a worker that waits for the lead, or that first continues an upload. */
   private fork(upload?: Upload.Upload, goOn?: Effect.Effect<void>): void {
     const worker = new Worker(this)
     if (upload === undefined) worker.standingBy = true
@@ -284,16 +287,16 @@ export class Engine implements Crew {
     worker.fiber.addObserver((exit) => this.workerEnded(worker, exit))
   }
 
-  /** Sees to it that somebody stands by, for when there may be room for more. */
+  /** Ensures that a worker waits for the lead when there may be room for more. */
   private callLeader(): void {
     if (this.workers.size === 0 || this.stopping) return
     if (this.largeFiles.canResume || (this.standby === 0 && this.list.mayHaveMore())) this.fork()
   }
 
   /**
-   * What a worker does next: get the lead, get a file ready, or upload it. Each step goes on to the next itself, and
-   * `settled` goes on after an upload; there is no loop around them and no generator in the common case, since an
-   * upload in flight holds all that waits on its stack: under `unlimited`, a hundred thousand times.
+   * A worker's next step: get the lead, get a file ready, or upload it. Each step continues to the next itself, and
+   * `settled` continues after an upload. There is no loop around them, and no generator in the common case, because an
+   * upload in flight holds everything on its stack: under `unlimited`, a hundred thousand times.
    */
   step(worker: Worker): Effect.Effect<void> {
     if (worker.ready && worker.upload !== undefined) return this.begin(worker, worker.upload)
@@ -340,15 +343,18 @@ export class Engine implements Crew {
   }
 
   /**
-   * Whether somebody should stand by: where a permit is left, and where the parts of large files or other runs take
-   * turns with the files of this one.
+   * Whether a worker should wait for the lead: if a permit is left, or if parts of large files or other runs take turns
+   * with the files of this one.
    */
   private get hasRoom(): boolean {
     const { inFlight } = this.context.limits
     return inFlight.taken < inFlight.limit || this.largeFiles.onTheirWay > 0 || this.context.runs.size > 1
   }
 
-  /** Gets the next file, its permit and its start, if all of that is there at once. What was got is kept for `next`. */
+  /**
+   * Gets the next file, its permit and its start, if all of them are available at once. Anything obtained is kept for
+   * `next`.
+   */
   private unsafeNext(worker: Worker): boolean {
     if (!this.gateOpen) return false
     const pulled = this.list.unsafePull()
@@ -362,7 +368,7 @@ export class Engine implements Crew {
       Attempts.unsafeReady(this.context, worker.upload)
   }
 
-  /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left, or none is wanted. */
+  /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left or wanted. */
   private next(worker: Worker): Effect.Effect<void> {
     const { decided, upload } = worker
     if (decided === undefined && upload !== undefined) return this.getReady(worker, upload)
@@ -382,7 +388,7 @@ export class Engine implements Crew {
     }).pipe(Effect.flatten)
   }
 
-  /** Waits for what a file needs, and uploads it. */
+  /** Waits for what a file needs and uploads it. */
   private getReady(worker: Worker, upload: Upload.Upload): Effect.Effect<void> {
     const again = () => this.getReady(worker, upload)
     if (!this.largeFiles.seat(upload)) return Effect.flatMap(this.largeFiles.room, again)
@@ -397,7 +403,7 @@ export class Engine implements Crew {
     })
   }
 
-  /** A file that was not begun: if it has failed before, that failure is its result. */
+  /** Returns a file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
     this.largeFiles.unseat(upload)
     const letGo = this.letGoWithin(upload, letGoMillis)
@@ -405,7 +411,7 @@ export class Engine implements Crew {
     if (upload.lastError !== undefined) this.deferred.push({ upload, error: upload.lastError })
   }
 
-  /** Nothing waits for ever for a source that is nobody's any more. */
+  /** Bounds the release of a source that is no longer in use. */
   private letGoWithin(upload: Upload.Upload, millis: number): Effect.Effect<void> {
     const letGo = Attempts.letGo(upload)
     return letGo === Effect.void
@@ -431,13 +437,13 @@ export class Engine implements Crew {
     )
   }
 
-  /** A worker has left; the last one ends the round. */
+  /** A worker has ended; the last one ends the round. */
   private left(worker: Worker): void {
     this.workers.delete(worker)
     if (this.workers.size === 0) Deferred.unsafeDone(this.idle, Exit.void)
   }
 
-  /** A defect is the end of the run. */
+  /** A defect ends the run. */
   private die(cause: Cause.Cause<never>): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.defect ??= Exit.failCause(cause)
@@ -445,7 +451,7 @@ export class Engine implements Crew {
     })
   }
 
-  /** A worker was interrupted, by the end of the run or by the watch for stalls, or died of a defect. */
+  /** A worker was interrupted, by the end of the run or by the stall watch, or died of a defect. */
   private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
@@ -476,8 +482,8 @@ export class Engine implements Crew {
   }
 
   /**
-   * Interrupts attempts on which nothing moves. It sleeps until the first instant at which one can be overdue. What can be
-   * seen of bytes on their way is looked at twice: half of the time before that, and then.
+   * Interrupts stalled attempts. It sleeps until the first instant at which one can be overdue. The observable progress
+   * of bytes in transit is checked twice: halfway through the stall timeout, and at its end.
    */
   private readonly watchForStalls: Effect.Effect<void> = Effect.suspend(() => {
     const { stallMillis } = this.options
@@ -508,7 +514,7 @@ export class Engine implements Crew {
         look(upload, () => worker.upload === upload && upload.state === "Attempt", () => worker.unsafeCut())
       }
     }
-    // On a clock that knows fractions, what is left may be too little for it to move at all.
+    // On a clock with fractions, the rest may be too small for the clock to advance.
     const sleep = this.clock.sleep(Duration.millis(Math.max(1, wait)))
     return Effect.zipRight(
       looks.length === 0
@@ -530,7 +536,7 @@ export class Engine implements Crew {
 
   retrying(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
     const { attempt, roundStart } = upload
-    // What an outage has cost is not counted, so that there may be more of them.
+    // Attempts lost to an outage are not counted, so there may be more of them.
     const attempts = Math.max(attempt + 1, roundStart + this.context.retry.attempts)
     return this.account.retrying(upload, { attempt, attempts, delayMillis }, error)
   }

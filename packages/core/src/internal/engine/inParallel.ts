@@ -1,5 +1,5 @@
 /**
- * The same effect several times at once, as one.
+ * Runs the same effect several times concurrently, as one.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -7,11 +7,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * Runs an effect `count` times at once. The first failure, or an interruption, interrupts all, and is told when the last
- * of them has ended.
+ * Runs an effect `count` times concurrently. The first failure, or an interruption, interrupts all of them, and is
+ * reported when the last one has ended.
  *
- * (`Effect.forEach` with concurrency never comes back when it is interrupted at the very step between its beginning and
- * that of its first fiber.)
+ * (`Effect.forEach` with concurrency never returns if it is interrupted exactly between its own start and that of its
+ * first fiber.)
  */
 export const inParallel = <E>(count: number, effect: Effect.Effect<void, E>): Effect.Effect<void, E> =>
   Effect.uninterruptibleMask((restore) =>

@@ -1,9 +1,9 @@
 /**
- * Effects in a row where most of them are nothing.
+ * Sequences effects most of which are absent.
  */
 import * as Effect from "effect/Effect"
 
-/** One after the other, with no step for what is nothing. */
+/** Runs effects one after the other, without a step for absent ones. */
 export const inTurn = <E, E2>(
   first: Effect.Effect<void, E>,
   second: Effect.Effect<void, E2>

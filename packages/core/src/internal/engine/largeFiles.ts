@@ -1,15 +1,15 @@
 /**
- * The large files of a run: those that are on their way, and those that wait for them.
+ * The large files of a run: those in progress, and those that wait.
  *
- * Only so many are on their way at once as it takes to use all permits, and one more; those that the list has beyond that
- * are set aside while small ones go on, and a worker that ends a large file goes on with the next of them. So neither
- * kind waits for the other.
+ * Only as many are in progress at once as it takes to use all permits, plus one. Any others from the list are set aside
+ * while small files continue, and a worker that ends a large file continues with the next of them. So neither kind
+ * waits for the other.
  */
 import * as Effect from "effect/Effect"
 import * as MultipartUpload from "../../MultipartUpload.js"
 import type * as Upload from "../../Upload.js"
 
-/** How many large files may be set aside before the list has to wait. */
+/** The most large files that may be set aside before the list has to wait. */
 const maxSetAside = 1_000
 
 export class LargeFiles {
@@ -30,7 +30,7 @@ export class LargeFiles {
     return this.aside.length
   }
 
-  /** Whether those on their way, but for the last one, cannot use all permits: many files have few parts. */
+  /** Whether those in progress, except the last, cannot use all permits: many files have few parts. */
   private get hasRoom(): boolean {
     const { limit } = this.context.limits.inFlight
     if (limit === Infinity) return true
@@ -42,7 +42,7 @@ export class LargeFiles {
     return wanted < limit + atOnce
   }
 
-  /** Lets a file be on its way, if it is a small one or there is room. */
+  /** Admits a file if it is small or there is room. */
   seat(upload: Upload.Upload): boolean {
     if (!upload.large || this.seated.has(upload)) return true
     if (!this.hasRoom) {
@@ -64,7 +64,7 @@ export class LargeFiles {
     this.latch.unsafeOpen()
   }
 
-  /** Puts a file aside, if there are not too many. */
+  /** Sets a file aside if there are not too many. */
   setAside(upload: Upload.Upload): boolean {
     if (this.aside.length >= maxSetAside) return false
     this.aside.push(upload)
@@ -75,12 +75,12 @@ export class LargeFiles {
     return this.aside.length > 0 && this.hasRoom
   }
 
-  /** The next of the files that were set aside, if there is room for it. */
+  /** The next of the files set aside, if there is room for it. */
   unsafeResume(): Upload.Upload | undefined {
     return this.canResume ? this.aside.shift() : undefined
   }
 
-  /** All that are still aside. */
+  /** All files still set aside. */
   takeAll(): ReadonlyArray<Upload.Upload> {
     return this.aside.splice(0)
   }

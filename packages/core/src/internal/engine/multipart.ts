@@ -1,5 +1,5 @@
 /**
- * The way of a large file: create or go on, parts, complete; and abort or keep on anything else.
+ * Uploads a large file: create or resume, upload parts, complete; on any other outcome, abort or keep.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -41,7 +41,7 @@ export const run = (
   )
 
 /**
- * Aborts the multipart upload that an earlier process has begun for a file which now needs none. The caller has taken a
+ * Aborts the multipart upload that an earlier process began for a file that no longer needs one. The caller has taken a
  * permit and a start, which are used up.
  */
 export const discard = (
@@ -65,22 +65,22 @@ export const isBegun = (context: MultipartUpload.Context, key: string): boolean 
   Option.isSome(sessionOf(context, key))
 
 /**
- * How many fibers send the parts of one file, at most. Without a bound of its own, a file of very small parts would have
- * one for each of them.
+ * The most fibers that send the parts of one file. Without its own bound, a file of very small parts would have one for
+ * each of them.
  */
 const mostSenders = 1_024
 
-/** How long `complete` may take: some destinations put the object together before they answer. */
+/** How long `complete` may take, in milliseconds: some destinations assemble the object before they answer. */
 const completeMillis = 600_000
 
 const sessionOf = ({ journal }: MultipartUpload.Context, key: string): Option.Option<Journal.Session> =>
   journal?.session(key) ?? Option.none()
 
-/** What the destination calls a session, where that is known. */
+/** The destination's id of a session, if known. */
 const idOf = ({ ownIds }: Destination.Multipart) => ({ token, uploadId }: Journal.Session): string | undefined =>
   uploadId ?? (ownIds ? token : undefined)
 
-/** Aborts a session, and forgets it or tells that it is left behind. */
+/** Aborts a session, and forgets it or reports that it is left behind. */
 const abandon = (
   context: MultipartUpload.Context,
   owner: MultipartUpload.Owner,
@@ -98,7 +98,7 @@ interface Opened {
   readonly session: Destination.Session
   readonly resumed: boolean
   readonly stored: Map<number, Destination.StoredPart>
-  /** What an earlier process has stored of the next part, in bytes. */
+  /** The bytes of the next part that an earlier process stored. */
   readonly begun: number
 }
 
@@ -110,9 +110,9 @@ class Flow {
   private readonly restore: Requests.Wait
   private readonly first: Slot
   private readonly outcome: Completion
-  /** Whether the session has ended well, whatever became of the object. */
+  /** Whether the session has ended in success, whatever happened to the object. */
   private completed = false
-  /** Whether all parts are stored, and the destination was asked to make the object of them. */
+  /** Whether all parts are stored and the completion was requested. */
   private completing = false
   private journalFails = false
 
@@ -152,7 +152,7 @@ class Flow {
     }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
   }
 
-  /** The object is there. That is noted before the end of its session, so that no crash comes between the two. */
+  /** Records that the object exists. This is noted before the end of its session, so that no crash comes in between. */
   private commit(stored: Destination.Stored): Destination.Stored {
     const { context: { journal }, key, owner: { fingerprint }, size } = this
     if (fingerprint !== undefined && size !== undefined) {
@@ -204,14 +204,14 @@ class Flow {
         }),
         answerMillis(this.owner)
       )
-      // Some destinations begin without asking anybody.
+      // Some destinations begin without a request.
       const asking = Effect.suspend(() => {
         asked = true
         return create
       })
       const created = yield* Effect.exit(this.request(asking, { slot: this.first, isHeard: false }))
       if (Exit.isFailure(created)) {
-        // Under a name of ours, what was created without an answer can be removed. Nothing is stored: nothing is kept.
+        // With our own id, an upload created without an answer can be removed. Nothing is stored, so nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
         else journal?.ended(key)
         return yield* Effect.failCause(created.cause)
@@ -223,7 +223,7 @@ class Flow {
     })
   }
 
-  /** Goes on with what an earlier process has begun; `undefined` where that cannot be. */
+  /** Resumes what an earlier process began; `undefined` if that is not possible. */
   private goOn(
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
@@ -275,8 +275,8 @@ class Flow {
   }
 
   /**
-   * Where the destination does not tell the parts that it has, and will not: aborts the upload, so that the file begins
-   * again. As long as the abort does not get through either, nothing is given up.
+   * If the destination will not list the parts that it has: aborts the upload, so that the file starts over. As long as
+   * the abort does not succeed either, nothing is given up.
    */
   private withoutParts(
     session: Destination.Session,
@@ -285,7 +285,7 @@ class Flow {
     const { context, multipart, owner } = this
     return Effect.gen(this, function*() {
       const isWillful = Option.exists(Cause.failureOption(cause), PartRecords.mayBeginAgain)
-      // Where a session becomes the object, an abort could remove an object.
+      // If a session becomes the object, an abort could remove an object.
       if (!isWillful || multipart.becomesObject) return yield* this.giveUp(session, cause)
       const aborted = yield* MultipartUpload.abort(context, owner, multipart, session, this.first)
       if (Either.isLeft(aborted)) {
@@ -298,13 +298,13 @@ class Flow {
     })
   }
 
-  /** Whether an object is what the last part has made of an upload in order: its answer told the object's etag. */
+  /** Whether an object was completed by the last part of an in-order upload: its answer gave the object's etag. */
   private hasEtagOf({ parts }: Journal.Session, { etag }: Destination.Head): boolean {
     const known = Etag.read(etag)
     return this.multipart.limits.inOrder && known !== undefined && known === Etag.read(parts.get(parts.size)?.etag)
   }
 
-  /** Why an upload that was begun is not the one that is wanted; `undefined` where it is. */
+  /** How an upload in progress differs from the wanted one; `undefined` if it does not. */
   private differenceFrom(
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
@@ -320,7 +320,7 @@ class Flow {
   // parts
   // ---------------------------------------------------------------------------
 
-  /** Sends what is not stored yet, and gives all parts by number. */
+  /** Sends the parts that are not stored yet, and returns all parts by number. */
   private sendParts({ begun, resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
     const { context, multipart, owner: { file: { contentType }, fingerprint, source } } = this
     const { limits } = multipart
@@ -350,7 +350,7 @@ class Flow {
             piece,
             slot
           })
-          // Even where an interruption comes before the first step, nothing that the piece holds is lost.
+          // Even if an interruption comes before the first step, nothing that the part holds is lost.
           return Effect.matchCauseEffect(restore(sent), {
             onFailure: (cause) => {
               slot.close()
@@ -416,13 +416,13 @@ class Flow {
       this.outcome.mayBeOlder = resumed && isConflict(result.cause)
       const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))
       if (Option.isNone(there)) return yield* result
-      // What is there may be from before, with the same content.
+      // The existing object may be an older one with the same content.
       if (this.outcome.mayBeOpen && !multipart.becomesObject) yield* this.abort(session)
       return there.value
     })
   }
 
-  /** Fails unless the source is still what it was. */
+  /** Fails unless the source is unchanged. */
   private get unchanged(): Effect.Effect<unknown, UploadError> {
     const { fingerprint, source } = this.owner
     return source.fingerprint === undefined || fingerprint === undefined
@@ -434,7 +434,7 @@ class Flow {
       )
   }
 
-  /** Aborts or keeps the session, and fails; unless it turns out that the object is there after all. */
+  /** Aborts or keeps the session and fails, unless it turns out that the object exists after all. */
   private giveUp(
     session: Destination.Session,
     cause: Cause.Cause<UploadError>
@@ -450,13 +450,13 @@ class Flow {
         return yield* Effect.failCause(cause)
       }
       yield* this.abort(session)
-      // What was late could have been carried out until now.
+      // A late request may have been carried out by now.
       const there = asked === undefined ? Option.none() : yield* this.outcome.settleAfterAbort(asked)
       return Option.isSome(there) ? this.commit(there.value) : yield* Effect.failCause(cause)
     })
   }
 
-  /** Whether a session that was left for this reason is kept: where it could go on, and the journal knows of it. */
+  /** Whether a session abandoned for this reason is kept: if it can be resumed, and the journal knows it. */
   private keeps(error: UploadError | undefined): boolean {
     const { completing, context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
     const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
@@ -480,7 +480,7 @@ class Flow {
     })
   }
 
-  /** What the journal could not write fails the upload: without it, a crash would leave an orphan. */
+  /** A failed journal write fails the upload: without the record, a crash would leave an orphan. */
   private written(write: Effect.Effect<void, Journal.JournalError> | undefined): Effect.Effect<void, Rejected> {
     return write === undefined ? Effect.void : Effect.mapError(write, (cause) => {
       this.journalFails = true

@@ -1,5 +1,5 @@
 /**
- * What processes that were killed have left at the destination: it is removed before the first file of the next one.
+ * Removes what killed processes left at the destination, before the first file of the next run.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -7,7 +7,9 @@ import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
 
 export interface Orphans {
-  /** Removes what is left of others, and writes down under which name this process may leave something; once. */
+  /**
+   * Removes the leftovers of other processes and records the name under which this process may leave something; once.
+   */
   readonly sweep: Effect.Effect<void>
 }
 
@@ -25,7 +27,7 @@ export const make = (
     yield* Effect.addFinalizer(() => owned ? Effect.ignoreLogged(journal.disown(leftovers.owner)) : Effect.void)
     const sweep = Effect.gen(function*() {
       const owners = yield* journal.owners
-      // What cannot be removed now is removed another time: it is no reason not to upload.
+      // A failure to remove leftovers is not a reason not to upload: they can be removed later.
       yield* Effect.forEach(owners, (owner) => Effect.ignoreLogged(sweepOne(owner)), { discard: true })
       yield* journal.own(leftovers.owner)
       owned = true

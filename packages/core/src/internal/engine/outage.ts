@@ -1,6 +1,6 @@
 /**
- * A destination that was there and is away: it is waited for, by one who looks again and again, instead of being tried
- * by everybody until all retries are spent.
+ * A destination that was reachable and is away. One waiter looks at it again and again, instead of all uploads retrying
+ * until their retries are spent.
  *
  * ```
  *   failures in a row, and none that was answered      a look fails
@@ -9,9 +9,9 @@
  *     └───────────────────────────────────────────────────────┴──────────┘  a look, or anything else, is answered
  * ```
  *
- * Whoever fails meanwhile, and whoever would begin, waits with empty hands; the attempts that an outage has cost are not
- * counted. What was never reached is not waited for, and neither is what is away for too long: then failures count again.
- * A look that is answered proves nothing but that: until a request is answered, the time away is added up.
+ * Meanwhile, failed and new uploads wait and hold nothing; the attempts lost to an outage are not counted. There is no wait
+ * for a destination that was never reached, or that is away for too long: then failures count again. A look that is
+ * answered proves nothing more: until a request is answered, the time away adds up.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -23,22 +23,22 @@ import type { UploadError } from "../../UploadError.js"
 import { isSourceError } from "../../UploadError.js"
 import * as Decode from "../values/decode.js"
 
-/** A change that those who watch are told of. */
+/** A change that watchers are notified of. */
 export type Change =
   | { readonly state: "Away"; readonly since: number; readonly error: UploadError }
   | { readonly state: "Back" | "GivenUp"; readonly since: number }
 
-/** A look at the destination: whether it answers, whatever it answers. */
+/** A look at the destination: whether it answers at all. */
 export type Look = Effect.Effect<unknown, UploadError>
 
 export interface OutageOptions {
   readonly policy: RetryPolicy
-  /** Where retries that an outage has caused are given back. */
+  /** The budget to which retries caused by an outage are given back. */
   readonly budget: Budget
   readonly changed: (change: Change) => void
 }
 
-/** One time that the destination is away, or may be. */
+/** One period in which the destination is away, or may be. */
 interface Episode {
   readonly since: number
   readonly error: UploadError
@@ -48,13 +48,13 @@ interface Episode {
   pause: number
 }
 
-/** How many failures in a row are enough, however many uploads are in flight. */
+/** The number of failures in a row that is always enough, however many uploads are in flight. */
 const mostFailures = 50
 
-/** How many are needed where few are. */
+/** The number of failures needed if few uploads are in flight. */
 const fewFailures = 3
 
-/** How far apart looks are, in milliseconds: at first, and at most. */
+/** The pauses between looks, in milliseconds: at first, and at most. */
 const pauses = { least: 250, most: 5_000 }
 
 export class Outage {
@@ -69,7 +69,7 @@ export class Outage {
   private failures = 0
   private mostInFlight = 0
   private episode: Episode | undefined = undefined
-  /** What those are to be told that begin to watch now. */
+  /** The change that new watchers are told. */
   current: Change | undefined = undefined
 
   constructor(options: OutageOptions) {
@@ -84,7 +84,7 @@ export class Outage {
     return this.episode !== undefined
   }
 
-  /** A request was answered. One that began before the destination went says nothing of now. */
+  /** A request was answered. A request from before the outage says nothing about now. */
   answered(startedAt: number): void {
     this.wasReached = true
     if (this.episode !== undefined && startedAt < this.episode.since) return
@@ -95,7 +95,7 @@ export class Outage {
     if (this.episode !== undefined) this.end("Back")
   }
 
-  /** A request has failed, one of so many in flight. Tells whether the destination is away, or may be. */
+  /** A request has failed, one of `inFlight`. Returns whether the destination is away, or may be. */
   failed(now: number, error: UploadError, startedAt: number, inFlight: number): boolean {
     if (error._tag !== "Transient") {
       if (!saysNothing(error)) this.answered(startedAt)
@@ -111,8 +111,8 @@ export class Outage {
   }
 
   /**
-   * Waits until the destination is there, or has been away for too long: whoever is first in line looks. Tells whether
-   * it has been away at all. Whoever waits may be interrupted; the next one looks then.
+   * Waits until the destination is back, or has been away for too long; the first in line looks. Returns whether it was
+   * away at all. A waiter may be interrupted; the next one then looks.
    */
   over(clock: Clock.Clock, look: Look): Effect.Effect<boolean> {
     return Effect.suspend(() => {
@@ -156,7 +156,7 @@ export class Outage {
     this.end("Back")
   }
 
-  /** A look has failed: the next one is later, by half to all of the pause. */
+  /** A look has failed: the next one comes later, by half to all of the pause. */
   private missed(now: number, episode: Episode, chance: number): void {
     episode.nextLookAt = now + Math.ceil(episode.pause * (1 + chance) / 2)
     episode.pause = Math.min(pauses.most, episode.pause * 2)
@@ -182,13 +182,13 @@ export class Outage {
 // -----------------------------------------------------------------------------
 
 /**
- * Whether a look says that the destination is away. A server that answers, if only that it is unwell, is there; unless
- * that is just what was found out of it: what stands before a server says so while the server itself is away.
+ * Whether a look says that the destination is away. A server that answers, even that it is in trouble, is there, unless
+ * that is exactly the failure found before: a proxy in front of a server says so while the server itself is away.
  */
 const saysAway = (look: UploadError, found: UploadError): boolean =>
   look._tag === "Transient" &&
   (look.reason !== "Unavailable" || (found._tag === "Transient" && found.reason === "Unavailable"))
 
-/** Failures that no destination has anything to do with. */
+/** Failures that are unrelated to the destination. */
 const saysNothing = (error: UploadError): boolean =>
   isSourceError(error) || (error._tag === "Rejected" && error.reason === "Unexpected")

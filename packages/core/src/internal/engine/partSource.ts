@@ -1,6 +1,6 @@
 /**
- * The pieces of a large file, in order, for those who send them: planned beforehand where the source can be read from
- * anywhere, and else read one after the other into memory.
+ * The parts of a large file, in order, for its senders: planned in advance if the source can be read from anywhere,
+ * otherwise read into memory one after the other.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,18 +15,18 @@ import type { Watched } from "../bytes/watch.js"
 import type { Slot } from "./slot.js"
 import type { Piece } from "./transfer.js"
 
-/** A piece, and the slot to send it in. */
+/** A part, and the slot to send it in. */
 export interface Claim {
   readonly piece: Piece
   readonly slot: Slot
 }
 
-/** Where pieces come from. Several fibers may ask at once. */
+/** A source of parts. Several fibers may pull at once. */
 export interface PartSource {
   readonly next: Effect.Effect<Option.Option<Claim>, UploadError>
 }
 
-/** The parts of a plan that are wanted, read where they are when their turn has come. */
+/** The wanted parts of a plan, read from the source when their turn comes. */
 export const planned = (
   parts: Iterable<PartPlan.Part>,
   options: {
@@ -54,15 +54,15 @@ export const planned = (
   }
 }
 
-/** The pieces of a source that can be read only once. The memory of each is taken before it is read. */
+/** The parts of a source that can be read only once. The memory of each is taken before it is read. */
 export const sequential = (options: {
   readonly source: ByteSource.ByteSource
   readonly sizeOf: (number: number) => number
   readonly maxCount: number
-  /** How many bytes there have to be, where that is known. */
+  /** The required number of bytes, if known. */
   readonly total: number | undefined
   readonly slot: (size: number) => Slot
-  /** Runs what reads the source, and fails where that stalls. */
+  /** Runs a read of the source, and fails if it stalls. */
   readonly reading: <A>(use: (watched: Watched) => Effect.Effect<A, SourceError>) => Effect.Effect<A, UploadError>
 }): Effect.Effect<PartSource, never, Scope.Scope> =>
   Effect.suspend(() => {

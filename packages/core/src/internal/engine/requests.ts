@@ -1,6 +1,6 @@
 /**
- * The requests of a multipart upload: each with its permit, its memory and its start, its own attempts, and no permit
- * during a backoff.
+ * The requests of a multipart upload: each with its own permit, memory, start and attempts, and without a permit during
+ * a backoff.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -23,18 +23,18 @@ export interface RequestContext extends SlotContext {
   readonly retry: RetryPolicy.RetryPolicy
   readonly budget: RetryPolicy.Budget
   readonly observe: ((observation: Limits.Observation) => void) | undefined
-  /** Knows when the destination is away. Defaults to nobody who does. */
+  /** Knows when the destination is away. Defaults to none. */
   readonly outage?: Outage | undefined
 }
 
 export interface RequestOwner extends SlotOwner {
-  /** How long a request that carries no bytes may take for its answer. Defaults to 30 seconds. */
+  /** How long a request without bytes may wait for its answer, in milliseconds. Defaults to 30 seconds. */
   readonly answerMillis?: number | undefined
   readonly clock: Clock.Clock
   readonly requestRetried: (retry: Retry) => Effect.Effect<void>
 }
 
-/** A request that has failed, and is made again after `delayMillis`. */
+/** A request that has failed and is retried after `delayMillis`. */
 export interface Retry {
   readonly part: number | undefined
   /** The attempt that failed, from 1. */
@@ -44,33 +44,33 @@ export interface Retry {
   readonly error: UploadError
 }
 
-/** How long a request that carries no bytes may take for its answer, in milliseconds. */
+/** How long a request without bytes may wait for its answer, in milliseconds. */
 export const answerMillis = (owner: Pick<RequestOwner, "answerMillis">): number => owner.answerMillis ?? 30_000
 
-/** How waits are done that an interruption may cut. */
+/** Makes a wait interruptible. */
 export type Wait = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 export interface RequestOptions {
-  /** Whoever gives one closes it. Defaults to one without memory. */
+  /** The caller closes its slot. Defaults to one without memory. */
   readonly slot?: Slot | undefined
   readonly part?: number | undefined
   readonly wait?: Wait | undefined
-  /** Defaults to the policy of the context, and its budget. */
+  /** The retry policy. Defaults to that of the context, with its budget. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
-  /** How long after the first attempt another one may begin. */
+  /** How long after the first attempt a retry may begin, in milliseconds. */
   readonly retryMillis?: number | undefined
-  /** The bytes that the request stored, for those who observe. */
+  /** The bytes that the request stored, for observers. */
   readonly bytes?: (() => number) | undefined
-  /** How to see whether the destination is there, where the request waits for one that is away. It can be interrupted then. */
+  /** A look at the destination, if the request should wait while it is away. That wait can be interrupted. */
   readonly look?: Look | undefined
-  /** Whether a success shows that the destination is there. Defaults to `true`. */
+  /** Whether a success shows that the destination is reachable. Defaults to `true`. */
   readonly isHeard?: boolean | undefined
 }
 
-/** How long a look may take, however long an upload is waited for, in milliseconds. */
+/** How long a look may take, in milliseconds, however long an upload may take. */
 const lookMillis = 30_000
 
-/** How to see whether a destination is there that has failed for a key, if there is a way to. */
+/** A look at a destination that has failed for a key, if there is a way to look. */
 export const lookAt = (
   context: RequestContext & { readonly destination: Destination.Destination["Type"] },
   owner: RequestOwner,
@@ -98,13 +98,14 @@ export const request = <A>(
   let firstAt = Infinity
   let startedAt = 0
   const outage = options.look === undefined ? undefined : context.outage
-  // Whoever waits for a destination holds nothing that others need; it may have gone while this one waited for a permit.
+  // A request that waits for a destination holds nothing that others need; the destination may go while it waits for a
+  // permit.
   const take: Effect.Effect<void> = outage === undefined ? slot.take : Effect.suspend(() => {
     if (!outage.isSuspected) return Effect.flatMap(slot.take, () => outage.isSuspected ? take : Effect.void)
     slot.release()
     return Effect.flatMap(outage.over(owner.clock, options.look!), () => take)
   })
-  // One frame for all that follows an attempt: parts are many, and each frame is steps of the fiber.
+  // One frame for everything after an attempt: there are many parts, and each frame costs fiber steps.
   const once = (number: number): Effect.Effect<Either.Either<A, UploadError>> =>
     Effect.uninterruptibleMask((restore) => {
       const begin = Effect.suspend(() => {
@@ -148,7 +149,7 @@ export const request = <A>(
         (yield* wait(outage.over(owner.clock, options.look!)))
       ) {
         const most = Math.max(number + 1, attempts)
-        // What it has cost until it was seen is not counted either.
+        // Attempts spent before the outage was detected do not count either.
         driver = undefined
         yield* owner.requestRetried({ part, attempt: number, attempts: most, delayMillis: 0, error })
         return yield* from(number + 1)

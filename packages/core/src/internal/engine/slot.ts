@@ -1,5 +1,5 @@
 /**
- * What one request holds while it is in flight: a permit, memory for its body, and a start of the rate limit.
+ * What one request holds while in flight: a permit, memory for its body, and a start from the rate limit.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ export interface SlotContext {
   readonly memory: InFlight.InFlight
 }
 
-/** Who is told that a request is in flight. */
+/** The observer that is told when a request is in flight. */
 export interface SlotOwner {
   readonly clock: Clock.Clock
   readonly requestStarted: () => void
@@ -37,7 +37,7 @@ export class Slot {
     this.bytes = bytes
   }
 
-  /** A slot that has the permit and the start that somebody else took for it, as a file's. */
+  /** A slot that adopts the permit and the start that were taken for a file. */
   static adopt(context: SlotContext, owner: SlotOwner): Slot {
     const slot = new Slot(context, owner, 0)
     slot.lane = "files"
@@ -46,27 +46,27 @@ export class Slot {
     return slot
   }
 
-  /** Waits for the memory, which is kept from one attempt to the next: what it is for cannot be read again. */
+  /** Waits for the memory, which is kept from one attempt to the next, because its content cannot be read again. */
   readonly reserve: Effect.Effect<void> = Effect.suspend(() => {
     this.keepsMemory = true
     return this.takeMemory
   })
 
   /**
-   * Waits for whatever of it is not held yet: for memory before the permit, in this order everywhere, so that whoever
-   * holds a permit waits for nobody; and for the start last, since that is for now.
+   * Waits for whatever it does not hold yet: for memory before the permit, in this order everywhere, so that a holder
+   * of a permit waits for nothing else; and for the start last, because a start is used at once.
    */
   readonly take: Effect.Effect<void> = Effect.suspend(() =>
     this.unsafeTake() ? this.takeStart : inTurn(this.takeMemory, inTurn(this.takePermit, this.takeStart))
   )
 
-  /** From here on the request is in flight. */
+  /** The request is in flight from here on. */
   begin(): void {
     this.counted = true
     this.owner.requestStarted()
   }
 
-  /** Gives back what a request holds that is over, or that waits for its next attempt. */
+  /** Gives back what a request holds when it is over or waits for its next attempt. */
   release(): void {
     this.holdsStart = false
     if (this.counted) this.owner.requestEnded()
@@ -83,7 +83,7 @@ export class Slot {
     this.release()
   }
 
-  /** Takes the memory and the permit, if both are there at once. What was taken until then stays taken. */
+  /** Takes the memory and the permit, if both are available at once. Anything taken until then stays taken. */
   private unsafeTake(): boolean {
     const { limits, memory } = this.context
     this.holdsMemory ||= this.bytes > 0 && memory.unsafeTake(this.bytes, "parts")

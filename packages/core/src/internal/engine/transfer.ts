@@ -1,5 +1,5 @@
 /**
- * One part on its way: the owner of its body, watched for stalls by itself.
+ * One part in flight: the owner of its body, with its own stall watch.
  */
 import type * as Clock from "effect/Clock"
 import type * as ByteSource from "../../ByteSource.js"
@@ -10,25 +10,25 @@ import { Watched } from "../bytes/watch.js"
 
 /** A piece of a file, to be sent in one request. */
 export interface Piece {
-  /** From 1. */
+  /** The part number, from 1. */
   readonly number: number
-  /** Where in the object it begins, in bytes. */
+  /** The offset in the object at which it begins, in bytes. */
   readonly offset: number
   readonly size: number
   readonly source: ByteSource.ByteSource
-  /** Where in `source` it begins. */
+  /** The offset in `source` at which it begins. */
   readonly from: number
   /** Whether nothing may follow it in `source`. */
   readonly toEnd: boolean
-  /** What the source's fingerprint has to be. */
+  /** The fingerprint that the source must have. */
   readonly fingerprint: string | undefined
 }
 
-/** Who is told of bytes that move. */
+/** The observer of moving bytes. */
 export interface TransferOwner {
   readonly clock: Clock.Clock
   readonly sent: (bytes: number) => void
-  /** Bytes that were counted as sent are not stored. */
+  /** Bytes that were counted as sent were not stored. */
   readonly takenBack: (bytes: number) => void
 }
 
@@ -41,7 +41,7 @@ export class Transfer extends Watched implements Body.Owner {
   readonly checksum: Algorithm | undefined
   /** Bytes handed to the destination. */
   handedOut = 0
-  /** The source's failure, which is the reason whatever the driver makes of it. */
+  /** The source's failure, which is the reason, whatever the driver makes of it. */
   sourceError: SourceError | undefined = undefined
   private readonly owner: TransferOwner
 

@@ -1,5 +1,5 @@
 /**
- * One worker of a run: what it holds at this moment, and what it tells of its uploads.
+ * One worker of a run: what it holds now, and what it reports about its uploads.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import type { UploadFile } from "../../UploadFile.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Account } from "./account.js"
 
-/** What a worker tells to the run that it is of. */
+/** The run's side of a worker. */
 export interface Crew {
   readonly context: Upload.Context
   readonly clock: Clock.Clock
@@ -24,7 +24,7 @@ export interface Crew {
   readonly backoffStarted: () => void
   readonly backoffEnded: () => void
   readonly retrying: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
-  /** Somebody is told of a result, and may be slow. */
+  /** A result is being reported, which may be slow. */
   readonly tellingStarted: () => void
   readonly tellingEnded: () => void
   readonly settle: (upload: Upload.Upload, outcome: Upload.Outcome) => Effect.Effect<void>
@@ -38,14 +38,14 @@ export class Worker implements Upload.Observer {
   leading = false
   /** Whether `upload` has its permit and its start. */
   ready = false
-  /** The upload under way, or the file that was pulled for the next. */
+  /** The current upload, or the file pulled for the next one. */
   upload: Upload.Upload | undefined = undefined
-  /** A result that came from the list and has not been told yet. */
+  /** A result that came from the list and has not been reported yet. */
   decided: UploadResult | undefined = undefined
   fiber: Fiber.RuntimeFiber<void> | undefined = undefined
-  /** Whether it was interrupted since another run goes on with its upload. */
+  /** Whether it was interrupted because another run will resume its upload. */
   leavesOff = false
-  /** Whether it was interrupted since nothing moved. */
+  /** Whether it was interrupted because nothing moved. */
   private isCut = false
 
   constructor(crew: Crew) {
@@ -68,7 +68,10 @@ export class Worker implements Upload.Observer {
     return this.crew.answerMillis
   }
 
-  /** Interrupts it since nothing moves: once, since each further interruption would only lengthen the cause of the first. */
+  /**
+   * Interrupts it because nothing moves: only once, since further interruptions would only lengthen the cause of the
+   * first.
+   */
   unsafeCut(): void {
     if (this.isCut) return
     this.isCut = true
@@ -141,7 +144,7 @@ export class Worker implements Upload.Observer {
   settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
     upload.state = "Settled"
     const told = this.crew.settle(upload, outcome)
-    // From file to file that fails before it begins, the next step would go deeper and deeper into the call stack.
+    // With files that fail before they begin, each next step would go deeper into the call stack.
     if (told === Effect.void) {
       return outcome._tag === "Stored" ? this.crew.step(this) : Effect.suspend(() => this.crew.step(this))
     }

@@ -1,5 +1,5 @@
 /**
- * What a tus server says of itself in its answer to `OPTIONS`.
+ * The capabilities that a tus server reports in its answer to `OPTIONS`.
  */
 import type { Algorithm } from "../../../Checksum.js"
 import type { Head } from "../../../Transport.js"
@@ -7,7 +7,7 @@ import type { Head } from "../../../Transport.js"
 export interface Offer {
   /** The names of the extensions, such as `creation-with-upload`. */
   readonly extensions: ReadonlyArray<string>
-  /** The largest upload, in bytes; `undefined` where there is no limit, or none is said. */
+  /** The largest upload, in bytes; `undefined` if there is no limit, or none is given. */
   readonly maxSize?: number | undefined
   /** The checksums that the server verifies; the first is the default to use. Defaults to none. */
   readonly checksums?: ReadonlyArray<Algorithm> | undefined
