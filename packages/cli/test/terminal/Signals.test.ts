@@ -155,11 +155,14 @@ describe("a hang-up", { timeout: 60_000 }, () => {
       script.kill("SIGKILL")
       const ended = Effect.promise(() =>
         new Promise<void>((resolve) => {
-          const watcher = fs.watch(root, () => {
+          const look = () => {
             if (!fs.existsSync(`${root}/report`) || fs.readFileSync(`${root}/report`, "utf8") === "") return
             watcher.close()
             resolve()
-          })
+          }
+          const watcher = fs.watch(root, look)
+          // It may have been written before it was watched for.
+          look()
         })
       )
       yield* ended
