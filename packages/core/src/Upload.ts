@@ -14,7 +14,8 @@ import type * as Effect from "effect/Effect"
 import type * as ByteSource from "./ByteSource.js"
 import type { Algorithm } from "./Checksum.js"
 import type * as Destination from "./Destination.js"
-import type * as Body from "./internal/bytes/body.js"
+import type { UploadBody } from "./internal/bytes/body.js"
+import type { Owner as BodyOwner } from "./internal/bytes/bodyOwner.js"
 import { Track } from "./internal/bytes/watch.js"
 import type { Watched } from "./internal/bytes/watch.js"
 import type * as Outage from "./internal/engine/outage.js"
@@ -102,7 +103,7 @@ export type Outcome =
  * @since 0.1.0
  * @category models
  */
-export class Upload implements Body.Owner, MultipartUpload.Owner {
+export class Upload implements BodyOwner, MultipartUpload.Owner {
   /** @since 0.1.0 */
   readonly file: UploadFile
   /** @since 0.1.0 */
@@ -198,7 +199,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   stored: Destination.Stored | undefined = undefined
   /** @internal */
-  body: Body.UploadBody | undefined = undefined
+  body: UploadBody | undefined = undefined
   /** @internal */
   modifiedAt: number | undefined
   /** @internal */

@@ -6,8 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as ByteSize from "../../ByteSize.js"
-import * as ByteSource from "../../ByteSource.js"
+import type * as ByteSource from "../../ByteSource.js"
 import type * as Destination from "../../Destination.js"
 import type * as Limits from "../../Limits.js"
 import * as MultipartUpload from "../../MultipartUpload.js"
@@ -16,19 +15,14 @@ import * as RetryPolicy from "../../RetryPolicy.js"
 import type * as Upload from "../../Upload.js"
 import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
-import * as Body from "../bytes/body.js"
-import { eachBlock, ofSource, reading, sourceStream, watchOf } from "../bytes/watch.js"
+import { ofSource } from "../bytes/watch.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { within } from "../calls/within.js"
-import * as Etag from "../values/etag.js"
 import { failureOf, wrongAnswer } from "./driver.js"
-import { inTurn } from "./inTurn.js"
-import * as MultipartFlow from "./multipart.js"
+import * as FinishedBefore from "./finishedBefore.js"
+import * as Lease from "./lease.js"
+import { attempt, tidy, tooLarge } from "./put.js"
 import { answerMillis, lookAt } from "./requests.js"
-
-/** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
-const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
-  large ? 0 : Body.memoryOf(capabilities, size)
 
 /**
  * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
@@ -44,7 +38,7 @@ export const run = (context: Upload.Context, upload: Upload.Upload): Effect.Effe
       endAttempt(context, upload, "Failed")
       return observer.settled(upload, { _tag: "Failed", error, again: false })
     }
-    if (upload.roundStart === 0 && wasFinished(context, upload)) return skipIfThere(context, upload)
+    if (upload.roundStart === 0 && FinishedBefore.isNoted(context, upload)) return skipIfThere(context, upload)
   }
   return begin(context, upload, now)
 }
@@ -96,7 +90,7 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
       // What it has cost until it was seen is not counted either.
       upload.driver = undefined
       yield* observer.retrying(upload, 0, error)
-      yield* ready(context, upload)
+      yield* Lease.take(context, upload)
       return run(context, upload)
     }
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
@@ -110,49 +104,11 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     observer.backoffStarted()
     yield* observer.retrying(upload, delay.value, error)
     yield* observer.clock.sleep(Duration.millis(delay.value))
-    yield* ready(context, upload)
+    yield* Lease.take(context, upload)
     endBackoff(upload)
     return run(context, upload)
     // What follows goes on from here, not inside: this frame is not to wait on the stack for it.
   }).pipe(Effect.flatten)
-
-/**
- * Waits for what an attempt needs and the upload does not hold yet: memory, then a permit, then a start. Whoever holds
- * a permit never waits for memory.
- */
-export const ready = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const memory = memoryOf(context, upload)
-    if (context.outage?.isSuspected === true) {
-      const look = lookAt(context, upload, upload.file.key)
-      giveBack(context, upload)
-      if (look !== undefined) {
-        return Effect.flatMap(context.outage.over(upload.clock, look), () => ready(context, upload))
-      }
-    }
-    const permit = upload.holdsPermit
-      ? Effect.void
-      : context.limits.inFlight.take(1, () => upload.holdsPermit = true)
-    const space = memory === upload.heldMemory
-      ? Effect.void
-      : context.memory.take(memory, () => upload.heldMemory = memory)
-    const taken = inTurn(space, inTurn(permit, context.limits.rate.take))
-    // The destination may have gone while this one waited in line.
-    return context.outage === undefined
-      ? taken
-      : Effect.flatMap(taken, () => context.outage?.isSuspected === true ? ready(context, upload) : Effect.void)
-  })
-
-/** Takes all of that now and answers `true`, or answers `false`. What was taken until then stays taken. */
-export const unsafeReady = (context: Upload.Context, upload: Upload.Upload): boolean => {
-  if (context.outage?.isSuspected === true) return false
-  const memory = memoryOf(context, upload)
-  if (memory > 0 && !context.memory.unsafeTake(memory)) return false
-  upload.heldMemory = memory
-  if (!context.limits.inFlight.unsafeTake(1)) return false
-  upload.holdsPermit = true
-  return context.limits.rate.unsafeTake(upload.clock)
-}
 
 /**
  * Leaves an upload where it stands, after an interruption: ends its attempt or its backoff and gives its permit back.
@@ -162,14 +118,19 @@ export const abandon = (context: Upload.Context, upload: Upload.Upload): void =>
   endBackoff(upload)
 }
 
-/** Lets go of a source that nobody has read, and nobody will. */
-export const letGo = ({ file: { source }, opened }: Upload.Upload): Effect.Effect<void> =>
-  opened || source.abandon === undefined
-    ? Effect.void
-    : Effect.catchAllCause(source.abandon, (cause) =>
-      Cause.isInterrupted(cause)
-        ? Effect.failCause(cause)
-        : Effect.logDebug("A source failed when it was let go of.", cause))
+/** Releases a source that was never read and will not be. It is waited for `millis` at most. */
+export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: number): Effect.Effect<void> => {
+  if (opened || source.abandon === undefined) return Effect.void
+  const released = Effect.catchAllCause(source.abandon, (cause) =>
+    Cause.isInterrupted(cause)
+      ? Effect.failCause(cause)
+      : Effect.logDebug("A source failed when it was let go of.", cause))
+  return Effect.ignore(within(Effect.disconnect(released), millis, () => "late" as const))
+}
+
+/** Whether another run can resume an upload. */
+export const canResume = ({ fingerprint, large, source, state }: Upload.Upload): boolean =>
+  large && source.reopenable && fingerprint !== undefined && (state === "Attempt" || state === "Backoff")
 
 /** Ends an attempt that stored the file. */
 export const acknowledge = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): void => {
@@ -188,9 +149,6 @@ export const nextRound = (upload: Upload.Upload, lastError: UploadError): Upload
   upload.driver = undefined
   return upload
 }
-
-/** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
-const maxBuffered = 8 * 1024 * 1024
 
 const changed = "It changed while it was uploaded."
 
@@ -237,18 +195,7 @@ const endAttempt = (
   }
   upload.body?.ended()
   upload.track = undefined
-  giveBack(context, upload)
-}
-
-const giveBack = (context: Upload.Context, upload: Upload.Upload): void => {
-  if (upload.heldMemory > 0) {
-    context.memory.unsafeRelease(upload.heldMemory)
-    upload.heldMemory = 0
-  }
-  if (upload.holdsPermit) {
-    upload.holdsPermit = false
-    context.limits.inFlight.unsafeRelease(1)
-  }
+  Lease.giveBack(context, upload)
 }
 
 /** Waits while the destination is away, if this failure says so, and tells whether it was. */
@@ -335,41 +282,14 @@ const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload):
   return size > capabilities.maxPutSize ? tooLarge(capabilities) : undefined
 }
 
-/** Whether an earlier run, which did not come to its end, has uploaded just this file. */
-const wasFinished = (context: Upload.Context, { file, fingerprint, size }: Upload.Upload): boolean => {
-  const { destination: { head, headAt }, journal } = context
-  if (journal === undefined || (head ?? headAt) === undefined || size === undefined || fingerprint === undefined) {
-    return false
-  }
-  const finished = { key: file.key, size, fingerprint }
-  return journal.wasFinished(finished) && (head !== undefined || journal.locationOf?.(finished) !== undefined)
-}
-
-/** How to look at a file that an earlier run has uploaded: where it was put then or, where that is not known, by its key. */
-const lookAtFinished = (context: Upload.Context, { file: { key }, fingerprint, size }: Upload.Upload) => {
-  const { destination: { head, headAt }, journal } = context
-  const location = headAt === undefined || size === undefined || fingerprint === undefined
-    ? undefined
-    : journal?.locationOf?.({ key, size, fingerprint })
-  return location === undefined ? head?.(key) : headAt?.(location, key)
-}
-
-/** Whether nobody has put another object, which may be of the same size, in the place of one that was uploaded. */
-const isWhatWasStored = (context: Upload.Context, upload: Upload.Upload, found: Destination.Head): boolean => {
-  const { file: { key }, fingerprint, modifiedAt, size } = upload
-  return size !== undefined && fingerprint !== undefined &&
-    context.journal?.wasFinished({ key, size, fingerprint, etag: Etag.read(found.etag) }) === true &&
-    PartRecords.isSame(found, { size, checksum: undefined, modifiedAt }) !== false
-}
-
 /** Skips a file that is at the destination already, or uploads it where a look shows that it is not. */
 const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
   const { observer } = upload
   const look = Effect.suspend(() => {
     observer.requestStarted()
-    const asked = Effect.suspend(() => lookAtFinished(context, upload) ?? Effect.succeedNone)
+    const asked = Effect.suspend(() => FinishedBefore.look(context, upload) ?? Effect.succeedNone)
     return within(asked, answerMillis(upload), () => "late" as const).pipe(
-      Effect.map(Option.exists((found) => isWhatWasStored(context, upload, found))),
+      Effect.map(Option.exists((found) => FinishedBefore.isSame(context, upload, found))),
       Effect.catchAllCause(() => Effect.succeed(false)),
       Effect.ensuring(Effect.sync(() => observer.requestEnded()))
     )
@@ -378,7 +298,7 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
     // The start that came with the file was for the look.
     if (!isThere) {
       return Effect.flatMap(
-        ready(context, upload),
+        Lease.take(context, upload),
         () => begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
       )
     }
@@ -389,61 +309,6 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
   })
 }
 
-const attempt = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const fingerprint = upload.fingerprint === undefined ? upload.source.fingerprint : undefined
-  if (fingerprint === undefined) return send(context, upload)
-  upload.onAsk()
-  const asked = upload.large ? reading(upload, () => ofSource(() => fingerprint)) : ofSource(() => fingerprint)
-  return Effect.flatMap(asked, (now) => {
-    upload.onRead()
-    upload.fingerprint = now
-    return send(context, upload)
-  })
-}
-
-const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const { multipart } = context.destination
-  if (upload.large && multipart !== undefined) return MultipartFlow.run(context, upload, multipart, upload.size)
-  const tidied = tidy(context, upload)
-  return tidied === undefined ? sizedPut(context, upload) : Effect.flatMap(tidied, () => {
-    upload.onWait()
-    return Effect.flatMap(ready(context, upload), () => {
-      upload.onGo()
-      return sizedPut(context, upload)
-    })
-  })
-}
-
-/** Ends what an earlier run has begun for a file that does not go up in parts any more; it takes the permit. */
-const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> | undefined => {
-  const { multipart } = context.destination
-  return multipart === undefined || !MultipartFlow.isBegun(context, upload.file.key)
-    ? undefined
-    : MultipartFlow.discard(context, upload, multipart)
-}
-
-const sizedPut = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const { capabilities } = context.destination
-  if (upload.size !== undefined || capabilities.unknownSize) return put(context, upload)
-  return Effect.flatMap(
-    buffer(upload),
-    (size) => size > capabilities.maxPutSize ? Effect.fail(tooLarge(capabilities)) : put(context, upload)
-  )
-}
-
-const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const body = new Body.UploadBody(upload, context.limits.bandwidth)
-  upload.body = body
-  const request = {
-    key: upload.file.key,
-    body,
-    contentType: upload.file.contentType,
-    metadata: upload.file.metadata,
-    modifiedAt: upload.modifiedAt
-  }
-  return context.destination.put(upload.mode === undefined ? request : { ...request, mode: upload.mode })
-}
-
 const answeredEarly = (size: number | undefined, sent: number) =>
   new IntegrityMismatch({
     reason: "Size",
@@ -451,38 +316,3 @@ const answeredEarly = (size: number | undefined, sent: number) =>
       size === undefined ? "bytes" : `of ${size} bytes`
     }, before its end.`
   })
-
-const tooLarge = (capabilities: Destination.Capabilities) =>
-  new Rejected({
-    reason: "TooLarge",
-    detail: `The destination takes at most ${ByteSize.format(capabilities.maxPutSize)} in one request.`
-  })
-
-/** Reads a source of unknown size into memory, once, so that its size is known and it can be sent again. */
-const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
-  Effect.suspend(() => {
-    upload.opened = true
-    upload.onAsk()
-    const blocks: Array<Uint8Array> = []
-    let total = 0
-    const watch = watchOf(() => upload)
-    const read = eachBlock(sourceStream(() => upload.source.read({ offset: 0, watch })), (block) => {
-      upload.onAsk()
-      blocks.push(block)
-      total += block.length
-      return total > maxBuffered
-    })
-    return Effect.flatMap(read, () => {
-      upload.onRead()
-      if (total > maxBuffered) return Effect.fail(tooLargeToHold)
-      upload.source = ByteSource.fromBytes(ByteSource.concat(blocks))
-      return Effect.succeed(total)
-    })
-  })
-
-const tooLargeToHold = new Rejected({
-  reason: "Unsupported",
-  detail: `The destination must know the size beforehand, and the source gives more than ${
-    ByteSize.format(maxBuffered)
-  } without saying how much.`
-})

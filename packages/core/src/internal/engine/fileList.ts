@@ -25,7 +25,8 @@ export const end: unique symbol = Symbol.for("@sluice/core/internal/fileList/end
 /** Nothing is there yet: use `pull`. */
 export const pending: unique symbol = Symbol.for("@sluice/core/internal/fileList/pending")
 
-export interface FileList<A, E> {
+/** What workers pull from. */
+export interface List<A> {
   readonly unsafePull: () => A | typeof end | typeof pending
   /** Whether there may be another item. */
   readonly mayHaveMore: () => boolean
@@ -33,8 +34,19 @@ export interface FileList<A, E> {
   readonly pull: Effect.Effect<A | typeof end>
   /** Stops reading, and lets go of what the list holds. */
   readonly close: Effect.Effect<void>
+}
+
+export interface FileList<A, E> extends List<A> {
   /** How the list ended, once it has: its failure is told here. */
   readonly exit: () => Exit.Exit<void, E>
+}
+
+/** A list without items. */
+export const empty: List<never> = {
+  unsafePull: () => end,
+  mayHaveMore: () => false,
+  pull: Effect.succeed(end),
+  close: Effect.void
 }
 
 export interface Counter<A> {

@@ -12,6 +12,7 @@ import type { UploadError } from "../../UploadError.js"
 import type { UploadFile } from "../../UploadFile.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Account } from "./account.js"
+import type { Gate } from "./gate.js"
 
 /** The run's side of a worker. */
 export interface Crew {
@@ -21,12 +22,8 @@ export interface Crew {
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: Upload.OnSourceChange
   readonly answerMillis: number
+  readonly gate: Gate
   readonly backoffStarted: () => void
-  readonly backoffEnded: () => void
-  readonly retrying: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
-  /** A result is being reported, which may be slow. */
-  readonly tellingStarted: () => void
-  readonly tellingEnded: () => void
   readonly settle: (upload: Upload.Upload, outcome: Upload.Outcome) => Effect.Effect<void>
   /** What the worker does next. */
   readonly step: (worker: Worker) => Effect.Effect<void>
@@ -34,8 +31,8 @@ export interface Crew {
 
 export class Worker implements Upload.Observer {
   private readonly crew: Crew
-  standingBy = false
-  leading = false
+  isWaiting = false
+  isInside = false
   /** Whether `upload` has its permit and its start. */
   ready = false
   /** The current upload, or the file pulled for the next one. */
@@ -134,11 +131,14 @@ export class Worker implements Upload.Observer {
   }
 
   retrying(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
-    return this.crew.retrying(upload, delayMillis, error)
+    const { attempt, roundStart } = upload
+    // Attempts lost to an outage are not counted, so there may be more of them.
+    const attempts = Math.max(attempt + 1, roundStart + this.crew.context.retry.attempts)
+    return this.crew.account.retrying(upload, { attempt, attempts, delayMillis }, error)
   }
 
   backoffEnded(): void {
-    this.crew.backoffEnded()
+    this.crew.gate.backoffEnded()
   }
 
   settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
@@ -148,9 +148,9 @@ export class Worker implements Upload.Observer {
     if (told === Effect.void) {
       return outcome._tag === "Stored" ? this.crew.step(this) : Effect.suspend(() => this.crew.step(this))
     }
-    this.crew.tellingStarted()
+    this.crew.gate.reportStarted()
     return Effect.flatMap(told, () => {
-      this.crew.tellingEnded()
+      this.crew.gate.reportEnded()
       return this.crew.step(this)
     })
   }
