@@ -5,6 +5,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport, UploadError } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream, Tracer } from "effect"
 import type { Socket } from "node:net"
+import { errorName } from "./support/ErrorName.js"
 import { readBody, serve } from "./support/PutServer.js"
 import * as TestBody from "./support/TestBody.js"
 import { pattern, sameBytes } from "./support/TestSource.js"
@@ -20,8 +21,6 @@ const transport = Effect.map(
 
 const put = (url: string, body?: Transport.Request["body"], headers: Readonly<Record<string, string>> = {}) =>
   ({ method: "PUT", url, headers, body }) satisfies Transport.Request
-
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
 
 describe("Transport over an HttpClient", () => {
   it.scopedLive("sends every kind of body with its length, no header of its own, and reads the answer", () =>
@@ -124,7 +123,7 @@ describe("Transport over an HttpClient", () => {
       const { url } = yield* serve((request, response) => readBody(request, () => response.end()))
       const broken = new UploadError.SourceUnreadable({ reason: "Failed", detail: "The disk is gone." })
       const body = TestBody.make(pattern(2 * mib), { between: Effect.fail(broken) })
-      assert.strictEqual(shortly(yield* Effect.flip(send(put(url, body)))), "SourceUnreadable Failed")
+      assert.strictEqual(errorName(yield* Effect.flip(send(put(url, body)))), "SourceUnreadable Failed")
       for (
         const [address, headers] of [
           ["http://bad host/?sig=s3cr3t", {}],
@@ -138,7 +137,7 @@ describe("Transport over an HttpClient", () => {
           ]
         ) {
           const error = yield* Effect.flip(effect as Effect.Effect<unknown, UploadError.UploadError>)
-          assert.strictEqual(shortly(error), "Rejected Unsupported")
+          assert.strictEqual(errorName(error), "Rejected Unsupported")
           assert.notInclude(`${error.message} ${JSON.stringify(error)} ${error.cause}`, "s3cr3t")
         }
       }

@@ -7,6 +7,7 @@ import * as FilesNode from "@sluice/core/FilesNode"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Random } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { errorName } from "../support/ErrorName.js"
 import { openFiles } from "../support/OpenFiles.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 import * as TestBody from "../support/TestBody.js"
@@ -43,8 +44,6 @@ const upload = (root: string, file: UploadFile.UploadFile, settings?: Settings) 
 
 const failure = (root: string, file: UploadFile.UploadFile, settings?: Settings) =>
   Effect.flip(upload(root, file, settings))
-
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
 
 const small = UploadFile.fromText("key", "new")
 const large = UploadFile.make("key", ByteSource.generate(3 * mib))
@@ -247,7 +246,7 @@ describe("LocalDirectory", () => {
         const root = yield* TemporaryDirectory.make
         for (const key of ["n".repeat(256), `${"d".repeat(256)}/key`, "d/".repeat(2100) + "key"]) {
           const error = yield* failure(root, UploadFile.fromText(key, "new"))
-          assert.strictEqual(shortly(error), "Rejected InvalidKey")
+          assert.strictEqual(errorName(error), "Rejected InvalidKey")
         }
         yield* upload(root, UploadFile.fromText("n".repeat(255), "new"))
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), ["n".repeat(255)])
@@ -318,9 +317,9 @@ describe("LocalDirectory", () => {
         for (const code of ["EACCES", "EPERM", "EROFS"]) {
           const failing = () => Effect.fail(TestFileSystem.systemError(code))
           const accessing = TestFileSystem.layer(() => ({ access: failing }))
-          assert.strictEqual(shortly(yield* layerError(root, accessing)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(root, accessing)), "Rejected Forbidden")
           const making = TestFileSystem.layer(() => ({ makeDirectory: failing }))
-          assert.strictEqual(shortly(yield* layerError(path.join(root, "new"), making)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(path.join(root, "new"), making)), "Rejected Forbidden")
         }
       }))
 
@@ -333,8 +332,8 @@ describe("LocalDirectory", () => {
             Effect.sync(() => fs.chmodSync(root, 0o500)),
             () => Effect.sync(() => fs.chmodSync(root, 0o700))
           )
-          assert.strictEqual(shortly(yield* layerError(root)), "Rejected Forbidden")
-          assert.strictEqual(shortly(yield* layerError(path.join(root, "new"))), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(root)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(path.join(root, "new"))), "Rejected Forbidden")
         })
     )
 
@@ -343,8 +342,8 @@ describe("LocalDirectory", () => {
       () =>
         Effect.gen(function*() {
           const disk = yield* Tmpfs.mounted("ro,size=64k")
-          assert.strictEqual(shortly(yield* layerError(disk)), "Rejected Forbidden")
-          assert.strictEqual(shortly(yield* layerError(path.join(disk, "below"))), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(disk)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(path.join(disk, "below"))), "Rejected Forbidden")
         })
     )
 
@@ -412,7 +411,7 @@ describe("LocalDirectory", () => {
               if (call === "open" && code === "EMFILE") continue
               const dated = { ...file, modifiedAt: 1_000_000 }
               const error = yield* failure(root, dated, { fsync: true, platform: platform(code) })
-              assert.strictEqual(shortly(error), expected, `${code} at ${call}`)
+              assert.strictEqual(errorName(error), expected, `${code} at ${call}`)
               assert.include(error.message, code)
               assert.include(error.message, root)
             }
@@ -430,7 +429,7 @@ describe("LocalDirectory", () => {
         const platform = TestFileSystem.layerFile((file) => ({
           writeAll: (block) => ++writes === 3 ? Effect.fail(TestFileSystem.systemError("ENOSPC")) : file.writeAll(block)
         }))
-        assert.strictEqual(shortly(yield* failure(root, large, { platform })), "Rejected NoSpace")
+        assert.strictEqual(errorName(yield* failure(root, large, { platform })), "Rejected NoSpace")
         assert.strictEqual(writes, 3)
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), [])
         assert.deepStrictEqual(openFiles(root), [])
@@ -443,7 +442,7 @@ describe("LocalDirectory", () => {
           rename: () => Effect.fail(TestFileSystem.systemError("ENOSPC")),
           remove: () => Effect.fail(TestFileSystem.systemError("EIO"))
         }))
-        assert.strictEqual(shortly(yield* failure(root, small, { platform })), "Rejected NoSpace")
+        assert.strictEqual(errorName(yield* failure(root, small, { platform })), "Rejected NoSpace")
       }))
 
     it.scopedLive.skipIf(!Tmpfs.mayMount)(
@@ -454,7 +453,7 @@ describe("LocalDirectory", () => {
           const uploader = yield* into(disk, { strategy: Strategy.workerPool({ workers: 2 }) })
           yield* uploader.upload(UploadFile.fromBytes("first", pattern(2 * mib)))
           const error = yield* Effect.flip(uploader.upload(UploadFile.make("second", ByteSource.generate(8 * mib))))
-          assert.strictEqual(shortly(error), "Rejected NoSpace")
+          assert.strictEqual(errorName(error), "Rejected NoSpace")
           assert.deepStrictEqual(TemporaryDirectory.filesBelow(disk), ["first"])
           // The space of what was given up is there again.
           yield* uploader.upload(UploadFile.fromBytes("third", pattern(mib)))
@@ -481,12 +480,12 @@ describe("LocalDirectory", () => {
         for (const link of ["relative", "absolute", "up", "sibling", "twice"]) {
           for (const key of [`${link}/key`, `${link}/deep/er/key`]) {
             const error = yield* failure(root, UploadFile.fromText(key, "new"))
-            assert.strictEqual(shortly(error), "Rejected InvalidKey", key)
+            assert.strictEqual(errorName(error), "Rejected InvalidKey", key)
           }
         }
         const below = directory.slice(1)
         assert.strictEqual(
-          shortly(yield* failure(root, UploadFile.fromText(`top/${below}/outside/key`, "new"))),
+          errorName(yield* failure(root, UploadFile.fromText(`top/${below}/outside/key`, "new"))),
           "Rejected InvalidKey"
         )
         assert.deepStrictEqual(fs.readdirSync(path.join(directory, "outside")), [])
@@ -539,7 +538,7 @@ describe("LocalDirectory", () => {
       assert.isDefined(remove)
       for (const key of ["sub/b", "absent", "no/where", "sub", "link"]) yield* remove?.(key) ?? Effect.void
       for (const key of ["out/c", "../outside/c"]) {
-        assert.strictEqual(shortly(yield* Effect.flip(remove?.(key) ?? Effect.void)), "Rejected InvalidKey")
+        assert.strictEqual(errorName(yield* Effect.flip(remove?.(key) ?? Effect.void)), "Rejected InvalidKey")
       }
       assert.deepStrictEqual(fs.readdirSync(root).sort(), ["a", "link", "out", "sub"])
       assert.deepStrictEqual(

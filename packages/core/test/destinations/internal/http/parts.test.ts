@@ -7,6 +7,7 @@ import { Cause, Deferred, Effect, Fiber, Layer, Option, Redacted, Stream } from 
 import * as fs from "node:fs"
 import type * as http from "node:http"
 import { hostileKeys, oddNames } from "../../../contract/DestinationContract.js"
+import { errorName } from "../../../support/ErrorName.js"
 import * as PartsServer from "../../../support/PartsServer.js"
 import { readBody, serve } from "../../../support/PutServer.js"
 import * as TemporaryDirectory from "../../../support/TemporaryDirectory.js"
@@ -62,9 +63,7 @@ const completing = (
   parts: ReadonlyArray<Destination.StoredPart> = []
 ): Destination.CompleteRequest => ({ ...session(key), size, parts, checksum: undefined })
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), shortly)
+const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), errorName)
 
 /** A server that gives one answer to everything. */
 const answering = (status: number, headers: http.OutgoingHttpHeaders = {}, text = "") =>
@@ -292,7 +291,7 @@ describe("Http in parts", () => {
         for (const [number, expected] of [[2, middle], [3, last]] as const) {
           const outcome = yield* Effect.match(http.multipart.uploadPart(partOf("key", bytes, number)), {
             onSuccess: () => "stored",
-            onFailure: shortly
+            onFailure: errorName
           })
           assert.strictEqual(outcome, expected, `${status} ${JSON.stringify(headers)} to part ${number}`)
         }
@@ -312,7 +311,7 @@ describe("Http in parts", () => {
         ], (verb) =>
           Effect.match(verb as Effect.Effect<unknown, UploadError.UploadError>, {
             onSuccess: () => "ok",
-            onFailure: shortly
+            onFailure: errorName
           }))
       const table: ReadonlyArray<readonly [number, http.OutgoingHttpHeaders, ReadonlyArray<string>]> = [
         [200, { "content-length": "0" }, ["SessionGone", "ok", "ok", "ok", "ok"]],

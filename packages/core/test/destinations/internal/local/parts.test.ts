@@ -10,6 +10,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { crc32 } from "node:zlib"
 import { hostileKeys } from "../../../contract/DestinationContract.js"
+import { errorName } from "../../../support/ErrorName.js"
 import { openFiles } from "../../../support/OpenFiles.js"
 import * as TemporaryDirectory from "../../../support/TemporaryDirectory.js"
 import * as TestBody from "../../../support/TestBody.js"
@@ -70,9 +71,7 @@ const put = (local: Local, key: string, bytes: Uint8Array) => local.put({ key, b
 
 const session = (key: string) => ({ key, uploadId: token })
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), shortly)
+const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), errorName)
 
 describe("LocalDirectory in parts", () => {
   it.scopedLive("takes parts in any order and at once, the last one short, and makes them the object", () =>

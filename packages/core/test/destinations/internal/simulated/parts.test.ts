@@ -4,6 +4,7 @@ import type { Destination, UploadError } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Option, Stream } from "effect"
+import { errorName } from "../../../support/ErrorName.js"
 import * as TestBody from "../../../support/TestBody.js"
 import { pattern, sameBytes } from "../../../support/TestSource.js"
 
@@ -45,9 +46,7 @@ const completing = (
   modifiedAt: 5
 })
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), shortly)
+const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), errorName)
 
 const millisOf = <A, E>(effect: Effect.Effect<A, E>) => Effect.map(VirtualClock.run(effect), ({ millis }) => millis)
 

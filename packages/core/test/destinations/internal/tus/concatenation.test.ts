@@ -2,10 +2,11 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { RetryPolicy, Strategy, UploadFile } from "@sluice/core"
 import type * as Tus from "@sluice/core/destinations/Tus"
 import { Deferred, Effect, Fiber, TestClock } from "effect"
+import { errorName } from "../../../support/ErrorName.js"
 import * as LargeRun from "../../../support/LargeRun.js"
 import { sameBytes } from "../../../support/TestSource.js"
 import * as TusModel from "../../../support/TusModel.js"
-import { driver, film, filmBytes, nth, saying, shortly, status, upload } from "../../../support/TusRun.js"
+import { driver, film, filmBytes, nth, saying, status, upload } from "../../../support/TusRun.js"
 import type { Setup } from "../../../support/TusRun.js"
 
 vi.setConfig({ testTimeout: 10_000 })
@@ -323,7 +324,7 @@ describe("another process", () => {
       })
       const { multipart } = yield* driver(other)
       const error = yield* Effect.flip(multipart.listParts({ key: "film", uploadId: "/files/1" }))
-      assert.strictEqual(shortly(error), "SessionGone")
+      assert.strictEqual(errorName(error), "SessionGone")
       assert.strictEqual(other.uploads.size, 0)
     }))
 })
