@@ -26,7 +26,7 @@ import type { Pull } from "./ownedBody.js"
 import { died, eachBlock, ofSource, sourceErrorOf, sourcePull } from "./watch.js"
 import { WholeBody } from "./wholeBody.js"
 
-/** The most that is read without progress before all of it has arrived, in bytes: 2 KiB a second are enough for it. */
+/** The most bytes that are read in one call without progress reports; 2 KiB a second is enough not to stall. */
 const inOneCall = 64 * 1024
 
 export class UploadBody extends OwnedBody implements Destination.Body {
@@ -62,8 +62,8 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   /**
-   * The body from `from` on, after `taken` bytes: it is read again, since a driver that has stored some has released
-   * all.
+   * The body from `from` on, after `taken` bytes. It is read again, because a driver that has stored some bytes has
+   * released all of them.
    */
   restOf(taken: number, from: number): Destination.Body | undefined {
     const { bandwidth, owner } = this

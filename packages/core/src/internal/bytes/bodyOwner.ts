@@ -1,5 +1,5 @@
 /**
- * The owner of a body: what is read, and who learns what happens to its bytes.
+ * The owner of a body: what is read, and what is reported about its bytes.
  */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import type * as ByteSource from "../../ByteSource.js"
 import type * as Checksum from "../../Checksum.js"
 import type { SourceError } from "../../UploadError.js"
 
-/** The owner of a body's bytes, which is told what happens to them. */
+/** What a body reads, and what it reports about its bytes. */
 export interface Owner {
   readonly source: ByteSource.ByteSource
   /** Where in the source the body begins. */

@@ -1,5 +1,5 @@
 /**
- * What a run tells of itself: counts, throughput, metrics, events, results, and the failures that its report names.
+ * What a run reports: counts, throughput, metrics, events, results, and the failures that its report names.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -30,7 +30,7 @@ import type { Change } from "./outage.js"
 
 export interface AccountOptions {
   readonly clock: Clock.Clock
-  /** The labels that metrics get besides their own. */
+  /** Additional labels of the metrics. */
   readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   readonly onEvent: ((event: UploadEvent.UploadEvent) => Effect.Effect<void>) | undefined
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
@@ -40,7 +40,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
   readonly tally: Counts
   readonly results = new Broadcast<UploadResult>()
   readonly events = new Broadcast<UploadEvent.UploadEvent>()
-  /** Whether slow readers are not waited for any more: one of them may be who interrupts the run. */
+  /** Whether to stop waiting for slow readers: one of them may be the fiber that interrupts the run. */
   hasty = false
   private readonly options: AccountOptions
   private readonly monitor: Bandwidth.Monitor
@@ -196,7 +196,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
     })
   }
 
-  /** A request of a file that goes up in parts is made again. */
+  /** A request of a multipart upload is retried. */
   requestRetried(upload: Upload.Upload, retry: MultipartUpload.RequestRetry): Effect.Effect<void> {
     this.tally.retries += 1
     return this.retrying(upload, retry, retry.error)
@@ -299,7 +299,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
     }
     const { onResult } = this.options
     if (onResult === undefined && !this.results.listening && !this.heard) return Effect.void
-    // Whatever is counted is told, interrupted or not.
+    // What has been counted is also reported, even if the run is interrupted.
     const tell = (restore: Restore) =>
       inTurn(
         this.heard ? this.emit(UploadEvent.finished(this.now, result), restore) : Effect.void,
@@ -343,7 +343,7 @@ export class Account implements FileList.Counter<UploadList.Item> {
   }
 }
 
-/** What a callback that was written without types answers with: nothing is enough, and what is no Effect is a mistake. */
+/** The answer of a callback that may be written without types: `undefined` is fine; any other value but an Effect is a mistake. */
 const effectOf = (name: string, answer: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.isEffect(answer)
     ? answer

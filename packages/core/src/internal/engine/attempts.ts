@@ -1,5 +1,5 @@
 /**
- * The way of one file through its attempts: what it waits for, what it does, and what becomes of it.
+ * The attempts of one file: what begins them, what follows a failure, and how the file ends.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -55,14 +55,14 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
   upload.bodyEnded = false
   upload.sourceError = undefined
   upload.state = "Attempt"
-  // Suspended, so that what an attempt is made of is not held while it waits.
+  // Suspended, so that a waiting upload does not hold the objects of its attempt.
   const settled = Effect.matchCauseEffect(Effect.suspend(() => attempt(context, upload)), {
     onSuccess: (stored) => succeeded(context, upload, stored),
     onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
   })
   const announced = observer.attemptStarted(upload)
   if (announced === Effect.void) return settled
-  // Whoever is told of the attempt may be slow: that is no stall.
+  // A slow listener is not a stall.
   upload.onWait()
   return Effect.flatMap(announced, () => {
     upload.onGo()
@@ -70,7 +70,7 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
   })
 }
 
-/** Goes on after a failed attempt: waits and tries again, or fails for good. */
+/** Continues after a failed attempt: waits and retries, or fails for good. */
 export const failed = (context: Upload.Context, upload: Upload.Upload, error: UploadError): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { observer } = upload
@@ -87,7 +87,7 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     const readable = upload.source.reopenable || !upload.opened
     const reason = readable ? reasonToRetry(upload, error) : undefined
     if (reason !== undefined && !upload.large && (yield* wasAway(context, upload, error, inFlight))) {
-      // What it has cost until it was seen is not counted either.
+      // Attempts spent before the outage was detected do not count either.
       upload.driver = undefined
       yield* observer.retrying(upload, 0, error)
       yield* Lease.take(context, upload)
@@ -107,11 +107,11 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     yield* Lease.take(context, upload)
     endBackoff(upload)
     return run(context, upload)
-    // What follows goes on from here, not inside: this frame is not to wait on the stack for it.
+    // The retry runs from here, not inside, so that this frame does not stay on the stack.
   }).pipe(Effect.flatten)
 
 /**
- * Leaves an upload where it stands, after an interruption: ends its attempt or its backoff and gives its permit back.
+ * Stops an upload after an interruption: ends its attempt or its backoff and gives its permit back.
  */
 export const abandon = (context: Upload.Context, upload: Upload.Upload): void => {
   endAttempt(context, upload, "Failed")
@@ -136,7 +136,7 @@ export const canResume = ({ fingerprint, large, source, state }: Upload.Upload):
 export const acknowledge = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): void => {
   const { file: { key }, fingerprint, handedOut, large } = upload
   endAttempt(context, upload, "Succeeded")
-  // What went up in parts was noted when it was completed.
+  // A multipart upload was recorded when it was completed.
   if (large || fingerprint === undefined) return
   context.journal?.finished(PartRecords.finished({ key, size: handedOut, fingerprint }, stored))
 }
@@ -182,7 +182,7 @@ const endAttempt = (
   if (upload.state === "Attempt") {
     upload.state = "Idle"
     upload.observer.attemptEnded(upload, outcome)
-    // What goes up in parts was observed request by request.
+    // The requests of a multipart upload were observed one by one.
     if (!upload.large) {
       context.observe?.({
         outcome,
@@ -198,7 +198,7 @@ const endAttempt = (
   Lease.giveBack(context, upload)
 }
 
-/** Waits while the destination is away, if this failure says so, and tells whether it was. */
+/** Waits while the destination is away, if this failure says so. Returns whether it was away. */
 const wasAway = (
   context: Upload.Context,
   upload: Upload.Upload,
@@ -236,7 +236,7 @@ const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): Upload
     if (upload.opened) spent.set(upload.file.source, error)
     return error
   }
-  // Whoever tries it again would hear of nothing but that.
+  // Without the first failure, a second upload would report only that the source is consumed.
   return error._tag !== "SourceUnreadable" || error.reason !== "Consumed" ? error : new SourceUnreadable({
     reason: "Consumed",
     detail: `${error.detail} An upload of it has failed before: ${reason.message}`,
@@ -244,23 +244,23 @@ const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): Upload
   })
 }
 
-/** Why sources that can be read only once were read for nothing. */
+/** The first failure of each one-shot source. */
 const spent = new WeakMap<ByteSource.ByteSource, UploadError>()
 
-/** As what a failure is tried again, if at all. */
+/** The error that the retry policy judges; `undefined` if there is no retry. */
 const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
   if (error._tag === "SourceChanged" && upload.observer.onSourceChange === "retry") {
     return new Transient({ reason: "Unavailable", detail: error.detail })
   }
-  // The requests of what goes up in parts have had attempts of their own.
+  // The requests of a multipart upload have had their own attempts.
   return upload.large && (error._tag === "Transient" || error._tag === "Throttled") ? undefined : error
 }
 
-/** Takes the source as it is now. Where that cannot be had, the next attempt takes its fingerprint anew. */
+/** Takes the current state of the source. If that fails, the next attempt takes a new fingerprint. */
 const lookAgain = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
   upload.fingerprint = undefined
   const { latest } = upload.source
-  // A source that does not answer is as it was.
+  // A source that does not answer counts as unchanged.
   return latest === undefined
     ? Effect.void
     : Effect.match(within(Effect.disconnect(ofSource(() => latest)), answerMillis(upload), () => "late" as const), {
@@ -269,7 +269,7 @@ const lookAgain = (context: Upload.Context, upload: Upload.Upload): Effect.Effec
     })
 }
 
-/** Why a file is not even tried. */
+/** Why a file is refused before its first attempt. */
 const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload): UploadError | undefined => {
   const { emptySegments } = context.destination.capabilities
   const problem = emptySegments === true ? ObjectKey.problem(file.key) : ObjectKey.problemAsPath(file.key)
@@ -282,7 +282,7 @@ const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload):
   return size > capabilities.maxPutSize ? tooLarge(capabilities) : undefined
 }
 
-/** Skips a file that is at the destination already, or uploads it where a look shows that it is not. */
+/** Skips a file that is already at the destination, and uploads it if a look shows that it is not. */
 const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
   const { observer } = upload
   const look = Effect.suspend(() => {
@@ -295,7 +295,7 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
     )
   })
   return Effect.flatMap(look, (isThere) => {
-    // The start that came with the file was for the look.
+    // The look has used up the start that was taken for the file.
     if (!isThere) {
       return Effect.flatMap(
         Lease.take(context, upload),

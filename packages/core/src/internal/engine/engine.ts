@@ -185,7 +185,7 @@ export class Engine implements Crew {
     if (told !== Effect.void) this.options.fork(told)
   }
 
-  /** Takes an item for a worker, except a large file without room, which waits for its turn elsewhere. */
+  /** Takes an item for a worker, unless it is a large file that has to wait for room. */
   private take(worker: Worker, item: UploadFile | Upload.Upload): boolean {
     const upload = worker.take(item)
     if (this.largeFiles.seat(upload) || !this.largeFiles.setAside(upload)) return true
@@ -375,7 +375,7 @@ export class Engine implements Crew {
   }
 
   // ---------------------------------------------------------------------------
-  // what uploads tell
+  // reports of uploads
   // ---------------------------------------------------------------------------
 
   backoffStarted(): void {

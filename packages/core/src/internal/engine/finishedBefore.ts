@@ -6,7 +6,7 @@ import type * as Upload from "../../Upload.js"
 import * as PartRecords from "../calls/partRecords.js"
 import * as Etag from "../values/etag.js"
 
-/** Whether an earlier run, which did not come to its end, has uploaded just this file. */
+/** Whether an earlier, interrupted run has uploaded exactly this file. */
 export const isNoted = (context: Upload.Context, { file, fingerprint, size }: Upload.Upload): boolean => {
   const { destination: { head, headAt }, journal } = context
   if (journal === undefined || (head ?? headAt) === undefined || size === undefined || fingerprint === undefined) {
@@ -16,7 +16,7 @@ export const isNoted = (context: Upload.Context, { file, fingerprint, size }: Up
   return journal.wasFinished(finished) && (head !== undefined || journal.locationOf?.(finished) !== undefined)
 }
 
-/** How to look at a file that an earlier run has uploaded: where it was put then or, where that is not known, by its key. */
+/** A look at the object that an earlier run stored: at its recorded location or, if there is none, by its key. */
 export const look = (context: Upload.Context, { file: { key }, fingerprint, size }: Upload.Upload) => {
   const { destination: { head, headAt }, journal } = context
   const location = headAt === undefined || size === undefined || fingerprint === undefined
@@ -25,7 +25,7 @@ export const look = (context: Upload.Context, { file: { key }, fingerprint, size
   return location === undefined ? head?.(key) : headAt?.(location, key)
 }
 
-/** Whether nobody has put another object, which may be of the same size, in the place of one that was uploaded. */
+/** Whether an object found is the one that was uploaded: another may have replaced it, even one of the same size. */
 export const isSame = (context: Upload.Context, upload: Upload.Upload, found: Destination.Head): boolean => {
   const { file: { key }, fingerprint, modifiedAt, size } = upload
   return size !== undefined && fingerprint !== undefined &&

@@ -7,12 +7,12 @@ import { memoryOf as memoryOfBody } from "../bytes/bodyMemory.js"
 import { inTurn } from "./inTurn.js"
 import { lookAt } from "./requests.js"
 
-/** How much memory an attempt takes, in bytes; what goes up in parts takes it part by part. */
+/** The memory that an attempt takes, in bytes; a multipart upload takes its memory part by part. */
 const memoryOf = ({ destination: { capabilities } }: Upload.Context, { large, size }: Upload.Upload): number =>
   large ? 0 : memoryOfBody(capabilities, size)
 
 /**
- * Waits for what an attempt needs and the upload does not hold yet: memory, then a permit, then a start. Whoever holds
+ * Waits for what an attempt needs and the upload does not hold yet: memory, then a permit, then a start. The holder of
  * a permit never waits for memory.
  */
 export const take = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> =>
@@ -32,13 +32,13 @@ export const take = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
       ? Effect.void
       : context.memory.take(memory, () => upload.heldMemory = memory)
     const taken = inTurn(space, inTurn(permit, context.limits.rate.take))
-    // The destination may have gone while this one waited in line.
+    // The destination may have gone away during the wait.
     return context.outage === undefined
       ? taken
       : Effect.flatMap(taken, () => context.outage?.isSuspected === true ? take(context, upload) : Effect.void)
   })
 
-/** Takes all of that now and answers `true`, or answers `false`. What was taken until then stays taken. */
+/** Takes all of it at once and returns `true`, or returns `false` and keeps what it has taken so far. */
 export const unsafeTake = (context: Upload.Context, upload: Upload.Upload): boolean => {
   if (context.outage?.isSuspected === true) return false
   const memory = memoryOf(context, upload)

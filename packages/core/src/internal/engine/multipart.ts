@@ -95,7 +95,7 @@ class Flow {
     }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
   }
 
-  /** Records that the object exists. This is noted before the end of its session, so that no crash comes in between. */
+  /** Records that the object exists. It is recorded before the end of its session, so that a crash in between loses nothing. */
   private commit(stored: Destination.Stored): Destination.Stored {
     const { context: { journal }, key, owner: { fingerprint }, size } = this
     if (fingerprint !== undefined && size !== undefined) {
@@ -107,7 +107,7 @@ class Flow {
   }
 
   // ---------------------------------------------------------------------------
-  // beginning, or going on
+  // create or resume
   // ---------------------------------------------------------------------------
 
   private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
@@ -154,7 +154,7 @@ class Flow {
       })
       const created = yield* Effect.exit(this.request(asking, { slot: this.first, isHeard: false }))
       if (Exit.isFailure(created)) {
-        // With our own id, an upload created without an answer can be removed. Nothing is stored, so nothing is kept.
+        // With an id of our own, an upload whose creation was not answered can be aborted. Nothing is stored yet, so nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
         else journal?.ended(key)
         return yield* Effect.failCause(created.cause)
@@ -218,8 +218,8 @@ class Flow {
   }
 
   /**
-   * If the destination will not list the parts that it has: aborts the upload, so that the file starts over. As long as
-   * the abort does not succeed either, nothing is given up.
+   * If the destination refuses to list the parts that it has: aborts the upload, so that the file starts over. If the
+   * abort fails too, the upload is kept.
    */
   private withoutParts(
     session: Destination.Session,
@@ -260,7 +260,7 @@ class Flow {
   }
 
   // ---------------------------------------------------------------------------
-  // the end
+  // complete, abort or keep
   // ---------------------------------------------------------------------------
 
   private complete(

@@ -14,7 +14,7 @@ import * as Lease from "./lease.js"
 import * as Multipart from "./multipart.js"
 import * as Session from "./session.js"
 
-/** How many bytes of unknown total are held in memory for a destination that must know the size beforehand. */
+/** The most bytes of a source of unknown size that are held in memory, for a destination that needs the size first. */
 const maxBuffered = 8 * 1024 * 1024
 
 /** Sends the file once. The caller holds the lease. */
@@ -46,7 +46,7 @@ const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Des
   })
 }
 
-/** Ends what an earlier run has begun for a file that does not go up in parts any more; it takes the permit. */
+/** Aborts the multipart upload that an earlier run began for a file that no longer needs one. This uses up the permit. */
 export const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> | undefined => {
   const { multipart } = context.destination
   return multipart === undefined || !Session.isBegun(context, upload.file.key)

@@ -66,7 +66,7 @@ export const sendParts = Effect.fnUntraced(function*(
         piece,
         slot
       })
-      // Even if an interruption comes before the first step, nothing that the part holds is lost.
+      // Even if an interruption comes before the first step, the part gives back what it holds.
       return Effect.matchCauseEffect(restore(sent), {
         onFailure: (cause) => {
           slot.close()
