@@ -23,6 +23,7 @@ import * as FinishedBefore from "./finishedBefore.js"
 import * as Lease from "./lease.js"
 import { attempt, tidy, tooLarge } from "./put.js"
 import { answerMillis, lookAt } from "./requests.js"
+import * as Step from "./step.js"
 
 /**
  * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
@@ -30,7 +31,7 @@ import { answerMillis, lookAt } from "./requests.js"
  */
 export const run = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
   const { observer } = upload
-  const now = observer.clock.unsafeCurrentTimeMillis()
+  const now = upload.clock.unsafeCurrentTimeMillis()
   if (upload.attempt === 0) {
     upload.startedAt = now
     const error = refusal(context, upload)
@@ -44,7 +45,6 @@ export const run = (context: Upload.Context, upload: Upload.Upload): Effect.Effe
 }
 
 const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Effect.Effect<void> => {
-  const { observer } = upload
   upload.attempt += 1
   upload.attemptStartedAt = now
   upload.lastByteAt = now
@@ -60,8 +60,8 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
     onSuccess: (stored) => succeeded(context, upload, stored),
     onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
   })
-  const announced = observer.attemptStarted(upload)
-  if (announced === Effect.void) return settled
+  const announced = upload.record({ _tag: "AttemptStarted", upload })
+  if (announced === undefined) return settled
   // A slow listener is not a stall.
   upload.onWait()
   return Effect.flatMap(announced, () => {
@@ -73,13 +73,13 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
 /** Continues after a failed attempt: waits and retries, or fails for good. */
 export const failed = (context: Upload.Context, upload: Upload.Upload, error: UploadError): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const { observer } = upload
+    const { observer, run: { onSourceChange, recorder } } = upload
     const inFlight = context.limits.inFlight.taken
     if (error._tag === "Throttled") endAttempt(context, upload, "Throttled", error.retryAfterMillis)
     else endAttempt(context, upload, "Failed")
-    const now = observer.clock.unsafeCurrentTimeMillis()
-    if (error._tag === "SourceChanged" && observer.onSourceChange !== "fail") {
-      if (observer.onSourceChange === "skip") {
+    const now = upload.clock.unsafeCurrentTimeMillis()
+    if (error._tag === "SourceChanged" && onSourceChange !== "fail") {
+      if (onSourceChange === "skip") {
         return observer.settled(upload, { _tag: "Skipped", reason: changed, uploadedBefore: false })
       }
       yield* lookAgain(context, upload)
@@ -89,7 +89,7 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     if (reason !== undefined && !upload.large && (yield* wasAway(context, upload, error, inFlight))) {
       // Attempts spent before the outage was detected do not count either.
       upload.driver = undefined
-      yield* observer.retrying(upload, 0, error)
+      yield* recorder.recorded(retrying(context, upload, 0, error))
       yield* Lease.take(context, upload)
       return run(context, upload)
     }
@@ -102,8 +102,8 @@ export const failed = (context: Upload.Context, upload: Upload.Upload, error: Up
     }
     upload.state = "Backoff"
     observer.backoffStarted()
-    yield* observer.retrying(upload, delay.value, error)
-    yield* observer.clock.sleep(Duration.millis(delay.value))
+    yield* recorder.recorded(retrying(context, upload, delay.value, error))
+    yield* upload.clock.sleep(Duration.millis(delay.value))
     yield* Lease.take(context, upload)
     endBackoff(upload)
     return run(context, upload)
@@ -119,8 +119,8 @@ export const abandon = (context: Upload.Context, upload: Upload.Upload): void =>
 }
 
 /** Releases a source that was never read and will not be. It is waited for `millis` at most. */
-export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: number): Effect.Effect<void> => {
-  if (opened || source.abandon === undefined) return Effect.void
+export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: number): Effect.Effect<void> | undefined => {
+  if (opened || source.abandon === undefined) return undefined
   const released = Effect.catchAllCause(source.abandon, (cause) =>
     Cause.isInterrupted(cause)
       ? Effect.failCause(cause)
@@ -181,7 +181,7 @@ const endAttempt = (
   const inFlight = context.limits.inFlight.taken
   if (upload.state === "Attempt") {
     upload.state = "Idle"
-    upload.observer.attemptEnded(upload, outcome)
+    upload.record({ _tag: "AttemptEnded", upload, stored: outcome === "Succeeded" })
     // The requests of a multipart upload were observed one by one.
     if (!upload.large) {
       context.observe?.({
@@ -222,6 +222,18 @@ const wasAway = (
     })
   })
 
+const retrying = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  delayMillis: number,
+  error: UploadError
+): Step.Step => {
+  const { attempt, roundStart } = upload
+  // Attempts lost to an outage are not counted, so there may be more of them.
+  const attempts = Math.max(attempt + 1, roundStart + context.retry.attempts)
+  return { _tag: "Retrying", upload, request: undefined, attempt, attempts, delayMillis, error }
+}
+
 const endBackoff = (upload: Upload.Upload): void => {
   if (upload.state !== "Backoff") return
   upload.state = "Idle"
@@ -249,7 +261,7 @@ const spent = new WeakMap<ByteSource.ByteSource, UploadError>()
 
 /** The error that the retry policy judges; `undefined` if there is no retry. */
 const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
-  if (error._tag === "SourceChanged" && upload.observer.onSourceChange === "retry") {
+  if (error._tag === "SourceChanged" && upload.run.onSourceChange === "retry") {
     return new Transient({ reason: "Unavailable", detail: error.detail })
   }
   // The requests of a multipart upload have had their own attempts.
@@ -284,14 +296,13 @@ const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload):
 
 /** Skips a file that is already at the destination, and uploads it if a look shows that it is not. */
 const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
-  const { observer } = upload
   const look = Effect.suspend(() => {
-    observer.requestStarted()
+    upload.record(Step.requestStarted)
     const asked = Effect.suspend(() => FinishedBefore.look(context, upload) ?? Effect.succeedNone)
     return within(asked, answerMillis(upload), () => "late" as const).pipe(
       Effect.map(Option.exists((found) => FinishedBefore.isSame(context, upload, found))),
       Effect.catchAllCause(() => Effect.succeed(false)),
-      Effect.ensuring(Effect.sync(() => observer.requestEnded()))
+      Effect.ensuring(Effect.sync(() => upload.record(Step.requestEnded)))
     )
   })
   return Effect.flatMap(look, (isThere) => {
@@ -304,7 +315,7 @@ const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
     }
     return Effect.flatMap(tidy(context, upload) ?? Effect.void, () => {
       endAttempt(context, upload, "Succeeded")
-      return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
+      return upload.observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
     })
   })
 }

@@ -5,7 +5,6 @@
  * it enters the turnstile again. How a file is uploaded is in `attempts`.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,9 +15,9 @@ import type * as Upload from "../../Upload.js"
 import type { UploadFile } from "../../UploadFile.js"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
+import type { UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
 import { stalled } from "../bytes/watch.js"
-import type { Account } from "./account.js"
 import * as Attempts from "./attempts.js"
 import * as FileList from "./fileList.js"
 import { Gate } from "./gate.js"
@@ -27,37 +26,34 @@ import * as Item from "./item.js"
 import { LargeFiles } from "./largeFiles.js"
 import * as Lease from "./lease.js"
 import type { Change } from "./outage.js"
+import type { Recorder } from "./recorder.js"
+import * as Results from "./results.js"
 import { SecondRound } from "./secondRound.js"
 import { watchForStalls } from "./stallWatch.js"
+import type { Step } from "./step.js"
 import { Turnstile } from "./turnstile.js"
 import { Worker } from "./worker.js"
 import type { Crew } from "./worker.js"
 
 export interface EngineOptions {
   readonly context: Upload.Context
-  readonly clock: Clock.Clock
-  readonly account: Account
+  readonly run: Upload.Run
   /** Forks a worker. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   readonly paused: boolean
   readonly stallMillis: number
   /** The most failed files that are kept for a second round. */
   readonly failuresKept: number
-  readonly onInterrupt: "abort" | "keep"
-  readonly onSourceChange: Upload.OnSourceChange
 }
 
 /** How long an interrupted run waits for the release of a source, in milliseconds. */
 const letGoMillis = 1_000
 
 export class Engine implements Crew {
-  readonly clock: Clock.Clock
-  readonly account: Account
+  readonly run: Upload.Run
   readonly gate: Gate
   readonly context: Upload.Context
-  readonly onInterrupt: "abort" | "keep"
-  readonly onSourceChange: Upload.OnSourceChange
-  readonly answerMillis: number
+  private readonly recorder: Recorder
   private readonly options: EngineOptions
   private readonly turnstile = new Turnstile()
   private readonly workers = new Set<Worker>()
@@ -70,13 +66,10 @@ export class Engine implements Crew {
 
   constructor(options: EngineOptions) {
     this.options = options
-    this.clock = options.clock
-    this.account = options.account
+    this.run = options.run
+    this.recorder = options.run.recorder
     this.context = options.context
     this.largeFiles = new LargeFiles(options.context)
-    this.onInterrupt = options.onInterrupt
-    this.onSourceChange = options.onSourceChange
-    this.answerMillis = options.stallMillis
     this.gate = new Gate(options.context.limits.inFlight, options.paused ? "Paused" : "Running")
     this.secondRound = new SecondRound(options.failuresKept)
   }
@@ -89,11 +82,11 @@ export class Engine implements Crew {
     return Effect.gen(this, function*() {
       yield* this.context.prepare
       const watch = yield* Effect.forkDaemon(
-        Effect.interruptible(watchForStalls(this.clock, this.options.stallMillis, this.workers))
+        Effect.interruptible(watchForStalls(this.run.clock, this.options.stallMillis, this.workers))
       )
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
-      const report = this.account.report(
+      const report = this.recorder.report(
         this.gate.state === "Interrupting" ? "Interrupted" : this.gate.stopping ? "Drained" : "Completed"
       )
       yield* this.context.conclude(report)
@@ -102,7 +95,7 @@ export class Engine implements Crew {
       this.ended = true
       this.context.runs.delete(this)
       if (this.context.runs.size === 0) bufferPool.rest()
-      return this.account.close
+      return this.recorder.close
     })))
   }
 
@@ -110,9 +103,11 @@ export class Engine implements Crew {
     return Effect.gen(this, function*() {
       yield* this.runRound(list)
       yield* list.close
-      if (!this.gate.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound)
+      if (!this.gate.stopping && this.recorder.counts.filesUploaded > 0) yield* this.runRound(this.secondRound)
       for (const upload of this.largeFiles.takeAll()) this.putBack(upload)
-      for (const { error, upload } of this.secondRound.rest) yield* this.account.failed(upload, error)
+      for (const { error, upload } of this.secondRound.rest) {
+        yield* this.recorder.recorded({ _tag: "Finished", result: Results.failed(upload, error) })
+      }
       if (this.defect !== undefined) yield* this.defect
     })
   }
@@ -132,7 +127,7 @@ export class Engine implements Crew {
       this.gate.state = state
       // A worker may be waiting for a list that yields nothing.
       if (state === "Draining") this.options.fork(this.list.close)
-      return this.account.changed(state)
+      return this.recorder.recorded({ _tag: "RunChanged", state })
     })
   }
 
@@ -142,7 +137,7 @@ export class Engine implements Crew {
    */
   readonly drainToJournal: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
     const { journal } = this.context
-    const keeps = !this.gate.stopping && !this.ended && journal !== undefined && this.onInterrupt === "keep"
+    const keeps = !this.gate.stopping && !this.ended && journal !== undefined && this.run.onInterrupt === "keep"
     const cut = keeps
       ? Array.from(this.workers).filter(({ upload }) => upload !== undefined && Attempts.canResume(upload))
       : []
@@ -165,9 +160,9 @@ export class Engine implements Crew {
   readonly interrupt: Effect.Effect<void> = Effect.suspend(() => {
     if (this.ended || this.gate.state === "Interrupting") return Effect.void
     this.gate.state = "Interrupting"
-    this.account.hasty = true
+    this.recorder.hasty = true
     for (const { fiber } of this.workers) fiber?.unsafeInterruptAsFork(FiberId.none)
-    return this.account.changed("Interrupting")
+    return this.recorder.recorded({ _tag: "RunChanged", state: "Interrupting" })
   })
 
   /** The uploader's limits have changed and may have grown. */
@@ -175,14 +170,18 @@ export class Engine implements Crew {
     this.gate.move()
     this.largeFiles.limitChanged()
     this.callWorker()
-    const told = this.account.limitsChanged(settings, reason)
-    if (told !== Effect.void) this.options.fork(told)
+    this.tell({ _tag: "LimitsChanged", settings, reason })
   }
 
   /** The destination is away, or is back. */
   outageChanged(change: Change): void {
-    const told = this.account.outageChanged(change)
-    if (told !== Effect.void) this.options.fork(told)
+    this.tell({ _tag: "OutageChanged", change })
+  }
+
+  /** Records a step that no fiber waits for. */
+  private tell(step: Step): void {
+    const told = this.recorder.record(step)
+    if (told !== undefined) this.options.fork(told)
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */
@@ -281,7 +280,7 @@ export class Engine implements Crew {
     if (decided === undefined && upload !== undefined) return this.getReady(worker, upload)
     worker.decided = undefined
     return Effect.gen(this, function*() {
-      if (decided !== undefined) yield* this.account.finished(decided)
+      if (decided !== undefined) yield* this.recorder.recorded({ _tag: "Finished", result: decided })
       while (worker.upload === undefined) {
         if (!this.gate.isOpen) yield* this.gate.await
         const ready = this.gate.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
@@ -289,7 +288,7 @@ export class Engine implements Crew {
         if (pulled === FileList.end) return Effect.void
         const item = Item.decode(pulled)
         if (Item.isUpload(item)) this.take(worker, item)
-        else yield* this.account.finished(item)
+        else yield* this.recorder.recorded({ _tag: "Finished", result: item })
       }
       return this.getReady(worker, worker.upload)
     }).pipe(Effect.flatten)
@@ -314,7 +313,7 @@ export class Engine implements Crew {
   private putBack(upload: Upload.Upload): void {
     this.largeFiles.unseat(upload)
     const letGo = Attempts.letGo(upload, letGoMillis)
-    if (letGo !== Effect.void) this.options.fork(letGo)
+    if (letGo !== undefined) this.options.fork(letGo)
     if (upload.lastError !== undefined) this.secondRound.putBack({ upload, error: upload.lastError })
   }
 
@@ -351,7 +350,7 @@ export class Engine implements Crew {
       if (upload !== undefined && upload.stored !== undefined) {
         this.largeFiles.unseat(upload)
         Attempts.acknowledge(this.context, upload, upload.stored)
-        const told = this.account.uploaded(upload, upload.stored)
+        const told = this.finished(Results.uploaded(upload, upload.stored)) ?? Effect.void
         return Cause.isInterruptedOnly(exit.cause) ? told : Effect.zipRight(told, this.die(exit.cause))
       }
       if (!Cause.isInterruptedOnly(exit.cause)) {
@@ -367,7 +366,7 @@ export class Engine implements Crew {
       this.largeFiles.unseat(upload)
       Attempts.abandon(this.context, upload)
       if (upload.attempt > upload.roundStart) {
-        return inTurn(this.account.interrupted(upload), Attempts.letGo(upload, letGoMillis))
+        return inTurn(this.finished(Results.interrupted(upload)), Attempts.letGo(upload, letGoMillis)) ?? Effect.void
       }
       this.putBack(upload)
       return Effect.void
@@ -383,16 +382,23 @@ export class Engine implements Crew {
     this.callWorker()
   }
 
-  settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+  settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> | undefined {
     this.largeFiles.unseat(upload)
-    if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
+    if (outcome._tag === "Stored") return this.finished(Results.uploaded(upload, outcome.stored))
     const letGo = Attempts.letGo(upload, this.options.stallMillis)
     if (outcome._tag === "Skipped") {
-      return inTurn(this.account.skipped(upload, outcome.reason, outcome.uploadedBefore), letGo)
+      if (outcome.uploadedBefore && upload.size !== undefined) {
+        this.recorder.record({ _tag: "FoundUploaded", bytes: upload.size })
+      }
+      return inTurn(this.finished({ _tag: "Skipped", file: upload.file, reason: outcome.reason }), letGo)
     }
     if (!outcome.again || this.gate.stopping || !this.secondRound.offer({ upload, error: outcome.error })) {
-      return inTurn(this.account.failed(upload, outcome.error), letGo)
+      return inTurn(this.finished(Results.failed(upload, outcome.error)), letGo)
     }
-    return this.account.deferred(upload, outcome.error)
+    return this.recorder.record({ _tag: "Deferred", upload, error: outcome.error })
+  }
+
+  private finished(result: UploadResult): Effect.Effect<void> | undefined {
+    return this.recorder.record({ _tag: "Finished", result })
   }
 }
