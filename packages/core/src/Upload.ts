@@ -20,6 +20,7 @@ import { Track } from "./internal/bytes/watch.js"
 import type { Watched } from "./internal/bytes/watch.js"
 import type * as Outage from "./internal/engine/outage.js"
 import type { Recorder } from "./internal/engine/recorder.js"
+import type { Stalls } from "./internal/engine/stalls.js"
 import type { Step } from "./internal/engine/step.js"
 import type * as Limits from "./Limits.js"
 import * as MultipartUpload from "./MultipartUpload.js"
@@ -69,19 +70,9 @@ export interface Run {
   /** How long a request without bytes may wait for its answer, in milliseconds. Defaults to 30 seconds. */
   readonly answerMillis?: number | undefined
   readonly recorder: Recorder
-}
-
-/**
- * The worker that runs an upload.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Observer {
-  /** The upload waits before its next attempt and holds nothing. */
-  readonly backoffStarted: () => void
-  readonly backoffEnded: () => void
-  readonly settled: (upload: Upload, outcome: Outcome) => Effect.Effect<void>
+  readonly stalls: Stalls
+  /** Counts the uploads that wait before their next attempt and hold nothing. */
+  readonly backoffs?: { readonly backoffStarted: () => void; readonly backoffEnded: () => void } | undefined
 }
 
 /**
@@ -91,12 +82,18 @@ export interface Observer {
  * @category models
  */
 export type Outcome =
-  | { readonly _tag: "Stored"; readonly stored: Destination.Stored }
+  | {
+    readonly _tag: "Stored"
+    readonly stored: Destination.Stored
+    /** What the upload died of after its object was stored. */
+    readonly defect?: Effect.Effect<never> | undefined
+  }
   | { readonly _tag: "Skipped"; readonly reason: string; readonly uploadedBefore: boolean }
   | { readonly _tag: "Failed"; readonly error: UploadError; readonly again: boolean }
+  | { readonly _tag: "Interrupted" }
 
 /**
- * The state of one file's upload, from its first attempt to its last, for its observers.
+ * The state of one file's upload, from its first attempt to its last.
  *
  * @since 0.1.0
  * @category models
@@ -106,8 +103,6 @@ export class Upload implements BodyOwner, MultipartUpload.Owner {
   readonly file: UploadFile
   /** @internal */
   readonly run: Run
-  /** @since 0.1.0 */
-  observer: Observer
   /**
    * Whether the file goes up in parts.
    *
@@ -207,10 +202,9 @@ export class Upload implements BodyOwner, MultipartUpload.Owner {
   private isRelisted = false
   private partTransfers: Set<Watched> | undefined = undefined
 
-  constructor(context: Context, run: Run, file: UploadFile, observer: Observer) {
+  constructor(context: Context, run: Run, file: UploadFile) {
     this.run = run
     this.file = file
-    this.observer = observer
     this.source = file.source
     this.fingerprint = file.fingerprint
     this.modifiedAt = file.modifiedAt

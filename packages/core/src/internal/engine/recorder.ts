@@ -3,15 +3,11 @@
  * names. Events and results are published to whoever listens.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import type * as Metric from "effect/Metric"
-import type * as MetricLabel from "effect/MetricLabel"
 import * as Bandwidth from "../../Bandwidth.js"
 import { summarize } from "../../UploadError.js"
 import type { UploadEvent } from "../../UploadEvent.js"
-import * as UploadList from "../../UploadList.js"
 import * as UploadMetrics from "../../UploadMetrics.js"
 import * as UploadReport from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
@@ -21,12 +17,14 @@ import { Broadcast } from "./broadcast.js"
 import { Counts } from "./counts.js"
 import { eventOf } from "./eventOf.js"
 import { inTurn } from "./inTurn.js"
+import { measure } from "./measure.js"
+import type { Labels } from "./measure.js"
 import type { Step } from "./step.js"
 
 export interface RecorderOptions {
   readonly clock: Clock.Clock
   /** Additional labels of the metrics. */
-  readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
+  readonly labels: Labels
   readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
 }
@@ -52,7 +50,7 @@ export class Recorder {
 
   get throughput(): Effect.Effect<Bandwidth.Throughput> {
     return Effect.tap(this.monitor.throughput, ({ current }) => {
-      this.measure(UploadMetrics.throughput, current)
+      UploadMetrics.throughput.unsafeUpdate(current, this.options.labels)
     })
   }
 
@@ -71,24 +69,31 @@ export class Recorder {
     )
   }
 
-  /** Records a step. Returns what there is to wait for, if anyone listens. */
-  record(step: Step): Effect.Effect<void> | undefined {
-    this.count(step)
+  /**
+   * Records a step. Returns what there is to wait for, if anyone listens. A result is published even if the fiber is
+   * interrupted: its caller is uninterruptible, and only the wait for slow readers goes through `restore`.
+   */
+  record(step: Step, restore: Restore = identity): Effect.Effect<void> | undefined {
+    measure(step, this.options.labels)
+    this.counts.apply(step)
+    this.note(step)
     const event = this.listening ? eventOf(step, this.options.clock.unsafeCurrentTimeMillis(), this.counts) : undefined
-    if (step._tag === "Finished") return this.finished(step.result, event)
-    return event === undefined ? undefined : this.emit(event, identity)
+    if (step._tag === "Finished") return this.finished(step.result, event, restore)
+    return event === undefined ? undefined : this.emit(event, restore)
   }
 
   /** Records a step, and waits for listeners. */
   recorded(step: Step): Effect.Effect<void> {
-    return Effect.suspend(() => this.record(step) ?? Effect.void)
+    return step._tag === "Finished"
+      ? Effect.uninterruptibleMask((restore) => this.record(step, restore) ?? Effect.void)
+      : Effect.suspend(() => this.record(step) ?? Effect.void)
   }
 
   /** Counts bytes that were handed to the destination. */
   sent(bytes: number, at: number, sizeKnown: boolean): void {
     this.counts.sent(bytes, sizeKnown)
     this.monitor.unsafeRecord(at, bytes)
-    this.measure(UploadMetrics.sentBytes, bytes)
+    UploadMetrics.sentBytes.unsafeUpdate(bytes, this.options.labels)
   }
 
   /** Takes back bytes that were counted as sent and have to be sent again. */
@@ -96,98 +101,33 @@ export class Recorder {
     this.counts.sent(-bytes, sizeKnown)
   }
 
-  private count(step: Step): void {
-    const { counts } = this
-    switch (step._tag) {
-      case "Found":
-        return counts.found(step.items.length, UploadList.knownBytes(step.items))
-      case "Listed":
-        counts.listing = false
-        return
-      case "RunChanged":
-      case "LimitsChanged":
-      case "Restarted":
-      case "Deferred":
-        return
-      case "OutageChanged":
-        if (step.change.state === "Away") counts.awaySince = step.change.since
-        else delete counts.awaySince
-        return
-      case "AttemptStarted":
-        counts.attemptStarted(step.upload.attempt)
-        if (!step.upload.large) this.requestStarted()
-        return
-      case "AttemptEnded": {
-        const { handedOut, large, resumedBytes, sizeFound } = step.upload
-        counts.attemptEnded(handedOut, step.stored, sizeFound)
-        if (!step.stored) counts.bytesResumed -= resumedBytes
-        if (!large) this.requestEnded()
-        return
+  private note(step: Step): void {
+    if (step._tag === "AbortFailed") {
+      this.abortsFailed += 1
+      if (this.leftBehind.length < UploadReport.failuresListed) {
+        this.leftBehind.push({ key: step.upload.file.key, error: summarize(step.error) })
       }
-      case "RequestStarted":
-        return this.requestStarted()
-      case "RequestEnded":
-        return this.requestEnded()
-      case "Retrying":
-        if (step.request !== undefined) counts.retries += 1
-        return this.measure(UploadMetrics.retries(step.error._tag), 1)
-      case "Resumed":
-        return this.resumed(step.bytes)
-      case "FoundUploaded":
-        return this.resumed(step.bytes)
-      case "Relisted":
-        return counts.relisted(step.before, step.now)
-      case "AbortFailed":
-        this.abortsFailed += 1
-        if (this.leftBehind.length < UploadReport.failuresListed) {
-          this.leftBehind.push({ key: step.upload.file.key, error: summarize(step.error) })
-        }
-        return this.measure(UploadMetrics.failedAborts, 1)
-      case "Finished":
-        return this.countResult(step.result)
+    } else if (step._tag === "Finished" && step.result._tag === "Failed") {
+      const { attempts, error, file: { key } } = step.result
+      if (this.failures.length < UploadReport.failuresListed) {
+        this.failures.push({ key, attempts, error: summarize(error) })
+      }
     }
   }
 
-  private requestStarted(): void {
-    this.counts.requestStarted()
-    UploadMetrics.inFlight.unsafeModify(1, this.options.labels)
-  }
-
-  private requestEnded(): void {
-    this.counts.requestEnded()
-    UploadMetrics.inFlight.unsafeModify(-1, this.options.labels)
-  }
-
-  private resumed(bytes: number): void {
-    this.counts.bytesResumed += bytes
-    this.measure(UploadMetrics.resumedBytes, bytes)
-  }
-
-  private countResult(result: UploadResult): void {
-    this.counts.finished(result._tag)
-    this.measure(UploadMetrics.uploads[result._tag], 1)
-    if (result._tag === "Uploaded") this.measure(UploadMetrics.uploadedBytes, result.bytes)
-    if (result._tag !== "Skipped") this.measure(UploadMetrics.duration, Duration.toSeconds(result.duration))
-    if (result._tag === "Failed" && this.failures.length < UploadReport.failuresListed) {
-      this.failures.push({ key: result.file.key, attempts: result.attempts, error: summarize(result.error) })
-    }
-  }
-
-  /** Publishes a result. What has been counted is also published, even if the run is interrupted. */
-  private finished(result: UploadResult, event: UploadEvent | undefined): Effect.Effect<void> | undefined {
+  private finished(
+    result: UploadResult,
+    event: UploadEvent | undefined,
+    restore: Restore
+  ): Effect.Effect<void> | undefined {
     const { onResult } = this.options
-    if (onResult === undefined && !this.results.listening && event === undefined) return undefined
-    const publish = (restore: Restore) =>
+    return inTurn(
+      event === undefined ? undefined : this.emit(event, restore),
       inTurn(
-        event === undefined ? undefined : this.emit(event, restore),
-        inTurn(
-          onResult === undefined ? undefined : effectOf("onResult", onResult(result)),
-          this.results.listening ? this.publish(this.results, result, restore) : undefined
-        )
-      ) ?? Effect.void
-    return this.events.listening || this.results.listening
-      ? Effect.uninterruptibleMask(publish)
-      : Effect.uninterruptible(publish(identity))
+        onResult === undefined ? undefined : effectOf("onResult", onResult(result)),
+        this.results.listening ? this.publish(this.results, result, restore) : undefined
+      )
+    )
   }
 
   private get listening(): boolean {
@@ -215,18 +155,13 @@ export class Recorder {
       return Effect.void
     })
   }
-
-  /** Updates a metric at once, without an effect: this is done several times a file. */
-  private measure<Type, In, Out>(metric: Metric.Metric<Type, In, Out>, value: In): void {
-    metric.unsafeUpdate(value, this.options.labels)
-  }
 }
 
 /**
  * The answer of a callback that may be written without types: `undefined` is fine; any other value but an Effect is a
  * mistake.
  */
-const effectOf = (name: string, answer: Effect.Effect<void>): Effect.Effect<void> | undefined =>
+export const effectOf = (name: string, answer: Effect.Effect<void>): Effect.Effect<void> | undefined =>
   answer === undefined || Effect.isEffect(answer)
     ? answer
     : Effect.die(new TypeError(`${name} has to give an Effect, not ${kindOf(answer)}.`))
