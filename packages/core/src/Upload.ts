@@ -19,7 +19,7 @@ import type { Owner as BodyOwner } from "./internal/bytes/bodyOwner.js"
 import { Track } from "./internal/bytes/watch.js"
 import type { Watched } from "./internal/bytes/watch.js"
 import type * as Outage from "./internal/engine/outage.js"
-import type { Recorder } from "./internal/engine/recorder.js"
+import type { Recording } from "./internal/engine/recorder.js"
 import type { Stalls } from "./internal/engine/stalls.js"
 import type { Step } from "./internal/engine/step.js"
 import type * as Limits from "./Limits.js"
@@ -69,7 +69,7 @@ export interface Run {
   readonly onSourceChange: OnSourceChange
   /** How long a request without bytes may wait for its answer, in milliseconds. Defaults to 30 seconds. */
   readonly answerMillis?: number | undefined
-  readonly recorder: Recorder
+  readonly recorder: Recording
   readonly stalls: Stalls
   /** Counts the uploads that wait before their next attempt and hold nothing. */
   readonly backoffs?: { readonly backoffStarted: () => void; readonly backoffEnded: () => void } | undefined

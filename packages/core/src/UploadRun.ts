@@ -187,6 +187,23 @@ export const make = <Files extends UploadList.Any>(
   // E and R are those of `Files`, which the compiler cannot see.
   start(context, files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>, options)
 
+/** @internal */
+export const decode = (
+  { journal }: Upload.Context,
+  options: Pick<Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
+) => {
+  const onInterrupt = options.onInterrupt ?? (journal === undefined ? "abort" : "keep")
+  const onSourceChange = options.onSourceChange ?? defaults.onSourceChange
+  Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
+  Decode.oneOf("onSourceChange", onSourceChange, ["fail", "retry", "skip"])
+  return {
+    onInterrupt,
+    onSourceChange,
+    onEvent: Decode.callback("onEvent", options.onEvent),
+    stallMillis: Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
+  }
+}
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
@@ -199,14 +216,9 @@ const start = <E, R>(
   Effect.gen(function*() {
     const lookahead = Decode.count("lookahead", options.lookahead ?? defaults.lookahead)
     const failuresKept = Decode.count("failuresKept", options.failuresKept ?? defaults.failuresKept, 0)
-    const stallMillis = Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
     const progressMillis = Decode.millis("progressInterval", options.progressInterval ?? defaults.progressInterval)
-    const onEvent = Decode.callback("onEvent", options.onEvent)
     const onResult = Decode.callback("onResult", options.onResult)
-    const onInterrupt = options.onInterrupt ?? (context.journal === undefined ? "abort" : "keep")
-    Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
-    const onSourceChange = options.onSourceChange ?? defaults.onSourceChange
-    Decode.oneOf("onSourceChange", onSourceChange, ["fail", "retry", "skip"])
+    const { onEvent, onInterrupt, onSourceChange, stallMillis } = decode(context, options)
     const self = {}
     const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
     const clock = yield* Effect.clock
@@ -214,7 +226,8 @@ const start = <E, R>(
     const recorder = new Recorder({ clock, labels, onEvent, onResult })
     const engine = new Engine({
       context,
-      run: { clock, onInterrupt, onSourceChange, answerMillis: stallMillis, recorder },
+      run: { clock, onInterrupt, onSourceChange, answerMillis: stallMillis },
+      recorder,
       fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       paused: options.paused ?? defaults.paused,
       stallMillis,

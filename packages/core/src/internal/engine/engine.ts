@@ -36,7 +36,8 @@ import { Worker } from "./worker.js"
 
 export interface EngineOptions {
   readonly context: Upload.Context
-  readonly run: Omit<Upload.Run, "stalls" | "backoffs">
+  readonly run: Omit<Upload.Run, "stalls" | "backoffs" | "recorder">
+  readonly recorder: Recorder
   /** Forks a worker. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   readonly paused: boolean
@@ -66,8 +67,13 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.options = options
     const { clock } = options.run
-    this.run = { ...options.run, stalls: new Stalls(clock, options.stallMillis), backoffs: this }
-    this.recorder = options.run.recorder
+    this.run = {
+      ...options.run,
+      recorder: options.recorder,
+      stalls: new Stalls(clock, options.stallMillis),
+      backoffs: this
+    }
+    this.recorder = options.recorder
     this.context = options.context
     this.largeFiles = new LargeFiles(options.context)
     this.gate = new Gate(options.context.limits.inFlight, options.paused ? "Paused" : "Running")

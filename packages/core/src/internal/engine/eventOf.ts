@@ -7,11 +7,11 @@ import * as UploadEvent from "../../UploadEvent.js"
 import type { Counts } from "./counts.js"
 import type { Step } from "./step.js"
 
-export const eventOf = (step: Step, at: number, counts: Counts): UploadEvent.UploadEvent | undefined => {
+export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.UploadEvent | undefined => {
   const { version } = UploadEvent
   switch (step._tag) {
     case "Listed":
-      return { _tag: "ListingFinished", version, at, files: counts.filesFound, bytes: counts.bytesFound }
+      return counts && { _tag: "ListingFinished", version, at, files: counts.filesFound, bytes: counts.bytesFound }
     case "RunChanged":
       return { _tag: "RunChanged", version, at, state: step.state }
     case "LimitsChanged": {

@@ -29,7 +29,15 @@ export interface RecorderOptions {
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
 }
 
-export class Recorder {
+/** What uploads report to. */
+export interface Recording {
+  readonly record: (step: Step, restore?: Restore) => Effect.Effect<void> | undefined
+  readonly recorded: (step: Step) => Effect.Effect<void>
+  readonly sent: (bytes: number, at: number, sizeKnown: boolean) => void
+  readonly takenBack: (bytes: number, sizeKnown: boolean) => void
+}
+
+export class Recorder implements Recording {
   readonly counts: Counts
   readonly results = new Broadcast<UploadResult>()
   readonly events = new Broadcast<UploadEvent>()

@@ -5,7 +5,21 @@ import * as Duration from "effect/Duration"
 import type * as Destination from "../../Destination.js"
 import type * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
-import type { Failed, Interrupted, Uploaded } from "../../UploadResult.js"
+import type { Failed, Interrupted, Uploaded, UploadResult } from "../../UploadResult.js"
+
+/** The result of an outcome that no second round follows. */
+export const of = (upload: Upload.Upload, outcome: Upload.Outcome): UploadResult => {
+  switch (outcome._tag) {
+    case "Stored":
+      return uploaded(upload, outcome.stored)
+    case "Skipped":
+      return { _tag: "Skipped", file: upload.file, reason: outcome.reason }
+    case "Failed":
+      return failed(upload, outcome.error)
+    case "Interrupted":
+      return interrupted(upload)
+  }
+}
 
 export const uploaded = (upload: Upload.Upload, { checksum, etag }: Destination.Stored): Uploaded => {
   const { attempt, file, handedOut, resumedBytes } = upload

@@ -12,6 +12,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
+import type * as Scope from "effect/Scope"
 import type { UploadError } from "../../UploadError.js"
 import { stalled } from "../bytes/watch.js"
 import type { Moving, Watched } from "../bytes/watch.js"
@@ -35,6 +36,7 @@ export class Stalls {
   private readonly clock: Clock.Clock
   private readonly millis: number
   private readonly guarded = new Set<Guarded>()
+  private isWatched = false
   /** The watch interrupts under a name of its own, by which its interruptions are told from all others. */
   private readonly id = FiberId.unsafeMake(undefined)
 
@@ -80,9 +82,25 @@ export class Stalls {
    * Interrupts stalled attempts. It sleeps until the first instant at which one can be overdue. The observable progress
    * of bytes in transit is checked twice: halfway through the stall timeout, and at its end.
    */
-  readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+  readonly watch: Effect.Effect<void> = Effect.suspend(() =>
+    this.millis === Infinity ? Effect.void : Effect.zipRight(this.look, this.watch)
+  )
+
+  /** Watches in a fiber of a scope, unless one does already, for as long as there is something to watch. */
+  watchIn(scope: Scope.Scope): Effect.Effect<unknown> | undefined {
+    if (this.isWatched || this.millis === Infinity) return undefined
+    this.isWatched = true
+    const watch: Effect.Effect<void> = Effect.flatMap(this.look, () => {
+      if (this.guarded.size > 0) return watch
+      this.isWatched = false
+      return Effect.void
+    })
+    return Effect.forkIn(Effect.interruptible(watch), scope)
+  }
+
+  /** Looks at all attempts, and sleeps until the next look. */
+  private readonly look: Effect.Effect<void> = Effect.suspend(() => {
     const { clock, guarded, millis } = this
-    if (millis === Infinity) return Effect.void
     const now = clock.unsafeCurrentTimeMillis()
     let wait = millis / 2
     const looks: Array<Effect.Effect<void>> = []
@@ -111,12 +129,9 @@ export class Stalls {
     }
     // On a clock with fractions, the rest may be too small for the clock to advance.
     const sleep = clock.sleep(Duration.millis(Math.max(1, wait)))
-    return Effect.zipRight(
-      looks.length === 0
-        ? sleep
-        : Effect.zipRight(Effect.all(looks, { concurrency: "unbounded", discard: true }), sleep),
-      this.watch
-    )
+    return looks.length === 0
+      ? sleep
+      : Effect.zipRight(Effect.all(looks, { concurrency: "unbounded", discard: true }), sleep)
   })
 
   /** Interrupts only once: each further interruption would only lengthen the cause of the first. */
