@@ -1,6 +1,6 @@
 /**
- * `sluice simulate [<source>...]`: how long files would take to go up under each strategy, over a network that is
- * described; or, without a source and a network, four strategies side by side.
+ * `sluice simulate [<source>...]`: how long uploads would take under each strategy, over a given network; or, without a
+ * source or a network, four strategies side by side.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -30,7 +30,7 @@ import * as ShellWord from "../terminal/ShellWord.js"
 import { printable } from "../terminal/TerminalText.js"
 
 const sources = Args.text({ name: "source" }).pipe(
-  Args.withDescription("Files and directories that would be uploaded. Only their names and sizes are looked at."),
+  Args.withDescription("Files and directories that would be uploaded. Only their names and sizes are read."),
   Args.repeated
 )
 
@@ -42,9 +42,9 @@ export const simulate = Command.make(
     flags.sources.length > 0 || SimulateOptions.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
 ).pipe(
   Command.withDescription(
-    "Predicts how long files would take to go up under each strategy, over a network that is described, and says which " +
-      "to take. Without a source and a network it compares four strategies: all at once, a worker pool, a fixed rate of " +
-      "starts, and a rate that follows response times."
+    "Predicts how long uploads would take under each strategy, over the network that you describe, and recommends a " +
+      "strategy. With neither a source nor a network, it compares four strategies: all at once, a worker pool, a fixed " +
+      "rate of starts, and a rate that follows response times."
   )
 )
 
@@ -61,7 +61,9 @@ const plan = (flags: Flags) =>
     const stray = SimulateOptions.given(flags, "comparison")
     if (stray.length > 0) {
       return yield* CliError.usage(
-        `${stray.join(" and ")} ${stray.length === 1 ? "does" : "do"} not go with a source or a network: use --rtt, ` +
+        `${stray.join(" and ")} ${
+          stray.length === 1 ? "does" : "do"
+        } not apply with a source or a network: use --rtt, ` +
           "--per-connection and --errors."
       )
     }
@@ -119,7 +121,7 @@ const settingsOf = (flags: Flags): Forecast.Settings => {
 
 const seedOf = (flags: Flags): string => Option.getOrElse(flags.seed, () => Simulation.defaults.seed)
 
-/** The sizes of the files: of a tree, or random ones. */
+/** The sizes of the files: those of a tree, or random ones. */
 const workloadOf = (flags: Flags) =>
   Effect.gen(function*() {
     if (flags.sources.length === 0) {
@@ -129,7 +131,11 @@ const workloadOf = (flags: Flags) =>
     }
     const stray = SimulateOptions.given(flags, "files")
     if (stray.length > 0) {
-      return yield* CliError.usage(`${stray.join(" and ")} would make files up: leave out the source, or that.`)
+      return yield* CliError.usage(
+        `${stray.join(" and ")} is for made-up files: remove the source, or ${
+          stray.length === 1 ? "this flag" : "these flags"
+        }.`
+      )
     }
     const filter = yield* Effect.mapError(Filter.makeCounting(flags), CliError.usage)
     const { items } = yield* Sources.fromPaths(flags.sources, { filter, followSymlinks: flags.followSymlinks })
@@ -150,7 +156,7 @@ const randomFiles = (flags: Flags) => {
     : CliError.usage(`--min-size is ${ByteSize.format(minSize)}, more than --max-size, ${ByteSize.format(maxSize)}.`)
 }
 
-/** The sources as they would be typed again. */
+/** The sources, as the user would type them again. */
 const sourceOf = ({ sources }: Flags): string | undefined =>
   sources.length === 0
     ? undefined
@@ -176,7 +182,7 @@ const compare = (flags: Flags) =>
       const columns = stdout.isTerminal ? stdout.size().columns : Infinity
       yield* Output.writeLines(stdout, [
         `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
-        "Time is virtual: it is what the uploads would take, exactly, and the same for the same seed.",
+        "Time is virtual: exactly what the uploads would take, and the same for the same seed.",
         "",
         ...Simulation.table(outcomes, { columns, style: stdout.style })
       ])
@@ -184,7 +190,7 @@ const compare = (flags: Flags) =>
     yield* draw(flags, () => TimelineSvg.render(Simulation.picture(scenario, outcomes)))
   })
 
-/** Writes the picture where one is wanted. */
+/** Writes the picture, if one was asked for. */
 const draw = ({ svg }: Flags, picture: () => string) =>
   Option.match(svg, {
     onNone: () => Effect.void,

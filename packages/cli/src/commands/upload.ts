@@ -1,5 +1,5 @@
 /**
- * `sluice upload <source>... <destination>`: files and directories, in parallel, with progress, and a report at the end.
+ * `sluice upload <source>... <destination>`: uploads files and directories in parallel, with progress and a final report.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -49,8 +49,8 @@ import * as Undone from "../upload/Undone.js"
 
 const paths = Args.text({ name: "source" }).pipe(
   Args.withDescription(
-    "Files and directories to upload, or - for standard input, and last the destination: a directory, " +
-      "s3://bucket/prefix, tus+https://host/path, an http(s) address or sim:. Keys are paths relative to a directory, and the base names of files."
+    "Files and directories to upload, or - for standard input; then the destination: a directory, s3://bucket/prefix, " +
+      "tus+https://host/path, an http(s) address or sim:. Keys are paths relative to a directory, or base names of files."
   ),
   Args.repeated
 )
@@ -75,7 +75,7 @@ export const upload = Command.make(
         : yield* StandardInput.make(request.standardInput)
       if (standardInput !== undefined && Option.isSome(flags.failed)) {
         return yield* CliError.usage(
-          "--failed lists files for another run, and standard input cannot be read again. Leave --failed out."
+          "--failed lists files for another run, but standard input cannot be read again. Remove --failed."
         )
       }
       const report = Option.getOrUndefined(flags.report)
@@ -105,7 +105,7 @@ export const upload = Command.make(
           addresses: { onStored: addresses?.add }
         }))
       )
-      // What is kept without a journal would be found by nobody.
+      // Without a journal, nothing could find what is kept.
       const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
       const guard = standardInput === undefined || flags.allowEmpty
         ? Effect.void
@@ -140,7 +140,7 @@ export const upload = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-/** Fails where outputs cannot be written, or are one file; what an earlier run has reported is gone then. */
+/** Fails if outputs cannot be written or are the same file. Removes the report of an earlier run. */
 const checkOutputs = (
   request: UploadRequest.UploadRequest,
   { failed, printsLines, report }: {
@@ -152,7 +152,7 @@ const checkOutputs = (
   Effect.gen(function*() {
     const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
     yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
-    // What failed may take the place of the list, which is read by then: other files may not.
+    // --failed may replace the list, which has been read by then; other outputs may not.
     if (request.filesFrom !== undefined && request.filesFrom !== "-") {
       yield* OutputPaths.check([...outputs, { flag: "--files-from", file: request.filesFrom }], { printsLines })
     }
@@ -172,7 +172,7 @@ const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own
     })
 }
 
-/** The journal of an upload, unless none is wanted, or it would be of no use. */
+/** The journal of an upload, unless none was asked for or it would be of no use. */
 const openJournal = (
   { filesFrom, journal, sources, standardInput, target }: UploadRequest.UploadRequest,
   fsync: boolean
@@ -186,11 +186,11 @@ const openJournal = (
   return Effect.map(Journals.open(subject, { directory: journal, fsync }), Option.getOrUndefined)
 }
 
-/** What the command does besides uploading. */
+/** What the command does in addition to uploading. */
 interface Flags {
-  /** Where addresses are written down that a tus server gives. */
+  /** The file for addresses from a tus server. */
   readonly addresses: RemoteLocations.Writer | undefined
-  /** The kind of the destination, where it is on the network. */
+  /** The kind of the destination, if it is on the network. */
   readonly remote: Targets.Kind | undefined
   readonly run: UploadRequest.UploadRequest["run"]
   readonly journal: Journal.Journal["Type"] | undefined
@@ -199,15 +199,15 @@ interface Flags {
   readonly report: string | undefined
   readonly failed: string | undefined
   readonly own: OwnFiles.OwnFiles
-  /** Whether the sources are files, which can be listed for another run. */
+  /** Whether the sources are files, which another run can read again. */
   readonly isList: boolean
   readonly errorOnNoTransfer: boolean
-  /** What removes what is stored in part. */
+  /** The command that removes partly stored files. */
   readonly abortCommand: string
   readonly filtered: () => ReturnType<typeof Report.filtered>
 }
 
-/** Uploads, shows how it goes, and tells the end. */
+/** Uploads, shows the progress, and reports the result. */
 const transfer = (sources: Sources.Sources, flags: Flags) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
@@ -248,7 +248,7 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), begun }, Either.getLeft(rest))
   }).pipe(Effect.scoped)
 
-/** Tells the end of a run wherever it is wanted, and fails unless all is well. */
+/** Reports the result of a run wherever the flags say, and fails unless everything succeeded. */
 const conclude = (
   report: UploadReport,
   findings: Report.Findings,
@@ -285,7 +285,7 @@ const conclude = (
         }),
         ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
-          ? [...adviceFor(findings, flags.remote), "sluice doctor finds out what is wrong with a destination."]
+          ? [...adviceFor(findings, flags.remote), "Run sluice doctor to find out what is wrong with a destination."]
           : [])
       ])
     }

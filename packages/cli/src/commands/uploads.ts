@@ -1,5 +1,5 @@
 /**
- * `sluice uploads ls` and `sluice uploads abort`: uploads that were interrupted and kept, looked at and ended for good.
+ * `sluice uploads ls` and `sluice uploads abort`: list and abort uploads that were interrupted and kept.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -46,7 +46,7 @@ export const abort = Command.make(
       const { stderr } = yield* Output
       const [address, ...keys] = named
       if (all && address !== undefined) {
-        return yield* CliError.usage("--all and a destination contradict each other: name what to abort, or say --all.")
+        return yield* CliError.usage("--all and a destination contradict each other: name what to abort, or use --all.")
       }
       const journals = yield* find(journal)
       if (address === undefined && !all) return yield* preview(KeptUploads.of(journals))
@@ -97,7 +97,7 @@ export const uploads = Command.make("uploads").pipe(
 
 const none = "There are no unfinished uploads."
 
-/** The journals that can be read. What is wrong with others is told, and fatal where it is the one that was asked for. */
+/** The journals that can be read. Problems with others are reported, and fatal for a journal that was asked for. */
 const find = (journal: Option.Option<string>) =>
   Effect.gen(function*() {
     const { stderr } = yield* Output
@@ -118,7 +118,7 @@ const printTable = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
     yield* writeLines(stdout, KeptUploads.table(uploads, { columns, style: stdout.style, now }))
   })
 
-/** Nothing is removed by who has not said what: this tells what could be. */
+/** Without a choice nothing is removed: this lists what could be aborted. */
 const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
   Effect.gen(function*() {
     const { stderr } = yield* Output
@@ -127,7 +127,7 @@ const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
     yield* printTable(uploads)
     const destination = ShellWord.of(first.destination)
     yield* writeLines(stderr, [
-      "Nothing was aborted. What is stored of an aborted upload is removed, and its file begins again. To abort",
+      "Nothing was aborted. Aborting an upload removes what is stored of it, and its file starts over. To abort",
       `  one:                   sluice uploads abort ${destination} ${ShellWord.of(first.key)}`,
       `  all to a destination:  sluice uploads abort ${destination}`,
       "  all of these:          sluice uploads abort --all"
@@ -138,7 +138,7 @@ const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
 const given = (target: Targets.Target | undefined) =>
   target === undefined ? CliError.usage("The destination is missing.") : Effect.succeed(target)
 
-/** The journals of a destination, or all of them, that have something to abort. */
+/** The journals with something to abort, of one destination or of all. */
 const choose = (
   journals: ReadonlyArray<KeptUploads.Found>,
   target: Targets.Target | undefined,
@@ -151,7 +151,7 @@ const choose = (
       : sessions.some(({ key }) => keys.includes(key)))
   )
 
-/** An address as it was typed. */
+/** An address as the user typed it. */
 const parse = (address: string, { endpoint, profile }: DestinationOptions.Reach) =>
   Effect.flatMap(
     Effect.mapError(
@@ -162,7 +162,7 @@ const parse = (address: string, { endpoint, profile }: DestinationOptions.Reach)
   )
 
 interface Asked {
-  /** The destination, where it was named. */
+  /** The destination, if it was named. */
   readonly typed: Targets.Target | undefined
   readonly keys: ReadonlySet<string> | undefined
   readonly reach: DestinationOptions.Reach
@@ -172,11 +172,11 @@ const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked)
   Effect.gen(function*() {
     if (typed === undefined && found.destination.endsWith(Targets.hiddenQuery)) {
       return yield* failed(
-        "Its address had a query, which is not written down. Give the address in full: " +
+        "The query of its address was not recorded. Give the full address: " +
           `sluice uploads abort '${printable(found.destination)}'.`
       )
     }
-    // What is written down is all there is to know of it, whatever the environment says today.
+    // The journal has the complete address, whatever the environment says now.
     const target = typed ?? (yield* Effect.mapError(Targets.parse(found.destination), CliError.usage))
     const forSeveral = typed === undefined
     const settings = yield* Effect.mapError(
@@ -188,7 +188,7 @@ const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked)
     )
   })
 
-/** The destination. A directory is not made for this: where it is gone, so may the disk be that holds the uploads. */
+/** The destination. A missing directory is not created: its disk, with the uploads, may just not be mounted. */
 const reach = (target: Targets.Target, settings: DestinationOptions.Settings, journal: string) =>
   Effect.gen(function*() {
     if (target._tag === "Local") {
@@ -226,14 +226,16 @@ const tell = (endings: ReadonlyArray<Ending>) =>
         ]
         : []),
       ...firstOf(done.map(({ key }) => `  ${printable(key)}`)),
-      ...(swept > 0 ? [`Removed ${Format.counted(swept, "piece")} that a killed upload had left behind.`] : []),
+      ...(swept > 0 ? [`Removed ${Format.counted(swept, "leftover")} of a killed upload.`] : []),
       ...(undone.length > 0 ? [style.red(`Could not abort ${Format.counted(undone.length, "upload")}:`)] : []),
       ...firstOf(undone.map(({ error, key }) => `  ${failureLine(key, error?.message ?? "", 0)}`)),
       ...endings.flatMap(({ found, outcome }) =>
         Either.isLeft(outcome)
           ? [style.red(`Nothing was aborted at ${printable(found.destination)}: ${printable(outcome.left.message)}`)]
           : outcome.right.unswept.map(({ message }) =>
-            style.red(`Pieces of a killed upload may be left at ${printable(found.destination)}: ${printable(message)}`)
+            style.red(
+              `Leftovers of a killed upload may remain at ${printable(found.destination)}: ${printable(message)}`
+            )
           )
       )
     ]

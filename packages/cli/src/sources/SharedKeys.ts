@@ -1,9 +1,9 @@
 /**
- * Keys that two sources share: the destination could hold only one of the files.
+ * Finds keys that two sources share: the destination could hold only one of the files.
  *
- * They are looked for before anything is sent, and without holding the keys of whole trees. Keys of files are known at
- * once, and each is looked up in each directory. Two directories can share keys only below directories that both have,
- * so only those are read, one at a time. A single source is not read at all.
+ * The search runs before anything is sent, and does not hold the keys of whole trees in memory. The keys of single files
+ * are known at once, and each is looked up in each directory. Two directories can share keys only below directories that
+ * both have, so only those are read, one at a time. A single source is not read at all.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -82,7 +82,7 @@ const compare = (
     }
   })
 
-/** What lies in a directory. One that cannot be read shares nothing. */
+/** The contents of a directory. One that cannot be read shares nothing. */
 const read = (
   directory: string,
   options: Options

@@ -53,7 +53,7 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--json=false", "y"), runs("copy", "--json", "false", "--", "y"))
     assert.deepStrictEqual(
       normalize("copy", "--json=maybe"),
-      left("--json: \"maybe\" is given, and it takes no value, or true or false.")
+      left("--json: \"maybe\" is not a valid value. It takes true, false or no value.")
     )
   })
 
@@ -82,7 +82,7 @@ describe("Argv", () => {
     )
     assert.deepStrictEqual(
       normalize("copy", "-rf"),
-      left("-rf is not a flag of \"sluice copy\". A file of that name goes after \"--\".")
+      left("-rf is not a flag of \"sluice copy\". Put a file of that name after \"--\".")
     )
   })
 
@@ -110,7 +110,7 @@ describe("Argv", () => {
     )
     assert.deepStrictEqual(
       normalize("--json"),
-      left("--json is not known here: the command comes first, such as in \"sluice upload photos backup\".")
+      left("--json is not known here: the command comes first, as in \"sluice upload photos backup\".")
     )
   })
 
@@ -131,11 +131,11 @@ describe("Argv", () => {
     it("does not look for the second word among flags and their values", () => {
       assert.deepStrictEqual(
         normalizeAll("copies", "--rate", "rm", "ls"),
-        left("\"copies\" is followed by ls or rm, such as in \"sluice copies ls\".")
+        left("\"copies\" needs ls or rm after it, as in \"sluice copies ls\".")
       )
       assert.deepStrictEqual(
         normalizeAll("copies", "mv"),
-        left("\"copies\" is followed by ls or rm, such as in \"sluice copies ls\".")
+        left("\"copies\" needs ls or rm after it, as in \"sluice copies ls\".")
       )
     })
 

@@ -44,7 +44,7 @@ describe("DestinationOptions", () => {
     }
     assert.strictEqual(
       problem("dir", { metadata: ["a=b"] }),
-      "--metadata is for s3:// and tus+http(s)://, and the destination is a directory."
+      "--metadata is for s3:// and tus+http(s)://, but the destination is a directory."
     )
   })
 
@@ -96,7 +96,10 @@ describe("DestinationOptions", () => {
     assert.notInclude(refusal, "SLUICE_HTTP_HEADERS")
     assert.notInclude(refusal, "canary")
     for (const name of ["Host", "Content-Length", "Transfer-Encoding", "Upload-Offset"]) {
-      assert.include(Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([`${name}: 1`]))), "belongs to the request")
+      assert.include(
+        Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([`${name}: 1`]))),
+        "the request sets it itself"
+      )
     }
     for (const line of ["canary", ": canary", "a b: canary", "X: canary\r\nY: 1"]) {
       const refusal = Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([line])))

@@ -149,16 +149,16 @@ describe("UploadRequest", () => {
     )
     assert.strictEqual(
       problem({ noJournal: true, onInterrupt: Option.some("keep") }),
-      "--on-interrupt keep needs a journal to find again what was kept: leave --no-journal out."
+      "--on-interrupt keep needs a journal to find what was kept: remove --no-journal."
     )
     assert.isUndefined(problem({ noJournal: true, onInterrupt: Option.some("abort") }))
     assert.strictEqual(
       problem({}, ["-", "a", "to/x"]),
-      "Standard input (-) is uploaded by itself, without other sources."
+      "Standard input (-) cannot be combined with other sources."
     )
     assert.strictEqual(
       problem({ filesFrom: Option.some("list") }, ["-", "to/x"]),
-      "Standard input (-) does not go with --files-from."
+      "Standard input (-) cannot be combined with --files-from."
     )
   })
 

@@ -58,7 +58,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       const typo = yield* look("s3://typo", endpoint)
       assert.strictEqual(typo.exitCode, 4)
       assert.strictEqual(typo.found.at(-1), "write problem")
-      assert.include(typo.advice, "Make the bucket")
+      assert.include(typo.advice, "Create the bucket")
       const key = yield* look("s3://bkt", endpoint, { AWS_ACCESS_KEY_ID: "AKOTHER" })
       assert.strictEqual(key.exitCode, 4)
       assert.include(key.advice, "does not know the access key")
@@ -105,7 +105,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(found.filter((it) => !it.endsWith("ok")), ["resume note"])
       assert.include(found, "parts ok")
       assert.include(advice, "Allow s3:ListMultipartUploadParts on this bucket")
-      assert.include(lines.find(({ check }) => check === "resume")?.["detail"], "begin again")
+      assert.include(lines.find(({ check }) => check === "resume")?.["detail"], "start over")
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
@@ -162,7 +162,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
         assert.include(JSON.stringify(lines), "Files in directories will fail.")
         assert.strictEqual(server.stored.size, 0)
         const nothing = yield* FileServer.start({ answer: (_, method) => method === "PUT" ? status : 200 })
-        assert.match((yield* look(`${nothing.url}/base`)).advice, /made there first|MKCOL/)
+        assert.match((yield* look(`${nothing.url}/base`)).advice, /created there first|MKCOL/)
       }
     }))
 
@@ -175,16 +175,22 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
           look("s3://bkt", ["--endpoint", server.url, ...flags]),
           ({ lines }) => lines.find(({ check }) => check === "checksum")
         )
-      assert.deepInclude(yield* seen(careful), { outcome: "ok", detail: "md5: what came with a wrong one was refused" })
+      assert.deepInclude(yield* seen(careful), {
+        outcome: "ok",
+        detail: "md5: bytes with a wrong checksum were refused"
+      })
       assert.deepInclude(yield* seen(careful, "--provider", "aws"), {
         outcome: "ok",
-        detail: "crc32: what came with a wrong one was refused"
+        detail: "crc32: bytes with a wrong checksum were refused"
       })
       // Its etag is the MD5 of what it has, with which the engine compares.
-      assert.include((yield* seen(careless))?.["detail"], "tells that of what it has stored, which is compared")
+      assert.include(
+        (yield* seen(careless))?.["detail"],
+        "reports the checksum of the stored object, and uploads compare it"
+      )
       const { detail, outcome } = (yield* seen(careless, "--provider", "aws")) ?? {}
       assert.strictEqual(outcome, "note")
-      assert.include(detail, "crc32 is not checked by the destination")
+      assert.include(detail, "The destination does not verify crc32")
       assert.deepStrictEqual([careful.stored.size, careless.stored.size], [0, 0])
     }))
 
@@ -208,6 +214,6 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       })
       assert.strictEqual(exitCode, 4)
       assert.match(stdout, /^ok {7}clock {8}within 2 s of the server's$/m)
-      assert.match(stdout, /^problem {2}write {8}s3:\/\/typo.*NoSuchBucket.*\n {22}Make the bucket/m)
+      assert.match(stdout, /^problem {2}write {8}s3:\/\/typo.*NoSuchBucket.*\n {22}Create the bucket/m)
     }))
 })

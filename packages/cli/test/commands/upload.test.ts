@@ -192,7 +192,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(server.stored.size, 45)
       assert.match(first.stderr, /^Uploaded 45 of 50 files/)
       assert.match(first.stderr, /Failed 5 files: http:\/\/127\.0\.0\.1:\d+ answered 403\n( {2}x\/\d?7\.txt\n){5}/)
-      assert.include(first.stderr, "What is left undone is listed in failed: upload it with --files-from failed.")
+      assert.include(first.stderr, "Unfinished files are listed in failed: upload them with --files-from failed.")
       isDown = false
       const again = ["upload", "--files-from", "failed", server.url, "--failed", "failed", "--json"]
       const second = yield* Sluice.run(again, { cwd: root })
@@ -238,10 +238,10 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(usage, 2)
       assert.strictEqual(
         usageSaid,
-        "sluice: --rate: \"fast\" is not right. It takes starts a second, minute or hour, such as 50/s, 3000/m or 0.5/s.\n" +
+        "sluice: --rate: \"fast\" is not a valid value. It takes starts per second, minute or hour, such as 50/s, 3000/m or 0.5/s.\n" +
           "Try sluice upload --help.\n"
       )
-      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope is not there.\n"])
+      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope does not exist.\n"])
       const [below, belowSaid] = yield* ended("src", "file/below")
       assert.strictEqual(below, 4)
       assert.match(belowSaid, /^sluice: The destination cannot be used\. /)
@@ -329,7 +329,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         })
         assert.strictEqual(server.stored.size, 4)
         assert.include(ended.stderr, "Uploaded 4 of 40 files")
-        assert.include(ended.stderr, "Not started: 36 files.\nWhat is left undone is listed in failed")
+        assert.include(ended.stderr, "Not started: 36 files.\nUnfinished files are listed in failed")
         const rest = yield* Sluice.run(["upload", "--files-from", "failed", server.url], { cwd: root })
         assert.strictEqual(rest.exitCode, 0)
         assert.strictEqual(server.stored.size, 40)
@@ -348,7 +348,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
           files: { total: 40, uploaded: 0, skipped: 0, failed: 0, interrupted: 4, notStarted: 36 },
           undone: [..."1234"].map(() => "Interrupted").concat(Array.from({ length: 36 }, () => "NotStarted"))
         })
-        assert.include(ended.stderr, "Interrupted 4 files on the way, and stored none of them.")
+        assert.include(ended.stderr, "Interrupted 4 files in flight, and stored none of them.")
         assert.strictEqual(server.stored.size, 0)
       }))
 

@@ -147,7 +147,7 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
       TemporaryDirectory.write(root, { [`two/.sluice-${own}-1.part`]: "", [`two/.sluice-${foreign}-1.part`]: "" })
       const { exitCode, stderr } = yield* sluice("abort", "two")
       assert.strictEqual(exitCode, 0)
-      assert.include(stderr, "Removed 1 piece that a killed upload had left behind.")
+      assert.include(stderr, "Removed 1 leftover of a killed upload.")
       assert.deepStrictEqual(files().slice(3), [`two/.sluice-${foreign}-1.part`, "two/done"])
     }))
 
@@ -155,7 +155,7 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const { files, root, sluice } = yield* place
       yield* Effect.orDie(JournalNode.make({ directory: `${root}/state/sluice/a`, destination: `${root}/one` }))
-      assert.include((yield* sluice("ls")).stdout, "going on")
+      assert.include((yield* sluice("ls")).stdout, "in progress")
       const { exitCode, stderr } = yield* sluice("abort", "--all")
       assert.strictEqual(exitCode, 5)
       assert.match(
@@ -209,7 +209,7 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
       server.unfinished.set("half", Buffer.from("12345"))
       const { exitCode, stderr } = yield* sluice("abort", "--all")
       assert.strictEqual(exitCode, 1)
-      assert.include(stderr, "Its address had a query, which is not written down. Give the address in full: ")
+      assert.include(stderr, "The query of its address was not recorded. Give the full address: ")
       assert.strictEqual(server.unfinished.size, 1)
       assert.strictEqual((yield* sluice("abort", `${server.url}/{key}?signature=1`)).exitCode, 0)
       assert.strictEqual(server.unfinished.size, 0)

@@ -91,7 +91,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* Sluice.run(["upload", root, server.url], { env })).exitCode, 0)
       const well = yield* Sluice.run(["verify", root, server.url], { env })
       assert.strictEqual(well.exitCode, 0)
-      assert.include(well.stderr, "This destination cannot list what it has: extra files were not looked for.")
+      assert.include(well.stderr, "This destination cannot list its objects: extra files were not looked for.")
       server.stored.set("a.txt", { headers: {}, body: "aaaA" })
       server.stored.delete("empty")
       const { exitCode, stderr } = yield* Sluice.run(["verify", root, server.url], { env })
@@ -107,13 +107,13 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const closed = yield* FileServer.start({ answer: () => 403 })
       const ended = (...args: ReadonlyArray<string>) =>
         Effect.map(Sluice.run(["verify", ...args], { cwd: root }), ({ exitCode, stderr }) => [exitCode, stderr])
-      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope is not there.\n"])
-      assert.deepStrictEqual(yield* ended("src", "to"), [4, "sluice: The destination to is not there.\n"])
+      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope does not exist.\n"])
+      assert.deepStrictEqual(yield* ended("src", "to"), [4, "sluice: The destination to does not exist.\n"])
       assert.deepStrictEqual(yield* ended("src", "file"), [4, "sluice: The destination file is not a directory.\n"])
       assert.isFalse(fs.existsSync(`${root}/to`))
       assert.deepStrictEqual(yield* ended("src", "sim:"), [
         2,
-        "sluice: sim: stores nothing: there is nothing to compare with.\nTry sluice verify --help.\n"
+        "sluice: sim: stores nothing, so there is nothing to compare with.\nTry sluice verify --help.\n"
       ])
       assert.strictEqual((yield* ended("-", "to"))[0], 2)
       assert.strictEqual((yield* ended("src"))[0], 2)
@@ -129,7 +129,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const said = (cause: string) =>
         `Could not compare ${cause}: The connection to http://127.0.0.1:1 failed (ECONNREFUSED).\n` +
         "Nothing listens there: check the host and the port, and that the server is running.\n" +
-        "sluice doctor finds out what is wrong with a destination.\n"
+        "Run sluice doctor to find out what is wrong with a destination.\n"
       const env = S3Server.environment
       for (const to of ["s3://bkt/p?endpoint=http://127.0.0.1:1", "http://127.0.0.1:1/x"]) {
         const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", to, "--json"], { cwd: root, env })
@@ -161,7 +161,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual(exitCode, 1)
       assert.match(
         stderr,
-        /^Compared: 1 of 3 files the same, .*\nCould not compare 2 files: s3:.* answered 403.*\n {2}no-b\n {2}no-c\nExtra files are not all known, since the destination did not list what it has: s3:.* answered 403 AccessDenied.*\n$/
+        /^Compared: 1 of 3 files the same, .*\nCould not compare 2 files: s3:.* answered 403.*\n {2}no-b\n {2}no-c\nNot all extra files are known, because the destination did not list its objects: s3:.* answered 403 AccessDenied.*\n$/
       )
       assert.deepStrictEqual(counts(stdout), {
         total: 3,
@@ -184,7 +184,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.include(stderr, "Interrupted: what is not told of was not compared.")
+      assert.include(stderr, "Interrupted: files that are not listed here were not compared.")
     }))
 
   it.scopedLive("does not say Verified where it is not", () =>

@@ -71,7 +71,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       isWhole(root)
       const { bytes } = report(stdout) as { bytes: { total: number; uploaded: number; resumed: number } }
       assert.isAtLeast(bytes.resumed, 2 * 256 * 1024)
-      assert.match(stderr, /An earlier run had stored .* of it: that was not sent again\./)
+      assert.match(stderr, /An earlier run had stored .* of it, which was not sent again\./)
       const resumed = Sluice.jsonLines(stdout).find((line) => line["_tag"] === "UploadResumed")
       assert.strictEqual(resumed?.["key"], "big")
     }))
@@ -159,7 +159,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       const options = { cwd: root, env: { XDG_STATE_HOME: `${root}/state` } }
       const { exitCode, stderr } = yield* Sluice.run(["upload", "src", "to"], options)
       assert.strictEqual(exitCode, 0)
-      assert.match(stderr, /^sluice: going on without a journal: a crash would mean to begin again\. /)
+      assert.match(stderr, /^sluice: continuing without a journal: after a crash, everything would start over\. /)
       isWhole(root)
       const named = yield* Sluice.run(["upload", "src", "to", "--journal", "state/x"], options)
       assert.strictEqual(named.exitCode, 5)
@@ -192,7 +192,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.match(stderr, /Kept what is stored of 1 large file, .* [kM]B: the same command goes on with it\./)
+      assert.match(stderr, /Kept the stored part of 1 large file, .* [kM]B: the same command continues it\./)
       const ls = yield* Sluice.run(["uploads", "ls"], options)
       assert.match(ls.stdout, /^DESTINATION .*\n.*\/to {2}big .* of 6\.3 MB .* of 24 .*\n$/)
       const again = yield* Sluice.run(["upload", "src", "to", "--part-size", "256KiB", "--json"], options)

@@ -16,7 +16,7 @@ const tooFew =
   "again.\n"
 
 const withoutJournal =
-  "sluice: going on without a journal: a crash would mean to begin again. There is no home directory to keep it in. " +
+  "sluice: continuing without a journal: after a crash, everything would start over. There is no home directory to keep it in. " +
   "Name a place for it with --journal DIR.\n"
 
 describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
@@ -81,7 +81,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
       }
       assert.deepStrictEqual(within("upload", "src", `${root}/to`), {
         status: 2,
-        stderr: "sluice: The current directory is not there any more. Change to another, or give full paths.\n"
+        stderr: "sluice: The current directory no longer exists. Change to another one, or give absolute paths.\n"
       })
       assert.deepStrictEqual(within("upload", `${root}/src`, `${root}/to`, "--quiet"), { status: 0, stderr: "" })
     }))

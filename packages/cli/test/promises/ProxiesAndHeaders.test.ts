@@ -49,7 +49,9 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
         assert.match(anybody.stderr, /^sluice: certificates are not checked \(--no-verify-tls\)/)
         assert.lengthOf(stored, 2)
 
-        for (const [flag, said] of [[`${root}/absent`, "is not there"], [`${root}/a.txt`, "no certificate"]] as const) {
+        for (
+          const [flag, said] of [[`${root}/absent`, "does not exist"], [`${root}/a.txt`, "no PEM certificate"]] as const
+        ) {
           const { exitCode, stderr } = yield* upload("--ca", flag)
           assert.strictEqual(exitCode, 2)
           assert.include(stderr, said)
@@ -206,7 +208,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       yield* Sluice.run(["upload", root, address, "--locations", list])
       const well = yield* Sluice.run(["verify", root, address, "--locations", list])
       assert.strictEqual(well.exitCode, 0, well.stderr)
-      assert.include(well.stderr, "Of 2 files only the size was compared: the server does not serve what it has.")
+      assert.include(well.stderr, "Only the size of 2 files was compared: the server does not let its objects be read.")
       for (const stored of uploads.values()) if (stored.body === "hello") stored.body = "hell"
       const other = yield* Sluice.run(["verify", root, address, "--locations", list])
       assert.strictEqual(other.exitCode, 1)

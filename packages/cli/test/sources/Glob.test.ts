@@ -138,8 +138,8 @@ describe("Glob", () => {
     assert.deepStrictEqual(
       ["[[:digit:]]*", "[z-a]"].map((glob) => Either.flip(Glob.parse(glob))),
       [
-        Either.right("has a class such as [:digit:], and those are not read here: write [0-9]"),
-        Either.right("has a range in brackets that ends before it begins")
+        Either.right("has a class such as [:digit:], which is not supported: write [0-9]"),
+        Either.right("has a range in brackets whose end comes before its start")
       ]
     )
   })
@@ -154,6 +154,6 @@ describe("Glob", () => {
 })
 
 const unclosed = (open: string, close: string): string =>
-  `has a ${open} that no ${close} closes: write \\${open} for the character itself`
+  `has a ${open} without a ${close}: write \\${open} for the character itself`
 
-const trailing = "ends with a \\ that has nothing behind it: write / between names, or \\\\ for the character itself"
+const trailing = "ends with a \\: write / between names, or \\\\ for the character itself"

@@ -65,7 +65,7 @@ describe("ListedSources", () => {
           "src/x/b.txt": "b",
           list: ".\0./x\0./x/b.txt\0./a.txt\0"
         })
-        const directory = "It is a directory: what is in it is listed by itself."
+        const directory = "It is a directory: its contents are listed separately."
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           [".", undefined, directory],
           ["./x", undefined, directory],
@@ -91,9 +91,9 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           ["gone.txt", "src/gone.txt", "/src/gone.txt is not there."],
           ["x", "src/x", "/src/x is a directory."],
-          ["../secret.txt", "secret.txt", "../secret.txt lies outside of /src."],
+          ["../secret.txt", "secret.txt", "../secret.txt is outside of /src."],
           [".", "src", ". is the source directory itself."],
-          ["../src2/x", "src2/x", "../src2/x lies outside of /src."],
+          ["../src2/x", "src2/x", "../src2/x is outside of /src."],
           ["x/b.txt", "src/x/b.txt"]
         ])
       }))
@@ -102,7 +102,7 @@ describe("ListedSources", () => {
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b" })
         const hint = (name: string) =>
-          ` is not there: names in the list are relative to the source, and this one begins with it. Write ${name} instead.`
+          ` is not there: names in the list are relative to the source, but this one begins with it. Write ${name} instead.`
         // As `find src -print0` and `find src` write them.
         for (const separator of ["\0", "\n"]) {
           TemporaryDirectory.write(root, {
@@ -208,7 +208,7 @@ describe("ListedSources", () => {
         TemporaryDirectory.write(root, { list: "./y\0./x\0./x/b.txt\0" })
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           ["y", "src/y", "It is a symbolic link, and links are not followed."],
-          ["./x", undefined, "It is a directory: what is in it is listed by itself."],
+          ["./x", undefined, "It is a directory: its contents are listed separately."],
           ["x/b.txt", "src/x/b.txt"]
         ])
         TemporaryDirectory.write(root, { list: manifest({ _tag: "Failed", path: `${root}/src/link`, key: "link" }) })
@@ -221,7 +221,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list"), [])
         assert.deepStrictEqual(yield* failureOf(root, "nope"), {
           exitCode: 3,
-          message: "--files-from: \"/nope\" is not there."
+          message: "--files-from: \"/nope\" does not exist."
         })
       }))
 
@@ -230,11 +230,11 @@ describe("ListedSources", () => {
         const root = yield* TemporaryDirectory.withFiles({ list: "a" })
         assert.deepStrictEqual(yield* failureOf(root, "list", `${root}/nope`), {
           exitCode: 3,
-          message: "The source /nope is not there."
+          message: "The source /nope does not exist."
         })
         assert.deepStrictEqual(yield* failureOf(root, "list", `${root}/list`), {
           exitCode: 2,
-          message: "--files-from goes with a source directory, and /list is a file."
+          message: "--files-from takes a source directory, but /list is a file."
         })
       }))
 
@@ -291,11 +291,12 @@ describe("ListedSources", () => {
         })
         assert.deepStrictEqual(yield* failureOf(root, "failed", root), {
           exitCode: 2,
-          message: "--files-from: \"/failed\" is a manifest, which says where its files are: give no source with it."
+          message:
+            "--files-from: \"/failed\" is a manifest, which contains the paths of its files: do not give a source with it."
         })
         assert.deepStrictEqual(yield* failureOf(root, "newer"), {
           exitCode: 2,
-          message: "--files-from: \"/newer\" is a manifest of version 2, and this sluice reads version 1."
+          message: "--files-from: \"/newer\" is a manifest of version 2, but this sluice reads version 1."
         })
       }))
 

@@ -73,11 +73,11 @@ describe("Sources", () => {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       assert.deepStrictEqual(yield* failureOf([`${root}/a.txt`, `${root}/b.txt`]), {
         exitCode: 3,
-        message: `The source ${root}/b.txt is not there.`
+        message: `The source ${root}/b.txt does not exist.`
       })
       assert.deepStrictEqual(yield* failureOf([`${root}/a.txt/b`]), {
         exitCode: 3,
-        message: `The source ${root}/a.txt/b lies below something that is not a directory.`
+        message: `The source ${root}/a.txt/b is below something that is not a directory.`
       })
       assert.deepStrictEqual(yield* failureOf(["/dev/null"]), {
         exitCode: 3,

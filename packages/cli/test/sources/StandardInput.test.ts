@@ -13,7 +13,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       assert.strictEqual(refused.exitCode, 1)
       assert.match(
         refused.stderr,
-        /^sluice: Standard input was empty: what .* has as db\.sql stays as it is\..*--allow-empty/
+        /^sluice: Standard input was empty, so db\.sql at .* was not replaced\..*--allow-empty/
       )
       assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "good")
       const asked = yield* Sluice.run(["upload", "-", "to/db.sql", "--allow-empty"], { cwd: root, input: "" })
@@ -31,7 +31,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
           input: ""
         })
         assert.strictEqual(exitCode, 0)
-        assert.match(stderr, /^sluice: Standard input was empty: so is what is stored\./)
+        assert.match(stderr, /^sluice: Standard input was empty, so the stored object is empty\./)
         assert.strictEqual(fs.readFileSync(`${root}/to/${name}`, "utf8"), "")
       }
     }))
@@ -44,7 +44,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       const to = ["upload", "-", "s3://bkt/db.sql", "--endpoint", server.url]
       const { exitCode, stderr } = yield* Sluice.run(to, { env: S3Server.environment, input: "" })
       assert.strictEqual(exitCode, 1)
-      assert.include(stderr, "cannot be seen: nothing was uploaded.")
+      assert.include(stderr, "has db.sql: nothing was uploaded.")
       assert.strictEqual(server.stored.size, 0)
       const full = yield* Sluice.run(to, { env: S3Server.environment, input: "dump" })
       assert.strictEqual(full.exitCode, 0, full.stderr)
@@ -83,7 +83,7 @@ describe("standard input that ends as Ctrl-C comes", { timeout: 60_000 }, () => 
         }
         const { exitCode, stderr } = yield* sluice.ended
         assert.strictEqual(exitCode, 130, stderr)
-        assert.include(stderr, "what standard input gave by now is not stored")
+        assert.include(stderr, "the data from standard input is not stored")
         assert.deepStrictEqual(fs.readdirSync(`${root}/to`), ["db.sql"])
         assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "all of it")
       }))

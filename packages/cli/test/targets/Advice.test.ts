@@ -20,7 +20,7 @@ describe("Advice", () => {
 
   it("does not doubt that files can be put where only reading is refused", () => {
     const unsupported = rejected("Unsupported", "http://h/x answered 501")
-    assert.include(advise(unsupported, "Http"), "does not take files by PUT")
+    assert.include(advise(unsupported, "Http"), "does not accept files by PUT")
     for (const check of ["read", "look", "remove"] as const) assert.strictEqual(advise(unsupported, "Http", check), "")
   })
 
@@ -38,7 +38,7 @@ describe("Advice", () => {
     assert.isTrue(Advice.isOfOneKey(name))
     const others = ["s3://b answered 404 NoSuchBucket", "s3://b answered 404", "s3://b answered 404 Not Found nginx"]
     for (const message of others) {
-      assert.include(advise(rejected("NotFound", message), "S3"), "Make the bucket")
+      assert.include(advise(rejected("NotFound", message), "S3"), "Create the bucket")
       assert.isFalse(Advice.isOfOneKey(rejected("NotFound", message)))
     }
   })
@@ -56,7 +56,7 @@ describe("Advice", () => {
 
   it("says that what was new and is refused as taken may be at no server of S3", () => {
     const conflict = new UploadError.Conflict({ detail: "s3://b answered 412" })
-    assert.include(advise(conflict, "S3"), "no S3 server")
+    assert.include(advise(conflict, "S3"), "does not speak S3")
     assert.notInclude(advise(conflict, "Local"), "S3")
   })
 
@@ -69,11 +69,11 @@ describe("Advice", () => {
     const broken = transient(
       "The connection to https://h/ by the proxy http://p (HTTPS_PROXY) failed (other side closed)."
     )
-    assert.include(advise(broken, "Http"), "HTTPS_PROXY names is an HTTP proxy")
+    assert.include(advise(broken, "Http"), "HTTPS_PROXY names an HTTP proxy")
     const stranger = rejected("Unauthorized", "The proxy http://p (http_proxy), on the way to http://h/, answered 407.")
-    assert.include(advise(stranger, "Http"), "Write who asks into http_proxy")
+    assert.include(advise(stranger, "Http"), "Put the user and the password into http_proxy")
     const closed = rejected("Forbidden", "The proxy http://p (HTTPS_PROXY), on the way to https://h/, answered 403.")
-    assert.include(advise(closed, "S3"), "The proxy in HTTPS_PROXY does not lead there")
+    assert.include(advise(closed, "S3"), "The proxy in HTTPS_PROXY does not reach the destination")
     for (
       const detail of [
         "The proxy in ALL_PROXY cannot be used: it is of socks5://, and only those of http:// and https:// can.",
@@ -101,7 +101,7 @@ describe("Advice", () => {
       reason: "Unavailable",
       detail: "http://h/x answered 423 (it is locked)"
     })
-    assert.include(advise(locked, "Http"), "Somebody has it locked")
+    assert.include(advise(locked, "Http"), "Somebody has locked it")
   })
 
   it("says what to do where somebody in between has answered, whatever was asked for", () => {
@@ -111,6 +111,6 @@ describe("Advice", () => {
       assert.include(advice, "sign in")
       assert.include(advice, "NO_PROXY")
     }
-    assert.include(advise(page("http://h/ answered 503"), "Http"), "try again in a while")
+    assert.include(advise(page("http://h/ answered 503"), "Http"), "try again later")
   })
 })

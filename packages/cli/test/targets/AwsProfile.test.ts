@@ -133,7 +133,7 @@ describe("AwsProfile", () => {
   it.live("refuses an endpoint that is none, and does not repeat it", () =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(found({ AWS_PROFILE: "spoilt" }))
-      assert.include(message, "The profile's endpoint_url may hold neither a user nor a password")
+      assert.include(message, "The profile's endpoint_url must not contain a user, a password")
       assert.notInclude(message, "CANARY")
     }))
 })

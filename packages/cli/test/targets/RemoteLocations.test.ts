@@ -71,9 +71,9 @@ describe("RemoteLocations", () => {
         Effect.map(Effect.flip(RemoteLocations.read(`${directory}/${name}`)), ({ message }) => message))
       assert.deepStrictEqual(
         failures.map((message) =>
-          /\(line \d\)|is not there|is a directory/.exec(message)?.[0]
+          /\(line \d\)|does not exist|is a directory/.exec(message)?.[0]
         ),
-        ["(line 1)", "(line 1)", "(line 2)", "(line 1)", "is not there", "is a directory"]
+        ["(line 1)", "(line 1)", "(line 2)", "(line 1)", "does not exist", "is a directory"]
       )
       assert.notInclude(failures.join("\n"), "CANARY")
       for (const name of ["text", "other", "link", ".", "absent/list"]) {

@@ -34,7 +34,7 @@ describe("Targets", () => {
 
   it("knows which kinds of destinations are not there yet", () => {
     for (const url of ["az://x", "sftp://host/x", "ftp://host", "ssh://host", "abfss://x", "rsync://host/x"]) {
-      assert.include(problem(url), "not there yet")
+      assert.include(problem(url), "not supported yet")
     }
     assert.include(problem("gs://bucket"), "s3://bucket/prefix --endpoint https://storage.googleapis.com")
     assert.include(problem("r2://bucket"), "--endpoint https://ACCOUNT.r2.cloudflarestorage.com")
@@ -74,7 +74,7 @@ describe("Targets", () => {
     for (const root of ["C:\\backup", "c:/backup", "D:"]) {
       assert.deepStrictEqual(Targets.parse(root, { platform: "win32" }), Either.right({ _tag: "Local", root }))
       const said = Targets.parse(root, { platform: "linux" })
-      assert.include(Option.getOrThrow(Either.getLeft(said)), "is a drive of Windows")
+      assert.include(Option.getOrThrow(Either.getLeft(said)), "is a Windows drive")
     }
   })
 
@@ -158,9 +158,9 @@ describe("Targets", () => {
 
   it("refuses what is no bucket, without saying secrets", () => {
     assert.include(problem("s3://"), "bucket is missing")
-    assert.include(problem("s3://bk t/x"), "is no name of a bucket")
+    assert.include(problem("s3://bk t/x"), "is not a valid bucket name")
     assert.include(problem("s3://bkt/../other"), "has a \"..\" segment")
-    assert.include(problem("s3://bkt/a?versionId=1"), "only its endpoint")
+    assert.include(problem("s3://bkt/a?versionId=1"), "takes only an endpoint")
     const said = problem("s3://AKID:secret@bkt/x")
     assert.include(said, "AWS_SECRET_ACCESS_KEY")
     assert.notMatch(said, /secret@|AKID/)
@@ -206,7 +206,7 @@ describe("Targets", () => {
     )
     assert.strictEqual(
       problem("sim:?failures=150%"),
-      "sim: failures: \"150%\" is not right. It takes a part of all attempts, such as 0.05 or 5%."
+      "sim: failures: \"150%\" is not a valid value. It takes a share of all attempts, such as 0.05 or 5%."
     )
     assert.include(problem("sim:?speed=1"), "sim: has no \"speed\"")
     assert.include(problem("sim:?constructor=1"), "sim: has no \"constructor\"")

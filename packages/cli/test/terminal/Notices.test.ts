@@ -40,10 +40,10 @@ describe("Notices", () => {
     const notices = new Notices(Style.plain)
     const retries = Array.from({ length: 100 }, (_, i) => notices.lineOf(retrying(`${i}`))).filter(Boolean)
     assert.strictEqual(retries.length, shown + 1)
-    assert.strictEqual(retries.at(-1), "Further retries are counted only.")
+    assert.strictEqual(retries.at(-1), "Further retries are only counted.")
     const failures = Array.from({ length: 100 }, (_, i) => notices.lineOf(finished(`${i}`, "Failed"))).filter(Boolean)
     assert.strictEqual(failures.length, shown + 1)
-    assert.strictEqual(failures.at(-1), "Further failures are counted only.")
+    assert.strictEqual(failures.at(-1), "Further failures are only counted.")
   })
 
   it("tells that the destination is away, and what becomes of it", () => {
@@ -56,9 +56,9 @@ describe("Notices", () => {
         notices.lineOf({ ...about, state: "GivenUp" })
       ],
       [
-        "The destination is away: It broke. Waiting for it to be back.",
-        "The destination is back after 12 s: going on.",
-        "The destination has been away for 12 s: it is waited for no longer. See --outage."
+        "The destination is away: It broke. Waiting for it to come back.",
+        "The destination is back after 12 s: continuing.",
+        "The destination has been away for 12 s: no longer waiting for it. See --outage."
       ]
     )
   })
@@ -74,10 +74,10 @@ describe("Notices", () => {
       notices.lineOf({ ...retrying("a"), part: 3 } as UploadEvent.UploadEvent)
     ]
     assert.deepStrictEqual(lines, [
-      "Going on with a␛.mov: 5.0 MB are stored already.",
+      "Continuing a␛.mov: 5.0 MB are stored already.",
       undefined,
-      "Beginning again with a␛.mov: it has changed since the last run.",
-      "Beginning again with a␛.mov: the destination has forgotten what the last run sent.",
+      "Starting a␛.mov over: it has changed since the last run.",
+      "Starting a␛.mov over: the destination no longer has what the last run sent.",
       "Retrying a, part 3, in 56 ms, attempt 2 of 5: It broke."
     ])
   })

@@ -7,7 +7,7 @@ import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const hasFull = fs.existsSync("/dev/full")
 
-const full = "sluice: Standard output cannot be written: no space is left: what is there is not all of it.\n"
+const full = "sluice: Standard output cannot be written: no space is left: the output is incomplete.\n"
 
 describe.skipIf(!hasFull)("output that cannot be written", { timeout: 120_000 }, () => {
   for (
@@ -63,7 +63,7 @@ describe.skipIf(!hasFull)("output that cannot be written", { timeout: 120_000 },
         redirect: "> /dev/full"
       })
       assert.strictEqual(exitCode, 3)
-      assert.include(stderr, "is not there")
+      assert.include(stderr, "does not exist")
     }))
 
   it.scopedLive("is a failure of --report, --failed and --svg", () =>

@@ -27,7 +27,7 @@ describe("files that flags name", { timeout: 60_000 }, () => {
       for (const pair of pairs) {
         const { exitCode, stderr } = yield* Sluice.run(["upload", "src", "to", ...pair], { cwd: root })
         assert.strictEqual(exitCode, 2, pair.join(" "))
-        assert.match(stderr, /one would overwrite the other|is written \.\/-/)
+        assert.match(stderr, /one would overwrite the other|Write \.\/- for/)
       }
       assert.isFalse(fs.existsSync(`${root}/to`))
       assert.strictEqual(fs.readFileSync(`${root}/there`, "utf8"), "old")
@@ -96,7 +96,7 @@ describe("a dry run", { timeout: 60_000 }, () => {
       const run = (...args: ReadonlyArray<string>) =>
         Sluice.run(["upload", "src", ...args, "--dry-run"], { cwd: root, env: S3Server.environment })
       const bad: ReadonlyArray<readonly [args: ReadonlyArray<string>, said: string]> = [
-        [["file/below"], "lies below something that is not a directory"],
+        [["file/below"], "is below something that is not a directory"],
         [["file"], "is not a directory"],
         [[dead], "ECONNREFUSED"],
         [[`tus+${dead}/files/`], "ECONNREFUSED"],

@@ -65,21 +65,21 @@ describe("Signals", () => {
 
   it.effect("finishes nothing that comes through a pipe: Ctrl-C has ended its left side, too", () =>
     Effect.gen(function*() {
-      const stopped = ["Stopping at once: what standard input gave by now is not stored.", "stop"]
+      const stopped = ["Stopping at once: the data from standard input is not stored.", "stop"]
       assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT"], true), stopped)
       assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT", "SIGINT"], true), [...stopped, "leave"])
     }))
 
   it.effect("says what is kept, and how much is left and for how long", () =>
     Effect.gen(function*() {
-      const keptLine = "Kept what is stored of 1 large file, 50.0 MB: the same command goes on with it."
+      const keptLine = "Kept the stored part of 1 large file, 50.0 MB: the same command continues it."
       assert.deepStrictEqual(yield* toldOf(transfers, ["large"], ["SIGINT"]), ["drain", keptLine, finishing])
       assert.deepStrictEqual(yield* toldOf(transfers.slice(0, 1), ["large"], ["SIGINT"]), [
         "drain",
         keptLine,
-        "Stopping: nothing more is started; press Ctrl-C again to stop at once."
+        "Stopping: no more files are started; press Ctrl-C again to stop at once."
       ])
-      const nothingLine = "1 large file was begun, and no part is stored yet."
+      const nothingLine = "1 large file was begun, but no part is stored yet."
       assert.deepStrictEqual((yield* toldOf(transfers, ["large", "other"], ["SIGINT"])).slice(0, 3), [
         "drain",
         keptLine,
@@ -188,8 +188,8 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr, stdout } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.include(stderr, "Kept what is stored of 1 large file, ")
-      assert.include(stderr, "Stopping: nothing more is started")
+      assert.include(stderr, "Kept the stored part of 1 large file, ")
+      assert.include(stderr, "Stopping: no more files are started")
       const last = Sluice.jsonLines(stdout).at(-1)
       assert.deepNestedInclude(last, { ended: "Drained", "files.interrupted": 1, "kept.files": 1 })
       const { bytes } = (last?.["kept"] ?? { bytes: 0 }) as { bytes: number }
@@ -218,7 +218,7 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       const { exitCode, stderr, stdout } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
       assert.notInclude(stderr, "Kept")
-      assert.strictEqual(stderr.split("2 large files were begun, and no part is stored yet.\n").length, 3)
+      assert.strictEqual(stderr.split("2 large files were begun, but no part is stored yet.\n").length, 3)
       assert.deepStrictEqual(Sluice.jsonLines(stdout).at(-1)?.["kept"], { files: 0, bytes: 0 })
     }))
 

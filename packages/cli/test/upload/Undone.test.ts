@@ -123,7 +123,7 @@ describe("Undone", () => {
       assert.strictEqual(failure.exitCode, 2)
       assert.strictEqual(
         failure.message,
-        "--failed: \"/nowhere/at/all\" lies in a directory that is not there. It takes a file to write to."
+        "--failed: \"/nowhere/at/all\" is in a directory that does not exist. Name a file that can be written."
       )
     }))
 
