@@ -205,7 +205,8 @@ const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay,
       return yield* Effect.fail(
         new JournalError({
           reason: "Newer",
-          detail: `The journal in ${directory} was written by a later version of Sluice, and only that can use it.`
+          detail:
+            `The journal in ${directory} was written by a later version of Sluice, and only that version can use it.`
         })
       )
     }
@@ -214,8 +215,8 @@ const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay,
         Disk.unusable(
           `${
             Disk.fileIn(directory)
-          } does not begin as a journal does: it is damaged, or something else. Move it away ` +
-            "to begin a new one."
+          } does not begin like a journal: it is damaged, or another kind of file. Move it away ` +
+            "to start a new journal."
         )
       )
     }
@@ -251,7 +252,7 @@ const create = (directory: string, fresh: Record.Header, fsync: boolean): Effect
   Effect.gen(function*() {
     const file = yield* Disk.replace(directory, { fsync, text: Record.header(fresh) })
     return { file, replay: yield* Disk.replay(file) }
-  }).pipe(Effect.mapError(Disk.failedTo(directory, "be made")))
+  }).pipe(Effect.mapError(Disk.failedTo(directory, "be created")))
 
 const journalOf = (writer: Writer, { finished, locations, state }: Replay): Journal["Type"] =>
   Journal.of({

@@ -192,20 +192,20 @@ describe("PartPlan.make", () => {
         _tag: "Rejected",
         reason: "TooLarge",
         detail: "The object has 48.8 TiB (53687091200001 bytes);" +
-          " the destination takes at most 48.8 TiB (53687091200000 bytes)."
+          " the destination accepts at most 48.8 TiB (53687091200000 bytes)."
       },
       {
         _tag: "Rejected",
         reason: "TooLarge",
         detail: "The object has 48.8 TiB (53687091200001 bytes);" +
-          " the destination takes at most 10000 parts of 5.0 MiB (5242880 bytes) to 5.0 GiB (5368709120 bytes)."
+          " the destination accepts at most 10000 parts of 5.0 MiB (5242880 bytes) to 5.0 GiB (5368709120 bytes)."
       }
     ])
     // The multiple leaves less than the largest part.
     const uneven = { ...s3, minSize: MiB, maxSize: 2 * MiB - 1, multiple: MiB, maxCount: 3 }
     assert.deepStrictEqual([refused(3 * MiB, uneven), refused(3 * MiB + 1, uneven)?.detail], [
       undefined,
-      "The object has 3.0 MiB (3145729 bytes); the destination takes at most 3 parts" +
+      "The object has 3.0 MiB (3145729 bytes); the destination accepts at most 3 parts" +
       " of 1.0 MiB (1048576 bytes) to 2.0 MiB (2097151 bytes) in multiples of 1.0 MiB."
     ])
   })

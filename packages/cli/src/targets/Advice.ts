@@ -112,7 +112,7 @@ const proxies: ReadonlyArray<readonly [RegExp, (variable: string) => string]> = 
       `Set ${variable} to the address of an HTTP proxy, such as http://proxy:3128, or unset it. ${withoutProxy}`
   ],
   [
-    / by the proxy \S+ \((\w+)\) failed/,
+    / through the proxy \S+ \((\w+)\) failed/,
     (variable) => `Check that ${variable} names an HTTP proxy, and that it works. ${withoutProxy}`
   ]
 ]

@@ -82,7 +82,7 @@ describe("sluice uploads ls", { timeout: 60_000 }, () => {
       fs.writeFileSync(`${root}/state/sluice/stray`, "")
       const { exitCode, stderr, stdout } = yield* sluice("ls")
       assert.strictEqual(exitCode, 0)
-      assert.match(stderr, /^sluice: .*sluice\/a\/journal does not begin as a journal does.*\n$/)
+      assert.match(stderr, /^sluice: .*sluice\/a\/journal does not begin like a journal.*\n$/)
       assert.include(stdout, "z.mov")
       const named = yield* sluice("ls", "--journal", "state/sluice/a")
       assert.strictEqual(named.exitCode, 5)

@@ -163,7 +163,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       isWhole(root)
       const named = yield* Sluice.run(["upload", "src", "to", "--journal", "state/x"], options)
       assert.strictEqual(named.exitCode, 5)
-      assert.match(named.stderr, /^sluice: The journal in .*state\/x cannot be made/)
+      assert.match(named.stderr, /^sluice: The journal in .*state\/x cannot be created/)
     }))
 
   it.scopedLive("takes no journal of another destination, and leaves it as it was", () =>
@@ -353,7 +353,7 @@ describe("sluice upload -", { timeout: 60_000 }, () => {
       ])
       const directory = yield* Sluice.run(["upload", "-", "src"], { ...options, input: "x" })
       assert.strictEqual(directory.exitCode, 1)
-      assert.include(directory.stderr, "A file and a directory want the same name at")
+      assert.include(directory.stderr, "A file and a directory have the same name at")
       assert.deepStrictEqual(names(`${root}/src`), ["big", "small-1", "small-2"])
     }))
 

@@ -89,7 +89,7 @@ describe("ListedSources", () => {
           list: "gone.txt\nx\n../secret.txt\n.\n../src2/x\nx/b.txt"
         })
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
-          ["gone.txt", "src/gone.txt", "/src/gone.txt is not there."],
+          ["gone.txt", "src/gone.txt", "/src/gone.txt does not exist."],
           ["x", "src/x", "/src/x is a directory."],
           ["../secret.txt", "secret.txt", "../secret.txt is outside of /src."],
           [".", "src", ". is the source directory itself."],
@@ -102,7 +102,7 @@ describe("ListedSources", () => {
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b" })
         const hint = (name: string) =>
-          ` is not there: names in the list are relative to the source, but this one begins with it. Write ${name} instead.`
+          ` does not exist: names in the list are relative to the source, but this one begins with it. Write ${name} instead.`
         // As `find src -print0` and `find src` write them.
         for (const separator of ["\0", "\n"]) {
           TemporaryDirectory.write(root, {
@@ -114,7 +114,7 @@ describe("ListedSources", () => {
           assert.strictEqual(stdout, "x/b.txt\t1\n")
           assert.include(stderr, `/src/src/a.txt${hint("\"a.txt\"")}`)
           assert.include(stderr, `/src/src/x/b.txt${hint("\"x/b.txt\"")}`)
-          assert.include(stderr, "/src/src/gone.txt is not there.")
+          assert.include(stderr, "/src/src/gone.txt does not exist.")
         }
       }))
 
@@ -124,7 +124,11 @@ describe("ListedSources", () => {
         TemporaryDirectory.write(root, { list: "a.txt\nb\0ad.txt\nc.txt\n" })
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           ["a.txt", "src/a.txt"],
-          ["b\0ad.txt", "src/b\0ad.txt", "\"/src/b\\u0000ad.txt\" has a NUL character in its name, and no file has."],
+          [
+            "b\0ad.txt",
+            "src/b\0ad.txt",
+            "\"/src/b\\u0000ad.txt\" has a NUL character in its name, which no file can have."
+          ],
           ["c.txt", "src/c.txt"]
         ])
       }))
@@ -262,7 +266,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "failed"), [
           ["a.txt", "one/a.txt"],
           ["deep/b.txt", "two/b.txt"],
-          ["gone.txt", "gone.txt", "/gone.txt is not there."]
+          ["gone.txt", "gone.txt", "/gone.txt does not exist."]
         ])
       }))
 

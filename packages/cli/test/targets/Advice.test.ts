@@ -67,7 +67,7 @@ describe("Advice", () => {
     assert.include(dead, "NO_PROXY")
     assert.notInclude(dead, "listens")
     const broken = transient(
-      "The connection to https://h/ by the proxy http://p (HTTPS_PROXY) failed (other side closed)."
+      "The connection to https://h/ through the proxy http://p (HTTPS_PROXY) failed (other side closed)."
     )
     assert.include(advise(broken, "Http"), "HTTPS_PROXY names an HTTP proxy")
     const stranger = rejected("Unauthorized", "The proxy http://p (http_proxy), on the way to http://h/, answered 407.")
@@ -76,7 +76,7 @@ describe("Advice", () => {
     assert.include(advise(closed, "S3"), "The proxy in HTTPS_PROXY does not reach the destination")
     for (
       const detail of [
-        "The proxy in ALL_PROXY cannot be used: it is of socks5://, and only those of http:// and https:// can.",
+        "The proxy in ALL_PROXY cannot be used: it is a socks5:// proxy, and only http:// and https:// proxies are supported.",
         "The address of the proxy in ALL_PROXY is not valid."
       ]
     ) assert.include(advise(rejected("Unsupported", detail), "Http"), "Set ALL_PROXY to the address of an HTTP proxy")
@@ -91,7 +91,7 @@ describe("Advice", () => {
     const header = rejected("Unsupported", "The request to http://h/x cannot be sent: the header \"a b\" is not valid.")
     assert.strictEqual(advise(header, "Http"), "")
     assert.strictEqual(
-      advise(rejected("Unexpected", "http://h/x answered with headers that are too large to be read."), "Http"),
+      advise(rejected("Unexpected", "http://h/x answered with headers that are too large to read."), "Http"),
       ""
     )
   })

@@ -159,7 +159,7 @@ describe("Targets", () => {
   it("refuses what is no bucket, without saying secrets", () => {
     assert.include(problem("s3://"), "bucket is missing")
     assert.include(problem("s3://bk t/x"), "is not a valid bucket name")
-    assert.include(problem("s3://bkt/../other"), "has a \"..\" segment")
+    assert.include(problem("s3://bkt/../other"), "contains a \"..\" segment")
     assert.include(problem("s3://bkt/a?versionId=1"), "takes only an endpoint")
     const said = problem("s3://AKID:secret@bkt/x")
     assert.include(said, "AWS_SECRET_ACCESS_KEY")

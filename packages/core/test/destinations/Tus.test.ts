@@ -304,7 +304,7 @@ describe("an answer", () => {
 
   it.effect("of another version is told clearly, and before anything is sent where that is known", () =>
     Effect.gen(function*() {
-      const text = `${TusModel.url} speaks tus 0.2.2, and not 1.0.0.`
+      const text = `${TusModel.url} speaks tus 0.2.2, not 1.0.0.`
       const known = yield* upload({ model: { versions: "0.2.2" } })
       assert.deepStrictEqual([known.outcome, known.error?.detail, known.history], ["Rejected Unsupported", text, []])
       const late = yield* upload({ model: { fault: nth("POST", status(412, { "tus-version": "0.2.2" })) } })

@@ -193,6 +193,6 @@ describe("Faults.allConsumed", () => {
     Effect.gen(function*() {
       const faults = Faults.make([{ verb: "abort", key: "a", nth: 2, kind: { _tag: "AnswerLost" } }])
       const error = yield* Effect.flip(faults.allConsumed)
-      assert.strictEqual(error.message, "These faults were scripted and never struck: abort a #2: AnswerLost.")
+      assert.strictEqual(error.message, "These faults were scripted but never struck: abort a #2: AnswerLost.")
     }))
 })

@@ -181,7 +181,7 @@ describe("VirtualClock.run", () => {
       assert.deepStrictEqual(others, [])
       assert.strictEqual(
         defect.message,
-        `Nothing can wake any more after 20 ms of virtual time, and the effect has not ended. Waiting: ${main?.fiber} for ` +
+        `Nothing can wake up any more after 20 ms of virtual time, but the effect has not ended. Waiting: ${main?.fiber} for ` +
           `${lost?.fiber}, ${lost?.fiber} in a lost answer, ${child?.fiber}.`
       )
       // What can be interrupted of it is.

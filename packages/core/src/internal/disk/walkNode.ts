@@ -305,7 +305,7 @@ export class Walk {
     const identity = identityOf(stat)
     for (let place: Place | undefined = parent; place !== undefined; place = place.parent) {
       if (place.identity === identity) {
-        return UploadResult.skipped(key, "It is a symbolic link to a directory that it is in.")
+        return UploadResult.skipped(key, "It is a symbolic link to a directory that contains it.")
       }
     }
     return { key, identity, parent, quickReads: QuickReads.of(stat.dev) }

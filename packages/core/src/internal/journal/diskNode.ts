@@ -33,10 +33,10 @@ export const prepareDirectory = (directory: string): Effect.Effect<void, Journal
     yield* checkOwner(directory, uid)
     if (process.getuid !== undefined && (mode & 0o022n) !== 0n) {
       yield* Effect.fail(
-        unusable(`Others may write to ${directory}: a journal needs a directory of its own (chmod 700).`)
+        unusable(`Other users may write to ${directory}: a journal needs a directory of its own (chmod 700).`)
       )
     }
-  }).pipe(Effect.catchAll(failing(directory, "be made")))
+  }).pipe(Effect.catchAll(failing(directory, "be created")))
 
 // One by one: in some places, such as /proc, a recursive call in Node never returns.
 const makeDirectory = (directory: string): Effect.Effect<void, Failure | JournalError> =>
@@ -56,13 +56,13 @@ const makeOne = (directory: string): Effect.Effect<void, Failure | JournalError>
         onFailure: (error) =>
           Effect.fail(
             isMissing(error)
-              ? unusable(`There can be no journal in ${directory}: it is a symbolic link that leads nowhere.`, error)
+              ? unusable(`No journal can be kept in ${directory}: it is a symbolic link that leads nowhere.`, error)
               : error
           ),
         onSuccess: (stat) =>
           stat.isDirectory()
             ? Effect.void
-            : Effect.fail(unusable(`There can be no journal in ${directory}: it is not a directory.`))
+            : Effect.fail(unusable(`No journal can be kept in ${directory}: it is not a directory.`))
       })
   )
 
@@ -79,7 +79,7 @@ const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalErr
     const isTrusted = ({ uid }: fs.BigIntStats) => uid === own || uid === 0n
     const absolute = yield* Effect.try({
       try: () => path.resolve(directory),
-      catch: (cause) => unusable(`There can be no journal in ${directory}: the current directory is not there.`, cause)
+      catch: (cause) => unusable(`No journal can be kept in ${directory}: the current directory does not exist.`, cause)
     })
     const { root } = path.parse(absolute)
     let at = root
@@ -100,7 +100,7 @@ const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalErr
       const isOpenToAll = (parent.mode & 0o002n) !== 0n && (parent.mode & 0o1000n) === 0n
       if (!isTrusted(stat) || !isTrusted(parent) || isOpenToAll) {
         yield* Effect.fail(
-          unusable(`${next} is a symbolic link that others can lead elsewhere: a journal is not kept behind it.`)
+          unusable(`${next} is a symbolic link that other users can change: no journal is kept behind it.`)
         )
       }
       if (++links > mostLinks) yield* Effect.fail(unusable(`${directory} is behind too many symbolic links.`))
@@ -120,7 +120,7 @@ const checkOwner = (file: string, uid: bigint): Effect.Effect<void, JournalError
   const own = process.getuid?.()
   return own === undefined || BigInt(own) === uid
     ? Effect.void
-    : Effect.fail(unusable(`${file} belongs to another user (${uid}), and is not used as a journal.`))
+    : Effect.fail(unusable(`${file} belongs to another user (${uid}), so it is not used as a journal.`))
 }
 
 /** An open journal file. */

@@ -192,7 +192,7 @@ const isStale = ({ age, holder }: Look): boolean => {
 }
 
 const shown = (millis: number): string =>
-  Math.abs(millis) <= latestMillis ? new Date(millis).toISOString() : "a time that cannot be"
+  Math.abs(millis) <= latestMillis ? new Date(millis).toISOString() : "an impossible time"
 
 const locked = (directory: string, found: Look | undefined): Effect.Effect<JournalError> =>
   Effect.sync(() => {
@@ -211,11 +211,9 @@ const freeWhen = (directory: string, { age, holder, touchedAt }: Look): string =
   if (holder !== undefined && isVisible(holder)) return ""
   const lock = path.join(directory, "lock")
   return age < -silentMillis
-    ? ` Its lock is dated ${
-      shown(touchedAt)
-    }, in the future, so that nobody can tell whether that process still runs: ` +
+    ? ` Its lock is dated ${shown(touchedAt)}, in the future, so it is unknown whether that process still runs: ` +
       `if it does not, remove ${lock}.`
-    : ` Whether that process still runs cannot be seen from here: if it does not, the journal is free at ${
+    : ` It cannot be seen from here whether that process still runs: if it does not, the journal is free at ${
       shown(touchedAt + patienceFor(holder))
     }, or at once when ${lock} is removed.`
 }
@@ -344,4 +342,4 @@ const look = (
   )
 
 const noLock = (file: string): NodeJS.ErrnoException =>
-  new Error(`${file} is not a regular file. Remove it when nobody else uses this journal`)
+  new Error(`${file} is not a regular file. Remove it if nobody else uses this journal`)

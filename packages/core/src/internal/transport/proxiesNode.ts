@@ -93,5 +93,5 @@ const unsupported = (variable: string, scheme: string) =>
   new Rejected({
     reason: "Unsupported",
     detail:
-      `The proxy in ${variable} cannot be used: it is of ${scheme}://, and only those of http:// and https:// can.`
+      `The proxy in ${variable} cannot be used: it is a ${scheme}:// proxy, and only http:// and https:// proxies are supported.`
   })

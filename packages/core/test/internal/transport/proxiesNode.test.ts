@@ -133,11 +133,11 @@ describe("the proxies of an environment", () => {
       const socks = yield* failure(address, { ALL_PROXY: "socks5://me:s3cr3t-password@127.0.0.1:1080" })
       assert.strictEqual(
         socks.message,
-        "The proxy in ALL_PROXY cannot be used: it is of socks5://, and only those of http:// and https:// can."
+        "The proxy in ALL_PROXY cannot be used: it is a socks5:// proxy, and only http:// and https:// proxies are supported."
       )
       for (const scheme of ["socks", "socks4", "socks4a", "socks5h", "ftp"]) {
         const error = yield* failure(address, { http_proxy: `${scheme}://127.0.0.1:1080` })
-        assert.include(error.message, `The proxy in http_proxy cannot be used: it is of ${scheme}://`)
+        assert.include(error.message, `The proxy in http_proxy cannot be used: it is a ${scheme}:// proxy`)
         assert.strictEqual(error._tag, "Rejected")
       }
       for (const wrong of ["http://me:s3cr3t-password@bad host:1", "http://", "127.0.0.1:99999", ":3128"]) {
@@ -187,7 +187,7 @@ describe("a proxy that is dead", () => {
         ]] as const
       ) {
         const error = yield* failure(address, { [variable]: url })
-        assert.include(error.message, `The connection to ${address} by the proxy ${url} (${variable}) failed (`)
+        assert.include(error.message, `The connection to ${address} through the proxy ${url} (${variable}) failed (`)
       }
     }))
 

@@ -141,7 +141,7 @@ const refusalMillis = 30_000
 const credentialsMillis = 60_000
 
 const late = () =>
-  new Transient({ reason: "Stalled", detail: "The credentials have not come for a minute, and are still waited for." })
+  new Transient({ reason: "Stalled", detail: "The credentials have not arrived for a minute, and may still arrive." })
 
 /** How long before credentials expire new ones are requested, in milliseconds. */
 const early = 60_000

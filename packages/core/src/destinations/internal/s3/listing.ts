@@ -100,7 +100,7 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
     const listed: Array<Listed> = []
     for (const { etag, key, size } of contents) {
       if (key.length <= prefix.length || !key.startsWith(prefix)) continue
-      if (size === undefined) return yield* failed(`it does not tell how large ${key} is`)
+      if (size === undefined) return yield* failed(`it does not report the size of ${key}`)
       listed.push({ key: key.slice(prefix.length), size, etag })
     }
     if (!Evidence.hasMore(root, "NextContinuationToken")) return { listed, next: Option.none() }
@@ -117,9 +117,9 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
     const text = JSON.stringify(next)
     const isSeen = text === JSON.stringify(cursor.query) || text === round.query ||
       (first !== undefined && first === round.first)
-    if (next === undefined || isSeen) return yield* failed("a page has no next one")
+    if (next === undefined || isSeen) return yield* failed("a page does not name the next one")
     const empty = contents.length === 0 ? cursor.empty + 1 : 0
-    if (empty >= maxEmptyPages) return yield* failed(`${empty} pages in a row brought nothing`)
+    if (empty >= maxEmptyPages) return yield* failed(`${empty} pages in a row were empty`)
     const pages = round.pages + 1
     const isMark = pages === round.until
     return {

@@ -199,4 +199,4 @@ const metadataOf = (uploadId: string): string | undefined =>
 const mayMiss = (status: number): boolean => status === 400 || (status >= 403 && status < 412) || status === 422
 
 const unfinished = (name: string, key: string) =>
-  new Transient({ reason: "Unavailable", detail: `${name} has not put ${key} together yet.` })
+  new Transient({ reason: "Unavailable", detail: `${name} has not finished concatenating ${key}.` })

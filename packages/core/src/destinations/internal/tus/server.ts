@@ -243,13 +243,13 @@ const repeats = ({ href }: URL, mask: (text: string) => string): boolean => {
 const repeating = (name: string) =>
   new Rejected({
     reason: "Unexpected",
-    detail: `${name} says that the upload is at an address with the request's credentials in it.`
+    detail: `${name} returned an address for the upload that contains the request's credentials.`
   })
 
 const withPassword = (name: string) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `The address of ${name} has a user or a password in it: they belong in the credentials.`
+    detail: `The address of ${name} contains a user or a password: pass them as credentials.`
   })
 
 const nowhere = (name: string) =>
@@ -259,5 +259,5 @@ const elsewhere = (name: string, origin: string) =>
   new Rejected({
     reason: "Redirected",
     detail: `${name} says that the upload is at ${renderUrl(origin)}: only its own origin is trusted. A server behind` +
-      " a proxy may have to be told its own address."
+      " a proxy may need its public address in its configuration."
   })

@@ -238,13 +238,13 @@ export const giveUp = (server: Server, session: Session): Effect.Effect<never, U
   Effect.zipRight(Effect.ignore(abort(server, session)), Effect.fail(gone(server, session.key)))
 
 export const gone = ({ name }: Server, key: string) =>
-  new SessionGone({ detail: `${name} has no such upload of ${key} any more.` })
+  new SessionGone({ detail: `${name} no longer has this upload of ${key}.` })
 
 export const sizeless = (name: string) =>
-  new Rejected({ reason: "Unsupported", detail: `${name} has to be told the size of an upload beforehand.` })
+  new Rejected({ reason: "Unsupported", detail: `${name} must know the size of an upload beforehand.` })
 
 export const silent = (name: string, key: string) =>
-  new Rejected({ reason: "Unexpected", detail: `${name} does not say how much of ${key} it has.` })
+  new Rejected({ reason: "Unexpected", detail: `${name} does not report how much of ${key} it has.` })
 
 // -----------------------------------------------------------------------------
 // internal
@@ -279,7 +279,7 @@ const createWith = (
 const storedLess = ({ name }: Server, key: string, persisted: number, end: number) =>
   new Transient({
     reason: "Unavailable",
-    detail: `${name} has stored ${persisted} bytes of ${key}, and was sent ${end}.`
+    detail: `${name} has stored ${persisted} bytes of ${key}, but was sent ${end}.`
   })
 
 /** Uses an upload and removes it unless that succeeds. */

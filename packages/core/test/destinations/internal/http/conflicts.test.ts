@@ -99,7 +99,7 @@ describe("a file that is in conflict (409)", () => {
       for (const key of ["dir/a.txt", "a.txt"]) {
         const { outcome, puts } = yield* uploading({ refusals: 9, status: 409 }, { key })
         assert.deepStrictEqual([outcome, puts], [
-          "Conflict: /base answered 409 (its directory is not there: WebDAV servers want it made first)",
+          "Conflict: /base answered 409 (its directory does not exist, and WebDAV servers do not create it)",
           1
         ])
       }

@@ -58,7 +58,7 @@ describe("credentials", () => {
               onLeft: (error) => `${error._tag}: ${error.message}`,
               onRight: () => "found"
             }))
-            const late = "Transient: The credentials have not come for a minute, and are still waited for."
+            const late = "Transient: The credentials have not arrived for a minute, and may still arrive."
             assert.deepStrictEqual(told, Array(3).fill(late))
           }), { credentials: asking })
         assert.strictEqual(asked, 1)

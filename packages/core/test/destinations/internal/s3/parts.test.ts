@@ -173,7 +173,7 @@ describe("a checksum that the server does not repeat", () => {
         "Rejected Unsupported",
         "Rejected Unsupported"
       ])
-      assert.include(errors[0]?.message, "does not check sha256")
+      assert.include(errors[0]?.message, "does not verify sha256")
       assert.strictEqual(seen.length, 1)
     }))
 

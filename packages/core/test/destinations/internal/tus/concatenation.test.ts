@@ -186,7 +186,7 @@ describe("a large file, where the server concatenates", () => {
       yield* TestClock.adjust("2 minutes")
       const { error, outcome } = yield* Fiber.join(fiber)
       assert.strictEqual(outcome, "Transient Unavailable")
-      assert.include(error?.message, "has not put film together yet")
+      assert.include(error?.message, "has not finished concatenating film")
       assert.strictEqual(model.uploads.size, 0)
     }))
 

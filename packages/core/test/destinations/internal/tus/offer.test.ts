@@ -109,7 +109,7 @@ describe("an address", () => {
       ["", " is not a valid address."],
       [
         "https://me:s3cr3t@tus.example.org/",
-        "The address of https://tus.example.org/ has a user or a password in it: they belong in the credentials."
+        "The address of https://tus.example.org/ contains a user or a password: pass them as credentials."
       ]
     ] as const
   ) {
