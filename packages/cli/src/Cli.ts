@@ -30,8 +30,8 @@ import * as Warnings from "./terminal/Warnings.js"
 import * as Topics from "./Topics.js"
 
 /** Runs the command in the arguments and returns the exit code. By then it has reported any problem. */
-export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, CliApp.CliApp.Environment | Output> =>
-  Effect.gen(function*() {
+export const run = Effect.fnUntraced(
+  function*(args: ReadonlyArray<string>): Effect.fn.Return<number, never, CliApp.CliApp.Environment | Output> {
     const { stderr, stdout } = yield* Output
     const exitCode = yield* Effect.exit(Warnings.toldOn(stderr)(obey(args))).pipe(
       Effect.flatMap((exit) => Exit.isSuccess(exit) ? Effect.succeed(0) : tell(exit.cause, args))
@@ -45,7 +45,8 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
     yield* stderr.flush
     const isWritten = Option.isNone(unwritten) && Option.isNone(stderr.failure())
     return exitCode === 0 && !isWritten ? new CliError.CliError({ reason: "SomeFailed" }).exitCode : exitCode
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -46,7 +46,9 @@ export const destinationUnusable = (detail: string): CliError => new CliError({ 
 
 export const journalUnusable = (detail: string): CliError => new CliError({ reason: "JournalUnusable", detail })
 
-/** Why something on the disk could not be read, as the end of a sentence that begins with its name: `does not exist`. */
+/**
+ * Why something on the disk could not be read, as the end of a sentence that begins with its name: `does not exist`.
+ */
 export const whyUnreadable = (cause: unknown): string => {
   const code = codeOf(cause)
   switch (code) {

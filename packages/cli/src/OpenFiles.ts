@@ -1,6 +1,6 @@
 /**
- * The message for when no more files can be opened. This module imports nothing, so that it works even if nothing else can
- * be loaded.
+ * The message for when no more files can be opened. This module imports nothing, so that it works even if nothing else
+ * can be loaded.
  */
 
 /** The exit code when the command cannot open enough files: nothing else is known to be wrong. */

@@ -164,8 +164,8 @@ export const layerDirectory = (options: Options): Layer.Layer<Journal, JournalEr
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Journal["Type"], JournalError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<Journal["Type"], JournalError, Scope.Scope> {
     const { destination, directory, fsync = defaults.fsync, removeWhenEmpty = defaults.removeWhenEmpty, source } =
       options
     // The previous user may remove an empty directory before it is locked here.
@@ -187,7 +187,8 @@ export const make = (options: Options): Effect.Effect<Journal["Type"], JournalEr
       yield* writer.tidy({ always: replay.damaged > 0 || header.source !== replay.header?.source })
       return journalOf(writer, replay)
     }))
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -197,8 +198,8 @@ const closeOpened = (file: Disk.Opened | undefined): Effect.Effect<void> =>
   file === undefined ? Effect.void : Disk.close(file.descriptor)
 
 /** Parses the file. A file without a header holds nothing: it is empty, or was torn while it was created. */
-const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay, JournalError> =>
-  Effect.gen(function*() {
+const understand = Effect.fnUntraced(
+  function*(directory: string, file: Disk.Opened): Effect.fn.Return<Replay, JournalError> {
     const failed = Effect.mapError(Disk.failedTo(directory, "be read"))
     const replay = yield* failed(Disk.replay(file))
     if (replay.newer) {
@@ -221,7 +222,8 @@ const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay,
       )
     }
     return replay
-  })
+  }
+)
 
 interface Ready {
   readonly file: Disk.Opened
@@ -229,8 +231,8 @@ interface Ready {
 }
 
 /** Opens the file and drops a torn record at its end. Changes nothing before the whole file has been understood. */
-const openOrCreate = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
-  Effect.gen(function*() {
+const openOrCreate = Effect.fnUntraced(
+  function*(directory: string, fresh: Record.Header, fsync: boolean): Effect.fn.Return<Ready, JournalError> {
     const file = yield* Disk.open(directory, "write")
     if (file === undefined) return yield* create(directory, fresh, fsync)
     return yield* Effect.gen(function*() {
@@ -246,7 +248,8 @@ const openOrCreate = (directory: string, fresh: Record.Header, fsync: boolean): 
       }
       return { file: yield* Disk.cut(directory, file, replay.end), replay }
     }).pipe(Effect.tapErrorCause(() => closeOpened(file)))
-  })
+  }
+)
 
 const create = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
   Effect.gen(function*() {

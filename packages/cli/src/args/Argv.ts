@@ -2,10 +2,10 @@
  * Puts arguments as users type them into the one form that `@effect/cli` reads without surprises.
  *
  * `@effect/cli` 0.77 wants flags before arguments, lets a boolean flag swallow a file called `y` or `1`, takes an
- * unknown flag for a file, does not understand `--include=*.jpg` for a repeatable flag, and refuses a flag that is given
- * twice. So this module puts the arguments in order first: the command, which may have two words, its flags (each with
- * its value), `--`, the arguments. Flags may stand anywhere before a `--`, with a space or `=` before the value. If a flag
- * is given twice, the last value applies.
+ * unknown flag for a file, does not understand `--include=*.jpg` for a repeatable flag, and refuses a flag that is
+ * given twice. So this module puts the arguments in order first: the command, which may have two words, its flags (each
+ * with its value), `--`, the arguments. Flags may stand anywhere before a `--`, with a space or `=` before the value.
+ * If a flag is given twice, the last value applies.
  */
 import * as AutoCorrect from "@effect/cli/AutoCorrect"
 import * as CliConfig from "@effect/cli/CliConfig"

@@ -7,7 +7,9 @@ import * as Either from "effect/Either"
 /** Headers by their lower-case names. */
 export type Headers = Readonly<Record<string, string>>
 
-/** Parses the headers of flags; `takesSecrets` says whether the destination also gets those of `SLUICE_HTTP_HEADERS`. */
+/**
+ * Parses the headers of flags; `takesSecrets` says whether the destination also gets those of `SLUICE_HTTP_HEADERS`.
+ */
 export const fromFlags = (
   lines: ReadonlyArray<string>,
   { takesSecrets = true }: { readonly takesSecrets?: boolean | undefined } = {}

@@ -1,6 +1,6 @@
 /**
- * The flags of uploads, decoded as they are read. The message about a wrong value names the flag, the value and what the
- * flag takes.
+ * The flags of uploads, decoded as they are read. The message about a wrong value names the flag, the value and what
+ * the flag takes.
  */
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"

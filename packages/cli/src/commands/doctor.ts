@@ -78,12 +78,12 @@ export const doctor = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-const look = (
-  target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
-  settings: DestinationOptions.Settings,
-  tell: Tell
-) =>
-  Effect.gen(function*() {
+const look = Effect.fnUntraced(
+  function*(
+    target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
+    settings: DestinationOptions.Settings,
+    tell: Tell
+  ) {
     if (target._tag === "Local") {
       const inside = Effect.provide(
         examine(target, tell),
@@ -103,22 +103,23 @@ const look = (
     }
     const RemoteCheckup = yield* Effect.promise(() => import("../doctor/RemoteCheckup.js"))
     yield* RemoteCheckup.run(target, settings, { tell, examine: examine(target, tell) })
-  })
+  }
+)
 
 /** Writes to a destination, and runs the other checks on it. */
-const examine = (target: Targets.Target, tell: Tell) =>
-  Effect.gen(function*() {
-    const destination = yield* Destination
-    const random = yield* Random.nextIntBetween(0, 2 ** 31)
-    const name = `${random.toString(36)}.txt`
-    const key = `sluice-doctor-${name}`
-    // A local directory creates its own directories, and tus does not treat keys as paths. The directory may stay: its name is always the same.
-    const nested = target._tag === "Local" || target._tag === "Tus" ? undefined : `sluice-doctor/${name}`
-    yield* Effect.flatMap(
-      Uploader.Uploader,
-      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key, nested }, tell)
-    ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
-  })
+const examine = Effect.fnUntraced(function*(target: Targets.Target, tell: Tell) {
+  const destination = yield* Destination
+  const random = yield* Random.nextIntBetween(0, 2 ** 31)
+  const name = `${random.toString(36)}.txt`
+  const key = `sluice-doctor-${name}`
+  // A local directory creates its own directories, and tus does not treat keys as paths. The directory may stay: its
+  // name is always the same.
+  const nested = target._tag === "Local" || target._tag === "Tus" ? undefined : `sluice-doctor/${name}`
+  yield* Effect.flatMap(
+    Uploader.Uploader,
+    (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key, nested }, tell)
+  ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
+})
 
 const checkWidth = "credentials".length
 

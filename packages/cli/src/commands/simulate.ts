@@ -55,52 +55,49 @@ export const simulate = Command.make(
 type Flags = Command.Command.ParseConfig<{ readonly sources: typeof sources } & typeof SimulateOptions.simulate>
 
 /** A forecast for a tree, or for files of random sizes. */
-const plan = (flags: Flags) =>
-  Effect.gen(function*() {
-    const { stderr, stdout } = yield* Output.Output
-    const stray = SimulateOptions.given(flags, "comparison")
-    if (stray.length > 0) {
-      return yield* CliError.usage(
-        `${stray.join(" and ")} ${
-          stray.length === 1 ? "does" : "do"
-        } not apply with a source or a network: use --rtt, ` +
-          "--per-connection and --errors."
-      )
-    }
-    const only = yield* Effect.mapError(SimulateOptions.strategiesOf(flags.strategy), CliError.usage)
-    const settings = settingsOf(flags)
-    const workload = yield* workloadOf(flags)
-    const candidates = yield* Effect.mapError(
-      Candidates.make({
-        network: settings.network,
-        whole: Workload.all(workload, Forecast.termsOf(settings)),
-        workers: Option.getOrUndefined(flags.workers),
-        rate: Option.getOrUndefined(flags.rate),
-        only
-      }),
-      CliError.usage
+const plan = Effect.fnUntraced(function*(flags: Flags) {
+  const { stderr, stdout } = yield* Output.Output
+  const stray = SimulateOptions.given(flags, "comparison")
+  if (stray.length > 0) {
+    return yield* CliError.usage(
+      `${stray.join(" and ")} ${stray.length === 1 ? "does" : "do"} not apply with a source or a network: use --rtt, ` +
+        "--per-connection and --errors."
     )
-    const forecasts = yield* Effect.forEach(candidates, (candidate, i) =>
-      Effect.zipRight(
-        stderr.isTerminal
-          ? stderr.write(`\rSimulating ${i + 1} of ${candidates.length}: ${candidate.name}\u001b[K`)
-          : Effect.void,
-        Forecast.run(workload, candidate, settings)
-      )).pipe(Effect.ensuring(stderr.isTerminal ? stderr.write("\r\u001b[K") : Effect.void))
-    const told = { workload, settings, forecasts, source: sourceOf(flags) }
-    if (flags.json) yield* Output.writeLines(stdout, ForecastText.json(told))
-    else {
-      const columns = stdout.isTerminal ? stdout.size().columns : Infinity
-      yield* Output.writeLines(stdout, ForecastText.lines(told, { columns, style: stdout.style }))
-    }
-    yield* draw(flags, () =>
-      ForecastSvg.render({
-        title: `${ForecastText.describe(workload)}, uploaded in ${Format.counted(forecasts.length, "way")}`,
-        subtitle: ForecastText.networkOf(settings.network),
-        link: settings.network.link,
-        forecasts
-      }))
-  })
+  }
+  const only = yield* Effect.mapError(SimulateOptions.strategiesOf(flags.strategy), CliError.usage)
+  const settings = settingsOf(flags)
+  const workload = yield* workloadOf(flags)
+  const candidates = yield* Effect.mapError(
+    Candidates.make({
+      network: settings.network,
+      whole: Workload.all(workload, Forecast.termsOf(settings)),
+      workers: Option.getOrUndefined(flags.workers),
+      rate: Option.getOrUndefined(flags.rate),
+      only
+    }),
+    CliError.usage
+  )
+  const forecasts = yield* Effect.forEach(candidates, (candidate, i) =>
+    Effect.zipRight(
+      stderr.isTerminal
+        ? stderr.write(`\rSimulating ${i + 1} of ${candidates.length}: ${candidate.name}\u001b[K`)
+        : Effect.void,
+      Forecast.run(workload, candidate, settings)
+    )).pipe(Effect.ensuring(stderr.isTerminal ? stderr.write("\r\u001b[K") : Effect.void))
+  const told = { workload, settings, forecasts, source: sourceOf(flags) }
+  if (flags.json) yield* Output.writeLines(stdout, ForecastText.json(told))
+  else {
+    const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+    yield* Output.writeLines(stdout, ForecastText.lines(told, { columns, style: stdout.style }))
+  }
+  yield* draw(flags, () =>
+    ForecastSvg.render({
+      title: `${ForecastText.describe(workload)}, uploaded in ${Format.counted(forecasts.length, "way")}`,
+      subtitle: ForecastText.networkOf(settings.network),
+      link: settings.network.link,
+      forecasts
+    }))
+})
 
 const settingsOf = (flags: Flags): Forecast.Settings => {
   const link = Option.getOrElse(flags.link, () => [{ at: 0, bytesPerSecond: 100e6 }])
@@ -163,32 +160,31 @@ const sourceOf = ({ sources }: Flags): string | undefined =>
     : sources.map(ShellWord.of).join(" ")
 
 /** Four strategies side by side, byte by byte. */
-const compare = (flags: Flags) =>
-  Effect.gen(function*() {
-    const { stdout } = yield* Output.Output
-    const scenario: Simulation.Scenario = {
-      ...(yield* randomFiles(flags)),
-      latencyMillis: Option.getOrElse(flags.latency, () => Simulation.defaults.latencyMillis),
-      failureRate: Option.getOrElse(flags.failures, () => Simulation.defaults.failureRate),
-      workers: Option.getOrElse(flags.workers, () => Simulation.defaults.workers),
-      uploadsPerSecond: Option.getOrElse(flags.rate, () => Simulation.defaults.uploadsPerSecond),
-      baseUploadsPerSecond: Option.getOrElse(flags.baseRate, () => Simulation.defaults.baseUploadsPerSecond),
-      seed: seedOf(flags)
-    }
-    const outcomes = yield* Simulation.run(scenario)
-    if (flags.json) {
-      yield* Output.writeLines(stdout, outcomes.map((outcome) => Simulation.json(scenario, outcome)))
-    } else {
-      const columns = stdout.isTerminal ? stdout.size().columns : Infinity
-      yield* Output.writeLines(stdout, [
-        `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
-        "Time is virtual: exactly what the uploads would take, and the same for the same seed.",
-        "",
-        ...Simulation.table(outcomes, { columns, style: stdout.style })
-      ])
-    }
-    yield* draw(flags, () => TimelineSvg.render(Simulation.picture(scenario, outcomes)))
-  })
+const compare = Effect.fnUntraced(function*(flags: Flags) {
+  const { stdout } = yield* Output.Output
+  const scenario: Simulation.Scenario = {
+    ...(yield* randomFiles(flags)),
+    latencyMillis: Option.getOrElse(flags.latency, () => Simulation.defaults.latencyMillis),
+    failureRate: Option.getOrElse(flags.failures, () => Simulation.defaults.failureRate),
+    workers: Option.getOrElse(flags.workers, () => Simulation.defaults.workers),
+    uploadsPerSecond: Option.getOrElse(flags.rate, () => Simulation.defaults.uploadsPerSecond),
+    baseUploadsPerSecond: Option.getOrElse(flags.baseRate, () => Simulation.defaults.baseUploadsPerSecond),
+    seed: seedOf(flags)
+  }
+  const outcomes = yield* Simulation.run(scenario)
+  if (flags.json) {
+    yield* Output.writeLines(stdout, outcomes.map((outcome) => Simulation.json(scenario, outcome)))
+  } else {
+    const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+    yield* Output.writeLines(stdout, [
+      `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
+      "Time is virtual: exactly what the uploads would take, and the same for the same seed.",
+      "",
+      ...Simulation.table(outcomes, { columns, style: stdout.style })
+    ])
+  }
+  yield* draw(flags, () => TimelineSvg.render(Simulation.picture(scenario, outcomes)))
+})
 
 /** Writes the picture, if one was asked for. */
 const draw = ({ svg }: Flags, picture: () => string) =>

@@ -1,5 +1,6 @@
 /**
- * `sluice upload <source>... <destination>`: uploads files and directories in parallel, with progress and a final report.
+ * `sluice upload <source>... <destination>`: uploads files and directories in parallel, with progress and a final
+ * report.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -141,15 +142,12 @@ export const upload = Command.make(
 // -----------------------------------------------------------------------------
 
 /** Fails if outputs cannot be written or are the same file. Removes the report of an earlier run. */
-const checkOutputs = (
-  request: UploadRequest.UploadRequest,
-  { failed, printsLines, report }: {
+const checkOutputs = Effect.fnUntraced(
+  function*(request: UploadRequest.UploadRequest, { failed, printsLines, report }: {
     readonly report: string | undefined
     readonly failed: string | undefined
     readonly printsLines: boolean
-  }
-) =>
-  Effect.gen(function*() {
+  }) {
     const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
     yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
     // --failed may replace the list, which has been read by then; other outputs may not.
@@ -160,7 +158,8 @@ const checkOutputs = (
     if (failed !== undefined) yield* OutputFile.check("--failed", failed)
     const sources = new Set(request.sources.map((source) => path.resolve(source)))
     if (report !== undefined && !sources.has(path.resolve(report))) yield* OutputFile.clear("--report", report)
-  })
+  }
+)
 
 const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own: OwnFiles.OwnFiles) => {
   const settings = { filter: request.filter, followSymlinks, leaveOut: own.has }
@@ -249,14 +248,14 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
   }).pipe(Effect.scoped)
 
 /** Reports the result of a run wherever the flags say, and fails unless everything succeeded. */
-const conclude = (
-  report: UploadReport,
-  findings: Report.Findings,
-  flags: Flags,
-  rest: Undone.Rest & Pick<Report.Context, "begun">,
-  unlisted: Option.Option<CliError.CliError>
-) =>
-  Effect.gen(function*() {
+const conclude = Effect.fnUntraced(
+  function*(
+    report: UploadReport,
+    findings: Report.Findings,
+    flags: Flags,
+    rest: Undone.Rest & Pick<Report.Context, "begun">,
+    unlisted: Option.Option<CliError.CliError>
+  ) {
     const { stderr, stdout } = yield* Output
     const saved = yield* Effect.either(
       flags.report === undefined
@@ -291,7 +290,8 @@ const conclude = (
     }
     if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
-  })
+  }
+)
 
 const adviceFor = ({ destinationError }: Report.Findings, kind: Targets.Kind): ReadonlyArray<string> =>
   destinationError === undefined ? [] : [Advice.forError(destinationError, { check: "write", kind }) ?? []].flat()

@@ -1,7 +1,7 @@
 /**
- * The checks of `sluice doctor`: one finding for each thing that uploads need, reported as soon as it is known. It writes a
- * small object, looks it up, reads it back, lists and removes it; writes and removes one in a directory; sends one with a
- * wrong checksum; begins an upload in parts and aborts it. It reports nothing that it did not try.
+ * The checks of `sluice doctor`: one finding for each thing that uploads need, reported as soon as it is known. It
+ * writes a small object, looks it up, reads it back, lists and removes it; writes and removes one in a directory; sends
+ * one with a wrong checksum; begins an upload in parts and aborts it. It reports nothing that it did not try.
  *
  * A problem makes uploads fail. A note is about something that uploads can do without, and says what that costs.
  */
@@ -84,8 +84,8 @@ const content = "sluice doctor wrote this to see whether uploads work. It can be
 
 const metadata = { contentType: "text/plain; charset=utf-8" }
 
-const checkNested = ({ destination, kind, uploader }: Subject, key: string, tell: Tell): Effect.Effect<void> =>
-  Effect.gen(function*() {
+const checkNested = Effect.fnUntraced(
+  function*({ destination, kind, uploader }: Subject, key: string, tell: Tell): Effect.fn.Return<void> {
     const written = yield* Effect.either(uploader.upload(UploadFile.fromText(key, content, metadata)))
     if (Either.isLeft(written)) {
       const { left } = written
@@ -96,27 +96,27 @@ const checkNested = ({ destination, kind, uploader }: Subject, key: string, tell
     yield* Either.isLeft(removed) || destination.remove === undefined
       ? tell("nested", "ok", `stored ${key}, which stays there`)
       : tell("nested", "ok", `stored ${key}, in a directory, and removed it`)
-  })
+  }
+)
 
-const checkRead = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    const bytes = destination.read === undefined ? Stream.empty : destination.read(key)
-    const text = yield* Effect.either(Stream.mkString(Stream.decodeText(bytes)))
-    if (Either.isLeft(text)) {
-      return yield* tell(
-        "read",
-        "note",
-        `${text.left.message} Uploads work; sluice verify can only compare checksums.`,
-        Advice.forError(text.left, { kind, check: "read" })
-      )
-    }
-    yield* text.right === content
-      ? tell("read", "ok", "the same bytes came back")
-      : tell("read", "problem", "The destination returned different bytes than were stored.", Advice.notStored)
-  })
+const checkRead = Effect.fnUntraced(function*({ destination, key, kind }: Subject, tell: Tell): Effect.fn.Return<void> {
+  const bytes = destination.read === undefined ? Stream.empty : destination.read(key)
+  const text = yield* Effect.either(Stream.mkString(Stream.decodeText(bytes)))
+  if (Either.isLeft(text)) {
+    return yield* tell(
+      "read",
+      "note",
+      `${text.left.message} Uploads work; sluice verify can only compare checksums.`,
+      Advice.forError(text.left, { kind, check: "read" })
+    )
+  }
+  yield* text.right === content
+    ? tell("read", "ok", "the same bytes came back")
+    : tell("read", "problem", "The destination returned different bytes than were stored.", Advice.notStored)
+})
 
-const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
-  Effect.gen(function*() {
+const checkMultipart = Effect.fnUntraced(
+  function*({ destination, key, kind }: Subject, tell: Tell): Effect.fn.Return<void> {
     const { capabilities, multipart } = destination
     if (multipart === undefined) {
       return yield* tell(
@@ -160,7 +160,8 @@ const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect
         Advice.forError(aborted.left, { kind, check: "abort" })
       )
       : tell("parts", "ok", "an upload in parts was begun and aborted")
-  })
+  }
+)
 
 const checkRemove = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
   Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /**
- * Checks a server before anything is stored there: whether it answers, how fast, whether its clock is right, and what it
- * says about itself. The requests carry no credentials.
+ * Checks a server before anything is stored there: whether it answers, how fast, whether its clock is right, and what
+ * it says about itself. The requests carry no credentials.
  */
 import type { Answer, Request, Transport } from "@sluice/core/Transport"
 import { renderUrl } from "@sluice/core/Transport"
@@ -14,12 +14,12 @@ import * as Format from "../terminal/Format.js"
 import type { Tell } from "./Finding.js"
 
 /** Sends a request, reports what the server says, and returns whether it answers at all. */
-export const run = (
-  target: Remote,
-  transport: Transport["Type"],
-  { region, tell }: { readonly region: string | undefined; readonly tell: Tell }
-): Effect.Effect<boolean> =>
-  Effect.gen(function*() {
+export const run = Effect.fnUntraced(
+  function*(
+    target: Remote,
+    transport: Transport["Type"],
+    { region, tell }: { readonly region: string | undefined; readonly tell: Tell }
+  ): Effect.fn.Return<boolean> {
     const request = requestFor(target, region)
     const startedAt = yield* Clock.currentTimeMillis
     const answer = yield* Effect.either(
@@ -37,7 +37,8 @@ export const run = (
     if (target._tag === "S3") yield* checkRegion(right, region, tell)
     if (target._tag === "Tus") yield* checkTus(right, request, tell)
     return true
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

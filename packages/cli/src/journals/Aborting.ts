@@ -1,10 +1,10 @@
 /**
  * Aborts the unfinished uploads of one journal, for `sluice uploads abort`.
  *
- * It touches only uploads that the journal records, and only while it holds the journal's lock, so that it takes nothing
- * away from a running process. It first asks the destination whether it still has the upload: a completed upload has
- * nothing to abort, and at some destinations an abort goes to the address of the object itself. If the destination does
- * not say, and an abort cannot harm an object, the upload is aborted all the same.
+ * It touches only uploads that the journal records, and only while it holds the journal's lock, so that it takes
+ * nothing away from a running process. It first asks the destination whether it still has the upload: a completed
+ * upload has nothing to abort, and at some destinations an abort goes to the address of the object itself. If the
+ * destination does not say, and an abort cannot harm an object, the upload is aborted all the same.
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
@@ -40,8 +40,8 @@ export interface Aborted {
 }
 
 /**
- * Aborts the uploads of a journal: those of `keys`, or all of them. `destination` is created after the journal is locked. A
- * journal with nothing left in it is removed.
+ * Aborts the uploads of a journal: those of `keys`, or all of them. `destination` is created after the journal is
+ * locked. A journal with nothing left in it is removed.
  */
 export const run = <E, R>(
   journal: { readonly directory: string; readonly destination: string },
@@ -69,12 +69,8 @@ const concurrency = 8
 /** How long the destination may take to report on an upload. */
 const lookMillis = 30_000
 
-const abortOne = (
-  journal: Journal["Type"],
-  destination: Destination["Type"],
-  session: Session
-): Effect.Effect<Outcome> =>
-  Effect.gen(function*() {
+const abortOne = Effect.fnUntraced(
+  function*(journal: Journal["Type"], destination: Destination["Type"], session: Session): Effect.fn.Return<Outcome> {
     const { key } = session
     const bytes = storedBytes(session)
     const { multipart } = destination
@@ -84,7 +80,8 @@ const abortOne = (
       : yield* abort(destination, multipart, { key, uploadId, parts: Array.from(session.parts.values()) })
     if (Either.isRight(done)) journal.ended(key)
     return { key, bytes, error: Either.isLeft(done) ? done.left : undefined }
-  })
+  }
+)
 
 const abort = (
   destination: Destination["Type"],
@@ -137,15 +134,14 @@ const contextOf = (destination: Destination["Type"]): MultipartUpload.Context =>
 })
 
 /** Removes leftovers of small files from killed processes. */
-const sweep = (journal: Journal["Type"], { leftovers }: Destination["Type"]) =>
-  Effect.gen(function*() {
-    const owners = leftovers === undefined ? [] : yield* journal.owners
-    const results = yield* Effect.forEach(owners, (owner) =>
-      Effect.either(
-        Effect.zipLeft(leftovers?.sweep(owner) ?? Effect.succeed(0), Effect.ignore(journal.disown(owner)))
-      ))
-    return {
-      swept: results.reduce((sum, result) => sum + (Either.isRight(result) ? result.right : 0), 0),
-      unswept: results.filter(Either.isLeft).map(({ left }) => left)
-    }
-  })
+const sweep = Effect.fnUntraced(function*(journal: Journal["Type"], { leftovers }: Destination["Type"]) {
+  const owners = leftovers === undefined ? [] : yield* journal.owners
+  const results = yield* Effect.forEach(owners, (owner) =>
+    Effect.either(
+      Effect.zipLeft(leftovers?.sweep(owner) ?? Effect.succeed(0), Effect.ignore(journal.disown(owner)))
+    ))
+  return {
+    swept: results.reduce((sum, result) => sum + (Either.isRight(result) ? result.right : 0), 0),
+    unswept: results.filter(Either.isLeft).map(({ left }) => left)
+  }
+})

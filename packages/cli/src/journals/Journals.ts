@@ -21,7 +21,9 @@ export interface Subject {
   readonly destination: string
 }
 
-/** The directory of all journals: `$XDG_STATE_HOME/sluice` or its equivalent. None for users without a home directory. */
+/**
+ * The directory of all journals: `$XDG_STATE_HOME/sluice` or its equivalent. None for users without a home directory.
+ */
 export const home = (
   environment: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform
@@ -71,9 +73,9 @@ export const removeDirectory = (directory: string): Effect.Effect<void> =>
   Effect.promise(() => fs.rmdir(directory).catch(() => {}))
 
 /**
- * Opens the journal of an upload. Fails if another process is using it or it belongs to another destination. If the default
- * directory cannot be written to, it warns and continues without a journal. In the default directory, a run that had
- * nothing to keep leaves nothing behind.
+ * Opens the journal of an upload. Fails if another process is using it or it belongs to another destination. If the
+ * default directory cannot be written to, it warns and continues without a journal. In the default directory, a run
+ * that had nothing to keep leaves nothing behind.
  */
 export const open = (
   subject: Subject,

@@ -39,10 +39,12 @@ export interface KeptUpload {
 }
 
 /** All journals, or that of one directory, and the problems with those that cannot be read. */
-export const find = (
-  directory: string | undefined
-): Effect.Effect<{ readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<Journal.JournalError> }> =>
-  Effect.gen(function*() {
+export const find = Effect.fnUntraced(
+  function*(
+    directory: string | undefined
+  ): Effect.fn.Return<
+    { readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<Journal.JournalError> }
+  > {
     const directories = directory === undefined ? yield* Journals.directories : [directory]
     const read = yield* Effect.forEach(directories, (directory) =>
       Effect.either(
@@ -58,7 +60,8 @@ export const find = (
       journals: read.filter(Either.isRight).map(({ right }) => right),
       problems: read.flatMap((one, i) => Either.isLeft(one) && there.has(directories[i] ?? "") ? [one.left] : [])
     }
-  })
+  }
+)
 
 /** The unfinished uploads of journals, by destination and key. */
 export const of = (journals: ReadonlyArray<Found>): ReadonlyArray<KeptUpload> =>

@@ -1,6 +1,6 @@
 /**
- * The strategies that a forecast tries, in order of preference: adaptive ones, worker pools from the smallest, a rate of
- * starts if one is known, and all at once.
+ * The strategies that a forecast tries, in order of preference: adaptive ones, worker pools from the smallest, a rate
+ * of starts if one is known, and all at once.
  */
 import * as AdaptiveConcurrency from "@sluice/core/AdaptiveConcurrency"
 import * as Strategy from "@sluice/core/Strategy"

@@ -98,12 +98,12 @@ export const termsOf = ({ network, partSize }: Settings): Workload.Terms => ({
 })
 
 /** Simulates a workload under a strategy. */
-export const run = (
-  workload: Workload.Workload,
-  { strategy, ...candidate }: Candidate,
-  settings: Settings
-): Effect.Effect<Forecast> =>
-  Effect.gen(function*() {
+export const run = Effect.fnUntraced(
+  function*(
+    workload: Workload.Workload,
+    { strategy, ...candidate }: Candidate,
+    settings: Settings
+  ): Effect.fn.Return<Forecast> {
     const terms = termsOf(settings)
     const whole = Workload.all(workload, terms)
     const samples = Workload.samples(workload, terms, settings.mostRequests ?? mostRequests)
@@ -134,11 +134,12 @@ export const run = (
       moments,
       simulatedMillis: taken
     }
-  })
+  }
+)
 
 /**
- * The recommended forecast: the first of those that fail the fewest files and take little longer than the fastest. Forecasts
- * are in order of preference: adaptive strategies first, then those with the lowest load on the server.
+ * The recommended forecast: the first of those that fail the fewest files and take little longer than the fastest.
+ * Forecasts are in order of preference: adaptive strategies first, then those with the lowest load on the server.
  */
 export const best = (forecasts: ReadonlyArray<Forecast>): Forecast | undefined => {
   const fewest = Math.min(...forecasts.map(({ failed }) => failed))

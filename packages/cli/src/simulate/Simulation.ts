@@ -1,6 +1,6 @@
 /**
- * Runs four strategies on the real engine over the simulated network, in virtual time. So it is quick, and its times are
- * exact and the same for the same seed.
+ * Runs four strategies on the real engine over the simulated network, in virtual time. So it is quick, and its times
+ * are exact and the same for the same seed.
  */
 import * as ByteSource from "@sluice/core/ByteSource"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -61,31 +61,30 @@ export interface Outcome {
 }
 
 /** Uploads the scenario's files with each strategy in turn. */
-export const run = (scenario: Scenario): Effect.Effect<ReadonlyArray<Outcome>> =>
-  Effect.gen(function*() {
-    const random = Random.make(scenario.seed)
-    const sizes = yield* Effect.replicateEffect(
-      random.nextIntBetween(scenario.minSize, scenario.maxSize + 1),
-      scenario.files
-    )
-    // Each strategy gets the same files, and the same attempts fail, counted from the first.
-    const files = sizes.map((size, i) => UploadFile.make(`file ${i + 1}`, ByteSource.generate(size)))
-    return yield* Effect.forEach(patterns(scenario), ({ detail, name, strategy }) => {
-      const recorder = Timeline.makeRecorder()
-      const network = Simulated.layer({
-        latencyPerByte: scenario.latencyMillis,
-        failureRate: scenario.failureRate,
-        seed: scenario.seed
-      })
-      return Effect.flatMap(Uploader.Uploader, (uploader) => uploader.uploadAll(files, { onEvent: recorder.onEvent }))
-        .pipe(
-          Effect.provide(Uploader.layer({ strategy }).pipe(Layer.provide(network))),
-          VirtualClock.run,
-          Effect.withRandom(Random.make(scenario.seed)),
-          Effect.map(({ value }) => ({ name, detail, report: value, attempts: recorder.attempts }))
-        )
+export const run = Effect.fnUntraced(function*(scenario: Scenario): Effect.fn.Return<ReadonlyArray<Outcome>> {
+  const random = Random.make(scenario.seed)
+  const sizes = yield* Effect.replicateEffect(
+    random.nextIntBetween(scenario.minSize, scenario.maxSize + 1),
+    scenario.files
+  )
+  // Each strategy gets the same files, and the same attempts fail, counted from the first.
+  const files = sizes.map((size, i) => UploadFile.make(`file ${i + 1}`, ByteSource.generate(size)))
+  return yield* Effect.forEach(patterns(scenario), ({ detail, name, strategy }) => {
+    const recorder = Timeline.makeRecorder()
+    const network = Simulated.layer({
+      latencyPerByte: scenario.latencyMillis,
+      failureRate: scenario.failureRate,
+      seed: scenario.seed
     })
+    return Effect.flatMap(Uploader.Uploader, (uploader) => uploader.uploadAll(files, { onEvent: recorder.onEvent }))
+      .pipe(
+        Effect.provide(Uploader.layer({ strategy }).pipe(Layer.provide(network))),
+        VirtualClock.run,
+        Effect.withRandom(Random.make(scenario.seed)),
+        Effect.map(({ value }) => ({ name, detail, report: value, attempts: recorder.attempts }))
+      )
   })
+})
 
 /** The outcomes as lines of text, one row each, that fit a number of columns if possible. */
 export const table = (

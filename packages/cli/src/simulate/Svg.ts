@@ -1,5 +1,6 @@
 /**
- * The common parts of pictures: background, time axis, text. Their colours follow the viewer's preference for light or dark.
+ * The common parts of pictures: background, time axis, text. Their colours follow the viewer's preference for light or
+ * dark.
  */
 
 /** The width of every picture, in pixels. */

@@ -1,6 +1,6 @@
 /**
- * Shows which uploads were in flight when: it builds the attempts of a run from its events, packs them into lanes and counts
- * them.
+ * Shows which uploads were in flight when: it builds the attempts of a run from its events, packs them into lanes and
+ * counts them.
  *
  * Times are milliseconds on the run's clock. An attempt that has not ended is not part of the timeline.
  */
@@ -56,8 +56,8 @@ export const makeRecorder = (): Recorder => {
 }
 
 /**
- * Packs attempts into as few lanes as possible: those in a lane never overlap. Each attempt takes the lowest free lane; of
- * those that start at the same time, the ones that end at once come first, then the longest.
+ * Packs attempts into as few lanes as possible: those in a lane never overlap. Each attempt takes the lowest free lane;
+ * of those that start at the same time, the ones that end at once come first, then the longest.
  */
 export const lanes = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<ReadonlyArray<Attempt>> => {
   const packed: Array<Array<Attempt>> = []

@@ -1,9 +1,9 @@
 /**
  * The sizes of the files to upload, which is all that a forecast needs.
  *
- * Each request of a simulation costs much, and each byte little. So a workload of many requests is simulated in two samples,
- * one about half as large as the other, and their times are extrapolated to the whole. Bytes, the network's speed and the
- * size of parts are scaled down together, which leaves all times unchanged.
+ * Each request of a simulation costs much, and each byte little. So a workload of many requests is simulated in two
+ * samples, one about half as large as the other, and their times are extrapolated to the whole. Bytes, the network's
+ * speed and the size of parts are scaled down together, which leaves all times unchanged.
  */
 import * as UploadList from "@sluice/core/UploadList"
 import * as Effect from "effect/Effect"
@@ -68,8 +68,8 @@ export const requestsOf = (size: number, { partSize }: Terms): number =>
 export const all = ({ sizes }: Workload, terms: Terms): Sample => sampleOf(sizes, terms)
 
 /**
- * Two samples, of about `most` and half as many requests; `undefined` if the whole workload has no more. They take every nth
- * file in order of size, so their sizes are representative.
+ * Two samples, of about `most` and half as many requests; `undefined` if the whole workload has no more. They take
+ * every nth file in order of size, so their sizes are representative.
  */
 export const samples = (
   { sizes }: Workload,

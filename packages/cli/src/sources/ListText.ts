@@ -2,8 +2,8 @@
  * Decodes a list of names: detects its encoding and the separator of its names.
  *
  * Lists are UTF-8, or UTF-16 if they begin with its byte order mark, as PowerShell writes them. Names are separated by
- * line ends or, as `find -print0` writes them, by NUL. The separator is detected from the first bytes that arrive at once,
- * so that a list can be read while it is being written.
+ * line ends or, as `find -print0` writes them, by NUL. The separator is detected from the first bytes that arrive at
+ * once, so that a list can be read while it is being written.
  */
 import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -80,7 +80,9 @@ const encodingOf = (beginning: Uint8Array): "utf-8" | "utf-16le" | "utf-16be" =>
   return zeros[1] === 0 && zeros[0]! > half / 2 && text.includes("\0\n") ? "utf-16be" : "utf-8"
 }
 
-/** A name in a list of lines can contain a NUL, and one in a list with NULs a line end: the more frequent one decides. */
+/**
+ * A name in a list of lines can contain a NUL, and one in a list with NULs a line end: the more frequent one decides.
+ */
 const separatorOf = (beginning: string): "line" | "NUL" => {
   const nuls = beginning.split("\0").length - 1
   const lines = beginning.split("\n").length - 1

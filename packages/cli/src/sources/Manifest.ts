@@ -1,12 +1,12 @@
 /**
  * Manifests list the files that a run did not finish, so that another run can upload just these.
  *
- * A manifest consists of lines of JSON. The first is `{"_tag":"Manifest","version":1}`; each other line names a file by its
- * absolute path and its key: `{"_tag":"Failed","path":"/home/me/a.jpg","key":"a.jpg","error":{…}}`. An entry whose key
- * ends with `/` is a directory that could not be read.
+ * A manifest consists of lines of JSON. The first is `{"_tag":"Manifest","version":1}`; each other line names a file by
+ * its absolute path and its key: `{"_tag":"Failed","path":"/home/me/a.jpg","key":"a.jpg","error":{…}}`. An entry whose
+ * key ends with `/` is a directory that could not be read.
  *
- * A manifest is written during the run, under a temporary name, and gets its own name at the end: a run may read the very
- * manifest that it replaces, and one that is killed leaves the old one unchanged. Only its owner can read it.
+ * A manifest is written during the run, under a temporary name, and gets its own name at the end: a run may read the
+ * very manifest that it replaces, and one that is killed leaves the old one unchanged. Only its owner can read it.
  */
 import { summarize, Summary } from "@sluice/core/UploadError"
 import type { UploadFile } from "@sluice/core/UploadFile"
@@ -56,12 +56,12 @@ export interface Writer {
 }
 
 /** Opens a manifest for writing. Without `commit` it is removed when the scope closes. */
-export const write = (
-  file: string,
-  locations: Locations,
-  own: Pick<OwnFiles, "addOpen">
-): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const write = Effect.fnUntraced(
+  function*(
+    file: string,
+    locations: Locations,
+    own: Pick<OwnFiles, "addOpen">
+  ): Effect.fn.Return<Writer, CliError.CliError, Scope.Scope> {
     const opened = yield* OutputFile.open("--failed", file)
     yield* own.addOpen(opened.handle.fd)
     const stream = yield* Effect.acquireRelease(
@@ -101,7 +101,8 @@ export const write = (
         opened.commit
       )
     }
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -1,9 +1,10 @@
 /**
  * Turns the arguments into one lazy list of files with their keys.
  *
- * The keys of a directory are relative to it; the key of a file is its base name. Problems that show at once are reported
- * before anything is sent: sources that do not exist, and keys that two sources share ({@link SharedKeys}). A problem that
- * shows during listing, such as a directory that cannot be read, is an item of the list and fails by itself.
+ * The keys of a directory are relative to it; the key of a file is its base name. Problems that show at once are
+ * reported before anything is sent: sources that do not exist, and keys that two sources share ({@link SharedKeys}). A
+ * problem that shows during listing, such as a directory that cannot be read, is an item of the list and fails by
+ * itself.
  */
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadError } from "@sluice/core/UploadError"
@@ -35,11 +36,8 @@ export interface Options {
 }
 
 /** The files and directories that paths name. */
-export const fromPaths = (
-  paths: ReadonlyArray<string>,
-  options: Options
-): Effect.Effect<Sources, CliError.CliError> =>
-  Effect.gen(function*() {
+export const fromPaths = Effect.fnUntraced(
+  function*(paths: ReadonlyArray<string>, options: Options): Effect.fn.Return<Sources, CliError.CliError> {
     const found = yield* Effect.forEach(paths, look, { concurrency: 16 })
     const sources = found.filter((source) => isDirectory(source) || options.filter.wantsFile(source.file.key))
     yield* SharedKeys.check(
@@ -56,7 +54,8 @@ export const fromPaths = (
       ? lists.flat()
       : Stream.flatMap(Stream.fromIterable(lists), (list) => Array.isArray(list) ? Stream.fromIterable(list) : list)
     return { items, locations }
-  })
+  }
+)
 
 /** Everything in a directory, each key with `prefix` before it. */
 export const walk = (

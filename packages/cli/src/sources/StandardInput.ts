@@ -1,8 +1,8 @@
 /**
  * Uploads from standard input, whose size is unknown and which cannot be read again.
  *
- * If the program before the pipe fails, all that shows is that nothing arrived. So empty standard input does not replace an
- * object with contents, unless a flag asks for it.
+ * If the program before the pipe fails, all that shows is that nothing arrived. So empty standard input does not
+ * replace an object with contents, unless a flag asks for it.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as ByteSource from "@sluice/core/ByteSource"
@@ -27,8 +27,8 @@ export interface StandardInput extends Sources {
 }
 
 /** Standard input, under a key. Nothing has been read yet. */
-export const make = (key: string): Effect.Effect<StandardInput, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(key: string): Effect.fn.Return<StandardInput, CliError.CliError, Scope.Scope> {
     // Node treats a directory as an empty stream.
     if (Option.exists(Descriptor.stat(process.stdin.fd), (stat) => stat.isDirectory())) {
       return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
@@ -56,7 +56,8 @@ export const make = (key: string): Effect.Effect<StandardInput, CliError.CliErro
         onSuccess: ([first]) => Option.isNone(first)
       })
     }
-  })
+  }
+)
 
 /** The program that writes into a pipe may take its time: a query, a sort. Silence does not count as a stall here. */
 const patient = (source: ByteSource.ByteSource): ByteSource.ByteSource => ({
@@ -68,8 +69,8 @@ const patient = (source: ByteSource.ByteSource): ByteSource.ByteSource => ({
 })
 
 /**
- * Ctrl-C also ends the program that writes into the pipe, and this process notices both at about the same time. So the end
- * of input counts only if no signal arrives with it.
+ * Ctrl-C also ends the program that writes into the pipe, and this process notices both at about the same time. So the
+ * end of input counts only if no signal arrives with it.
  */
 const cutShort = Stream.drain(Stream.fromEffect(Effect.sleep("200 millis")))
 

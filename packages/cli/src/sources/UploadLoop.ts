@@ -12,12 +12,8 @@ import * as CliError from "../CliError.js"
 import type { Filter } from "./Filter.js"
 
 /** Fails if a source contains, or is, the local directory `root`. */
-export const check = (
-  sources: ReadonlyArray<string>,
-  root: string,
-  filter: Filter
-): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+export const check = Effect.fnUntraced(
+  function*(sources: ReadonlyArray<string>, root: string, filter: Filter): Effect.fn.Return<void, CliError.CliError> {
     const way = yield* wayTo(root)
     yield* Effect.forEach(sources, (source) =>
       Effect.flatMap(
@@ -39,17 +35,19 @@ export const check = (
           )
         }
       ), { concurrency: 16, discard: true })
-  })
+  }
+)
 
 /** Fails if listed files would be uploaded from a directory to the same directory. */
-export const checkListed = (source: string, root: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+export const checkListed = Effect.fnUntraced(
+  function*(source: string, root: string): Effect.fn.Return<void, CliError.CliError> {
     const [place] = yield* wayTo(root)
     const { identity } = yield* examine(source)
     if (place !== undefined && place.inside.length === 0 && place.identity === identity) {
       return yield* CliError.usage(`${source} and the destination are the same directory.`)
     }
-  })
+  }
+)
 
 /** Whether a file or a directory is the one at its key in the local directory `root`. */
 export const isItself = (file: string, root: string, key: string): Effect.Effect<boolean> =>

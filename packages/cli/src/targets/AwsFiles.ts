@@ -1,9 +1,10 @@
 /**
- * Rewrites the files of AWS, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read them.
+ * Rewrites the files of AWS, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read
+ * them.
  *
- * That library knows only section names of letters, digits and a few other characters, after one space. It does not find
- * what `aws configure` writes for a profile with a space in its name, `[profile 'my team']`, and uses its keys without its
- * region and endpoint. So it gets files in which such names are replaced by names that it can read.
+ * That library knows only section names of letters, digits and a few other characters, after one space. It does not
+ * find what `aws configure` writes for a profile with a space in its name, `[profile 'my team']`, and uses its keys
+ * without its region and endpoint. So it gets files in which such names are replaced by names that it can read.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -32,11 +33,11 @@ export const pathsOf = (environment: Environment) => {
 }
 
 /**
- * Lets the library read the files in that form; returns whether there are any. Fails if a file cannot be read: its region
- * and endpoint must not be ignored.
+ * Lets the library read the files in that form; returns whether there are any. Fails if a file cannot be read: its
+ * region and endpoint must not be ignored.
  */
-export const prepare = (environment: Environment): Effect.Effect<boolean, CliError.CliError> =>
-  Effect.gen(function*() {
+export const prepare = Effect.fnUntraced(
+  function*(environment: Environment): Effect.fn.Return<boolean, CliError.CliError> {
     const paths = pathsOf(environment)
     const config = yield* read(paths.config)
     const credentials = yield* read(paths.credentials)
@@ -45,7 +46,8 @@ export const prepare = (environment: Environment): Effect.Effect<boolean, CliErr
     externalDataInterceptor.interceptFile(paths.config, readable(config ?? "", "config"))
     externalDataInterceptor.interceptFile(paths.credentials, readable(credentials ?? "", "credentials"))
     return true
-  })
+  }
+)
 
 /** The text of a file with names that the library can read. */
 export const readable = (text: string, file: "config" | "credentials"): string =>

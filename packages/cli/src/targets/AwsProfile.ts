@@ -1,8 +1,8 @@
 /**
- * The settings of an AWS profile besides credentials, from `~/.aws/config` and `~/.aws/credentials`: the region, and the
- * endpoint for S3 or for all services. As with the AWS command line, flags take precedence over the environment, and the
- * environment over the profile. AWS's own library reads the files; it is loaded only if a setting is still missing and
- * such files exist.
+ * The settings of an AWS profile besides credentials, from `~/.aws/config` and `~/.aws/credentials`: the region, and
+ * the endpoint for S3 or for all services. As with the AWS command line, flags take precedence over the environment,
+ * and the environment over the profile. AWS's own library reads the files; it is loaded only if a setting is still
+ * missing and such files exist.
  */
 import * as Effect from "effect/Effect"
 import type { Settings } from "../args/DestinationOptions.js"

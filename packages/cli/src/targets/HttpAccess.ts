@@ -47,8 +47,8 @@ export const render = <A>(to: {
 (found: HttpCredentials): A => found._tag === "Bearer" ? to.bearer(found.token) : to.basic(found.user, found.password)
 
 /** Combines the environment and the flags. A flag overrides the environment. */
-export const make = (flags: HeaderLines.Headers): Effect.Effect<HttpAccess, CliError.CliError> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(flags: HeaderLines.Headers): Effect.fn.Return<HttpAccess, CliError.CliError> {
     const found = yield* credentials
     const lines = yield* Effect.orElseSucceed(Config.option(Config.redacted("SLUICE_HTTP_HEADERS")), Option.none)
     const fromEnvironment = yield* Effect.mapError(
@@ -61,4 +61,5 @@ export const make = (flags: HeaderLines.Headers): Effect.Effect<HttpAccess, CliE
       )
     }
     return { credentials: found, headers: { ...fromEnvironment, ...flags } }
-  })
+  }
+)

@@ -2,10 +2,10 @@
  * The addresses of uploads on a tus server, which gives each upload its own address and never reports it again.
  *
  * A list consists of lines of JSON. The first is `{"_tag":"Locations","version":1}`; each other line names an object:
- * `{"key":"a.jpg","url":"https://tus.example.org/files/24e533e","size":1024}`. A line is added when an upload is complete
- * and before it counts as uploaded, so a crash loses none. If several lines have the same key, the last one applies; an
- * incomplete last line does not count. Anyone who knows an address may be able to read the object, so a list is readable
- * only by its owner.
+ * `{"key":"a.jpg","url":"https://tus.example.org/files/24e533e","size":1024}`. A line is added when an upload is
+ * complete and before it counts as uploaded, so a crash loses none. If several lines have the same key, the last one
+ * applies; an incomplete last line does not count. Anyone who knows an address may be able to read the object, so a
+ * list is readable only by its owner.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -69,8 +69,8 @@ export interface Writer {
 }
 
 /** Opens a list for appending, and creates it if it does not exist; the scope closes it. */
-export const append = (file: string): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const append = Effect.fnUntraced(
+  function*(file: string): Effect.fn.Return<Writer, CliError.CliError, Scope.Scope> {
     const cannotWrite = (cause: unknown) => OutputFile.cannotWrite("--locations", file, cause)
     const handle = yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => fs.promises.open(file, carefully, 0o600), catch: cannotWrite }),
@@ -91,7 +91,8 @@ export const append = (file: string): Effect.Effect<Writer, CliError.CliError, S
         ),
       check: Effect.suspend(() => failure === undefined ? Effect.void : Effect.fail(failure))
     }
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -289,7 +289,9 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
     )
 }
 
-/** Matches names of buckets: old buckets, and those of other servers, may be longer and have capitals and underscores. */
+/**
+ * Matches names of buckets: old buckets, and those of other servers, may be longer and have capitals and underscores.
+ */
 const bucketName = /^[a-z0-9][a-z0-9._-]{1,254}$/i
 
 const readableComponent = (text: string): string =>

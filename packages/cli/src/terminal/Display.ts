@@ -53,8 +53,8 @@ export const quiet = (sink: Sink): Display => ({
 })
 
 /**
- * A line every five seconds, and one when the destination goes away or comes back. Failures are counted, and reported at
- * the end.
+ * A line every five seconds, and one when the destination goes away or comes back. Failures are counted, and reported
+ * at the end.
  */
 export const plain = (sink: Sink, words: Words = {}): Display => {
   const notices = new Notices(sink.style)
@@ -125,8 +125,8 @@ export const live = (sink: Sink, words: Words = {}): Display => {
 }
 
 /**
- * The text that turns one frame into the next: it moves up to the first line of the frame, prints the messages since then
- * and the new lines. It takes into account that a terminal that has become narrower has wrapped the lines.
+ * The text that turns one frame into the next: it moves up to the first line of the frame, prints the messages since
+ * then and the new lines. It takes into account that a terminal that has become narrower has wrapped the lines.
  */
 export const frameOf = (options: {
   readonly drawn: ReadonlyArray<string>
@@ -136,7 +136,8 @@ export const frameOf = (options: {
 }): string => {
   const rows = options.drawn.reduce((sum, line) => sum + rowsOf(line, options.columns), 0)
   const up = rows > 0 ? `\u001b[${rows}A` : ""
-  // Messages may wrap, so everything below is cleared for them; otherwise each line is replaced in place, without flicker.
+  // Messages may wrap, so everything below is cleared for them; otherwise each line is replaced in place, without
+  // flicker.
   const said = options.said.length > 0 ? `${clearBelow}${options.said.join("\n")}\n` : ""
   return `${up}\r${said}${options.next.map((line) => `${line}${clearLine}\n`).join("")}${clearBelow}`
 }

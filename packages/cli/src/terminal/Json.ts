@@ -1,5 +1,6 @@
 /**
- * Lines of JSON. Control characters that a terminal would obey are written as escapes, which every JSON parser understands.
+ * Lines of JSON. Control characters that a terminal would obey are written as escapes, which every JSON parser
+ * understands.
  */
 import { escaped } from "./TerminalText.js"
 

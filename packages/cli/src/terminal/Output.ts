@@ -2,8 +2,8 @@
  * Standard output and standard error, as effects that wait for a slow reader.
  *
  * When the reader goes away (`| head`), further output is dropped: an upload runs to its end, and a command that only
- * prints checks `closed` and stops. Any other write error, such as a full disk, is kept as the sink's `failure`, which the
- * command reports at its end.
+ * prints checks `closed` and stops. Any other write error, such as a full disk, is kept as the sink's `failure`, which
+ * the command reports at its end.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

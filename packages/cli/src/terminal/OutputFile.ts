@@ -1,10 +1,10 @@
 /**
- * Output files that flags name. They are checked before the command begins, so that an hour's upload does not end with a
- * report that cannot be written.
+ * Output files that flags name. They are checked before the command begins, so that an hour's upload does not end with
+ * a report that cannot be written.
  *
- * Only their owner can read them, and they get their names when they are complete. Until then they have an unpredictable
- * name and follow no link that somebody has planted. A link at the name itself is followed if it belongs to this user or
- * to root.
+ * Only their owner can read them, and they get their names when they are complete. Until then they have an
+ * unpredictable name and follow no link that somebody has planted. A link at the name itself is followed if it belongs
+ * to this user or to root.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,23 +16,28 @@ import * as path from "node:path"
 import * as CliError from "../CliError.js"
 
 /** Fails if the file could not be written. Creates nothing, and leaves an existing file unchanged. */
-export const check = (flag: string, file: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+export const check = Effect.fnUntraced(
+  function*(flag: string, file: string): Effect.fn.Return<void, CliError.CliError> {
     const stat = yield* Effect.option(Effect.tryPromise(() => fs.stat(file)))
     if (Option.isSome(stat) && stat.value.isDirectory()) return yield* cannotWrite(flag, file, { code: "EISDIR" })
     yield* Effect.tryPromise({
       try: () => fs.access(Option.isSome(stat) ? file : path.dirname(path.resolve(file)), constants.W_OK),
       catch: (cause) => cannotWrite(flag, file, cause)
     })
-  })
+  }
+)
 
-/** Removes the file of an earlier run, so that it is not mistaken for this run's if this run ends before writing its own. */
-export const clear = (flag: string, file: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+/**
+ * Removes the file of an earlier run, so that it is not mistaken for this run's if this run ends before writing its
+ * own.
+ */
+export const clear = Effect.fnUntraced(
+  function*(flag: string, file: string): Effect.fn.Return<void, CliError.CliError> {
     const stat = yield* Effect.option(Effect.tryPromise(() => fs.lstat(file)))
     if (!Option.exists(stat, (it) => it.isFile())) return
     yield* Effect.tryPromise({ try: () => fs.rm(file), catch: (cause) => cannotWrite(flag, file, cause) })
-  })
+  }
+)
 
 /** A file that does not have its name yet. */
 export interface Opened {
@@ -42,8 +47,8 @@ export interface Opened {
 }
 
 /** Opens a file that will replace another. What cannot be replaced, such as a pipe, is written to directly. */
-export const open = (flag: string, file: string): Effect.Effect<Opened, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const open = Effect.fnUntraced(
+  function*(flag: string, file: string): Effect.fn.Return<Opened, CliError.CliError, Scope.Scope> {
     const failing = <A>(call: () => Promise<A>) =>
       Effect.tryPromise({ try: call, catch: (cause) => cannotWrite(flag, file, cause) })
     let temporary: string | undefined = undefined
@@ -78,7 +83,8 @@ export const open = (flag: string, file: string): Effect.Effect<Opened, CliError
         temporary = undefined
       })
     }
-  })
+  }
+)
 
 /** Writes a whole file. */
 export const write = (flag: string, file: string, text: string): Effect.Effect<void, CliError.CliError> =>

@@ -18,11 +18,11 @@ export interface Named {
  * Fails if two flags name the same file, under any name, or if one of them names standard output, which has its own
  * lines.
  */
-export const check = (
-  named: ReadonlyArray<Named>,
-  options: { readonly printsLines: boolean }
-): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+export const check = Effect.fnUntraced(
+  function*(
+    named: ReadonlyArray<Named>,
+    options: { readonly printsLines: boolean }
+  ): Effect.fn.Return<void, CliError.CliError> {
     const seen = new Map<string, Named>()
     for (const one of named) {
       if (one.file === undefined) continue
@@ -46,7 +46,8 @@ export const check = (
         )
       }
     }
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -55,8 +56,8 @@ export const check = (
 const nameOf = ({ dev, ino }: fs.BigIntStats): string => `${dev}:${ino}`
 
 /**
- * The identity of a file, whatever its name; for a file that does not exist yet, its directory and its name. Anything that
- * is not a file, such as /dev/null or a pipe, can be shared.
+ * The identity of a file, whatever its name; for a file that does not exist yet, its directory and its name. Anything
+ * that is not a file, such as /dev/null or a pipe, can be shared.
  */
 const identityOf = (file: string): Effect.Effect<string | undefined> => {
   const absolute = path.resolve(file)

@@ -1,6 +1,6 @@
 /**
- * Progress for programs: a `ProgressSampled` event in the output of `--json`, every second. A run that ends within the first
- * second prints only its report.
+ * Progress for programs: a `ProgressSampled` event in the output of `--json`, every second. A run that ends within the
+ * first second prints only its report.
  */
 import * as UploadEvent from "@sluice/core/UploadEvent"
 import type { UploadRun } from "@sluice/core/UploadRun"

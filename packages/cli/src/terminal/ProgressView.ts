@@ -1,9 +1,9 @@
 /**
  * Renders a run in progress: pure functions from its state to lines of text.
  *
- * On a terminal there are a bar, a line of numbers, and a line for each of the largest uploads in flight. No line is wider
- * than the terminal: the last numbers are left out, and keys are cut at the beginning. Elsewhere there is one plain line
- * every few seconds.
+ * On a terminal there are a bar, a line of numbers, and a line for each of the largest uploads in flight. No line is
+ * wider than the terminal: the last numbers are left out, and keys are cut at the beginning. Elsewhere there is one
+ * plain line every few seconds.
  */
 import type { Throughput } from "@sluice/core/Bandwidth"
 import * as Progress from "@sluice/core/Progress"

@@ -1,7 +1,8 @@
 /**
- * Signals that the command handles instead of ending the process. One Ctrl-C means: finish what is in flight, except large
- * files, which the same command can continue. A second one, or SIGTERM, means: stop now; another one after that exits at
- * once. SIGHUP stops the run if there is a terminal, since it has been closed. Otherwise, as under `nohup`, it is ignored.
+ * Signals that the command handles instead of ending the process. One Ctrl-C means: finish what is in flight, except
+ * large files, which the same command can continue. A second one, or SIGTERM, means: stop now; another one after that
+ * exits at once. SIGHUP stops the run if there is a terminal, since it has been closed. Otherwise, as under `nohup`, it
+ * is ignored.
  */
 import type { Transfer, UploadRun } from "@sluice/core/UploadRun"
 import * as Effect from "effect/Effect"
@@ -53,8 +54,8 @@ export interface Steered {
 }
 
 /** Steers a run by signals, until it is interrupted. */
-export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect.Effect<void> =>
-  Effect.gen(function*() {
+export const steer = Effect.fnUntraced(
+  function*(received: Queue.Dequeue<Signal>, steered: Steered): Effect.fn.Return<void> {
     const { isPiped, leave, run, say, stop, storedOf } = steered
     const first = yield* received.take
     if (first === "SIGINT" && !isPiped) {
@@ -73,7 +74,8 @@ export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect
     yield* Effect.forkDaemon(stop)
     yield* received.take
     yield* leave
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -1,9 +1,9 @@
 /**
  * Makes text safe for terminals, measures it, and cuts it to columns.
  *
- * File names may contain anything but NUL and `/`: escape sequences, line feeds, marks that reverse the writing direction.
- * A terminal would obey them, so {@link printable} shows them as symbols instead. East Asian wide characters and emoji
- * take two columns each; a grapheme is never cut in two.
+ * File names may contain anything but NUL and `/`: escape sequences, line feeds, marks that reverse the writing
+ * direction. A terminal would obey them, so {@link printable} shows them as symbols instead. East Asian wide characters
+ * and emoji take two columns each; a grapheme is never cut in two.
  */
 
 /** The text with visible symbols for control characters and direction marks. */

@@ -1,8 +1,8 @@
 /**
- * Prints what an upload would send: one line per file on standard output, with its key, a tab and its size in bytes, and a
- * summary on standard error. Control characters of a key are always shown as symbols, so that each file takes one line;
- * lines of JSON have the exact keys. Nothing is sent or written; {@link DestinationLook} checks whether the destination
- * can be used, as far as that changes nothing there.
+ * Prints what an upload would send: one line per file on standard output, with its key, a tab and its size in bytes,
+ * and a summary on standard error. Control characters of a key are always shown as symbols, so that each file takes one
+ * line; lines of JSON have the exact keys. Nothing is sent or written; {@link DestinationLook} checks whether the
+ * destination can be used, as far as that changes nothing there.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
@@ -35,11 +35,11 @@ export interface Options {
  * Prints what would be uploaded. Fails with `SomeFailed` if something cannot be read, and with `DestinationUnusable` if
  * the destination cannot be used.
  */
-export const print = (
-  sources: Sources,
-  options: Options
-): Effect.Effect<void, CliError, FileSystem.FileSystem | Path.Path | Output> =>
-  Effect.gen(function*() {
+export const print = Effect.fnUntraced(
+  function*(
+    sources: Sources,
+    options: Options
+  ): Effect.fn.Return<void, CliError, FileSystem.FileSystem | Path.Path | Output> {
     const { stderr, stdout } = yield* Output
     const items = Stream.StreamTypeId in sources.items ? sources.items : Stream.fromIterable(sources.items)
     const plan = { _tag: "Plan", version, files: { total: 0, planned: 0, skipped: 0, failed: 0 }, bytes: { total: 0 } }
@@ -87,7 +87,8 @@ export const print = (
     if (failed > 0) return yield* new CliError({ reason: "SomeFailed" })
     yield* Effect.flatten(Fiber.join(destination))
     if (nothing) return yield* new CliError({ reason: "NothingTransferred" })
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -35,12 +35,12 @@ export interface Rest {
 }
 
 /** Collects the unfinished files of a list in the file of that name. */
-export const make = (
-  file: string,
-  sources: Sources,
-  own: Pick<OwnFiles, "addOpen">
-): Effect.Effect<Undone, CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(
+    file: string,
+    sources: Sources,
+    own: Pick<OwnFiles, "addOpen">
+  ): Effect.fn.Return<Undone, CliError, Scope.Scope> {
     const manifest = yield* Manifest.write(file, sources.locations, own)
     const remainder = yield* Remainder.follow(sources.items)
     const stopped = yield* Deferred.make<void>()
@@ -65,4 +65,5 @@ export const make = (
         return { notStarted, listed: remainder.listed() }
       })
     }
-  })
+  }
+)

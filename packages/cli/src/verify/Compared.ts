@@ -56,8 +56,8 @@ export interface Report {
   readonly sameBySize: number
   readonly bytes: { readonly total: number; readonly compared: number }
   /**
-   * What is known about objects that only the destination has: `LookedFor`, `NotLookedFor`, `NotListed` if it cannot list
-   * them, or `Failed` if the list failed or broke off.
+   * What is known about objects that only the destination has: `LookedFor`, `NotLookedFor`, `NotListed` if it cannot
+   * list them, or `Failed` if the list failed or broke off.
    */
   readonly extras: "LookedFor" | "NotLookedFor" | "NotListed" | "Failed"
   readonly durationMillis: number

@@ -9,8 +9,8 @@ import * as path from "node:path"
 import type { Options } from "../sources/Sources.js"
 
 /**
- * The test for extra keys; `undefined` if all sources are single files, since the other objects at the destination do not
- * matter then. Keys that the filter leaves out are not extra.
+ * The test for extra keys; `undefined` if all sources are single files, since the other objects at the destination do
+ * not matter then. Keys that the filter leaves out are not extra.
  */
 export const among = (
   sources: ReadonlyArray<string>,

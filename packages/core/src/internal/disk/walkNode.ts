@@ -45,7 +45,7 @@ interface Current {
   readonly handle: fs.Dir
   /** Present if descriptors are paths. */
   readonly descriptor: number | undefined
-  /** The path by which its entries are reached: whatever happens to its name, they are in it. */
+  /** The path for opening its entries: it stays valid even if the directory is renamed. */
   readonly path: string
   /** Names with a replacement character that were found in it. */
   readonly replaced: Set<string>

@@ -23,7 +23,7 @@ export interface Address {
   readonly host: string
   /** The path of the bucket, encoded, without a trailing slash. */
   readonly root: string
-  /** Whether nobody on the way can change the request. */
+  /** Whether nobody can change the request in transit. */
   readonly isSafe: boolean
 }
 

@@ -56,8 +56,9 @@ export class Identities {
   }
 
   /**
-   * Requests credentials, once for all uploads that wait for them, also when they cannot be obtained. An upload that has
-   * waited for a minute fails; the request continues for others, until the last upload that waits for it is interrupted.
+   * Requests credentials, once for all uploads that wait for them, also when they cannot be obtained. An upload that
+   * has waited for a minute fails; the request continues for others, until the last upload that waits for it is
+   * interrupted.
    */
   readonly asked: Effect.Effect<void, UploadError> = Effect.suspend(() => {
     const { refusal } = this

@@ -58,38 +58,37 @@ const beginning: Cursor = {
   round: { query: "{}", first: undefined, pages: 0, until: 1 }
 }
 
-const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError> =>
-  Effect.gen(function*() {
-    const { name, prefix } = bucket
-    const query = {
-      "list-type": "2",
-      "encoding-type": "url",
-      "max-keys": String(cursor.count),
-      prefix,
-      ...cursor.query
-    }
-    const answer = yield* bucket.ask({
-      method: "GET",
-      key: undefined,
-      subject: "object",
-      query,
-      answerMillis,
-      answerBytes: Xml.largest
-    })
-    const read = Evidence.document(name, answer, {
-      root: "ListBucketResult",
-      evidence: ["IsTruncated", "MaxKeys"],
-      subject: "object"
-    })
-    // A page of long keys may exceed the answer limit.
-    const isLarge = answer.body.length >= answerLimit && cursor.count > 100
-    const root = yield* isLarge ? Effect.option(read) : Effect.asSome(read)
-    if (Option.isNone(root)) return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
-    return yield* pageOf(bucket, cursor, root.value)
+const pageAt = Effect.fnUntraced(function*(bucket: Bucket, cursor: Cursor): Effect.fn.Return<Page, UploadError> {
+  const { name, prefix } = bucket
+  const query = {
+    "list-type": "2",
+    "encoding-type": "url",
+    "max-keys": String(cursor.count),
+    prefix,
+    ...cursor.query
+  }
+  const answer = yield* bucket.ask({
+    method: "GET",
+    key: undefined,
+    subject: "object",
+    query,
+    answerMillis,
+    answerBytes: Xml.largest
   })
+  const read = Evidence.document(name, answer, {
+    root: "ListBucketResult",
+    evidence: ["IsTruncated", "MaxKeys"],
+    subject: "object"
+  })
+  // A page of long keys may exceed the answer limit.
+  const isLarge = answer.body.length >= answerLimit && cursor.count > 100
+  const root = yield* isLarge ? Effect.option(read) : Effect.asSome(read)
+  if (Option.isNone(root)) return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
+  return yield* pageOf(bucket, cursor, root.value)
+})
 
-const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Effect.Effect<Page, UploadError> =>
-  Effect.gen(function*() {
+const pageOf = Effect.fnUntraced(
+  function*({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Effect.fn.Return<Page, UploadError> {
     const failed = (problem: string) =>
       Effect.fail(new Rejected({ reason: "Unexpected", detail: `${name} cannot be listed: ${problem}.` }))
     const contents = root.all("Contents").map((object) => ({
@@ -131,4 +130,5 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
         round: isMark ? { query: text, first, pages: 0, until: round.until * 2 } : { ...round, pages }
       })
     }
-  })
+  }
+)

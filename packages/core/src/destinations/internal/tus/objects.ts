@@ -98,7 +98,7 @@ const lookedUp = (
         : `answered with ${OwnFunction.kindOf(found)} instead of an Option of an address`
   )
 
-/** What servers answer to `GET` that take uploads only: the protocol has none. */
+/** The answers to `GET` of servers that only accept uploads: the protocol does not define `GET`. */
 const notServing: ReadonlySet<number> = new Set([404, 405, 410, 501])
 
 const unserved = (name: string, status: number) =>
