@@ -6,7 +6,7 @@ import * as InProcess from "./support/InProcess.js"
 const sluice = (...args: ReadonlyArray<string>) => InProcess.run(args)
 
 describe("Cli", () => {
-  it.effect("tells its version", () =>
+  it.effect("prints its version", () =>
     Effect.gen(function*() {
       const { exitCode, stderr, stdout } = yield* sluice("--version")
       assert.match(stdout, /^\d+\.\d+\.\d+\n$/)

@@ -41,7 +41,7 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("--rate=5/s", "copy", "from", "--json=true", "to"), expected)
   })
 
-  it("puts what is built in before all flags, where it is found", () => {
+  it("puts built-in flags before all others, where @effect/cli finds them", () => {
     assert.deepStrictEqual(
       normalize("copy", "from", "--json", "--rate", "5/s", "--log-level", "all"),
       runs("copy", "--log-level", "all", "--json", "true", "--rate", "5/s", "--", "from")
@@ -64,7 +64,7 @@ describe("Argv", () => {
     )
   })
 
-  it("takes everything after -- for an argument, and a lone dash too", () => {
+  it("treats everything after -- as an argument, and a lone dash too", () => {
     assert.deepStrictEqual(
       normalize("copy", "--json", "-", "--", "--rate", "--", "-x"),
       runs("copy", "--json", "true", "--", "-", "--rate", "--", "-x")
@@ -75,7 +75,7 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--rate", "--json"), runs("copy", "--rate", "--json", "--"))
   })
 
-  it("names a flag that nobody knows, and one that is near", () => {
+  it("names an unknown flag and a similar one", () => {
     assert.deepStrictEqual(
       normalize("copy", "a", "--jsn"),
       left("--jsn is not a flag of \"sluice copy\". Did you mean --json?")
@@ -98,12 +98,12 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--", "-h"), runs("copy", "--", "-h"))
   })
 
-  it("leaves what @effect/cli does by itself to it", () => {
+  it("leaves to @effect/cli what it does itself", () => {
     assert.deepStrictEqual(normalize("--version"), runs("--version"))
     assert.deepStrictEqual(normalize("--completions", "bash"), runs("--completions", "bash"))
   })
 
-  it("names a command that is not there", () => {
+  it("names an unknown command", () => {
     assert.deepStrictEqual(
       normalize("cp", "a", "b"),
       left("\"cp\" is not a command. The commands are copy.")

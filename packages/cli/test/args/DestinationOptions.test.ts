@@ -12,13 +12,13 @@ const problem = (address: string, flags: Partial<DestinationOptions.Flags>) =>
   Option.getOrUndefined(Either.getLeft(settings(address, flags)))
 
 describe("DestinationOptions", () => {
-  it("are nothing where nothing was said", () => {
+  it("are empty without flags", () => {
     for (const address of ["dir", "s3://bkt", "tus+http://h", "http://h", "sim:"]) {
       assert.deepStrictEqual(settings(address, {}), Either.right(DestinationOptions.defaults))
     }
   })
 
-  it("are refused where they are for other kinds of destinations", () => {
+  it("are refused for other kinds of destinations", () => {
     const some = Option.some("x")
     const flags: ReadonlyArray<readonly [Partial<DestinationOptions.Flags>, ReadonlyArray<string>]> = [
       [{ endpoint: some }, ["s3"]],
@@ -48,13 +48,13 @@ describe("DestinationOptions", () => {
     )
   })
 
-  it("may be for other kinds where they are for several destinations", () => {
+  it("may be for other kinds if there are several destinations", () => {
     const all = { ...noFlags, profile: Option.some("p") }
     const local = DestinationOptions.settingsOf({ _tag: "Local", root: "dir" }, all, { forSeveral: true })
     assert.isTrue(Either.isRight(local))
   })
 
-  it("are refused where they contradict each other", () => {
+  it("are refused if they contradict each other", () => {
     assert.include(problem("s3://bkt", { pathStyle: true, noPathStyle: true }), "contradict")
     assert.include(problem("s3://bkt", { ca: Option.some("f"), noVerifyTls: true }), "contradict")
   })
@@ -69,7 +69,7 @@ describe("DestinationOptions", () => {
     }
   })
 
-  it("take headers, but no secrets and not what belongs to the request", () => {
+  it("accept headers, but no secrets and none that the request sets itself", () => {
     assert.deepStrictEqual(
       HeaderLines.fromFlags(["X-Team: apollo", "x-note:a: b"]),
       Either.right({ "x-team": "apollo", "x-note": "a: b" })

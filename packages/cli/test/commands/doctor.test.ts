@@ -23,7 +23,7 @@ const look = (
   )
 
 describe("sluice doctor", { timeout: 120_000 }, () => {
-  it.scopedLive("finds a bucket well, and leaves nothing in it", () =>
+  it.scopedLive("finds nothing wrong with a bucket, and leaves nothing in it", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start()
       const { exitCode, found, last, stderr } = yield* look("s3://bkt/pre", ["--endpoint", server.url])
@@ -68,7 +68,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.deepStrictEqual([server.stored.size, server.unfinished.size], [0, 0])
     }))
 
-  it.scopedLive("tells what uploads can do without from what they cannot", () =>
+  it.scopedLive("distinguishes notes from problems", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start({
         ahead: 8 * 60_000,
@@ -94,7 +94,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.include(lines.find(({ check }) => check === "remove")?.["detail"], left)
     }))
 
-  it.scopedLive("says which permission is missing that interrupted uploads need to go on", () =>
+  it.scopedLive("says which permission interrupted uploads lack for continuing", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start({
         refuse: (method, path) =>
@@ -109,7 +109,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
-  it.scopedLive("finds out that nothing listens, and that it is no TLS", () =>
+  it.scopedLive("finds out that nothing listens, and that the server does not speak TLS", () =>
     Effect.gen(function*() {
       const server = yield* Effect.scoped(S3Server.start())
       const dead = yield* look("s3://bkt", ["--endpoint", server.url])
@@ -122,7 +122,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.include(plain.advice, "does not speak TLS")
     }))
 
-  it.scopedLive("looks at an HTTP server, and at a directory", () =>
+  it.scopedLive("checks an HTTP server and a directory", () =>
     Effect.gen(function*() {
       const server = yield* FileServer.start()
       const http = yield* look(`${server.url}/x/?token=canary`)
@@ -148,7 +148,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* look("sim:")).exitCode, 2)
     }))
 
-  it.scopedLive("finds out that a server makes no directories, and what to do", () =>
+  it.scopedLive("finds out that a server does not create directories, and says what to do", () =>
     Effect.gen(function*() {
       for (const status of [404, 409]) {
         const server = yield* FileServer.start({
@@ -194,7 +194,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.deepStrictEqual([careful.stored.size, careless.stored.size], [0, 0])
     }))
 
-  it.scopedLive("finds a tus server well, and leaves nothing there", () =>
+  it.scopedLive("finds nothing wrong with a tus server, and leaves nothing there", () =>
     Effect.gen(function*() {
       const { address, uploads } = yield* TusServer.start()
       const { exitCode, found, stderr } = yield* look(address)
@@ -206,7 +206,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(uploads.size, 0)
     }))
 
-  it.scopedLive("prints a line for each finding, and what to do below it", () =>
+  it.scopedLive("prints a line for each finding, with advice below it", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start()
       const { exitCode, stdout } = yield* Sluice.run(["doctor", "s3://typo", "--endpoint", server.url], {

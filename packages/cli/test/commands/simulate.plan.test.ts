@@ -79,7 +79,7 @@ describe("sluice simulate, of a tree", () => {
       assert.strictEqual((yield* simulate(args)).stdout, stdout)
     }).pipe(Effect.provide(InProcess.PlatformLayer)))
 
-  it.scoped("tries only what it is told, and draws it", () =>
+  it.scoped("tries only the given strategy, and draws it", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path

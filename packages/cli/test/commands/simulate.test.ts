@@ -121,7 +121,7 @@ describe("sluice simulate", () => {
       )
     }))
 
-  it.effect("says so where files fail", () =>
+  it.effect("reports files that fail", () =>
     Effect.gen(function*() {
       const outcomes = yield* Simulation.run({ ...Simulation.defaults, files: 10, failureRate: 1 })
       assert.deepStrictEqual(outcomes.map(({ report }) => report.files.failed), [10, 10, 10, 10])
@@ -133,7 +133,7 @@ describe("sluice simulate", () => {
       assert.match(Simulation.picture(Simulation.defaults, outcomes).panels[0]!.summary, /10 failed$/)
     }))
 
-  it.effect("reckons with a network that takes no time", () =>
+  it.effect("works for a network that takes no time", () =>
     Effect.gen(function*() {
       const outcomes = yield* Simulation.run({ ...Simulation.defaults, files: 10, failureRate: 0, latencyMillis: 0 })
       const [, unlimited] = Simulation.table(outcomes, { columns: Infinity, style: Style.plain })

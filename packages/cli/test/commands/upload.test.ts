@@ -80,7 +80,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.isAtMost(server.connections(), 6)
     }))
 
-  it.scopedLive("keeps odd names as they are", () =>
+  it.scopedLive("does not change odd names", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(odd)
       const to = yield* TemporaryDirectory.make
@@ -102,7 +102,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(TemporaryDirectory.read(`${root}/to`), { "-rf": "x", keep: "", y: "y" })
     }))
 
-  it.scopedLive("takes what is included, and not what is excluded", () =>
+  it.scopedLive("uploads what is included, but not what is excluded", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({
         "a.jpg": "",
@@ -167,7 +167,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.isFalse(fs.existsSync(`${root}-not-made`) || fs.existsSync(`${root}-failed`))
     }))
 
-  it.scopedLive("writes the report, and nothing else when quiet and well", () =>
+  it.scopedLive("writes the report, and nothing else when quiet and successful", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "report.json": "old" })
       const { exitCode, stderr, stdout } = yield* Sluice.run(
@@ -180,7 +180,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(JSON.parse(text)._tag, "Report")
     }))
 
-  it.scopedLive("lists what failed, and takes it up again", () =>
+  it.scopedLive("lists what failed, and uploads that list", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(
         Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`src/x/${i}.txt`, `${i}`]))
@@ -280,7 +280,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.notInclude(inArgv.stderr, "very-secret")
     }))
 
-  it.scopedLive("goes on when nobody reads its events any more", () =>
+  it.scopedLive("continues when nobody reads its events any more", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(thousand)
       const to = yield* TemporaryDirectory.make

@@ -11,7 +11,7 @@ const tree = { "a.txt": "aaaa", "sub/b.txt": "bbbb", "sub/c.txt": "cccc", "empty
 const counts = (text: string) => Sluice.jsonLines(text).at(-1)?.["files"]
 
 describe("sluice verify", { timeout: 60_000 }, () => {
-  it.scopedLive("is well when all is the same", () =>
+  it.scopedLive("succeeds if everything is the same", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const to = yield* TemporaryDirectory.withFiles({ ...tree })
@@ -22,7 +22,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.deepStrictEqual([quiet.exitCode, quiet.stdout, quiet.stderr], [0, "", ""])
     }))
 
-  it.scopedLive("tells what is missing, different and extra", () =>
+  it.scopedLive("reports what is missing, different and extra", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const to = yield* TemporaryDirectory.withFiles({ "a.txt": "aaaA", "sub/b.txt": "bbb", empty: "", "x/extra": "x" })
@@ -71,7 +71,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.match(stderr, /Missing at the destination, 60 files:\n( {2}\d+\n){20} {2}and 40 more\.\n/)
     }))
 
-  it.scopedLive("takes lists and single files, and looks for nothing extra then", () =>
+  it.scopedLive("compares lists and single files, without looking for extra objects", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree, list: "a.txt\nsub/b.txt\n" })
       const to = yield* TemporaryDirectory.withFiles({ ...tree, extra: "" })
@@ -145,7 +145,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.deepStrictEqual([nothing.exitCode, nothing.stderr], [4, said("anything")])
     }))
 
-  it.scopedLive("tells a cause that files share once, and what was not listed apart from them", () =>
+  it.scopedLive("prints a shared cause once, and a failed listing separately", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/no-b": "b", "src/no-c": "c" })
       const server = yield* S3Server.start({
@@ -175,7 +175,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual(Sluice.jsonLines(stdout).at(-1)?.["extras"], "Failed")
     }))
 
-  it.scopedLive("stops when it is told to, and tells what it did", () =>
+  it.scopedLive("stops when interrupted, and reports what it did", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const server = yield* FileServer.start({ held: true })
@@ -187,7 +187,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.include(stderr, "Interrupted: files that are not listed here were not compared.")
     }))
 
-  it.scopedLive("does not say Verified where it is not", () =>
+  it.scopedLive("does not say Verified if something differs", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/b": "b", "part/a": "a", "other/a": "x" })
       fs.mkdirSync(`${root}/empty`)
@@ -202,7 +202,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.match((yield* Sluice.run(["verify", "src", "src"], { cwd: root })).stderr, /^Verified: 2 files the same/)
     }))
 
-  it.scopedLive("asks once where another answer would be the same", () =>
+  it.scopedLive("asks once if another answer would be the same", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ a: "a", b: "b" })
       for (const [status, times] of [[403, 1], [404, 1], [405, 1], [401, 1], [503, 5]] as const) {
@@ -219,7 +219,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       }
     }))
 
-  it.scopedLive("does not ask again for file after file where the destination keeps failing", () =>
+  it.scopedLive("does not retry for every file if the destination keeps failing", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(
         Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}`, ""]))
@@ -238,7 +238,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.isAtMost(asked, 200 + 100)
     }))
 
-  it.scopedLive("tells small files that are longer, shorter and different apart from those that are the same", () =>
+  it.scopedLive("distinguishes longer, shorter and different small files from equal ones", () =>
     Effect.gen(function*() {
       const content = "x".repeat(5_000)
       const root = yield* TemporaryDirectory.withFiles({

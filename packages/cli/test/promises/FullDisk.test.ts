@@ -29,7 +29,7 @@ const disk = Effect.tap(
 )
 
 describe.skipIf(!mayMount)("a full disk at the destination", { timeout: 60_000 }, () => {
-  it.scopedLive("is told with what takes space there, and is free again when that is aborted", () =>
+  it.scopedLive("is reported with what takes space there, which an abort frees again", () =>
     Effect.gen(function*() {
       const to = yield* disk
       const root = yield* TemporaryDirectory.withFiles({ "src/small": "s" })
@@ -59,7 +59,7 @@ describe.skipIf(!mayMount)("a full disk at the destination", { timeout: 60_000 }
       assert.deepStrictEqual(TemporaryDirectory.read(to), { "in/small": "s" })
     }))
 
-  it.scopedLive("of the journal does not end the upload, and is told of", () =>
+  it.scopedLive("under the journal does not end the upload, and is reported", () =>
     Effect.gen(function*() {
       const state = yield* disk
       fs.writeFileSync(`${state}/fill`, Buffer.alloc(12 * MiB - 4096))

@@ -62,7 +62,7 @@ const directoryOf = (count: number) =>
     }))
 
 describe("sluice upload, to a server that goes away", () => {
-  it.scopedLive("waits for it, says so, and ends well when it is back", () =>
+  it.scopedLive("waits for it, says so, and succeeds when it is back", () =>
     Effect.gen(function*() {
       const directory = yield* directoryOf(300)
       const server = yield* leaving(100)

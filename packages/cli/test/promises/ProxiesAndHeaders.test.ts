@@ -109,7 +109,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.lengthOf(asked, before)
     }))
 
-  it.scopedLive("says which proxy is dead, and where it was named, and doubts no server", () =>
+  it.scopedLive("says which proxy is dead and where it was named, and does not blame the server", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a", "b.txt": "b" })
       const server = yield* FileServer.start()
@@ -140,7 +140,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.strictEqual(server.stored.size, 2)
     }))
 
-  it.scopedLive("sends the headers that it is told to, and leaves alone what is there", () =>
+  it.scopedLive("sends the given headers, and leaves existing objects alone", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const server = yield* FileServer.start()
@@ -173,7 +173,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(verify.stderr, "Upload with --locations FILE")
     }))
 
-  it.scopedLive("writes down what address a tus server gives, and compares what is there", () =>
+  it.scopedLive("records the addresses that a tus server gives, and compares by them", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b/c.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
@@ -203,7 +203,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(gone.stderr, "Missing at the destination, or in the list, 3 files:")
     }))
 
-  it.scopedLive("compares sizes where a tus server lets nothing be read, and says so", () =>
+  it.scopedLive("compares sizes if a tus server lets nothing be read, and says so", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
@@ -218,7 +218,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(other.stderr, "a.txt: 5 B here, 4 B there")
     }))
 
-  it.scopedLive("tells no address of an upload, whatever a tus server answers", () =>
+  it.scopedLive("shows no address of an upload, whatever a tus server answers", () =>
     Effect.gen(function*() {
       const secret = "CANARY-upload-"
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello" })

@@ -15,7 +15,7 @@ const said = (...unmatched: ReadonlyArray<string>) =>
   }, around)
 
 describe("FilterText", () => {
-  it("says what may have been meant by a pattern that matched nothing", () => {
+  it("guesses what a pattern that matched nothing was meant to be", () => {
     assert.deepStrictEqual(said("*.tmp"), ["--exclude \"*.tmp\" matched nothing."])
     assert.deepStrictEqual(said("*.tmp", "*.bak"), ["--exclude \"*.tmp\" and --exclude \"*.bak\" matched nothing."])
     assert.deepStrictEqual(said("*(copy)*"), ["--exclude \"*(copy)*\" matched nothing."])
@@ -45,7 +45,7 @@ describe("FilterText", () => {
 describe("a filter that leaves nothing", { timeout: 60_000 }, () => {
   const files = { "src/a (1).txt": "a", "src/b.txt": "b", "src/old/c.txt": "c" }
 
-  it.scopedLive("says what it has left out, by which pattern, and is an error where that is wanted", () =>
+  it.scopedLive("says what it has left out, by pattern, and is an error with the flag for it", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const args = ["upload", "src", "to", "--exclude", "*.txt", "--exclude", "old"]
@@ -69,7 +69,7 @@ describe("a filter that leaves nothing", { timeout: 60_000 }, () => {
       assert.include(simulated.stderr, "  3 files that no --include matches\n--include \"*.jpg\" matched nothing.\n")
     }))
 
-  it.scopedLive("names the exclusion of everything, which takes what is included along", () =>
+  it.scopedLive("names an exclusion of everything, which leaves out included files too", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const { stderr } = yield* Sluice.run(["upload", "src", "to", "--exclude", "*", "--include", "b.txt"], {
@@ -81,7 +81,7 @@ describe("a filter that leaves nothing", { timeout: 60_000 }, () => {
       )
     }))
 
-  it.scopedLive("is no error where something is uploaded; a pattern that matched nothing is told", () =>
+  it.scopedLive("is not an error if something is uploaded; a pattern that matched nothing is named", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const { exitCode, stderr } = yield* Sluice.run(

@@ -134,7 +134,7 @@ describe("Glob", () => {
     assert.isTrue(Either.isLeft(Glob.parse("{a,".repeat(1_000))))
   })
 
-  it("refuses what it cannot read", () => {
+  it("refuses what it cannot parse", () => {
     assert.deepStrictEqual(
       ["[[:digit:]]*", "[z-a]"].map((glob) => Either.flip(Glob.parse(glob))),
       [
@@ -144,7 +144,7 @@ describe("Glob", () => {
     )
   })
 
-  it("refuses what cannot be meant, and says how to write the characters themselves", () => {
+  it("refuses mistakes, and says how to write the characters themselves", () => {
     const said = (globs: ReadonlyArray<string>, problem: string) =>
       assert.deepStrictEqual(globs.map((glob) => Either.flip(Glob.parse(glob))), globs.map(() => Either.right(problem)))
     said(["[a", "[]", "[!]", "report [1.pdf", "[a\\]", "{a,[b}", "a]["], unclosed("[", "]"))

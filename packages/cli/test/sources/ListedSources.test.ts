@@ -58,7 +58,7 @@ describe("ListedSources", () => {
         ])
       }))
 
-    it.scopedLive("separated by NUL may name directories, as find does: what is in them is listed by itself", () =>
+    it.scopedLive("separated by NUL may name directories, as find does: their contents are listed separately", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({
           "src/a.txt": "a",
@@ -81,7 +81,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [["a.txt", "src/a.txt"]])
       }))
 
-    it.scopedLive("fail, name by name, for what cannot be uploaded", () =>
+    it.scopedLive("fail separately for each name that cannot be uploaded", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({
           "src/x/b.txt": "b",
@@ -98,7 +98,7 @@ describe("ListedSources", () => {
         ])
       }))
 
-    it.scopedLive("whose names begin with the source say how they would be relative to it", () =>
+    it.scopedLive("whose names begin with the source report how to write them", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b" })
         const hint = (name: string) =>
@@ -175,7 +175,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list", root, { filter }), [["a.jpg", "a.jpg"]])
       }))
 
-    it.scopedLive("tell of links, special files and odd names what a walk tells", () =>
+    it.scopedLive("treat links, special files and odd names as a walk does", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b", "out.txt": "o" })
         fs.symlinkSync("a.txt", `${root}/src/link`)
@@ -253,7 +253,7 @@ describe("ListedSources", () => {
   })
 
   describe("manifests", () => {
-    it.scopedLive("say where their files are, and their keys", () =>
+    it.scopedLive("contain the paths and keys of their files", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "one/a.txt": "a", "two/b.txt": "b" })
         TemporaryDirectory.write(root, {
@@ -304,7 +304,7 @@ describe("ListedSources", () => {
         })
       }))
 
-    it.scopedLive("fail for an entry that is none", () =>
+    it.scopedLive("fail for an invalid entry", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ failed: `${manifest()}{"path":"/a"\n` })
         const [[, , message] = []] = yield* listed(root, "failed")

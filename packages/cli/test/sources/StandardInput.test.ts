@@ -22,7 +22,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "")
     }))
 
-  it.scopedLive("is told of where it is stored", () =>
+  it.scopedLive("is reported if it is stored", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "to/empty": "" })
       for (const name of ["new", "empty"]) {
@@ -36,7 +36,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       }
     }))
 
-  it.scopedLive("is refused where it cannot be seen what it would replace", () =>
+  it.scopedLive("is refused if it is unknown what it would replace", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start({
         refuse: (method) => method === "HEAD" ? { status: 403, code: "AccessDenied" } : undefined
@@ -51,7 +51,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       assert.strictEqual(server.stored.get("bkt/db.sql")?.body.toString(), "dump")
     }))
 
-  it.scopedLive("is not what a slow one is", () =>
+  it.scopedLive("differs from slow input", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "to/db.sql": "old" })
       const sluice = yield* Sluice.start(["upload", "-", "to/db.sql"], { cwd: root, input: { open: true } })
@@ -91,7 +91,7 @@ describe("standard input that ends as Ctrl-C comes", { timeout: 60_000 }, () => 
 })
 
 describe("standard input that cannot be read again", () => {
-  it.scopedLive("goes with no list of what is left undone", () =>
+  it.scopedLive("cannot be combined with a list of unfinished files", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const { exitCode, stderr } = yield* Sluice.run(["upload", "-", `${root}/x`, "--failed", `${root}/list`], {

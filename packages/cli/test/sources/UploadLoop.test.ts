@@ -25,7 +25,7 @@ describe("UploadLoop", () => {
       assert.include(yield* problem([`${root}/src/`], `${root}/src`), "are the same directory")
     }))
 
-  it.scopedLive("lets one pass that is left out, or beside the source, or above it", () =>
+  it.scopedLive("accepts one that is left out, next to the source, or above it", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/in/a.txt": "a" })
       assert.isUndefined(yield* problem([`${root}/src`], `${root}/src/new/er`, excluding("/new/er")))

@@ -18,7 +18,7 @@ describe("Advice", () => {
     assert.notInclude(advise(conflict, "Tus"), "write tus+")
   })
 
-  it("does not doubt that files can be put where only reading is refused", () => {
+  it("does not doubt that files can be put if only reading is refused", () => {
     const unsupported = rejected("Unsupported", "http://h/x answered 501")
     assert.include(advise(unsupported, "Http"), "does not accept files by PUT")
     for (const check of ["read", "look", "remove"] as const) assert.strictEqual(advise(unsupported, "Http", check), "")
@@ -32,7 +32,7 @@ describe("Advice", () => {
     assert.notInclude(advise(storageClass, "S3", "list"), "--storage-class")
   })
 
-  it("does not blame the bucket where one name is refused", () => {
+  it("does not blame the bucket if one name is refused", () => {
     const name = rejected("NotFound", "s3://b answered 404 NoSuchKey: The specified key does not exist.")
     assert.include(advise(name, "S3"), "this name")
     assert.isTrue(Advice.isOfOneKey(name))
@@ -54,13 +54,13 @@ describe("Advice", () => {
     assert.include(advise(mismatch, "S3"), "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
   })
 
-  it("says that what was new and is refused as taken may be at no server of S3", () => {
+  it("says that a server may not speak S3 if it refuses a new key as taken", () => {
     const conflict = new UploadError.Conflict({ detail: "s3://b answered 412" })
     assert.include(advise(conflict, "S3"), "does not speak S3")
     assert.notInclude(advise(conflict, "Local"), "S3")
   })
 
-  it("names the variable that a proxy comes from, and doubts no server behind it", () => {
+  it("names the variable that a proxy comes from, and does not blame the server behind it", () => {
     const transient = (detail: string) => new UploadError.Transient({ reason: "Connection", detail })
     const dead = advise(transient("The proxy http://p:3128 (ALL_PROXY) cannot be reached (ECONNREFUSED)."), "S3")
     assert.include(dead, "Check the address in ALL_PROXY, and that the proxy is running.")
@@ -82,7 +82,7 @@ describe("Advice", () => {
     ) assert.include(advise(rejected("Unsupported", detail), "Http"), "Set ALL_PROXY to the address of an HTTP proxy")
   })
 
-  it("does not doubt a server for what was never sent to it", () => {
+  it("does not blame a server for a request that was never sent", () => {
     const sizeless =
       "The destination must know the size beforehand, and the source gives more than 8.0 MiB without saying how much."
     for (const kind of ["Http", "Tus", "S3"] as const) {
@@ -104,7 +104,7 @@ describe("Advice", () => {
     assert.include(advise(locked, "Http"), "Somebody has locked it")
   })
 
-  it("says what to do where somebody in between has answered, whatever was asked for", () => {
+  it("says what to do if something in between has answered, for any request", () => {
     const page = (detail: string) => new UploadError.Transient({ reason: "Unavailable", detail })
     for (const kind of ["Http", "S3", "Tus"] as const) {
       const advice = advise(page("http://h/ answered with a web page (Sign in): something in between may have"), kind)

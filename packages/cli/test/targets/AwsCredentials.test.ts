@@ -51,7 +51,7 @@ describe("AwsCredentials", () => {
       assert.strictEqual(make({}).name, "the credentials chain of AWS")
     }))
 
-  it.scopedLive("are asked for again where they have expired, of a program too", () =>
+  it.scopedLive("are requested again when they have expired, also from a program", () =>
     Effect.gen(function*() {
       const directory = yield* profiles({ config: "[profile p]\ncredential_process = sh /nonexistent\n" })
       fs.writeFileSync(

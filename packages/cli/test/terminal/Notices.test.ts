@@ -46,7 +46,7 @@ describe("Notices", () => {
     assert.strictEqual(failures.at(-1), "Further failures are only counted.")
   })
 
-  it("tells that the destination is away, and what becomes of it", () => {
+  it("reports that the destination is away, and what follows", () => {
     const notices = new Notices(Style.plain)
     const about = { _tag: "OutageChanged", version: 1, at: 12_000, since: 0 } as const
     assert.deepStrictEqual(
@@ -63,7 +63,7 @@ describe("Notices", () => {
     )
   })
 
-  it("tells what goes on and what begins again", () => {
+  it("reports what continues and what starts over", () => {
     const notices = new Notices(Style.plain)
     const about = { version: 1, at: 0, key: "a\u001b.mov" } as const
     const lines = [

@@ -63,7 +63,7 @@ const summary = (
 const unavailable = new UploadError.Transient({ reason: "Unavailable", detail: "down" })
 
 describe("Report", () => {
-  it("is one line when all went well", () => {
+  it("is one line if everything succeeded", () => {
     assert.deepStrictEqual(summary(report({ total: 500, uploaded: 500 })), [
       "Uploaded 500 files, 198.2 MB in 12 s, 16.1 MB/s, 3 retries."
     ])
@@ -73,7 +73,7 @@ describe("Report", () => {
     assert.deepStrictEqual(summary(report({})), ["Nothing to upload: no files were found."])
   })
 
-  it("tells what was stored before, what is kept, and what could not be removed", () => {
+  it("reports what was stored before, what is kept, and what could not be removed", () => {
     const stopped = report({ total: 3, uploaded: 1, interrupted: 2 }, {
       ended: "Interrupted",
       bytes: { total: 10, uploaded: 10, resumed: 5_000_000 },
@@ -164,7 +164,7 @@ describe("Report", () => {
     )
   })
 
-  it("says where the rest stands after an early end", () => {
+  it("says what remains after an early end", () => {
     const stopped = report({ total: 500, uploaded: 100, interrupted: 8, notStarted: 392 }, { ended: "Interrupted" })
     assert.deepStrictEqual(summary(stopped, { manifest: "f", notStarted: 400 }).slice(1), [
       "Interrupted 8 files in flight, and stored none of them.",
@@ -211,7 +211,7 @@ describe("Report", () => {
     )
   })
 
-  it("tells a destination that cannot be used from files that cannot be uploaded", () => {
+  it("distinguishes a destination that cannot be used from files that cannot be uploaded", () => {
     const detail = "no"
     const codeOf = (error: UploadError.UploadError) =>
       Report.failureOf(report({ total: 1, failed: 1 }), tallyOf(failed(error)), {

@@ -63,7 +63,7 @@ describe("Signals", () => {
       assert.deepStrictEqual(yield* told("SIGINT", "SIGTERM"), ["drain", finishing, "Stopping at once.", "stop"])
     }))
 
-  it.effect("finishes nothing that comes through a pipe: Ctrl-C has ended its left side, too", () =>
+  it.effect("finishes nothing that comes through a pipe: Ctrl-C has also ended the program before it", () =>
     Effect.gen(function*() {
       const stopped = ["Stopping at once: the data from standard input is not stored.", "stop"]
       assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT"], true), stopped)
@@ -137,7 +137,7 @@ describe("a hang-up", { timeout: 60_000 }, () => {
       }))
   }
 
-  it.scopedLive("stops what a terminal shows, when that is closed", () =>
+  it.scopedLive("stops when its terminal is closed", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const server = yield* FileServer.start({ held: true })
@@ -200,7 +200,7 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       assert.include(again.stderr, "An earlier run had stored")
     }))
 
-  it.scopedLive("says that nothing is kept where no part is stored yet", () =>
+  it.scopedLive("says that nothing is kept if no part is stored yet", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       fs.mkdirSync(`${root}/src`)
@@ -222,7 +222,7 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(Sluice.jsonLines(stdout).at(-1)?.["kept"], { files: 0, bytes: 0 })
     }))
 
-  it.scopedLive("when all has been begun ends well, since all of it is there", () =>
+  it.scopedLive("succeeds if every file was begun, since all of them are stored", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const server = yield* FileServer.start({ held: true })
