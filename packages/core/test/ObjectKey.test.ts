@@ -107,14 +107,14 @@ describe("ObjectKey.problem", () => {
     )
   })
 
-  it("takes what only an object can be called, and no path", () => {
+  it("accepts names that only an object can have, and no path", () => {
     for (const key of ["a/", "a//b", "a/b/", "a///b", "photos//"]) {
       assert.isUndefined(ObjectKey.problem(key), key)
       assert.strictEqual(ObjectKey.problemAsPath(key), "contains an empty segment", key)
     }
   })
 
-  it("knows drives, streams and devices only where a key becomes a path on Windows", () => {
+  it("refuses drives, streams and devices only if a key becomes a path on Windows", () => {
     const onWindows: Record<string, string | undefined> = {
       "Q: notes.txt": "starts with a drive letter",
       "a:b": "starts with a drive letter",

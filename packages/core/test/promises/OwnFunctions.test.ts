@@ -105,7 +105,7 @@ describe("the function `urls`", () => {
       )
     }))
 
-  it.effect("is a list where there is one, and what that has is looked at, too", () =>
+  it.effect("is a list if there is one, and its entries are checked, too", () =>
     Effect.gen(function*() {
       for (const list of [{ k: 4711 }, new Map([["k", 4711]])]) {
         assert.strictEqual(yield* wrong(list), "The list `urls` has a number instead of an address for \"k\".")

@@ -103,7 +103,7 @@ describe("the proxies of an environment", () => {
       assert.isAbove(asked.length, 0)
     }))
 
-  it.scopedLive("are told who asks, however that is written", () =>
+  it.scopedLive("receive the credentials, however they are written", () =>
     Effect.gen(function*() {
       const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`
       for (
@@ -126,7 +126,7 @@ describe("the proxies of an environment", () => {
       }
     }))
 
-  it.scopedLive("are refused where they cannot be used, by the variable, and only for what would go by them", () =>
+  it.scopedLive("are refused if they cannot be used, by variable, and only for addresses that would use them", () =>
     Effect.gen(function*() {
       const { port } = yield* serve((request, response) => readBody(request, () => response.writeHead(201).end()))
       const address = `http://127.0.0.1:${port}/a`
@@ -177,7 +177,7 @@ describe("a proxy that is dead", () => {
       assert.match(nowhere.message, /^The proxy http:\/\/proxy\.invalid:3128 \(HTTP_PROXY\) cannot be reached \(E/)
     }))
 
-  it.scopedLive("or hangs up is on the way of the connection that failed", () =>
+  it.scopedLive("or that hangs up is named with the failed connection", () =>
     Effect.gen(function*() {
       const { url } = yield* RawServer.make((socket) => void socket.once("data", () => socket.destroy()))
       for (

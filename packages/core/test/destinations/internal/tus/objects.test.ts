@@ -34,8 +34,8 @@ const knowing = <A, E>(
     return yield* use({ head: head!, read: read!, remove: remove! })
   }).pipe(Effect.provide(TransportNode.layer()), Effect.scoped)
 
-describe("a tus server of which the addresses are known", () => {
-  it.scopedLive("is looked at, read, and has what it stored removed", () =>
+describe("a tus server whose addresses are known", () => {
+  it.scopedLive("is looked up, read, and emptied", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const { url } = yield* TusReference.serve({ directory })
