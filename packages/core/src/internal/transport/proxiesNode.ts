@@ -19,7 +19,7 @@ export interface Proxy {
   readonly url: string
   /** The credentials for the proxy's authorization header. */
   readonly token: string | undefined
-  /** The secrets that only it may know, and might repeat. */
+  /** The credentials of the proxy, which its answers may repeat and messages must not. */
   readonly secrets: ReadonlyArray<string>
 }
 
