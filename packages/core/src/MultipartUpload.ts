@@ -119,7 +119,7 @@ export const plan = (
   size: number
 ): Either.Either<PartPlan.PartPlan, Rejected> =>
   multipart === undefined
-    ? Either.left(new Rejected({ reason: "Unsupported", detail: "The destination takes no parts." }))
+    ? Either.left(new Rejected({ reason: "Unsupported", detail: "The destination does not support parts." }))
     : PartPlan.make({ size, partSize: parts.partSize, limits: multipart.limits })
 
 /**

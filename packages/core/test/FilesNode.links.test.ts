@@ -60,7 +60,7 @@ describe("FilesNode", () => {
           "z-link/x"
         ])
         const out = "It is a symbolic link that leads out of the directory."
-        const around = "It is a symbolic link to a directory that it is in."
+        const around = "It is a symbolic link to a directory that contains it."
         assert.deepStrictEqual(othersOf(items), {
           "a-link/deep/here": around,
           "a-link/deep/over": around,

@@ -499,7 +499,7 @@ describe("the directory of a journal", () => {
       fs.chmodSync(directory, 0o777)
       const error = yield* errorOf(Effect.scoped(open(directory)))
       assert.strictEqual(error.reason, "Unusable")
-      assert.include(error.message, "Others may write")
+      assert.include(error.message, "Other users may write")
       assert.deepStrictEqual(fs.readdirSync(directory), [])
     }))
 
@@ -540,7 +540,7 @@ describe("the directory of a journal", () => {
         for (const way of refused) {
           const { message, reason } = yield* errorOf(Effect.scoped(open(at(way))))
           assert.strictEqual(reason, "Unusable", way)
-          assert.include(message, "is a symbolic link that others can lead elsewhere")
+          assert.include(message, "is a symbolic link that other users can change")
         }
         for (const way of ["ours/link", "sticky/link", "ours/link/j"]) yield* Effect.scoped(open(at(way)))
       })
@@ -804,7 +804,7 @@ describe("the lock of a journal", () => {
           const freeAt = new Date(fs.statSync(lockIn(directory)).mtimeMs + 90_000).toISOString()
           assert.include(
             message,
-            "Whether that process still runs cannot be seen from here: if it does not, the journal is free at " +
+            "It cannot be seen from here whether that process still runs: if it does not, the journal is free at " +
               `${freeAt}, or at once when ${lockIn(directory)} is removed.`
           )
         }
@@ -865,7 +865,7 @@ describe("the lock of a journal", () => {
         assert.strictEqual(reason, "Locked")
         assert.include(
           message,
-          "in the future, so that nobody can tell whether that process still runs: if it does not, "
+          "in the future, so it is unknown whether that process still runs: if it does not, "
         )
         assert.include(message, `remove ${lockIn(directory)}.`)
       }
@@ -881,7 +881,7 @@ describe("the lock of a journal", () => {
         if (kind === "link") fs.symlinkSync("elsewhere", lockIn(directory))
         const { message, reason } = yield* errorOf(Effect.scoped(open(directory)))
         assert.strictEqual(reason, "Unusable", kind)
-        assert.include(message, `${lockIn(directory)} is not a regular file. Remove it when nobody else`)
+        assert.include(message, `${lockIn(directory)} is not a regular file. Remove it if nobody else`)
         assert.strictEqual(yield* JournalNode.userOf(directory), undefined)
       }
     }))

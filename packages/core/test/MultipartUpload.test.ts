@@ -118,7 +118,7 @@ describe("a large file", () => {
       assert.deepStrictEqual([...recording.ends.values()], [["completed"]])
     }))
 
-  it.effect("goes on where an earlier run left off", () =>
+  it.effect("continues where an earlier run stopped", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal

@@ -23,7 +23,7 @@ const put = (url: string, body?: Transport.Request["body"], headers: Readonly<Re
   ({ method: "PUT", url, headers, body }) satisfies Transport.Request
 
 describe("Transport over an HttpClient", () => {
-  it.scopedLive("sends every kind of body with its length, no header of its own, and reads the answer", () =>
+  it.scopedLive("sends every kind of body with its length, adds no header, and reads the answer", () =>
     Effect.gen(function*() {
       const { send } = yield* transport
       const large = pattern(2 * mib + 7)
@@ -54,7 +54,7 @@ describe("Transport over an HttpClient", () => {
       }
     }))
 
-  it.scopedLive("keeps no more of an answer than the limit, and gives one that breaks off as far as it came", () =>
+  it.scopedLive("keeps no more of an answer than the limit, and returns the received part of one that breaks off", () =>
     Effect.gen(function*() {
       const { send } = yield* transport
       const { idle, url } = yield* serve((request, response) => {
@@ -117,7 +117,7 @@ describe("Transport over an HttpClient", () => {
       assert.deepStrictEqual(spans, ["mine"])
     }))
 
-  it.scopedLive("fails as the body does, and tells no secrets of what cannot be sent", () =>
+  it.scopedLive("fails as the body does, and reveals no secrets of what cannot be sent", () =>
     Effect.gen(function*() {
       const { open, send } = yield* transport
       const { url } = yield* serve((request, response) => readBody(request, () => response.end()))
@@ -243,7 +243,7 @@ describe("Transport, traced", () => {
     authorization: `Bearer ${secret}`
   })
 
-  it.effect("tells of each request, and of no secret in it", () =>
+  it.effect("traces each request, without its secrets", () =>
     Effect.gen(function*() {
       const answer = { status: 403, headers: { "x-said": secret }, body: new TextEncoder().encode(secret) }
       const spans = yield* recorded(

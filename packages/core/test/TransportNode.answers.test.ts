@@ -64,7 +64,7 @@ describe("TransportNode", () => {
           [`HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(5_000)}content-length: 0\r\n\r\n`, undefined],
           [
             `HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(300 * kib)}\r\ncontent-length: 0\r\n\r\n`,
-            "Rejected Unexpected: answered with headers that are too large to be read."
+            "Rejected Unexpected: answered with headers that are too large to read."
           ],
           [
             "SSH-2.0-OpenSSH_9.2\r\n",

@@ -359,7 +359,7 @@ describe("an uploader", () => {
       assert.strictEqual(millis, 300)
     }))
 
-  it.effect("finds its concurrency and retries unless told otherwise", () =>
+  it.effect("adapts its concurrency and retries by default", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ attempt, body }) =>
         Effect.zipRight(Effect.sleep(1), attempt === 1 ? Effect.fail(broken) : body.bytes)
@@ -393,7 +393,7 @@ describe("an uploader", () => {
       assert.deepStrictEqual(value, [10, 10, 2])
     }))
 
-  it.effect("starts its strategy's controllers once, and tells them of every attempt that has ended", () =>
+  it.effect("starts its strategy's controllers once, and reports every ended attempt to them", () =>
     Effect.gen(function*() {
       const observations: Array<Limits.Observation> = []
       let started = 0
@@ -547,7 +547,7 @@ describe("a controller", () => {
 })
 
 describe("Limits", () => {
-  it.effect("stand where the strategy says, and where they were set", () =>
+  it.effect("have the strategy's values, and then those that were set", () =>
     Effect.gen(function*() {
       let changes = 0
       const limits = Limits.make(Strategy.workerPool({ workers: 3 }), () => changes++)

@@ -45,7 +45,7 @@ const withConfig = (values: Readonly<Record<string, string>>) =>
   Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values))))
 
 describe("the examples", () => {
-  it.scopedLive("upload-to-presigned-urls: where the manifest says, and nowhere else", () =>
+  it.scopedLive("upload-to-presigned-urls: to the addresses in the manifest, and to no others", () =>
     Effect.gen(function*() {
       const { log, url } = yield* serve((_request, _size, response) => response.writeHead(200).end())
       const directory = yield* Effect.acquireRelease(

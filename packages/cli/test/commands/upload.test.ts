@@ -80,7 +80,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.isAtMost(server.connections(), 6)
     }))
 
-  it.scopedLive("keeps odd names as they are", () =>
+  it.scopedLive("does not change odd names", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(odd)
       const to = yield* TemporaryDirectory.make
@@ -102,7 +102,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(TemporaryDirectory.read(`${root}/to`), { "-rf": "x", keep: "", y: "y" })
     }))
 
-  it.scopedLive("takes what is included, and not what is excluded", () =>
+  it.scopedLive("uploads what is included, but not what is excluded", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({
         "a.jpg": "",
@@ -167,7 +167,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.isFalse(fs.existsSync(`${root}-not-made`) || fs.existsSync(`${root}-failed`))
     }))
 
-  it.scopedLive("writes the report, and nothing else when quiet and well", () =>
+  it.scopedLive("writes the report, and nothing else when quiet and successful", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "report.json": "old" })
       const { exitCode, stderr, stdout } = yield* Sluice.run(
@@ -180,7 +180,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(JSON.parse(text)._tag, "Report")
     }))
 
-  it.scopedLive("lists what failed, and takes it up again", () =>
+  it.scopedLive("lists what failed, and uploads that list", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(
         Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`src/x/${i}.txt`, `${i}`]))
@@ -192,7 +192,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(server.stored.size, 45)
       assert.match(first.stderr, /^Uploaded 45 of 50 files/)
       assert.match(first.stderr, /Failed 5 files: http:\/\/127\.0\.0\.1:\d+ answered 403\n( {2}x\/\d?7\.txt\n){5}/)
-      assert.include(first.stderr, "What is left undone is listed in failed: upload it with --files-from failed.")
+      assert.include(first.stderr, "Unfinished files are listed in failed: upload them with --files-from failed.")
       isDown = false
       const again = ["upload", "--files-from", "failed", server.url, "--failed", "failed", "--json"]
       const second = yield* Sluice.run(again, { cwd: root })
@@ -238,10 +238,10 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(usage, 2)
       assert.strictEqual(
         usageSaid,
-        "sluice: --rate: \"fast\" is not right. It takes starts a second, minute or hour, such as 50/s, 3000/m or 0.5/s.\n" +
+        "sluice: --rate: \"fast\" is not a valid value. It takes starts per second, minute or hour, such as 50/s, 3000/m or 0.5/s.\n" +
           "Try sluice upload --help.\n"
       )
-      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope is not there.\n"])
+      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope does not exist.\n"])
       const [below, belowSaid] = yield* ended("src", "file/below")
       assert.strictEqual(below, 4)
       assert.match(belowSaid, /^sluice: The destination cannot be used\. /)
@@ -280,7 +280,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.notInclude(inArgv.stderr, "very-secret")
     }))
 
-  it.scopedLive("goes on when nobody reads its events any more", () =>
+  it.scopedLive("continues when nobody reads its events any more", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(thousand)
       const to = yield* TemporaryDirectory.make
@@ -329,7 +329,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         })
         assert.strictEqual(server.stored.size, 4)
         assert.include(ended.stderr, "Uploaded 4 of 40 files")
-        assert.include(ended.stderr, "Not started: 36 files.\nWhat is left undone is listed in failed")
+        assert.include(ended.stderr, "Not started: 36 files.\nUnfinished files are listed in failed")
         const rest = yield* Sluice.run(["upload", "--files-from", "failed", server.url], { cwd: root })
         assert.strictEqual(rest.exitCode, 0)
         assert.strictEqual(server.stored.size, 40)
@@ -348,7 +348,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
           files: { total: 40, uploaded: 0, skipped: 0, failed: 0, interrupted: 4, notStarted: 36 },
           undone: [..."1234"].map(() => "Interrupted").concat(Array.from({ length: 36 }, () => "NotStarted"))
         })
-        assert.include(ended.stderr, "Interrupted 4 files on the way, and stored none of them.")
+        assert.include(ended.stderr, "Interrupted 4 files in flight, and stored none of them.")
         assert.strictEqual(server.stored.size, 0)
       }))
 

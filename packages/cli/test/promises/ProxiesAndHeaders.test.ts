@@ -49,7 +49,9 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
         assert.match(anybody.stderr, /^sluice: certificates are not checked \(--no-verify-tls\)/)
         assert.lengthOf(stored, 2)
 
-        for (const [flag, said] of [[`${root}/absent`, "is not there"], [`${root}/a.txt`, "no certificate"]] as const) {
+        for (
+          const [flag, said] of [[`${root}/absent`, "does not exist"], [`${root}/a.txt`, "no PEM certificate"]] as const
+        ) {
           const { exitCode, stderr } = yield* upload("--ca", flag)
           assert.strictEqual(exitCode, 2)
           assert.include(stderr, said)
@@ -107,7 +109,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.lengthOf(asked, before)
     }))
 
-  it.scopedLive("says which proxy is dead, and where it was named, and doubts no server", () =>
+  it.scopedLive("says which proxy is dead and where it was named, and does not blame the server", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a", "b.txt": "b" })
       const server = yield* FileServer.start()
@@ -128,14 +130,17 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       }
       const socks = yield* upload({ ALL_PROXY: "socks5://me:s3cr3t-password@127.0.0.1:1080" })
       assert.strictEqual(socks.exitCode, 4, socks.stderr)
-      assert.include(socks.stderr.replace(/\s+/g, " "), "The proxy in ALL_PROXY cannot be used: it is of socks5://")
+      assert.include(
+        socks.stderr.replace(/\s+/g, " "),
+        "The proxy in ALL_PROXY cannot be used: it is a socks5:// proxy"
+      )
       assert.notInclude(socks.stderr, "s3cr3t")
       const past = yield* upload({ ALL_PROXY: "socks5://127.0.0.1:1080", NO_PROXY: "10.0.0.0/8, 127.0.0.0/8" })
       assert.strictEqual(past.exitCode, 0, past.stderr)
       assert.strictEqual(server.stored.size, 2)
     }))
 
-  it.scopedLive("sends the headers that it is told to, and leaves alone what is there", () =>
+  it.scopedLive("sends the given headers, and leaves existing objects alone", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const server = yield* FileServer.start()
@@ -168,7 +173,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(verify.stderr, "Upload with --locations FILE")
     }))
 
-  it.scopedLive("writes down what address a tus server gives, and compares what is there", () =>
+  it.scopedLive("records the addresses that a tus server gives, and compares by them", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b/c.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
@@ -198,7 +203,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(gone.stderr, "Missing at the destination, or in the list, 3 files:")
     }))
 
-  it.scopedLive("compares sizes where a tus server lets nothing be read, and says so", () =>
+  it.scopedLive("compares sizes if a tus server lets nothing be read, and says so", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
@@ -206,14 +211,14 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       yield* Sluice.run(["upload", root, address, "--locations", list])
       const well = yield* Sluice.run(["verify", root, address, "--locations", list])
       assert.strictEqual(well.exitCode, 0, well.stderr)
-      assert.include(well.stderr, "Of 2 files only the size was compared: the server does not serve what it has.")
+      assert.include(well.stderr, "Only the size of 2 files was compared: the server does not let its objects be read.")
       for (const stored of uploads.values()) if (stored.body === "hello") stored.body = "hell"
       const other = yield* Sluice.run(["verify", root, address, "--locations", list])
       assert.strictEqual(other.exitCode, 1)
       assert.include(other.stderr, "a.txt: 5 B here, 4 B there")
     }))
 
-  it.scopedLive("tells no address of an upload, whatever a tus server answers", () =>
+  it.scopedLive("shows no address of an upload, whatever a tus server answers", () =>
     Effect.gen(function*() {
       const secret = "CANARY-upload-"
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello" })

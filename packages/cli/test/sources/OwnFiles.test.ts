@@ -11,7 +11,7 @@ const bin = path.resolve(import.meta.dirname, "../../dist/bin.js")
 
 const modeOf = (file: string) => (fs.lstatSync(file).mode & 0o777).toString(8)
 
-describe("what a command writes itself", { timeout: 120_000 }, () => {
+describe("the files that a command writes", { timeout: 120_000 }, () => {
   describe("in a source", () => {
     it.scopedLive("is left out, run after run, and all else is the same at the destination", () =>
       Effect.gen(function*() {
@@ -49,7 +49,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
         assert.deepStrictEqual(fs.readdirSync(`${home}/reports`).sort(), ["failed.ndjson", "report.json"])
       }))
 
-    it.scopedLive("is left out where its output goes there", () =>
+    it.scopedLive("are left out if its output goes there", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
         const server = yield* FileServer.start()
@@ -66,7 +66,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
       }))
   })
 
-  it.scopedLive("is for its owner only, whole, and follows no link that somebody has planted", () =>
+  it.scopedLive("is readable only by its owner, complete, and follows no planted link", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", victim: "victim", "report.json": "old" })
       fs.chmodSync(`${root}/report.json`, 0o644)
@@ -107,11 +107,11 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
   )
 })
 
-describe("a list of files whose destination is where they are", { timeout: 120_000 }, () => {
+describe("a list of files whose destination is their own directory", { timeout: 120_000 }, () => {
   const files = { "src/a.txt": "a", "src/x/b.txt": "b" }
   const same = /^sluice: .* and the destination are the same directory\.\n/
 
-  it.scopedLive("is refused, however the directory is written, and nothing of it is touched", () =>
+  it.scopedLive("is refused, however the directory is spelled, and nothing in it is touched", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...files, list: "a.txt\nx/b.txt\n" })
       fs.chmodSync(`${root}/src/a.txt`, 0o600)
@@ -132,7 +132,7 @@ describe("a list of files whose destination is where they are", { timeout: 120_0
       assert.deepStrictEqual([fs.statSync(`${root}/src/a.txt`).ino, modeOf(`${root}/src/a.txt`)], [ino, "600"])
     }))
 
-  it.scopedLive("fails file by file where a manifest says so, and where a link in the destination does", () =>
+  it.scopedLive("fails file by file for a manifest, and for a link in the destination", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...files, "to/c.txt": "c" })
       fs.symlinkSync("../src/x", `${root}/to/x`)
@@ -154,7 +154,7 @@ describe("a list of files whose destination is where they are", { timeout: 120_0
       assert.strictEqual(fs.readFileSync(`${root}/to/a.txt`, "utf8"), "a")
     }))
 
-  it.scopedLive("is refused for files named one by one, that are links there, or reached by links", () =>
+  it.scopedLive("is refused for single files that are links there, or that are reached through links", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "to/a.txt": "a", "to/b.txt": "b", elsewhere: "e" })
       fs.symlinkSync("to", `${root}/link`)

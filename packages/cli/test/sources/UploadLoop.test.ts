@@ -18,14 +18,14 @@ describe("UploadLoop", () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/in/a.txt": "a", "other/b.txt": "b" })
       fs.symlinkSync(`${root}/src`, `${root}/link`)
-      assert.include(yield* problem([`${root}/src`], `${root}/src/in`), "lies inside the source")
+      assert.include(yield* problem([`${root}/src`], `${root}/src/in`), "is inside the source")
       assert.include(yield* problem([`${root}/other`, `${root}/src`], `${root}/src/new/er`), "--exclude \"/new/er\"")
-      assert.include(yield* problem([`${root}/src`], `${root}/link/new`), "lies inside the source")
-      assert.include(yield* problem([`${root}/link`], `${root}/src/new`), "lies inside the source")
+      assert.include(yield* problem([`${root}/src`], `${root}/link/new`), "is inside the source")
+      assert.include(yield* problem([`${root}/link`], `${root}/src/new`), "is inside the source")
       assert.include(yield* problem([`${root}/src/`], `${root}/src`), "are the same directory")
     }))
 
-  it.scopedLive("lets one pass that is left out, or beside the source, or above it", () =>
+  it.scopedLive("accepts one that is left out, next to the source, or above it", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/in/a.txt": "a" })
       assert.isUndefined(yield* problem([`${root}/src`], `${root}/src/new/er`, excluding("/new/er")))

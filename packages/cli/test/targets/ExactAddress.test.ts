@@ -27,7 +27,7 @@ const server = Effect.gen(function*() {
 describe("the address of one object", { timeout: 60_000 }, () => {
   const path = "/a%2Bb+c/app.tgz?X-Amz-Signature=abc%2Fdef&x=1/2"
 
-  it.scopedLive("is where one file goes, exactly, with nothing added that was not signed", () =>
+  it.scopedLive("takes one file, exactly, with nothing added that was not signed", () =>
     Effect.gen(function*() {
       const { requests, stored, url } = yield* server
       const root = yield* TemporaryDirectory.withFiles({ "other-name.txt": "content" })
@@ -42,7 +42,7 @@ describe("the address of one object", { timeout: 60_000 }, () => {
       assert.deepStrictEqual([...new Set(requests.slice(1).map(({ line }) => line))], [`HEAD ${path}`, `GET ${path}`])
     }))
 
-  it.scopedLive("is where standard input goes, and takes credentials and headers", () =>
+  it.scopedLive("takes standard input, credentials and headers", () =>
     Effect.gen(function*() {
       const { requests, url } = yield* server
       const args = ["upload", "-", `${url}${path}`, "--header", "content-type: text/x-sql"]

@@ -7,7 +7,7 @@ import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 describe("files that flags name", { timeout: 60_000 }, () => {
-  it.scopedLive("are different ones, by whatever name, or nothing is sent", () =>
+  it.scopedLive("are different, under any name, or nothing is sent", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/list": "a\n", there: "old", "dir/x": "" })
       fs.symlinkSync("there", `${root}/link`)
@@ -27,7 +27,7 @@ describe("files that flags name", { timeout: 60_000 }, () => {
       for (const pair of pairs) {
         const { exitCode, stderr } = yield* Sluice.run(["upload", "src", "to", ...pair], { cwd: root })
         assert.strictEqual(exitCode, 2, pair.join(" "))
-        assert.match(stderr, /one would overwrite the other|is written \.\/-/)
+        assert.match(stderr, /one would overwrite the other|Write \.\/- for/)
       }
       assert.isFalse(fs.existsSync(`${root}/to`))
       assert.strictEqual(fs.readFileSync(`${root}/there`, "utf8"), "old")
@@ -42,7 +42,7 @@ describe("files that flags name", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* run("--files-from", "failed", "to", "--failed", "failed")).exitCode, 0)
     }))
 
-  it.scopedLive("are not standard output, where that is a file with events", () =>
+  it.scopedLive("are not standard output, if that is a file with events", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a" })
       for (const name of ["out", "/dev/stdout"]) {
@@ -53,7 +53,7 @@ describe("files that flags name", { timeout: 60_000 }, () => {
     }))
 })
 
-describe("--report of a run that comes to nothing", { timeout: 60_000 }, () => {
+describe("--report of a run that fails early", { timeout: 60_000 }, () => {
   for (
     const [what, args, exitCode] of [
       ["its source is not there", ["nowhere", "to"], 3],
@@ -71,7 +71,7 @@ describe("--report of a run that comes to nothing", { timeout: 60_000 }, () => {
 })
 
 describe("a dry run", { timeout: 60_000 }, () => {
-  it.scopedLive("whose reader has gone says that its total is none", () =>
+  it.scopedLive("whose reader has gone says that its total is incomplete", () =>
     Effect.gen(function*() {
       const files = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`src/${i}-${"x".repeat(60)}`, ""]))
       const root = yield* TemporaryDirectory.withFiles(files)
@@ -96,7 +96,7 @@ describe("a dry run", { timeout: 60_000 }, () => {
       const run = (...args: ReadonlyArray<string>) =>
         Sluice.run(["upload", "src", ...args, "--dry-run"], { cwd: root, env: S3Server.environment })
       const bad: ReadonlyArray<readonly [args: ReadonlyArray<string>, said: string]> = [
-        [["file/below"], "lies below something that is not a directory"],
+        [["file/below"], "is below something that is not a directory"],
         [["file"], "is not a directory"],
         [[dead], "ECONNREFUSED"],
         [[`tus+${dead}/files/`], "ECONNREFUSED"],

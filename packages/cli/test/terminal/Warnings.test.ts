@@ -15,7 +15,7 @@ import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 describe("warnings", { timeout: 60_000 }, () => {
-  it.scopedLive("are told once, on standard error, in the command's words; standard output is JSON alone", () =>
+  it.scopedLive("are printed once, on standard error, in the command's style; standard output has only JSON", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/b.txt": "b" })
       const args = ["upload", "src", "to", "--journal", "journal", "--json"]
@@ -118,7 +118,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
   // oxlint-disable-next-line no-control-regex
   const obeyed = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/
 
-  it.scopedLive("are shown and not obeyed, whatever goes wrong with them", () =>
+  it.scopedLive("are shown and not obeyed, whatever goes wrong", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({
         [`one/${evil}`]: "1",
@@ -191,7 +191,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(Sluice.jsonLines(json.stdout).map(({ key }) => key), [evil, "b\rc", undefined])
     }))
 
-  it.scopedLive("are shown and not obeyed where they come from journals, servers and the surroundings", () =>
+  it.scopedLive("are shown and not obeyed if they come from journals, servers and the environment", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ [`src/${evil}`]: "1", [`two/${evil}`]: "2", "src/a": "a" })
       const s3 = yield* S3Server.start({

@@ -97,7 +97,7 @@ export const make = (
     const path = yield* Path.Path
     const fsync = options.fsync ?? defaults.fsync
     const openFiles = InFlight.make(Decode.count("maxOpenFiles", options.maxOpenFiles ?? defaults.maxOpenFiles))
-    // One by one: in some places, such as /proc, a recursive call in Node never returns.
+    // Level by level: in some places, such as /proc, a recursive call in Node never returns.
     const makeAll = (directory: string): Effect.Effect<void, PlatformError> =>
       Effect.flatMap(fs.exists(directory), (there) =>
         there ? Effect.void : Effect.catchIf(

@@ -62,7 +62,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), ["a/b/key"])
       }))
 
-    it.scopedLive("gets its parents made, and finds those that are there", () =>
+    it.scopedLive("creates its parents, and finds existing ones", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.mkdirSync(path.join(root, "there"))
@@ -124,7 +124,7 @@ describe("LocalDirectory", () => {
         }
       }))
 
-    it.scopedLive("are never more than in the end, while the file is on its way", () =>
+    it.scopedLive("never exceed the final ones during the upload", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const seen: Array<number> = []
@@ -151,7 +151,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual([modeOf(root, "put"), modeOf(root, "parts")], [0o644, 0o640])
       }))
 
-    it.scopedLive("are what the system gives, for what has none", () =>
+    it.scopedLive("are the system's default for sources without any", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(root, "ordinary"), "")
@@ -215,7 +215,7 @@ describe("LocalDirectory", () => {
   })
 
   describe("names that are taken", () => {
-    it.scopedLive("is a conflict where a directory has the file's name, and the directory stays", () =>
+    it.scopedLive("is a conflict if a directory has the file's name, and the directory stays", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.mkdirSync(path.join(root, "empty"))
@@ -230,7 +230,7 @@ describe("LocalDirectory", () => {
         assert.isTrue(fs.statSync(path.join(root, "empty")).isDirectory())
       }))
 
-    it.scopedLive("is a conflict where a file has the name of a directory on the way", () =>
+    it.scopedLive("is a conflict if a file has the name of a parent directory", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(root, "file"), "x")
@@ -252,7 +252,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), ["n".repeat(255)])
       }))
 
-    it.scopedLive("leaves alone what another process has under the same temporary name", () =>
+    it.scopedLive("does not touch another process's file under the same temporary name", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         // Two processes with the same seed draw the same names.
@@ -277,7 +277,7 @@ describe("LocalDirectory", () => {
     const layerError = (root: string, platform = NodeContext.layer as ReturnType<typeof TestFileSystem.layer>) =>
       Effect.flip(Layer.build(Layer.provide(LocalDirectory.layer({ root }), platform)))
 
-    it.scopedLive("is made where it is missing", () =>
+    it.scopedLive("is created if it is missing", () =>
       Effect.gen(function*() {
         const root = path.join(yield* TemporaryDirectory.make, "a/b/c")
         yield* upload(root, small)
@@ -293,7 +293,7 @@ describe("LocalDirectory", () => {
         assert.strictEqual(fs.readFileSync(path.join(directory, "real/a/key"), "utf8"), "new")
       }))
 
-    it.scopedLive("fails the layer with Rejected where it cannot be made", () =>
+    it.scopedLive("fails the layer with Rejected if it cannot be created", () =>
       Effect.gen(function*() {
         const directory = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(directory, "file"), "x")
@@ -311,7 +311,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(directory), ["dangling", "file", "loop"])
       }))
 
-    it.scopedLive("fails the layer with Rejected where it may not be written", () =>
+    it.scopedLive("fails the layer with Rejected if it cannot be written", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         for (const code of ["EACCES", "EPERM", "EROFS"]) {
@@ -347,7 +347,7 @@ describe("LocalDirectory", () => {
         })
     )
 
-    it.scopedLive("that loses a directory while files come gets it made again", () =>
+    it.scopedLive("that loses a directory during uploads gets it created again", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const uploader = yield* into(root, { retry: RetryPolicy.make({ attempts: 2, base: 0 }) })
@@ -435,7 +435,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual(openFiles(root), [])
       }))
 
-    it.scopedLive("does not hide why, where the temporary file cannot be removed either", () =>
+    it.scopedLive("keeps the reason if the temporary file cannot be removed either", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const platform = TestFileSystem.layer(() => ({
@@ -464,7 +464,7 @@ describe("LocalDirectory", () => {
   })
 
   describe("links", () => {
-    it.scopedLive("that lead out are refused as directories, and nothing is made behind them", () =>
+    it.scopedLive("that lead out are refused as directories, and nothing is created behind them", () =>
       Effect.gen(function*() {
         const directory = yield* TemporaryDirectory.make
         const root = path.join(directory, "root")
@@ -525,7 +525,7 @@ describe("LocalDirectory", () => {
       }))
   })
 
-  it.scopedLive("removes an object, and nothing that is none", () =>
+  it.scopedLive("removes an object, and nothing else", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const root = path.join(directory, "root")
@@ -551,7 +551,7 @@ describe("LocalDirectory", () => {
     }))
 
   describe("readers", () => {
-    it.scopedLive("see whole versions only, and who reads the old one goes on reading it", () =>
+    it.scopedLive("see only whole versions, and a reader of the old one can continue", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const versions = [pattern(mib + 1, 1), pattern(2 * mib, 2), pattern(700_000, 3)]

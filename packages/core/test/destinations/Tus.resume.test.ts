@@ -40,7 +40,7 @@ describe("another process", () => {
       }))
   }
 
-  it.effect("sends what is not there any more, not all of it, or not what it was", () =>
+  it.effect("sends again what is missing, incomplete or different", () =>
     Effect.gen(function*() {
       const spoiled: ReadonlyArray<readonly [string, (model: TusModel.Model) => void]> = [
         ["removed", (model) => void model.uploads.clear()],
@@ -67,7 +67,7 @@ describe("another process", () => {
       assert.strictEqual(changed.outcome, "stored")
     }))
 
-  it.effect("sends what cannot be looked at, and never asks another place than the server's own", () =>
+  it.effect("sends what cannot be looked up, and requests nothing from other servers", () =>
     Effect.gen(function*() {
       const refusing = new TusModel.Model({ fault: ({ method }) => method === "HEAD" ? status(403) : undefined })
       const journal = yield* unfinished
@@ -82,7 +82,7 @@ describe("another process", () => {
       }
     }))
 
-  it.effect("sends what has no fingerprint, as everywhere", () =>
+  it.effect("sends files without a fingerprint, as everywhere", () =>
     Effect.gen(function*() {
       const journal = yield* unfinished
       const model = new TusModel.Model()

@@ -111,7 +111,7 @@ const sources = ["core", "cli"].flatMap((name) =>
 )
 
 describe("calls that throw at once", () => {
-  it("are made where what they throw is caught, so that a name that cannot be ends no program", () => {
+  it("are made where exceptions are caught, so that an impossible name ends no program", () => {
     assert.isAbove(sources.length, 100)
     const found = sources.flatMap((file) =>
       excused[file] === undefined
@@ -121,7 +121,7 @@ describe("calls that throw at once", () => {
     assert.deepStrictEqual(found, [])
   })
 
-  it("are excused only where there are any", () => {
+  it("are excused only if there are any", () => {
     assert.deepStrictEqual(
       Object.keys(excused).filter((file) => callsThatThrow(path.join(packages, file)).length === 0),
       []

@@ -30,7 +30,7 @@ const forks = (file: string): ReadonlyArray<string> => {
 }
 
 describe("a fiber of the library's own", () => {
-  it("is forked interruptible: made where nothing can be interrupted, it could never be ended", () => {
+  it("is forked interruptible: in an uninterruptible region it could never be ended", () => {
     const files = fs.readdirSync(sources, { recursive: true, encoding: "utf8" })
       .map((file) => file.replaceAll("\\", "/"))
       .filter((file) => file.endsWith(".ts") && !isExempt(file))

@@ -60,7 +60,7 @@ describe("a run that is drained to its journal", () => {
       assert.strictEqual(cut.report.ended, "Drained")
     }))
 
-  it.effect("is only drained where nothing would be kept", () =>
+  it.effect("is only drained if nothing would be kept", () =>
     Effect.gen(function*() {
       const journal = yield* LargeRun.memoryJournal
       const cases = [

@@ -101,7 +101,7 @@ for (const driver of drivers) {
     `${driver.named(origin)} answered ${status}${text === "" || isS3 ? "" : `: ${text}`}`
 
   describe(`a hostile server, to ${driver.name}`, () => {
-    it.scopedLive("redirects to another host, which hears nothing", () =>
+    it.scopedLive("redirects to another host, which receives nothing", () =>
       Effect.gen(function*() {
         const other = yield* bystander
         const { url } = yield* answering((_, response) => {
@@ -115,7 +115,7 @@ for (const driver of drivers) {
         assert.strictEqual(other.heard(), 0)
       }))
 
-    it.scopedLive("says that the upload is at another host, which hears nothing", () =>
+    it.scopedLive("says that the upload is at another host, which receives nothing", () =>
       Effect.gen(function*() {
         const other = yield* bystander
         const { url } = yield* answering((_, response) => {
@@ -221,7 +221,7 @@ describe("a hostile server, to S3 in parts", () => {
       assert.strictEqual(message, "s3://bucket sent an answer that cannot be read.")
     }))
 
-  it.scoped("takes five minutes to put an object together, and sends spaces meanwhile", () =>
+  it.scoped("takes five minutes to assemble an object, and sends spaces in the meantime", () =>
     Effect.gen(function*() {
       let completing: ServerResponse | undefined = undefined
       let asked = 0

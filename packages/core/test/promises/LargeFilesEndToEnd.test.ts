@@ -70,7 +70,7 @@ describe("a large file that changes", () => {
     }
   }
 
-  it.effect("is skipped where that is asked for", () =>
+  it.effect("is skipped if requested", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const file = replacedAt("a", 16, before, LargeRun.bytesOf(55, 2))
@@ -81,8 +81,8 @@ describe("a large file that changes", () => {
     }))
 })
 
-describe("what the destination has stored of a part", () => {
-  it.effect("is sent again where it is not what was sent", () =>
+describe("the stored bytes of a part", () => {
+  it.effect("are sent again if they are not what was sent", () =>
     Effect.gen(function*() {
       for (const checksum of Checksum.algorithms) {
         const recording = PartsRecording.make({
@@ -98,7 +98,7 @@ describe("what the destination has stored of a part", () => {
       }
     }))
 
-  it.effect("fails the file where it never is", () =>
+  it.effect("fail the file if they never are", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         fault: ({ number, verb }) => verb === "part" && number === 2 ? { _tag: "BitFlipped" } : undefined
@@ -109,7 +109,7 @@ describe("what the destination has stored of a part", () => {
     }))
 })
 
-describe("an abort that fails for good", () => {
+describe("an abort that fails permanently", () => {
   it.effect("is an event, a metric and a line of the report, and the session stays in the journal", () =>
     Effect.gen(function*() {
       const count = Effect.map(Metric.value(UploadMetrics.failedAborts), (state) => Number(state.count))
@@ -164,7 +164,7 @@ describe("budgets that files and parts share", () => {
       }
     }))
 
-  it.effect("keep requests in flight below a limit that changes on the way", () =>
+  it.effect("keep requests in flight below a limit that changes during the run", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const seen: Array<readonly [at: number, inFlight: number]> = []
@@ -227,7 +227,7 @@ describe("budgets that files and parts share", () => {
 })
 
 describe("the progress of large files", () => {
-  it.effect("never goes backwards in what is acknowledged, nor beyond all there is", () =>
+  it.effect("never decreases in acknowledged bytes, and never exceeds the total", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         fault: ({ attempt, number, verb }) =>
@@ -255,7 +255,7 @@ describe("the progress of large files", () => {
       }
     }))
 
-  it.effect("starts from what is stored already", () =>
+  it.effect("starts with what is stored already", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
@@ -330,7 +330,7 @@ describe("the journal", () => {
       ])
     }))
 
-  it.effect("has a process that died at any moment followed by one that ends well", () =>
+  it.effect("is followed, after a process dies at any moment, by one that succeeds", () =>
     Effect.gen(function*() {
       const files = () => [LargeRun.onDisk("a", 55), LargeRun.onDisk("b", 35), LargeRun.onDisk("s", 5)]
       for (let at = 0; at <= 60; at++) {
@@ -396,7 +396,7 @@ describe("the journal", () => {
       }
     }))
 
-  it.effect("of somebody else's session of the same key is none of ours", () =>
+  it.effect("of somebody else's session for the same key is not ours", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       recording.sessions.set("foreign", { key: "a", parts: new Map() } as never)
@@ -426,7 +426,7 @@ describe("the journal", () => {
       }))
   }
 
-  it.effect("has a file begin again that the destination has forgotten", () =>
+  it.effect("starts a file over that the destination no longer has", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
@@ -440,7 +440,7 @@ describe("the journal", () => {
       assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]))
     }))
 
-  it.effect("of a session that is gone needs nothing sent again where the object holds the very content", () =>
+  it.effect("of a session that is gone needs nothing sent again if the object has exactly that content", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({ headTells: "etag" })
       const journal = yield* LargeRun.memoryJournal

@@ -34,7 +34,7 @@ const millisOf = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<number, neve
     return Infinity
   })
 
-describe("an upload where nothing can be interrupted", () => {
+describe("an upload in an uninterruptible region", () => {
   const verbs: Record<string, (uploader: Uploader.Uploader["Type"]) => Effect.Effect<unknown, unknown>> = {
     upload: (uploader) => uploader.upload(file),
     uploadAll: (uploader) => uploader.uploadAll([file]),
@@ -107,7 +107,7 @@ describe("an upload where nothing can be interrupted", () => {
       }))
   }
 
-  it.effect("lets its uploader be made there: what it started ends with its scope", () =>
+  it.effect("allows its uploader to be created there: what it started ends with its scope", () =>
     Effect.gen(function*() {
       for (const strategy of [Strategy.adaptive(), Strategy.adaptiveRate({ base: 10 })]) {
         const recording = Recording.make(Recording.takeAfter(10))
@@ -128,7 +128,7 @@ describe("an upload where nothing can be interrupted", () => {
 describe("a server that does not answer", () => {
   const silent = Layer.succeed(Transport.Transport, { send: () => Effect.never, open: () => Effect.never })
 
-  it.effect("keeps a destination from being made for no longer in a finalizer than anywhere", () =>
+  it.effect("delays the creation of a destination in a finalizer no longer than elsewhere", () =>
     Effect.gen(function*() {
       const made = Effect.asVoid(Effect.provide(Tus.make({ url: "https://host/files/" }), silent))
       const { millis } = yield* Recording.virtual(Effect.scoped(Effect.addFinalizer(() => made)))
@@ -136,7 +136,7 @@ describe("a server that does not answer", () => {
       assert.strictEqual(millis, 10_000)
     }))
 
-  it.effect("keeps who looks there for no longer in a finalizer than anywhere", () =>
+  it.effect("delays a lookup in a finalizer no longer than elsewhere", () =>
     Effect.gen(function*() {
       const client = HttpClient.make(() => Effect.never)
       const look = Effect.flatMap(Transport.Transport, ({ open }) =>
@@ -205,7 +205,7 @@ describe("a list that says nothing more", () => {
     }
   }
 
-  it.scoped("is told that it has ended, where it can be", () =>
+  it.scoped("learns that the run has ended, if possible", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const list = async function*() {

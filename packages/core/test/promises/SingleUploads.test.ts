@@ -77,7 +77,7 @@ describe("upload", () => {
       assert.deepStrictEqual(value, Exit.succeed(["Skipped a", "Skipped b", "Skipped c"]))
     }))
 
-  it.effect("does not forget it because of a whole list that was uploaded meanwhile, either", () =>
+  it.effect("does not forget it because of a whole list that was uploaded in the meantime, either", () =>
     Effect.gen(function*() {
       const recording = PartsRecordings.make()
       const journal = yield* LargeRun.memoryJournal
@@ -92,7 +92,7 @@ describe("upload", () => {
       assert.deepStrictEqual(value, Exit.succeed(["Skipped a", "Uploaded b", "Uploaded c"]))
     }))
 
-  it.effect("is forgotten when the uploader ends well, so that the next process uploads again", () =>
+  it.effect("is forgotten when the uploader closes normally, so that the next process uploads again", () =>
     Effect.gen(function*() {
       const recording = PartsRecordings.make()
       const journal = yield* LargeRun.memoryJournal

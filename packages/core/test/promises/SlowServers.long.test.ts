@@ -187,7 +187,7 @@ describe("a server that stands still", () => {
       }))
   }
 
-  it.scoped("is given up though it has read all, where it does not answer", () =>
+  it.scoped("is given up, though it has read everything, if it does not answer", () =>
     Effect.gen(function*() {
       const { read, url } = yield* reluctant
       const fiber = yield* Effect.fork(uploading({ size: 100, url }))

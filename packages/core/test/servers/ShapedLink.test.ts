@@ -69,7 +69,7 @@ const measuredSeconds = 9
 const until = (holds: Effect.Effect<boolean>) =>
   Effect.repeat(holds, { schedule: Schedule.spaced("100 millis"), until: (now) => now })
 
-describe("a link of a shape that nobody tells", () => {
+describe("a link with an unknown shape", () => {
   for (const shape of shapes) {
     it.scopedLive(`full with ${shape.knee} connections`, () =>
       Effect.gen(function*() {

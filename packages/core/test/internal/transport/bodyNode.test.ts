@@ -41,7 +41,7 @@ const pieces = (
   })
 
 describe("blocks that are written", () => {
-  it.effect("are as much as a second moves, so that a slow link has small ones", () =>
+  it.effect("hold as much as moves in a second, so that a slow link has small ones", () =>
     Effect.gen(function*() {
       const blockSize = new BlockSize()
       assert.deepStrictEqual(yield* pieces(blockSize, MiB, 10_000), [512 * KiB, 512 * KiB], "nothing is known yet")
@@ -53,7 +53,7 @@ describe("blocks that are written", () => {
       assert.deepStrictEqual(yield* pieces(blockSize, 12 * MiB, 100), [8 * MiB, 4 * MiB])
     }))
 
-  it.effect("are all of a body that has its bytes, where that is no more, and where the bandwidth lets them", () =>
+  it.effect("are a whole body in memory, if it is no larger and the bandwidth allows it", () =>
     Effect.gen(function*() {
       const bytes = new Uint8Array(3 * MiB)
       const sent = (blockSize: BlockSize, isLet: boolean) => {
@@ -88,7 +88,7 @@ describe("blocks that are written", () => {
       assert.deepStrictEqual(yield* pieces(blockSize, 512 * KiB, 1), [512 * KiB])
     }))
 
-  it("are no larger than a MiB where they are encrypted", () => {
+  it("are no larger than a MiB if they are encrypted", () => {
     const blockSize = new BlockSize()
     blockSize.ended(64 * MiB, 1)
     assert.deepStrictEqual(

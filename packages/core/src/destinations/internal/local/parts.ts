@@ -241,14 +241,14 @@ const evidenceOf = ({ etag }: StoredPart): Evidence | undefined => {
 const invalidId = (uploadId: string) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `${JSON.stringify(uploadId)} is not an upload id: 8 to 64 letters, digits, "_" and "-" are.`
+    detail: `${JSON.stringify(uploadId)} is not a valid upload id: it takes 8 to 64 letters, digits, "_" and "-".`
   })
 
 const sessionGone = ({ key, uploadId }: Session) =>
-  new SessionGone({ detail: `There is no upload ${uploadId} of ${key} any more.` })
+  new SessionGone({ detail: `The upload ${uploadId} of ${key} no longer exists.` })
 
 const wrongSize = ({ key, size }: CompleteRequest, there: number, sent: number) =>
   new IntegrityMismatch({
     reason: "Size",
-    detail: `${key} should have ${size} bytes: its parts have ${sent}, and its file has ${there}.`
+    detail: `${key} should have ${size} bytes, but its parts have ${sent} and its file has ${there}.`
   })

@@ -130,7 +130,7 @@ describe("Http in parts", () => {
       )
     }))
 
-  it.scopedLive("learns the size at the end, where nobody knew it", () =>
+  it.scopedLive("learns the size at the end, if it was unknown", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const bytes = pattern(2 * step)
@@ -152,7 +152,7 @@ describe("Http in parts", () => {
       assert.isTrue(sameBytes(server.object("empty"), new Uint8Array(0)))
     }))
 
-  it.scopedLive("tells how far the server is, as one part of number 0, and goes on from there", () =>
+  it.scopedLive("reports the server's offset, as one part of number 0, and continues from there", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const bytes = pattern(3 * step)
@@ -209,7 +209,7 @@ describe("Http in parts", () => {
       assert.isTrue(sameBytes(server.object("key"), bytes))
     }))
 
-  it.scopedLive("says that the session is gone where the server has forgotten what it had", () =>
+  it.scopedLive("says that the session is gone if the server no longer has its parts", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const bytes = pattern(3 * step)
@@ -222,7 +222,7 @@ describe("Http in parts", () => {
       assert.deepStrictEqual([server.sessions(), server.objects()], [[], []])
     }))
 
-  it.scopedLive("begins anew with a part at 0, and leaves the old object until the new one is whole", () =>
+  it.scopedLive("starts over with a part at 0, and keeps the old object until the new one is complete", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const old = pattern(100, 9)
@@ -357,7 +357,7 @@ describe("Http in parts", () => {
       }
     }))
 
-  it.scopedLive("notices another's object in the place of its own", () =>
+  it.scopedLive("notices another client's object in place of its own", () =>
     Effect.gen(function*() {
       const { http } = yield* answering(200, { etag: "\"theirs\"" })
       const parts = [{ number: 1, size: 10, etag: "\"mine\"" }]
@@ -387,7 +387,7 @@ describe("Http in parts", () => {
       assert.lengthOf(server.log, 0)
     }))
 
-  it.scopedLive("sends what it is told with every request, and tells no secrets", () =>
+  it.scopedLive("sends the given headers with every request, and reveals no secrets", () =>
     Effect.gen(function*() {
       const seen: Array<string | undefined> = []
       const { url } = yield* serve((request, response) =>
@@ -418,7 +418,7 @@ describe("Http in parts", () => {
 })
 
 describe("Http looked at", () => {
-  it.scopedLive("tells what is under a key, and reads it", () =>
+  it.scopedLive("finds the object under a key, and reads it", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       for (const [i, key] of oddNames.entries()) {
@@ -459,7 +459,7 @@ describe("Http looked at", () => {
       assert.strictEqual(yield* failure(Stream.runDrain(http.read("key"))), "Transient Connection")
     }))
 
-  it.scopedLive("is not offered where objects have no addresses, nor parts where nobody asked for them", () =>
+  it.scopedLive("is not offered if objects have no addresses, nor parts unless requested", () =>
     Effect.gen(function*() {
       const plain = yield* to({ url: "http://example.org", parts: undefined })
       assert.isUndefined(plain.multipart)
@@ -496,7 +496,7 @@ describe("a large file by ranges, as one uploads it", () => {
       )
     )
 
-  it.scopedLive("gets through where the server keeps a part of every request, and no attempt is spent", () =>
+  it.scopedLive("succeeds if the server keeps only a part of every request, without another attempt", () =>
     Effect.gen(function*() {
       const bytes = pattern(9 * step + 5)
       let there = Buffer.alloc(0)

@@ -114,7 +114,7 @@ describe("Simulated in parts", () => {
       assert.isUndefined((yield* made({ parts: false })).destination.multipart)
     }))
 
-  it.effect("does not complete what is not there", () =>
+  it.effect("does not complete missing parts", () =>
     Effect.gen(function*() {
       const { multipart, network } = yield* made({ parts: { minSize: 10, multiple: 5, maxObjectSize: 100 } })
       const session = { key: "key", uploadId: yield* multipart.create(creating("key")) }
@@ -149,7 +149,7 @@ describe("Simulated in parts", () => {
       assert.strictEqual(yield* failure(multipart.create({ ...creating("key"), size: 26 })), "Rejected TooLarge")
     }))
 
-  it.effect("takes parts in order only, where it says so", () =>
+  it.effect("accepts parts only in order, if configured", () =>
     Effect.gen(function*() {
       const { multipart } = yield* made({ parts: { inOrder: true }, observe: true })
       const session = { key: "key", uploadId: yield* multipart.create(creating("key")) }
@@ -163,7 +163,7 @@ describe("Simulated in parts", () => {
       assert.deepStrictEqual((yield* multipart.listParts(session))!.map(({ number }) => number), [1, 2])
     }))
 
-  it.effect("takes the time of a request for each verb, and that of the bytes", () =>
+  it.effect("takes the time of a request for each verb, and the time of its bytes", () =>
     Effect.gen(function*() {
       const { multipart } = yield* made({ requestLatency: "100 millis", latencyPerByte: "1 millis" })
       const session = { key: "key", uploadId: "upload-1" }
@@ -190,7 +190,7 @@ describe("Simulated in parts", () => {
       assert.isAtMost(Math.abs(millis - 10_000), 200)
     }))
 
-  it.effect("fails any verb as often as asked, and then nothing has changed", () =>
+  it.effect("fails any verb as often as configured, without changing anything", () =>
     Effect.gen(function*() {
       const { multipart, network } = yield* made({ failureRate: 1, seed: 1 })
       const session = { key: "key", uploadId: "upload-1" }
@@ -230,7 +230,7 @@ describe("Simulated in parts", () => {
       assert.deepStrictEqual([yield* network.inFlight, yield* network.peakInFlight], [0, 2])
     }))
 
-  it.effect("tells the checksums of what it has stored, flipped bits and all", () =>
+  it.effect("reports the checksums of what it has stored, including flipped bits", () =>
     Effect.gen(function*() {
       const bytes = [pattern(1_000, 1), pattern(500, 2)]
       const whole = new Uint8Array([...bytes[0]!, ...bytes[1]!])

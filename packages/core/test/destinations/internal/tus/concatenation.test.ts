@@ -31,8 +31,8 @@ const isWhole = (model: TusModel.Model, bytes = filmBytes) => {
   assert.isTrue(sameBytes(model.whole().get("film"), bytes))
 }
 
-describe("a large file, where the server concatenates", () => {
-  it.effect("is made of parts that are uploads of their own", () =>
+describe("a large file, if the server concatenates", () => {
+  it.effect("consists of parts that are separate uploads", () =>
     Effect.gen(function*() {
       const told: Array<Tus.Uploaded> = []
       const { history, model, outcome } = yield* parallel({
@@ -66,7 +66,7 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("goes up in order where that is asked for", () =>
+  it.effect("is sent in order if that is requested", () =>
     Effect.gen(function*() {
       const { history } = yield* parallel({ options: { concatenation: false } })
       assert.strictEqual(history[0], "POST /files/ length=25: 201")
@@ -134,7 +134,7 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("has parts of which the server keeps a part sent on", () =>
+  it.effect("sends the rest of a part of which the server keeps only a beginning", () =>
     Effect.gen(function*() {
       const { model, outcome, report } = yield* parallel({
         model: { fault: (request) => request.method === "PATCH" ? { keep: 4 } : undefined }
@@ -187,18 +187,18 @@ describe("a large file, where the server concatenates", () => {
       yield* TestClock.adjust("2 minutes")
       const { error, outcome } = yield* Fiber.join(fiber)
       assert.strictEqual(outcome, "Transient Unavailable")
-      assert.include(error?.message, "has not put film together yet")
+      assert.include(error?.message, "has not finished concatenating film")
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("keeps its parts where the whole is not seen", () =>
+  it.effect("keeps its parts if the whole is not visible", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* parallel({ model: { fault: nth("HEAD", status(404)) } })
       assert.deepStrictEqual([outcome, ...history], ["stored", ...parts, joined, "HEAD /files/4: 404"])
       assert.strictEqual(model.uploads.size, 4)
     }))
 
-  it.effect("begins anew where the whole is of another size", () =>
+  it.effect("starts over if the whole has another size", () =>
     Effect.gen(function*() {
       const { model, outcome } = yield* parallel({
         model: { fault: nth("HEAD", saying({ "upload-length": "24", "upload-offset": "24" }), 1, 99) }
@@ -207,7 +207,7 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("begins anew where a part is missing at the end", () =>
+  it.effect("starts over if a part is missing at the end", () =>
     Effect.gen(function*() {
       const model: TusModel.Model = new TusModel.Model({
         extensions,
@@ -227,7 +227,7 @@ describe("a large file, where the server concatenates", () => {
       isWhole(model)
     }))
 
-  it.effect("fails where the server does not concatenate after all", () =>
+  it.effect("fails if the server does not concatenate after all", () =>
     Effect.gen(function*() {
       const { model, outcome } = yield* parallel({ model: { fault: nth("POST", status(501), 4, 99) } })
       assert.strictEqual(outcome, "Rejected Unsupported")
@@ -252,7 +252,7 @@ describe("another process", () => {
     return { journal, model }
   })
 
-  it.effect("sends only the parts that are not there", () =>
+  it.effect("sends only the missing parts", () =>
     Effect.gen(function*() {
       const { journal, model } = yield* begun
       const { history, outcome } = yield* parallel({ model, journal })
@@ -274,7 +274,7 @@ describe("another process", () => {
       isWhole(model)
     }))
 
-  it.effect("sends again what has expired, and what is not whole", () =>
+  it.effect("sends again what has expired, and what is incomplete", () =>
     Effect.gen(function*() {
       for (
         const spoil of [
@@ -297,7 +297,7 @@ describe("another process", () => {
       }
     }))
 
-  it.effect("removes all parts where the file has changed", () =>
+  it.effect("removes all parts if the file has changed", () =>
     Effect.gen(function*() {
       const { journal, model } = yield* begun
       const { history, outcome } = yield* parallel({ model, journal, file: LargeRun.onDisk("film", 25, 2) })
@@ -309,7 +309,7 @@ describe("another process", () => {
       isWhole(model, LargeRun.bytesOf(25, 2))
     }))
 
-  it.effect("that does not send parts at once begins anew, and so the other way round", () =>
+  it.effect("that does not send parts at once starts over, and vice versa", () =>
     Effect.gen(function*() {
       const { journal, model } = yield* begun
       const { history, outcome } = yield* parallel({ model, journal, options: { concatenation: false } })

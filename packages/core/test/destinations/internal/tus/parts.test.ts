@@ -108,7 +108,7 @@ describe("a large file", () => {
       }))
   }
 
-  it.effect("gets through where the server keeps a part of every request, and no attempt is spent", () =>
+  it.effect("succeeds if the server keeps only a part of every request, without another attempt", () =>
     Effect.gen(function*() {
       for (const extensions of [TusModel.withoutConcatenation, checksums]) {
         const { history, model, outcome, report } = yield* upload({
@@ -128,7 +128,7 @@ describe("a large file", () => {
       }
     }))
 
-  it.effect("goes on after 409 with what an earlier request of its own has stored meanwhile", () =>
+  it.effect("continues after 409 with what an earlier request of its own has stored in the meantime", () =>
     Effect.gen(function*() {
       const model: TusModel.Model = new TusModel.Model({
         fault: ({ body, method, path }, n) => {
@@ -224,7 +224,7 @@ describe("a large file", () => {
       }))
   }
 
-  it.effect("is gone where the server has less than it has confirmed", () =>
+  it.effect("is gone if the server has less than it has confirmed", () =>
     Effect.gen(function*() {
       const model = new TusModel.Model({ fault: nth("HEAD", saying({ "upload-offset": "9" }), 2) })
       const { multipart } = yield* driver(model)
@@ -236,7 +236,7 @@ describe("a large file", () => {
       assert.strictEqual(errorName(yield* Effect.flip(multipart.listParts(session))), "SessionGone")
     }))
 
-  it.effect("is stored where the server puts away what is whole", () =>
+  it.effect("is stored if the server puts away complete uploads", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({ file: film, model: { fault: nth("HEAD", status(404)) } })
       assert.deepStrictEqual([outcome, ...history], ["stored", begun, first, second, third, "HEAD /files/1: 404"])
@@ -259,7 +259,7 @@ describe("a large file", () => {
       ])
     }))
 
-  it.effect("has a checksum with every part, where the server verifies one", () =>
+  it.effect("has a checksum with every part, if the server verifies one", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* upload({
         file: film,
@@ -280,7 +280,7 @@ describe("a large file", () => {
       isWhole(model)
     }))
 
-  it.effect("has none where none is asked for, or where the server knows only others", () =>
+  it.effect("has none if none is requested, or if the server knows only others", () =>
     Effect.gen(function*() {
       for (
         const [uploader, algorithms] of [
@@ -298,7 +298,7 @@ describe("a large file", () => {
       }
     }))
 
-  it.effect("is refused before anything is sent where it is too large", () =>
+  it.effect("is refused before anything is sent if it is too large", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({ file: film, model: { maxSize: 24 } })
       assert.deepStrictEqual([outcome, ...history], ["Rejected TooLarge"])
@@ -321,7 +321,7 @@ describe("a large file", () => {
       ])
     }))
 
-  it.effect("is left to expire where the server removes nothing", () =>
+  it.effect("is left to expire if the server removes nothing", () =>
     Effect.gen(function*() {
       for (const code of [404, 405, 410, 501]) {
         const model = new TusModel.Model()
@@ -342,14 +342,14 @@ describe("a large file of unknown size", () => {
   const deferred = "POST /files/ defer-length=1: 201"
   const told = "PATCH /files/1 length=25 offset=25: 204"
 
-  it.effect("has its length told at the end", () =>
+  it.effect("declares its length at the end", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* upload({ file: stream() })
       assert.deepStrictEqual([outcome, ...history], ["stored", deferred, first, second, third, look, told])
       isWhole(model)
     }))
 
-  it.effect("has it told once, though the answer is lost", () =>
+  it.effect("declares it once, even if the answer is lost", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* upload({
         file: stream(),
@@ -375,7 +375,7 @@ describe("a large file of unknown size", () => {
       isWhole(model, new Uint8Array(0))
     }))
 
-  it.effect("is refused where the server has to know", () =>
+  it.effect("is refused if the server must know it", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({ file: stream(), model: { extensions: ["creation"] } })
       assert.deepStrictEqual([outcome, ...history], ["Rejected Unsupported"])
@@ -401,14 +401,14 @@ describe("another process", () => {
       return yield* upload({ file: second.file ?? film, model, journal })
     })
 
-  it.effect("goes on where the first has left off", () =>
+  it.effect("continues where the first process stopped", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* twice()
       assert.deepStrictEqual([outcome, ...history], ["stored", look, look, second, third, look])
       isWhole(model)
     }))
 
-  it.effect("goes on in the middle of a part", () =>
+  it.effect("continues in the middle of a part", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* twice((model) => {
         const upload = model.uploads.get("/files/1")!
@@ -425,7 +425,7 @@ describe("another process", () => {
       isWhole(model)
     }))
 
-  it.effect("begins anew where the upload has expired, and where it is another", () =>
+  it.effect("starts over if the upload has expired, and if it is another", () =>
     Effect.gen(function*() {
       const expired = yield* twice((model) => void model.uploads.delete("/files/1"))
       assert.deepStrictEqual([expired.outcome, ...expired.history], ["stored", "HEAD /files/1: 404", ...again])
@@ -434,14 +434,14 @@ describe("another process", () => {
       assert.isTrue(sameBytes(other.model.whole().get("film"), filmBytes))
     }))
 
-  it.effect("begins anew where the file has changed, and removes what was begun", () =>
+  it.effect("starts over if the file has changed, and removes what was begun", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* twice(() => {}, { file: LargeRun.onDisk("film", 25, 2) })
       assert.deepStrictEqual([outcome, ...history], ["stored", "DELETE /files/1: 204", ...again])
       isWhole(model, LargeRun.bytesOf(25, 2))
     }))
 
-  it.effect("sends nothing to what is no path of this server", () =>
+  it.effect("sends nothing to a path that is not on this server", () =>
     Effect.gen(function*() {
       const model = new TusModel.Model()
       const { multipart } = yield* driver(model)
