@@ -189,7 +189,7 @@ describe("an upload without a run", () => {
           onEvent: (event) => Effect.sync(() => events.push(Recording.told(event)))
         }))
       }))
-      assert.strictEqual(value, broken)
+      assert.deepStrictEqual([value._tag, value.message], [broken._tag, broken.message])
       assert.deepStrictEqual(recording.starts, [0, 1_000, 3_000])
       assert.deepStrictEqual(events, [
         [0, "started a #1"],
