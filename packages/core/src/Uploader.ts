@@ -221,7 +221,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
         Effect.suspend(() =>
           single(file, typeof uploadOptions === "number" ? byDefault : UploadRun.decode(context, uploadOptions))
-        ).pipe(Effect.withSpan("Uploader.upload"))
+        ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
     })
   })
 
