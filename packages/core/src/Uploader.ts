@@ -96,10 +96,14 @@ export interface UploadOptions
  */
 export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
   /**
-   * Uploads one file under the uploader's limits and retry policy, and returns its result. The result is `Skipped` only
-   * if a `Journal` records that an earlier process uploaded exactly this file and a look shows that the object is
-   * there. The journal forgets what single uploads have finished when the uploader's scope ends in success and none has
-   * failed.
+   * Uploads one file under the uploader's limits and retry policy, in one round of attempts, and returns its result. It
+   * composes as any effect: many at once with `Effect.forEach`, where they share the uploader's limits with each other
+   * and with its runs, more attempts with `Effect.retry`, an end in time with `Effect.timeout`. Interrupting it
+   * interrupts the request, and aborts or keeps a multipart upload.
+   *
+   * The result is `Skipped` if a `Journal` records that an earlier process uploaded exactly this file and a look shows
+   * that the object is there, and if the file changes meanwhile and `onSourceChange` is `skip`. The journal forgets what
+   * single uploads have finished when the uploader's scope ends in success and none has failed.
    */
   readonly upload: {
     (file: UploadFile, options?: UploadOptions): Effect.Effect<Uploaded | Skipped, UploadError>
