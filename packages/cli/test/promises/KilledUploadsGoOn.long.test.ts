@@ -146,7 +146,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.strictEqual(second.exitCode, 5)
       assert.match(
         second.stderr,
-        /^sluice: The journal in .* is in use by process \d+ since .*\. Wait for it to end, or give this upload a journal of its own with --journal DIR\.\n$/
+        /^sluice: The journal in .* is in use by process \d+ since .*\. Wait for it to end, or give this upload its own journal with --journal DIR\.\n$/
       )
       assert.strictEqual((yield* first.ended).exitCode, 0)
       isWhole(root)
