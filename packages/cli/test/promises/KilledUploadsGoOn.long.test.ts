@@ -106,7 +106,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(whole.map(({ body }) => body).sort(), [...names].sort())
       const { files } = report(stdout) as { files: { uploaded: number; skipped: number } }
       assert.deepInclude(files, { uploaded: 21, skipped: 20 })
-      // Where they are is for nobody who reads along.
+      // Addresses must not be shown to other readers.
       assert.notInclude(stdout + stderr, "/files/0")
     }))
 

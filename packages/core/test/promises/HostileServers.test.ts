@@ -76,7 +76,7 @@ const answering = (answer: (request: IncomingMessage, response: ServerResponse) 
     request.on("end", () => answer(request, response))
   })
 
-/** Another host, which counts what it hears. */
+/** Another host, which counts the requests it receives. */
 const bystander = Effect.suspend(() => {
   let heard = 0
   return Effect.map(
@@ -92,7 +92,7 @@ const gib = 1024 ** 3
 
 const documentType = "<!DOCTYPE Error [<!ENTITY e SYSTEM \"file:///etc/passwd\">]>"
 
-/** The beginning of an error that goes on and on, as it is shown. */
+/** The shown beginning of an endless error. */
 const excerpt = "no ".repeat(200).slice(0, 512).trimEnd()
 
 for (const driver of drivers) {
