@@ -128,9 +128,9 @@ for (const driver of drivers) {
             ? `${
               driver.named(url)
             } says that the upload is at ${other.url}: only its own origin is trusted. A server ` +
-              "behind a proxy may have to be told its own address."
+              "behind a proxy may need its public address in its configuration."
             : isS3
-            ? "s3://bucket gave no etag: its answer cannot be read."
+            ? "s3://bucket returned no etag: its answer cannot be read."
             : "Uploaded"
         )
         assert.strictEqual(other.heard(), 0)
