@@ -52,7 +52,7 @@ const parse = (args: ReadonlyArray<string>) =>
   Effect.try({
     try: () =>
       parseArgs({
-        // `pnpm bench -- engine` passes the dashes on.
+        // `pnpm bench -- engine` also passes the dashes on.
         args: args.filter((arg) => arg !== "--"),
         allowPositionals: true,
         options: {

@@ -1,6 +1,6 @@
 /**
- * `unlimited`: a hundred thousand uploads in flight at once, of 100 to 1,100 bytes at 1 ms a byte, against fibers that
- * do nothing but sleep as long.
+ * `unlimited`: a hundred thousand uploads in flight at once, of 100 to 1,100 bytes at 1 ms per byte, against fibers
+ * that only sleep for as long.
  */
 import * as ByteSource from "@sluice/core/ByteSource"
 import * as Simulated from "@sluice/core/destinations/Simulated"

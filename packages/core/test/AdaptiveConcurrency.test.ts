@@ -160,7 +160,7 @@ describe("AdaptiveConcurrency.step", () => {
   })
 
   it("compares sizes of a thousand to one by their cost", () => {
-    // 50 ms a request and 1 ms a kilobyte: a window of small ones is no slower than one of large ones.
+    // 50 ms per request and 1 ms per kilobyte: a window of small files is not slower than one of large files.
     let state = initial({ seed: 1 })
     const limits: Array<number> = []
     for (let i = 0; i < 40; i++) {

@@ -264,7 +264,7 @@ describe("InFlight", () => {
               return yield* Fiber.await(fiber)
             }).pipe(Effect.fork))
           yield* Effect.forEach(sizes, (size) => Effect.zipRight(turns(3), budget.resize(size)))
-          // Those who were not interrupted get their turn: nothing is stuck either.
+          // Waiters that were not interrupted get their turn, so nothing is stuck either.
           yield* Fiber.joinAll(fibers)
           assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
         }).pipe(Effect.withMaxOpsBeforeYield(steps))

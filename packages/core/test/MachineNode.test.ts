@@ -7,7 +7,7 @@ import * as os from "node:os"
 import { patched } from "./support/PatchedFs.js"
 
 describe("MachineNode", () => {
-  /** The machine where the system tells these limits. */
+  /** A machine whose system reports these limits. */
   const openFilesWith = (limits: () => string) =>
     Effect.scoped(Effect.zipRight(
       patched(
@@ -62,7 +62,7 @@ describe("MachineNode", () => {
 
   it.live("tells V8 how far the heap may grow, with flags that it knows", () =>
     Effect.sync(() => {
-      // V8 says on standard error which flags it does not know, and goes on.
+      // V8 reports unknown flags on standard error, and continues.
       const toldOf = (memory: string) =>
         spawnSync(process.execPath, [
           "--conditions=@sluice/source",

@@ -20,7 +20,7 @@ interface Outcome {
   readonly events: ReadonlyArray<UploadEvent.UploadEvent>
 }
 
-/** Starts a run, does something to it, and tells how it ended. */
+/** Starts a run, does something to it, and returns how it ended. */
 const upload = (
   recording: PartsRecording.PartsRecording,
   files: Iterable<UploadFile.UploadFile>,

@@ -76,7 +76,7 @@ const anyLimits: fc.Arbitrary<PartPlan.PartLimits> = fc.oneof(
   })
 )
 
-/** The part sizes that the limits allow: the smallest and the largest; `undefined` where there is none. */
+/** The part sizes that the limits allow: the smallest and the largest; `undefined` if there is none. */
 const range = (limits: PartPlan.PartLimits): readonly [number, number] | undefined => {
   const least = BigInt(limits.minSize)
   const step = BigInt(limits.multiple)

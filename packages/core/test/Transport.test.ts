@@ -189,7 +189,7 @@ describe("Transport, traced", () => {
     exit: Exit.Exit<unknown, unknown> | undefined
   }
 
-  /** All that a tracer is told of spans. */
+  /** Everything that a tracer receives about spans. */
   const recorded = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
     const spans: Array<Recorded> = []
     const tracer = Tracer.make({

@@ -16,7 +16,7 @@ interface Seen {
   readonly size: number
 }
 
-/** A server on 127.0.0.1 that reads bodies, keeps their sizes, and answers as it is told. */
+/** A server on 127.0.0.1 that reads bodies, records their sizes, and answers as configured. */
 const serve = (answer: (request: http.IncomingMessage, size: number, response: http.ServerResponse) => void) =>
   Effect.acquireRelease(
     Effect.async<{ readonly server: http.Server; readonly url: string; readonly log: Array<Seen> }>((resume) => {

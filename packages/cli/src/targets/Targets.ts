@@ -197,14 +197,14 @@ const azure = (scheme: string): string =>
   `Destinations of the kind "${scheme}:" are not supported yet. Azure Blob Storage can be reached by its HTTP address. ${blockBlob}`
 
 const webdav = (scheme: string): string =>
-  `"${scheme}:" is written http://host/path or https://host/path here: WebDAV servers accept files by PUT. Many do not ` +
+  `Instead of "${scheme}:", write http://host/path or https://host/path: WebDAV servers accept files by PUT. Many do not ` +
   "create directories for them: these must exist."
 
 const speaksS3 = (scheme: string, endpoint: string): string =>
-  `"${scheme}:" is written s3://bucket/prefix --endpoint ${endpoint} here.`
+  `Instead of "${scheme}:", write s3://bucket/prefix --endpoint ${endpoint}.`
 
 const hints: Readonly<Record<string, string>> = {
-  s3a: "\"s3a:\" is written s3://bucket/prefix here.",
+  s3a: "Instead of \"s3a:\", write s3://bucket/prefix.",
   r2: speaksS3("r2", "https://ACCOUNT.r2.cloudflarestorage.com"),
   b2: speaksS3("b2", "https://s3.REGION.backblazeb2.com"),
   gs: speaksS3("gs", "https://storage.googleapis.com"),
@@ -222,10 +222,10 @@ const hints: Readonly<Record<string, string>> = {
   webdav: webdav("webdav"),
   webdavs: webdav("webdavs"),
   swift:
-    "\"swift:\" is written s3://container/prefix --endpoint https://HOST --provider swift here: OpenStack Swift speaks " +
+    "Instead of \"swift:\", write s3://container/prefix --endpoint https://HOST --provider swift: OpenStack Swift speaks " +
     "S3 if its s3api is on.",
-  tus: "\"tus:\" is written tus+https://host/path here, or tus+http://…",
-  tuss: "\"tuss:\" is written tus+https://host/path here."
+  tus: "Instead of \"tus:\", write tus+https://host/path, or tus+http://…",
+  tuss: "Instead of \"tuss:\", write tus+https://host/path."
 }
 
 const parseUrl = Option.liftThrowable((url: string) => new URL(url))

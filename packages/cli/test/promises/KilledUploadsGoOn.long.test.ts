@@ -106,7 +106,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(whole.map(({ body }) => body).sort(), [...names].sort())
       const { files } = report(stdout) as { files: { uploaded: number; skipped: number } }
       assert.deepInclude(files, { uploaded: 21, skipped: 20 })
-      // Where they are is for nobody who reads along.
+      // Addresses must not be shown to other readers.
       assert.notInclude(stdout + stderr, "/files/0")
     }))
 
@@ -146,7 +146,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.strictEqual(second.exitCode, 5)
       assert.match(
         second.stderr,
-        /^sluice: The journal in .* is in use by process \d+ since .*\. Wait for it to end, or give this upload a journal of its own with --journal DIR\.\n$/
+        /^sluice: The journal in .* is in use by process \d+ since .*\. Wait for it to end, or give this upload its own journal with --journal DIR\.\n$/
       )
       assert.strictEqual((yield* first.ended).exitCode, 0)
       isWhole(root)

@@ -12,12 +12,12 @@ import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 const bin = path.resolve(import.meta.dirname, "../../dist/bin.js")
 
 const tooFew =
-  "sluice: Too few files may be open at once in this process. Allow more, such as with ulimit -n 1024, and run it " +
+  "sluice: This process may not open enough files at once. Raise the limit, for example with ulimit -n 1024, and run it " +
   "again.\n"
 
 const withoutJournal =
-  "sluice: continuing without a journal: after a crash, everything would start over. There is no home directory to keep it in. " +
-  "Name a place for it with --journal DIR.\n"
+  "sluice: continuing without a journal: after a crash, everything would start over. There is no home directory for it. " +
+  "Name a directory with --journal DIR.\n"
 
 describe("sluice, in odd surroundings", { timeout: 120_000 }, () => {
   describe("without a home directory", () => {

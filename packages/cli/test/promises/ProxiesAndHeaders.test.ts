@@ -191,7 +191,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       const other = yield* verify()
       assert.strictEqual(other.exitCode, 1)
       assert.include(other.stderr, "a.txt: the content differs")
-      // What was uploaded again since is what counts.
+      // The latest upload counts.
       fs.writeFileSync(`${root}/a.txt`, "hello again")
       const again = yield* Sluice.run(["upload", root, address, "--locations", list, "--include", "a.txt"])
       assert.strictEqual(again.exitCode, 0, again.stderr)

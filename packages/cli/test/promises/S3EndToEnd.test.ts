@@ -40,7 +40,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* run(server, ["verify", root, "s3://bkt/pre/fix"])).exitCode, 1)
     }))
 
-  /** The environment of somebody who has all that S3 needs in a profile, `team`. */
+  /** An environment in which the profile `team` contains everything that S3 needs. */
   const withProfile = (server: S3Server.S3Server) =>
     Effect.map(
       TemporaryDirectory.withFiles({
@@ -211,7 +211,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       fs.writeFileSync(`${root}/large.bin`, "fedcba9876543210".repeat(25 * 65_536))
       yield* Sluice.run(args, { env })
       assert.strictEqual(server.unfinished.size, 1)
-      // What the environment says of servers today does not matter for what was begun yesterday.
+      // The current environment does not matter for uploads that were begun earlier.
       const aborted = yield* Sluice.run(["uploads", "abort", "--all"], {
         env: { ...env, AWS_ENDPOINT_URL: "http://x:1" }
       })

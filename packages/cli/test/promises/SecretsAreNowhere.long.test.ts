@@ -31,7 +31,7 @@ const forms = (canary: string): ReadonlyArray<string> => [
 
 const basicHeader = Buffer.from(`someone:${canaries.password}`).toString("base64")
 
-/** What is wrong with a server, by how it answers. */
+/** Faulty servers, by the way they answer. */
 const ailments = [
   "refuses",
   "breaks",

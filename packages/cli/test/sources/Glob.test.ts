@@ -100,7 +100,7 @@ describe("Glob", () => {
 
   it("means the same as a plain reading of it", () => {
     const token = fc.constantFrom("a", "b", "/", "*", "**", "?", "[!a]", "{a,b/}", "\\*", "(", ")", "|", "+", "!")
-    // A ** takes the slash behind it along only where it is a whole name.
+    // A ** includes the following slash only if it is a whole name.
     const globs = fc.array(token, { maxLength: 7 }).map((tokens) =>
       tokens.flatMap((token, i) =>
         token === "**" && (tokens[i - 1] === "*" || tokens[i - 1] === "**" || tokens[i + 1] === "*") ? [] : [token]

@@ -12,7 +12,7 @@ import * as Style from "../../src/terminal/Style.js"
 export const PlatformLayer = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
 export interface Screen {
-  /** How wide the terminal is. Without it there is none. */
+  /** The width of the terminal. Without it there is no terminal. */
   readonly columns?: number | undefined
   readonly style?: Style.Style | undefined
 }

@@ -93,7 +93,7 @@ describe("AwsCredentials", () => {
       ) {
         assert.strictEqual((yield* make({}, profile).credentials).accessKeyId, keyId)
       }
-      // What is written there since is found, too.
+      // Later changes to the files are found, too.
       const source = make({}, "my team")
       yield* source.credentials
       fs.writeFileSync(

@@ -46,7 +46,7 @@ describe("the address of one object", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const { requests, url } = yield* server
       const args = ["upload", "-", `${url}${path}`, "--header", "content-type: text/x-sql"]
-      // Of what nobody knows the size of, an HTTP server is not sent any; the address is right all the same.
+      // An HTTP server is sent nothing of unknown size; the address is right all the same.
       yield* Sluice.run([...args, "--retries", "0"], { input: "SELECT 1", env: { SLUICE_HTTP_TOKEN: "secret" } })
       for (const { line } of requests) assert.strictEqual(line, `PUT ${path}`)
       const root = yield* TemporaryDirectory.withFiles({ a: "content" })

@@ -15,7 +15,7 @@ const transfers: ReadonlyArray<UploadRun.Transfer> = [
   { key: "other", size: 1_000, sent: 0, attempt: 1, startedAt: 0 }
 ]
 
-/** What a run is told, signal by signal. */
+/** The calls to a run, signal by signal. */
 const told = (...signals: ReadonlyArray<Signals.Signal>) => toldOf(transfers.slice(1), [], signals)
 
 const toldOf = (

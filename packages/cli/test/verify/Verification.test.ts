@@ -9,7 +9,7 @@ const encode = (text: string) => new TextEncoder().encode(text)
 
 const tag = { version: 1 } as const
 
-/** A destination that holds texts, and tells their checksums if it is asked to. */
+/** A destination that contains texts, and reports their checksums if configured. */
 const shelf = (
   texts: Record<string, string>,
   more: Partial<Destination.Destination["Type"]> & { readonly checksum?: Checksum.Algorithm | undefined } = {}

@@ -169,7 +169,7 @@ describe("LocalDirectory", () => {
   })
 
   describe("fsync", () => {
-    /** What is forced to the disk and what is renamed, in this order, by the names below the root. */
+    /** The files flushed to the disk and those renamed, in order, by their names below the root. */
     const history = (root: string, fsync: boolean | undefined, keys: ReadonlyArray<string>) =>
       Effect.gen(function*() {
         const steps: Array<string> = []

@@ -307,9 +307,9 @@ describe("a listing", () => {
         () => page(object("p/a"), truncated(asked)),
         // Three pages, round and round, with ever new tokens.
         () => page(object(`p/${asked % 3}`), truncated(asked)),
-        // Seven tokens, round and round, of which the first page is none.
+        // Seven repeating tokens, which do not include the first page.
         () => page(object(`p/${asked}`), truncated(asked % 7)),
-        // The same key, where there are no tokens.
+        // The same key, without tokens.
         () => page(object("p/a"), "<IsTruncated>true</IsTruncated>")
       ]
       for (const next of circles) {

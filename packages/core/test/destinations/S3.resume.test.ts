@@ -39,7 +39,7 @@ interface Options {
   readonly modifiedAt?: number | undefined
 }
 
-/** What was asked, in short: the listings of the old upload, and all that is done. */
+/** A summary of the requests: the listings of the old upload, and every change. */
 const short = ({ method, url }: Seen): string => {
   const { searchParams } = new URL(url)
   const id = searchParams.get("uploadId")

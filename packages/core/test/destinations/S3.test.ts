@@ -90,7 +90,7 @@ describe("an answer", () => {
     [504, "", "Transient Unavailable", 3],
     [507, "", "Rejected NoSpace", 1],
     [520, "", "Transient Unavailable", 3],
-    // The bucket is asked where it is, in two ways.
+    // The bucket's region is requested in two ways.
     [307, "TemporaryRedirect", "Rejected Redirected", 3]
   ]
   for (const [status, code, outcome, requests] of outcomes) {

@@ -22,7 +22,7 @@ const onDisk = (key: string, bytes: Uint8Array, fingerprint = "1") =>
 
 const film = pattern(20 * mib)
 
-/** What a process sends, and a transport that tells of it. */
+/** The requests of a process, and a transport that records them. */
 class Wire {
   readonly asked: Array<string> = []
   /** Bytes of bodies that were taken, of requests that broke too. */

@@ -1,6 +1,6 @@
 /**
- * Another process, after one that was killed at a tus server: files that are there are looked at where they were put, and
- * not sent again.
+ * Another process, after one that was killed at a tus server: files that are there are looked at where they were put,
+ * and not sent again.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Journal, UploadFile } from "@sluice/core"
@@ -56,7 +56,7 @@ describe("another process", () => {
         spoil(model)
         const { outcome } = yield* upload(setup)
         assert.strictEqual(outcome, "stored", what)
-        // And then it is known where it is now.
+        // Then its current address is known.
         const { history, outcome: third } = yield* upload(setup)
         assert.deepStrictEqual([third, ...history], ["Skipped", "HEAD /files/2: 200"], what)
       }

@@ -5,7 +5,7 @@ import ts from "typescript"
 
 const packages = path.resolve(import.meta.dirname, "../../..")
 
-/** What throws at once where an argument or the machine is not as it should be, by the module or object that has it. */
+/** Functions that throw at once for a wrong argument or machine state, by the module or object that has them. */
 const throwing: Readonly<Record<string, RegExp>> = {
   "node:fs": /^(?!existsSync$|constants$)/,
   "node:os": /^(homedir|hostname|userInfo)$/,
@@ -32,7 +32,7 @@ interface Found {
   readonly line: number
 }
 
-/** The calls of a file that throw, and stand where nothing catches that. */
+/** The throwing calls of a file that nothing catches. */
 const callsThatThrow = (file: string): ReadonlyArray<Found> => {
   const source = ts.createSourceFile(file, fs.readFileSync(file, "utf8"), ts.ScriptTarget.ES2022, true)
   const names = new Map<string, string>([["process", "process"]])

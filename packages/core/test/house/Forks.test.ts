@@ -4,7 +4,7 @@ import * as path from "node:path"
 
 const sources = path.resolve(import.meta.dirname, "../../src")
 
-/** What is said of a fork just before it or just inside: that it can be interrupted, wherever it is made. */
+/** The calls right before or inside a fork that make it interruptible in any region. */
 const before = /Effect\.interruptible,\s*$/
 const inside = /^\s*\(\s*(?:Effect\.interruptible|restore)\s*\(/
 

@@ -76,7 +76,7 @@ const answering = (answer: (request: IncomingMessage, response: ServerResponse) 
     request.on("end", () => answer(request, response))
   })
 
-/** Another host, which counts what it hears. */
+/** Another host, which counts the requests it receives. */
 const bystander = Effect.suspend(() => {
   let heard = 0
   return Effect.map(
@@ -92,7 +92,7 @@ const gib = 1024 ** 3
 
 const documentType = "<!DOCTYPE Error [<!ENTITY e SYSTEM \"file:///etc/passwd\">]>"
 
-/** The beginning of an error that goes on and on, as it is shown. */
+/** The shown beginning of an endless error. */
 const excerpt = "no ".repeat(200).slice(0, 512).trimEnd()
 
 for (const driver of drivers) {
@@ -128,9 +128,9 @@ for (const driver of drivers) {
             ? `${
               driver.named(url)
             } says that the upload is at ${other.url}: only its own origin is trusted. A server ` +
-              "behind a proxy may have to be told its own address."
+              "behind a proxy may need its public address in its configuration."
             : isS3
-            ? "s3://bucket gave no etag: its answer cannot be read."
+            ? "s3://bucket returned no etag: its answer cannot be read."
             : "Uploaded"
         )
         assert.strictEqual(other.heard(), 0)

@@ -13,7 +13,7 @@ const files = (): ReadonlyArray<UploadFile.UploadFile> => Array.from(sizes, ([ke
 
 const isLarge = (key: string): boolean => sizes.get(key)! > 10
 
-/** What is to be true of every run that was interrupted. */
+/** The conditions that every interrupted run must meet. */
 const check = (
   recording: PartsRecording.PartsRecording,
   { report, results }: LargeRun.Outcome,

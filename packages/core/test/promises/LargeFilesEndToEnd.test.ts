@@ -158,7 +158,7 @@ describe("budgets that files and parts share", () => {
           const recording = PartsRecording.make({ capabilities: { wholeBodies: true } })
           const { report } = yield* LargeRun.upload(recording, mixed(), { workers, memory })
           assert.strictEqual(report.files.uploaded, 33)
-          // What is larger than all of it goes alone.
+          // A file larger than the whole budget goes alone.
           assert.isAtMost(recording.peakBytes(), Math.max(10, memory), `${workers} workers, ${memory} bytes`)
         }
       }
@@ -280,7 +280,7 @@ describe("the progress of large files", () => {
 })
 
 describe("the journal", () => {
-  /** A journal that writes down when it is told what, beside the requests. */
+  /** A journal that records when it receives what, along with the requests. */
   const telling = (recording: PartsRecording.PartsRecording) =>
     Effect.map(LargeRun.memoryJournal, (journal): Journal.Journal["Type"] => {
       const note = (event: string) =>
@@ -375,7 +375,7 @@ describe("the journal", () => {
         for (const [key, bytes] of seen.objects) recording.objects.set(key, bytes)
         for (const [uploadId, session] of seen.open) recording.sessions.set(uploadId, session)
         const known = new Set(seen.sessions.map(({ uploadId }) => uploadId))
-        // What was created without an answer under an id that the destination drew is not known: nobody can find it.
+        // An upload created without an answer, under an id from the destination, cannot be found.
         const unknown = [...recording.sessions.keys()].filter((uploadId) => !known.has(uploadId))
         const journal = yield* LargeRun.memoryJournal
         for (const { parts, uploadId, ...intent } of seen.sessions) {
@@ -447,7 +447,7 @@ describe("the journal", () => {
       const told: Array<ReadonlyArray<string>> = []
       for (const theirs of [2, 1]) {
         yield* LargeRun.leftUnfinished(recording, { journal, run: { onInterrupt: "keep" } })
-        // The session ended, nobody heard how, and what is there has the right size.
+        // The session ended with an unknown outcome, and the existing object has the right size.
         recording.sessions.clear()
         recording.objects.set("a", LargeRun.bytesOf(55, theirs))
         recording.history.length = 0
@@ -478,7 +478,7 @@ describe("the journal", () => {
         "Skipped c"
       ])
       assert.strictEqual(report.bytes.resumed, 60)
-      // What is not there any more is uploaded again, whatever the journal says.
+      // A missing object is uploaded again, whatever the journal says.
       recording.objects.delete("a")
       const third = yield* LargeRun.upload(recording, files(), { journal, retry: RetryPolicy.none })
       assert.isTrue(third.results.some(({ _tag, file }) => _tag === "Uploaded" && file.key === "a"))

@@ -26,7 +26,7 @@ import * as Recording from "../support/Recording.js"
 
 const noNumbers: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as number]
 
-/** What is a size or a duration as text, too. */
+/** Values that are also valid as text: sizes and durations. */
 const takesText =
   /^(bytesPerSecond( of a line)?|delay|jitter|memory|partSize|multipartThreshold|base|cap|throttledBase|retryAfterCap|requestLatency)$/
 

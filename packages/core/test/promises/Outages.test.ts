@@ -30,7 +30,7 @@ const awayDuring = (windows: ReadonlyArray<Window>, options: {
       if (isAway(at)) return yield* Effect.zipRight(Effect.sleep(1), Effect.fail(away))
       const takes = request.startsWith("put") ? options.puts ?? 10 : 10
       const gone = windows.find(([from]) => from >= at && from < at + takes)
-      // What is on its way when it goes is lost.
+      // Requests in flight when it goes away are lost.
       if (gone !== undefined) return yield* Effect.zipRight(Effect.sleep(gone[0] - at), Effect.fail(away))
       yield* Effect.sleep(takes)
       return yield* answer
@@ -234,7 +234,7 @@ describe("an outage", () => {
           retry: RetryPolicy.make({ outage: "1 minute" }),
           steer: (run) => Effect.zipRight(Effect.sleep(10_000), run[how])
         })
-        // What is in flight when it is drained comes to its end, which is that of the outage.
+        // Uploads in flight when the run is drained finish when the outage ends.
         if (how === "interrupt") assert.strictEqual(run.millis, 10_000)
         else assert.isAtMost(run.millis, 90_000)
         assert.strictEqual(run.held, 0)

@@ -1,6 +1,6 @@
 /**
- * What somebody hands to a destination, an effect for credentials or a function for addresses, may be without types: what
- * it gets wrong fails the file and is told as its own fault, without what it gave, which may be a secret.
+ * User code that a destination calls, an effect for credentials or a function for addresses, may be untyped: its mistakes
+ * fail the file and are reported as its own, without the value, which may be a secret.
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { Destination, Transport } from "@sluice/core"

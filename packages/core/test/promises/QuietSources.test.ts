@@ -1,6 +1,6 @@
 /**
- * A source that gives nothing holds nobody up: it fails after the stall timeout, by its own name, and gives back what it
- * held. One that is slow but gives is waited for, however long it takes.
+ * A source that gives nothing holds nobody up: it fails after the stall timeout, by its own name, and gives back what
+ * it held. One that is slow but gives is waited for, however long it takes.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -69,7 +69,7 @@ const reopenable = (size: number, read: (time: number) => Stream.Stream<Uint8Arr
 interface Way {
   readonly destination: () => Destination.Destination["Type"]
   readonly size: number
-  /** Whether the size is told. */
+  /** Whether the size is known. */
   readonly tells: boolean
 }
 
@@ -169,7 +169,7 @@ describe("a source that gives nothing", () => {
         const { value } = yield* upload(way, source, { retry: RetryPolicy.none })
         assert.deepStrictEqual(
           told(value.results),
-          // What is small enough is asked for in one call, and told nothing of before it is all there.
+          // Small sources are read in one call, which reports nothing before all bytes are there.
           way.size <= 64 * 1024
             ? ["Uploaded next", "quiet: SourceUnreadable Stalled"]
             : ["Uploaded next", "Uploaded quiet"]

@@ -19,7 +19,9 @@ async function* quietAfter<A>(...items: ReadonlyArray<A>) {
   await new Promise(() => {})
 }
 
-/** Lets everything happen that can without the clock being moved: promises, which virtual time knows nothing of, too. */
+/**
+ * Lets everything happen that can without the clock being moved: promises, which virtual time knows nothing of, too.
+ */
 const settled = Effect.repeatN(Effect.promise(() => new Promise((resume) => setImmediate(resume))), 4)
 
 /** How many milliseconds the test clock has to be moved, in steps of 100, until an effect has ended. */
@@ -248,7 +250,7 @@ describe("a callback that does not come back", () => {
           return yield* Effect.timeoutOption(uploader.uploadAll([file], { [callback]: () => Effect.never }), 1_000)
         }))
         assert.strictEqual(value._tag, "None")
-        // One that can be interrupted is, at once; one that must tell what was counted has two minutes.
+        // An interruptible callback is interrupted at once; one that must report counts has two minutes.
         assert.strictEqual(millis, callback === "onEvent" ? 1_000 : 121_000)
       }))
   }

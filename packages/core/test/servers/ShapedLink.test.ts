@@ -103,7 +103,7 @@ describe("a link with an unknown shape", () => {
           assert.deepStrictEqual(all.map(({ failed }) => failed()), all.map(() => 0))
           return { fullness: fullest / shape.link / seconds, share: shares.at(-1) ?? 0, table }
         }))
-        // Where not even the best number fills the link, it is the machine that is too narrow: that tells nothing.
+        // If not even the best number fills the link, the machine is the bottleneck, which shows nothing.
         const { share, table } = yield* Effect.repeat(attempt, { until: ({ fullness }) => fullness >= 0.9 })
         assert.isAtLeast(share, 0.9, table)
       }))

@@ -153,7 +153,7 @@ describe("FaultProxy", () => {
           yield* client.write(bytes.subarray(0, 1))
           yield* untilStruck(proxy, "latency")
           let millis = 0
-          // Whether it has passed is known after some turns of the sockets; until then the clock goes on in small steps.
+          // Whether it has passed shows after some turns of the sockets; until then the clock advances in small steps.
           while ((yield* proxy.passed).up === 0) {
             yield* TestClock.adjust("100 millis")
             millis += 100
@@ -335,7 +335,7 @@ describe("FaultProxy", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* server.ended, "end")
       assert.isTrue(sameBytes(server.received(), bytes.subarray(0, 700)))
-      // What is open is also struck by what ends connections at once.
+      // Toxics that end connections at once also strike open ones.
       const [second] = yield* pair
       yield* proxy.set(FaultProxy.down())
       assert.strictEqual(yield* second.ended, "reset")

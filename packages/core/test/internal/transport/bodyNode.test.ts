@@ -16,7 +16,7 @@ const request = (size: number, url = "http://127.0.0.1/a"): Transport.Request =>
 
 const answer: Transport.Answer = { status: 200, headers: {}, body: new Uint8Array() }
 
-/** Sends so many bytes, which takes so long, and tells in which pieces they were written. */
+/** Sends a number of bytes in a given time, and returns the pieces in which they were written. */
 const pieces = (
   blockSize: BlockSize,
   size: number,
@@ -31,7 +31,7 @@ const pieces = (
       const all = sent instanceof Uint8Array ? note(sent) : Stream.runForEach(blocksOf(sent, () => assert.fail()), note)
       return all.pipe(Effect.zipRight(Effect.sleep(millis)), Effect.zipRight(result))
     })))
-    // Readables tell of themselves by ticks of the process.
+    // Readables emit their events in ticks of the process.
     while (written.reduce((sum, length) => sum + length, 0) < size) {
       yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
     }

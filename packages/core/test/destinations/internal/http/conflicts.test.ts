@@ -15,7 +15,7 @@ interface Server {
   readonly looks?: Readonly<Record<string, number>>
 }
 
-/** Uploads a file to a server that refuses it for a while, and tells how that went and what the server was asked. */
+/** Uploads a file to a server that refuses it for a while; returns the outcome and the server's requests. */
 const uploading = (
   { headers = {}, looks = {}, refusals, said = "", status }: Server,
   { key = "dir/a.txt", ...options }: Partial<Http.Options> & { readonly key?: string } = {}

@@ -59,7 +59,7 @@ describe("a file that a server over HTTP answers with a page for", () => {
         ...[201, 202, 203, 226].map((status): Respond => ({ method }) =>
           method === "HEAD" ? { status: 203, headers: { ...html, "content-length": "62" } } : { ...page, status }
         ),
-        // What is told of a page is not told of the file.
+        // The page's details are not those of the file.
         ({ method }) => method === "HEAD" ? { status: 404 } : { ...page, headers: { ...html, etag: "\"e\"" } },
         ({ method }) => method === "HEAD" ? { status: 404 } : { ...page, headers: { ...html, location: "/files/k" } },
         ({ method }) =>
@@ -118,7 +118,7 @@ describe("a file that a server over HTTP answers with a page for", () => {
         const { asked, outcome } = yield* upload(() => ({ ...page, status }), presigned)
         assert.deepStrictEqual([outcome, asked], ["Transient Unavailable", ["PUT"]])
       }
-      // That something has been created, nobody in between says.
+      // Nothing in between claims that something was created.
       assert.strictEqual((yield* upload(() => ({ ...page, status: 201 }), presigned)).outcome, "none")
     }))
 

@@ -93,7 +93,7 @@ describe("Http in parts", () => {
         checksum: undefined,
         contentType: "text/x-test"
       })
-      // What is there before the first part is looked at, so that what comes of the upload can be told from it.
+      // The existing object is looked up before the first part, to distinguish it from the upload's result.
       assert.strictEqual(uploadId, "token-12345678:")
       assert.deepStrictEqual(server.log.map(({ method, status }) => [method, status]), [["HEAD", 404]])
       const parts = [

@@ -158,7 +158,7 @@ describe("LocalDirectory in parts", () => {
     const sizes = [1000, 1000, 1000, 500]
     const whole = pattern(3500)
 
-    /** What another process is told of parts 1, 2 and 4, when `meddle` has been at the file. */
+    /** The parts 1, 2 and 4 as another process sees them after `meddle` has changed the file. */
     const afterwards = (meddle: (file: string) => void, algorithm?: "crc32c") =>
       Effect.gen(function*() {
         const { local, root } = yield* fresh()

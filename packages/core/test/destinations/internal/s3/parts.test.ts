@@ -19,7 +19,7 @@ const partsList = (numbers: ReadonlyArray<number>, rest = "", etag = "\"e\"") =>
     )
   }${rest}</ListPartsResult>`
 
-/** Answers create and parts; the rest is told. */
+/** Answers create and parts; the given function answers the rest. */
 const serving = (respond: Respond): Respond => (request, index) => {
   if (request.method === "POST" && request.url.endsWith("?uploads=")) {
     return "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
@@ -416,7 +416,7 @@ describe("an abort", () => {
         ({ method }) => method === "DELETE" ? { status: 204 } : { status: 404, body: error("NoSuchUpload") },
         ({ method }) => method === "DELETE" ? { status: 204 } : partsList([]),
         () => ({ status: 404, body: error("NoSuchUpload") }),
-        // Who may abort need not be allowed to look.
+        // A client that may abort is not necessarily allowed to look.
         ({ method }) => method === "DELETE" ? { status: 204 } : { status: 403, body: error("AccessDenied") },
         ({ method }) => method === "DELETE" ? { status: 204 } : { status: 501, body: error("NotImplemented") }
       ]

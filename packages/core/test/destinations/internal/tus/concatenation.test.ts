@@ -75,7 +75,7 @@ describe("a large file, if the server concatenates", () => {
   it.effect("need not have a known size", () =>
     Effect.gen(function*() {
       const { history, model } = yield* parallel({ file: UploadFile.make("film", LargeRun.streamed(filmBytes)) })
-      // The second part is larger than the first, since nobody knows how many there will be.
+      // The second part is larger than the first, since their number is unknown.
       assert.deepStrictEqual(history, [
         ...part(1, 10),
         ...part(2, 15),
@@ -143,7 +143,7 @@ describe("a large file, if the server concatenates", () => {
       isWhole(model)
     }))
 
-  /** What servers say of a whole that they are putting together. */
+  /** The answers of servers about an upload that they are concatenating. */
   const assembling: ReadonlyArray<readonly [what: string, fault: TusModel.Fault]> = [
     ["nothing", { alter: () => ({ status: 200, headers: { "upload-concat": "final;/files/1 /files/2 /files/3" } }) }],
     ["its length only", { alter: () => ({ status: 200, headers: { "upload-length": "25" } }) }],
@@ -246,7 +246,7 @@ describe("another process", () => {
     const before = yield* parallel({ model, journal })
     assert.strictEqual(before.outcome, "Transient Connection")
     down = false
-    // What became of the attempts at the third part is none of those that come later.
+    // The uploads from attempts at the third part differ from those that come later.
     for (const [path, { bytes }] of model.uploads) if (bytes.length === 0) model.uploads.delete(path)
     assert.deepStrictEqual([...model.uploads.keys()], ["/files/1", "/files/2"])
     return { journal, model }

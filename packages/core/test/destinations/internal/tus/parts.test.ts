@@ -383,7 +383,7 @@ describe("a large file of unknown size", () => {
 })
 
 describe("another process", () => {
-  /** A process that ends after its first part, and one that goes on. */
+  /** A process that ends after its first part, and one that continues. */
   const twice = (
     between: (model: TusModel.Model) => void = () => {},
     second: { readonly file?: UploadFile.UploadFile; readonly url?: string } = {}
