@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import { parseArgs } from "node:util"
 import * as Contest from "./Contest.js"
 import * as Engine from "./contests/Engine.js"
+import * as ForEach from "./contests/ForEach.js"
 import * as Journal from "./contests/Journal.js"
 import * as Large from "./contests/Large.js"
 import * as List from "./contests/List.js"
@@ -22,6 +23,7 @@ import * as Table from "./Table.js"
 
 const contests = [
   Engine.contest,
+  ForEach.contest,
   Unlimited.contest,
   Virtual.contest,
   List.contest,

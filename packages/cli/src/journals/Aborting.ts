@@ -100,7 +100,17 @@ const abort = (
       Either.isRight(there) || isUntold(there.left, multipart)
         ? Effect.flatMap(
           Effect.clock,
-          (clock) => MultipartUpload.abort(contextOf(destination), { ...unheard, clock }, multipart, session)
+          (clock) =>
+            MultipartUpload.abort(
+              contextOf(destination),
+              {
+                clock,
+                file: session,
+                record: () => undefined
+              },
+              multipart,
+              session
+            )
         )
         : Effect.succeed(there.left._tag === "SessionGone" ? Either.right(undefined) : Either.left(there.left))
     )
@@ -115,12 +125,6 @@ const isUntold = (error: UploadError, { becomesObject }: Multipart): boolean =>
 const retry = RetryPolicy.make()
 
 const noAnswer = new Transient({ reason: "Stalled", detail: "The destination did not answer within 30 seconds." })
-
-const unheard = {
-  requestStarted: () => {},
-  requestEnded: () => {},
-  requestRetried: () => Effect.void
-}
 
 const contextOf = (destination: Destination["Type"]): MultipartUpload.Context => ({
   destination,

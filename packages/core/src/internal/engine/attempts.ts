@@ -16,6 +16,7 @@ import type * as Upload from "../../Upload.js"
 import { IntegrityMismatch, isRetryable, Rejected, SourceUnreadable, Transient } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { ofSource } from "../bytes/watch.js"
+import type { Restore } from "../calls/ended.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { within } from "../calls/within.js"
 import { failureOf, wrongAnswer } from "./driver.js"
@@ -23,28 +24,49 @@ import * as FinishedBefore from "./finishedBefore.js"
 import * as Lease from "./lease.js"
 import { attempt, tidy, tooLarge } from "./put.js"
 import { answerMillis, lookAt } from "./requests.js"
+import * as Step from "./step.js"
 
 /**
- * Runs attempts until the file is stored or has failed for good, and then calls the observer's `settled`. The caller has
- * taken a permit and a start for it; afterwards the permit is given back.
+ * Uploads a file: attempts until it is stored or has failed for good. The caller holds its lease, which is given back,
+ * and can be interrupted only through `restore`. An interruption is an outcome, too.
  */
-export const run = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
-  const { observer } = upload
-  const now = observer.clock.unsafeCurrentTimeMillis()
+export const upload = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  restore: Restore
+): Effect.Effect<Upload.Outcome> =>
+  Effect.catchAllCause(run(context, upload, restore), (cause) => {
+    if (upload.stored !== undefined && upload.state === "Attempt") {
+      acknowledge(context, upload, upload.stored)
+      const defect = Cause.isInterruptedOnly(cause) ? undefined : Effect.failCause(cause)
+      return Effect.succeed<Upload.Outcome>({ _tag: "Stored", stored: upload.stored, defect })
+    }
+    abandon(context, upload)
+    return Cause.isInterruptedOnly(cause) ? Effect.succeed(interrupted) : Effect.failCause(cause)
+  })
+
+const interrupted: Upload.Outcome = { _tag: "Interrupted" }
+
+const run = (context: Upload.Context, upload: Upload.Upload, restore: Restore): Effect.Effect<Upload.Outcome> => {
+  const now = upload.clock.unsafeCurrentTimeMillis()
   if (upload.attempt === 0) {
     upload.startedAt = now
     const error = refusal(context, upload)
     if (error !== undefined) {
       endAttempt(context, upload, "Failed")
-      return observer.settled(upload, { _tag: "Failed", error, again: false })
+      return Effect.succeed({ _tag: "Failed", error, again: false })
     }
-    if (upload.roundStart === 0 && FinishedBefore.isNoted(context, upload)) return skipIfThere(context, upload)
+    if (upload.roundStart === 0 && FinishedBefore.isNoted(context, upload)) return skipIfThere(context, upload, restore)
   }
-  return begin(context, upload, now)
+  return begin(context, upload, now, restore)
 }
 
-const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Effect.Effect<void> => {
-  const { observer } = upload
+const begin = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  now: number,
+  restore: Restore
+): Effect.Effect<Upload.Outcome> => {
   upload.attempt += 1
   upload.attemptStartedAt = now
   upload.lastByteAt = now
@@ -56,57 +78,59 @@ const begin = (context: Upload.Context, upload: Upload.Upload, now: number): Eff
   upload.sourceError = undefined
   upload.state = "Attempt"
   // Suspended, so that a waiting upload does not hold the objects of its attempt.
-  const settled = Effect.matchCauseEffect(Effect.suspend(() => attempt(context, upload)), {
-    onSuccess: (stored) => succeeded(context, upload, stored),
-    onFailure: (cause) => failed(context, upload, errorOf(upload, cause))
+  const attempted = upload.run.stalls.guard(upload, Effect.suspend(() => attempt(context, upload)), restore, {
+    onSuccess: (stored) => succeeded(context, upload, stored, restore),
+    onFailure: (cause) => failed(context, upload, errorOf(upload, cause), restore)
   })
-  const announced = observer.attemptStarted(upload)
-  if (announced === Effect.void) return settled
+  const told = upload.record({ _tag: "AttemptStarted", upload })
   // A slow listener is not a stall.
-  upload.onWait()
-  return Effect.flatMap(announced, () => {
-    upload.onGo()
-    return settled
+  return told === undefined ? attempted : Effect.flatMap(restore(told), () => {
+    upload.moved()
+    return attempted
   })
 }
 
 /** Continues after a failed attempt: waits and retries, or fails for good. */
-export const failed = (context: Upload.Context, upload: Upload.Upload, error: UploadError): Effect.Effect<void> =>
+const failed = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  error: UploadError,
+  restore: Restore
+): Effect.Effect<Upload.Outcome> =>
   Effect.gen(function*() {
-    const { observer } = upload
+    const { onSourceChange, recorder } = upload.run
     const inFlight = context.limits.inFlight.taken
     if (error._tag === "Throttled") endAttempt(context, upload, "Throttled", error.retryAfterMillis)
     else endAttempt(context, upload, "Failed")
-    const now = observer.clock.unsafeCurrentTimeMillis()
-    if (error._tag === "SourceChanged" && observer.onSourceChange !== "fail") {
-      if (observer.onSourceChange === "skip") {
-        return observer.settled(upload, { _tag: "Skipped", reason: changed, uploadedBefore: false })
+    const now = upload.clock.unsafeCurrentTimeMillis()
+    if (error._tag === "SourceChanged" && onSourceChange !== "fail") {
+      if (onSourceChange === "skip") {
+        return Effect.succeed<Upload.Outcome>({ _tag: "Skipped", reason: changed, uploadedBefore: false })
       }
-      yield* lookAgain(context, upload)
+      yield* restore(lookAgain(context, upload))
     }
     const readable = upload.source.reopenable || !upload.opened
     const reason = readable ? reasonToRetry(upload, error) : undefined
-    if (reason !== undefined && !upload.large && (yield* wasAway(context, upload, error, inFlight))) {
+    if (reason !== undefined && !upload.large && (yield* restore(wasAway(context, upload, error, inFlight)))) {
       // Attempts spent before the outage was detected do not count either.
       upload.driver = undefined
-      yield* observer.retrying(upload, 0, error)
-      yield* Lease.take(context, upload)
-      return run(context, upload)
+      yield* restore(recorder.recorded(retrying(context, upload, 0, error)))
+      yield* restore(Lease.take(context, upload))
+      return run(context, upload, restore)
     }
     upload.driver ??= RetryPolicy.makeDriver(context.retry)
     const delay = reason === undefined ? Option.none() : yield* upload.driver.next(now, reason)
     if (Option.isNone(delay) || !context.budget.unsafeTake()) {
       const again = readable && upload.file.source.reopenable && isRetryable(error) && context.retry.secondRound &&
         upload.roundStart === 0
-      return observer.settled(upload, { _tag: "Failed", error, again })
+      return Effect.succeed<Upload.Outcome>({ _tag: "Failed", error, again })
     }
-    upload.state = "Backoff"
-    observer.backoffStarted()
-    yield* observer.retrying(upload, delay.value, error)
-    yield* observer.clock.sleep(Duration.millis(delay.value))
-    yield* Lease.take(context, upload)
+    startBackoff(upload)
+    yield* restore(recorder.recorded(retrying(context, upload, delay.value, error)))
+    yield* restore(upload.clock.sleep(Duration.millis(delay.value)))
+    yield* restore(Lease.take(context, upload))
     endBackoff(upload)
-    return run(context, upload)
+    return run(context, upload, restore)
     // The retry runs from here, not inside, so that this frame does not stay on the stack.
   }).pipe(Effect.flatten)
 
@@ -119,8 +143,8 @@ export const abandon = (context: Upload.Context, upload: Upload.Upload): void =>
 }
 
 /** Releases a source that was never read and will not be. It is waited for `millis` at most. */
-export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: number): Effect.Effect<void> => {
-  if (opened || source.abandon === undefined) return Effect.void
+export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: number): Effect.Effect<void> | undefined => {
+  if (opened || source.abandon === undefined) return undefined
   const released = Effect.catchAllCause(source.abandon, (cause) =>
     Cause.isInterrupted(cause)
       ? Effect.failCause(cause)
@@ -133,7 +157,7 @@ export const canResume = ({ fingerprint, large, source, state }: Upload.Upload):
   large && source.reopenable && fingerprint !== undefined && (state === "Attempt" || state === "Backoff")
 
 /** Ends an attempt that stored the file. */
-export const acknowledge = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): void => {
+const acknowledge = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): void => {
   const { file: { key }, fingerprint, handedOut, large } = upload
   endAttempt(context, upload, "Succeeded")
   // A multipart upload was recorded when it was completed.
@@ -154,22 +178,27 @@ const changed = "It changed while it was uploaded."
 
 const finishedBefore = "It was uploaded before the last run was interrupted."
 
-const succeeded = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): Effect.Effect<void> => {
+const succeeded = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  stored: Destination.Stored,
+  restore: Restore
+): Effect.Effect<Upload.Outcome> => {
   const { handedOut, large, size } = upload
   const wrong = wrongAnswer("put", stored)
-  if (wrong !== undefined) return failed(context, upload, wrong)
+  if (wrong !== undefined) return failed(context, upload, wrong, restore)
   if (!large) {
     if (size === undefined ? !upload.bodyEnded : handedOut !== size) {
-      return failed(context, upload, answeredEarly(size, handedOut))
+      return failed(context, upload, answeredEarly(size, handedOut), restore)
     }
     const problem = PartRecords.mismatch(stored, handedOut, handedOut, upload.body?.checksum)
-    if (problem !== undefined) return failed(context, upload, problem)
+    if (problem !== undefined) return failed(context, upload, problem, restore)
     context.budget.unsafeRefund(upload.attempt - 1)
     context.outage?.answered(upload.attemptStartedAt)
   }
   acknowledge(context, upload, stored)
   const { checksum = upload.body?.checksum, etag } = stored
-  return upload.observer.settled(upload, { _tag: "Stored", stored: { etag, checksum, size: stored.size } })
+  return Effect.succeed({ _tag: "Stored", stored: { etag, checksum, size: stored.size } })
 }
 
 const endAttempt = (
@@ -181,7 +210,7 @@ const endAttempt = (
   const inFlight = context.limits.inFlight.taken
   if (upload.state === "Attempt") {
     upload.state = "Idle"
-    upload.observer.attemptEnded(upload, outcome)
+    upload.record({ _tag: "AttemptEnded", upload, stored: outcome === "Succeeded" })
     // The requests of a multipart upload were observed one by one.
     if (!upload.large) {
       context.observe?.({
@@ -206,7 +235,7 @@ const wasAway = (
   inFlight: number
 ): Effect.Effect<boolean> =>
   Effect.suspend(() => {
-    const { clock, observer } = upload
+    const { clock } = upload
     const look = lookAt(context, upload, upload.file.key)
     if (
       look === undefined ||
@@ -214,18 +243,34 @@ const wasAway = (
     ) {
       return Effect.succeed(false)
     }
-    upload.state = "Backoff"
-    observer.backoffStarted()
+    startBackoff(upload)
     return Effect.map(context.outage.over(clock, look), (away) => {
       endBackoff(upload)
       return away
     })
   })
 
+const retrying = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  delayMillis: number,
+  error: UploadError
+): Step.Step => {
+  const { attempt, roundStart } = upload
+  // Attempts lost to an outage are not counted, so there may be more of them.
+  const attempts = Math.max(attempt + 1, roundStart + context.retry.attempts)
+  return { _tag: "Retrying", upload, request: undefined, attempt, attempts, delayMillis, error }
+}
+
+const startBackoff = (upload: Upload.Upload): void => {
+  upload.state = "Backoff"
+  upload.run.backoffs?.backoffStarted()
+}
+
 const endBackoff = (upload: Upload.Upload): void => {
   if (upload.state !== "Backoff") return
   upload.state = "Idle"
-  upload.observer.backoffEnded()
+  upload.run.backoffs?.backoffEnded()
 }
 
 const errorOf = (upload: Upload.Upload, cause: Cause.Cause<UploadError>): UploadError => {
@@ -249,7 +294,7 @@ const spent = new WeakMap<ByteSource.ByteSource, UploadError>()
 
 /** The error that the retry policy judges; `undefined` if there is no retry. */
 const reasonToRetry = (upload: Upload.Upload, error: UploadError): UploadError | undefined => {
-  if (error._tag === "SourceChanged" && upload.observer.onSourceChange === "retry") {
+  if (error._tag === "SourceChanged" && upload.run.onSourceChange === "retry") {
     return new Transient({ reason: "Unavailable", detail: error.detail })
   }
   // The requests of a multipart upload have had their own attempts.
@@ -283,28 +328,31 @@ const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload):
 }
 
 /** Skips a file that is already at the destination, and uploads it if a look shows that it is not. */
-const skipIfThere = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> => {
-  const { observer } = upload
+const skipIfThere = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  restore: Restore
+): Effect.Effect<Upload.Outcome> => {
   const look = Effect.suspend(() => {
-    observer.requestStarted()
+    upload.record(Step.requestStarted)
     const asked = Effect.suspend(() => FinishedBefore.look(context, upload) ?? Effect.succeedNone)
     return within(asked, answerMillis(upload), () => "late" as const).pipe(
       Effect.map(Option.exists((found) => FinishedBefore.isSame(context, upload, found))),
       Effect.catchAllCause(() => Effect.succeed(false)),
-      Effect.ensuring(Effect.sync(() => observer.requestEnded()))
+      Effect.ensuring(Effect.sync(() => upload.record(Step.requestEnded)))
     )
   })
-  return Effect.flatMap(look, (isThere) => {
+  return Effect.flatMap(restore(look), (isThere) => {
     // The look has used up the start that was taken for the file.
     if (!isThere) {
       return Effect.flatMap(
-        Lease.take(context, upload),
-        () => begin(context, upload, upload.clock.unsafeCurrentTimeMillis())
+        restore(Lease.take(context, upload)),
+        () => begin(context, upload, upload.clock.unsafeCurrentTimeMillis(), restore)
       )
     }
-    return Effect.flatMap(tidy(context, upload) ?? Effect.void, () => {
+    return Effect.map(restore(tidy(context, upload) ?? Effect.void), (): Upload.Outcome => {
       endAttempt(context, upload, "Succeeded")
-      return observer.settled(upload, { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true })
+      return { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true }
     })
   })
 }

@@ -5,20 +5,19 @@
  * it enters the turnstile again. How a file is uploaded is in `attempts`.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Settings } from "../../Limits.js"
-import type * as Upload from "../../Upload.js"
+import * as Upload from "../../Upload.js"
 import type { UploadFile } from "../../UploadFile.js"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
+import type { UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
-import { stalled } from "../bytes/watch.js"
-import type { Account } from "./account.js"
+import type { Restore } from "../calls/ended.js"
 import * as Attempts from "./attempts.js"
 import * as FileList from "./fileList.js"
 import { Gate } from "./gate.js"
@@ -27,37 +26,34 @@ import * as Item from "./item.js"
 import { LargeFiles } from "./largeFiles.js"
 import * as Lease from "./lease.js"
 import type { Change } from "./outage.js"
+import type { Recorder } from "./recorder.js"
+import * as Results from "./results.js"
 import { SecondRound } from "./secondRound.js"
-import { watchForStalls } from "./stallWatch.js"
+import { Stalls } from "./stalls.js"
+import type { Step } from "./step.js"
 import { Turnstile } from "./turnstile.js"
 import { Worker } from "./worker.js"
-import type { Crew } from "./worker.js"
 
 export interface EngineOptions {
   readonly context: Upload.Context
-  readonly clock: Clock.Clock
-  readonly account: Account
+  readonly run: Omit<Upload.Run, "stalls" | "backoffs" | "recorder">
+  readonly recorder: Recorder
   /** Forks a worker. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   readonly paused: boolean
   readonly stallMillis: number
   /** The most failed files that are kept for a second round. */
   readonly failuresKept: number
-  readonly onInterrupt: "abort" | "keep"
-  readonly onSourceChange: Upload.OnSourceChange
 }
 
 /** How long an interrupted run waits for the release of a source, in milliseconds. */
 const letGoMillis = 1_000
 
-export class Engine implements Crew {
-  readonly clock: Clock.Clock
-  readonly account: Account
+export class Engine {
+  readonly run: Upload.Run
   readonly gate: Gate
   readonly context: Upload.Context
-  readonly onInterrupt: "abort" | "keep"
-  readonly onSourceChange: Upload.OnSourceChange
-  readonly answerMillis: number
+  private readonly recorder: Recorder
   private readonly options: EngineOptions
   private readonly turnstile = new Turnstile()
   private readonly workers = new Set<Worker>()
@@ -70,13 +66,16 @@ export class Engine implements Crew {
 
   constructor(options: EngineOptions) {
     this.options = options
-    this.clock = options.clock
-    this.account = options.account
+    const { clock } = options.run
+    this.run = {
+      ...options.run,
+      recorder: options.recorder,
+      stalls: new Stalls(clock, options.stallMillis),
+      backoffs: this
+    }
+    this.recorder = options.recorder
     this.context = options.context
     this.largeFiles = new LargeFiles(options.context)
-    this.onInterrupt = options.onInterrupt
-    this.onSourceChange = options.onSourceChange
-    this.answerMillis = options.stallMillis
     this.gate = new Gate(options.context.limits.inFlight, options.paused ? "Paused" : "Running")
     this.secondRound = new SecondRound(options.failuresKept)
   }
@@ -89,11 +88,11 @@ export class Engine implements Crew {
     return Effect.gen(this, function*() {
       yield* this.context.prepare
       const watch = yield* Effect.forkDaemon(
-        Effect.interruptible(watchForStalls(this.clock, this.options.stallMillis, this.workers))
+        Effect.interruptible(this.run.stalls.watch)
       )
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
-      const report = this.account.report(
+      const report = this.recorder.report(
         this.gate.state === "Interrupting" ? "Interrupted" : this.gate.stopping ? "Drained" : "Completed"
       )
       yield* this.context.conclude(report)
@@ -102,7 +101,7 @@ export class Engine implements Crew {
       this.ended = true
       this.context.runs.delete(this)
       if (this.context.runs.size === 0) bufferPool.rest()
-      return this.account.close
+      return this.recorder.close
     })))
   }
 
@@ -110,9 +109,11 @@ export class Engine implements Crew {
     return Effect.gen(this, function*() {
       yield* this.runRound(list)
       yield* list.close
-      if (!this.gate.stopping && this.account.tally.filesUploaded > 0) yield* this.runRound(this.secondRound)
+      if (!this.gate.stopping && this.recorder.counts.filesUploaded > 0) yield* this.runRound(this.secondRound)
       for (const upload of this.largeFiles.takeAll()) this.putBack(upload)
-      for (const { error, upload } of this.secondRound.rest) yield* this.account.failed(upload, error)
+      for (const { error, upload } of this.secondRound.rest) {
+        yield* this.recorder.recorded({ _tag: "Finished", result: Results.failed(upload, error) })
+      }
       if (this.defect !== undefined) yield* this.defect
     })
   }
@@ -132,7 +133,7 @@ export class Engine implements Crew {
       this.gate.state = state
       // A worker may be waiting for a list that yields nothing.
       if (state === "Draining") this.options.fork(this.list.close)
-      return this.account.changed(state)
+      return this.recorder.recorded({ _tag: "RunChanged", state })
     })
   }
 
@@ -142,7 +143,7 @@ export class Engine implements Crew {
    */
   readonly drainToJournal: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
     const { journal } = this.context
-    const keeps = !this.gate.stopping && !this.ended && journal !== undefined && this.onInterrupt === "keep"
+    const keeps = !this.gate.stopping && !this.ended && journal !== undefined && this.run.onInterrupt === "keep"
     const cut = keeps
       ? Array.from(this.workers).filter(({ upload }) => upload !== undefined && Attempts.canResume(upload))
       : []
@@ -153,7 +154,7 @@ export class Engine implements Crew {
         Effect.sync(() => {
           for (const worker of cut) {
             worker.leavesOff = true
-            worker.fiber?.unsafeInterruptAsFork(FiberId.none)
+            worker.fiber.unsafeInterruptAsFork(FiberId.none)
           }
         })
       ),
@@ -165,9 +166,9 @@ export class Engine implements Crew {
   readonly interrupt: Effect.Effect<void> = Effect.suspend(() => {
     if (this.ended || this.gate.state === "Interrupting") return Effect.void
     this.gate.state = "Interrupting"
-    this.account.hasty = true
-    for (const { fiber } of this.workers) fiber?.unsafeInterruptAsFork(FiberId.none)
-    return this.account.changed("Interrupting")
+    this.recorder.hasty = true
+    for (const { fiber } of this.workers) fiber.unsafeInterruptAsFork(FiberId.none)
+    return this.recorder.recorded({ _tag: "RunChanged", state: "Interrupting" })
   })
 
   /** The uploader's limits have changed and may have grown. */
@@ -175,19 +176,24 @@ export class Engine implements Crew {
     this.gate.move()
     this.largeFiles.limitChanged()
     this.callWorker()
-    const told = this.account.limitsChanged(settings, reason)
-    if (told !== Effect.void) this.options.fork(told)
+    this.tell({ _tag: "LimitsChanged", settings, reason })
   }
 
   /** The destination is away, or is back. */
   outageChanged(change: Change): void {
-    const told = this.account.outageChanged(change)
-    if (told !== Effect.void) this.options.fork(told)
+    this.tell({ _tag: "OutageChanged", change })
+  }
+
+  /** Records a step that no fiber waits for. */
+  private tell(step: Step): void {
+    const told = this.recorder.record(step)
+    if (told !== undefined) this.options.fork(told)
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */
   private take(worker: Worker, item: UploadFile | Upload.Upload): boolean {
-    const upload = worker.take(item)
+    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(this.context, this.run, item)
+    worker.upload = upload
     if (this.largeFiles.seat(upload) || !this.largeFiles.setAside(upload)) return true
     worker.upload = undefined
     return false
@@ -202,15 +208,16 @@ export class Engine implements Crew {
   // workers
   // ---------------------------------------------------------------------------
 
-  /** Starts a worker, which may first continue an upload. */
-  private fork(upload?: Upload.Upload, goOn?: Effect.Effect<void>): void {
-    const worker = new Worker(this)
-    if (upload === undefined) this.turnstile.line(worker)
-    else worker.take(upload)
-    this.workers.add(worker)
+  /** Starts a worker. */
+  private fork(): void {
     // All workers fork from one runtime: a chain of forks would carry the fiber refs of every generation along.
-    worker.fiber = this.options.fork(goOn ?? Effect.suspend(() => this.step(worker)))
-    worker.fiber.addObserver((exit) => this.workerEnded(worker, exit))
+    const fiber = this.options.fork(
+      Effect.uninterruptibleMask((restore) => Effect.suspend(() => this.step(worker, restore)))
+    )
+    const worker = new Worker(fiber)
+    this.turnstile.line(worker)
+    this.workers.add(worker)
+    fiber.addObserver((exit) => this.workerEnded(worker, exit))
   }
 
   /** Ensures that a worker waits at the turnstile when there may be room for more. */
@@ -220,33 +227,53 @@ export class Engine implements Crew {
   }
 
   /**
-   * A worker's next step: enter the turnstile, get a file ready, or upload it. Each step continues to the next itself,
-   * and `settled` continues after an upload. There is no loop around them, and no generator in the common case, because
-   * an upload in flight holds everything on its stack: under `unlimited`, a hundred thousand times.
+   * A worker's next step: enter the turnstile, get a file ready, upload it and report its result. Each step continues to
+   * the next itself, with no generator in the common case, because an upload in flight holds everything on its stack:
+   * under `unlimited`, a hundred thousand times. A worker can be interrupted only while it waits.
    */
-  step(worker: Worker): Effect.Effect<void> {
-    if (worker.ready && worker.upload !== undefined) return this.begin(worker, worker.upload)
+  private step(worker: Worker, restore: Restore): Effect.Effect<void> {
     worker.upload = undefined
     if (this.gate.stopping) return Effect.void
     const resumed = this.largeFiles.unsafeResume()
     if (resumed !== undefined) {
       this.take(worker, resumed)
       this.turnstile.unline(worker)
-      return this.next(worker)
+      return this.next(worker, restore)
     }
     if (!this.turnstile.unsafeEnter(worker)) {
       const turn = this.turnstile.enter(worker)
-      return turn === undefined ? Effect.void : Effect.flatMap(turn, () => this.step(worker))
+      return turn === undefined ? Effect.void : Effect.flatMap(restore(turn), () => this.step(worker, restore))
     }
-    worker.ready = this.unsafeNext(worker)
-    return worker.ready && worker.upload !== undefined ? this.begin(worker, worker.upload) : this.next(worker)
+    return this.unsafeNext(worker) && worker.upload !== undefined
+      ? this.upload(worker, worker.upload, restore)
+      : this.next(worker, restore)
   }
 
-  private begin(worker: Worker, upload: Upload.Upload): Effect.Effect<void> {
-    worker.ready = false
+  private upload(worker: Worker, upload: Upload.Upload, restore: Restore): Effect.Effect<void> {
     if (this.hasRoom) this.callWorker()
     this.turnstile.leave(worker)
-    return Attempts.run(this.context, upload)
+    return Effect.flatMap(
+      Attempts.upload(this.context, upload, restore),
+      (outcome) => this.proceed(worker, upload, outcome, restore)
+    )
+  }
+
+  /** Reports the result of an upload, and continues with the next file unless the worker was interrupted. */
+  private proceed(
+    worker: Worker,
+    upload: Upload.Upload,
+    outcome: Upload.Outcome,
+    restore: Restore
+  ): Effect.Effect<void> {
+    const told = this.settle(upload, outcome, restore)
+    if (outcome._tag === "Interrupted") return told ?? Effect.void
+    // With files that fail before they begin, each next step would go deeper into the call stack.
+    if (told === undefined) return Effect.suspend(() => this.step(worker, restore))
+    this.gate.reportStarted()
+    return Effect.flatMap(told, () => {
+      this.gate.reportEnded()
+      return this.step(worker, restore)
+    })
   }
 
   /**
@@ -276,33 +303,35 @@ export class Engine implements Crew {
   }
 
   /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left or wanted. */
-  private next(worker: Worker): Effect.Effect<void> {
+  private next(worker: Worker, restore: Restore): Effect.Effect<void> {
     const { decided, upload } = worker
-    if (decided === undefined && upload !== undefined) return this.getReady(worker, upload)
+    if (decided === undefined && upload !== undefined) return this.getReady(worker, upload, restore)
     worker.decided = undefined
     return Effect.gen(this, function*() {
-      if (decided !== undefined) yield* this.account.finished(decided)
+      if (decided !== undefined) yield* this.finished(decided, restore) ?? Effect.void
       while (worker.upload === undefined) {
-        if (!this.gate.isOpen) yield* this.gate.await
+        if (!this.gate.isOpen) yield* restore(this.gate.await)
         const ready = this.gate.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
-        const pulled = ready === FileList.pending ? yield* this.list.pull : ready
+        const pulled = ready === FileList.pending ? yield* restore(this.list.pull) : ready
         if (pulled === FileList.end) return Effect.void
         const item = Item.decode(pulled)
         if (Item.isUpload(item)) this.take(worker, item)
-        else yield* this.account.finished(item)
+        else yield* this.finished(item, restore) ?? Effect.void
       }
-      return this.getReady(worker, worker.upload)
+      return this.getReady(worker, worker.upload, restore)
     }).pipe(Effect.flatten)
   }
 
   /** Waits for what a file needs and uploads it. */
-  private getReady(worker: Worker, upload: Upload.Upload): Effect.Effect<void> {
-    const again = () => this.getReady(worker, upload)
-    if (!this.largeFiles.seat(upload)) return Effect.flatMap(this.largeFiles.room, again)
-    return Effect.flatMap(Lease.take(this.context, upload), () => {
-      if (this.gate.isOpen && !this.gate.stopping) return this.begin(worker, upload)
-      Attempts.abandon(this.context, upload)
-      return Effect.flatMap(this.gate.await, () => {
+  private getReady(worker: Worker, upload: Upload.Upload, restore: Restore): Effect.Effect<void> {
+    const again = () => this.getReady(worker, upload, restore)
+    const waiting = (wait: Effect.Effect<void>): Effect.Effect<void> =>
+      Effect.onError(restore(wait), () => Effect.sync(() => this.putBack(upload)))
+    if (!this.largeFiles.seat(upload)) return Effect.flatMap(waiting(this.largeFiles.room), again)
+    return Effect.flatMap(waiting(Lease.take(this.context, upload)), () => {
+      if (this.gate.isOpen && !this.gate.stopping) return this.upload(worker, upload, restore)
+      Lease.giveBack(this.context, upload)
+      return Effect.flatMap(waiting(this.gate.await), () => {
         if (!this.gate.stopping) return again()
         this.putBack(upload)
         return Effect.void
@@ -312,22 +341,18 @@ export class Engine implements Crew {
 
   /** Returns a file that was not begun: if it has failed before, that failure is its result. */
   private putBack(upload: Upload.Upload): void {
+    Lease.giveBack(this.context, upload)
     this.largeFiles.unseat(upload)
     const letGo = Attempts.letGo(upload, letGoMillis)
-    if (letGo !== Effect.void) this.options.fork(letGo)
+    if (letGo !== undefined) this.options.fork(letGo)
     if (upload.lastError !== undefined) this.secondRound.putBack({ upload, error: upload.lastError })
   }
 
   private workerEnded(worker: Worker, exit: Exit.Exit<void>): void {
     this.turnstile.unline(worker)
     this.turnstile.leave(worker)
-    if (Exit.isSuccess(exit)) return this.left(worker)
-    this.options.fork(
-      this.workerCut(worker, exit).pipe(
-        Effect.catchAllCause((cause) => this.die(cause)),
-        Effect.ensuring(Effect.sync(() => this.left(worker)))
-      )
-    )
+    if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return this.left(worker)
+    this.options.fork(Effect.ensuring(this.die(exit.cause), Effect.sync(() => this.left(worker))))
   }
 
   /** A worker has ended; the last one ends the round. */
@@ -344,36 +369,6 @@ export class Engine implements Crew {
     })
   }
 
-  /** A worker was interrupted, by the end of the run or by the stall watch, or died of a defect. */
-  private workerCut(worker: Worker, exit: Exit.Failure<void, never>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const upload = worker.upload?.state === "Settled" ? undefined : worker.upload
-      if (upload !== undefined && upload.stored !== undefined) {
-        this.largeFiles.unseat(upload)
-        Attempts.acknowledge(this.context, upload, upload.stored)
-        const told = this.account.uploaded(upload, upload.stored)
-        return Cause.isInterruptedOnly(exit.cause) ? told : Effect.zipRight(told, this.die(exit.cause))
-      }
-      if (!Cause.isInterruptedOnly(exit.cause)) {
-        if (upload !== undefined) Attempts.abandon(this.context, upload)
-        return this.die(exit.cause)
-      }
-      if (this.gate.state !== "Interrupting" && !worker.leavesOff) {
-        if (upload === undefined) this.fork()
-        else this.fork(upload, Attempts.failed(this.context, upload, stalled(upload, this.options.stallMillis)))
-        return Effect.void
-      }
-      if (upload === undefined) return Effect.void
-      this.largeFiles.unseat(upload)
-      Attempts.abandon(this.context, upload)
-      if (upload.attempt > upload.roundStart) {
-        return inTurn(this.account.interrupted(upload), Attempts.letGo(upload, letGoMillis))
-      }
-      this.putBack(upload)
-      return Effect.void
-    })
-  }
-
   // ---------------------------------------------------------------------------
   // reports of uploads
   // ---------------------------------------------------------------------------
@@ -383,16 +378,53 @@ export class Engine implements Crew {
     this.callWorker()
   }
 
-  settle(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
+  backoffEnded(): void {
+    this.gate.backoffEnded()
+  }
+
+  private settle(
+    upload: Upload.Upload,
+    outcome: Upload.Outcome,
+    restore: Restore
+  ): Effect.Effect<void> | undefined {
     this.largeFiles.unseat(upload)
-    if (outcome._tag === "Stored") return this.account.uploaded(upload, outcome.stored)
-    const letGo = Attempts.letGo(upload, this.options.stallMillis)
-    if (outcome._tag === "Skipped") {
-      return inTurn(this.account.skipped(upload, outcome.reason, outcome.uploadedBefore), letGo)
+    const letGo = (): Effect.Effect<void> | undefined => {
+      const letGo = Attempts.letGo(upload, this.options.stallMillis)
+      return letGo === undefined ? undefined : restore(letGo)
     }
-    if (!outcome.again || this.gate.stopping || !this.secondRound.offer({ upload, error: outcome.error })) {
-      return inTurn(this.account.failed(upload, outcome.error), letGo)
+    switch (outcome._tag) {
+      case "Stored":
+        return inTurn(this.finished(Results.uploaded(upload, outcome.stored), restore), outcome.defect)
+      case "Skipped":
+        if (outcome.uploadedBefore && upload.size !== undefined) {
+          this.recorder.record({ _tag: "FoundUploaded", bytes: upload.size })
+        }
+        return inTurn(
+          this.finished({ _tag: "Skipped", file: upload.file, reason: outcome.reason }, restore),
+          letGo()
+        )
+      case "Failed":
+        if (outcome.again && !this.gate.stopping && this.secondRound.offer({ upload, error: outcome.error })) {
+          const told = this.recorder.record({ _tag: "Deferred", upload, error: outcome.error })
+          return told === undefined ? undefined : restore(told)
+        }
+        return inTurn(
+          this.finished(Results.failed(upload, outcome.error), restore),
+          letGo()
+        )
+      case "Interrupted":
+        if (upload.attempt > upload.roundStart) {
+          return inTurn(
+            this.finished(Results.interrupted(upload), restore),
+            Attempts.letGo(upload, letGoMillis)
+          )
+        }
+        this.putBack(upload)
+        return undefined
     }
-    return this.account.deferred(upload, outcome.error)
+  }
+
+  private finished(result: UploadResult, restore: Restore): Effect.Effect<void> | undefined {
+    return this.recorder.record({ _tag: "Finished", result }, restore)
   }
 }

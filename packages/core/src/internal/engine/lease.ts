@@ -26,12 +26,12 @@ export const take = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
       }
     }
     const permit = upload.holdsPermit
-      ? Effect.void
+      ? undefined
       : context.limits.inFlight.take(1, () => upload.holdsPermit = true)
     const space = memory === upload.heldMemory
-      ? Effect.void
+      ? undefined
       : context.memory.take(memory, () => upload.heldMemory = memory)
-    const taken = inTurn(space, inTurn(permit, context.limits.rate.take))
+    const taken = inTurn(space, inTurn(permit, context.limits.rate.take)) ?? Effect.void
     // The destination may have gone away during the wait.
     return context.outage === undefined
       ? taken

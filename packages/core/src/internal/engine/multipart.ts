@@ -25,6 +25,7 @@ import { sendParts } from "./sendParts.js"
 import type { Opened } from "./sendParts.js"
 import { abandon, idOf, sessionOf } from "./session.js"
 import { Slot } from "./slot.js"
+import type { RestartReason, Step } from "./step.js"
 
 /** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
 export const run = (
@@ -178,7 +179,7 @@ class Flow {
     return Effect.gen(this, function*() {
       const difference = this.differenceFrom(known, plan)
       if (difference !== undefined || plan === undefined) {
-        yield* owner.restarted(difference ?? "SourceChanged")
+        yield* this.recorded({ _tag: "Restarted", upload: owner, reason: difference ?? "SourceChanged" })
         yield* this.abort(session, this.first)
         return undefined
       }
@@ -199,11 +200,11 @@ class Flow {
           ? completed
           : yield* this.restore(this.outcome.lookByContent(plan))
         if (Option.isSome(there)) {
-          yield* owner.resumed(plan.size, plan.count)
+          yield* this.resumed(plan.size, plan.count)
           return there.value
         }
         journal?.ended(key)
-        yield* owner.restarted("SessionGone")
+        yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "SessionGone" })
         return undefined
       }
       const stored = PartRecords.reconcile(plan, known.parts, listed.value, multipart.limits.inOrder)
@@ -212,7 +213,7 @@ class Flow {
       const begun = multipart.limits.inOrder
         ? Math.min(PartRecords.persistedBytes(listed.value, whole), plan.size) - whole
         : 0
-      yield* owner.resumed(whole + begun, stored.size)
+      yield* this.resumed(whole + begun, stored.size)
       return { session, resumed: true, stored, begun }
     })
   }
@@ -233,10 +234,10 @@ class Flow {
       const aborted = yield* MultipartUpload.abort(context, owner, multipart, session, this.first)
       if (Either.isLeft(aborted)) {
         if (aborted.left._tag !== "Rejected") return yield* this.giveUp(session, cause)
-        yield* owner.abortFailed(aborted.left)
+        yield* this.recorded({ _tag: "AbortFailed", upload: owner, error: aborted.left })
       }
       context.journal?.ended(session.key)
-      yield* owner.restarted("PartsUnknown")
+      yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "PartsUnknown" })
       return undefined
     })
   }
@@ -251,7 +252,7 @@ class Flow {
   private differenceFrom(
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
-  ): MultipartUpload.RestartReason | undefined {
+  ): RestartReason | undefined {
     const { context: { parts: { checksum } }, owner: { fingerprint } } = this
     if (plan === undefined || known.size !== plan.size) return "SourceChanged"
     if (known.fingerprint !== fingerprint || fingerprint === undefined) return "SourceChanged"
@@ -340,6 +341,15 @@ class Flow {
     const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
     return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
       source.reopenable && (error === undefined || canGoOn(error))
+  }
+
+  private resumed(bytes: number, parts: number): Effect.Effect<void> {
+    this.owner.resumedBytes = bytes
+    return this.recorded({ _tag: "Resumed", upload: this.owner, bytes, parts })
+  }
+
+  private recorded(step: Step): Effect.Effect<void> {
+    return this.owner.record(step) ?? Effect.void
   }
 
   private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {

@@ -51,7 +51,9 @@ export const abandon = (
   slot?: Slot
 ): Effect.Effect<void> =>
   Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {
-    if (Either.isLeft(outcome)) return owner.abortFailed(outcome.left)
+    if (Either.isLeft(outcome)) {
+      return owner.record({ _tag: "AbortFailed", upload: owner, error: outcome.left }) ?? Effect.void
+    }
     context.journal?.ended(session.key)
     return Effect.void
   })
