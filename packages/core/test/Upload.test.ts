@@ -502,7 +502,7 @@ describe("a destination", () => {
       assert.deepStrictEqual(events[2]?._tag === "UploadRetrying" && events[2].error, {
         _tag: "IntegrityMismatch",
         reason: "Size",
-        message: "The destination called the object stored after 2 of 5 bytes, before its end."
+        message: "The destination reported the object as stored after 2 of 5 bytes."
       })
       assert.strictEqual(report.bytes.uploaded, 5)
     }))

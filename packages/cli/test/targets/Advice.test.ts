@@ -84,7 +84,7 @@ describe("Advice", () => {
 
   it("does not blame a server for a request that was never sent", () => {
     const sizeless =
-      "The destination must know the size beforehand, and the source gives more than 8.0 MiB without saying how much."
+      "The destination must know the size beforehand, and the source gives more than 8.0 MiB without saying how many."
     for (const kind of ["Http", "Tus", "S3"] as const) {
       assert.include(advise(rejected("Unsupported", sizeless), kind), "Write it to a file first")
     }

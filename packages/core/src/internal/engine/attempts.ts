@@ -360,7 +360,7 @@ const skipIfThere = (
 const answeredEarly = (size: number | undefined, sent: number) =>
   new IntegrityMismatch({
     reason: "Size",
-    detail: `The destination called the object stored after ${sent} ${
+    detail: `The destination reported the object as stored after ${sent} ${
       size === undefined ? "bytes" : `of ${size} bytes`
-    }, before its end.`
+    }.`
   })

@@ -16,7 +16,7 @@ import { isUploadError } from "../values/uploadErrors.js"
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>
   Option.match(Cause.failureOption(cause), {
     onSome: (error) =>
-      isUploadError(error) ? error : unexpected(`failed with ${shown(error)}, which is no UploadError.`, error),
+      isUploadError(error) ? error : unexpected(`failed with ${shown(error)}, which is not an UploadError.`, error),
     onNone: () => unexpected(`failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`, Cause.squash(cause))
   })
 

@@ -16,7 +16,10 @@ export const decode = (item: unknown): Item => {
   }
   return isResult(item)
     ? item
-    : refused(shown(item), `The list holds what is no file: ${shown(item)}. Make files by \`UploadFile.make\`.`)
+    : refused(
+      shown(item),
+      `The list holds something that is not a file: ${shown(item)}. Make files with \`UploadFile.make\`.`
+    )
 }
 
 // -----------------------------------------------------------------------------
@@ -32,7 +35,7 @@ const wrongFile = ({ key, size, source }: UploadFile): Failed | undefined =>
   typeof key !== "string"
     ? refused(shown(key), `The key of a file is text, not ${shown(key)}.`)
     : !Predicate.hasProperty(source, "read") || typeof source.read !== "function" || typeof source.bytes !== "function"
-    ? refused(key, `The source of ${JSON.stringify(key)} is no \`ByteSource\`: ${shown(source)}.`)
+    ? refused(key, `The source of ${JSON.stringify(key)} is not a \`ByteSource\`: ${shown(source)}.`)
     : size === undefined || (Number.isSafeInteger(size) && size >= 0)
     ? undefined
     : refused(key, `The size of ${JSON.stringify(key)} is a whole number of bytes or unknown, not ${shown(size)}.`)

@@ -109,5 +109,5 @@ const tooLargeToHold = new Rejected({
   reason: "Unsupported",
   detail: `The destination must know the size beforehand, and the source gives more than ${
     ByteSize.format(maxBuffered)
-  } without saying how much.`
+  } without saying how many.`
 })
