@@ -22,6 +22,12 @@ const answerOf = (program, args) => {
 
 const versionOf = (program) => answerOf(program, ["-p", "process.versions.node"])
 
+/** The line of npm's errors that says what is wrong: the first is a code, and the last where the log is. */
+const causeIn = (stderr) =>
+  stderr.split("\n").map((line) => line.replace(/^npm error (notarget )?/, "").trim()).find((line) =>
+    line !== "" && !/^code /.test(line)
+  )
+
 /** Installs this version, and says why it cannot be. */
 const install = () => {
   fs.mkdirSync(folder, { recursive: true })
@@ -32,7 +38,7 @@ const install = () => {
     stdio: ["ignore", "ignore", "pipe"]
   })
   if (error?.code === "ETIMEDOUT") return "npm install took more than 120 s"
-  if (status !== 0) return `npm install failed: ${(stderr ?? "").trim().split("\n").at(-1) || error?.message}`
+  if (status !== 0) return `npm install failed: ${causeIn(stderr ?? "") ?? error?.message}`
   return versionOf(node) === undefined ? "npm has installed none that starts" : undefined
 }
 
@@ -47,7 +53,7 @@ fs.writeFileSync(
   JSON.stringify(skipped === undefined ? { name: `Node ${versionOf(node)}` } : { name: `Node ${major}`, skipped })
 )
 if (skipped !== undefined) {
-  console.log(`Node ${major} is not tested: ${skipped}.`)
+  console.log(`Node ${major} is not tested: ${skipped}`)
 } else {
   console.log(`Node ${versionOf(node)}`)
   // Whatever the tests start is this version, too.
