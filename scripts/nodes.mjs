@@ -25,7 +25,7 @@ const versionOf = (program) => answerOf(program, ["-p", "process.versions.node"]
 /** The line of npm's errors that says what is wrong: the first is a code, and the last where the log is. */
 const causeIn = (stderr) =>
   stderr.split("\n").map((line) => line.replace(/^npm error (notarget )?/, "").trim()).find((line) =>
-    line !== "" && !/^code /.test(line)
+    line !== "" && !line.startsWith("code ")
   )
 
 /** Installs this version, and says why it cannot be. */
