@@ -29,17 +29,19 @@ describe("a journal whose file is damaged", () => {
       const { bytes, moments } = yield* record(path.join(root, "recorded"))
       assert.strictEqual(moments.at(-1)?.size, bytes.length)
       assert.strictEqual(new Set(moments.map(({ size }) => size)).size, steps.length + 1)
-      for (let length = 0; length <= bytes.length; length++) {
-        const directory = path.join(root, `${length}`)
-        plant(directory, bytes.subarray(0, length))
-        const state = moments.findLast(({ size }) => size <= length)?.state ?? empty
-        yield* use(directory, (journal) =>
-          Effect.gen(function*() {
-            assert.strictEqual(yield* stateOf(journal), state, `at ${length}`)
-            yield* journal.own("after")
-          }))
-        assert.include((yield* JournalNode.readDirectory(directory)).owners, "after")
-      }
+      const lengths = Array.from({ length: bytes.length + 1 }, (_, length) => length)
+      yield* Effect.forEach(lengths, (length) =>
+        Effect.gen(function*() {
+          const directory = path.join(root, `${length}`)
+          plant(directory, bytes.subarray(0, length))
+          const state = moments.findLast(({ size }) => size <= length)?.state ?? empty
+          yield* use(directory, (journal) =>
+            Effect.gen(function*() {
+              assert.strictEqual(yield* stateOf(journal), state, `at ${length}`)
+              yield* journal.own("after")
+            }))
+          assert.include((yield* JournalNode.readDirectory(directory)).owners, "after")
+        }), { concurrency: 8, discard: true })
     }))
 
   it.scopedLive("loses no more than a record to a damaged byte, and invents nothing", () =>
