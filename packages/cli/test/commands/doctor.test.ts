@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as S3Server from "../support/S3Server.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -13,7 +14,7 @@ const look = (
   env: Record<string, string> = {}
 ) =>
   Effect.map(
-    Sluice.run(["doctor", address, "--json", ...flags], { env: { ...S3Server.environment, ...env } }),
+    InProcess.run(["doctor", address, "--json", ...flags], { env: { ...S3Server.environment, ...env } }),
     ({ exitCode, stderr, stdout }) => {
       const lines = stdout === "" ? [] : Sluice.jsonLines(stdout)
       const found = lines.slice(0, -1).map(({ check, outcome }) => `${check} ${outcome}`)

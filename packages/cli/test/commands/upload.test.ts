@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
@@ -85,9 +86,9 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles(odd)
       const to = yield* TemporaryDirectory.make
       const server = yield* FileServer.start()
-      assert.strictEqual((yield* Sluice.run(["upload", root, to])).exitCode, 0)
+      assert.strictEqual((yield* InProcess.run(["upload", root, to])).exitCode, 0)
       assert.deepStrictEqual(TemporaryDirectory.read(to), TemporaryDirectory.read(root))
-      assert.strictEqual((yield* Sluice.run(["upload", root, server.url])).exitCode, 0)
+      assert.strictEqual((yield* InProcess.run(["upload", root, server.url])).exitCode, 0)
       assert.deepStrictEqual(
         new Map([...server.stored].map(([key, { body }]) => [key, body])),
         new Map(Object.entries(odd))
@@ -114,7 +115,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       })
       const to = yield* TemporaryDirectory.make
       const flags = ["--include=*.jpg", "--include", "*.png", "--exclude", "node_modules", "--exclude=/old.jpg"]
-      assert.strictEqual((yield* Sluice.run(["upload", root, to, ...flags])).exitCode, 0)
+      assert.strictEqual((yield* InProcess.run(["upload", root, to, ...flags])).exitCode, 0)
       assert.deepStrictEqual(Object.keys(TemporaryDirectory.read(to)), [".hidden/d.jpg", "a.jpg", "x/b.jpg", "x/c.png"])
     }))
 
@@ -123,10 +124,10 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const to = yield* TemporaryDirectory.make
       fs.symlinkSync("a.txt", `${root}/link`)
-      const { exitCode, stderr } = yield* Sluice.run(["upload", root, to])
+      const { exitCode, stderr } = yield* InProcess.run(["upload", root, to])
       assert.strictEqual(exitCode, 0)
       assert.include(stderr, "Skipped 1 file:\n  1: It is a symbolic link")
-      yield* Sluice.run(["upload", root, to, "--follow-symlinks"])
+      yield* InProcess.run(["upload", root, to, "--follow-symlinks"])
       assert.deepStrictEqual(TemporaryDirectory.read(to), { "a.txt": "a", link: "a" })
     }))
 
@@ -143,14 +144,13 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         "--report",
         "/no/where"
       ]
-      const plain = yield* Sluice.run(args)
+      const plain = yield* InProcess.run(args)
       assert.deepStrictEqual(plain, {
         exitCode: 0,
-        signal: null,
         stdout: "a.txt\t3\nc\t0\nx/b.txt\t1\n",
         stderr: "Would upload 3 files, 4 B. Nothing was sent.\n"
       })
-      const json = yield* Sluice.run([...args, "--json", "--quiet"])
+      const json = yield* InProcess.run([...args, "--json", "--quiet"])
       assert.strictEqual(json.stderr, "")
       assert.deepStrictEqual(Sluice.jsonLines(json.stdout).at(0), {
         _tag: "Planned",
@@ -170,7 +170,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
   it.scopedLive("writes the report, and nothing else when quiet and successful", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "report.json": "old" })
-      const { exitCode, stderr, stdout } = yield* Sluice.run(
+      const { exitCode, stderr, stdout } = yield* InProcess.run(
         ["upload", "src", "to", "--quiet", "--report", "report.json", "--fsync"],
         { cwd: root }
       )
@@ -187,7 +187,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       )
       let isDown = true
       const server = yield* FileServer.start({ answer: (key) => isDown && key.endsWith("7.txt") ? 403 : 200 })
-      const first = yield* Sluice.run(["upload", "src", server.url, "--failed", "failed", "--quiet"], { cwd: root })
+      const first = yield* InProcess.run(["upload", "src", server.url, "--failed", "failed", "--quiet"], { cwd: root })
       assert.strictEqual(first.exitCode, 1)
       assert.strictEqual(server.stored.size, 45)
       assert.match(first.stderr, /^Uploaded 45 of 50 files/)
@@ -195,7 +195,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.include(first.stderr, "Unfinished files are listed in failed: upload them with --files-from failed.")
       isDown = false
       const again = ["upload", "--files-from", "failed", server.url, "--failed", "failed", "--json"]
-      const second = yield* Sluice.run(again, { cwd: root })
+      const second = yield* InProcess.run(again, { cwd: root })
       assert.strictEqual(second.exitCode, 0)
       assert.deepNestedInclude(report(second.stdout), { "files.total": 5, "files.uploaded": 5 })
       assert.deepStrictEqual(
@@ -204,7 +204,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       )
       assert.strictEqual(server.stored.size, 50)
       assert.strictEqual(fs.readFileSync(`${root}/failed`, "utf8"), "{\"_tag\":\"Manifest\",\"version\":1}\n")
-      const third = yield* Sluice.run(again, { cwd: root })
+      const third = yield* InProcess.run(again, { cwd: root })
       assert.deepNestedInclude(report(third.stdout), { "files.total": 0 })
       assert.deepStrictEqual(fs.readdirSync(root).sort(), ["failed", "src"])
     }))

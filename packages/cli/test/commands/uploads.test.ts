@@ -4,6 +4,7 @@ import * as JournalNode from "@sluice/core/JournalNode"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
@@ -37,7 +38,9 @@ const place = Effect.gen(function*() {
   const options = { cwd: root, env: { XDG_STATE_HOME: `${root}/state` } }
   return {
     root,
-    sluice: (...args: ReadonlyArray<string>) => Sluice.run(["uploads", ...args], options),
+    sluice: (...args: ReadonlyArray<string>) => InProcess.run(["uploads", ...args], options),
+    /** In a process of its own, as one that has a journal in use is another. */
+    process: (...args: ReadonlyArray<string>) => Sluice.run(["uploads", ...args], options),
     files: () => Object.keys(TemporaryDirectory.read(root)).filter((name) => /^(one|two)\//.test(name)),
     journals: () => fs.readdirSync(`${root}/state/sluice`)
   }
@@ -93,11 +96,11 @@ describe("sluice uploads ls", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const options = { env: { XDG_STATE_HOME: `${root}/state` } }
-      const nothing = { exitCode: 0, signal: null, stdout: "", stderr: "There are no unfinished uploads.\n" }
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "ls"], options), nothing)
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "abort"], options), nothing)
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "abort", "--all"], options), nothing)
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "ls", "--json"], options), { ...nothing, stderr: "" })
+      const nothing = { exitCode: 0, stdout: "", stderr: "There are no unfinished uploads.\n" }
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "ls"], options), nothing)
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "abort"], options), nothing)
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "abort", "--all"], options), nothing)
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "ls", "--json"], options), { ...nothing, stderr: "" })
       assert.deepStrictEqual(fs.readdirSync(root), [])
     }))
 })
@@ -138,14 +141,14 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
 
   it.scopedLive("sweeps leftovers of a killed process, and of no other", () =>
     Effect.gen(function*() {
-      const { files, root, sluice } = yield* place
+      const { files, process, root } = yield* place
       const [own, foreign] = ["a", "b"].map((letter) => letter.repeat(32))
       yield* Effect.scoped(Effect.flatMap(
         JournalNode.make({ directory: `${root}/state/sluice/b`, destination: `${root}/two` }),
         (journal) => journal.own(own ?? "")
       )).pipe(Effect.orDie)
       TemporaryDirectory.write(root, { [`two/.sluice-${own}-1.part`]: "", [`two/.sluice-${foreign}-1.part`]: "" })
-      const { exitCode, stderr } = yield* sluice("abort", "two")
+      const { exitCode, stderr } = yield* process("abort", "two")
       assert.strictEqual(exitCode, 0)
       assert.include(stderr, "Removed 1 leftover of a killed upload.")
       assert.deepStrictEqual(files().slice(3), [`two/.sluice-${foreign}-1.part`, "two/done"])
@@ -153,10 +156,10 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
 
   it.scopedLive("leaves uploads that are in use, and aborts the others", () =>
     Effect.gen(function*() {
-      const { files, root, sluice } = yield* place
+      const { files, process, root } = yield* place
       yield* Effect.orDie(JournalNode.make({ directory: `${root}/state/sluice/a`, destination: `${root}/one` }))
-      assert.include((yield* sluice("ls")).stdout, "in progress")
-      const { exitCode, stderr } = yield* sluice("abort", "--all")
+      assert.include((yield* process("ls")).stdout, "in progress")
+      const { exitCode, stderr } = yield* process("abort", "--all")
       assert.strictEqual(exitCode, 5)
       assert.match(
         stderr,

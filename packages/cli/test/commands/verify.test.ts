@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as S3Server from "../support/S3Server.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -27,7 +28,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const to = yield* TemporaryDirectory.withFiles({ "a.txt": "aaaA", "sub/b.txt": "bbb", empty: "", "x/extra": "x" })
       const before = TemporaryDirectory.read(to)
-      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", root, to, "--json"])
+      const { exitCode, stderr, stdout } = yield* InProcess.run(["verify", root, to, "--json"])
       assert.strictEqual(exitCode, 1)
       assert.include(
         stderr,
@@ -45,9 +46,9 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         skipped: 0
       })
       assert.deepStrictEqual(TemporaryDirectory.read(to), before)
-      const filtered = yield* Sluice.run(["verify", root, to, "--include", "empty"])
+      const filtered = yield* InProcess.run(["verify", root, to, "--include", "empty"])
       assert.strictEqual(filtered.exitCode, 0)
-      const ignoring = yield* Sluice.run([
+      const ignoring = yield* InProcess.run([
         "verify",
         root,
         to,
@@ -58,7 +59,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         "--ignore-extra"
       ])
       assert.strictEqual(ignoring.exitCode, 0)
-      assert.strictEqual((yield* Sluice.run(["verify", root, to, "--include", "x/*"])).exitCode, 1)
+      assert.strictEqual((yield* InProcess.run(["verify", root, to, "--include", "x/*"])).exitCode, 1)
     }))
 
   it.scopedLive("lists only the first of many", () =>
@@ -67,7 +68,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}`, ""]))
       )
       const to = yield* TemporaryDirectory.make
-      const { stderr } = yield* Sluice.run(["verify", root, to])
+      const { stderr } = yield* InProcess.run(["verify", root, to])
       assert.match(stderr, /Missing at the destination, 60 files:\n( {2}\d+\n){20} {2}and 40 more\.\n/)
     }))
 
@@ -75,10 +76,10 @@ describe("sluice verify", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree, list: "a.txt\nsub/b.txt\n" })
       const to = yield* TemporaryDirectory.withFiles({ ...tree, extra: "" })
-      const listed = yield* Sluice.run(["verify", "--files-from", "list", ".", to, "--json"], { cwd: root })
+      const listed = yield* InProcess.run(["verify", "--files-from", "list", ".", to, "--json"], { cwd: root })
       assert.strictEqual(listed.exitCode, 0)
       assert.deepInclude(counts(listed.stdout), { total: 2, same: 2 })
-      const single = yield* Sluice.run(["verify", "a.txt", to], { cwd: root })
+      const single = yield* InProcess.run(["verify", "a.txt", to], { cwd: root })
       assert.strictEqual(single.exitCode, 0)
       assert.include(single.stderr, "Extra files were not looked for")
     }))
@@ -106,7 +107,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", file: "" })
       const closed = yield* FileServer.start({ answer: () => 403 })
       const ended = (...args: ReadonlyArray<string>) =>
-        Effect.map(Sluice.run(["verify", ...args], { cwd: root }), ({ exitCode, stderr }) => [exitCode, stderr])
+        Effect.map(InProcess.run(["verify", ...args], { cwd: root }), ({ exitCode, stderr }) => [exitCode, stderr])
       assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope does not exist.\n"])
       assert.deepStrictEqual(yield* ended("src", "to"), [4, "sluice: The destination to does not exist.\n"])
       assert.deepStrictEqual(yield* ended("src", "file"), [4, "sluice: The destination file is not a directory.\n"])
@@ -132,13 +133,13 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         "Run sluice doctor to find out what is wrong with a destination.\n"
       const env = S3Server.environment
       for (const to of ["s3://bkt/p?endpoint=http://127.0.0.1:1", "http://127.0.0.1:1/x"]) {
-        const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", to, "--json"], { cwd: root, env })
+        const { exitCode, stderr, stdout } = yield* InProcess.run(["verify", "src", to, "--json"], { cwd: root, env })
         assert.deepStrictEqual([exitCode, stderr], [4, said("3 files")])
         assert.deepInclude(counts(stdout), { total: 3, same: 0, unreadable: 3 })
-        const upload = yield* Sluice.run(["upload", "src", to], { cwd: root, env })
+        const upload = yield* InProcess.run(["upload", "src", to], { cwd: root, env })
         assert.strictEqual(upload.exitCode, 4)
       }
-      const nothing = yield* Sluice.run(["verify", "none", "s3://bkt/p?endpoint=http://127.0.0.1:1"], {
+      const nothing = yield* InProcess.run(["verify", "none", "s3://bkt/p?endpoint=http://127.0.0.1:1"], {
         cwd: root,
         env
       })
@@ -156,8 +157,8 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       })
       const env = S3Server.environment
       const to = ["s3://bkt/p", "--endpoint", server.url]
-      yield* Sluice.run(["upload", "src", ...to], { cwd: root, env })
-      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", ...to, "--json"], { cwd: root, env })
+      yield* InProcess.run(["upload", "src", ...to], { cwd: root, env })
+      const { exitCode, stderr, stdout } = yield* InProcess.run(["verify", "src", ...to, "--json"], { cwd: root, env })
       assert.strictEqual(exitCode, 1)
       assert.match(
         stderr,
@@ -192,14 +193,17 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/b": "b", "part/a": "a", "other/a": "x" })
       fs.mkdirSync(`${root}/empty`)
       for (const there of ["empty", "part", "other"]) {
-        const { exitCode, stderr } = yield* Sluice.run(["verify", "src", there], { cwd: root })
+        const { exitCode, stderr } = yield* InProcess.run(["verify", "src", there], { cwd: root })
         assert.strictEqual(exitCode, 1)
         assert.notInclude(stderr, "Verified")
         assert.match(stderr, /^Compared: \d of 2 files the same/)
       }
-      const none = yield* Sluice.run(["verify", "empty", "part"], { cwd: root })
+      const none = yield* InProcess.run(["verify", "empty", "part"], { cwd: root })
       assert.notInclude(none.stderr, "Verified")
-      assert.match((yield* Sluice.run(["verify", "src", "src"], { cwd: root })).stderr, /^Verified: 2 files the same/)
+      assert.match(
+        (yield* InProcess.run(["verify", "src", "src"], { cwd: root })).stderr,
+        /^Verified: 2 files the same/
+      )
     }))
 
   it.scopedLive("asks once if another answer would be the same", () =>
@@ -213,7 +217,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
             return status
           }
         })
-        const { exitCode } = yield* Sluice.run(["verify", root, server.url])
+        const { exitCode } = yield* InProcess.run(["verify", root, server.url])
         assert.notStrictEqual(exitCode, 0)
         assert.deepStrictEqual([...asked], [["a", times], ["b", times]], `${status}`)
       }
@@ -231,7 +235,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
           return 503
         }
       })
-      const { exitCode } = yield* Sluice.run(["verify", root, server.url, "--concurrency", "64"])
+      const { exitCode } = yield* InProcess.run(["verify", root, server.url, "--concurrency", "64"])
       assert.strictEqual(exitCode, 4)
       assert.isAtLeast(asked, 200)
       // Five hundred tokens are a hundred retries; each file would have four.
@@ -253,7 +257,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         "to/last": `${content.slice(1)}y`,
         "to/empty": ""
       })
-      const { stdout } = yield* Sluice.run(["verify", "src", "to", "--json"], { cwd: root })
+      const { stdout } = yield* InProcess.run(["verify", "src", "to", "--json"], { cwd: root })
       const found = Sluice.jsonLines(stdout).slice(0, -1).map(({ _tag, key, reason }) => `${key} ${reason ?? _tag}`)
       assert.deepStrictEqual(found.toSorted(), [
         "empty Same",

@@ -6,6 +6,7 @@ import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import { listening } from "../support/Listening.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -118,7 +119,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       yield* Effect.async<void>((resume) => void closed.close(() => resume(Effect.void)))
       const none = { http_proxy: "", HTTP_PROXY: "", all_proxy: "", ALL_PROXY: "", no_proxy: "", NO_PROXY: "" }
       const upload = (env: Readonly<Record<string, string>>) =>
-        Sluice.run(["upload", root, server.url, "--no-journal", "--retries", "0"], { env: { ...none, ...env } })
+        InProcess.run(["upload", root, server.url, "--no-journal", "--retries", "0"], { env: { ...none, ...env } })
       for (const variable of ["HTTP_PROXY", "ALL_PROXY"]) {
         const { exitCode, stderr } = yield* upload({ [variable]: `me:s3cr3t-password@127.0.0.1:${port}` })
         assert.strictEqual(exitCode, 4, stderr)
@@ -144,7 +145,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const server = yield* FileServer.start()
-      const { exitCode, stderr } = yield* Sluice.run(
+      const { exitCode, stderr } = yield* InProcess.run(
         ["upload", root, server.url, "--header", "X-Team: apollo", "--header", "X-Note: a: b", "--if-absent"],
         { env: { SLUICE_HTTP_HEADERS: "X-Api-Key: k\nX-Team: other" } }
       )
@@ -161,14 +162,14 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a b.txt": "hello", "c/d.txt": "" })
       const { address, uploads } = yield* TusServer.start()
-      const { exitCode, stderr } = yield* Sluice.run(["upload", root, address, "--metadata", "team=apollo"])
+      const { exitCode, stderr } = yield* InProcess.run(["upload", root, address, "--metadata", "team=apollo"])
       assert.strictEqual(exitCode, 0, stderr)
       const decoded = Array.from(uploads.values(), ({ body, metadata }) => ({ ...metadata, body }))
       decoded.sort((a, b) => b.body.length - a.body.length)
       const [first, second]: ReadonlyArray<Record<string, string>> = decoded
       assert.deepInclude(first, { filename: "a b.txt", team: "apollo", body: "hello" })
       assert.deepInclude(second, { filename: "c/d.txt", team: "apollo", body: "" })
-      const verify = yield* Sluice.run(["verify", root, address])
+      const verify = yield* InProcess.run(["verify", root, address])
       assert.strictEqual(verify.exitCode, 2)
       assert.include(verify.stderr, "Upload with --locations FILE")
     }))
@@ -178,11 +179,11 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b/c.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
       const { address, uploads } = yield* TusServer.start()
-      const upload = yield* Sluice.run(["upload", root, address, "--locations", list])
+      const upload = yield* InProcess.run(["upload", root, address, "--locations", list])
       assert.strictEqual(upload.exitCode, 0, upload.stderr)
       assert.strictEqual(fs.statSync(list).mode & 0o777, 0o600)
       const verify = (...flags: ReadonlyArray<string>) =>
-        Sluice.run(["verify", root, address, "--locations", list, ...flags])
+        InProcess.run(["verify", root, address, "--locations", list, ...flags])
       const well = yield* verify("--json")
       assert.strictEqual(well.exitCode, 0, well.stderr)
       assert.deepInclude(Sluice.jsonLines(well.stdout).at(-1), { sameBySize: 0 })
@@ -193,7 +194,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(other.stderr, "a.txt: the content differs")
       // The latest upload counts.
       fs.writeFileSync(`${root}/a.txt`, "hello again")
-      const again = yield* Sluice.run(["upload", root, address, "--locations", list, "--include", "a.txt"])
+      const again = yield* InProcess.run(["upload", root, address, "--locations", list, "--include", "a.txt"])
       assert.strictEqual(again.exitCode, 0, again.stderr)
       assert.strictEqual((yield* verify()).exitCode, 0)
 
@@ -208,12 +209,12 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
       const { address, uploads } = yield* TusServer.start({ serves: false })
-      yield* Sluice.run(["upload", root, address, "--locations", list])
-      const well = yield* Sluice.run(["verify", root, address, "--locations", list])
+      yield* InProcess.run(["upload", root, address, "--locations", list])
+      const well = yield* InProcess.run(["verify", root, address, "--locations", list])
       assert.strictEqual(well.exitCode, 0, well.stderr)
       assert.include(well.stderr, "Only the size of 2 files was compared: the server does not let its objects be read.")
       for (const stored of uploads.values()) if (stored.body === "hello") stored.body = "hell"
-      const other = yield* Sluice.run(["verify", root, address, "--locations", list])
+      const other = yield* InProcess.run(["verify", root, address, "--locations", list])
       assert.strictEqual(other.exitCode, 1)
       assert.include(other.stderr, "a.txt: 5 B here, 4 B there")
     }))

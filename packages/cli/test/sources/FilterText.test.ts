@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as FilterText from "../../src/sources/FilterText.js"
-import * as Sluice from "../support/Sluice.js"
+import * as InProcess from "../support/InProcess.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const around = { sources: ["photos", "/srv/data"], cwd: "/home/me" }
@@ -49,30 +49,30 @@ describe("a filter that leaves nothing", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const args = ["upload", "src", "to", "--exclude", "*.txt", "--exclude", "old"]
-      const { exitCode, stderr } = yield* Sluice.run(args, { cwd: root })
+      const { exitCode, stderr } = yield* InProcess.run(args, { cwd: root })
       assert.deepStrictEqual({ exitCode, stderr }, {
         exitCode: 0,
         stderr: "Nothing to upload: the filter leaves nothing.\nLeft out:\n" +
           "  2 files by --exclude \"*.txt\"\n  1 directory by --exclude \"old\"\n"
       })
       for (const more of [[], ["--quiet"], ["--dry-run"], ["--json"]]) {
-        const failed = yield* Sluice.run([...args, "--error-on-no-transfer", ...more], { cwd: root })
+        const failed = yield* InProcess.run([...args, "--error-on-no-transfer", ...more], { cwd: root })
         assert.strictEqual(failed.exitCode, 9, more.join())
         assert.include(failed.stderr, "  2 files by --exclude \"*.txt\"\n")
       }
-      const verified = yield* Sluice.run(["verify", "src", "src", "--include", "*.jpg"], { cwd: root })
+      const verified = yield* InProcess.run(["verify", "src", "src", "--include", "*.jpg"], { cwd: root })
       assert.include(
         verified.stderr,
         "Nothing to compare: the filter leaves nothing.\nLeft out:\n  3 files that no"
       )
-      const simulated = yield* Sluice.run(["simulate", "src", "--include", "*.jpg"], { cwd: root })
+      const simulated = yield* InProcess.run(["simulate", "src", "--include", "*.jpg"], { cwd: root })
       assert.include(simulated.stderr, "  3 files that no --include matches\n--include \"*.jpg\" matched nothing.\n")
     }))
 
   it.scopedLive("names an exclusion of everything, which leaves out included files too", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
-      const { stderr } = yield* Sluice.run(["upload", "src", "to", "--exclude", "*", "--include", "b.txt"], {
+      const { stderr } = yield* InProcess.run(["upload", "src", "to", "--exclude", "*", "--include", "b.txt"], {
         cwd: root
       })
       assert.include(
@@ -84,7 +84,7 @@ describe("a filter that leaves nothing", { timeout: 60_000 }, () => {
   it.scopedLive("is not an error if something is uploaded; a pattern that matched nothing is named", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
-      const { exitCode, stderr } = yield* Sluice.run(
+      const { exitCode, stderr } = yield* InProcess.run(
         ["upload", "src", "to", "--exclude", "* (1).*", "--exclude", "x,y", "--error-on-no-transfer"],
         { cwd: root }
       )
@@ -93,7 +93,7 @@ describe("a filter that leaves nothing", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(Object.keys(TemporaryDirectory.read(`${root}/to`)), ["b.txt", "old/c.txt"])
       const empty = yield* TemporaryDirectory.withFiles({})
       assert.strictEqual(
-        (yield* Sluice.run(["upload", empty, "to", "--error-on-no-transfer"], { cwd: root })).exitCode,
+        (yield* InProcess.run(["upload", empty, "to", "--error-on-no-transfer"], { cwd: root })).exitCode,
         9
       )
     }))

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
@@ -27,10 +28,10 @@ describe("the files that a command writes", { timeout: 120_000 }, () => {
         const own = ["--report", "link/report.json", "--failed", "link/failed.ndjson"]
         const user = { "a.txt": "a", ".local/state/other/kept": "kept", "x/b.txt": "b" }
         for (let run = 0; run < 3; run++) {
-          const { exitCode, stderr } = yield* Sluice.run(["upload", home, to, ...own], { cwd: home, env })
+          const { exitCode, stderr } = yield* InProcess.run(["upload", home, to, ...own], { cwd: home, env })
           assert.strictEqual(exitCode, 0, stderr)
           assert.deepStrictEqual(TemporaryDirectory.read(to), user)
-          const verified = yield* Sluice.run(["verify", ".", to, "--exclude", "/reports"], { cwd: home, env })
+          const verified = yield* InProcess.run(["verify", ".", to, "--exclude", "/reports"], { cwd: home, env })
           assert.strictEqual(verified.exitCode, 0, verified.stderr)
         }
         // The same with a journal of one's own, inside and by a link.
@@ -38,7 +39,7 @@ describe("the files that a command writes", { timeout: 120_000 }, () => {
         fs.mkdirSync(`${home}/journals`)
         for (let run = 0; run < 3; run++) {
           const args = ["upload", home, `${to}2`, ...own, "--journal", "kept/of this"]
-          const { exitCode, stderr } = yield* Sluice.run(args, { cwd: home, env })
+          const { exitCode, stderr } = yield* InProcess.run(args, { cwd: home, env })
           assert.strictEqual(exitCode, 0, stderr)
           assert.deepStrictEqual(TemporaryDirectory.read(`${to}2`), user)
         }
@@ -98,7 +99,7 @@ describe("the files that a command writes", { timeout: 120_000 }, () => {
         fs.lchownSync(`${root}/report`, 4242, 4242)
         fs.symlinkSync("mine", `${root}/failed`)
         const args = ["upload", "src", "to", "--report", "report", "--failed", "failed"]
-        assert.strictEqual((yield* Sluice.run(args, { cwd: root })).exitCode, 0)
+        assert.strictEqual((yield* InProcess.run(args, { cwd: root })).exitCode, 0)
         assert.strictEqual(fs.readFileSync(`${root}/victim`, "utf8"), "victim")
         assert.isTrue(fs.lstatSync(`${root}/report`).isFile())
         assert.isTrue(fs.lstatSync(`${root}/failed`).isSymbolicLink())
@@ -123,11 +124,11 @@ describe("a list of files whose destination is their own directory", { timeout: 
           `${root}/link/`
         ]]
       ) {
-        const ended = yield* Sluice.run(["upload", "--files-from", "list", from!, to!], { cwd: root })
+        const ended = yield* InProcess.run(["upload", "--files-from", "list", from!, to!], { cwd: root })
         assert.strictEqual(ended.exitCode, 2)
         assert.match(ended.stderr, same)
       }
-      const within = yield* Sluice.run(["upload", "--files-from", "../list", "."], { cwd: `${root}/src` })
+      const within = yield* InProcess.run(["upload", "--files-from", "../list", "."], { cwd: `${root}/src` })
       assert.deepStrictEqual([within.exitCode, same.test(within.stderr)], [2, true])
       assert.deepStrictEqual([fs.statSync(`${root}/src/a.txt`).ino, modeOf(`${root}/src/a.txt`)], [ino, "600"])
     }))
@@ -146,7 +147,7 @@ describe("a list of files whose destination is their own directory", { timeout: 
       ]
       fs.writeFileSync(`${root}/manifest`, manifest.join(""))
       const { ino } = fs.statSync(`${root}/to/c.txt`)
-      const { exitCode, stderr } = yield* Sluice.run(["upload", "--files-from", "manifest", "to"], { cwd: root })
+      const { exitCode, stderr } = yield* InProcess.run(["upload", "--files-from", "manifest", "to"], { cwd: root })
       assert.strictEqual(exitCode, 1)
       assert.include(stderr, `${root}/to/c.txt and its destination are the same file.`)
       assert.include(stderr, "are the same directory.")
@@ -160,7 +161,7 @@ describe("a list of files whose destination is their own directory", { timeout: 
       fs.symlinkSync("to", `${root}/link`)
       fs.symlinkSync("../elsewhere", `${root}/to/e.txt`)
       for (const source of ["to/a.txt", "link/a.txt", "to/e.txt", "link/../to/e.txt"]) {
-        const { exitCode, stderr } = yield* Sluice.run(["upload", source, "to"], { cwd: root })
+        const { exitCode, stderr } = yield* InProcess.run(["upload", source, "to"], { cwd: root })
         assert.deepStrictEqual([exitCode, /and its destination are the same file/.test(stderr)], [2, true], source)
       }
       assert.isTrue(fs.lstatSync(`${root}/to/e.txt`).isSymbolicLink())

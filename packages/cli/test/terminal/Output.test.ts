@@ -82,7 +82,8 @@ describe.skipIf(!hasFull)("output that cannot be written", { timeout: 120_000 },
 describe("output that nobody reads any more", { timeout: 120_000 }, () => {
   it.scopedLive("is not a failure: the reader had enough", () =>
     Effect.gen(function*() {
-      const files = Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [`src/${i}.txt`, `${i}`]))
+      // More than a pipe holds, of events and of names.
+      const files = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`src/${i}-${"x".repeat(200)}`, `${i}`]))
       const root = yield* TemporaryDirectory.withFiles(files)
       for (const args of [["upload", "src", "to", "--json"], ["upload", "src", "to", "--dry-run"]]) {
         const sluice = yield* Sluice.start(args, { cwd: root })
@@ -92,6 +93,6 @@ describe("output that nobody reads any more", { timeout: 120_000 }, () => {
         assert.strictEqual(exitCode, 0)
         assert.notInclude(stderr, "Standard output")
       }
-      assert.strictEqual(fs.readdirSync(path.join(root, "to")).length, 3_000)
+      assert.strictEqual(fs.readdirSync(path.join(root, "to")).length, 1_000)
     }))
 })

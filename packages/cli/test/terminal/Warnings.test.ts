@@ -8,6 +8,7 @@ import * as Output from "../../src/terminal/Output.js"
 import * as Style from "../../src/terminal/Style.js"
 import * as Warnings from "../../src/terminal/Warnings.js"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import { listening } from "../support/Listening.js"
 import * as S3Server from "../support/S3Server.js"
 import { Screen } from "../support/Screen.js"
@@ -171,7 +172,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
       ]
       const said = yield* Effect.forEach(wrong, (args) =>
         Effect.map(
-          Sluice.run(args, { cwd: root }),
+          InProcess.run(args, { cwd: root }),
           ({ stderr, stdout }) => obeyed.test(stderr + stdout) ? [[args, stderr + stdout]] : []
         ), { concurrency: 4 })
       assert.deepStrictEqual(said.flat(), [])
@@ -181,12 +182,12 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ [`src/${evil}`]: "1", "src/b\rc": "22" })
       fs.writeFileSync(`${root}/list`, `${evil}\0b\rc\0no-${evil}\0`)
-      const plan = yield* Sluice.run(["upload", "src", "to", "--dry-run"], { cwd: root })
+      const plan = yield* InProcess.run(["upload", "src", "to", "--dry-run"], { cwd: root })
       assert.strictEqual(plan.stdout, "a␛[31mb�31mc�d␊e\t1\nb␍c\t2\n")
-      const listed = yield* Sluice.run(["upload", "--files-from", "list", "src", "to", "--dry-run"], { cwd: root })
+      const listed = yield* InProcess.run(["upload", "--files-from", "list", "src", "to", "--dry-run"], { cwd: root })
       assert.strictEqual(listed.stdout, plan.stdout)
       assert.notMatch(listed.stderr, obeyed)
-      const json = yield* Sluice.run(["upload", "src", "to", "--dry-run", "--json"], { cwd: root })
+      const json = yield* InProcess.run(["upload", "src", "to", "--dry-run", "--json"], { cwd: root })
       assert.notMatch(json.stdout, obeyed)
       assert.deepStrictEqual(Sluice.jsonLines(json.stdout).map(({ key }) => key), [evil, "b\rc", undefined])
     }))
@@ -245,7 +246,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
       ]
       const said = yield* Effect.forEach(wrong, ([args, env]) =>
         Effect.map(
-          Sluice.run(args, { cwd: root, env: { ...S3Server.environment, ...env } }),
+          InProcess.run(args, { cwd: root, env: { ...S3Server.environment, ...env } }),
           ({ stderr, stdout }) =>
             obeyed.test(stderr + stdout) || stderr.includes("should not have") ? [[args, stderr + stdout]] : []
         ), { concurrency: 4 })

@@ -248,10 +248,16 @@ const lacksPermissions = (error: PlatformError): boolean =>
 const walkBatch = 256
 
 /**
- * A time as `utimes` takes it. `utimes` truncates numbers to microseconds, so half a microsecond is added; it takes
- * numbers before 1970 for the present, but not dates.
+ * A time as `utimes` takes it. `utimes` cuts numbers off, to microseconds before Node 24 and to nanoseconds since, so half
+ * a microsecond is added where that would be the microsecond before. It takes numbers before 1970 for the present, but
+ * not dates.
  */
-const timeOf = (millis: number): number | Date => millis < 0 ? new Date(millis) : millis / 1000 + 5e-7
+const timeOf = (millis: number): number | Date => {
+  if (millis < 0) return new Date(millis)
+  const seconds = millis / 1000
+  const isCutRight = Math.trunc(seconds) * 1e6 + Math.trunc((seconds % 1) * 1e6) === Math.round(millis * 1000)
+  return isCutRight ? seconds : seconds + 5e-7
+}
 
 const isFile = (info: Option.Option<FileSystem.File.Info>): info is Option.Some<FileSystem.File.Info> =>
   Option.isSome(info) && info.value.type === "File"
