@@ -23,11 +23,11 @@ import * as UploadRequest from "../args/UploadRequest.js"
 import * as CliError from "../CliError.js"
 import * as Journals from "../journals/Journals.js"
 import * as FilterText from "../sources/FilterText.js"
+import * as IntoItself from "../sources/IntoItself.js"
 import * as ListedSources from "../sources/ListedSources.js"
 import * as OwnFiles from "../sources/OwnFiles.js"
 import * as Sources from "../sources/Sources.js"
 import * as StandardInput from "../sources/StandardInput.js"
-import * as UploadLoop from "../sources/UploadLoop.js"
 import * as Advice from "../targets/Advice.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as DestinationLook from "../targets/DestinationLook.js"
@@ -84,7 +84,7 @@ export const upload = Command.make(
       if (!flags.dryRun) yield* checkOutputs(request, { report, failed, printsLines: flags.json })
       const sources = standardInput ?? (yield* find(request, flags.followSymlinks, own))
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
-        yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
+        yield* IntoItself.check(request.sources, request.target.root, request.filter.uncounted)
       }
       yield* Effect.forEach([flags.report, flags.failed], (file) => Effect.forEach(Option.toArray(file), own.add))
       const filtered = () => Report.filtered(request.filter, FilterText.around(typed.sources))

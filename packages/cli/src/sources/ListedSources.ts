@@ -23,10 +23,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { resolve } from "node:path"
 import * as CliError from "../CliError.js"
+import * as IntoItself from "./IntoItself.js"
 import * as ListText from "./ListText.js"
 import * as Manifest from "./Manifest.js"
 import * as Sources from "./Sources.js"
-import * as UploadLoop from "./UploadLoop.js"
 
 export interface Options extends Sources.Options {
   /** The local directory that the files are uploaded to, if any: no file is uploaded onto itself. */
@@ -49,7 +49,7 @@ export const fromFile = (
     const locations = new Sources.Locations()
     if (Option.isNone(header)) {
       if (root !== undefined) yield* checkRoot(root)
-      if (options.destination !== undefined) yield* UploadLoop.checkListed(root ?? ".", options.destination)
+      if (options.destination !== undefined) yield* IntoItself.checkListed(root ?? ".", options.destination)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
       // `find -print0` lists directories too, and their contents separately.
       const directory = path.resolve(root ?? ".")
@@ -221,7 +221,7 @@ const findEntry = (file: string, options: Options, locations: Sources.Locations)
         const prefix = key === "./" ? "" : key
         const tree = { items: [], tree: Sources.walk(path, options, locations, prefix) }
         return options.destination === undefined ? Effect.succeed(tree) : Effect.match(
-          UploadLoop.check([path], resolve(options.destination, prefix), options.filter),
+          IntoItself.check([path], resolve(options.destination, prefix), options.filter),
           {
             onFailure: ({ message: detail }) => ({
               items: [locations.note(Sources.failedItem(key, new Rejected({ reason: "InvalidKey", detail })), path)]
@@ -262,7 +262,7 @@ const toUpload = (
 
 /** Fails if a file is its own destination. */
 const refuseItself = (absolute: string, destination: string, key: string): Effect.Effect<void, Rejected> =>
-  Effect.flatMap(UploadLoop.isItself(absolute, destination, key), (isItself) =>
+  Effect.flatMap(IntoItself.isItself(absolute, destination, key), (isItself) =>
     isItself
       ? Effect.fail(
         new Rejected({ reason: "InvalidKey", detail: `${absolute} and its destination are the same file.` })

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import type * as Bandwidth from "../../Bandwidth.js"
 import type * as Destination from "../../Destination.js"
 import type { SourceError } from "../../UploadError.js"
-import { onePiece } from "./bodyMemory.js"
+import { onePiece } from "./blockSizes.js"
 import type { Owner } from "./bodyOwner.js"
 
 /** Pulls the next block; fails with `None` after the last. */

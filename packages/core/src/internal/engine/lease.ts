@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Upload from "../../Upload.js"
-import { memoryOf as memoryOfBody } from "../bytes/bodyMemory.js"
+import { memoryOf as memoryOfBody } from "../bytes/blockSizes.js"
 import { inTurn } from "./inTurn.js"
 import { lookAt } from "./requests.js"
 

@@ -4,7 +4,7 @@
 import type { PlatformError } from "@effect/platform/Error"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { isFull, patience } from "../../../internal/calls/descriptors.js"
+import { isFull, patience } from "../../../internal/calls/tooManyOpenFiles.js"
 import { Conflict, Rejected, Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 

@@ -2,18 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import * as fs from "node:fs"
 import * as Filter from "../../src/sources/Filter.js"
-import * as UploadLoop from "../../src/sources/UploadLoop.js"
+import * as IntoItself from "../../src/sources/IntoItself.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const excluding = (...exclude: ReadonlyArray<string>) => Either.getOrThrow(Filter.make({ include: [], exclude }))
 
 const problem = (sources: ReadonlyArray<string>, root: string, filter = Filter.everything) =>
   Effect.map(
-    Effect.either(UploadLoop.check(sources, root, filter)),
+    Effect.either(IntoItself.check(sources, root, filter)),
     (result) => Either.isLeft(result) ? result.left.message : undefined
   )
 
-describe("UploadLoop", () => {
+describe("IntoItself", () => {
   it.scopedLive("refuses a destination inside a source, there already or not", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/in/a.txt": "a", "other/b.txt": "b" })

@@ -3,13 +3,13 @@
  */
 import type * as Destination from "../../Destination.js"
 
-/** Bodies up to this size are read in one piece if nothing prevents it. */
+/** Bodies up to this size are read whole, not as a stream of blocks, if nothing prevents it. */
 export const onePiece = 1024 * 1024
 
 /** The size of blocks, where the destination asks for none. */
 export const defaultBlockSize = 256 * 1024
 
-/** The largest piece that is read at once, however large blocks may be. */
+/** The largest block that a stream reads at once, whatever size the destination asks for. */
 export const largestBlock = 512 * 1024
 
 /**
