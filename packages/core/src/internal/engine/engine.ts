@@ -21,7 +21,6 @@ import type { Restore } from "../calls/ended.js"
 import * as Attempts from "./attempts.js"
 import * as FileList from "./fileList.js"
 import { Gate } from "./gate.js"
-import { inTurn } from "./inTurn.js"
 import * as Item from "./item.js"
 import { LargeFiles } from "./largeFiles.js"
 import * as Lease from "./lease.js"
@@ -29,6 +28,7 @@ import type { Change } from "./outage.js"
 import type { Recorder } from "./recorder.js"
 import * as Results from "./results.js"
 import { SecondRound } from "./secondRound.js"
+import { settle } from "./settle.js"
 import { Stalls } from "./stalls.js"
 import type { Step } from "./step.js"
 import { Turnstile } from "./turnstile.js"
@@ -79,10 +79,6 @@ export class Engine {
     this.gate = new Gate(options.context.limits.inFlight, options.paused ? "Paused" : "Running")
     this.secondRound = new SecondRound(options.failuresKept)
   }
-
-  // ---------------------------------------------------------------------------
-  // the run
-  // ---------------------------------------------------------------------------
 
   runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
@@ -203,10 +199,6 @@ export class Engine {
   get transfers(): ReadonlyArray<Upload.Upload> {
     return Array.from(this.workers).flatMap(({ upload }) => upload?.state === "Attempt" ? [upload] : [])
   }
-
-  // ---------------------------------------------------------------------------
-  // workers
-  // ---------------------------------------------------------------------------
 
   /** Starts a worker. */
   private fork(): void {
@@ -369,10 +361,6 @@ export class Engine {
     })
   }
 
-  // ---------------------------------------------------------------------------
-  // reports of uploads
-  // ---------------------------------------------------------------------------
-
   backoffStarted(): void {
     this.gate.backoffStarted()
     this.callWorker()
@@ -388,40 +376,18 @@ export class Engine {
     restore: Restore
   ): Effect.Effect<void> | undefined {
     this.largeFiles.unseat(upload)
-    const letGo = (): Effect.Effect<void> | undefined => {
-      const letGo = Attempts.letGo(upload, this.options.stallMillis)
-      return letGo === undefined ? undefined : restore(letGo)
+    if (outcome._tag === "Interrupted" && upload.attempt === upload.roundStart) {
+      this.putBack(upload)
+      return undefined
     }
-    switch (outcome._tag) {
-      case "Stored":
-        return inTurn(this.finished(Results.uploaded(upload, outcome.stored), restore), outcome.defect)
-      case "Skipped":
-        if (outcome.uploadedBefore && upload.size !== undefined) {
-          this.recorder.record({ _tag: "FoundUploaded", bytes: upload.size })
-        }
-        return inTurn(
-          this.finished({ _tag: "Skipped", file: upload.file, reason: outcome.reason }, restore),
-          letGo()
-        )
-      case "Failed":
-        if (outcome.again && !this.gate.stopping && this.secondRound.offer({ upload, error: outcome.error })) {
-          const told = this.recorder.record({ _tag: "Deferred", upload, error: outcome.error })
-          return told === undefined ? undefined : restore(told)
-        }
-        return inTurn(
-          this.finished(Results.failed(upload, outcome.error), restore),
-          letGo()
-        )
-      case "Interrupted":
-        if (upload.attempt > upload.roundStart) {
-          return inTurn(
-            this.finished(Results.interrupted(upload), restore),
-            Attempts.letGo(upload, letGoMillis)
-          )
-        }
-        this.putBack(upload)
-        return undefined
+    if (
+      outcome._tag === "Failed" && outcome.again && !this.gate.stopping &&
+      this.secondRound.offer({ upload, error: outcome.error })
+    ) {
+      const told = this.recorder.record({ _tag: "Deferred", upload, error: outcome.error })
+      return told === undefined ? undefined : restore(told)
     }
+    return settle(upload, outcome, this.options.stallMillis, restore).after
   }
 
   private finished(result: UploadResult, restore: Restore): Effect.Effect<void> | undefined {

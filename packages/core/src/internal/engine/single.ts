@@ -20,14 +20,13 @@ import { endedWithin } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "./attempts.js"
 import { eventOf } from "./eventOf.js"
-import { inTurn } from "./inTurn.js"
 import * as Lease from "./lease.js"
 import * as ListItem from "./listItem.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
 import { effectOf } from "./recorder.js"
 import type { Recording } from "./recorder.js"
-import * as Results from "./results.js"
+import { settle } from "./settle.js"
 import { Stalls } from "./stalls.js"
 import type { Step } from "./step.js"
 
@@ -65,7 +64,10 @@ export const make = (
           const upload = new Upload.Upload(context, run, file)
           const watched = stalls.watchIn(scope)
           const uploaded = Effect.flatMap(ready(context, upload, restore), () =>
-            Effect.flatMap(Attempts.upload(context, upload, restore), (outcome) => settle(upload, outcome, restore)))
+            Effect.flatMap(Attempts.upload(context, upload, restore), (outcome) => {
+              const { after, result } = settle(upload, outcome, options.stallMillis, restore)
+              return after === undefined ? Effect.succeed(result) : Effect.as(after, result)
+            }))
           return watched === undefined ? uploaded : Effect.zipRight(watched, uploaded)
         })
       )
@@ -123,17 +125,6 @@ const ready = (context: Upload.Context, upload: Upload.Upload, restore: Restore)
   Lease.unsafeTake(context, upload)
     ? Effect.void
     : Effect.onError(restore(Lease.take(context, upload)), () => Effect.sync(() => Lease.giveBack(context, upload)))
-
-const settle = (upload: Upload.Upload, outcome: Upload.Outcome, restore: Restore): Effect.Effect<UploadResult> => {
-  const { answerMillis = Infinity, recorder } = upload.run
-  if (outcome._tag === "Skipped" && outcome.uploadedBefore && upload.size !== undefined) {
-    recorder.record({ _tag: "FoundUploaded", bytes: upload.size })
-  }
-  const result = Results.of(upload, outcome)
-  const letGo = Attempts.letGo(upload, answerMillis)
-  const after = inTurn(recorder.record({ _tag: "Finished", result }), letGo === undefined ? undefined : restore(letGo))
-  return after === undefined ? Effect.succeed(result) : Effect.as(after, result)
-}
 
 /** The stall watches of single uploads: one for each stall timeout, which lives while there is something to watch. */
 class Watches {

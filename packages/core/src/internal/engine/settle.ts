@@ -1,0 +1,45 @@
+/**
+ * The end of an upload: its result is recorded, and a source that was never read is released.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Upload from "../../Upload.js"
+import type { UploadResult } from "../../UploadResult.js"
+import type { Restore } from "../calls/ended.js"
+import * as Attempts from "./attempts.js"
+import { inTurn } from "./inTurn.js"
+import * as Results from "./results.js"
+
+/** How long an interrupted upload waits for the release of its source, in milliseconds. */
+const interruptedMillis = 1_000
+
+/**
+ * Records the result of an outcome, and returns what there is to wait for. The source has `millis` for its release,
+ * which can be interrupted through `restore`.
+ */
+export const settle = (
+  upload: Upload.Upload,
+  outcome: Upload.Outcome,
+  millis: number,
+  restore: Restore
+): { readonly result: UploadResult; readonly after: Effect.Effect<void> | undefined } => {
+  const { run: { recorder }, size } = upload
+  if (outcome._tag === "Skipped" && outcome.uploadedBefore && size !== undefined) {
+    recorder.record({ _tag: "FoundUploaded", bytes: size })
+  }
+  const result = Results.of(upload, outcome)
+  const told = recorder.record({ _tag: "Finished", result }, restore)
+  const after = inTurn(told, released(upload, outcome, millis, restore))
+  return { result, after: outcome._tag === "Stored" ? inTurn(after, outcome.defect) : after }
+}
+
+const released = (
+  upload: Upload.Upload,
+  outcome: Upload.Outcome,
+  millis: number,
+  restore: Restore
+): Effect.Effect<void> | undefined => {
+  // The fiber of an interrupted upload cannot wait interruptibly any more.
+  if (outcome._tag === "Interrupted") return Attempts.letGo(upload, interruptedMillis)
+  const letGo = Attempts.letGo(upload, millis)
+  return letGo === undefined ? undefined : restore(letGo)
+}
