@@ -11,7 +11,10 @@ import { upload } from "./commands/upload.js"
 import { abort, ls } from "./commands/uploads.js"
 import { verify } from "./commands/verify.js"
 
-/** The topic of a command, by its words; the topic of `sluice` itself if there is no such command. */
+/**
+ * The topic of a command, by its full name, such as `uploads ls`; the topic of `sluice` itself if there is no such
+ * command.
+ */
 export const of = (command: string | undefined): Help.Topic => topics.get(command ?? "") ?? sluice
 
 // -----------------------------------------------------------------------------
@@ -34,11 +37,12 @@ const environment: ReadonlyArray<Help.Entry> = [
   ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN", "the credentials for S3"],
   [
     "AWS_PROFILE",
-    "or a profile; without either, the other sources of AWS: the default profile, SSO, web identity, container, instance"
+    "or a profile; without either, AWS's other credential sources: the default profile, SSO, web identity, " +
+    "containers, instances"
   ],
   [
     "AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE",
-    "for S3, unless flags set them; after these, region and endpoint_url of the profile in ~/.aws/config"
+    "for S3, unless set by flags; if unset, region and endpoint_url are read from the profile in ~/.aws/config"
   ],
   ["SLUICE_HTTP_TOKEN", "a bearer token for HTTP and tus servers"],
   ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "or a user and a password"],
@@ -61,7 +65,7 @@ const sluice: Help.Topic = {
       ["upload", "uploads files and directories, and continues interrupted uploads"],
       ["verify", "compares uploaded files with their sources"],
       ["uploads ls", "lists uploads that were interrupted and kept"],
-      ["uploads abort", "aborts such uploads, and removes what is stored of them"],
+      ["uploads abort", "aborts such uploads, and removes their stored data"],
       ["doctor", "finds out whether uploads to a destination will work"],
       ["simulate", "predicts how long an upload would take, and which strategy is the fastest"]
     ]],
@@ -78,10 +82,10 @@ const uploadTopic: Help.Topic = {
   about: [
     "Uploads files and directories in parallel. The key of a file is its path relative to the directory, or its base " +
     "name if the file itself is named.",
-    "Large files are uploaded in parts. After a crash or an interruption, the same command continues where it stopped: it " +
-    "does not send again the parts and files that are stored.",
-    "Ctrl-C once finishes what is in flight, except large files, which the same command can continue; Ctrl-C twice stops " +
-    "at once. The report is printed in every case."
+    "Large files are uploaded in parts. After a crash or an interruption, running the same command again " +
+    "continues where it stopped: parts and files that are already stored are not sent again.",
+    "Pressing Ctrl-C once lets the uploads in flight finish, except large files, which the same command can continue " +
+    "later; pressing it twice stops immediately. The report is always printed."
   ],
   get flags() {
     return flagsOf(upload)
@@ -107,7 +111,10 @@ const uploadTopic: Help.Topic = {
       ["sluice upload site https://host/ --exclude .git --failed failed.ndjson", "lists the files that fail"],
       ["sluice upload --files-from failed.ndjson https://host/", "uploads just those"],
       ["sluice upload disk.img /mnt/backup --part-size 64MiB --memory 1GiB", "a large file in larger parts"],
-      ["pg_dump shop | sluice upload - /mnt/backup/shop.sql", "standard input, as the last name in the destination"]
+      [
+        "pg_dump shop | sluice upload - /mnt/backup/shop.sql",
+        "standard input, under the last name in the destination path"
+      ]
     ]]
   ]
 }
@@ -117,7 +124,8 @@ const verifyTopic: Help.Topic = {
   about: [
     "Compares files and directories with their copies at a destination: by checksum if the destination reports one, " +
     "otherwise by reading both. Reports what is missing there, what is different, and what only the destination has.",
-    "Looks for files that only the destination has if a directory is named and the destination can list its objects."
+    "Also reports files that exist only at the destination, if the source is a directory and the destination can " +
+    "list its objects."
   ],
   get flags() {
     return flagsOf(verify)
@@ -155,7 +163,7 @@ const uploadsTopic: Help.Topic = {
   flags: HelpDoc.empty,
   more: [["Commands", [
     ["uploads ls", "lists interrupted uploads"],
-    ["uploads abort", "aborts them, and removes what is stored of them"]
+    ["uploads abort", "aborts them, and removes their stored data"]
   ]]]
 }
 
@@ -166,7 +174,7 @@ const lsTopic: Help.Topic = {
     return flagsOf(ls)
   },
   more: [["Environment", [stateDirectory]], ["Exit codes", [
-    ["0", "everything was listed, including journals that cannot be read"],
+    ["0", "everything was listed; journals that cannot be read were reported"],
     ["5", "the journal that was asked for cannot be read"]
   ]]]
 }
@@ -174,8 +182,8 @@ const lsTopic: Help.Topic = {
 const abortTopic: Help.Topic = {
   synopsis: "sluice uploads abort [<destination> [<key>...]] [flags]",
   about: [
-    "Aborts uploads that were interrupted and kept: removes what is stored of them, so that their files start over. " +
-    "Touches only uploads in this user's journals, never those of a running upload, and no complete object.",
+    "Aborts uploads that were interrupted and kept, and removes their stored data, so that their files start over. " +
+    "Affects only uploads in this user's journals, never those of a running process, and never a completed object.",
     "Without a destination, shows what could be aborted and does nothing."
   ],
   get flags() {
@@ -185,7 +193,7 @@ const abortTopic: Help.Topic = {
     ["Environment", [...environment, stateDirectory]],
     ["Exit codes", [
       ["0", "everything that was named was aborted"],
-      ["1", "some of it could not be aborted, or does not exist"],
+      ["1", "some uploads could not be aborted, or do not exist"],
       ["2", "nothing was named, or a flag is wrong"],
       ["5", "another sluice is using the journal"]
     ]],
@@ -201,9 +209,9 @@ const abortTopic: Help.Topic = {
 const doctorTopic: Help.Topic = {
   synopsis: "sluice doctor <destination> [flags]",
   about: [
-    "Finds out whether uploads to a destination will work, and says what to do if they will not. It reaches the " +
-    "server, compares clocks, writes a small object, looks it up, reads it back, lists, begins an upload in parts and " +
-    "aborts it, and removes what it has written.",
+    "Finds out whether uploads to a destination will work, and says what to do if they will not. It connects to " +
+    "the server, compares clocks, writes a small object, looks it up, reads it back, lists objects, starts a " +
+    "multipart upload and aborts it, and removes what it has written.",
     "Problems make uploads fail. Notes do not."
   ],
   get flags() {
@@ -228,7 +236,8 @@ const simulateTopic: Help.Topic = {
   synopsis: "sluice simulate [<source>...] [flags]",
   about: [
     "Predicts how long uploads would take under each strategy, over the network that you describe, and recommends a " +
-    "strategy. The real engine runs over a simulated network, in virtual time. It looks only at the names and sizes of " +
+    "strategy. The real engine runs over a simulated network, in virtual time. It looks only at the names and " +
+    "sizes of " +
     "files, and sends nothing.",
     "Without a source, it makes up files of random sizes. With neither a source nor a network, it compares four " +
     "strategies: all at once, a worker pool, a fixed rate of starts, and a rate that follows response times."

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Loads the command. It consists of several files, which are read at the same time; if the process may not open enough
- * files for that, this module says so.
+ * Loads the command. It consists of several files, which are read at the same time; if the limit on open files
+ * is too low for that, this module reports it.
  */
 import * as OpenFiles from "./OpenFiles.js"
 

@@ -1,5 +1,5 @@
 /**
- * Many files, one call: a list goes in, a report comes out.
+ * Uploads a list of files with one call, which returns a report.
  */
 import { ByteSize, ByteSource, Uploader, UploadFile, UploadReport } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"

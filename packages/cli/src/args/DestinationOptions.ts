@@ -27,14 +27,15 @@ export const reach = {
   endpoint: text(
     "endpoint",
     "URL",
-    "The address of a server that speaks S3, such as https://minio.example.org:9000. Defaults to AWS_ENDPOINT_URL_S3, " +
+    "The address of a server that speaks S3, such as https://minio.example.org:9000. Defaults to " +
+      "AWS_ENDPOINT_URL_S3, " +
       "AWS_ENDPOINT_URL, the profile's endpoint, or AWS itself."
   ),
   region: text(
     "region",
     "REGION",
     "The region of the bucket. Defaults to AWS_REGION, AWS_DEFAULT_REGION, the profile's region, or the one that the " +
-      "server names."
+      "server reports."
   ),
   profile: text(
     "profile",
@@ -52,10 +53,10 @@ export const reach = {
     )
   ),
   pathStyle: Options.boolean("path-style").pipe(
-    Options.withDescription("Puts the bucket into the path of addresses. The default with --endpoint.")
+    Options.withDescription("Puts the bucket in the path of the URL. This is the default with --endpoint.")
   ),
   noPathStyle: Options.boolean("no-path-style").pipe(
-    Options.withDescription("Puts the bucket into the host name, as AWS does: https://bucket.host/key.")
+    Options.withDescription("Puts the bucket in the host name, as AWS does: https://bucket.host/key.")
   ),
   header: Options.text("header").pipe(
     Options.withPseudoName("NAME: VALUE"),
@@ -93,7 +94,7 @@ export const upload = {
   ...reach,
   ...storing,
   ...locations(
-    "Appends the address that a tus server gives each upload to this file, one line of JSON each, for sluice verify."
+    "Appends to this file the address that a tus server gives each upload, one line of JSON each, for sluice verify."
   ),
   cacheControl: text("cache-control", "TEXT", "The Cache-Control header of objects in S3, such as max-age=86400."),
   metadata: Options.text("metadata").pipe(
@@ -103,7 +104,8 @@ export const upload = {
   ),
   ifAbsent: Options.boolean("if-absent").pipe(
     Options.withDescription(
-      "Does not replace existing objects, in S3 and on HTTP servers that honour If-None-Match: a file whose key is taken " +
+      "Does not replace existing objects, in S3 and on HTTP servers that honour If-None-Match: a file whose key " +
+        "is taken " +
         "fails."
     )
   )
@@ -112,7 +114,7 @@ export const upload = {
 /** The flags of `sluice verify` besides its own. */
 export const verify = {
   ...reach,
-  ...locations("The file of addresses on a tus server that sluice upload --locations has written.")
+  ...locations("The file, written by sluice upload --locations, that lists the addresses of objects on a tus server.")
 }
 
 /** The flags of `sluice doctor` besides its own. */

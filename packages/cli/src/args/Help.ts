@@ -1,14 +1,14 @@
 /**
  * Renders what `@effect/cli` knows about a command as help that fits on a screen or two.
  *
- * `@effect/cli` says of every flag that it is text and that it is optional, with empty lines in between. Here each flag
- * has its own line with its description below, wrapped to the terminal.
+ * For every flag, `@effect/cli` states that it is text and that it is optional, with blank lines in between. Here each
+ * flag has its own line with its description below, wrapped to the terminal.
  */
 import type * as HelpDoc from "@effect/cli/HelpDoc"
 import type * as Span from "@effect/cli/HelpDoc/Span"
 import type { Style } from "../terminal/Style.js"
 
-/** A subject of help. */
+/** A help topic. */
 export interface Topic {
   /** The usage: `sluice upload <source>... <destination> [flags]`. */
   readonly synopsis: string

@@ -62,7 +62,7 @@ const network = {
     "20ms",
     UploadOptions.decodeDuration,
     time,
-    "The time that the server takes for a request, in addition to its bytes. Defaults to 0."
+    "The time that the server takes for a request, in addition to the time to transfer its bytes. Defaults to 0."
   ),
   errors: flag("errors", "1%", decodeShare, share, "The share of requests that fail and are retried. Defaults to 0."),
   throttleAbove: flag(
@@ -144,7 +144,7 @@ const comparison = {
     "10/s",
     UploadOptions.decodeRate,
     "starts per second, minute or hour, such as 10/s or 600/m",
-    "Without a source or a network: the initial rate of the adaptive rate. Defaults to 10/s."
+    "Without a source or a network: the initial rate of the adaptive-rate strategy. Defaults to 10/s."
   )
 }
 

@@ -77,16 +77,17 @@ export const decodeStrategy: Decode<StrategyName> = (text) =>
 const strategy = decoded("strategy", strategies.join("|"), decodeStrategy, "one of adaptive, pool, rate and unlimited")
   .pipe(
     Options.withDescription(
-      "How many uploads run at once. adaptive: as many as make it faster, measured and adjusted while they run. pool: as " +
-        "many as --concurrency says. rate: as many as --rate starts. unlimited: all at once. --rate and --bandwidth " +
+      "How many uploads run at once. adaptive: as many as increase the throughput, measured and adjusted during the " +
+        "run. pool: as many as --concurrency allows. rate: any number, started no faster than --rate. unlimited: " +
+        "all at once. --rate and --bandwidth " +
         "can be combined with each. Defaults to adaptive, or to pool if --concurrency is given."
     )
   )
 
 const concurrency = decoded("concurrency", "N|auto", decodeConcurrency, "a whole number from 1, or auto").pipe(
   Options.withDescription(
-    "The maximum number of uploads in flight; auto means four for each CPU. With --strategy adaptive, the ceiling of the " +
-      "strategy, which defaults to 64."
+    "The maximum number of uploads in flight; auto means four for each CPU. With --strategy adaptive, this is its " +
+      "upper limit, which defaults to 64."
   )
 )
 
@@ -104,9 +105,8 @@ const bandwidth = decoded(
 
 const retries = decoded("retries", "N", decodeCount(0), "a whole number from 0").pipe(
   Options.withDescription(
-    `The number of retries for a failed file, which gets as many again at the end; 0 for none. Defaults to ${
-      RetryPolicy.defaults.attempts - 1
-    }.`
+    `The number of retries for a file; if they all fail, it gets as many again at the end of the run. 0 disables ` +
+      `retries. Defaults to ${RetryPolicy.defaults.attempts - 1}.`
   )
 )
 
@@ -116,8 +116,9 @@ const retryDelay = decoded("retry-delay", "100ms", decodeDuration, "a time with 
 
 const outage = decoded("outage", "5m", decodeDuration, "a time with a unit, such as 30s, 5m or 2h; 0 for none").pipe(
   Options.withDescription(
-    "How long to wait for a destination that was reachable and is away: it is probed now and then, and nothing else is " +
-      "sent. A destination that was never reached is not waited for. Defaults to 5m; 0 does not wait."
+    "How long to wait for a destination that has become unreachable: it is probed periodically, and nothing else " +
+      "is sent. " +
+      "A destination that was never reached fails fast. Defaults to 5m; 0 disables waiting."
   )
 )
 
@@ -144,14 +145,16 @@ const partSize = decoded(
   "a size of at least 64KiB, with a unit, such as 8MiB or 64M"
 ).pipe(
   Options.withDescription(
-    "Files larger than this are uploaded in parts of this size, if the destination supports parts. Parts are larger if a " +
+    "Files larger than this are uploaded in parts of this size, if the destination supports parts. Parts are " +
+      "larger if a " +
       "file would have too many of them. Defaults to 8MiB."
   )
 )
 
 const partConcurrency = decoded("part-concurrency", "N", decodeCount(1), "a whole number from 1").pipe(
   Options.withDescription(
-    "The maximum number of parts of one file in flight. Files and parts together never exceed what the strategy allows, " +
+    "The maximum number of parts of one file in flight. Files and parts together never exceed what the strategy " +
+      "allows, " +
       "which is also the default."
   )
 )
@@ -166,13 +169,14 @@ const checksum = decoded("checksum", "ALG|none", oneOf(checksums), `one of ${che
   Options.withDescription(
     `The checksum for verifying what is sent: ${
       checksums.join(", ")
-    }. Defaults to the one that the destination prefers, if it knows any.`
+    }. Defaults to the one that the destination prefers, if it supports any.`
   )
 )
 
 const onInterrupt = decoded("on-interrupt", "abort|keep", oneOf(["abort", "keep"] as const), "abort or keep").pipe(
   Options.withDescription(
-    "What to do with partly sent files when the upload is stopped: keep what is stored, so that the same command can " +
+    "What to do with partially uploaded files when the upload is stopped: keep the stored data, so that the same " +
+      "command can " +
       "continue, or abort and remove it. Defaults to keep with a journal, and to abort without one."
   )
 )
@@ -186,16 +190,17 @@ const onSourceChange = decoded(
   "one of fail, retry and skip"
 ).pipe(
   Options.withDescription(
-    "What to do with a file that changes during its upload: fail, upload it again as it is then, or skip it. It is never " +
-      "stored half old and half new. Defaults to fail."
+    "What to do with a file that changes during its upload: fail, upload the changed file, or skip it. A mix of " +
+      "old and " +
+      "new contents is never stored. Defaults to fail."
   )
 )
 
 const journal = Options.text("journal").pipe(
   Options.withPseudoName("DIR"),
   Options.withDescription(
-    "Keeps the journal in this directory, so that the same command can continue after a crash. Defaults to a directory " +
-      "of the user's, one for each source and destination."
+    "Keeps the journal in this directory, so that the same command can continue after a crash. Defaults to a " +
+      "subdirectory of the user's state directory, one for each source and destination."
   ),
   Options.optional
 )
@@ -206,7 +211,8 @@ const noJournal = Options.boolean("no-journal").pipe(
 
 const contentRange = Options.boolean("content-range").pipe(
   Options.withDescription(
-    "Sends large files in parts, to HTTP servers that accept PUT with Content-Range and answer 308 until the last part."
+    "Sends large files in parts, to HTTP servers that accept PUT with Content-Range and respond with 308 until " +
+      "the last part."
   )
 )
 
@@ -230,35 +236,42 @@ const exclude = Options.text("exclude").pipe(
 
 const filesFrom = filePath("files-from").pipe(
   Options.withDescription(
-    "Uploads the files that this file lists, one path per line, relative to the source directory or, without a source, " +
-      "to the current one. Also reads what --failed has written, which needs no source. Links and special files in the " +
+    "Uploads the files that this file lists, one path per line, relative to the source directory or, without a " +
+      "source, " +
+      "to the current one. Also accepts a list that --failed has written, which needs no source. Links and " +
+      "special files in the " +
       "list are skipped, as they are in a directory. \"-\" reads standard input."
   )
 )
 
 const followSymlinks = Options.boolean("follow-symlinks").pipe(
   Options.withDescription(
-    "Follows symbolic links that stay inside the source. Without it, links are skipped, also in lists of --files-from; a " +
+    "Follows symbolic links that stay inside the source. Without it, links are skipped, even if --files-from " +
+      "lists them; a " +
       "source that is itself a link is followed either way."
   )
 )
 
 const dryRun = Options.boolean("dry-run").pipe(
   Options.withDescription(
-    "Prints the key and size of each file that would be uploaded, one per line, and uploads nothing. Control characters " +
-      "in names are shown as symbols; --json has the exact names. Checks whether the destination can be used, as far as " +
-      "that changes nothing there."
+    "Prints the key and size of each file that would be uploaded, one per line, and uploads nothing. Control " +
+      "characters " +
+      "in names are shown as symbols; --json has the exact names. Checks whether the destination can be used, as " +
+      "far as " +
+      "possible without changing anything there."
   )
 )
 
 const errorOnNoTransfer = Options.boolean("error-on-no-transfer").pipe(
-  Options.withDescription("Fails with exit code 9 if no file was uploaded, such as when a filter leaves nothing.")
+  Options.withDescription(
+    "Fails with exit code 9 if no file was uploaded, for example because the filters exclude everything."
+  )
 )
 
 const allowEmpty = Options.boolean("allow-empty").pipe(
   Options.withDescription(
-    "Lets empty standard input replace an existing object. Without it that fails, since the program before the pipe may " +
-      "have failed."
+    "Lets empty standard input replace an existing object. Without it, such an upload fails, because the program " +
+      "that writes to the pipe may have failed."
   )
 )
 
@@ -314,7 +327,7 @@ export const upload = {
 
 const keptJournal = Options.text("journal").pipe(
   Options.withPseudoName("DIR"),
-  Options.withDescription("Looks only into this journal, the DIR that an upload was given with --journal."),
+  Options.withDescription("Looks only at the journal in this directory, the DIR of an earlier upload --journal."),
   Options.optional
 )
 
@@ -339,7 +352,8 @@ export const verify = {
   exclude,
   filesFrom: filePath("files-from").pipe(
     Options.withDescription(
-      "Compares the files that this file lists, as for an upload. Does not look for files that only the destination has."
+      "Compares the files that this file lists, as for an upload. Does not look for files that only the " +
+        "destination has."
     )
   ),
   followSymlinks: Options.boolean("follow-symlinks").pipe(

@@ -1,5 +1,5 @@
 /**
- * `sluice doctor <destination>`: whether uploads to a destination will work, and what to do if they will not.
+ * `sluice doctor <destination>`: checks whether uploads to a destination will work, and says what to do if not.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"

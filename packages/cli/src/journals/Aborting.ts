@@ -1,8 +1,8 @@
 /**
  * Aborts the unfinished uploads of one journal, for `sluice uploads abort`.
  *
- * It touches only uploads that the journal records, and only while it holds the journal's lock, so that it takes
- * nothing away from a running process. It first asks the destination whether it still has the upload: a completed
+ * It touches only uploads that the journal records, and only while it holds the journal's lock, so that it does
+ * not interfere with a running process. It first asks the destination whether it still has the upload: a completed
  * upload has nothing to abort, and at some destinations an abort goes to the address of the object itself. If the
  * destination does not say, and an abort cannot harm an object, the upload is aborted all the same.
  */

@@ -2,8 +2,8 @@
  * Draws timelines as SVG: a panel for each strategy on one time axis, a bar for each attempt, and a line for the number
  * in flight.
  *
- * The colours follow the viewer's preference for light or dark. The size is bounded: lanes thinner than a line are left
- * out evenly, and bars too short to tell apart are drawn as one.
+ * The colours follow the viewer's preference for light or dark. The size is bounded: if lanes would be thinner than a
+ * line, only every nth lane is drawn, and bars too short to tell apart are drawn as one.
  */
 import * as Svg from "./Svg.js"
 import { escape, margin, round, text, width } from "./Svg.js"

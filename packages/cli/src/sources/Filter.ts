@@ -3,8 +3,8 @@
  *
  * A pattern without `/` is matched against base names at any depth, one with `/` against the whole key; a leading `/`
  * anchors a single name to the root, a trailing `/` or `/**` means directories only. Names that begin with a dot are
- * matched like any other. A pattern that matches a directory applies to everything in it. A file is taken if no
- * `--exclude` applies to it and, if there are any, some `--include` does, regardless of their order.
+ * matched like any other. A pattern that matches a directory applies to everything in it. A file is selected if
+ * no `--exclude` matches it and, when `--include` is given, at least one `--include` does, regardless of their order.
  */
 import * as Either from "effect/Either"
 import * as Glob from "./Glob.js"

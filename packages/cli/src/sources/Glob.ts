@@ -11,8 +11,8 @@
  * | `\` and a character | that character |
  *
  * Everything else matches itself: parentheses, `!`, `+`, `@`, `^`, `$`, `|`, and braces without a comma. A `[` or `{`
- * that is not closed, and a `\` at the end, are refused as mistakes. Matching follows all alternatives at once, so it
- * takes at most as many steps as the glob has characters times those of the name.
+ * that is not closed, and a `\` at the end, are refused as mistakes. Matching follows all alternatives at once, so the
+ * number of steps is at most the length of the glob times the length of the name.
  */
 import * as Either from "effect/Either"
 

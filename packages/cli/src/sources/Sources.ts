@@ -1,10 +1,10 @@
 /**
  * Turns the arguments into one lazy list of files with their keys.
  *
- * The keys of a directory are relative to it; the key of a file is its base name. Problems that show at once are
- * reported before anything is sent: sources that do not exist, and keys that two sources share ({@link SharedKeys}). A
- * problem that shows during listing, such as a directory that cannot be read, is an item of the list and fails by
- * itself.
+ * The keys of a directory are relative to it; the key of a file is its base name. Problems that can be detected
+ * up front are reported before anything is sent: sources that do not exist, and keys that two sources share
+ * ({@link SharedKeys}). A problem that is found during listing, such as a directory that cannot be read, becomes an
+ * item of the list, and fails without affecting the other items.
  */
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadError } from "@sluice/core/UploadError"

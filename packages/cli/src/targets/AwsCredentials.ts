@@ -1,6 +1,6 @@
 /**
- * Credentials for S3: the keys in the environment, or those that the standard chain of AWS finds: profiles, SSO, web
- * identity, container, instance. The chain's modules are loaded only if the environment has no keys.
+ * Credentials for S3: the keys in the environment, or those from the standard AWS credential chain (profiles, SSO, web
+ * identity, container, instance). The chain's modules are loaded only if the environment has no keys.
  *
  * As with the AWS command line, a profile named by a flag takes precedence over the environment, and the environment
  * over everything else. Error messages are our own wherever the cause could contain a secret.

@@ -1,10 +1,11 @@
 /**
- * Rewrites the files of AWS, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read
+ * Rewrites the AWS configuration files, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read
  * them.
  *
- * That library knows only section names of letters, digits and a few other characters, after one space. It does not
- * find what `aws configure` writes for a profile with a space in its name, `[profile 'my team']`, and uses its keys
- * without its region and endpoint. So it gets files in which such names are replaced by names that it can read.
+ * That library accepts only section names of letters, digits and a few other characters, after one space. It does not
+ * recognize the section that `aws configure` writes for a profile with a space in its name, `[profile 'my team']`, so
+ * it uses the profile's keys without its region and endpoint. The rewritten files replace such names with names that
+ * the library can read.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

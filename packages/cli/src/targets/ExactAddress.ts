@@ -1,5 +1,5 @@
 /**
- * Addresses of one object, such as signed ones: they take exactly one file.
+ * Addresses of a single object, such as presigned URLs, which accept exactly one file.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"

@@ -1,9 +1,9 @@
 /**
  * Virtual time without real timers: when nothing more can run, the clock jumps to the next wake-up.
  *
- * `TestClock` is moved by hand and waits several real timer turns for each wake-up, which suits unit tests of a few
+ * `TestClock` is advanced manually and waits several real timer turns for each wake-up, which suits unit tests of a few
  * steps. This clock moves by itself and costs microseconds per wake-up, which suits whole runs with thousands of them.
- * It knows only waits on `Clock`: do not run an effect under it that also waits for real files or sockets.
+ * It handles only waits on `Clock`: do not use it to run an effect that also waits for real files or sockets.
  *
  * The behaviour of an effect under it depends only on the effect and its `Random`: the same seed gives the same
  * history. From time to time a run yields to the rest of the process, so that a long run can be interrupted.

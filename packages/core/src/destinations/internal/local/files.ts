@@ -1,9 +1,9 @@
 /**
- * The files of a local destination: where keys lead, and what may be opened, walked and renamed there.
+ * The files of a local destination: which paths keys map to, and what may be opened, walked and renamed there.
  *
  * The platform's file system has no `O_NOFOLLOW`. The entry under a name is examined before it is opened, and
- * afterwards the opened file must be the one under the name: this detects a planted link, and one that appears while
- * the file is being opened, unless it is gone again by the second look.
+ * the opened file must then be the file that the name still refers to. This detects a planted link, and a link that
+ * appears while the file is being opened, unless the link is gone again by the second check.
  */
 import type { PlatformError } from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"

@@ -1,5 +1,5 @@
 /**
- * What a history says about limits: in flight, starts, bytes and memory, at every instant.
+ * Checks that a history stays within the limits at every instant: requests in flight, starts, bytes and memory.
  */
 import * as Bandwidth from "../../../Bandwidth.js"
 import { isBodied, named } from "./record.js"
