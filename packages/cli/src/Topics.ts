@@ -124,7 +124,7 @@ const verifyTopic: Help.Topic = {
   about: [
     "Compares files and directories with their copies at a destination: by checksum if the destination reports one, " +
     "otherwise by reading both. Reports what is missing there, what is different, and what only the destination has.",
-    "Also reports files that exist only at the destination, if the source is a directory and the destination can " +
+    "Files that only the destination has can be found if the source is a directory and the destination can " +
     "list its objects."
   ],
   get flags() {
@@ -154,7 +154,7 @@ const verifyTopic: Help.Topic = {
 }
 
 const uploadsAbout =
-  "The destination keeps large files that were interrupted, so that the same command can continue them. " +
+  "The destination keeps large files that were interrupted, so that repeating the upload command continues them. " +
   "Journals in the user's state directory record them."
 
 const uploadsTopic: Help.Topic = {

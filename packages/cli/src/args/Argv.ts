@@ -1,5 +1,5 @@
 /**
- * Puts arguments as users type them into the one form that `@effect/cli` reads without surprises.
+ * Converts arguments, as typed by the user, to the one form that `@effect/cli` reads without surprises.
  *
  * `@effect/cli` 0.77 wants flags before arguments, lets a boolean flag swallow a file called `y` or `1`, takes an
  * unknown flag for a file, does not understand `--include=*.jpg` for a repeatable flag, and refuses a flag that is

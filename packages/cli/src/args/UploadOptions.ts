@@ -80,7 +80,7 @@ const strategy = decoded("strategy", strategies.join("|"), decodeStrategy, "one 
       "How many uploads run at once. adaptive: as many as increase the throughput, measured and adjusted during the " +
         "run. pool: as many as --concurrency allows. rate: any number, started no faster than --rate. unlimited: " +
         "all at once. --rate and --bandwidth " +
-        "can be combined with each. Defaults to adaptive, or to pool if --concurrency is given."
+        "can be combined with any of these. Defaults to adaptive, or to pool if --concurrency is given."
     )
   )
 
@@ -246,8 +246,7 @@ const filesFrom = filePath("files-from").pipe(
 
 const followSymlinks = Options.boolean("follow-symlinks").pipe(
   Options.withDescription(
-    "Follows symbolic links that stay inside the source. Without it, links are skipped, even if --files-from " +
-      "lists them; a " +
+    "Follows symbolic links that stay inside the source. Without it, links are skipped; a " +
       "source that is itself a link is followed either way."
   )
 )
