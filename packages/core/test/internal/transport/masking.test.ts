@@ -38,7 +38,16 @@ const forms: Readonly<Record<string, (text: string) => string>> = {
   "in hexadecimal, in capitals": (text) => Buffer.from(text).toString("hex").toUpperCase()
 }
 
-const secrets = ["p&ss/w\"rd<'=+ x", "secret-token-of-mine", "a/b/c/d/e", "naïve päss 🎉", "tok/en", "abc", "7"]
+const secrets = [
+  "p&ss/w\"rd<'=+ x",
+  "secret-token-of-mine",
+  "a/b/c/d/e",
+  "naïve päss 🎉",
+  "last \u{10ffff} of all",
+  "tok/en",
+  "abc",
+  "7"
+]
 
 describe("masking", () => {
   for (const [how, form] of Object.entries(forms)) {
