@@ -1,0 +1,12 @@
+// In processes that a test starts: says at their ends which mutants they came by.
+const fs = require("node:fs")
+
+const log = process.env.SLUICE_MUTATE_COVERAGE
+const test = process.env.SLUICE_MUTATE_TEST
+
+if (log !== undefined && test !== undefined) {
+  process.on("exit", () => {
+    const hits = Object.keys(globalThis.__stryker__?.mutantCoverage?.static ?? {})
+    if (hits.length > 0) fs.appendFileSync(log, `${JSON.stringify([JSON.parse(test), hits])}\n`)
+  })
+}

@@ -1,0 +1,33 @@
+// In the process of the tests: says its id and, when asked to, which mutants each test comes by, processes that it
+// starts and that see their environment too.
+import * as fs from "node:fs"
+import { fileURLToPath } from "node:url"
+import { afterAll, afterEach, beforeEach } from "vitest"
+
+fs.writeFileSync(process.env.SLUICE_MUTATE_PID, String(process.pid))
+
+const log = process.env.SLUICE_MUTATE_COVERAGE
+
+const fullName = (task) => task.suite ? `${fullName(task.suite)} ${task.name}` : task.name
+
+if (log !== undefined) {
+  const stryker = globalThis.__stryker__ ??= {}
+  const coverage = stryker.mutantCoverage ??= { static: {}, perTest: {} }
+  process.env.NODE_OPTIONS = `--require=${fileURLToPath(new URL("child.cjs", import.meta.url))}`
+  let file
+  beforeEach(({ task }) => {
+    file = task.file.filepath
+    stryker.currentTestId = process.env.SLUICE_MUTATE_TEST = JSON.stringify([file, fullName(task)])
+  })
+  afterEach(() => {
+    stryker.currentTestId = undefined
+    delete process.env.SLUICE_MUTATE_TEST
+  })
+  afterAll(() => {
+    const entries = Object.entries(coverage.perTest).map(([test, hits]) => [JSON.parse(test), Object.keys(hits)])
+    if (file !== undefined) entries.push([[file, null], Object.keys(coverage.static)])
+    fs.appendFileSync(log, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""))
+    coverage.static = {}
+    coverage.perTest = {}
+  })
+}
