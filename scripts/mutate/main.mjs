@@ -26,7 +26,7 @@ import { parseArgs } from "node:util"
 import { cover } from "./coverage.mjs"
 import { digest, draw, named } from "./draw.mjs"
 import { instrumented, mutantsOf } from "./instrument.mjs"
-import { start } from "./tests.mjs"
+import { start } from "./runner.mjs"
 import { copy, digestOf, filesBelow } from "./tree.mjs"
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))))
@@ -121,7 +121,7 @@ const attempt = async (runner, mutant, candidates) => {
   if (candidates.length === 0) return undefined
   const asked = { bail: 1, names: namesOf(candidates), silence: silenceOf(candidates) }
   const { errors, failed, timedOut } = await runner.run(filesOf(candidates), { ...asked, mutant: mutant.id })
-  if (timedOut) return { status: "timed out", by: filesOf(candidates).join(" ") }
+  if (timedOut) return { status: "timed out", by: `one of ${candidates.length} files of tests` }
   const first = failed[0] ?? errors[0]
   if (first === undefined) return undefined
   const { file, message, name } = first
@@ -147,7 +147,7 @@ const tryMutant = async (runner, mutant, candidates, budget) => {
     { status: candidates.length === 0 ? "not covered" : "survived", by: `${namesOf(chosen).length} tests` }
 }
 
-const runner = await start(tree, work)
+const runner = start(tree, work)
 const key = digest(...chosen.map(({ file, id, name }) => `${id} ${name} ${digests.get(file)}`))
 const coverOf = (name, files) =>
   cover({
@@ -184,7 +184,7 @@ for (const stage of stages) {
     say(`${name} ${index + 1}/${left.length} ${found.status} ${place(mutant)} ${mutant.mutator} ${took} s; ${found.by}`)
   }
 }
-await runner.close()
+runner.close()
 
 const counts = { killed: 0, "timed out": 0, survived: 0, "not covered": 0 }
 for (const mutant of chosen) {

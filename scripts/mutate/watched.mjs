@@ -1,10 +1,8 @@
-// In the process of the tests: says its id and, when asked to, which mutants each test comes by, processes that it
-// starts and that see their environment too.
+// In the process of the tests: says, when asked to, which mutants each test comes by, processes that it starts and that
+// see their environment too.
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, beforeEach } from "vitest"
-
-fs.writeFileSync(process.env.SLUICE_MUTATE_PID, String(process.pid))
 
 const log = process.env.SLUICE_MUTATE_COVERAGE
 
