@@ -79,6 +79,14 @@ describe("masking", () => {
     assert.strictEqual(masking("", "*", "/")("a * b / c"), "a * b / c")
   })
 
+  it("takes out what a program escaped, by two digits or four", () => {
+    const secret = "p&ss/w\"rd<'=+ x"
+    const two = Array.from(secret, (sign) => `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`).join("")
+    for (const form of [two, two.toUpperCase().replaceAll("\\X", "\\x"), escapes(secret)]) {
+      assert.strictEqual(masking(secret)(`It says: ${form}.`), "It says: <redacted>.", form)
+    }
+  })
+
   it("takes out several, and those that lie over each other", () => {
     assert.strictEqual(masking("abcdefgh", "defghijk")("xabcdefghijkx"), "x<redacted>x")
     assert.strictEqual(masking("one", "two")("one and two"), "<redacted> and <redacted>")
