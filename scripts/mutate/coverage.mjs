@@ -7,17 +7,11 @@ import { digestOf, distances } from "./tree.mjs"
 /** So many files have a process in common, and are run again when one of them is interrupted. */
 const filesAtOnce = 15
 
-const load = (file, key) => {
-  if (!fs.existsSync(file)) return { key, files: {} }
-  const kept = JSON.parse(fs.readFileSync(file, "utf8"))
-  return kept.key === key ? kept : { key, files: {} }
-}
-
 /** Runs those of some test files that are not known yet, and gives what is known of all. */
 export const cover = async ({ files, key, ran, root, runner, work }) => {
-  const file = path.join(work, "coverage.json")
+  const file = path.join(work, `coverage-${key}.json`)
   const log = path.join(work, "coverage.log")
-  const known = load(file, key)
+  const known = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : { files: {} }
   const unknown = files.filter((test) => known.files[test]?.digest !== digestOf(root, test))
   for (let first = 0; first < unknown.length; first += filesAtOnce) {
     const chunk = unknown.slice(first, first + filesAtOnce)

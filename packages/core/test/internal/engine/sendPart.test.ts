@@ -44,6 +44,24 @@ describe("a part of bytes in order", () => {
       }
     }))
 
+  it.effect("begins the file again where the destination has lost what it had", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        limits: { inOrder: true },
+        fault: ({ attempt, number, verb }) => {
+          if (verb !== "part" || number !== 2 || attempt > 1) return undefined
+          const session = [...recording.sessions.values()][0]!
+          session.inOrder = session.inOrder.slice(0, 9)
+          return PartsRecording.refused()
+        }
+      })
+      const outcome = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 25)])
+      assert.deepStrictEqual(LargeRun.told(outcome), ["Uploaded a"])
+      assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(25)]]))
+      assert.deepStrictEqual([...recording.ends.values()].flat(), ["aborted", "completed"])
+      assert.strictEqual(recording.bytesTaken(), 10 + 25)
+    }))
+
   it.effect("goes on after what an earlier process sent, even if more of that arrives yet", () =>
     Effect.gen(function*() {
       const journal = yield* LargeRun.memoryJournal

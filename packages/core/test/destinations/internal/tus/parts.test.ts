@@ -40,6 +40,12 @@ const isWhole = (model: TusModel.Model, bytes = filmBytes) => {
 }
 
 describe("a large file", () => {
+  it.effect("has a name that the server gives, and is there once its last part is", () =>
+    Effect.gen(function*() {
+      const { multipart } = yield* driver(new TusModel.Model({}))
+      assert.deepInclude(multipart, { ownIds: false, becomesObject: true })
+    }))
+
   it.effect("goes up part by part into one upload", () =>
     Effect.gen(function*() {
       const told: Array<Tus.Uploaded> = []
