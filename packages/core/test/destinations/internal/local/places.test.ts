@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Destination } from "@sluice/core"
+import type { Destination } from "@sluice/core"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import { Effect } from "effect"
 import * as fs from "node:fs"
