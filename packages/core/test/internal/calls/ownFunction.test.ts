@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { UploadError } from "@sluice/core"
-import { Effect } from "effect"
+import { Data, Effect } from "effect"
 import * as OwnFunction from "../../../src/internal/calls/ownFunction.js"
+
+class OwnError extends Data.TaggedError("OwnError")<{ readonly message: string }> {}
 
 const messageOf = (ask: () => unknown) =>
   Effect.map(
@@ -15,7 +17,7 @@ describe("a function of one's own that fails", () => {
       const secret = "canary"
       const said =
         `https://me:${secret}@broker/sign?token=${secret} (HTTP://me@host/a#${secret}) <git+ssh://${secret}@x/y>`
-      for (const ask of [() => Effect.fail(new Error(said)), () => Effect.die(new Error(said))]) {
+      for (const ask of [() => Effect.fail(new OwnError({ message: said })), () => Effect.die(new Error(said))]) {
         const message = yield* messageOf(ask)
         assert.notInclude(message, secret)
         assert.include(message, "https://broker/sign (HTTP://host/a) <git+ssh://x/y>")
