@@ -1,4 +1,4 @@
-// In processes that a test starts: says at their ends which mutants they came by.
+// Loaded into processes that a test starts: reports at their end which mutants they reached.
 const fs = require("node:fs")
 
 const log = process.env.SLUICE_MUTATE_COVERAGE

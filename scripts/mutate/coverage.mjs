@@ -1,13 +1,13 @@
-// Which tests come by which mutants, and how long each takes, kept in `build/mutate` for as long as a test's file is the
-// same. What tests share is not looked at: what is kept says where to look for a failure, and nothing more.
+// Which tests reach which mutants, and how long each test takes. It is kept in `build/mutate`, and a test file runs again
+// when it changes. A change in what tests share is not noticed: coverage only decides where to look for a failure.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { digestOf, distances } from "./tree.mjs"
 
-/** So many files have a process in common, and are run again when one of them is interrupted. */
+/** Files per process. An interrupted run repeats at most so many. */
 const filesAtOnce = 15
 
-/** Runs those of some test files that are not known yet, and gives what is known of all. */
+/** Runs the test files whose coverage is unknown, and returns a function from a mutant to the tests for it. */
 export const cover = async ({ files, key, ran, root, runner, work }) => {
   const file = path.join(work, `coverage-${key}.json`)
   const log = path.join(work, "coverage.log")
@@ -41,8 +41,8 @@ export const cover = async ({ files, key, ran, root, runner, work }) => {
   const entries = files.map((test) => ({ test, away: away.get(test), ...known.files[test] }))
 
   /**
-   * The tests that may fail for a mutant, nearest first: for one that a module comes by as it is loaded, or a hook, all
-   * tests that import that module.
+   * The tests that may fail because of a mutant, nearest first. If it is reached while a module loads or in a hook, these
+   * are all tests that import the module.
    */
   return ({ file, id }) => {
     const own = file.replace("/src/", "/test/").replace(/\.ts$/, ".")

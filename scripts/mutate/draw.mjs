@@ -1,7 +1,7 @@
-// Which mutants are tried: a draw by seed that stays the same as long as the code of a mutant does.
+// The seeded draw of mutants. It does not change as long as the code of the mutants does not.
 import { createHash } from "node:crypto"
 
-/** A short name for a text. */
+/** A short hash of texts. */
 export const digest = (...texts) => {
   const hash = createHash("sha256")
   for (const text of texts) hash.update(text).update("\0")
@@ -9,8 +9,8 @@ export const digest = (...texts) => {
 }
 
 /**
- * Names each mutant by its file, what is mutated, and into what. A line number is not part of it, so that an edit above
- * a mutant changes neither its name nor the draw; equal mutants of a file are numbered.
+ * Names each mutant by its file, its mutator, the original code and the replacement. Line numbers are not part of the
+ * name, so an edit elsewhere in a file changes neither names nor the draw. Equal mutants of a file are numbered.
  */
 export const named = (mutants) => {
   const seen = new Map()
@@ -22,7 +22,7 @@ export const named = (mutants) => {
   })
 }
 
-/** Draws `sample` of the named mutants, in random order: those of a smaller sample come first in a larger one. */
+/** Draws `sample` of the mutants in random order. A larger sample begins with all of a smaller one. */
 export const draw = (mutants, { sample, seed }) =>
   mutants
     .map((mutant) => ({ mutant, rank: digest(String(seed), mutant.name) }))

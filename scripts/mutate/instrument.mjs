@@ -1,9 +1,9 @@
-// Mutants as Stryker makes them, put into the sources side by side: a process has the one that its environment names.
+// Stryker's mutants, placed side by side in the sources. A process runs the one that its environment names.
 import { createInstrumenter } from "@stryker-mutator/instrumenter"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
-/** Text for people: few tests would be better for repeating it. */
+/** Strings are mostly messages, and tests that repeat them are not better tests. */
 const leftOut = new Set(["StringLiteral"])
 
 const quiet = () => {}
@@ -17,7 +17,7 @@ const logger = {
   error: console.error
 }
 
-/** Stryker's instrumenter, which places those mutants only that are chosen. */
+/** Stryker's instrumenter, which places only the chosen mutants. */
 const instrumenterOf = (isChosen) => {
   const choosing = (transform) => (ast, all, context) => {
     const collector = {
@@ -53,7 +53,7 @@ const textAt = (lines, { end, start }) => {
   return text.join("\n")
 }
 
-/** All mutants of some files but those of text. Their ids hold for these files, in this order. */
+/** All mutants of the files, without those of strings. Their ids are valid for these files in this order. */
 export const mutantsOf = async (root, files) => {
   const sources = read(root, files)
   const { mutants } = await instrumenterOf(() => false).instrument(sources, options)
@@ -69,7 +69,7 @@ export const mutantsOf = async (root, files) => {
   }))
 }
 
-/** The files that have one of the chosen mutants, with all these in them. */
+/** The files with chosen mutants, instrumented. */
 export const instrumented = async (root, files, chosen) => {
   const ids = new Set(chosen.map(({ id }) => id))
   const changed = new Set(chosen.map(({ file }) => file))

@@ -1,24 +1,25 @@
-// Do the tests bite? `npm run mutate -- --sample 200 --seed 1` changes the sources in 200 places, one at a time, and
-// says which of these mutants no test notices.
+// Mutation testing: `npm run mutate -- --sample 200 --seed 1` makes 200 small changes to the sources, one at a time, and
+// prints those that no test notices.
 //
-// Mutants are Stryker's (`@stryker-mutator/instrumenter`) but for those of strings: most of them are messages. Its runner
-// is not used: it has no seeded sample, runs tests in threads, and would run the slowest tests first. Here each mutant
-// has a process of its own in a copy of the tree, in which it is active from the start, modules' top levels and
-// processes that tests start included, and the tests that come by it: those of its own module first, then from near to
-// far, until one fails; then the long ones. Tests of a package are for the mutants of that package.
+// The mutants are Stryker's (`@stryker-mutator/instrumenter`), without those of string literals, which are mostly
+// messages. Stryker's own runner does not fit: it has no seeded sample, runs tests in threads, does not reach processes
+// that tests start, and starts with the slowest tests. Here each mutant runs in a new process, in a copy of the tree,
+// and is active from the start of that process and of all that it starts, so mutants at the top level of modules count.
+// It meets the quick tests that reach it, those of its own module first and then from near to far, until one fails;
+// survivors then meet the long tests. A mutant of a package is tested by that package's tests.
 //
-//   --sample N      how many mutants, 200 unless it is given; a larger sample begins with all of a smaller one
-//   --seed S        which ones, 1 unless it is given
-//   --package NAME  core or cli; both unless it is given. The test kit, core's `testing`, is left out
-//   --file TEXT     only mutants of files whose paths have it
-//   --seconds N     how long the quick tests of a mutant may take, by the time they took unmutated: 60 unless given
-//   --long N        the same for the long tests, 60 unless given; 0 leaves them out
+//   --sample N      the number of mutants. Defaults to 200. A larger sample begins with all of a smaller one
+//   --seed S        the seed of the draw. Defaults to 1
+//   --package NAME  core or cli. Defaults to both. Core's test kit, `testing`, is left out
+//   --file TEXT     only mutants of files whose paths contain it
+//   --seconds N     the budget of quick tests for each mutant, in seconds that they take without it. Defaults to 60
+//   --long N        the same for long tests. Defaults to 60; 0 skips them
 //   --all           tries mutants again that are known to be killed
 //
-// Results are kept in `build/mutate`: an interrupted run goes on, and a mutant is tried again when its file has changed
-// or, if it survived, when any source or test has. A mutant that lets the tests be silent for 20 seconds and five times
-// as long as the longest of them takes has timed out, and counts as killed. A failure away from a module's own tests
-// counts only when the same tests pass without the mutant.
+// Results are kept in `build/mutate`, so an interrupted run continues. A mutant is tried again when its file changes or,
+// if it survived, when any source or test changes. Tests that report nothing for 20 seconds plus five times the duration
+// of the longest of them have timed out, which counts as killed. A failure outside the module's own tests counts only if
+// the same tests pass without the mutant.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -77,7 +78,7 @@ const digests = new Map([...sources, ...tests].map((file) => [file, digestOf(roo
 const everything = digest(...digests.values())
 const results = fs.existsSync(resultsFile) ? JSON.parse(fs.readFileSync(resultsFile, "utf8")) : {}
 const isKilled = ({ status }) => status === "killed" || status === "timed out"
-/** What a stage found of a mutant, if that holds still. */
+/** The result of a stage for a mutant, if it is still valid. */
 const known = (mutant, { budget, name }) => {
   const result = results[mutant.name]
   if (result === undefined || result.digest !== digests.get(mutant.file)) return undefined
@@ -99,7 +100,7 @@ const short = (text) => {
   return line.length > 100 ? `${line.slice(0, 60)} ... ${line.slice(-30)}` : line
 }
 
-/** The nearest of some tests, as many as there is time for. */
+/** The nearest tests that fit the budget. */
 const within = (candidates, budget) => {
   let left = budget
   return candidates.flatMap((candidate) => {
@@ -126,13 +127,13 @@ const attempt = async (runner, mutant, candidates) => {
   if (first === undefined) return undefined
   const { file, message, name } = first
   if (name === undefined || !candidates.some(({ isOwn, test }) => isOwn && test === file)) {
-    // Does it come from the mutant?
+    // It may not come from the mutant.
     const files = file === undefined ? filesOf(candidates) : [file]
     const names = name === undefined ? asked.names : [name]
     const without = await runner.run(files, { ...asked, names, silence: 300_000 })
     const [same] = [...without.failed, ...without.errors]
     if (same !== undefined) {
-      say(`  fails without a mutant, too: ${same.file}: ${same.name ?? same.message}`)
+      say(`  also fails without a mutant: ${same.file}: ${same.name ?? same.message}`)
       return undefined
     }
   }
@@ -158,7 +159,7 @@ const coverOf = (name, files) =>
     work,
     ran: (done, all, failed) => {
       say(`  ${name} tests without mutants: ${done} of ${all} files (${minutes()} min)`)
-      for (const { file, name } of failed) say(`  left out, since it fails without a mutant: ${file}: ${name}`)
+      for (const { file, name } of failed) say(`  skipped, because it fails without a mutant: ${file}: ${name}`)
     }
   })
 
@@ -173,7 +174,7 @@ for (const stage of stages) {
     const found = stages.map((stage) => known(mutant, stage))
     return !found.some((found) => found !== undefined && isKilled(found)) && found[stages.indexOf(stage)] === undefined
   })
-  say(`${name} tests: ${left.length} mutants to try, what was found of the others holds`)
+  say(`${name} tests: ${left.length} mutants to try; the results of the others are known`)
   if (left.length === 0) continue
   const candidatesOf = await coverOf(name, files)
   for (const [index, mutant] of left.entries()) {

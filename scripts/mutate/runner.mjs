@@ -1,11 +1,11 @@
-// Has tests run by a process, which is killed with all that it started when it says nothing for too long.
+// Runs tests in a process that is killed, with everything it started, when it reports nothing for too long.
 import { fork, spawnSync } from "node:child_process"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 
 const program = fileURLToPath(new URL("tests.mjs", import.meta.url))
 
-/** How long the process may take to begin, in milliseconds. */
+/** How long the process may take to start, in milliseconds. */
 const startMillis = 120_000
 
 const descendants = (pid) => {
@@ -26,7 +26,7 @@ const kill = (child) => {
   }
 }
 
-/** The next message that says more than that something moves; `undefined` after a silence, or at the end of the process. */
+/** The next message that is not a heartbeat; `undefined` after a silence, or when the process ends. */
 const answer = (child, silence) =>
   new Promise((resolve) => {
     const end = (message) => {
@@ -46,14 +46,14 @@ export const start = (tree, work) => {
   const begin = async () => {
     const child = fork(program, [tree, path.join(work, "tmp")], { cwd: tree })
     if (await answer(child, startMillis) === undefined) {
-      throw new Error("The process that runs the tests does not begin.")
+      throw new Error("The process that runs the tests does not start.")
     }
     return child
   }
 
   /**
-   * Runs files in the order given: all their tests or those named. `silence` is how many milliseconds they may say
-   * nothing; `bail` ends the run at the first failure.
+   * Runs test files in the given order, with all their tests or those in `names`. `silence` is how long they may report
+   * nothing, in milliseconds; with `bail: 1` the first failure ends the run.
    */
   const run = async (files, { bail = 0, coverage, mutant, names, silence }) => {
     running ??= await begin()

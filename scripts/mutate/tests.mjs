@@ -1,4 +1,4 @@
-// Runs tests of the copy as `runner.mjs` asks it to, each time in a new process, by a vitest that keeps what it compiled.
+// Runs tests of the copy for `runner.mjs`, each time in a new process. Vitest keeps compiled modules between runs.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { createVitest } from "vitest/node"
@@ -7,12 +7,12 @@ const [tree, temporary] = process.argv.slice(2)
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
-/** The name of a test as patterns match it. */
+/** The name of a test that name patterns are matched with. */
 const fullName = (test) => test.parent.type === "suite" ? `${fullName(test.parent)} ${test.name}` : test.name
 
 const pathIn = (file) => path.relative(tree, file).replaceAll(path.sep, "/")
 
-/** Keeps the order that is asked for. */
+/** Keeps the given order. */
 class AsAsked {
   sort = (files) => files
   shard = (files) => files
@@ -30,7 +30,7 @@ const vitest = await createVitest("test", {
   sequence: { sequencer: AsAsked },
   onConsoleLog: () => false
 })
-// What vitest itself keeps stays where it is.
+// Only tests use it: vitest's own temporary files stay where they are.
 process.env.TMPDIR = temporary
 for (const project of vitest.projects) project.config.setupFiles.push(path.join(tree, "scripts/mutate/watched.mjs"))
 
@@ -55,7 +55,7 @@ const run = async ({ bail, coverage, files, mutant, names }) => {
   }
   vitest.state.filesMap.clear()
   const { testModules, unhandledErrors } = await vitest.runTestSpecifications(files.map(specificationOf), false)
-  // The next run gets a process of its own.
+  // The next run gets a new process.
   await vitest.pool?.close?.()
   vitest.pool = undefined
   const tests = testModules.flatMap((module) =>

@@ -1,4 +1,4 @@
-// The copy of the tree that mutants are tried in, below `build/mutate`.
+// The copy of the tree, below `build/mutate`, in which mutants run.
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -6,7 +6,7 @@ import { digest } from "./draw.mjs"
 
 const posix = (file) => file.replaceAll(path.sep, "/")
 
-/** The files below a folder of the root, by their paths from it. */
+/** The TypeScript files below a folder, by their paths from the root. */
 export const filesBelow = (root, folder) =>
   fs.readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
     .map((file) => posix(path.join(folder, file)))
@@ -31,7 +31,7 @@ const writeIfChanged = (file, content) => {
   fs.writeFileSync(file, content)
 }
 
-/** Makes or renews the copy of a tree, with some files as given. What a package links to is linked to in the copy. */
+/** Creates or updates the copy, with the given files in place of their originals. Dependencies are linked. */
 export const copy = (root, tree, changed) => {
   const content = new Map(changed.map(({ content, name }) => [name, Buffer.from(content)]))
   const files = tracked(root)
@@ -62,7 +62,7 @@ export const copy = (root, tree, changed) => {
 
 const specifier = /(?:from|import)\s*\(?\s*"([^"]+)"/g
 
-/** How many imports lie between the tests and each source, by the paths of both: nothing where a test does not lead. */
+/** The number of imports from each test to each file that it reaches. */
 export const distances = (root, tests) => {
   const imports = new Map()
   const importsOf = (file) => {

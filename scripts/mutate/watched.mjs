@@ -1,5 +1,5 @@
-// In the process of the tests: says, when asked to, which mutants each test comes by, processes that it starts and that
-// see their environment too.
+// A setup file of the tests. When coverage is wanted, it reports which mutants each test reaches, including those reached
+// by processes that inherit the test's environment.
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, beforeEach } from "vitest"
