@@ -9,7 +9,7 @@ const started = Effect.gen(function*() {
     seed: 1,
     onWindow: ({ limit }) => Effect.sync(() => windows.push(limit))
   }).start(Limits.forController(limits))
-  /** So many attempts end, a tenth of a second apart, each of which took as long as all in flight. */
+  /** Ends attempts of 100 ms, one every 100 ms. */
   const attemptsEnd = (count: number) =>
     Effect.gen(function*() {
       for (let i = 0; i < count; i++) {

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 
 type Lane = "files" | "parts"
 
-/** A budget that files hold, and takes of both lanes that wait for it, in the order in which they are let in. */
+/** A budget with all permits taken, and waiting takes of both lanes, recorded in the order of their grants. */
 const waitedFor = (limit: number, taken: Partial<Record<Lane, number>>, lanes: ReadonlyArray<Lane>) =>
   Effect.gen(function*() {
     const budget = InFlight.make(limit)
@@ -19,7 +19,7 @@ const waitedFor = (limit: number, taken: Partial<Record<Lane, number>>, lanes: R
   })
 
 describe("the lanes of a budget", () => {
-  it.effect("take turns where each holds as much", () =>
+  it.effect("take turns while they hold equally many permits", () =>
     Effect.gen(function*() {
       for (const lanes of [["files", "files", "parts", "parts"], ["parts", "parts", "files", "files"]] as const) {
         const { budget, order } = yield* waitedFor(1, { files: 1 }, lanes)
@@ -33,7 +33,7 @@ describe("the lanes of a budget", () => {
       }
     }))
 
-  it.effect("come to hold as much each, whoever came first", () =>
+  it.effect("come to hold equally many permits, whichever came first", () =>
     Effect.gen(function*() {
       const many = (lane: Lane): ReadonlyArray<Lane> => [lane, lane, lane, lane]
       for (const [first, second] of [["files", "parts"], ["parts", "files"]] as const) {
@@ -48,7 +48,7 @@ describe("the lanes of a budget", () => {
       }
     }))
 
-  it.effect("give all to one of them where the other wants nothing", () =>
+  it.effect("let one have all permits if the other wants none", () =>
     Effect.gen(function*() {
       for (const lane of ["files", "parts"] as const) {
         const { budget, order } = yield* waitedFor(3, { [lane]: 3 }, [lane, lane])
@@ -58,7 +58,7 @@ describe("the lanes of a budget", () => {
       }
     }))
 
-  it.effect("are in the same line for a permit that is free: nobody passes those who wait", () =>
+  it.effect("let nobody take a free permit while others wait", () =>
     Effect.gen(function*() {
       const { budget } = yield* waitedFor(2, { parts: 2 }, ["files"])
       assert.isFalse(budget.unsafeTake(1, "parts"))

@@ -11,8 +11,8 @@ const open = (directory: string) => JournalNode.make({ directory, destination: "
 const reasonOf = <A, E extends { readonly reason: string }, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.match(Effect.scoped(Effect.asVoid(effect)), { onSuccess: () => "opened", onFailure: ({ reason }) => reason })
 
-describe("a journal where the file system has no hard links", () => {
-  it.scopedLive("is for one process at a time all the same", () =>
+describe("a journal on a file system without hard links", () => {
+  it.scopedLive("is still for one process at a time", () =>
     Effect.gen(function*() {
       for (const code of ["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK", "UNKNOWN"]) {
         const directory = path.join(yield* TemporaryDirectory.make, "journal")
@@ -34,7 +34,7 @@ describe("a journal where the file system has no hard links", () => {
       }
     }))
 
-  it.scopedLive("cannot be opened where links fail for another reason", () =>
+  it.scopedLive("cannot be opened if links fail for another reason", () =>
     Effect.gen(function*() {
       const directory = path.join(yield* TemporaryDirectory.make, "journal")
       for (const error of [Object.assign(new Error("full"), { code: "ENOSPC" }), new Error("no code")]) {

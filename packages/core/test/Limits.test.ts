@@ -10,7 +10,7 @@ const made = () => {
 }
 
 describe("Limits", () => {
-  it.effect("change alone or together, and tell what they are now and why", () =>
+  it.effect("change alone or together, and report their values and the reason", () =>
     Effect.gen(function*() {
       const { changes, limits } = made()
       assert.deepStrictEqual(yield* limits.current, settings)
@@ -27,7 +27,7 @@ describe("Limits", () => {
       ])
     }))
 
-  it.effect("are at least one upload at once, in whole numbers, or none while paused", () =>
+  it.effect("allow whole numbers of uploads: at least one, or none while paused", () =>
     Effect.gen(function*() {
       const { limits } = made()
       for (const [concurrency, expected] of [[0.5, 1], [2.9, 2], [0, 0], [1, 1], [Infinity, Infinity]] as const) {
@@ -36,7 +36,7 @@ describe("Limits", () => {
       }
     }))
 
-  it.effect("stay as they are where one of the changes is no limit", () =>
+  it.effect("stay unchanged if one of the values is invalid", () =>
     Effect.gen(function*() {
       const { changes, limits } = made()
       for (const wrong of [NaN, -1]) {
@@ -51,7 +51,7 @@ describe("Limits", () => {
 })
 
 describe("Limits.forController", () => {
-  it.effect("changes them, but raises none that a caller has paused", () =>
+  it.effect("changes limits, but does not raise those that a caller has paused", () =>
     Effect.gen(function*() {
       const { changes, limits } = made()
       const controlled = Limits.forController(limits)
@@ -75,7 +75,7 @@ describe("Limits.forController", () => {
       }
     }))
 
-  it.effect("changes only the limits that are given", () =>
+  it.effect("changes only the given limits", () =>
     Effect.gen(function*() {
       const { limits } = made()
       for (const [name, value] of Object.entries({ concurrency: 7, uploadsPerSecond: 7, bytesPerSecond: 7 })) {

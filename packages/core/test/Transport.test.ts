@@ -158,7 +158,7 @@ describe("Transport over an HttpClient", () => {
       yield* idle
     }))
 
-  it.effect("tells whether an answer went on after the limit, wherever its blocks end", () =>
+  it.effect("reports an answer as cut if it continues after the limit, wherever its blocks end", () =>
     Effect.gen(function*() {
       for (const [sizes, isCut] of [[[10, 1], true], [[10], undefined], [[4, 6], undefined], [[11], true]] as const) {
         const blocks = new ReadableStream<Uint8Array>({

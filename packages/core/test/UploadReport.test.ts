@@ -105,7 +105,7 @@ describe("the report's schema", () => {
       assert.strictEqual(exit._tag, "Failure")
     }))
 
-  it("refuses one of which anything is missing, or of another kind", () => {
+  it("refuses a report with a field that is missing or of the wrong type", () => {
     const report: unknown = UploadReport.make(progress, {
       ended: "Drained",
       endedAt: 3_000,
@@ -116,7 +116,7 @@ describe("the report's schema", () => {
     })
     const isReport = Schema.is(UploadReport.UploadReport)
     assert.isTrue(isReport(report))
-    /** The same value with one of its parts, however deep, replaced or left out, each in turn. */
+    /** Copies of a value, each with one field at any depth removed or replaced. */
     const broken = (value: unknown): ReadonlyArray<unknown> => {
       if (Array.isArray(value)) {
         return value.flatMap((item, i) => broken(item).map((other) => value.with(i, other)))

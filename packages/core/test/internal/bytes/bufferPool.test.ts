@@ -42,7 +42,7 @@ const upload = (sizes: ReadonlyArray<number>, destination: Layer.Layer<Destinati
   }).pipe(Effect.provide(TemporaryDirectory.layer))
 
 describe("the memory of bytes on their way", () => {
-  it("is kept while nothing is, up to 32 MiB, and taken first when something is again", () => {
+  it("is kept up to 32 MiB while nothing is in use, and reused first", () => {
     bufferPool.rest()
     const take = () => Array.from({ length: 6 }, () => bufferPool.take(9 * mib))
     const first = take()
@@ -55,7 +55,7 @@ describe("the memory of bytes on their way", () => {
     bufferPool.rest()
     const third = take()
     assert.lengthOf(third.filter((block) => second.includes(block)), 3)
-    // Whoever drops a block may still read it: it does not come back.
+    // A dropped block may still be read, so it is not reused.
     for (const block of third) bufferPool.drop(block)
     const fourth = take()
     assert.isFalse(fourth.some((block) => third.includes(block)))

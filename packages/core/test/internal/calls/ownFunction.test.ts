@@ -11,8 +11,8 @@ const messageOf = (ask: () => unknown) =>
     (error) => error.message
   )
 
-describe("a function of one's own that fails", () => {
-  it.effect("is quoted without the secrets of addresses, wherever they stand", () =>
+describe("a user's function that fails", () => {
+  it.effect("is quoted without secrets in addresses, wherever these are", () =>
     Effect.gen(function*() {
       const secret = "canary"
       const said =
@@ -24,7 +24,7 @@ describe("a function of one's own that fails", () => {
       }
     }))
 
-  it.effect("is named with the kind of what it gave, and never with the value", () =>
+  it.effect("is reported with the kind of value it returned, never with the value", () =>
     Effect.gen(function*() {
       for (
         const [given, kind] of [
@@ -42,7 +42,7 @@ describe("a function of one's own that fails", () => {
       }
     }))
 
-  it.effect("is said why, and with what, and an UploadError is taken as it is", () =>
+  it.effect("is reported with its cause, and an UploadError is passed on", () =>
     Effect.gen(function*() {
       const cause = new Error("no")
       const own = yield* Effect.flip(OwnFunction.asked("It", () => Effect.die(cause), () => undefined))

@@ -8,8 +8,8 @@ const checksumOf = (text: string, algorithm: Checksum.Algorithm = "crc32c") =>
 
 const sent = { size: 10, checksum: undefined, modifiedAt: undefined }
 
-describe("an object that is found where one was sent", () => {
-  it("is another one where its size is another, whatever else agrees", () => {
+describe("an object found at the key of an upload", () => {
+  it("is not the uploaded one if its size differs, whatever else matches", () => {
     const checksum = checksumOf("a")
     assert.isFalse(
       PartRecords.isSame({ size: 11, etag: "\"e\"", checksum, modifiedAt: 5 }, {
@@ -22,13 +22,13 @@ describe("an object that is found where one was sent", () => {
     assert.isFalse(PartRecords.isSame({ size: 10, etag: "\"e\"" }, { ...sent, size: undefined, etag: "\"e\"" }))
   })
 
-  it("is it where the etag says so, and another etag proves nothing", () => {
+  it("is the uploaded one if the etag matches; a different etag proves nothing", () => {
     assert.isTrue(PartRecords.isSame({ size: 10, etag: "\"ABC\"" }, { ...sent, etag: "\"abc\"" }))
     assert.isUndefined(PartRecords.isSame({ size: 10, etag: "\"abd\"" }, { ...sent, etag: "\"abc\"" }))
     assert.isUndefined(PartRecords.isSame({ size: 10 }, { ...sent, etag: "\"abc\"" }))
   })
 
-  it("is judged by a checksum of the same algorithm before its time", () => {
+  it("is judged by a checksum of the same algorithm rather than by its time", () => {
     const times = { size: 10, modifiedAt: 5 }
     const found = (text: string, algorithm?: Checksum.Algorithm, modifiedAt = 5) =>
       PartRecords.isSame({ ...times, checksum: checksumOf(text, algorithm) }, {
@@ -43,7 +43,7 @@ describe("an object that is found where one was sent", () => {
     assert.isTrue(PartRecords.isSame(times, { ...times, checksum: checksumOf("a") }))
   })
 
-  it("has the same time if it is less than two seconds apart", () => {
+  it("has the same time within two seconds", () => {
     for (
       const [modifiedAt, expected] of [[1_000, true], [2_999, true], [3_000, false], [-999, true], [-1_000, false]]
     ) {
@@ -59,11 +59,11 @@ describe("an object that is found where one was sent", () => {
   })
 })
 
-describe("what the destination says it has stored", () => {
+describe("what the destination reports as stored", () => {
   const problem = (stored: Destination.Stored, bytes = 10, checksum?: Checksum.Checksum) =>
     PartRecords.mismatch(stored, bytes, 10, checksum)?.message
 
-  it("has the size of what was to be sent", () => {
+  it("must have the size of what was sent", () => {
     assert.isUndefined(problem({}))
     assert.isUndefined(problem({ size: 10 }))
     assert.include(problem({ size: 9 }), "9 of 10 bytes")
@@ -72,7 +72,7 @@ describe("what the destination says it has stored", () => {
     assert.include(problem({ size: 10 }, 8), "8 of 10 bytes")
   })
 
-  it("has its checksum, where both know one of the same algorithm", () => {
+  it("must have its checksum, if both sides know one of the same algorithm", () => {
     const own = checksumOf("a")
     assert.isUndefined(problem({ checksum: own }, 10, own))
     assert.isUndefined(problem({ checksum: checksumOf("b") }))
@@ -82,13 +82,13 @@ describe("what the destination says it has stored", () => {
   })
 })
 
-describe("the parts that both sides know", () => {
+describe("the parts known to both sides", () => {
   const plan: PartPlan.PartPlan = { size: 25, partSize: 10, count: 3 }
   const part = (number: number, size: number, etag?: string): Destination.StoredPart => ({ number, size, etag })
   const noted = (...parts: ReadonlyArray<Destination.StoredPart>) => new Map(parts.map((part) => [part.number, part]))
   const numbers = (...args: Parameters<typeof PartRecords.reconcile>) => [...PartRecords.reconcile(...args).keys()]
 
-  it("have the size of the plan and one etag", () => {
+  it("have the planned size and matching etags", () => {
     const own = noted(part(1, 10, "\"a\""), part(2, 9, "b"), part(3, 5, "c"))
     assert.deepStrictEqual(numbers(plan, own, undefined, false), [1, 3])
     assert.deepStrictEqual(numbers(plan, own, [part(1, 10, "a"), part(3, 5, "d")], false), [1])
@@ -97,7 +97,7 @@ describe("the parts that both sides know", () => {
     assert.deepStrictEqual(numbers(plan, noted(), [part(1, 10, "a")], false), [])
   })
 
-  it("are those that the bytes in order make whole", () => {
+  it("are those that the stored bytes complete, if parts come in order", () => {
     for (const [bytes, expected] of [[0, []], [9, []], [10, [1]], [19, [1]], [20, [1, 2]], [25, [1, 2, 3]], [26, []]]) {
       const persisted = PartRecords.listed(bytes as number)
       assert.deepStrictEqual(numbers(plan, noted(), persisted, true), expected as Array<number>, `${bytes}`)
@@ -114,7 +114,7 @@ describe("an upload that has failed", () => {
   const detail = "d"
   const rejected = (reason: UploadError.Rejected["reason"]) => new UploadError.Rejected({ reason, detail })
 
-  it("can be resumed unless what it is made of is gone or wrong", () => {
+  it("can be resumed unless its session is gone, or its bytes are wrong", () => {
     const cases: ReadonlyArray<readonly [UploadError.UploadError, boolean]> = [
       [new UploadError.Transient({ reason: "Connection", detail }), true],
       [rejected("Forbidden"), true],
@@ -127,7 +127,7 @@ describe("an upload that has failed", () => {
     for (const [error, expected] of cases) assert.strictEqual(PartRecords.canGoOn(error), expected, error._tag)
   })
 
-  it("can be completed later where people can mend what is wrong", () => {
+  it("can be completed later if people can repair the cause", () => {
     for (const reason of ["Forbidden", "NoSpace", "Redirected", "Unauthorized"] as const) {
       assert.isTrue(PartRecords.canComplete(rejected(reason)), reason)
     }
@@ -138,7 +138,7 @@ describe("an upload that has failed", () => {
     assert.isFalse(PartRecords.canComplete(new UploadError.SessionGone({ detail })))
   })
 
-  it("may begin again where its parts are not told", () => {
+  it("may start over if the destination does not list its parts", () => {
     for (const reason of ["Forbidden", "Unexpected", "Unsupported"] as const) {
       assert.isTrue(PartRecords.mayBeginAgain(rejected(reason)), reason)
     }

@@ -5,7 +5,7 @@ import * as path from "node:path"
 import * as Descriptors from "../../../src/internal/disk/descriptorsNode.js"
 import * as TemporaryDirectory from "../../support/TemporaryDirectory.js"
 
-/** The module as it is on a system where descriptors are no paths. */
+/** The module on a system where descriptors are not paths. */
 const elsewhere = Effect.acquireUseRelease(
   Effect.sync(() => {
     const platform = Object.getOwnPropertyDescriptor(process, "platform")!
@@ -20,7 +20,7 @@ const elsewhere = Effect.acquireUseRelease(
 )
 
 describe("where an open file is", () => {
-  it.scopedLive("is known by name where descriptors are no paths, and not where the name is another's", () =>
+  it.scopedLive("is found by name if descriptors are not paths, unless the name belongs to another file", () =>
     Effect.gen(function*() {
       const { arePaths, whereIs } = yield* elsewhere
       assert.isFalse(arePaths)
@@ -36,12 +36,12 @@ describe("where an open file is", () => {
       assert.strictEqual(yield* whereIs(descriptor, one), one)
       assert.strictEqual(yield* whereIs(descriptor, path.join(root, "link")), one)
       assert.strictEqual(yield* whereIs(descriptor, two), "")
-      // A file of another device may have the same number.
+      // A file on another device may have the same inode number.
       const other = ["/proc", "/dev/shm", "/dev"].find((place) => fs.existsSync(place))
       if (other !== undefined) assert.strictEqual(yield* whereIs(descriptor, other), "")
     }))
 
-  it("is inside a directory that it is, or that its path begins with", () => {
+  it("is inside a directory if that is its path or an ancestor of it", () => {
     for (
       const [directory, real, expected] of [
         ["/a", "/a", true],

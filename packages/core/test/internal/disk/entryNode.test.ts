@@ -12,18 +12,18 @@ const summary = (entry: (key: string) => Effect.Effect<Option.Option<unknown>>, 
   })
 
 describe("an entry that is looked up", () => {
-  it.scopedLive("may have a replacement character in its name, and is found once", () =>
+  it.scopedLive("may have a replacement character in its name", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       for (const name of ["a", "\ufffd", "b\ufffd"]) fs.writeFileSync(path.join(root, name), "x")
       const entry = yield* FilesNode.entries(root)
       for (const key of ["a", "\ufffd", "b\ufffd"]) assert.strictEqual(yield* summary(entry, key), "file")
-      // A second one of this name had another in bytes.
+      // A second entry with this name has another name in bytes.
       assert.include(yield* summary(entry, "\ufffd"), "not valid UTF-8")
       assert.strictEqual(yield* summary(entry, "a"), "file")
     }))
 
-  it.scopedLive("that is not there is said to be so, unless its name may be another", () =>
+  it.scopedLive("is reported as missing, unless its name may not be valid UTF-8", () =>
     Effect.gen(function*() {
       const entry = yield* FilesNode.entries(yield* TemporaryDirectory.make)
       assert.notInclude(yield* summary(entry, "gone"), "not valid UTF-8")

@@ -7,8 +7,8 @@ import { patched } from "../../support/PatchedFs.js"
 import * as TemporaryDirectory from "../../support/TemporaryDirectory.js"
 import { pattern, sameBytes } from "../../support/TestSource.js"
 
-describe("a file of which each read brings less than was asked for", () => {
-  it.scopedLive("is read to its end", () =>
+describe("a file whose reads return fewer bytes than requested", () => {
+  it.scopedLive("is read to its end, in full blocks", () =>
     Effect.gen(function*() {
       const bytes = pattern(3_000_001)
       const filePath = path.join(yield* TemporaryDirectory.make, "file")
@@ -18,7 +18,7 @@ describe("a file of which each read brings less than was asked for", () => {
         real(descriptor, buffer, at, Math.ceil(Number(length) / 2), position, done))
       const blocks = Array.from(yield* Stream.runCollect(source.read({ offset: 0, length: bytes.length })))
       assert.isTrue(sameBytes(Buffer.concat(blocks), bytes))
-      // Blocks are whole all the same.
+      // 256 KiB each.
       assert.isAtMost(blocks.length, Math.ceil(bytes.length / (256 * 1024)))
       const middle = Array.from(yield* Stream.runCollect(source.read({ offset: 1_000, length: 100_000 })))
       assert.isTrue(sameBytes(Buffer.concat(middle), bytes.subarray(1_000, 101_000)))

@@ -3,7 +3,7 @@ import { Effect, Fiber, Stream } from "effect"
 import { Broadcast } from "../../../src/internal/engine/broadcast.js"
 
 describe("a broadcast", () => {
-  it.effect("has listeners as long as its streams are read", () =>
+  it.effect("has listeners while its streams are read", () =>
     Effect.gen(function*() {
       const broadcast = new Broadcast<number>()
       assert.isFalse(broadcast.listening)
@@ -24,7 +24,7 @@ describe("a broadcast", () => {
       assert.isFalse(broadcast.listening)
     }))
 
-  it.effect("ends its streams after what was published, and later ones at once", () =>
+  it.effect("ends its streams after the published values, and later streams at once", () =>
     Effect.gen(function*() {
       const broadcast = new Broadcast<number>()
       const reading = yield* Effect.fork(Stream.runCollect(broadcast.stream))

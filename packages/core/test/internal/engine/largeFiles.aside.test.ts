@@ -19,7 +19,7 @@ const makeUploader = Effect.gen(function*() {
 
 const large = (i: number) => UploadFile.make(`large ${i}`, ByteSource.generate(16 * MiB))
 
-describe("Large files for which there is no room", () => {
+describe("Large files without room", () => {
   it.effect("do not hold up small files after them", () =>
     Effect.gen(function*() {
       const { uploader } = yield* makeUploader
@@ -33,7 +33,7 @@ describe("Large files for which there is no room", () => {
       assert.isBelow(order.findIndex((key) => key.startsWith("small")), 2)
     }).pipe(Effect.scoped, VirtualClock.run))
 
-  it.effect("wait in the list once a thousand of them have been taken from it", () =>
+  it.effect("stay in the list once a thousand of them are set aside", () =>
     Effect.gen(function*() {
       const { uploader } = yield* makeUploader
       let taken = 0

@@ -6,7 +6,7 @@ import * as PartsRecording from "../../support/PartsRecording.js"
 
 const damaged = (reason: "Checksum" | "Size") => new UploadError.IntegrityMismatch({ reason, detail: "" })
 
-/** Uploads in order, while the first attempts of the second part fail as they are told to. */
+/** Uploads in order; the faults are those of the second part's attempts. */
 const upload = (...faults: ReadonlyArray<PartsRecording.Fault>) =>
   Effect.gen(function*() {
     const recording = PartsRecording.make({
@@ -19,8 +19,8 @@ const upload = (...faults: ReadonlyArray<PartsRecording.Fault>) =>
     return { ends: [...recording.ends.values()].flat(), taken: recording.bytesTaken() }
   })
 
-describe("a part of bytes in order", () => {
-  it.effect("begins the file again where it was stored damaged", () =>
+describe("a part that is sent in order", () => {
+  it.effect("restarts the file if it was stored damaged", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* upload({ _tag: "AnswerLost", error: damaged("Checksum") }), {
         ends: ["aborted", "completed"],
@@ -28,7 +28,7 @@ describe("a part of bytes in order", () => {
       })
     }))
 
-  it.effect("goes on where it was damaged and not stored, whatever happens then", () =>
+  it.effect("continues if it was damaged but not stored", () =>
     Effect.gen(function*() {
       const refused = PartsRecording.refused(damaged("Checksum"))
       const partial = (bytes: number): PartsRecording.Fault => ({ _tag: "Partial", bytes })
@@ -37,14 +37,14 @@ describe("a part of bytes in order", () => {
       }
     }))
 
-  it.effect("is not sent again where all of it was stored, and only the answer was wrong or lost", () =>
+  it.effect("is not sent again if all of it was stored and only the answer was wrong or lost", () =>
     Effect.gen(function*() {
       for (const error of [damaged("Size"), PartsRecording.broken]) {
         assert.deepStrictEqual(yield* upload({ _tag: "AnswerLost", error }), { ends: ["completed"], taken: 25 })
       }
     }))
 
-  it.effect("begins the file again where the destination has lost what it had", () =>
+  it.effect("restarts the file if the destination has lost stored bytes", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         limits: { inOrder: true },
@@ -62,7 +62,7 @@ describe("a part of bytes in order", () => {
       assert.strictEqual(recording.bytesTaken(), 10 + 25)
     }))
 
-  it.effect("goes on after what an earlier process sent, even if more of that arrives yet", () =>
+  it.effect("continues after what an earlier process sent, even if more of that arrives late", () =>
     Effect.gen(function*() {
       const journal = yield* LargeRun.memoryJournal
       let lists = -1

@@ -6,7 +6,7 @@ import nodeOs from "node:os"
 import * as path from "node:path"
 import * as TemporaryDirectory from "../../support/TemporaryDirectory.js"
 
-/** Some systems cannot tell the name of the machine. */
+/** A system that cannot tell the name of the machine. */
 const nameless = Effect.acquireRelease(
   Effect.sync(() => {
     const { hostname } = nodeOs
@@ -24,7 +24,7 @@ const nameless = Effect.acquireRelease(
 )
 
 describe("the lock of a journal", () => {
-  it.scopedLive("names its process on a machine without a name, too", () =>
+  it.scopedLive("names its process even on a machine without a name", () =>
     Effect.gen(function*() {
       yield* nameless
       const directory = path.join(yield* TemporaryDirectory.make, "journal")

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { crc32 } from "node:zlib"
 import * as Record from "../../../src/internal/journal/recordNode.js"
 
-/** A line with a right checksum, whatever it holds. */
+/** A line with a valid checksum and any content. */
 const line = (covered: string): string => `${crc32(covered).toString(16).padStart(8, "0")} ${covered}\n`
 
 const whole = (payload: string): string => line(`${payload.length} ${payload}`)
@@ -23,7 +23,7 @@ describe("records of a journal", () => {
   const text = payloads.map(whole).join("")
   const ends = payloads.map((_, i) => payloads.slice(0, i + 1).map(whole).join("").length)
 
-  it("are found in whatever pieces they come, with where they end", () => {
+  it("are found however the text is split, with the offsets of their ends", () => {
     const expected = payloads.map((payload, i) => ({
       payload,
       length: whole(payload).length,
@@ -34,7 +34,7 @@ describe("records of a journal", () => {
     assert.deepStrictEqual(scan(text), expected)
   })
 
-  it("are told before the next piece comes", () => {
+  it("are reported as soon as they are complete", () => {
     let found = 0
     const scanner = new Record.Scanner(() => found += 1)
     const told = cut(text, 1).map((character) => {
@@ -44,7 +44,7 @@ describe("records of a journal", () => {
     assert.deepStrictEqual(told, Array.from(text, (_, i) => ends.filter((end) => end <= i + 1).length))
   })
 
-  it("have payloads as long as the longest, and no longer", () => {
+  it("have payloads up to the maximum length", () => {
     const longest = "x".repeat(Record.longest)
     for (const size of [65_536, 3 * Record.longest]) {
       assert.deepStrictEqual(
@@ -58,7 +58,7 @@ describe("records of a journal", () => {
     }
   })
 
-  it("are skipped where they are damaged, up to the next line", () => {
+  it("are skipped when damaged, up to the next line", () => {
     const covered = "9 1E{\"n\":1}"
     const checksum = crc32(covered).toString(16).padStart(8, "0")
     const damaged = [
@@ -84,7 +84,7 @@ describe("records of a journal", () => {
     }
   })
 
-  it("that are torn at the end are none, wherever they are torn", () => {
+  it("are dropped when torn at the end of the file", () => {
     const last = whole("1E{\"n\":1}")
     for (let length = 0; length < last.length; length++) {
       for (const size of [1, 100]) {
@@ -94,7 +94,7 @@ describe("records of a journal", () => {
     }
   })
 
-  it("that begin a file may be torn headers, and nothing else", () => {
+  it("are recognized as a torn header from any beginning of one", () => {
     const header = Record.header({ destination: "https://host/bucket", source: "/photos", createdAt: 1 })
     for (let length = 0; length < header.length; length++) {
       assert.isTrue(Record.isTornHeader(header.slice(0, length)), `${length}`)
@@ -104,7 +104,7 @@ describe("records of a journal", () => {
     }
   })
 
-  it("keep lengths that are known before they are written", () => {
+  it("have lengths that are known in advance", () => {
     const digest = Record.digestOf({ key: "a", size: 1, fingerprint: "f", etag: "e" })
     assert.lengthOf(digest, 24)
     assert.strictEqual(Record.finished(digest).length, Record.finishedLength)

@@ -17,7 +17,7 @@ const near = (actual: number, expected: number, what: string) =>
   assert.isBelow(Math.abs(actual - expected), 1e-6 * Math.max(1, Math.abs(expected)), `${what}: ${actual}`)
 
 describe("the cost of requests", () => {
-  it("is found where each takes a while and each byte some more, whatever the scale", () => {
+  it("is fitted to requests and their bytes, whatever the scale", () => {
     for (const scale of [1, 1_000, 1e9]) {
       for (const [perRequest, perByte] of [[20, 0.01], [0, 0.5], [300, 0]] as const) {
         const sizes = [10, 100, 1_000, 5_000, 20_000]
@@ -29,7 +29,7 @@ describe("the cost of requests", () => {
     }
   })
 
-  it("is that of requests where all have one size, or where nothing is known", () => {
+  it("has no bytes if all requests have one size, or if nothing is known", () => {
     const alike = Measure.cost(windowOf([ended(500, 30), ended(500, 50)]).moments)
     near(alike.perRequest, 40, "a request")
     assert.strictEqual(alike.perByte, 0)
@@ -37,7 +37,7 @@ describe("the cost of requests", () => {
     assert.deepStrictEqual(Measure.cost(windowOf([ended(500, 0)]).moments), { perRequest: 1, perByte: 0 })
   })
 
-  it("is never negative, neither that of a request nor that of a byte", () => {
+  it("is never negative, for requests and for bytes", () => {
     const smallAreSlow = Measure.cost(windowOf([ended(10, 100), ended(1_000, 10)]).moments)
     assert.strictEqual(smallAreSlow.perByte, 0)
     assert.isAbove(smallAreSlow.perRequest, 0)
@@ -46,7 +46,7 @@ describe("the cost of requests", () => {
     assert.isAbove(largeAreSlower.perByte, 0)
   })
 
-  it("is learned from both of two windows, the older with its share", () => {
+  it("is learned from both of two windows, with a share of the older one", () => {
     const [older, newer] = [windowOf([ended(100, 10), ended(900, 90)]), windowOf([ended(200, 40), ended(600, 80)])]
     const sum = (kept: number) => Measure.addMoments(older.moments, newer.moments, kept)
     assert.deepStrictEqual(sum(0), newer.moments)
@@ -58,7 +58,7 @@ describe("the cost of requests", () => {
 })
 
 describe("a window", () => {
-  it("adds up what ended in it", () => {
+  it("sums up the attempts that ended in it", () => {
     const window = windowOf([ended(100, 10), ended(300, 30, { inFlight: 2 }), ended(0, 5, { outcome: "Failed" })])
     assert.deepInclude(window, { ended: 3, stored: 2, bytes: 400, busyMillis: 45, lanes: 10, throttledAt: 0 })
     near(Measure.meanLanes(window), 10 / 3, "lanes")
@@ -71,7 +71,7 @@ describe("a window", () => {
     assert.strictEqual(Measure.pace(opened(), { perRequest: 5, perByte: 1 }), 0)
   })
 
-  it("mixed with an older one has a share of that", () => {
+  it("takes a share of an older one when they are mixed", () => {
     const [older, newer] = [windowOf([ended(100, 10), ended(300, 30)]), windowOf([ended(50, 20)])]
     assert.deepStrictEqual(Measure.mixed(older, newer, 0.5), {
       ...newer,

@@ -79,7 +79,7 @@ describe("masking", () => {
     assert.strictEqual(masking("", "*", "/")("a * b / c"), "a * b / c")
   })
 
-  it("takes out what a program escaped, by two digits or four", () => {
+  it("takes out secrets that are escaped with two or four digits", () => {
     const secret = "p&ss/w\"rd<'=+ x"
     const two = Array.from(secret, (sign) => `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`).join("")
     for (const form of [two, two.toUpperCase().replaceAll("\\X", "\\x"), escapes(secret)]) {

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import * as Address from "../../../../src/destinations/internal/http/address.js"
 
 describe("the address of a key", () => {
-  it("is at the end of the path, or in the place that is marked", () => {
+  it("is at the end of the path, or in place of {key}", () => {
     for (
       const [template, expected] of [
         ["https://host", "https://host/a%20b/c%3F"],
@@ -17,7 +17,7 @@ describe("the address of a key", () => {
     assert.strictEqual(Address.withKey("https://host/{key}", "$&"), "https://host/%24%26")
   })
 
-  it("has a host where it is one of HTTP", () => {
+  it("has a host if it is an HTTP address", () => {
     assert.strictEqual(Address.hostOf("HTTPS://Host:8443/a?b"), "https://host:8443")
     assert.strictEqual(Address.hostOf("http://host/a"), "http://host")
     for (const none of ["ftp://host/a", "host/a", "xhttp://host", ""]) assert.isUndefined(Address.hostOf(none), none)
@@ -41,7 +41,7 @@ describe("a look at a server", () => {
     }))
   }
 
-  it.effect("asks for its root only, and takes any answer for one but that it is out of order", () =>
+  it.effect("requests only its root, and fails only for statuses from 500", () =>
     Effect.gen(function*() {
       const asked = ["HEAD https://host/ {}"]
       for (const status of [200, 301, 401, 404, 499]) {
@@ -55,7 +55,7 @@ describe("a look at a server", () => {
       }
     }))
 
-  it.effect("asks nobody where there is no host", () =>
+  it.effect("sends nothing if there is no host", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* probe(500, "nowhere"), { asked: [], outcome: "there" })
     }))

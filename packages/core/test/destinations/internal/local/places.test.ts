@@ -9,7 +9,7 @@ import * as TestBody from "../../../support/TestBody.js"
 import * as TestFileSystem from "../../../support/TestFileSystem.js"
 import { pattern } from "../../../support/TestSource.js"
 
-/** Puts a file below directories that are not there yet. */
+/** Puts a file below directories that do not exist yet. */
 const put = (root: string, makeDirectory: (path: string) => Effect.Effect<void, never> | undefined, code?: string) => {
   const platform = TestFileSystem.layer((real) => ({
     makeDirectory: (directory, options) =>
@@ -31,7 +31,7 @@ const put = (root: string, makeDirectory: (path: string) => Effect.Effect<void, 
 }
 
 describe("directories of a local destination", () => {
-  it.scopedLive("are made, and may be made by another process in the same instant", () =>
+  it.scopedLive("are created, even if another process creates them at the same time", () =>
     Effect.gen(function*() {
       for (const meanwhile of [undefined, Effect.void]) {
         const root = yield* TemporaryDirectory.make
@@ -47,7 +47,7 @@ describe("directories of a local destination", () => {
       }
     }))
 
-  it.scopedLive("that cannot be made fail a file as the system says", () =>
+  it.scopedLive("fail a file with the system's error if they cannot be created", () =>
     Effect.gen(function*() {
       for (
         const [code, expected] of [

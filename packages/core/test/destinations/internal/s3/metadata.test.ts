@@ -13,7 +13,7 @@ const valueOf = (value: string): string => Either.getOrThrow(headersOf({ a: valu
 const word = (text: string): string => `=?UTF-8?B?${Buffer.from(text).toString("base64")}?=`
 
 describe("metadata of S3", () => {
-  it("that cannot be a header is encoded in words of at most 75 characters, and no character is cut", () => {
+  it("is encoded in words of at most 75 characters if it is not printable, and no character is split", () => {
     for (
       const [text, words] of [
         ["ü".repeat(22), ["ü".repeat(22)]],
@@ -29,7 +29,7 @@ describe("metadata of S3", () => {
     assert.strictEqual(valueOf("x".repeat(90)), "x".repeat(90))
   })
 
-  it("may be as large as the server takes, names and values together", () => {
+  it("may reach the server's limit, names and values together", () => {
     assert.isTrue(Either.isRight(headersOf({ ab: "1234", c: "567" }, 10)))
     assert.strictEqual(
       Either.match(headersOf({ ab: "1234", c: "567" }, 9), { onLeft: ({ reason }) => reason, onRight: () => "" }),
@@ -37,7 +37,7 @@ describe("metadata of S3", () => {
     )
   })
 
-  it("tells the time of a file in seconds, to the millisecond", () => {
+  it("keeps the modification time in seconds, with milliseconds", () => {
     const said = Metadata.make({}, profile(2_048))({
       contentType: undefined,
       metadata: undefined,

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import * as TestBody from "../../../support/TestBody.js"
 import { pattern } from "../../../support/TestSource.js"
 
-/** How many of three hundred puts are stored, break and stall. */
+/** How many of 300 puts are stored, break and stall. */
 const fates = (options: Simulated.Options) =>
   Effect.gen(function*() {
     const { destination } = yield* Simulated.make({ seed: "fates", requestLatency: "10 millis", ...options })
@@ -25,7 +25,7 @@ const fates = (options: Simulated.Options) =>
 const about = (count: number, expected: number) => assert.isAtMost(Math.abs(count - expected), 30)
 
 describe("a simulated connection", () => {
-  it.effect("breaks and stalls as often as asked, each apart from the other", () =>
+  it.effect("breaks and stalls at the given rates", () =>
     Effect.gen(function*() {
       for (const [failureRate, stallRate] of [[0.3, 0.2], [0.2, 0.3], [0, 0.4], [0.4, 0]] as const) {
         const { broken, stalled, stored } = yield* fates({ failureRate, stallRate })

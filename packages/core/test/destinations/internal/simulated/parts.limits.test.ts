@@ -37,7 +37,7 @@ const outcome = <A>(effect: Effect.Effect<A, { readonly _tag: string; readonly r
   Effect.match(effect, { onSuccess: () => "taken", onFailure: ({ _tag, reason = "" }) => `${_tag} ${reason}`.trim() })
 
 describe("the limits of a simulated network's parts", () => {
-  it("are those of S3, without its least size", () => {
+  it("are those of S3, without its minimum size", () => {
     assert.deepStrictEqual(Simulated.defaultParts, {
       minSize: 1,
       maxSize: 5_368_709_120,
@@ -48,7 +48,7 @@ describe("the limits of a simulated network's parts", () => {
     })
   })
 
-  it.effect("hold from the first byte beyond them", () =>
+  it.effect("allow values at the limit and refuse those beyond it", () =>
     Effect.gen(function*() {
       const { create, send } = yield* started({ maxSize: 10, maxCount: 3, maxObjectSize: 25 })
       assert.strictEqual(yield* outcome(create(25)), "taken")
@@ -59,7 +59,7 @@ describe("the limits of a simulated network's parts", () => {
       assert.strictEqual(yield* outcome(send(4, 1)), "Rejected Unsupported")
     }))
 
-  it.effect("let an object be as large as the largest", () =>
+  it.effect("allow an object of exactly the maximum size", () =>
     Effect.gen(function*() {
       for (const [last, expected] of [[5, "taken"], [6, "Rejected TooLarge"]] as const) {
         const { complete, send } = yield* started({ maxObjectSize: 25 })
@@ -68,7 +68,7 @@ describe("the limits of a simulated network's parts", () => {
       }
     }))
 
-  it.effect("bind all parts but the last", () =>
+  it.effect("apply to all parts but the last", () =>
     Effect.gen(function*() {
       const cases: ReadonlyArray<readonly [sizes: ReadonlyArray<number>, expected: string]> = [
         [[10, 10], "taken"],
@@ -86,7 +86,7 @@ describe("the limits of a simulated network's parts", () => {
       }
     }))
 
-  it.effect("let no part come twice in an object", () =>
+  it.effect("refuse an object with the same part twice", () =>
     Effect.gen(function*() {
       const { complete, send } = yield* started({})
       const part = yield* send(1, 10)

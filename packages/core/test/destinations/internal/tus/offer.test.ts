@@ -91,7 +91,7 @@ describe("what a server can do", () => {
       }
     }))
 
-  it.effect("is asked again where its answer was put off", () =>
+  it.effect("is asked again if the request is throttled", () =>
     Effect.gen(function*() {
       const transport = TusModel.transport(new TusModel.Model({ extensions: TusModel.all }))
       let asked = 0

@@ -40,7 +40,7 @@ const isWhole = (model: TusModel.Model, bytes = filmBytes) => {
 }
 
 describe("a large file", () => {
-  it.effect("has a name that the server gives, and is there once its last part is", () =>
+  it.effect("has an id from the server, and becomes an object with its last part", () =>
     Effect.gen(function*() {
       const { multipart } = yield* driver(new TusModel.Model({}))
       assert.deepInclude(multipart, { ownIds: false, becomesObject: true })
