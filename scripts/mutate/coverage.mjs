@@ -1,5 +1,6 @@
-// Which tests reach which mutants, and how long each test takes. It is kept in `build/mutate`, and a test file runs again
-// when it changes. A change in what tests share is not noticed: coverage only decides where to look for a failure.
+// Which tests reach which mutants, and how long each test takes. It is kept in `build/mutate`, and a test file runs
+// again when it changes. A change in what tests share is not noticed: coverage only decides where to look for a
+// failure.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { digestOf, distances } from "./tree.mjs"
@@ -41,8 +42,8 @@ export const cover = async ({ files, key, ran, root, runner, work }) => {
   const entries = files.map((test) => ({ test, away: away.get(test), ...known.files[test] }))
 
   /**
-   * The tests that may fail because of a mutant, nearest first. If it is reached while a module loads or in a hook, these
-   * are all tests that import the module.
+   * The tests that may fail because of a mutant, nearest first. If it is reached while a module loads or in a hook,
+   * these are all tests that import the module.
    */
   return ({ file, id }) => {
     const own = file.replace("/src/", "/test/").replace(/\.ts$/, ".")

@@ -1,5 +1,5 @@
-// Mutation testing: `npm run mutate -- --sample 200 --seed 1` makes 200 small changes to the sources, one at a time, and
-// prints those that no test notices.
+// Mutation testing: `npm run mutate -- --sample 200 --seed 1` makes 200 small changes to the sources, one at a time,
+// and prints those that no test notices.
 //
 // The mutants are Stryker's (`@stryker-mutator/instrumenter`), without those of string literals, which are mostly
 // messages. Stryker's own runner does not fit: it has no seeded sample, runs tests in threads, does not reach processes
@@ -16,10 +16,10 @@
 //   --long N        the same for long tests. Defaults to 60; 0 skips them
 //   --all           tries mutants again that are known to be killed
 //
-// Results are kept in `build/mutate`, so an interrupted run continues. A mutant is tried again when its file changes or,
-// if it survived, when any source or test changes. Tests that report nothing for 20 seconds plus five times the duration
-// of the longest of them have timed out, which counts as killed. A failure outside the module's own tests counts only if
-// the same tests pass without the mutant.
+// Results are kept in `build/mutate`, so an interrupted run continues. A mutant is tried again when its file changes
+// or, if it survived, when any source or test changes. Tests that report nothing for 20 seconds plus five times the
+// duration of the longest of them have timed out, which counts as killed. A failure outside the module's own tests
+// counts only if the same tests pass without the mutant.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -100,15 +100,27 @@ const short = (text) => {
   return line.length > 100 ? `${line.slice(0, 60)} ... ${line.slice(-30)}` : line
 }
 
-/** The nearest tests that fit the budget. */
+/**
+ * The tests that fit the budget, in seconds: those of the module itself for up to half of it, then those of each file
+ * for up to a tenth of it, nearest first, and then the rest.
+ */
 const within = (candidates, budget) => {
+  const chosen = new Map(candidates.map((candidate) => [candidate, []]))
   let left = budget
+  const choose = (candidate, most) => {
+    let share = most
+    for (const test of candidate.names) {
+      if (test.seconds > Math.min(left, share) || chosen.get(candidate).includes(test)) continue
+      chosen.get(candidate).push(test)
+      left -= test.seconds
+      share -= test.seconds
+    }
+  }
+  for (const candidate of candidates) if (candidate.isOwn) choose(candidate, budget / 2)
+  for (const candidate of candidates) choose(candidate, budget / 10)
+  for (const candidate of candidates) choose(candidate, budget)
   return candidates.flatMap((candidate) => {
-    const names = candidate.names.filter(({ seconds }) => {
-      if (seconds > left) return false
-      left -= seconds
-      return true
-    })
+    const names = chosen.get(candidate)
     return names.length === 0 ? [] : [{ ...candidate, names }]
   })
 }

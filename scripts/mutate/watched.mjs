@@ -1,5 +1,5 @@
-// A setup file of the tests. When coverage is wanted, it reports which mutants each test reaches, including those reached
-// by processes that inherit the test's environment.
+// A setup file of the tests. When coverage is wanted, it reports which mutants each test reaches, including those
+// reached by processes that inherit the test's environment.
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, beforeEach } from "vitest"

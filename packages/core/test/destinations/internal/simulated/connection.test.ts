@@ -27,7 +27,7 @@ const about = (count: number, expected: number) => assert.isAtMost(Math.abs(coun
 describe("a simulated connection", () => {
   it.effect("breaks and stalls at the given rates", () =>
     Effect.gen(function*() {
-      for (const [failureRate, stallRate] of [[0.3, 0.2], [0.2, 0.3], [0, 0.4], [0.4, 0]] as const) {
+      for (const [failureRate, stallRate] of [[0.3, 0.2], [0.25, 0.25], [0, 0.4], [0.4, 0]] as const) {
         const { broken, stalled, stored } = yield* fates({ failureRate, stallRate })
         about(broken, 300 * failureRate)
         about(stalled, 300 * stallRate)
