@@ -7,21 +7,25 @@ const longest = [
   "core/test/adaptive/Noise.long.test.ts",
   "cli/test/promises/SecretsAreNowhere.long.test.ts",
   "core/test/kill/Kill.long.test.ts",
-  "core/test/JournalNode.test.ts",
   "core/test/adaptive/Changes.long.test.ts",
   "core/test/faults/FaultSeeds.long.test.ts",
   "cli/test/promises/KilledUploadsGoOn.long.test.ts",
   "core/test/contract/TusContract.long.test.ts",
   "core/test/contract/Contract.long.test.ts",
-  "cli/test/commands/upload.test.ts",
-  "cli/test/promises/S3EndToEnd.test.ts",
-  "cli/test/promises/ProxiesAndHeaders.test.ts",
   "core/test/promises/Determinism.long.test.ts",
   "core/test/contract/HttpToxics.long.test.ts",
-  "cli/test/commands/uploads.test.ts",
+  "core/test/promises/RandomLargeFiles.long.test.ts",
+  "cli/test/commands/upload.test.ts",
+  "cli/test/promises/S3EndToEnd.test.ts",
+  "core/test/promises/Outages.test.ts",
+  "core/test/UploadRun.test.ts",
+  "cli/test/terminal/Output.test.ts",
   "cli/test/commands/verify.test.ts",
-  "cli/test/commands/doctor.test.ts",
-  "core/test/promises/RandomLargeFiles.long.test.ts"
+  "cli/test/terminal/Signals.test.ts",
+  "cli/test/promises/ProxiesAndHeaders.test.ts",
+  "core/test/JournalNode.damage.test.ts",
+  "core/test/promises/QuietSources.test.ts",
+  "cli/test/sources/StandardInput.test.ts"
 ]
 
 const rankOf = ({ moduleId }: TestSpecification): number => {

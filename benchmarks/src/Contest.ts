@@ -1,6 +1,6 @@
 /**
- * Contests: several contestants do the same work, each measurement in a process of its own, one after another, round
- * by round, so that a slow spell of the machine falls on all of them. What counts is the median.
+ * Contests: several contestants do the same work, each measured in its own process, one after another, round by round,
+ * so that a slow spell of the machine affects all of them. The median counts.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -9,42 +9,42 @@ import * as Measurement from "./Measurement.js"
 
 export interface Contestant {
   readonly name: string
-  /** Uploads `count` files, and dies unless all of them arrived. */
+  /** Uploads `count` files, and dies unless all of them arrive. */
   readonly upload: (count: number) => Effect.Effect<void>
-  /** The largest list this contestant is asked to do. Defaults to all. */
+  /** The largest list for this contestant. Defaults to all. */
   readonly atMost?: number | undefined
-  /** The lists that this contestant is asked to do, by their number of files. Defaults to all. */
+  /** The lists for this contestant, by their number of files. Defaults to all. */
   readonly lists?: ReadonlyArray<number> | undefined
   /** Whether it can take part here at all. Defaults to `true`. */
   readonly isThere?: boolean | undefined
-  /** Runs before what is measured, as to load modules. */
+  /** Runs before the measurement, for example to load modules. */
   readonly prepare?: Effect.Effect<void> | undefined
-  /** Measures by itself what `upload` cannot, a process that is not this one. */
+  /** Measures what `upload` cannot: another process. */
   readonly measure?: ((count: number) => Effect.Effect<Measurement.Measurement>) | undefined
 }
 
 export interface Contest {
   readonly name: string
-  /** What is measured, in one line. */
+  /** A one-line description of the measurement. */
   readonly title: string
-  /** Lists of how many files, and how many rounds of each. */
+  /** The numbers of files in the lists, and the number of rounds for each. */
   readonly lists: ReadonlyArray<{ readonly files: number; readonly rounds: number }>
-  /** The first one is what the others are compared with. */
+  /** The contestants; the others are compared with the first one. */
   readonly contestants: ReadonlyArray<Contestant>
-  /** Sets up what all measurements need, until the scope ends; gives a reason where that cannot be. */
+  /** Sets up what all measurements need, until the scope closes; returns a reason if that is impossible. */
   readonly setUp?: Effect.Effect<string | undefined, never, Scope.Scope> | undefined
-  /** What is promised of the figures. */
+  /** The promises about the figures. */
   readonly promises: (of: (contestant: string, files: number) => Figures) => ReadonlyArray<Promised>
 }
 
-/** A promise and whether the figures keep it. */
+/** A promise, and whether the figures keep it. */
 export interface Promised {
   readonly promise: string
   readonly measured: string
   readonly kept: boolean
 }
 
-/** What was measured of one contestant with one list: medians over the rounds, and each round. */
+/** The measurements of one contestant with one list: medians over the rounds, and each round. */
 export interface Figures extends Measurement.Measurement {
   readonly contestant: string
   readonly files: number
@@ -62,14 +62,14 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  /** Makes it one round. */
+  /** Runs only one round. */
   readonly quick: boolean
   readonly onStart: (what: string) => void
-  /** The contestants that take part, by name, and the list of how many files; without the others nothing is promised. */
+  /** The contestants to run, by name, and the list by its number of files; then no promises are checked. */
   readonly only?: ReadonlyArray<string> | undefined
   readonly files?: number | undefined
   readonly rounds?: number | undefined
-  /** The directory that profiles go to. */
+  /** The directory for profiles. */
   readonly profiles?: string | undefined
 }
 
@@ -117,7 +117,7 @@ export const run = (contest: Contest, options: RunOptions): Effect.Effect<Outcom
     }
   }).pipe(Effect.scoped)
 
-/** A promise that a figure is at most so much. */
+/** A promise that a figure does not exceed a limit. */
 export const atMost = (promise: string, measured: number, limit: number, unit: "MB" | "µs" | "×"): Promised => ({
   promise,
   measured: `${unit === "MB" ? Math.round(measured) : measured.toFixed(2)} ${unit}`,

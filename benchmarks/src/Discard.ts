@@ -1,6 +1,6 @@
 /**
- * A destination that takes everything, whole or in parts, and keeps nothing. It holds what it has taken as long as a
- * network would, since memory counts where bytes are waited for.
+ * A destination that accepts everything, whole or in parts, and keeps nothing. It holds what it has received as long as
+ * a network would, since memory matters while bytes are waited for.
  */
 import * as Destination from "@sluice/core/Destination"
 import * as Effect from "effect/Effect"
@@ -12,13 +12,13 @@ import { crc32 } from "node:zlib"
 export interface Options {
   /** Whether bodies are taken whole, as for a checksum in a header. */
   readonly wholeBodies: boolean
-  /** Whether every byte is looked at. */
+  /** Whether every byte is read. */
   readonly reads: boolean
   /** How long a body that was taken whole is held, in milliseconds. */
   readonly holdMillis: number
 }
 
-/** Bytes that were taken, in all. */
+/** The total number of bytes received. */
 export const taken = { bytes: 0 }
 
 const take = (body: Destination.Body, { holdMillis, reads, wholeBodies }: Options) => {
@@ -78,7 +78,7 @@ export const layer = (options: Options): Layer.Layer<Destination.Destination> =>
     }
   })
 
-/** The next turn of the event loop, as when a socket takes a block. */
+/** Waits for the next turn of the event loop, as when a socket takes a block. */
 const immediate = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })

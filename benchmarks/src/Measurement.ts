@@ -1,7 +1,7 @@
 /**
- * One measurement: what a piece of work took in a process of its own, which is started for it and measures itself.
+ * One measurement: the cost of a piece of work in a process that is started for it and measures itself.
  *
- * The peak of memory is what the kernel saw, read from `/proc`; `process.resourceUsage().maxRSS` would do elsewhere,
+ * The peak of memory is the kernel's, read from `/proc`; `process.resourceUsage().maxRSS` would do elsewhere,
  * but on Linux it starts at the memory of the process that started this one.
  */
 import * as Effect from "effect/Effect"
@@ -10,13 +10,13 @@ import * as ChildProcess from "node:child_process"
 import * as fs from "node:fs"
 
 export const Measurement = Schema.Struct({
-  /** Time that went by, in microseconds a file. */
+  /** The elapsed time, in microseconds per file. */
   wallMicros: Schema.Number,
-  /** CPU time of all threads of the process, in microseconds a file. */
+  /** The CPU time of all threads of the process, in microseconds per file. */
   cpuMicros: Schema.Number,
   /** The most memory the process ever held, in bytes. */
   peakBytes: Schema.Number,
-  /** The memory it held with everything loaded, before its first file, in bytes. */
+  /** The memory that it held with everything loaded, before its first file, in bytes. */
   startBytes: Schema.Number
 })
 
@@ -31,7 +31,7 @@ export class Failed extends Schema.TaggedError<Failed>()("Failed", {
   }
 }
 
-/** Measures a piece of work over `files` files, here and now. */
+/** Measures a piece of work over `files` files, in this process. */
 export const here = (work: Effect.Effect<void>, files: number): Effect.Effect<Measurement> =>
   Effect.promise(async () => {
     const startBytes = process.memoryUsage.rss()
@@ -43,7 +43,7 @@ export const here = (work: Effect.Effect<void>, files: number): Effect.Effect<Me
     return { wallMicros, cpuMicros: (user + system) / files, peakBytes: peakBytes(), startBytes }
   })
 
-/** Measures a contestant in a new process, which writes its profile where that is wanted. */
+/** Measures a contestant in a new process, which writes its profile if requested. */
 export const inChild = (
   contest: string,
   contestant: string,
@@ -63,7 +63,7 @@ export const inChild = (
     return Effect.sync(() => child.kill())
   }).pipe(Effect.flatMap((line) => Effect.orDie(decode(line))))
 
-/** The median of each figure by itself. */
+/** The median of each figure. */
 export const median = (rounds: ReadonlyArray<Measurement>): Measurement => ({
   wallMicros: medianOf(rounds.map((round) => round.wallMicros)),
   cpuMicros: medianOf(rounds.map((round) => round.cpuMicros)),

@@ -1,6 +1,7 @@
 /**
- * Where a process spends its CPU time: a profile as `node --cpu-prof` writes it, of the measured work alone, and what it
- * says by module and by function. Time in the kernel counts where it was asked for; `(program)` is V8 and libuv itself.
+ * Shows where a process spends its CPU time: a profile in the format of `node --cpu-prof`, only of the measured work,
+ * and its totals by module and by function. Time in the kernel counts for the function that called it; `(program)` is
+ * V8 and libuv.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -8,7 +9,7 @@ import { Session } from "node:inspector/promises"
 import type { Profiler } from "node:inspector/promises"
 import * as path from "node:path"
 
-/** How often is looked, in microseconds. */
+/** The sampling interval, in microseconds. */
 const interval = 200
 
 /** Runs a piece of work, and writes its profile to a file. */
@@ -32,7 +33,7 @@ export const written = <A, E, R>(work: Effect.Effect<A, E, R>, file: string): Ef
       })
   )
 
-/** What the profile in a file says: milliseconds by module, and by function. Idle time is left out. */
+/** The totals of a profile in a file: milliseconds by module and by function. Idle time is left out. */
 export const render = (file: string, most: number): string => {
   const profile: Profiler.Profile = JSON.parse(fs.readFileSync(file, "utf8"))
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
@@ -62,7 +63,7 @@ const add = (times: Map<string, number>, name: string, millis: number): void => 
   times.set(name, (times.get(name) ?? 0) + millis)
 }
 
-/** Our modules one by one, those of others by package, and what has no module by its own name. */
+/** The name of a frame: our modules individually, others by package, and code without a module by its function. */
 const moduleOf = ({ functionName, url }: Profiler.Profile["nodes"][number]["callFrame"]): string => {
   if (url === "") return functionName
   const ours = /\/packages\/core\/\w+\/(.*)\.js$/.exec(url)?.[1]

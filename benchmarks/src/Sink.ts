@@ -1,5 +1,5 @@
 /**
- * An nginx that takes whatever is put by S3 and keeps nothing: a server that costs little next to its clients, and that
+ * An nginx that accepts every S3 put and keeps nothing: a server that costs little compared with its clients, and that
  * none of them was made for. It needs nginx with Lua (Debian: `nginx-light libnginx-mod-http-lua`).
  */
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ const servers = path.resolve(import.meta.dirname, "../servers")
 
 const executable = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"].find((file) => fs.existsSync(file))
 
-/** Starts a sink until the scope ends, and gives its address; a reason where it cannot be started. */
+/** Starts a sink until the scope closes, and returns its address, or the reason why it cannot be started. */
 export const start: Effect.Effect<
   { readonly url: string } | { readonly reason: string },
   never,
@@ -55,7 +55,7 @@ export const start: Effect.Effect<
   return { reason: `nginx did not start: ${fs.existsSync(errors) ? fs.readFileSync(errors, "utf8") : "no word"}` }
 })
 
-/** Runs an upload, and dies unless the sink has got that many bytes and objects. */
+/** Runs an upload, and dies unless the sink has received that many bytes and objects. */
 export const receiving = <A>(url: string, bytes: number, objects: number, upload: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.gen(function*() {
     yield* get(`${url}/__reset`)

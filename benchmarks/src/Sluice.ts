@@ -1,5 +1,5 @@
 /**
- * The engine as a contestant: plainly, and with all there is switched on.
+ * The engine as a contestant: with the defaults, and with everything switched on.
  */
 import type * as Destination from "@sluice/core/Destination"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
@@ -29,8 +29,9 @@ export const upload = (
   }).pipe(Effect.provide(Layer.provide(Uploader.layer({ strategy }), destination)))
 
 /**
- * Uploads a list with everything on: retries, a pool with a rate limit and a bandwidth cap on it that are reckoned for
- * each file but never bind, every event waited for, progress and throughput looked at ten times a second, metrics.
+ * Uploads a list with everything on: retries, a pool with a rate limit and a bandwidth cap that are computed for each
+ * file but never reached, an `onEvent` that the run waits for, progress and throughput read ten times a second,
+ * metrics.
  */
 export const uploadWithEverythingOn = (
   files: UploadList,

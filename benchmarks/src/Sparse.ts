@@ -1,5 +1,5 @@
 /**
- * Files without content: as large as wanted, without taking space on a disk. They are gone with their scope.
+ * Files without content, of any size, which take no space on a disk. They are removed with their scope.
  */
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadFile } from "@sluice/core/UploadFile"
@@ -9,7 +9,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 
-/** A directory of its own; in memory where `inMemory` says so and there is such a place. */
+/** A temporary directory; in memory if `inMemory` is set and that is possible. */
 export const directory = (options?: { readonly inMemory: boolean }): Effect.Effect<string, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {

@@ -10,7 +10,7 @@ export interface Machine {
   readonly cpus: number
   readonly cpu: string
   readonly memoryBytes: number
-  /** Processes that wanted a CPU over the last minute. */
+  /** The load average over the last minute. */
   readonly load: number
 }
 
@@ -23,7 +23,7 @@ export const machine = (): Machine => ({
   load: os.loadavg()[0]!
 })
 
-/** The machine, and how far to trust it. */
+/** A description of the machine and its load. */
 export const header = ({ cpu, cpus, load, memoryBytes, node, platform }: Machine, date: Date): string =>
   `Node ${node}, ${cpus} CPUs (${cpu}), ${(memoryBytes / 1e9).toFixed(0)} GB, ${platform}, load ${load.toFixed(1)}, ${
     date.toISOString().slice(0, 10)
@@ -67,7 +67,7 @@ const list = (figures: ReadonlyArray<Figures>): string => {
   return aligned([columns.map(([name]) => name), ...figures.map((one) => columns.map(([, cell]) => cell(one)))])
 }
 
-/** The first column to the left, the others to the right. */
+/** Aligns the first column to the left, and the others to the right. */
 const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
   return rows

@@ -1,6 +1,6 @@
 /**
- * What all contestants do: take files from a lazy list and hand each one's bytes to a destination that is done at the
- * next microtask. The same work is here once as a promise, once as an effect and once as a `Destination`.
+ * The work of all contestants: take files from a lazy list and pass the bytes of each to a destination that is done at
+ * the next microtask. It exists as a promise, as an effect and as a `Destination`.
  */
 import * as ByteSource from "@sluice/core/ByteSource"
 import * as Destination from "@sluice/core/Destination"
@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as assert from "node:assert"
 import type * as Contest from "./Contest.js"
 
-/** How many uploads are in flight, wherever there is a bound. */
+/** The number of uploads in flight, if it is bounded. */
 export const concurrency = 64
 
 const fileSize = 100
@@ -18,8 +18,8 @@ const fileSize = 100
 const zeros = new Uint8Array(fileSize)
 
 /**
- * A million of these are never in memory together: each is made when it is asked for. Keys are not decimal numbers,
- * since V8 keeps the last thousands of those that it wrote, which would count as memory of whoever takes the files.
+ * A million of these are never in memory together: each is created on demand. Keys are not decimal numbers, since V8
+ * caches the last thousands of those that it converted, which would count as the contestant's memory.
  */
 export function* files(count: number): Generator<UploadFile.UploadFile> {
   for (let i = 0; i < count; i++) yield UploadFile.make(`file-${i.toString(36)}`, ByteSource.generate(fileSize, block))
@@ -50,7 +50,7 @@ export const everythingStored = (contestant: Contest.Contestant): Contest.Contes
     Effect.tap(contestant.upload(count), () => Effect.sync(() => assert.strictEqual(bytesStored, count * fileSize)))
 })
 
-/** Uploads a file as a program without Effect does. */
+/** Uploads a file as a program without Effect would. */
 export const putPromise = (file: UploadFile.UploadFile): Promise<void> =>
   new Promise((resolve) => {
     store(block(0, file.size!))

@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import { parseArgs } from "node:util"
 import * as Contest from "./Contest.js"
 import * as Engine from "./contests/Engine.js"
+import * as ForEach from "./contests/ForEach.js"
 import * as Journal from "./contests/Journal.js"
 import * as Large from "./contests/Large.js"
 import * as List from "./contests/List.js"
@@ -22,6 +23,7 @@ import * as Table from "./Table.js"
 
 const contests = [
   Engine.contest,
+  ForEach.contest,
   Unlimited.contest,
   Virtual.contest,
   List.contest,
@@ -50,7 +52,7 @@ const parse = (args: ReadonlyArray<string>) =>
   Effect.try({
     try: () =>
       parseArgs({
-        // `pnpm bench -- engine` passes the dashes on.
+        // `pnpm bench -- engine` also passes the dashes on.
         args: args.filter((arg) => arg !== "--"),
         allowPositionals: true,
         options: {

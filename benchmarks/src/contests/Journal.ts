@@ -1,5 +1,5 @@
 /**
- * `journal`: what it costs to write down, file by file, what is done.
+ * `journal`: what it costs to record each finished file.
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as ByteSource from "@sluice/core/ByteSource"
@@ -20,7 +20,7 @@ import * as Sparse from "../Sparse.js"
 
 const fileSize = 4 * 1024
 
-/** A file without a fingerprint could not be known again: none would be written down. */
+/** Files have a fingerprint, because the journal does not record files without one. */
 const inMemory = UploadFile.make("file", {
   ...ByteSource.fromBytes(new Uint8Array(fileSize)),
   fingerprint: Effect.succeed("always the same")
@@ -34,7 +34,7 @@ const directory = Effect.map(
     Layer.orDie(Layer.provide(LocalDirectory.layer({ root }), NodeContext.layer))
 )
 
-/** A journal that has to be small when all is done. */
+/** A journal that must be small when everything is done. */
 const smallJournal = Effect.map(
   Effect.acquireRelease(
     Effect.map(Sparse.directory(), (made) => path.join(made, "journal of a bench")),

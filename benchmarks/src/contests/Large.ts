@@ -1,5 +1,5 @@
 /**
- * `large`: what the engine adds to reading one large file and reckoning its checksum.
+ * `large`: what the engine adds to reading one large file and computing its checksum.
  */
 import type * as Checksum from "@sluice/core/Checksum"
 import * as Strategy from "@sluice/core/Strategy"
@@ -17,7 +17,7 @@ const MiB = 1024 * 1024
 
 const size = 2048 * MiB
 
-/** What a careful programmer writes without a library. */
+/** What a careful programmer would write without a library. */
 const bareLoop = (blockSize: number, checksum: boolean) => (): Effect.Effect<void> =>
   Effect.scoped(Effect.flatMap(Sparse.filePath(size), (path) =>
     Effect.promise(async () => {

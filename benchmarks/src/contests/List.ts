@@ -1,5 +1,5 @@
 /**
- * `list`: the same million files from each kind of lazy list. Memory has to stay flat.
+ * `list`: the same million files from each kind of lazy list. Memory must stay flat.
  */
 import * as Stream from "effect/Stream"
 import * as Contest from "../Contest.js"

@@ -16,7 +16,7 @@ import * as Sparse from "../Sparse.js"
 
 const MiB = 1024 * 1024
 
-/** What a process may take besides the budget, in bytes. */
+/** What a process may use in addition to the budget, in bytes. */
 const besides = 120e6
 
 interface Setting {

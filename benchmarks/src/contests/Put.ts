@@ -20,14 +20,14 @@ import * as PutTools from "./PutTools.js"
 
 const MiB = 1024 * 1024
 
-/** How large the files of each list are, by how many there are. */
+/** The size of the files in each list, by their number. */
 const sizes: Readonly<Record<number, number>> = { 10_000: 4096, 2_000: MiB / 4, 1: 2048 * MiB }
 
 const [small, medium, large] = [10_000, 2_000, 1]
 
 const concurrency = 64
 
-/** What the process that runs the contest tells those that measure. */
+/** What the process that runs the contest passes to those that measure. */
 const urlVariable = "SLUICE_BENCH_SINK"
 const filesVariable = "SLUICE_BENCH_FILES"
 
@@ -47,7 +47,7 @@ const setUp = Effect.gen(function*() {
       const file = path.join(directory, `file-${i.toString(36)}`)
       const size = sizes[count] ?? 0
       fs.writeFileSync(file, content.subarray(0, Math.min(size, content.length)))
-      // Of the large one, only the beginning takes space.
+      // Only the beginning of the large file takes space.
       fs.truncateSync(file, size)
     }
   }
@@ -56,7 +56,7 @@ const setUp = Effect.gen(function*() {
   return undefined
 })
 
-/** Dies unless the sink has got it all. */
+/** Dies unless the sink has received everything. */
 const received = (contestant: Contest.Contestant): Contest.Contestant => ({
   ...contestant,
   upload: (count) => Sink.receiving(url(), count * (sizes[count] ?? 0), count, contestant.upload(count)),

@@ -1,6 +1,6 @@
 /**
- * What a careful programmer writes against S3 without a library: a pool of connections, signatures of version 4 by
- * `node:crypto` with the day's key kept, payloads unsigned, files read at once.
+ * What a careful programmer would write for S3 without a library: a pool of connections, version 4 signatures with
+ * `node:crypto` and a cached key for the day, unsigned payloads, files read at once.
  */
 import * as assert from "node:assert"
 import { createHash, createHmac } from "node:crypto"
@@ -47,7 +47,7 @@ const sign = (
   return headers
 }
 
-/** Puts every file of a directory, so many at once. */
+/** Puts every file of a directory, with bounded concurrency. */
 export const putAll = async (directory: string, url: string, atOnce: number): Promise<void> => {
   const pool = new Pool(url, { connections: atOnce })
   const { host } = new URL(url)
@@ -73,7 +73,7 @@ export const putAll = async (directory: string, url: string, atOnce: number): Pr
   await pool.close()
 }
 
-/** Puts one file in parts, each with its CRC-32 in a header, so many at once. */
+/** Puts one file in parts, each with its CRC-32 in a header, with bounded concurrency. */
 export const putParts = async (file: string, url: string, partSize: number, atOnce: number): Promise<void> => {
   const pool = new Pool(url, { connections: atOnce })
   const { host } = new URL(url)

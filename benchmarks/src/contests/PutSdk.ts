@@ -1,5 +1,5 @@
 /**
- * The AWS SDK: a client of its own for each measurement, with one connection for each upload in flight.
+ * The AWS SDK: a new client for each measurement, with one connection for each upload in flight.
  */
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { Upload } from "@aws-sdk/lib-storage"
@@ -17,7 +17,7 @@ const client = (url: string, connections: number): S3Client =>
     requestHandler: { httpAgent: new http.Agent({ keepAlive: true, maxSockets: connections }) }
   })
 
-/** Puts every file of a directory by `PutObjectCommand` under p-limit. */
+/** Puts every file of a directory with `PutObjectCommand` under p-limit. */
 export const putAll = async (directory: string, url: string, atOnce: number): Promise<void> => {
   const s3 = client(url, atOnce)
   const limit = pLimit(atOnce)
@@ -32,7 +32,7 @@ export const putAll = async (directory: string, url: string, atOnce: number): Pr
   s3.destroy()
 }
 
-/** Puts every file of a directory by lib-storage, which streams what is large. */
+/** Puts every file of a directory with lib-storage, which streams large files. */
 export const uploadAll = async (directory: string, url: string, atOnce: number): Promise<void> => {
   const s3 = client(url, atOnce)
   const limit = pLimit(atOnce)

@@ -1,5 +1,5 @@
 /**
- * Command-line tools, where they are on the PATH: each in a process of its own, measured by GNU time.
+ * Command-line tools, if they are on the PATH: each runs in its own process, measured by GNU time.
  */
 import * as Effect from "effect/Effect"
 import * as ChildProcess from "node:child_process"
@@ -26,7 +26,7 @@ export const tools: ReadonlyArray<Tool> = [
       "--s3-env-auth",
       "--s3-region=us-east-1",
       "--s3-no-check-bucket",
-      // The sink keeps nothing that a look afterwards could find.
+      // The sink keeps nothing, so a later check would find nothing.
       "--s3-no-head",
       "--transfers=16"
     ]
@@ -40,7 +40,7 @@ export const tools: ReadonlyArray<Tool> = [
 
 const timer = "/usr/bin/time"
 
-/** Where a tool is, if it is and can be measured. */
+/** The path of a tool, if it exists and can be measured. */
 export const find = (name: string): string | undefined =>
   fs.existsSync(timer)
     ? (process.env["PATH"] ?? "").split(path.delimiter).map((directory) => path.join(directory, name)).find((file) =>
@@ -48,7 +48,7 @@ export const find = (name: string): string | undefined =>
     )
     : undefined
 
-/** Runs a tool, and tells what it took. */
+/** Runs a tool, and returns its measurement. */
 export const measure = (
   { args, name }: Tool,
   directory: string,

@@ -1,5 +1,5 @@
 /**
- * `virtual`: how long a million simulated uploads take where time is virtual, by strategy and network.
+ * `virtual`: how long a million simulated uploads take in virtual time, by strategy and network.
  */
 import * as ByteSource from "@sluice/core/ByteSource"
 import * as Simulated from "@sluice/core/destinations/Simulated"

@@ -1,5 +1,5 @@
 /**
- * The command line: which commands there are, and how each way of ending becomes an exit code.
+ * The command line: its commands, and the exit code for each way of ending.
  */
 import type * as CliApp from "@effect/cli/CliApp"
 import * as CliConfig from "@effect/cli/CliConfig"
@@ -29,9 +29,9 @@ import { printable } from "./terminal/TerminalText.js"
 import * as Warnings from "./terminal/Warnings.js"
 import * as Topics from "./Topics.js"
 
-/** Runs what the arguments ask for, and gives the exit code. Whatever goes wrong has been told by then. */
-export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, CliApp.CliApp.Environment | Output> =>
-  Effect.gen(function*() {
+/** Runs the command in the arguments and returns the exit code. By then it has reported any problem. */
+export const run = Effect.fnUntraced(
+  function*(args: ReadonlyArray<string>): Effect.fn.Return<number, never, CliApp.CliApp.Environment | Output> {
     const { stderr, stdout } = yield* Output
     const exitCode = yield* Effect.exit(Warnings.toldOn(stderr)(obey(args))).pipe(
       Effect.flatMap((exit) => Exit.isSuccess(exit) ? Effect.succeed(0) : tell(exit.cause, args))
@@ -39,13 +39,14 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number, never, C
     yield* stdout.flush
     const unwritten = Option.map(
       stdout.failure(),
-      (cause) => `sluice: Standard output ${printable(CliError.whyNotWritten(cause))}: what is there is not all of it.`
+      (cause) => `sluice: Standard output ${printable(CliError.whyNotWritten(cause))}: the output is incomplete.`
     )
     yield* writeLines(stderr, Option.toArray(unwritten))
     yield* stderr.flush
     const isWritten = Option.isNone(unwritten) && Option.isNone(stderr.failure())
     return exitCode === 0 && !isWritten ? new CliError.CliError({ reason: "SomeFailed" }).exitCode : exitCode
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -66,7 +67,7 @@ const { version } = Schema.decodeSync(Schema.parseJson(Schema.Struct({ version: 
   fs.readFileSync(new URL("../package.json", import.meta.url), "utf8")
 )
 
-/** Does what was asked for. */
+/** Runs the command or prints help. */
 const obey = (args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { stdout } = yield* Output
@@ -82,12 +83,12 @@ const obey = (args: ReadonlyArray<string>) =>
     yield* Effect.withConsole(Command.run(sluice, { name: "sluice", version })(["node", "sluice", ...request.args]), {
       ...console,
       log: (text: unknown) => stdout.write(`${String(text).trimEnd()}\n`),
-      // What @effect/cli finds wrong comes as an error too, and is told as one.
+      // Problems that @effect/cli finds also arrive as errors, and are reported as such.
       error: () => Effect.void
     })
   }).pipe(Effect.provide(CliConfig.layer({ isCaseSensitive: true, showBuiltIns: false })))
 
-/** Says what went wrong, and gives the exit code for it. */
+/** Reports what went wrong, and returns the exit code for it. */
 const tell = <E>(cause: Cause.Cause<E>, args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { stderr } = yield* Output
@@ -117,16 +118,16 @@ const tell = <E>(cause: Cause.Cause<E>, args: ReadonlyArray<string>) =>
       return OpenFiles.exitCode
     }
     const trace = Cause.pretty(cause).split("\n").map(printable)
-    yield* writeLines(stderr, [`sluice: something went wrong that should not have: ${trace.join("\n")}`])
+    yield* writeLines(stderr, [`sluice: unexpected error, which is a bug in sluice: ${trace.join("\n")}`])
     return 1
   })
 
-/** Whether a relative path was to be resolved in a directory that is not there any more. */
+/** Whether a relative path could not be resolved because the current directory no longer exists. */
 const isNowhere = (defect: unknown): boolean => Predicate.hasProperty(defect, "syscall") && defect.syscall === "uv_cwd"
 
-const nowhere = CliError.usage("The current directory is not there any more. Change to another, or give full paths.")
+const nowhere = CliError.usage("The current directory no longer exists. Change to another one, or give absolute paths.")
 
-/** Where to read on about what was typed. */
+/** Where to find help about what was typed. */
 const hintFor = (args: ReadonlyArray<string>): string => {
   const command = Argv.commandOf(args, flags)
   return `Try sluice ${command === undefined ? "" : `${command} `}--help.`

@@ -1,15 +1,15 @@
 /**
- * The ways in which a command ends badly, and the exit code of each.
+ * The errors that a command ends with, and their exit codes.
  *
  * | reason | exit code | when |
  * |---|---|---|
- * | `SomeFailed` | 1 | some files failed, or are not the same |
+ * | `SomeFailed` | 1 | some files failed, or differ |
  * | `Usage` | 2 | a flag or an argument is wrong |
- * | `SourceNotFound` | 3 | what should be uploaded is not there |
- * | `DestinationUnusable` | 4 | the destination refused or was out of reach before anything was stored |
- * | `JournalUnusable` | 5 | another `sluice` is using the journal, or it cannot be used |
- * | `NothingTransferred` | 9 | no file was uploaded, where that is to be an error |
- * | `Interrupted` | 130 | by Ctrl-C or SIGTERM |
+ * | `SourceNotFound` | 3 | a source does not exist |
+ * | `DestinationUnusable` | 4 | the destination refused uploads or could not be reached before anything was stored |
+ * | `JournalUnusable` | 5 | another `sluice` is using the journal, or the journal cannot be used |
+ * | `NothingTransferred` | 9 | no file was uploaded, and a flag makes that an error |
+ * | `Interrupted` | 130 | stopped by Ctrl-C or SIGTERM |
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -26,7 +26,7 @@ const Reason = Schema.Literal(
 
 export class CliError extends Schema.TaggedError<CliError>("@sluice/cli/CliError")("CliError", {
   reason: Reason,
-  /** What to tell the user; absent where the report has said it already. */
+  /** The message for the user; absent if the report has said it already. */
   detail: Schema.optional(Schema.String)
 }) {
   override get message(): string {
@@ -46,17 +46,19 @@ export const destinationUnusable = (detail: string): CliError => new CliError({ 
 
 export const journalUnusable = (detail: string): CliError => new CliError({ reason: "JournalUnusable", detail })
 
-/** Why something on the disk could not be had, for after its name: `is not there`. */
+/**
+ * Why something on the disk could not be read, as the end of a sentence that begins with its name: `does not exist`.
+ */
 export const whyUnreadable = (cause: unknown): string => {
   const code = codeOf(cause)
   switch (code) {
     case "ENOENT":
-      return "is not there"
+      return "does not exist"
     case "EACCES":
     case "EPERM":
-      return "may not be read"
+      return "cannot be read: permission denied"
     case "ENOTDIR":
-      return "lies below something that is not a directory"
+      return "is below something that is not a directory"
     case "EISDIR":
       return "is a directory"
     default:
@@ -64,17 +66,17 @@ export const whyUnreadable = (cause: unknown): string => {
   }
 }
 
-/** Why something on the disk could not be written, for after its name: `may not be written`. */
+/** Why something on the disk could not be written, as the end of a sentence: `cannot be written: permission denied`. */
 export const whyNotWritten = (cause: unknown): string => {
   const code = codeOf(cause)
   switch (code) {
     case "ENOENT":
     case "ENOTDIR":
-      return "lies in a directory that is not there"
+      return "is in a directory that does not exist"
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return "may not be written"
+      return "cannot be written: permission denied"
     case "EISDIR":
       return "is a directory"
     case "ENOSPC":
@@ -85,7 +87,7 @@ export const whyNotWritten = (cause: unknown): string => {
   }
 }
 
-/** The code of an error of the system, such as `ENOENT`. */
+/** The code of a system error, such as `ENOENT`. */
 export const codeOf = (cause: unknown): unknown => Predicate.hasProperty(cause, "code") ? cause.code : undefined
 
 // -----------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 /**
- * What to say where no more files can be opened. It imports nothing, so that it can be said where nothing else can be
- * loaded.
+ * The message for when no more files can be opened. This module imports nothing, so that it works even if nothing else
+ * can be loaded.
  */
 
-/** The exit code where the command cannot go on for want of open files: nothing else is known to be wrong. */
+/** The exit code when the command cannot open enough files: nothing else is known to be wrong. */
 export const exitCode = 1
 
-/** What is wrong and what to do, where that is why something failed: for an error, or for what caused it. */
+/** What is wrong and what to do, if too many open files are why an error, or one of its causes, happened. */
 export const problemOf = (cause: unknown): string | undefined => {
   for (let at = cause, depth = 0; depth < 8 && typeof at === "object" && at !== null; depth++) {
     const { cause, code } = at as { readonly cause?: unknown; readonly code?: unknown }
@@ -22,7 +22,6 @@ export const problemOf = (cause: unknown): string | undefined => {
 // -----------------------------------------------------------------------------
 
 const ofProcess =
-  "Too few files may be open at once in this process. Allow more, such as with ulimit -n 1024, and run it again."
+  "This process may not open enough files at once. Raise the limit, for example with ulimit -n 1024, and run it again."
 
-const ofSystem =
-  "This machine has as many files open as it can have. End something that has many open, and run it again."
+const ofSystem = "This machine cannot open any more files. End a program that has many files open, and run it again."

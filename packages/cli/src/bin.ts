@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Loads the command. It is several files, which are read at once: where this process may have too few open for that, it
- * says so.
+ * Loads the command. It consists of several files, which are read at the same time; if the process may not open enough
+ * files for that, this module says so.
  */
 import * as OpenFiles from "./OpenFiles.js"
 

@@ -1,5 +1,5 @@
 /**
- * The command in this process: its signals, its streams and its exit code. `bin.ts` loads it.
+ * Runs the command in this process, with its signals, its streams and its exit code. `bin.ts` loads it.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -11,7 +11,7 @@ import * as Cli from "./Cli.js"
 import * as Output from "./terminal/Output.js"
 import * as Signals from "./terminal/Signals.js"
 
-// NodeRuntime.runMain interrupts at the first Ctrl-C; here the command itself reads signals.
+// NodeRuntime.runMain interrupts at the first Ctrl-C; here the command itself handles signals.
 const runMain = makeRunMain(({ fiber, teardown }) => {
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1)
   fiber.addObserver((exit) => {
@@ -23,7 +23,7 @@ const runMain = makeRunMain(({ fiber, teardown }) => {
 Effect.zipRight(Signals.surviveHangup, Cli.run(process.argv.slice(2))).pipe(
   Effect.provide([NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, Output.layerProcess]),
   runMain({
-    // The command tells what is logged itself.
+    // The command prints log messages itself.
     disablePrettyLogger: true,
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 1)
   })

@@ -4,7 +4,7 @@
  *
  * {@link next} is the whole rule, as a pure function. {@link controller} applies it to a running uploader: every 5 s,
  * it averages the attempts that have succeeded since, and does nothing if none has. If the destination throttled any
- * attempt, the rate halves whatever the others took: a refusal comes quickly, but is no reason to go faster.
+ * attempt, the rate halves whatever the others took: a refusal comes quickly, but is not a reason to go faster.
  *
  * The rule does not know the destination's capacity and never settles at it. From a base of 4, with a destination that
  * refuses more than 10 a second, the rate alternates between 8 and 16 every 5 s: 87 % of the 10 are used, and a quarter

@@ -164,8 +164,8 @@ export const layerDirectory = (options: Options): Layer.Layer<Journal, JournalEr
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Journal["Type"], JournalError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<Journal["Type"], JournalError, Scope.Scope> {
     const { destination, directory, fsync = defaults.fsync, removeWhenEmpty = defaults.removeWhenEmpty, source } =
       options
     // The previous user may remove an empty directory before it is locked here.
@@ -187,7 +187,8 @@ export const make = (options: Options): Effect.Effect<Journal["Type"], JournalEr
       yield* writer.tidy({ always: replay.damaged > 0 || header.source !== replay.header?.source })
       return journalOf(writer, replay)
     }))
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -197,15 +198,16 @@ const closeOpened = (file: Disk.Opened | undefined): Effect.Effect<void> =>
   file === undefined ? Effect.void : Disk.close(file.descriptor)
 
 /** Parses the file. A file without a header holds nothing: it is empty, or was torn while it was created. */
-const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay, JournalError> =>
-  Effect.gen(function*() {
+const understand = Effect.fnUntraced(
+  function*(directory: string, file: Disk.Opened): Effect.fn.Return<Replay, JournalError> {
     const failed = Effect.mapError(Disk.failedTo(directory, "be read"))
     const replay = yield* failed(Disk.replay(file))
     if (replay.newer) {
       return yield* Effect.fail(
         new JournalError({
           reason: "Newer",
-          detail: `The journal in ${directory} was written by a later version of Sluice, and only that can use it.`
+          detail:
+            `The journal in ${directory} was written by a later version of Sluice, and only that version can use it.`
         })
       )
     }
@@ -214,13 +216,14 @@ const understand = (directory: string, file: Disk.Opened): Effect.Effect<Replay,
         Disk.unusable(
           `${
             Disk.fileIn(directory)
-          } does not begin as a journal does: it is damaged, or something else. Move it away ` +
-            "to begin a new one."
+          } does not begin like a journal: it is damaged, or another kind of file. Move it away ` +
+            "to start a new journal."
         )
       )
     }
     return replay
-  })
+  }
+)
 
 interface Ready {
   readonly file: Disk.Opened
@@ -228,8 +231,8 @@ interface Ready {
 }
 
 /** Opens the file and drops a torn record at its end. Changes nothing before the whole file has been understood. */
-const openOrCreate = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
-  Effect.gen(function*() {
+const openOrCreate = Effect.fnUntraced(
+  function*(directory: string, fresh: Record.Header, fsync: boolean): Effect.fn.Return<Ready, JournalError> {
     const file = yield* Disk.open(directory, "write")
     if (file === undefined) return yield* create(directory, fresh, fsync)
     return yield* Effect.gen(function*() {
@@ -245,13 +248,14 @@ const openOrCreate = (directory: string, fresh: Record.Header, fsync: boolean): 
       }
       return { file: yield* Disk.cut(directory, file, replay.end), replay }
     }).pipe(Effect.tapErrorCause(() => closeOpened(file)))
-  })
+  }
+)
 
 const create = (directory: string, fresh: Record.Header, fsync: boolean): Effect.Effect<Ready, JournalError> =>
   Effect.gen(function*() {
     const file = yield* Disk.replace(directory, { fsync, text: Record.header(fresh) })
     return { file, replay: yield* Disk.replay(file) }
-  }).pipe(Effect.mapError(Disk.failedTo(directory, "be made")))
+  }).pipe(Effect.mapError(Disk.failedTo(directory, "be created")))
 
 const journalOf = (writer: Writer, { finished, locations, state }: Replay): Journal["Type"] =>
   Journal.of({

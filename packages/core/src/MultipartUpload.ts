@@ -62,24 +62,7 @@ export interface Context extends Requests.RequestContext {
 }
 
 /**
- * A request that has failed and will be retried; if it has a number, it is a request for that part.
- *
- * @since 0.1.0
- * @category models
- */
-export type RequestRetry = Requests.Retry
-
-/**
- * Why a file that an earlier process began starts over: the file has changed, its settings have changed, or the
- * destination has forgotten the upload or will not list its parts.
- *
- * @since 0.1.0
- * @category models
- */
-export type RestartReason = "SourceChanged" | "PartSizeChanged" | "ChecksumChanged" | "SessionGone" | "PartsUnknown"
-
-/**
- * The owner of the parts, which is told what happens to them.
+ * The owner of the parts.
  *
  * @since 0.1.0
  * @category models
@@ -96,10 +79,9 @@ export interface Owner extends SenderOwner {
   readonly disownPermit: () => void
   /** A source that can be read only once is about to be read. */
   readonly onOpen: () => void
-  /** An earlier process has stored these bytes. */
-  readonly resumed: (bytes: number, parts: number) => Effect.Effect<void>
-  readonly restarted: (reason: RestartReason) => Effect.Effect<void>
-  readonly abortFailed: (error: UploadError) => Effect.Effect<void>
+  readonly size: number | undefined
+  /** Bytes that an earlier process stored and the current attempt need not send. */
+  resumedBytes: number
   /** The object is stored, whatever else happens to this fiber. */
   readonly committed: (stored: Destination.Stored) => void
 }
@@ -137,7 +119,7 @@ export const plan = (
   size: number
 ): Either.Either<PartPlan.PartPlan, Rejected> =>
   multipart === undefined
-    ? Either.left(new Rejected({ reason: "Unsupported", detail: "The destination takes no parts." }))
+    ? Either.left(new Rejected({ reason: "Unsupported", detail: "The destination does not support parts." }))
     : PartPlan.make({ size, partSize: parts.partSize, limits: multipart.limits })
 
 /**

@@ -21,7 +21,7 @@ const hostile = /^$|^[/]|\0|(?:^|[/])\.{1,2}(?:[/]|$)|\p{Surrogate}/u
  * import { ObjectKey } from "@sluice/core"
  *
  * assert.strictEqual(ObjectKey.problem("photos/2026/one.jpg"), undefined)
- * assert.strictEqual(ObjectKey.problem("../../etc/passwd"), "has a \"..\" segment")
+ * assert.strictEqual(ObjectKey.problem("../../etc/passwd"), "contains a \"..\" segment")
  * ```
  *
  * @since 0.1.0
@@ -30,10 +30,10 @@ const hostile = /^$|^[/]|\0|(?:^|[/])\.{1,2}(?:[/]|$)|\p{Surrogate}/u
 export const problem = (key: string): string | undefined => {
   if (!hostile.test(key)) return undefined
   if (key === "") return "is empty"
-  if (key.includes("\0")) return "has a NUL character"
+  if (key.includes("\0")) return "contains a NUL character"
   if (key.startsWith("/")) return "is an absolute path"
   if (/\p{Surrogate}/u.test(key)) return "is not well-formed Unicode"
-  return key.split("/").includes("..") ? "has a \"..\" segment" : "has a \".\" segment"
+  return key.split("/").includes("..") ? "contains a \"..\" segment" : "contains a \".\" segment"
 }
 
 /**
@@ -46,14 +46,14 @@ export const problem = (key: string): string | undefined => {
  * import { ObjectKey } from "@sluice/core"
  *
  * assert.strictEqual(ObjectKey.problem("photos/"), undefined)
- * assert.strictEqual(ObjectKey.problemAsPath("photos/"), "has an empty segment")
+ * assert.strictEqual(ObjectKey.problemAsPath("photos/"), "contains an empty segment")
  * ```
  *
  * @since 0.1.0
  * @category validation
  */
 export const problemAsPath = (key: string): string | undefined =>
-  problem(key) ?? (/[/]{2}|[/]$/.test(key) ? "has an empty segment" : undefined)
+  problem(key) ?? (/[/]{2}|[/]$/.test(key) ? "contains an empty segment" : undefined)
 
 /**
  * Explains why a key cannot be a path on Windows, where `:` begins a drive or a stream, a backslash separates, and some
@@ -66,9 +66,9 @@ export const problemOnWindows = (key: string): string | undefined => {
   const found = problemAsPath(key)
   if (found !== undefined) return found
   if (/^[A-Za-z]:/.test(key)) return "starts with a drive letter"
-  if (/[\\:*?"<>|\p{Cc}]/u.test(key)) return "has a character that no name can have on Windows"
-  if (/[. ](?:[/]|$)/.test(key)) return "has a segment that ends with a dot or a space, which Windows leaves out"
+  if (/[\\:*?"<>|\p{Cc}]/u.test(key)) return "contains a character that Windows does not allow in names"
+  if (/[. ](?:[/]|$)/.test(key)) return "contains a segment that ends with a dot or a space, which Windows drops"
   return /(?:^|[/])(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:[.][^/]*)?(?:[/]|$)/i.test(key)
-    ? "has the name of a device"
+    ? "is the name of a device"
     : undefined
 }

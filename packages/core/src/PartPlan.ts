@@ -362,8 +362,8 @@ const tooLarge = (size: number, limits: PartLimits): Rejected => {
   return new Rejected({
     reason: "TooLarge",
     detail: size > limits.maxObjectSize
-      ? `The object has ${sized(size)}; the destination takes at most ${sized(limits.maxObjectSize)}.`
-      : `The object has ${sized(size)}; the destination takes at most ${limits.maxCount} parts` +
+      ? `The object has ${sized(size)}; the destination accepts at most ${sized(limits.maxObjectSize)}.`
+      : `The object has ${sized(size)}; the destination accepts at most ${limits.maxCount} parts` +
         ` of ${sized(limits.minSize)} to ${sized(limits.maxSize)}${multiples}.`
   })
 }

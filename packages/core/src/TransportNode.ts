@@ -82,8 +82,8 @@ export const layer = (options: Options = {}): Layer.Layer<Transport> => Layer.sc
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<Transport["Type"], never, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(options: Options = {}): Effect.fn.Return<Transport["Type"], never, Scope.Scope> {
     const proxies = options.proxy ?? defaults.proxy ? Proxies.fromEnvironment(process.env) : Proxies.none
     const origins = yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -105,7 +105,8 @@ export const make = (options: Options = {}): Effect.Effect<Transport["Type"], ne
       open: (request) => open(origins, request)
     })
     return ProxySecrets.hiding(proxies.secrets, transport)
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

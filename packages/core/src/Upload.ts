@@ -1,5 +1,5 @@
 /**
- * The upload of one file: its state, the context it shares with others, and the observer of its steps.
+ * The upload of one file: its state, and what it shares with others.
  *
  * An attempt begins with memory for what it buffers, a permit of the in-flight budget and a start from the rate limit;
  * all are given back before a backoff and taken again after it. So nothing that sleeps holds a permit.
@@ -14,10 +14,14 @@ import type * as Effect from "effect/Effect"
 import type * as ByteSource from "./ByteSource.js"
 import type { Algorithm } from "./Checksum.js"
 import type * as Destination from "./Destination.js"
-import type * as Body from "./internal/bytes/body.js"
+import type { UploadBody } from "./internal/bytes/body.js"
+import type { Owner as BodyOwner } from "./internal/bytes/bodyOwner.js"
 import { Track } from "./internal/bytes/watch.js"
 import type { Watched } from "./internal/bytes/watch.js"
 import type * as Outage from "./internal/engine/outage.js"
+import type { Recording } from "./internal/engine/recorder.js"
+import type { Stalls } from "./internal/engine/stalls.js"
+import type { Step } from "./internal/engine/step.js"
 import type * as Limits from "./Limits.js"
 import * as MultipartUpload from "./MultipartUpload.js"
 import type * as RetryPolicy from "./RetryPolicy.js"
@@ -53,36 +57,22 @@ export interface Context extends MultipartUpload.Context {
 export type OnSourceChange = "fail" | "retry" | "skip"
 
 /**
- * The observer of an upload's steps. The upload waits for the calls that return an effect.
+ * What the uploads of one run share.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Observer {
+export interface Run {
   readonly clock: Clock.Clock
   /** What happens to a multipart upload that was interrupted, or failed and could be resumed. */
   readonly onInterrupt: "abort" | "keep"
   readonly onSourceChange: OnSourceChange
   /** How long a request without bytes may wait for its answer, in milliseconds. Defaults to 30 seconds. */
   readonly answerMillis?: number | undefined
-  readonly attemptStarted: (upload: Upload) => Effect.Effect<void>
-  readonly sent: (upload: Upload, bytes: number) => void
-  readonly takenBack: (upload: Upload, bytes: number) => void
-  readonly attemptEnded: (upload: Upload, outcome: Limits.Observation["outcome"]) => void
-  /** A request is in flight: the one of an attempt, or one of a multipart upload. */
-  readonly requestStarted: () => void
-  readonly requestEnded: () => void
-  readonly requestRetried: (upload: Upload, retry: MultipartUpload.RequestRetry) => Effect.Effect<void>
-  readonly resumed: (upload: Upload, bytes: number, parts: number) => Effect.Effect<void>
-  readonly restarted: (upload: Upload, reason: MultipartUpload.RestartReason) => Effect.Effect<void>
-  readonly abortFailed: (upload: Upload, error: UploadError) => Effect.Effect<void>
-  /** The source was checked again and has a different size from the one it was listed with. */
-  readonly relisted: (upload: Upload, sizeBefore: number | undefined) => void
-  /** The upload waits before its next attempt and holds nothing. */
-  readonly backoffStarted: () => void
-  readonly backoffEnded: () => void
-  readonly retrying: (upload: Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
-  readonly settled: (upload: Upload, outcome: Outcome) => Effect.Effect<void>
+  readonly recorder: Recording
+  readonly stalls: Stalls
+  /** Counts the uploads that wait before their next attempt and hold nothing. */
+  readonly backoffs?: { readonly backoffStarted: () => void; readonly backoffEnded: () => void } | undefined
 }
 
 /**
@@ -92,21 +82,27 @@ export interface Observer {
  * @category models
  */
 export type Outcome =
-  | { readonly _tag: "Stored"; readonly stored: Destination.Stored }
+  | {
+    readonly _tag: "Stored"
+    readonly stored: Destination.Stored
+    /** What the upload died of after its object was stored. */
+    readonly defect?: Effect.Effect<never> | undefined
+  }
   | { readonly _tag: "Skipped"; readonly reason: string; readonly uploadedBefore: boolean }
   | { readonly _tag: "Failed"; readonly error: UploadError; readonly again: boolean }
+  | { readonly _tag: "Interrupted" }
 
 /**
- * The state of one file's upload, from its first attempt to its last, for its observers.
+ * The state of one file's upload, from its first attempt to its last.
  *
  * @since 0.1.0
  * @category models
  */
-export class Upload implements Body.Owner, MultipartUpload.Owner {
+export class Upload implements BodyOwner, MultipartUpload.Owner {
   /** @since 0.1.0 */
   readonly file: UploadFile
-  /** @since 0.1.0 */
-  observer: Observer
+  /** @internal */
+  readonly run: Run
   /**
    * Whether the file goes up in parts.
    *
@@ -198,7 +194,7 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   /** @internal */
   stored: Destination.Stored | undefined = undefined
   /** @internal */
-  body: Body.UploadBody | undefined = undefined
+  body: UploadBody | undefined = undefined
   /** @internal */
   modifiedAt: number | undefined
   /** @internal */
@@ -206,9 +202,9 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   private isRelisted = false
   private partTransfers: Set<Watched> | undefined = undefined
 
-  constructor(context: Context, file: UploadFile, observer: Observer) {
+  constructor(context: Context, run: Run, file: UploadFile) {
+    this.run = run
     this.file = file
-    this.observer = observer
     this.source = file.source
     this.fingerprint = file.fingerprint
     this.modifiedAt = file.modifiedAt
@@ -240,12 +236,12 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
     this.modifiedAt = latest.modifiedAt
     this.mode = latest.mode ?? this.mode
     this.large = MultipartUpload.applies(context, this.size)
-    this.observer.relisted(this, size)
+    this.record({ _tag: "Relisted", before: size, now: this.size })
   }
 
   /** @internal */
   get clock(): Clock.Clock {
-    return this.observer.clock
+    return this.run.clock
   }
 
   // ---------------------------------------------------------------------------
@@ -297,13 +293,15 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
 
   /** @internal */
   onSent(bytes: number): void {
-    this.observer.sent(this, bytes)
+    this.handedOut += bytes
+    this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
+    this.run.recorder.sent(bytes, this.lastByteAt, this.sizeFound)
   }
 
   /** @internal */
   onTakenBack(bytes: number): void {
     this.bodyEnded = false
-    this.observer.takenBack(this, bytes)
+    this.takenBack(bytes)
   }
 
   /** @internal */
@@ -337,12 +335,12 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
 
   /** @internal */
   get onInterrupt(): "abort" | "keep" {
-    return this.observer.onInterrupt
+    return this.run.onInterrupt
   }
 
   /** @internal */
   get answerMillis(): number | undefined {
-    return this.observer.answerMillis
+    return this.run.answerMillis
   }
 
   /** @internal */
@@ -351,43 +349,19 @@ export class Upload implements Body.Owner, MultipartUpload.Owner {
   }
 
   /** @internal */
-  requestStarted(): void {
-    this.observer.requestStarted()
-  }
-
-  /** @internal */
-  requestEnded(): void {
-    this.observer.requestEnded()
-  }
-
-  /** @internal */
-  requestRetried(retry: MultipartUpload.RequestRetry): Effect.Effect<void> {
-    return this.observer.requestRetried(this, retry)
+  record(step: Step): Effect.Effect<void> | undefined {
+    return this.run.recorder.record(step)
   }
 
   /** @internal */
   sent(bytes: number): void {
-    this.observer.sent(this, bytes)
+    this.onSent(bytes)
   }
 
   /** @internal */
   takenBack(bytes: number): void {
-    this.observer.takenBack(this, bytes)
-  }
-
-  /** @internal */
-  resumed(bytes: number, parts: number): Effect.Effect<void> {
-    return this.observer.resumed(this, bytes, parts)
-  }
-
-  /** @internal */
-  restarted(reason: MultipartUpload.RestartReason): Effect.Effect<void> {
-    return this.observer.restarted(this, reason)
-  }
-
-  /** @internal */
-  abortFailed(error: UploadError): Effect.Effect<void> {
-    return this.observer.abortFailed(this, error)
+    this.handedOut -= bytes
+    this.run.recorder.takenBack(bytes, this.sizeFound)
   }
 
   /** @internal */

@@ -35,7 +35,7 @@ const taggedCounter = (name: string, description: string, tag: string, value: st
   )
 
 const byOutcome = (outcome: UploadResult["_tag"]) =>
-  taggedCounter("sluice_uploads_total", "Files that have their result", "outcome", outcome)
+  taggedCounter("sluice_uploads_total", "Files with a result", "outcome", outcome)
 
 /**
  * Files that have a result, by outcome.

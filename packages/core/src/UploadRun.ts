@@ -21,9 +21,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
 import { endedWithin } from "./internal/calls/ended.js"
-import { Account } from "./internal/engine/account.js"
 import { Engine } from "./internal/engine/engine.js"
 import * as FileList from "./internal/engine/fileList.js"
+import { Recorder } from "./internal/engine/recorder.js"
 import * as Decode from "./internal/values/decode.js"
 import type * as Limits from "./Limits.js"
 import type * as Progress from "./Progress.js"
@@ -187,6 +187,23 @@ export const make = <Files extends UploadList.Any>(
   // E and R are those of `Files`, which the compiler cannot see.
   start(context, files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>, options)
 
+/** @internal */
+export const decode = (
+  { journal }: Upload.Context,
+  options: Pick<Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
+) => {
+  const onInterrupt = options.onInterrupt ?? (journal === undefined ? "abort" : "keep")
+  const onSourceChange = options.onSourceChange ?? defaults.onSourceChange
+  Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
+  Decode.oneOf("onSourceChange", onSourceChange, ["fail", "retry", "skip"])
+  return {
+    onInterrupt,
+    onSourceChange,
+    onEvent: Decode.callback("onEvent", options.onEvent),
+    stallMillis: Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
+  }
+}
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
@@ -199,35 +216,29 @@ const start = <E, R>(
   Effect.gen(function*() {
     const lookahead = Decode.count("lookahead", options.lookahead ?? defaults.lookahead)
     const failuresKept = Decode.count("failuresKept", options.failuresKept ?? defaults.failuresKept, 0)
-    const stallMillis = Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
     const progressMillis = Decode.millis("progressInterval", options.progressInterval ?? defaults.progressInterval)
-    const onEvent = Decode.callback("onEvent", options.onEvent)
     const onResult = Decode.callback("onResult", options.onResult)
-    const onInterrupt = options.onInterrupt ?? (context.journal === undefined ? "abort" : "keep")
-    Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
-    const onSourceChange = options.onSourceChange ?? defaults.onSourceChange
-    Decode.oneOf("onSourceChange", onSourceChange, ["fail", "retry", "skip"])
+    const { onEvent, onInterrupt, onSourceChange, stallMillis } = decode(context, options)
     const self = {}
     const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
     const clock = yield* Effect.clock
-    const account = new Account({
-      clock,
-      labels: yield* FiberRef.get(FiberRef.currentMetricLabels),
-      onEvent,
-      onResult
-    })
+    const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
+    const recorder = new Recorder({ clock, labels, onEvent, onResult })
     const engine = new Engine({
       context,
-      clock,
-      account,
+      run: { clock, onInterrupt, onSourceChange, answerMillis: stallMillis },
+      recorder,
       fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       paused: options.paused ?? defaults.paused,
       stallMillis,
-      failuresKept,
-      onInterrupt,
-      onSourceChange
+      failuresKept
     })
-    const list = yield* FileList.make(files, lookahead, account)
+    const list = yield* FileList.make(files, lookahead, {
+      found: (items) => {
+        recorder.record({ _tag: "Found", items })
+      },
+      listed: () => recorder.record({ _tag: "Listed" }) ?? Effect.void
+    })
     const report = yield* Deferred.make<UploadReport, E>()
     const main = yield* Effect.forkDaemon(
       Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
@@ -244,15 +255,15 @@ const start = <E, R>(
       Effect.all([interrupted, ended, Effect.sync(() => context.runs.delete(engine))], { discard: true })
     )
     return {
-      results: account.results.stream,
-      events: account.events.stream,
+      results: recorder.results.stream,
+      events: recorder.events.stream,
       progress: sampled(
-        () => account.tally.snapshot(),
+        () => recorder.counts.snapshot(),
         Duration.millis(progressMillis),
         Effect.exit(Deferred.await(report))
       ),
-      currentProgress: Effect.sync(() => account.tally.snapshot()),
-      throughput: account.throughput,
+      currentProgress: Effect.sync(() => recorder.counts.snapshot()),
+      throughput: recorder.throughput,
       inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
       limits: context.limits,
       pause: engine.change("Paused"),

@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
-import * as Match from "effect/Match"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as ByteSize from "./ByteSize.js"
@@ -23,6 +22,7 @@ import { answering } from "./internal/engine/answeringJournal.js"
 import * as Driver from "./internal/engine/driver.js"
 import * as Orphans from "./internal/engine/orphans.js"
 import { Outage } from "./internal/engine/outage.js"
+import * as Single from "./internal/engine/single.js"
 import * as Decode from "./internal/values/decode.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
@@ -35,7 +35,7 @@ import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
 import * as UploadMetrics from "./UploadMetrics.js"
 import * as UploadReport from "./UploadReport.js"
-import type { Skipped, Uploaded, UploadResult } from "./UploadResult.js"
+import type { Skipped, Uploaded } from "./UploadResult.js"
 import * as UploadRun from "./UploadRun.js"
 
 /**
@@ -81,17 +81,35 @@ export const defaults = {
 } as const satisfies Options
 
 /**
+ * The options of a single upload.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UploadOptions
+  extends Pick<UploadRun.Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
+{}
+
+/**
  * @since 0.1.0
  * @category tags
  */
 export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
   /**
-   * Uploads one file under the uploader's limits and retry policy, and returns its result. The result is `Skipped` only
-   * if a `Journal` records that an earlier process uploaded exactly this file and a look shows that the object is
-   * there. The journal forgets what single uploads have finished when the uploader's scope ends in success and none has
-   * failed.
+   * Uploads one file under the uploader's limits and retry policy, in one round of attempts, and returns its result. It
+   * composes as any effect: many at once with `Effect.forEach`, where they share the uploader's limits with each other
+   * and with its runs, more attempts with `Effect.retry`, an end in time with `Effect.timeout`. Interrupting it
+   * interrupts the request, and aborts or keeps a multipart upload.
+   *
+   * The result is `Skipped` if a `Journal` records that an earlier process uploaded exactly this file and a look shows
+   * that the object is there, and if the file changes meanwhile and `onSourceChange` is `skip`. The journal forgets what
+   * single uploads have finished when the uploader's scope ends in success and none has failed.
    */
-  readonly upload: (file: UploadFile) => Effect.Effect<Uploaded | Skipped, UploadError>
+  readonly upload: {
+    (file: UploadFile, options?: UploadOptions): Effect.Effect<Uploaded | Skipped, UploadError>
+    /** For `Effect.forEach(files, uploader.upload)`, which also passes an index. */
+    (file: UploadFile, index: number): Effect.Effect<Uploaded | Skipped, UploadError>
+  }
   /**
    * Uploads all files of a list and returns a report. A failed file is in the report, not in the error channel, which
    * carries only the list's own errors. Interrupting the effect interrupts everything that it started.
@@ -185,13 +203,10 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       }
     }
     // To the journal, all single uploads together are one run, which ends with the uploader.
-    const single: Upload.Context = {
-      ...context,
-      conclude: (report) =>
-        Effect.sync(() => {
-          singles = UploadReport.isComplete(report) && singles !== "Incomplete" ? "Complete" : "Incomplete"
-        })
-    }
+    const single = Single.make(context, yield* Effect.scope, (result) => {
+      const isComplete = (result?._tag === "Uploaded" || result?._tag === "Skipped") && singles !== "Incomplete"
+      singles = isComplete ? "Complete" : "Incomplete"
+    })
     yield* Effect.addFinalizer((exit) =>
       journal !== undefined && singles === "Complete" && !incomplete && Exit.isSuccess(exit)
         ? Effect.ignoreLogged(journal.runEnded)
@@ -199,28 +214,18 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     )
     const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
       UploadRun.make(context, files, runOptions)
-    const reportOf = <Files extends UploadList.Any>(
-      shared: Upload.Context,
-      files: Files,
-      options?: UploadRun.Options
-    ) =>
-      Effect.scoped(Effect.flatMap(UploadRun.make(shared, files, options), (run) => run.report)).pipe(
-        Effect.withSpan("Uploader.uploadAll")
-      )
+    const byDefault = UploadRun.decode(context, {})
     return Uploader.of({
       limits,
-      uploadAll: (files, runOptions) => reportOf(context, files, runOptions),
       start,
-      upload: Effect.fn("Uploader.upload")(function*(file: UploadFile) {
-        let result: UploadResult | undefined = undefined
-        yield* reportOf(single, [file], {
-          onResult: (only) =>
-            Effect.sync(() => {
-              result = only
-            })
-        })
-        return yield* outcome(result)
-      })
+      uploadAll: (files, runOptions) =>
+        Effect.scoped(Effect.flatMap(start(files, runOptions), (run) => run.report)).pipe(
+          Effect.withSpan("Uploader.uploadAll")
+        ),
+      upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
+        Effect.suspend(() =>
+          single(file, typeof uploadOptions === "number" ? byDefault : UploadRun.decode(context, uploadOptions))
+        ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
     })
   })
 
@@ -268,11 +273,3 @@ const checksumOf = (
   Decode.oneOf("checksum", checksum, ["none", ...Checksum.algorithms])
   return checksum === "none" ? undefined : checksum
 }
-
-const outcome = (result: UploadResult | undefined): Effect.Effect<Uploaded | Skipped, UploadError> =>
-  result === undefined ? Effect.interrupt : Match.valueTags(result, {
-    Uploaded: (uploaded) => Effect.succeed(uploaded),
-    Skipped: (skipped) => Effect.succeed(skipped),
-    Failed: ({ error }) => Effect.fail(error),
-    Interrupted: () => Effect.interrupt
-  })

@@ -43,7 +43,7 @@ describe("AdaptiveConcurrency.step", () => {
     assert.deepStrictEqual(reasons.slice(0, 4), ["doubling", "doubling", "doubling", "settled"])
   })
 
-  it("halves from the beginning where the start was too many", () => {
+  it("halves at the beginning if it started with too many", () => {
     assert.deepStrictEqual(history(() => 1, 6).limits, [4, 8, 2, 1, 2, 2])
   })
 
@@ -88,7 +88,7 @@ describe("AdaptiveConcurrency.step", () => {
     assert.isAtLeast(grown[59]!, 40)
   })
 
-  it("takes no change for one where the pace varies as much all the time", () => {
+  it("does not react to a change that is no larger than the usual variation", () => {
     const usual = windowOf({ ...initial(), limit: 16 }, 100)
     const state: AdaptiveConcurrency.State = {
       ...initial(),
@@ -123,7 +123,7 @@ describe("AdaptiveConcurrency.step", () => {
     }
   })
 
-  it("does nothing where fewer than half of the slots are used", () => {
+  it("does nothing if fewer than half of the slots are used", () => {
     let state = initial({ initial: 8 })
     for (let i = 0; i < 30; i++) {
       state = step(state, windowOf(state, 100, 3))[0]
@@ -160,7 +160,7 @@ describe("AdaptiveConcurrency.step", () => {
   })
 
   it("compares sizes of a thousand to one by their cost", () => {
-    // 50 ms a request and 1 ms a kilobyte: a window of small ones is no slower than one of large ones.
+    // 50 ms per request and 1 ms per kilobyte: a window of small files is not slower than one of large files.
     let state = initial({ seed: 1 })
     const limits: Array<number> = []
     for (let i = 0; i < 40; i++) {
@@ -193,7 +193,7 @@ describe("a window", () => {
     assert.isTrue(isFull(later, fast, 200))
   })
 
-  it("of durations that a clock of milliseconds cannot tell goes on for 2 s at most", () => {
+  it("with durations below a clock's resolution lasts at most 2 s", () => {
     const state = initial()
     const instant = windowOf(state, 0)
     assert.isFalse(isFull(state, instant, 1_999))
@@ -202,7 +202,7 @@ describe("a window", () => {
 })
 
 describe("AdaptiveConcurrency.overruled", () => {
-  it("takes a lower limit for all that is allowed, and goes on from a higher one", () => {
+  it("takes a lower limit as the most that is allowed, and continues from a higher one", () => {
     const lower = overruled({ ...initial(), limit: 16, concurrency: 16 }, 8)
     assert.deepStrictEqual([lower.limit, lower.allowed], [8, 8])
     let state = lower

@@ -22,7 +22,7 @@ describe("AdaptiveRate.next", () => {
     assert.deepStrictEqual(steps(100), [10, 20, 40, 80, 160, 160, 160])
   })
 
-  it("goes by its own floor, ceiling and times where they are given", () => {
+  it("uses the given floor, ceiling and times", () => {
     const own = { base: 10, floor: 8, ceiling: 12, slow: "200 millis", fast: "100 millis" } as const
     assert.deepStrictEqual([50, 100, 200, 201].map((mean) => AdaptiveRate.next(own, 10, mean)), [12, 10, 10, 8])
   })
@@ -116,7 +116,7 @@ describe("an adaptive rate", () => {
       assert.deepStrictEqual([between(0, 10_000), between(40_000, 45_000), between(50_000, 55_000)], [40, 20, 80])
     }))
 
-  it.effect("goes to and fro between 8 and 16 where more than 10 a second are refused", () =>
+  it.effect("alternates between 8 and 16 if more than 10 per second are refused", () =>
     Effect.gen(function*() {
       let second = -1
       let taken = 0
@@ -134,7 +134,7 @@ describe("an adaptive rate", () => {
       assert.isAbove(1 - stored / starts.length, 0.2)
     }))
 
-  it.effect("swings from a fortieth to three times what a server takes that lets them wait", () =>
+  it.effect("swings from a fortieth to three times what a queueing server handles", () =>
     Effect.gen(function*() {
       // One after the other, each for 100 ms.
       let free = 0
@@ -157,7 +157,7 @@ describe("an adaptive rate", () => {
       assert.isTrue(stored / 294 > 7 && stored / 294 < 7.5, `${stored / 294}`)
     }))
 
-  it.effect("stays where nothing ends", () =>
+  it.effect("does not change if nothing ends", () =>
     Effect.gen(function*() {
       const { rates } = yield* history(() => 86_400_000, Strategy.adaptiveRate({ base: 4 }), 29_000)
       assert.deepStrictEqual(rates, [[0, 4]])
@@ -180,7 +180,7 @@ describe("an adaptive rate", () => {
       assert.isAtMost(Math.max(...rates.map(([, rate]) => rate)), 6)
     }))
 
-  it.effect("halves when the destination throttles, counts no failures, and looks as often as it is told", () =>
+  it.effect("halves when the destination throttles, ignores failures, and samples at the given interval", () =>
     Effect.gen(function*() {
       const fails = (now: number) =>
         now < 2_000

@@ -114,7 +114,7 @@ describe("Bandwidth", () => {
       assert.deepStrictEqual(grants.map(([at]) => at - 60_001), [0, 0, 0, 0, 0, 20, 40, 60])
     }))
 
-  it.effect("serves in the order of asking, unit by unit, so that a large request starves nobody", () =>
+  it.effect("serves requests in order, unit by unit, so that a large one starves nobody", () =>
     Effect.gen(function*() {
       const bandwidth = Bandwidth.make(1_000_000)
       const order: Array<readonly [at: number, taker: string]> = []
@@ -155,7 +155,7 @@ describe("Bandwidth", () => {
         return (yield* Clock.currentTimeMillis) - 2_000
       })).pipe(Effect.map(({ value }) => value))
 
-    it.effect("downwards takes effect at once, and owes nothing for what went before", () =>
+    it.effect("downwards takes effect at once, without debt from before", () =>
       Effect.gen(function*() {
         // What could go at once before can go at once now: up to the new burst, of 100 ms.
         assert.approximately(yield* changed(50 * 1024 ** 2, 100_000, 100_000), 950, 51)
@@ -196,7 +196,7 @@ describe("Bandwidth", () => {
       }))
   })
 
-  it.effect("gives back what an interrupted take had not been granted", () =>
+  it.effect("returns what an interrupted take had not been granted", () =>
     Effect.gen(function*() {
       const { value } = yield* VirtualClock.run(Effect.gen(function*() {
         const bandwidth = Bandwidth.make(1_000_000)
@@ -209,7 +209,7 @@ describe("Bandwidth", () => {
       assert.strictEqual(value, 20)
     }))
 
-  it.effect("never lets more than rate × window + burst through, whatever is asked for when", () =>
+  it.effect("never lets more than rate × window + burst through, for any requests at any time", () =>
     Property.check(
       fc.record({
         rate: fc.integer({ min: 1_000, max: 10_000_000 }),

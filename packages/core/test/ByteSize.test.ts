@@ -62,7 +62,7 @@ describe("ByteSize.parse", () => {
     assert.deepStrictEqual(wrong.filter((input) => Option.isSome(ByteSize.parse(input))), [])
   })
 
-  it("refuses what is not a whole number of bytes, as it says", () => {
+  it("refuses what is not a whole number of bytes, and says so", () => {
     assert.deepStrictEqual(["1.5", "0.1 B", "1.0001 kB"].map(ByteSize.parse), [
       Option.none(),
       Option.none(),
@@ -72,7 +72,7 @@ describe("ByteSize.parse", () => {
 })
 
 describe("ByteSize.decode", () => {
-  it("reads what is a size, and throws for what is not, naming it", () => {
+  it("parses a size, and throws for anything else, naming it", () => {
     assert.strictEqual(ByteSize.decode("8 MiB"), 8 * 1024 ** 2)
     assert.strictEqual(ByteSize.decode(5), 5)
     assert.throws(() => ByteSize.decode("ten"), RangeError, "Not a size: \"ten\"")
@@ -98,7 +98,7 @@ describe("ByteSize.format", () => {
     assert.deepStrictEqual(sizes.map(([bytes]) => ByteSize.format(bytes)), sizes.map(([, text]) => text))
   })
 
-  it("never writes a thousand and more of a unit where there is a larger one", () => {
+  it("never writes a thousand or more of a unit if there is a larger one", () => {
     assert.deepStrictEqual(
       [1024 ** 2 - 1, 1023.96 * 1024, 1024 ** 3 - 1, 1024 ** 4 - 1].map(ByteSize.format),
       ["1.0 MiB", "1.0 MiB", "1.0 GiB", "1.0 TiB"]

@@ -29,7 +29,7 @@ describe("ByteSource", () => {
           }
         }))
 
-      it.effect("gives what there is of any range, as a stream and in one piece", () =>
+      it.effect("returns the existing bytes of any range, as a stream and in one piece", () =>
         Property.check(
           fc.record({
             size: fc.nat(40),
@@ -91,7 +91,7 @@ describe("ByteSource", () => {
         assert.deepStrictEqual(yield* source.bytes({ offset: 599_998 }), new Uint8Array(2))
       }))
 
-    it.effect("asks for blocks of at most 256 KiB, however it is read", () =>
+    it.effect("requests blocks of at most 256 KiB, however it is read", () =>
       Effect.gen(function*() {
         const size = 1024 ** 2 + 5
         const asked: Array<readonly [offset: number, length: number]> = []
@@ -162,7 +162,7 @@ describe("ByteSource", () => {
         assert.strictEqual((yield* source.bytes({ offset: 0 })).length, 6)
       }))
 
-    it.effect("gives as many bytes as asked for, cut where they end", () =>
+    it.effect("returns as many bytes as requested, or fewer at its end", () =>
       Effect.gen(function*() {
         for (let length = 0; length <= 8; length++) {
           const expected = Uint8Array.of(1, 2, 3, 4, 5, 6).slice(0, length)
@@ -170,7 +170,7 @@ describe("ByteSource", () => {
         }
       }))
 
-    it.effect("is taken from the moment it is read, even where its reader leaves", () =>
+    it.effect("counts as used from the moment it is read, even if its reader leaves", () =>
       Effect.gen(function*() {
         const { source } = once()
         yield* Stream.runDrain(Stream.take(source.read({ offset: 0 }), 1))

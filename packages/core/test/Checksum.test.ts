@@ -99,7 +99,7 @@ describe.each(Object.entries(makers))("Checksum.%s", (_, make) => {
     )
   })
 
-  it("is the same at once and block by block, and can be asked on the way", () => {
+  it("is the same at once and block by block, and can be read midway", () => {
     for (const algorithm of Checksum.algorithms) {
       holds(cutBytes, ({ blocks, bytes }) => {
         const fold = make(algorithm)
@@ -118,7 +118,7 @@ describe.each(Object.entries(makers))("Checksum.%s", (_, make) => {
 })
 
 describe("Checksum.make", () => {
-  it("falls back where the platform has nothing", () => {
+  it("falls back if the platform has nothing", () => {
     const native = Checksum.algorithms.map((algorithm) => Checksum.of(algorithm, text("some bytes")))
     const portable = () => Checksum.algorithms.map((algorithm) => Checksum.of(algorithm, text("some bytes")))
     platformOf(() => undefined)
@@ -286,7 +286,7 @@ describe("Checksum.composite", () => {
 })
 
 describe("Checksum.algorithms", () => {
-  it("are told from other words", () => {
+  it("are distinguished from other words", () => {
     assert.deepStrictEqual(Checksum.algorithms, ["crc32", "crc32c", "crc64nvme", "md5", "sha256"])
     assert.isTrue(Checksum.algorithms.every(Checksum.isAlgorithm))
     assert.deepStrictEqual(["CRC32", "sha1", "", "toString", undefined, 32].filter(Checksum.isAlgorithm), [])

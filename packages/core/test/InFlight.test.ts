@@ -62,7 +62,7 @@ describe("InFlight", () => {
       assert.strictEqual(budget.taken, 0)
     }))
 
-  it.effect("wakes those who fit when it grows, and waits for those who are out when it shrinks", () =>
+  it.effect("wakes waiters that fit when it grows, and waits for released permits when it shrinks", () =>
     Effect.gen(function*() {
       const budget = InFlight.make(1)
       const history: Array<readonly [at: number, taken: number, waiting: number]> = []
@@ -102,7 +102,7 @@ describe("InFlight", () => {
       ])
     }))
 
-  it("takes nothing ahead of those who wait", () => {
+  it("takes nothing ahead of waiters", () => {
     const budget = InFlight.make(2)
     assert.isTrue(budget.unsafeTake(2))
     assert.isFalse(budget.unsafeTake(1))
@@ -132,7 +132,7 @@ describe("InFlight", () => {
       assert.strictEqual(budget.taken, 0)
     }))
 
-  it.effect("gives its place up when a waiter is interrupted, and lets those behind it go on", () =>
+  it.effect("gives up the place of an interrupted waiter, and lets those behind it proceed", () =>
     Effect.gen(function*() {
       const { value } = yield* VirtualClock.run(Effect.gen(function*() {
         const budget = InFlight.make(2)
@@ -148,7 +148,7 @@ describe("InFlight", () => {
       assert.deepStrictEqual(value, [2, 0])
     }))
 
-  it.effect("tells of a grant in its very instant, so that an interruption right then loses nothing", () =>
+  it.effect("reports a grant at the same instant, so that an interruption right then loses nothing", () =>
     Effect.gen(function*() {
       const budget = InFlight.make(1)
       let granted = false
@@ -175,7 +175,7 @@ describe("InFlight", () => {
     }
   )
 
-  it.effect("does what a plain list would do, through any history of takes, releases, interruptions and resizes", () =>
+  it.effect("behaves like a plain list, through any history of takes, releases, interruptions and resizes", () =>
     Property.check(
       fc.tuple(fc.integer({ min: 1, max: 6 }), fc.array(operation, { minLength: 5, maxLength: 25 })),
       ([size, operations]) =>
@@ -264,7 +264,7 @@ describe("InFlight", () => {
               return yield* Fiber.await(fiber)
             }).pipe(Effect.fork))
           yield* Effect.forEach(sizes, (size) => Effect.zipRight(turns(3), budget.resize(size)))
-          // Those who were not interrupted get their turn: nothing is stuck either.
+          // Waiters that were not interrupted get their turn, so nothing is stuck either.
           yield* Fiber.joinAll(fibers)
           assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
         }).pipe(Effect.withMaxOpsBeforeYield(steps))

@@ -31,7 +31,7 @@ describe("Journal.layerMemory", () => {
       assert.deepStrictEqual(yield* journal.sessions, [])
     }))
 
-  kept("begins a key anew in place of what was there", (journal) =>
+  kept("starts a key over in place of the previous upload", (journal) =>
     Effect.gen(function*() {
       yield* journal.begin(intent)
       yield* journal.created("film.mov", "u1")
@@ -42,7 +42,7 @@ describe("Journal.layerMemory", () => {
       ])
     }))
 
-  kept("takes nothing for a key that was not begun", (journal) =>
+  kept("accepts nothing for a key that was not begun", (journal) =>
     Effect.gen(function*() {
       yield* journal.created("film.mov", "u1")
       journal.partStored("film.mov", { number: 1, size: 8 })
@@ -77,7 +77,7 @@ describe("Journal.layerMemory", () => {
       })
   )
 
-  kept("tells a finished file from what was put in its place since, by its etag", (journal) =>
+  kept("distinguishes a finished file from a later replacement, by its etag", (journal) =>
     Effect.gen(function*() {
       const file = { key: "a", size: 1, fingerprint: "f" }
       const is = (etag?: string) => journal.wasFinished({ ...file, etag })

@@ -7,7 +7,7 @@ import * as os from "node:os"
 import { patched } from "./support/PatchedFs.js"
 
 describe("MachineNode", () => {
-  /** The machine where the system tells these limits. */
+  /** A machine whose system reports these limits. */
   const openFilesWith = (limits: () => string) =>
     Effect.scoped(Effect.zipRight(
       patched(
@@ -44,7 +44,7 @@ describe("MachineNode", () => {
       assert.strictEqual(yield* openFilesWith(() => line("unlimited")), Infinity)
     }))
 
-  it.live("takes 1,024 where nobody tells", () =>
+  it.live("assumes 1,024 if the limit is unknown", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* openFilesWith(() => "nothing of the kind"), 1024)
       const missing = () => {
@@ -53,16 +53,16 @@ describe("MachineNode", () => {
       assert.strictEqual(yield* openFilesWith(missing), 1024)
     }))
 
-  it.live("is what a number of workers can be reckoned from", () =>
+  it.live("is the basis for a number of workers", () =>
     Effect.gen(function*() {
       const workers = Strategy.optimalWorkerCount(yield* MachineNode.machine)
       assert.isAtLeast(workers, 1)
       assert.isAtMost(workers, os.availableParallelism() * 4)
     }))
 
-  it.live("tells V8 how far the heap may grow, in words that it knows", () =>
+  it.live("tells V8 how far the heap may grow, with flags that it knows", () =>
     Effect.sync(() => {
-      // V8 says on standard error which flags it does not know, and goes on.
+      // V8 reports unknown flags on standard error, and continues.
       const toldOf = (memory: string) =>
         spawnSync(process.execPath, [
           "--conditions=@sluice/source",

@@ -20,7 +20,7 @@ interface Outcome {
   readonly events: ReadonlyArray<UploadEvent.UploadEvent>
 }
 
-/** Starts a run, does something to it, and tells how it ended. */
+/** Starts a run, does something to it, and returns how it ended. */
 const upload = (
   recording: PartsRecording.PartsRecording,
   files: Iterable<UploadFile.UploadFile>,
@@ -118,7 +118,7 @@ describe("a large file", () => {
       assert.deepStrictEqual([...recording.ends.values()], [["completed"]])
     }))
 
-  it.effect("goes on where an earlier run left off", () =>
+  it.effect("continues where an earlier run stopped", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal

@@ -6,28 +6,28 @@ describe("ObjectKey.problem", () => {
   it("refuses every hostile name, and says why", () => {
     const hostile: Record<string, string> = {
       "": "is empty",
-      "\0": "has a NUL character",
-      "a\0b": "has a NUL character",
-      "photo.jpg\0.exe": "has a NUL character",
-      "dir/\0": "has a NUL character",
+      "\0": "contains a NUL character",
+      "a\0b": "contains a NUL character",
+      "photo.jpg\0.exe": "contains a NUL character",
+      "dir/\0": "contains a NUL character",
       "/": "is an absolute path",
       "//": "is an absolute path",
       "/a": "is an absolute path",
       "/etc/passwd": "is an absolute path",
       "//server/share": "is an absolute path",
       "/../a": "is an absolute path",
-      "..": "has a \"..\" segment",
-      "../a": "has a \"..\" segment",
-      "../../etc/passwd": "has a \"..\" segment",
-      "a/..": "has a \"..\" segment",
-      "a/../b": "has a \"..\" segment",
-      "a/b/../../../c": "has a \"..\" segment",
-      "a/../..": "has a \"..\" segment",
-      "a//../b": "has a \"..\" segment",
-      ".": "has a \".\" segment",
-      "./a": "has a \".\" segment",
-      "a/.": "has a \".\" segment",
-      "a/./b": "has a \".\" segment",
+      "..": "contains a \"..\" segment",
+      "../a": "contains a \"..\" segment",
+      "../../etc/passwd": "contains a \"..\" segment",
+      "a/..": "contains a \"..\" segment",
+      "a/../b": "contains a \"..\" segment",
+      "a/b/../../../c": "contains a \"..\" segment",
+      "a/../..": "contains a \"..\" segment",
+      "a//../b": "contains a \"..\" segment",
+      ".": "contains a \".\" segment",
+      "./a": "contains a \".\" segment",
+      "a/.": "contains a \".\" segment",
+      "a/./b": "contains a \".\" segment",
       "\ud800": "is not well-formed Unicode",
       "a/\udfff/b": "is not well-formed Unicode",
       "\udc00\ud800": "is not well-formed Unicode"
@@ -107,14 +107,14 @@ describe("ObjectKey.problem", () => {
     )
   })
 
-  it("takes what only an object can be called, and no path", () => {
+  it("accepts names that only an object can have, and no path", () => {
     for (const key of ["a/", "a//b", "a/b/", "a///b", "photos//"]) {
       assert.isUndefined(ObjectKey.problem(key), key)
-      assert.strictEqual(ObjectKey.problemAsPath(key), "has an empty segment", key)
+      assert.strictEqual(ObjectKey.problemAsPath(key), "contains an empty segment", key)
     }
   })
 
-  it("knows drives, streams and devices only where a key becomes a path on Windows", () => {
+  it("refuses drives, streams and devices only if a key becomes a path on Windows", () => {
     const onWindows: Record<string, string | undefined> = {
       "Q: notes.txt": "starts with a drive letter",
       "a:b": "starts with a drive letter",
@@ -122,17 +122,17 @@ describe("ObjectKey.problem", () => {
       "C:/Windows": "starts with a drive letter",
       "c:\\Windows\\system32": "starts with a drive letter",
       "z:a/b": "starts with a drive letter",
-      "notes 12:30.txt": "has a character that no name can have on Windows",
-      "a/C:/x": "has a character that no name can have on Windows",
-      "back\\slash": "has a character that no name can have on Windows",
-      "tab\t": "has a character that no name can have on Windows",
-      "dot.": "has a segment that ends with a dot or a space, which Windows leaves out",
-      "a /b": "has a segment that ends with a dot or a space, which Windows leaves out",
-      "CON": "has the name of a device",
-      "a/nul.txt": "has the name of a device",
-      "LPT1": "has the name of a device",
-      "a//b": "has an empty segment",
-      "../a": "has a \"..\" segment",
+      "notes 12:30.txt": "contains a character that Windows does not allow in names",
+      "a/C:/x": "contains a character that Windows does not allow in names",
+      "back\\slash": "contains a character that Windows does not allow in names",
+      "tab\t": "contains a character that Windows does not allow in names",
+      "dot.": "contains a segment that ends with a dot or a space, which Windows drops",
+      "a /b": "contains a segment that ends with a dot or a space, which Windows drops",
+      "CON": "is the name of a device",
+      "a/nul.txt": "is the name of a device",
+      "LPT1": "is the name of a device",
+      "a//b": "contains an empty segment",
+      "../a": "contains a \"..\" segment",
       "console": undefined,
       "a/b.txt": undefined,
       "日本語/ファイル.txt": undefined

@@ -76,7 +76,7 @@ const anyLimits: fc.Arbitrary<PartPlan.PartLimits> = fc.oneof(
   })
 )
 
-/** The part sizes that the limits allow: the smallest and the largest; `undefined` where there is none. */
+/** The part sizes that the limits allow: the smallest and the largest; `undefined` if there is none. */
 const range = (limits: PartPlan.PartLimits): readonly [number, number] | undefined => {
   const least = BigInt(limits.minSize)
   const step = BigInt(limits.multiple)
@@ -138,7 +138,7 @@ describe("PartPlan.make", () => {
     ])
   })
 
-  it("grows the part size in whole MiB where the parts would be too many", () => {
+  it("grows the part size in whole MiB if there would be too many parts", () => {
     const most = 8 * MiB * 10_000
     assert.deepStrictEqual(
       [most - 1, most, most + 1, 5 * TiB, 10_000 * 5 * GiB - 1, 10_000 * 5 * GiB].map((size) => plan(size, s3)),
@@ -185,27 +185,27 @@ describe("PartPlan.make", () => {
     )
   })
 
-  it("refuses what is too large, and says by which limit", () => {
+  it("refuses what is too large, and names the limit", () => {
     const size = 10_000 * 5 * GiB + 1
     assert.deepStrictEqual([refused(size, s3), refused(size, { ...s3, maxObjectSize: Infinity })], [
       {
         _tag: "Rejected",
         reason: "TooLarge",
         detail: "The object has 48.8 TiB (53687091200001 bytes);" +
-          " the destination takes at most 48.8 TiB (53687091200000 bytes)."
+          " the destination accepts at most 48.8 TiB (53687091200000 bytes)."
       },
       {
         _tag: "Rejected",
         reason: "TooLarge",
         detail: "The object has 48.8 TiB (53687091200001 bytes);" +
-          " the destination takes at most 10000 parts of 5.0 MiB (5242880 bytes) to 5.0 GiB (5368709120 bytes)."
+          " the destination accepts at most 10000 parts of 5.0 MiB (5242880 bytes) to 5.0 GiB (5368709120 bytes)."
       }
     ])
     // The multiple leaves less than the largest part.
     const uneven = { ...s3, minSize: MiB, maxSize: 2 * MiB - 1, multiple: MiB, maxCount: 3 }
     assert.deepStrictEqual([refused(3 * MiB, uneven), refused(3 * MiB + 1, uneven)?.detail], [
       undefined,
-      "The object has 3.0 MiB (3145729 bytes); the destination takes at most 3 parts" +
+      "The object has 3.0 MiB (3145729 bytes); the destination accepts at most 3 parts" +
       " of 1.0 MiB (1048576 bytes) to 2.0 MiB (2097151 bytes) in multiples of 1.0 MiB."
     ])
   })
@@ -246,7 +246,7 @@ describe("PartPlan.make", () => {
     })
   })
 
-  it("takes the wanted size where that fits, and the least that does where it does not", () => {
+  it("uses the requested size if it fits, and otherwise the smallest that does", () => {
     holds(anyRequest, (request) => {
       const made = PartPlan.make(request)
       fc.pre(Either.isRight(made))
@@ -268,7 +268,7 @@ describe("PartPlan.make", () => {
     })
   })
 
-  it("refuses exactly what nothing can make fit", () => {
+  it("refuses exactly those sizes that nothing can make fit", () => {
     const outcomes = { taken: 0, refused: 0 }
     holds(anyRequest, (request) => {
       const { limits, size } = request
@@ -314,7 +314,7 @@ describe("PartPlan.parts", () => {
 })
 
 describe("PartPlan.remaining", () => {
-  it("makes up the plan with whatever parts are stored", () => {
+  it("completes the plan with any stored parts", () => {
     const request = fc.record({
       size: fc.integer({ min: 0, max: 500 }),
       partSize: fc.integer({ min: 1, max: 60 }),
@@ -365,11 +365,11 @@ describe("PartPlan.growing", () => {
     for (const number of [0, 10_001, 1.5, NaN]) assert.throws(() => sizeOf(number), RangeError, "from 1 to 10000")
   })
 
-  it("has no room where no part size is allowed", () => {
+  it("has no room if no part size is allowed", () => {
     assert.strictEqual(PartPlan.growing({ limits: { ...s3, minSize: 6 * GiB } }).capacity, 0)
   })
 
-  it("has parts of one size where that is demanded, and room for much all the same", () => {
+  it("has parts of one size if required, and still room for large objects", () => {
     const r2 = { ...s3, equalParts: true }
     const outline = (limits: PartPlan.PartLimits, partSize?: number) => {
       const { capacity, sizeOf } = PartPlan.growing({ limits, partSize })
@@ -410,7 +410,7 @@ describe("PartPlan.growing", () => {
     })
   })
 
-  it("holds what it promises, grows no faster than it must, and begins as wanted where it can", () => {
+  it("keeps its promises, grows no faster than it must, and begins with the requested size if it can", () => {
     holds(anyGrowth, ({ limits, partSize }) => {
       fc.pre(limits.maxCount <= 100)
       const growing = PartPlan.growing({ limits, partSize })

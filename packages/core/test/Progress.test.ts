@@ -35,7 +35,7 @@ describe("Progress.fraction", () => {
     assert.strictEqual(Progress.fraction(progress({ ...changes, listing: true })), 0.5)
   })
 
-  it("goes by files where all are empty", () => {
+  it("counts files if all are empty", () => {
     assert.strictEqual(Progress.fraction(progress({ filesFound: 4 })), 0)
     assert.strictEqual(Progress.fraction(progress({ filesFound: 4, filesUploaded: 1, filesFailed: 1 })), 0.5)
   })

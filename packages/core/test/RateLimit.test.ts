@@ -130,7 +130,7 @@ describe("RateLimit", () => {
       }
     }))
 
-  it.effect("answers at once whether a start is there, and never ahead of those who wait", () =>
+  it.effect("says at once whether a start is available, and never ahead of waiters", () =>
     Effect.gen(function*() {
       const { value } = yield* VirtualClock.run(Effect.gen(function*() {
         const limit = RateLimit.make(10)
@@ -259,7 +259,7 @@ describe("RateLimit", () => {
         assert.deepStrictEqual(order, [[0, 0], [1_000, 2], [2_000, 5]])
       }))
 
-    it.effect("at any instant costs those who stay nothing", () =>
+    it.effect("at any instant costs the remaining waiters nothing", () =>
       Property.check(
         fc.array(fc.option(fc.integer({ min: 0, max: 1_000 })), { minLength: 2, maxLength: 12 }),
         (takers) =>
@@ -300,7 +300,7 @@ describe("RateLimit", () => {
         }
       }))
 
-    it.effect("by more are made up for by 20 ms of starts at most", () =>
+    it.effect("by more are made up for with at most 20 ms of starts", () =>
       Effect.gen(function*() {
         const { value: starts } = yield* VirtualClock.run(
           late(() => 500)(startsUntil(RateLimit.make(1_000), 6_000, 10))

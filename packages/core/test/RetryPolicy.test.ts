@@ -88,7 +88,7 @@ describe("RetryPolicy.make", () => {
       assert.deepStrictEqual(all, [0, 100, 400, 200, 1_600])
     }))
 
-  it.effect("waits between nothing and all of the backoff, whatever the randomness", () =>
+  it.effect("waits between none and all of the backoff, whatever the randomness", () =>
     Property.check(
       fc.record({
         seed: fc.integer(),
@@ -142,7 +142,7 @@ describe("RetryPolicy.make", () => {
       )
     }))
 
-  it.effect("does not try again what the same request would meet again", () =>
+  it.effect("does not retry errors that would recur", () =>
     Effect.gen(function*() {
       const final = [
         new UploadError.AuthExpired({ detail: "" }),
@@ -159,7 +159,7 @@ describe("RetryPolicy.make", () => {
       assert.deepStrictEqual(yield* delays(RetryPolicy.make({ jitter: "none" }), [damaged]), [100])
     }))
 
-  it("says what its defaults say", () => {
+  it("describes its defaults", () => {
     const { budget, schedule: _, ...policy } = RetryPolicy.make()
     assert.deepStrictEqual(policy, { attempts: 5, secondRound: true, outage: Duration.minutes(5) })
     assert.deepStrictEqual(budget, { tokens: 500, retryCost: 5, successRefund: 1 })
@@ -215,7 +215,7 @@ describe("a retry budget", () => {
     ])
   })
 
-  it("gets back what successes give, and is never fuller than full", () => {
+  it("gets back what successes return, and never exceeds its capacity", () => {
     const budget = make({ tokens: 10, retryCost: 5, successRefund: 1 })
     budget.unsafeRefund(0)
     assert.strictEqual(budget.tokens, 10)

@@ -12,7 +12,7 @@ const settings = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Limits.Sett
 const none = { concurrency: Infinity, uploadsPerSecond: Infinity, bytesPerSecond: Infinity }
 
 describe("a strategy", () => {
-  it("bounds what its name says, and nothing else", () => {
+  it("limits what its name says, and nothing else", () => {
     const { adaptiveRate, bandwidth, rateLimited, unlimited, workerPool } = Strategy
     assert.deepStrictEqual(settings(unlimited), none)
     assert.deepStrictEqual(settings(workerPool({ workers: 8 })), { ...none, concurrency: 8 })
@@ -44,7 +44,7 @@ describe("a strategy", () => {
     ])
   })
 
-  it("that adapts starts where it is told, within its bounds, and is progressive by its first name", () => {
+  it("that adapts starts with the given value, within its bounds, and is also called progressive", () => {
     const starts = [{}, { initial: 9 }, { min: 6 }, { max: 3 }, { min: 1.5, max: 1.9 }].map((options) =>
       Strategy.adaptive(options).concurrency
     )

@@ -4,6 +4,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport, UploadError } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream, Tracer } from "effect"
 import type { Socket } from "node:net"
+import { errorName } from "./support/ErrorName.js"
 import { readBody, serve } from "./support/PutServer.js"
 import * as TestBody from "./support/TestBody.js"
 import { pattern, sameBytes } from "./support/TestSource.js"
@@ -20,10 +21,8 @@ const transport = Effect.map(
 const put = (url: string, body?: Transport.Request["body"], headers: Readonly<Record<string, string>> = {}) =>
   ({ method: "PUT", url, headers, body }) satisfies Transport.Request
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
 describe("Transport over an HttpClient", () => {
-  it.scopedLive("sends every kind of body with its length, no header of its own, and reads the answer", () =>
+  it.scopedLive("sends every kind of body with its length, adds no header, and reads the answer", () =>
     Effect.gen(function*() {
       const { send } = yield* transport
       const large = pattern(2 * mib + 7)
@@ -54,7 +53,7 @@ describe("Transport over an HttpClient", () => {
       }
     }))
 
-  it.scopedLive("keeps no more of an answer than the limit, and gives one that breaks off as far as it came", () =>
+  it.scopedLive("keeps no more of an answer than the limit, and returns the received part of one that breaks off", () =>
     Effect.gen(function*() {
       const { send } = yield* transport
       const { idle, url } = yield* serve((request, response) => {
@@ -117,13 +116,13 @@ describe("Transport over an HttpClient", () => {
       assert.deepStrictEqual(spans, ["mine"])
     }))
 
-  it.scopedLive("fails as the body does, and tells no secrets of what cannot be sent", () =>
+  it.scopedLive("fails as the body does, and reveals no secrets of what cannot be sent", () =>
     Effect.gen(function*() {
       const { open, send } = yield* transport
       const { url } = yield* serve((request, response) => readBody(request, () => response.end()))
       const broken = new UploadError.SourceUnreadable({ reason: "Failed", detail: "The disk is gone." })
       const body = TestBody.make(pattern(2 * mib), { between: Effect.fail(broken) })
-      assert.strictEqual(shortly(yield* Effect.flip(send(put(url, body)))), "SourceUnreadable Failed")
+      assert.strictEqual(errorName(yield* Effect.flip(send(put(url, body)))), "SourceUnreadable Failed")
       for (
         const [address, headers] of [
           ["http://bad host/?sig=s3cr3t", {}],
@@ -137,7 +136,7 @@ describe("Transport over an HttpClient", () => {
           ]
         ) {
           const error = yield* Effect.flip(effect as Effect.Effect<unknown, UploadError.UploadError>)
-          assert.strictEqual(shortly(error), "Rejected Unsupported")
+          assert.strictEqual(errorName(error), "Rejected Unsupported")
           assert.notInclude(`${error.message} ${JSON.stringify(error)} ${error.cause}`, "s3cr3t")
         }
       }
@@ -211,7 +210,7 @@ describe("Transport, traced", () => {
     exit: Exit.Exit<unknown, unknown> | undefined
   }
 
-  /** All that a tracer is told of spans. */
+  /** Everything that a tracer receives about spans. */
   const recorded = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
     const spans: Array<Recorded> = []
     const tracer = Tracer.make({
@@ -265,7 +264,7 @@ describe("Transport, traced", () => {
     authorization: `Bearer ${secret}`
   })
 
-  it.effect("tells of each request, and of no secret in it", () =>
+  it.effect("traces each request, without its secrets", () =>
     Effect.gen(function*() {
       const answer = { status: 403, headers: { "x-said": secret }, body: new TextEncoder().encode(secret) }
       const spans = yield* recorded(

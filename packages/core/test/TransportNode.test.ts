@@ -1,17 +1,13 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Transport, UploadError } from "@sluice/core"
-import type { Destination } from "@sluice/core"
+import { UploadError } from "@sluice/core"
+import type { Destination, Transport } from "@sluice/core"
 import * as TransportNode from "@sluice/core/TransportNode"
-import { Deferred, Effect, Exit, Fiber, Stream, TestClock } from "effect"
-import type { Scope } from "effect"
-import * as http from "node:http"
-import * as https from "node:https"
-import * as net from "node:net"
-import type { AddressInfo, Socket } from "node:net"
-import * as Certificates from "./support/Certificates.js"
-import { elapse } from "./support/Elapse.js"
-import * as ProxyEnvironment from "./support/ProxyEnvironment.js"
+import { Deferred, Effect, Exit, Fiber } from "effect"
+import type { Socket } from "node:net"
+import { errorName } from "./support/ErrorName.js"
+import { failure, put } from "./support/PutRequest.js"
 import { readBody, serve } from "./support/PutServer.js"
+import * as RawServer from "./support/RawServer.js"
 import * as TestBody from "./support/TestBody.js"
 import { pattern, sameBytes } from "./support/TestSource.js"
 
@@ -19,84 +15,6 @@ vi.setConfig({ testTimeout: 30_000 })
 
 const kib = 1024
 const mib = 1024 * kib
-
-interface Raw {
-  readonly url: string
-  readonly sockets: () => number
-  /** Succeeds when as many connections have been closed. */
-  readonly closed: (count: number) => Effect.Effect<void>
-}
-
-/** A server of sockets, which sees every byte. */
-const raw = (onSocket: (socket: Socket, index: number) => void): Effect.Effect<Raw, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly server: net.Server; readonly open: Set<Socket>; readonly raw: Raw }>((resume) => {
-      const open = new Set<Socket>()
-      let sockets = 0
-      let closed = 0
-      let waiting: Array<() => void> = []
-      const server = net.createServer((socket) => {
-        sockets += 1
-        open.add(socket)
-        socket.on("error", () => {})
-        socket.on("close", () => {
-          open.delete(socket)
-          closed += 1
-          for (const wake of waiting) wake()
-        })
-        onSocket(socket, sockets)
-      })
-      server.listen(0, "127.0.0.1", () => {
-        const { port } = server.address() as AddressInfo
-        resume(Effect.succeed({
-          server,
-          open,
-          raw: {
-            url: `http://127.0.0.1:${port}`,
-            sockets: () => sockets,
-            closed: (count) =>
-              Effect.async<void>((woken) => {
-                const look = () => {
-                  if (closed < count) return
-                  waiting = waiting.filter((wake) => wake !== look)
-                  woken(Effect.void)
-                }
-                waiting.push(look)
-                look()
-              })
-          }
-        }))
-      })
-    }),
-    ({ open, server }) =>
-      Effect.async<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const socket of open) socket.destroy()
-      })
-  ).pipe(Effect.map(({ raw }) => raw))
-
-/** Answers each request on a socket when it is whole, and keeps what was sent. */
-const answeringRaw =
-  (seen: Array<string>, answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") => (socket: Socket) => {
-    let text = ""
-    socket.on("data", (block: Buffer) => {
-      text += block.toString("latin1")
-      const end = text.indexOf("\r\n\r\n")
-      if (end < 0) return
-      const length = Number(/content-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? 0)
-      if (text.length < end + 4 + length) return
-      seen.push(text.slice(0, end + 4 + length))
-      text = text.slice(end + 4 + length)
-      socket.write(answer)
-    })
-  }
-
-const put = (url: string, body?: Transport.Request["body"], headers: Readonly<Record<string, string>> = {}) =>
-  ({ method: "PUT", url, headers, body }) satisfies Transport.Request
-
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A, R>(effect: Effect.Effect<A, UploadError.UploadError, R>) => Effect.map(Effect.flip(effect), shortly)
 
 describe("TransportNode", () => {
   describe("requests", () => {
@@ -116,7 +34,7 @@ describe("TransportNode", () => {
         ]
         for (const [body, bytes] of bodies) {
           const seen: Array<string> = []
-          const { url } = yield* raw(answeringRaw(seen))
+          const { url } = yield* RawServer.make(RawServer.answering(seen))
           for (const method of ["PUT", "POST", "PATCH"] as const) {
             yield* transport.send({ ...put(`${url}/a%20b?x=1`, body, { "x-one": "1" }), method })
           }
@@ -140,7 +58,7 @@ describe("TransportNode", () => {
       Effect.gen(function*() {
         const transport = yield* TransportNode.make()
         const seen: Array<string> = []
-        const { url } = yield* raw(answeringRaw(seen))
+        const { url } = yield* RawServer.make(RawServer.answering(seen))
         for (const method of ["GET", "HEAD", "DELETE", "OPTIONS"] as const) {
           yield* transport.send({ method, url, headers: {} })
         }
@@ -152,7 +70,7 @@ describe("TransportNode", () => {
       Effect.gen(function*() {
         const transport = yield* TransportNode.make({ connections: 1 })
         const seen: Array<string> = []
-        const { sockets, url } = yield* raw(answeringRaw(seen))
+        const { connections, url } = yield* RawServer.make(RawServer.answering(seen))
         const headers: ReadonlyArray<Readonly<Record<string, string>>> = [
           { "x-one": "a\r\nx-evil: 1" },
           { "x-one": "a\nb" },
@@ -167,7 +85,7 @@ describe("TransportNode", () => {
         for (const bad of headers) {
           for (const body of [undefined, pattern(10), TestBody.make(pattern(10))]) {
             const error = yield* Effect.flip(transport.send(put(url, body, bad)))
-            assert.strictEqual(shortly(error), "Rejected Unsupported")
+            assert.strictEqual(errorName(error), "Rejected Unsupported")
             assert.notInclude(error.message, "x-evil")
           }
           const opened = Effect.scoped(transport.open({ method: "GET", url, headers: bad }))
@@ -183,7 +101,7 @@ describe("TransportNode", () => {
           )
         }
         assert.strictEqual((yield* transport.send(put(url, pattern(10), { "x-one": "\xe9" }))).status, 200)
-        assert.deepStrictEqual([seen.length, sockets()], [1, 1])
+        assert.deepStrictEqual([seen.length, connections()], [1, 1])
       }))
 
     it.scopedLive("share as many connections as there may be, and keep them, after a look too", () =>
@@ -212,28 +130,28 @@ describe("TransportNode", () => {
       Effect.gen(function*() {
         const answered: Array<string> = []
         let closing = false
-        const { closed, sockets, url } = yield* raw((socket) => {
+        const { closed, connections, url } = yield* RawServer.make((socket) => {
           if (closing) return void socket.once("data", () => socket.destroy())
-          answeringRaw(answered)(socket)
+          RawServer.answering(answered)(socket)
         })
         const transport = yield* TransportNode.make({ connections: 1 })
         yield* transport.send(put(url, pattern(10)))
         closing = true
         assert.strictEqual(answered.length, 1)
-        const before = sockets()
-        const other = yield* raw((socket) => void socket.once("data", () => socket.destroy()))
+        const before = connections()
+        const other = yield* RawServer.make((socket) => void socket.once("data", () => socket.destroy()))
         assert.strictEqual(yield* failure(transport.send(put(other.url, pattern(10)))), "Transient Connection")
-        assert.deepStrictEqual([other.sockets(), before], [1, 1])
+        assert.deepStrictEqual([other.connections(), before], [1, 1])
         // One that was closed while it was idle is replaced.
         const seen: Array<string> = []
-        const idle = yield* raw((socket, index) => {
-          answeringRaw(seen)(socket)
+        const idle = yield* RawServer.make((socket, index) => {
+          RawServer.answering(seen)(socket)
           if (index === 1) socket.once("data", () => setImmediate(() => socket.end()))
         })
         yield* transport.send(put(idle.url, pattern(10)))
         yield* idle.closed(1)
         yield* transport.send(put(idle.url, pattern(10)))
-        assert.deepStrictEqual([seen.length, idle.sockets()], [2, 2])
+        assert.deepStrictEqual([seen.length, idle.connections()], [2, 2])
         void closed
       }))
   })
@@ -242,7 +160,7 @@ describe("TransportNode", () => {
     /** A server that tells how many bytes of each body it had when the connection ended, and answers none. */
     const counting = Effect.gen(function*() {
       const bytes: Array<number> = []
-      const server = yield* raw((socket, index) => {
+      const server = yield* RawServer.make((socket, index) => {
         bytes[index - 1] = 0
         let head = ""
         socket.on("data", (block: Buffer) => {
@@ -332,7 +250,7 @@ describe("TransportNode", () => {
         ]
         for (const [body, onSocket] of cases) {
           const gate = yield* Deferred.make<void>()
-          const server = yield* raw((socket) => {
+          const server = yield* RawServer.make((socket) => {
             socket.once("data", () => Effect.runSync(Deferred.succeed(gate, undefined)))
             onSocket(socket)
           })
@@ -349,7 +267,7 @@ describe("TransportNode", () => {
         const first = yield* Deferred.make<Socket>()
         const ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
         let requests = 0
-        const { sockets, url } = yield* raw((socket) =>
+        const { connections, url } = yield* RawServer.make((socket) =>
           void socket.on("data", () => {
             requests += 1
             if (requests === 1) return Effect.runSync(Deferred.succeed(first, socket))
@@ -367,13 +285,13 @@ describe("TransportNode", () => {
         socket.write(ok)
         yield* Fiber.join(holding)
         assert.strictEqual((yield* Fiber.join(third)).status, 200)
-        assert.deepStrictEqual([requests, sockets()], [2, 1])
+        assert.deepStrictEqual([requests, connections()], [2, 1])
       }))
 
     it.scoped("is possible while the answer of a request that is opened has not come", () =>
       Effect.gen(function*() {
         const gate = yield* Deferred.make<void>()
-        const server = yield* raw((socket) =>
+        const server = yield* RawServer.make((socket) =>
           void socket.once("data", () => Effect.runSync(Deferred.succeed(gate, undefined)))
         )
         const transport = yield* TransportNode.make()
@@ -381,365 +299,6 @@ describe("TransportNode", () => {
         yield* Deferred.await(gate)
         assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
         yield* server.closed(1)
-      }))
-  })
-
-  describe("answers", () => {
-    for (const connection of ["keep-alive", "close"]) {
-      it.scopedLive(`that come before the body is sent are the answer: connection ${connection}`, () =>
-        Effect.gen(function*() {
-          const { closed, url } = yield* raw((socket) =>
-            void socket.once("data", () => {
-              const text = `HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\nconnection: ${connection}\r\n\r\nmuch`
-              socket.write(text, () => connection === "close" ? socket.end() : undefined)
-            })
-          )
-          const transport = yield* TransportNode.make()
-          const answer = yield* transport.send(put(url, TestBody.make(pattern(32 * mib))))
-          assert.deepStrictEqual([answer.status, Buffer.from(answer.body).toString()], [413, "much"])
-          yield* closed(1)
-        }))
-    }
-
-    it.scopedLive("are kept up to a limit, and the connection is closed", () =>
-      Effect.gen(function*() {
-        let sent = 0
-        const { idle, url } = yield* serve((_request, response) => {
-          response.writeHead(500, { "content-length": 1024 * mib })
-          const block = Buffer.alloc(64 * kib, "x")
-          const more = () => {
-            while (!response.destroyed && sent < 1024 * mib) {
-              sent += block.length
-              if (!response.write(block)) return
-            }
-          }
-          response.on("drain", more)
-          more()
-        })
-        const transport = yield* TransportNode.make()
-        const answer = yield* transport.send(put(url, pattern(10)))
-        assert.deepStrictEqual([answer.status, answer.body.length, answer.isCut], [500, Transport.answerLimit, true])
-        yield* idle
-        assert.isBelow(sent, 64 * mib)
-      }))
-
-    it.scopedLive("may have large headers; what is too large, or no HTTP, is told as that and not as a connection", () =>
-      Effect.gen(function*() {
-        const cases: ReadonlyArray<readonly [said: string, expected: string | undefined]> = [
-          [`HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(100 * kib)}\r\ncontent-length: 0\r\n\r\n`, undefined],
-          [`HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(5_000)}content-length: 0\r\n\r\n`, undefined],
-          [
-            `HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(300 * kib)}\r\ncontent-length: 0\r\n\r\n`,
-            "Rejected Unexpected: answered with headers that are too large to be read."
-          ],
-          [
-            "SSH-2.0-OpenSSH_9.2\r\n",
-            "Transient Connection: answered with something that is not HTTP (Expected HTTP/, RTSP/ or ICE/)."
-          ]
-        ]
-        for (const [said, expected] of cases) {
-          const { url } = yield* raw((socket) => void socket.once("data", () => socket.write(said)))
-          const transport = yield* TransportNode.make()
-          const told = (error: UploadError.UploadError) => `${shortly(error)}: ${error.message.replace(`${url} `, "")}`
-          const sent = yield* Effect.match(transport.send(put(url, pattern(10))), {
-            onSuccess: () => undefined,
-            onFailure: told
-          })
-          assert.strictEqual(sent, expected)
-          const opened = Effect.scoped(transport.open({ method: "GET", url, headers: {} }))
-          assert.strictEqual(yield* Effect.match(opened, { onSuccess: () => undefined, onFailure: told }), expected)
-        }
-      }))
-
-    it.scopedLive("of exactly the limit are whole", () =>
-      Effect.gen(function*() {
-        const { url } = yield* serve((_request, response) => void response.end(Buffer.alloc(Transport.answerLimit)))
-        const transport = yield* TransportNode.make()
-        const answer = yield* transport.send(put(url))
-        assert.deepStrictEqual([answer.body.length, answer.isCut], [Transport.answerLimit, undefined])
-      }))
-
-    it.scopedLive("are kept as far as the request wants them", () =>
-      Effect.gen(function*() {
-        const { url } = yield* serve((_request, response) => void response.end(Buffer.alloc(3 * mib)))
-        const transport = yield* TransportNode.make()
-        const all = yield* transport.send({ ...put(url), answerBytes: 4 * mib })
-        assert.deepStrictEqual([all.body.length, all.isCut], [3 * mib, undefined])
-        const some = yield* transport.send({ ...put(url), answerBytes: 2 * mib })
-        assert.deepStrictEqual([some.body.length, some.isCut], [2 * mib, true])
-      }))
-
-    /** A server that begins an answer, and goes on with it as it is told. */
-    const dripping = Effect.gen(function*() {
-      const begun = yield* Deferred.make<Socket>()
-      const server = yield* raw((socket) =>
-        void socket.once("data", () => {
-          socket.write("HTTP/1.1 200 OK\r\netag: x\r\ncontent-length: 1000\r\n\r\na", () =>
-            Effect.runSync(Deferred.succeed(begun, socket)))
-        })
-      )
-      return { ...server, begun: Deferred.await(begun) }
-    })
-
-    it.scoped("that stand still are given as far as they came, after 30 seconds", () =>
-      Effect.gen(function*() {
-        const { begun, closed, url } = yield* dripping
-        const transport = yield* TransportNode.make()
-        const fiber = yield* Effect.fork(transport.send(put(url, pattern(10))))
-        yield* begun
-        assert.isAtLeast(yield* elapse(fiber, Effect.void), 30)
-        const answer = yield* Fiber.join(fiber)
-        assert.deepStrictEqual([answer.status, answer.headers["etag"], answer.isCut], [200, "x", true])
-        yield* closed(1)
-      }))
-
-    it.scoped("that trickle are given as far as they came, after a minute or what is asked for", () =>
-      Effect.gen(function*() {
-        for (const [answerMillis, most] of [[undefined, 62], [5_000, 7]] as const) {
-          const { begun, closed, url } = yield* dripping
-          const transport = yield* TransportNode.make()
-          const fiber = yield* Effect.fork(transport.send({ ...put(url, pattern(10)), answerMillis }))
-          const socket = yield* begun
-          yield* elapse(fiber, Effect.sync(() => socket.write("b")))
-          yield* TestClock.currentTimeMillis
-          const answer = yield* Fiber.join(fiber)
-          assert.isTrue(answer.isCut)
-          assert.isAtMost(answer.body.length, most)
-          yield* closed(1)
-        }
-      }))
-
-    it.scopedLive("that break off are given as far as they came; without a head there is none", () =>
-      Effect.gen(function*() {
-        const transport = yield* TransportNode.make()
-        const cut = yield* raw((socket) =>
-          void socket.once(
-            "data",
-            () => socket.write("HTTP/1.1 403 No\r\ncontent-length: 1000\r\n\r\nbecause", () => socket.end())
-          )
-        )
-        const answer = yield* transport.send(put(cut.url, pattern(10)))
-        assert.deepStrictEqual([answer.status, Buffer.from(answer.body).toString(), answer.isCut], [
-          403,
-          "because",
-          true
-        ])
-        const garbage = yield* raw((socket) => void socket.once("data", () => socket.end("s3cr3t garbage\r\n\r\n")))
-        const error = yield* Effect.flip(transport.send(put(garbage.url, pattern(10))))
-        assert.strictEqual(shortly(error), "Transient Connection")
-        assert.notInclude(JSON.stringify([error, `${error.cause}`]), "s3cr3t")
-      }))
-
-    it.scopedLive("may be announced, and redirects are not followed", () =>
-      Effect.gen(function*() {
-        const seen: Array<string> = []
-        const { url } = yield* raw(answeringRaw(
-          seen,
-          "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 307 Elsewhere\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n"
-        ))
-        const transport = yield* TransportNode.make()
-        const answer = yield* transport.send(put(url, pattern(10)))
-        assert.deepStrictEqual([answer.status, answer.headers["location"], seen.length], [307, "/other", 1])
-      }))
-
-    it.scoped("that are opened stall after 30 seconds, and are closed with the scope", () =>
-      Effect.gen(function*() {
-        const { begun, closed, url } = yield* dripping
-        const transport = yield* TransportNode.make()
-        const fiber = yield* Effect.fork(
-          Effect.scoped(Effect.flatMap(
-            transport.open({ method: "GET", url, headers: {} }),
-            ({ stream }) => Effect.flip(Stream.runDrain(stream))
-          ))
-        )
-        yield* begun
-        yield* elapse(fiber, Effect.void)
-        assert.strictEqual(shortly(yield* Fiber.join(fiber)), "Transient Stalled")
-        yield* closed(1)
-      }))
-  })
-
-  describe.skipIf(!Certificates.available)("TLS (certificates made by openssl)", () => {
-    it.scopedLive("trusts who is asked to be trusted and nobody besides, or everybody where told to", () =>
-      Effect.gen(function*() {
-        const { authority, issued, selfSigned } = yield* Certificates.certificates
-        const handler: http.RequestListener = (request, response) => readBody(request, () => response.end())
-        const good = yield* serve(handler, https.createServer(issued))
-        const bad = yield* serve(handler, https.createServer(selfSigned))
-        const outcomes = (options: TransportNode.Options) =>
-          Effect.scoped(
-            Effect.flatMap(TransportNode.make(options), (transport) =>
-              Effect.forEach([good, bad], ({ url }) =>
-                Effect.match(transport.send(put(url, pattern(10))), {
-                  onSuccess: ({ status }) =>
-                    String(status),
-                  onFailure: shortly
-                })))
-          )
-        const ca = authority.cert.toString()
-        assert.deepStrictEqual(yield* outcomes({}), ["Rejected Forbidden", "Rejected Forbidden"])
-        assert.deepStrictEqual(yield* outcomes({ ca }), ["200", "Rejected Forbidden"])
-        assert.deepStrictEqual(yield* outcomes({ verifyTls: false }), ["200", "200"])
-      }))
-  })
-
-  describe("proxies", () => {
-    /** A proxy that notes what it is asked for: in absolute form, or for a tunnel. */
-    const proxy = (password?: string) =>
-      Effect.gen(function*() {
-        const asked: Array<string> = []
-        const expected = password === undefined
-          ? undefined
-          : `Basic ${Buffer.from(`me:${password}`).toString("base64")}`
-        const server = http.createServer()
-        server.on("connect", (request: http.IncomingMessage, socket: Socket) => {
-          asked.push(`CONNECT ${request.url}`)
-          socket.on("error", () => {})
-          if (request.headers["proxy-authorization"] !== expected) {
-            return void socket.end("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")
-          }
-          const [host = "", port] = request.url!.split(":")
-          const other = net.connect(Number(port), host, () => {
-            socket.write("HTTP/1.1 200 OK\r\n\r\n")
-            other.pipe(socket).pipe(other)
-          })
-          socket.on("close", () => other.destroy())
-          return other.on("error", () => socket.destroy())
-        })
-        const running = yield* serve((request, response) => {
-          asked.push(`${request.method} ${request.url}`)
-          if (request.headers["proxy-authorization"] !== expected) return void response.writeHead(407).end()
-          const headers = { ...request.headers }
-          delete headers["proxy-authorization"]
-          const onward = http.request(request.url!, { method: request.method!, headers }, (answer) => {
-            response.writeHead(answer.statusCode!, answer.headers)
-            answer.pipe(response)
-          })
-          return void request.pipe(onward)
-        }, server)
-        return { ...running, asked }
-      })
-
-    const target = Effect.gen(function*() {
-      const seen: Array<http.IncomingHttpHeaders> = []
-      const running = yield* serve((request, response) =>
-        readBody(request, (body) => {
-          seen.push(request.headers)
-          response.writeHead(201).end(String(body?.length))
-        })
-      )
-      return { ...running, seen }
-    })
-
-    it.scopedLive("are not asked unless they are to be", () =>
-      Effect.gen(function*() {
-        const { asked, url } = yield* proxy()
-        const { seen, url: to } = yield* target
-        yield* ProxyEnvironment.set({ http_proxy: url })
-        yield* Effect.flatMap(TransportNode.make(), (transport) => transport.send(put(to, pattern(10))))
-        assert.deepStrictEqual([asked.length, seen.length], [0, 1])
-      }))
-
-    it.scopedLive("are asked in absolute form, with credentials that go no further, unless NO_PROXY says otherwise", () =>
-      Effect.gen(function*() {
-        const { asked, connections, url } = yield* proxy("s3cr3t-password")
-        const { seen, url: to } = yield* target
-        const http_proxy = url.replace("://", "://me:s3cr3t-password@")
-        yield* Effect.scoped(Effect.gen(function*() {
-          yield* ProxyEnvironment.set({ http_proxy })
-          const transport = yield* TransportNode.make({ proxy: true, connections: 2 })
-          yield* Effect.forEach(
-            Array.from({ length: 20 }, (_, i) => i),
-            (i) => transport.send(put(`${to}/${i}`, i % 2 === 0 ? pattern(10) : TestBody.make(pattern(mib)))),
-            { concurrency: 6 }
-          )
-          assert.deepStrictEqual([asked.length, seen.length], [20, 20])
-          assert.isAtMost(connections(), 2)
-          assert.include(asked, `PUT ${to}/0`)
-          assert.notInclude(JSON.stringify(seen), "proxy-authorization")
-        }))
-        yield* Effect.scoped(Effect.gen(function*() {
-          yield* ProxyEnvironment.set({ http_proxy, no_proxy: "example.org,127.0.0.1" })
-          const transport = yield* TransportNode.make({ proxy: true })
-          yield* transport.send(put(to, pattern(10)))
-          assert.deepStrictEqual([asked.length, seen.length], [20, 21])
-        }))
-      }))
-
-    it.scopedLive.skipIf(!Certificates.available)(
-      "are asked for a tunnel to servers with TLS, whose certificate has to be good",
-      () =>
-        Effect.gen(function*() {
-          const { authority, issued } = yield* Certificates.certificates
-          const { asked, url } = yield* proxy()
-          const secure = yield* serve(
-            (request, response) => readBody(request, () => response.end()),
-            https.createServer(issued)
-          )
-          yield* ProxyEnvironment.set({ HTTPS_PROXY: url })
-          const trusting = yield* TransportNode.make({ proxy: true, ca: authority.cert.toString() })
-          assert.strictEqual((yield* trusting.send(put(secure.url, pattern(10)))).status, 200)
-          assert.deepStrictEqual(asked, [`CONNECT 127.0.0.1:${secure.port}`])
-          const strict = yield* TransportNode.make({ proxy: true })
-          assert.strictEqual(yield* failure(strict.send(put(secure.url, pattern(10)))), "Rejected Forbidden")
-        })
-    )
-
-    it.scopedLive("that repeat what they were told are not repeated, in answers that are messages", () =>
-      Effect.gen(function*() {
-        let status = 403
-        const { url } = yield* serve((request, response) =>
-          readBody(request, () => {
-            const said = `${request.headers["proxy-authorization"]} s3cr3t-password ${"x".repeat(100_000)}`
-            response.writeHead(status, { "x-said": said.slice(0, 100) }).end(said)
-          })
-        )
-        yield* ProxyEnvironment.set({ http_proxy: url.replace("://", "://me:s3cr3t-password@") })
-        const transport = yield* TransportNode.make({ proxy: true })
-        const told = Effect.gen(function*() {
-          const sent = yield* transport.send(put("http://127.0.0.1:1/a", pattern(10)))
-          const opened = yield* transport.open({ method: "GET", url: "http://127.0.0.1:1/a", headers: {} })
-          const body = yield* Stream.mkString(Stream.decodeText(opened.stream))
-          return [JSON.stringify(sent.headers), Buffer.from(sent.body).toString(), JSON.stringify(opened.headers), body]
-        })
-        const header = Buffer.from("me:s3cr3t-password").toString("base64")
-        for (const text of yield* told) {
-          assert.include(text, "Basic <redacted> <redacted>")
-          assert.notInclude(text, "s3cr3t")
-          assert.notInclude(text, header)
-        }
-        // What is no refusal is somebody's content.
-        status = 200
-        for (const text of yield* told) assert.include(text, `Basic ${header} s3cr3t-password`)
-      }))
-
-    it.scopedLive("that refuse, or have no valid address, are told of without secrets", () =>
-      Effect.gen(function*() {
-        const { url } = yield* proxy("right")
-        const { port } = yield* target
-        for (
-          const [address, expected] of [
-            [url.replace("://", "://me:s3cr3t-wrong@"), "Rejected Unauthorized"],
-            ["http://me:s3cr3t-wrong@bad host:1/", "Rejected Unsupported"]
-          ] as const
-        ) {
-          yield* Effect.scoped(Effect.gen(function*() {
-            yield* ProxyEnvironment.set({ http_proxy: address, https_proxy: address })
-            const transport = yield* TransportNode.make({ proxy: true })
-            for (const scheme of ["http", "https"]) {
-              for (
-                const effect of [
-                  transport.send(put(`${scheme}://127.0.0.1:${port}/`, pattern(10))),
-                  Effect.scoped(transport.open({ method: "GET", url: `${scheme}://127.0.0.1:${port}/`, headers: {} }))
-                ]
-              ) {
-                const error = yield* Effect.flip(effect as Effect.Effect<unknown, UploadError.UploadError>)
-                assert.strictEqual(shortly(error), expected, `${scheme} ${error.message}`)
-                assert.notInclude(`${error.message} ${JSON.stringify(error)} ${error.cause}`, "s3cr3t")
-              }
-            }
-          }))
-        }
       }))
   })
 })

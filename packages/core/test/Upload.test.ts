@@ -386,7 +386,7 @@ describe("a source", () => {
       assert.strictEqual(run.report.attempts, 2)
     }))
 
-  it.effect("is the reason, whatever the driver makes of its failure", () =>
+  it.effect("is the reason, whatever failure the driver makes of it", () =>
     Effect.gen(function*() {
       for (const respond of [Recording.takeAll, Recording.takeStream]) {
         const recording = Recording.make((put) => Effect.mapError(respond(put), () => broken))
@@ -502,7 +502,7 @@ describe("a destination", () => {
       assert.deepStrictEqual(events[2]?._tag === "UploadRetrying" && events[2].error, {
         _tag: "IntegrityMismatch",
         reason: "Size",
-        message: "The destination called the object stored after 2 of 5 bytes, before its end."
+        message: "The destination reported the object as stored after 2 of 5 bytes."
       })
       assert.strictEqual(report.bytes.uploaded, 5)
     }))
@@ -524,7 +524,7 @@ describe("a destination", () => {
       }
     }))
 
-  it.effect("whose driver dies fails the file alone, for good", () =>
+  it.effect("whose driver dies fails only that file, without a retry", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ body, key }) => key === "a" ? Effect.die(new Error("boom")) : body.bytes)
       const run = yield* Recording.uploadAll(recording, [file, UploadFile.fromText("b", "")])
@@ -543,7 +543,7 @@ describe("a destination", () => {
       assert.strictEqual(run.report.files.uploaded, 1)
     }))
 
-  it.effect("whose driver interrupts itself fails the file alone, for good", () =>
+  it.effect("whose driver interrupts itself fails only that file, without a retry", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ body, key }) => key === "a" ? Effect.interrupt : body.bytes)
       const run = yield* Recording.uploadAll(recording, [file, UploadFile.fromText("b", "")])
@@ -591,7 +591,7 @@ describe("a stall", () => {
       assert.deepStrictEqual(recording.history.slice(1, 3), [[51_000, "interrupted a"], [51_000, "put a"]])
     }))
 
-  it.effect("is none while bytes trickle to the destination, however slowly", () =>
+  it.effect("does not happen while bytes trickle to the destination, however slowly", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ body }) =>
         Stream.runForEach(body.stream({ blockSize: 1 }), () => Effect.sleep(29_000))
@@ -600,7 +600,7 @@ describe("a stall", () => {
       assert.deepStrictEqual([report.files.uploaded, report.attempts, millis], [1, 1, 145_000])
     }))
 
-  it.effect("is none while bytes trickle from the source", () =>
+  it.effect("does not happen while bytes trickle from the source", () =>
     Effect.gen(function*() {
       for (const unknownSize of [true, false]) {
         const recording = Recording.make(Recording.takeStream, { unknownSize })
@@ -610,7 +610,7 @@ describe("a stall", () => {
       }
     }))
 
-  it.effect("is none while the upload waits for bandwidth", () =>
+  it.effect("does not happen while the upload waits for bandwidth", () =>
     Effect.gen(function*() {
       const recording = Recording.make(Recording.takeStream)
       const files = Array.from({ length: 64 }, (_, i) => UploadFile.make(`f${i}`, ByteSource.generate(2_048)))
@@ -620,7 +620,7 @@ describe("a stall", () => {
       assert.deepStrictEqual([report.files.uploaded, report.attempts, millis], [64, 64, 128_000])
     }))
 
-  it.effect("is none while those who are told take their time", () =>
+  it.effect("does not happen while callbacks take their time", () =>
     Effect.gen(function*() {
       const recording = Recording.make()
       const { millis, report } = yield* Recording.uploadAll(recording, [file], {
@@ -663,7 +663,7 @@ describe("a stall", () => {
       assert.strictEqual(report.files.failed, 5)
     }))
 
-  it.effect("is never seen where the timeout is infinite", () =>
+  it.effect("never happens if the timeout is infinite", () =>
     Effect.gen(function*() {
       const recording = Recording.make(Recording.takeAfter(86_400_000))
       const { millis, report } = yield* Recording.uploadAll(recording, [file], {

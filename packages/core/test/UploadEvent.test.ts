@@ -9,7 +9,7 @@ const files = (count: number, prefix = "f"): Array<UploadFile.UploadFile> =>
   Array.from({ length: count }, (_, i) => UploadFile.fromText(`${prefix}${i}`, "x".repeat(10)))
 
 describe("UploadEvent", () => {
-  it.effect("is a value of its schema, in every kind that a run tells", () =>
+  it.effect("is a value of its schema, for every kind of event", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ attempt, body, key }) =>
         key === "f0" && attempt < 3
@@ -72,7 +72,7 @@ describe("UploadEvent", () => {
       }
     }))
 
-  it("says of each result what became of the file", () => {
+  it("says for each result what happened to the file", () => {
     const file = UploadFile.fromText("a", "x")
     const common = { _tag: "UploadFinished", version: 1, at: 7, key: "a" } as const
     const duration = Duration.millis(12)

@@ -10,7 +10,7 @@ describe("UploadFile", () => {
     assert.deepStrictEqual(UploadFile.make("b", unknown), { key: "b", size: undefined, source: unknown })
   })
 
-  it("carries what else there is to say of it", () => {
+  it("carries its optional details", () => {
     const source = ByteSource.fromText("")
     const details: UploadFile.Details = {
       contentType: "text/plain",
@@ -62,7 +62,7 @@ describe("UploadList", () => {
 })
 
 describe("UploadResult", () => {
-  it("is told apart by its tag", () => {
+  it("is recognized by its tag", () => {
     const file = UploadFile.fromText("a", "")
     const results: ReadonlyArray<UploadResult.UploadResult> = [
       {

@@ -16,7 +16,7 @@ const read = <Type, In, Out>(
 const files = (count: number) => Array.from({ length: count }, (_, i) => UploadFile.fromText(`f${i}`, "12345"))
 
 describe("UploadMetrics", () => {
-  it.effect("tell how many may be in flight, from the start and after each change", () =>
+  it.effect("show how many may be in flight, from the start and after each change", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
       const look = Effect.map(
@@ -92,7 +92,7 @@ describe("UploadMetrics", () => {
       assert.approximately(durations.max, 2, 1e-9)
     }))
 
-  it.effect("have no labels of somebody else", () =>
+  it.effect("have no labels of another run", () =>
     Effect.gen(function*() {
       const upload = (label: string) =>
         Recording.uploadAll(Recording.make(), files(3)).pipe(Effect.tagMetrics("test", label))

@@ -52,7 +52,7 @@ describe("UploadReport.make", () => {
     )
   })
 
-  it("says what is kept, where there is a journal", () => {
+  it("says what is kept, if there is a journal", () => {
     const options = { ended: "Drained", endedAt: 3_000, failures, abortsFailed: 3, leftBehind } as const
     const kept = { files: 1, bytes: 5 }
     const report = UploadReport.make(progress, { ...options, kept })
@@ -60,7 +60,7 @@ describe("UploadReport.make", () => {
     assert.deepStrictEqual(Schema.encodeSync(UploadReport.UploadReport)(report), report)
   })
 
-  it("has no throughput where no time has passed", () => {
+  it("has no throughput if no time has passed", () => {
     const report = UploadReport.make(progress, {
       ended: "Completed",
       endedAt: 1_000,
@@ -73,14 +73,14 @@ describe("UploadReport.make", () => {
 })
 
 describe("the report's schema", () => {
-  it.effect("reads what it has written, for reports of every shape", () =>
+  it.effect("decodes what it has encoded, for reports of every shape", () =>
     Property.check(Property.arbitrary(UploadReport.UploadReport), (report) =>
       Effect.gen(function*() {
         const encoded = yield* Schema.encode(UploadReport.UploadReport)(report)
         assert.deepStrictEqual(yield* Schema.decode(UploadReport.UploadReport)(encoded), report)
       }), 300))
 
-  it.effect("takes the report of a real run as it is", () =>
+  it.effect("accepts the report of a real run unchanged", () =>
     Effect.gen(function*() {
       const recording = Recording.make(({ body, key }) =>
         key === "b" ? Effect.fail(new UploadError.Conflict({ detail: "No." })) : body.bytes

@@ -1,6 +1,6 @@
 /**
- * Concurrency that finds itself: the uploader starts with few uploads at once, doubles while that pays, and follows the
- * link when it gets narrower and wider again. What it does and why is an event.
+ * Adaptive concurrency: the uploader starts with few uploads at once, doubles their number while that pays off, and
+ * follows the link when it gets narrower and wider again. Each change, with its reason, is an event.
  */
 import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -10,10 +10,10 @@ import { runMain } from "./run.js"
 
 const photos = Array.from({ length: 2_000 }, (_, i) => UploadFile.make(`photos/${i}.jpg`, ByteSource.generate(200_000)))
 
-// It is the default, by either of its names; these are its bounds unless told otherwise.
+// This is the default strategy; `Strategy.adaptive` is its other name. These are its default bounds.
 const strategy = Strategy.progressive({ min: 1, max: 64 })
 
-// A connection has 500 kB a second, the link is full with 20 of them, then with 5, then with 20 again.
+// A connection has 500 kB/s. The link is full with 20 of them, then with 5, then with 20 again.
 const NetworkLayer = Simulated.layer({
   roundTrip: "80 millis",
   bytesPerSecond: "500 kB",
@@ -40,5 +40,5 @@ export const program = Effect.gen(function*() {
   return { limits, report }
 }).pipe(Effect.provide(Uploader.layer({ strategy }).pipe(Layer.provide(NetworkLayer))))
 
-// A minute and a half on the network, a second here.
+// A minute and a half of network time takes a second here.
 runMain(import.meta.url, VirtualClock.run(program))

@@ -1,5 +1,5 @@
 /**
- * A cap on bytes per second that all uploads share, a monitor of what is really reached, and the cap lifted while the
+ * A cap on bytes per second that all uploads share, a monitor of the actual throughput, and a higher cap set while the
  * uploads run.
  */
 import { ByteSize, ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
@@ -9,7 +9,7 @@ import { runMain } from "./run.js"
 
 const backups = Array.from({ length: 64 }, (_, i) => UploadFile.make(`backup/${i}.tar`, ByteSource.generate(64 * 1024)))
 
-// Four at a time, and together no more than 512 KiB a second: the rest of the office wants to use the line too.
+// Four at a time, and together no more than 512 KiB/s: the rest of the office uses the line too.
 const strategy = Strategy.stack(
   Strategy.workerPool({ workers: 4 }),
   Strategy.bandwidth({ bytesPerSecond: "512 KiB" })
@@ -27,7 +27,7 @@ export const program = Effect.gen(function*() {
   })
   const everySecond = Effect.zipRight(Effect.sleep("1 second"), look)
   const seen = yield* Effect.all([everySecond, everySecond, everySecond])
-  // The office goes home. Limits are live: whoever waits for bandwidth is reckoned anew at once.
+  // The office goes home. Limits are live: a change also affects uploads that already wait for bandwidth.
   yield* uploader.limits.set({ bytesPerSecond: ByteSize.decode("2 MiB") })
   yield* Console.log("cap raised to 2 MiB/s")
   const report = yield* run.report

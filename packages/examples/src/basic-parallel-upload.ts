@@ -6,14 +6,14 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
-// An UploadFile describes bytes and holds none: they are read when the file's turn comes, and again for a retry.
+// An UploadFile describes bytes but holds none: they are read when the file's turn comes, and again for a retry.
 const photos = Array.from(
   { length: 40 },
   (_, i) => UploadFile.make(`photos/${i}.jpg`, ByteSource.generate(100 + 20 * i), { contentType: "image/jpeg" })
 )
 
-// The layer decides where the files go: here to a network in memory that takes 1 ms for each byte. The program below
-// stays as it is when this line names a directory or a server instead.
+// The layer decides where the files go: here to a network in memory that takes 1 ms per byte. The program below does
+// not change if this line names a directory or a server instead.
 const UploaderLayer = Uploader.layer().pipe(
   Layer.provide(Simulated.layer({ latencyPerByte: "1 millis" }))
 )
@@ -25,7 +25,7 @@ export const program = Effect.gen(function*() {
     `${report.files.uploaded} of ${report.files.total} files, ${ByteSize.format(report.bytes.uploaded)} ` +
       `in ${report.durationMillis} ms, ${report.peakInFlight} at once`
   )
-  // A file's failure does not fail the batch, so ask the report before you believe that all is well.
+  // The failure of a file does not fail the batch, so check the report.
   yield* Console.log(UploadReport.isComplete(report) ? "Everything is there." : "Something is missing.")
   return report
 }).pipe(Effect.provide(UploaderLayer))

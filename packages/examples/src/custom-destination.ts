@@ -1,6 +1,6 @@
 /**
- * Storage of your own: a destination is a name, what it can do, and one verb. This one keeps each content once, under
- * its hash, as git does. Limits, retries, progress and source checks come from the engine.
+ * A destination for your own storage consists of a name, its capabilities and one verb. This one keeps each content
+ * once, under its hash, as git does. Limits, retries, progress and source checks come from the engine.
  */
 import { Destination, Uploader, UploadError, UploadFile } from "@sluice/core"
 import { Console, Effect, Stream } from "effect"
@@ -16,11 +16,11 @@ const makeDestination = (store: Store) =>
   Destination.Destination.of({
     name: "store:",
     capabilities: { maxPutSize: 1024 * 1024, unknownSize: true },
-    // `put` must be atomic: nothing is visible under the key before the last byte was taken. Taking the bytes from
-    // `body`, never from the source, is what lets the engine count, pace and check them.
+    // `put` must be atomic: nothing is visible under the key before the last byte has been read. It reads the bytes
+    // from `body`, never from the source, so that the engine can count, pace and check them.
     put: ({ body, key }) =>
       Effect.gen(function*() {
-        // Failures are UploadErrors: their class tells the engine whether to try again, and this one says no.
+        // Failures are UploadErrors. Their class decides whether the engine retries; it does not retry this one.
         if (key.endsWith(".exe")) {
           return yield* new UploadError.Rejected({ reason: "Forbidden", detail: "No programs, please." })
         }

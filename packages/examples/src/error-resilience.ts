@@ -1,5 +1,5 @@
 /**
- * Some files cannot be uploaded, and the others do not suffer for it: failures are data, sorted by what to do about
+ * Some files cannot be uploaded, and the others are not affected: failures are data, classified by what to do about
  * them.
  */
 import { ByteSource, Uploader, UploadFile } from "@sluice/core"
@@ -12,12 +12,12 @@ const files = [
   UploadFile.fromText("notes/monday.txt", "all is well"),
   UploadFile.fromText("../../etc/passwd", "this key would leave the destination"),
   UploadFile.make("notes/tuesday.txt", ByteSource.fromStream(Stream.fail("the disk is on fire"), { size: 10 })),
-  // It was listed with 100 bytes, and has been cut since.
+  // It was listed with 100 bytes, and has been truncated since.
   { ...UploadFile.fromText("notes/wednesday.txt", "short"), size: 100 },
   UploadFile.fromText("notes/thursday.txt", "all is well again")
 ]
 
-// Errors are few, one for each thing that can be done about them; the compiler checks that none is forgotten.
+// There are few errors, one for each thing to do about them; the compiler checks that none is forgotten.
 const advice = Match.type<UploadError.UploadError>().pipe(
   Match.tags({
     Transient: () => "try again later",
@@ -37,13 +37,13 @@ export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   const failed: Array<UploadResult.Failed> = []
   const report = yield* uploader.uploadAll(files, {
-    // Every file has exactly one result, told as soon as it is known.
+    // Every file has exactly one result, reported as soon as it is known.
     onResult: (result) => Effect.sync(() => result._tag === "Failed" && failed.push(result))
   })
   yield* Console.log(`${report.files.uploaded} of ${report.files.total} files uploaded`)
   for (const { error, file } of failed) yield* Console.log(`${file.key}: ${error.message} -> ${advice(error)}`)
 
-  // One file alone fails as an effect does, and its error is caught by name.
+  // A single upload is an effect, so its error can be caught by name.
   const fallback = yield* uploader.upload(UploadFile.fromText("/absolute", "")).pipe(
     Effect.map(() => "uploaded"),
     Effect.catchTag("Rejected", (error) => Effect.succeed(`rejected as ${error.reason}`))

@@ -1,6 +1,6 @@
 /**
- * A list that is never held: 100,000 files come out of a generator one by one, as uploads start. A million or a billion
- * of them would need the same memory.
+ * A list that is never in memory as a whole: a generator yields 100,000 files one by one, as uploads start. A million
+ * or a billion of them would need the same memory.
  */
 import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -8,7 +8,7 @@ import { Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
 // Any iterable is a list, and so are async iterables and Streams: rows of a table, lines of a manifest, pages of a
-// listing. An array is one as well, but it is there all at once.
+// listing. An array is a list as well, but it is in memory as a whole.
 const readings = (total: number, pulled: { count: number }) =>
   (function*() {
     for (let i = 0; i < total; i++) {
@@ -24,7 +24,7 @@ export const upload = (total: number) =>
     let finished = 0
     let mostAhead = 0
     const report = yield* uploader.uploadAll(readings(total, pulled), {
-      // Results are told one by one, so that nobody has to hold 100,000 of them either. The run waits for `onResult`.
+      // Results are reported one by one, so that 100,000 of them need no memory either. The run waits for `onResult`.
       onResult: () =>
         Effect.sync(() => {
           finished += 1

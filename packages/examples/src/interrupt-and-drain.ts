@@ -1,5 +1,5 @@
 /**
- * Three ways to stop before the end: `drain` lets what was begun finish, `interrupt` ends it all at once, and a timeout
+ * Three ways to stop early: `drain` lets what has begun finish, `interrupt` ends everything at once, and a timeout
  * around `uploadAll` interrupts what it started. Nothing is left running after any of them.
  */
 import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
@@ -30,13 +30,13 @@ export const program = Effect.gen(function*() {
   const interrupted = yield* Effect.gen(function*() {
     const run = yield* uploader.start(films)
     yield* Effect.sleep("1 second")
-    // Returns when nothing is left running. The report still tells what is at the destination and what is not.
+    // Returns when nothing is left running. The report still says what is at the destination and what is not.
     yield* run.interrupt
     return yield* run.report
   }).pipe(Effect.scoped)
   yield* tell("interrupt", interrupted)
 
-  // An uploadAll that is interrupted from outside gives no report: keep a run where you need one.
+  // An uploadAll that is interrupted from outside returns no report: use a run if you need one.
   const timedOut = yield* uploader.uploadAll(films).pipe(Effect.timeoutOption("1 second"))
   yield* Console.log(`timeout: ${Option.isSome(timedOut) ? "a" : "no"} report`)
 

@@ -1,6 +1,6 @@
 /**
- * A large file goes up in parts, and the process dies on the way. The next one finds the journal, asks the destination
- * what it has, and sends the rest; the checksum of the whole says that the object is the file.
+ * A large file is uploaded in parts, and the process dies in the middle. The next process finds the journal, asks the
+ * destination which parts it has, and sends the rest. The checksum of the whole object proves that it equals the file.
  */
 import { ByteSize, ByteSource, Checksum, Journal, Strategy, Uploader, UploadFile, UploadResult } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -12,8 +12,8 @@ const source = ByteSource.generate(
   (offset, length) => new Uint8Array(length).fill(offset % 251)
 )
 
-// Whoever goes on with a file has to know that it is still the same one. A file on a disk brings a fingerprint along;
-// here it is a version that we give it.
+// To continue with a file, the next process must know that it is still the same. A file on a disk has a fingerprint;
+// here we give it a version.
 const film = UploadFile.make("films/holiday.mkv", source, { fingerprint: "version 1" })
 
 const UploaderLayer = Uploader.layer({
@@ -22,7 +22,7 @@ const UploaderLayer = Uploader.layer({
   checksum: "crc32c"
 })
 
-// What outlives the process: the destination and the journal. For a journal on a disk, use JournalNode.layerDirectory.
+// The destination and the journal outlive the process. For a journal on a disk, use JournalNode.layerDirectory.
 const OutsideLayer = Layer.merge(
   Simulated.layer({ requestLatency: "50 millis", bytesPerSecond: "4 MiB", observe: true }),
   Journal.layerMemory
@@ -30,7 +30,7 @@ const OutsideLayer = Layer.merge(
 
 const firstProcess = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
-  // A process that is killed tells nobody. This one is cut off in the middle of its second four parts.
+  // A killed process cannot clean up. This one is cut off in the middle of its second four parts.
   const report = yield* uploader.uploadAll([film]).pipe(Effect.timeoutOption("1500 millis"))
   const { sessions } = yield* Simulated.Network
   const parts = (yield* sessions).flatMap((session) => session.parts)
@@ -40,7 +40,7 @@ const firstProcess = Effect.gen(function*() {
 const secondProcess = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   const result = yield* uploader.upload(film)
-  // What the first process has finished is skipped. It was cut off, so there is something left to send.
+  // Files that the first process finished are skipped. It was cut off, so there is something left to send.
   if (!UploadResult.isUploaded(result)) return undefined
   const { bytes, checksum, resumedBytes } = result
   yield* Console.log(

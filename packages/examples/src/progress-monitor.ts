@@ -1,5 +1,5 @@
 /**
- * A progress line while files go up: bar, percent, files, speed and time left.
+ * A progress line during uploads: bar, percent, files, speed and time left.
  */
 import { ByteSize, ByteSource, Progress, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -11,7 +11,7 @@ const songs = Array.from(
   (_, i) => UploadFile.make(`songs/${i}.flac`, ByteSource.generate(100 + 10 * i))
 )
 
-// Rounded down: 100 % is for when all is done.
+// Rounded down: 100 % means that everything is done.
 const draw = (progress: Progress.Progress, bytesPerSecond: number) => {
   const fraction = Progress.fraction(progress)
   const left = progress.bytesFound - progress.bytesUploaded - progress.bytesInFlight
@@ -27,16 +27,16 @@ const draw = (progress: Progress.Progress, bytesPerSecond: number) => {
 
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
-  // `start` answers at once, with a run to watch and to steer; `uploadAll` is `start` and then `report`.
+  // `start` returns at once, with a run to watch and steer; `uploadAll` is `start` and then `report`.
   const run = yield* uploader.start(songs, { progressInterval: "500 millis" })
-  // `progress` looks at the run twice a second, however many files it moves, and ends with the run.
+  // `progress` samples the run twice a second, however many files it moves, and ends with the run.
   yield* Stream.runForEach(
     run.progress,
     (progress) => Effect.flatMap(run.throughput, ({ current }) => Console.log(draw(progress, current)))
   )
   return yield* run.report
 }).pipe(
-  // A run lives in a scope: leaving it, also by Ctrl-C, interrupts what is still on its way.
+  // A run belongs to a scope: closing it, also by Ctrl-C, interrupts what is still in flight.
   Effect.scoped,
   Effect.provide(
     Uploader.layer({ strategy: Strategy.workerPool({ workers: 8 }) }).pipe(

@@ -8,8 +8,8 @@ import { runMain } from "./run.js"
 
 const invoices = Array.makeBy(50, (i) => UploadFile.make(`invoices/${i}.pdf`, ByteSource.generate(100 + 20 * i)))
 
-// Strategies stack, and of each limit the tightest holds. A rate alone leaves the number in flight open: should the
-// server slow down, requests pile up. So put a pool next to it.
+// Strategies stack, and the tightest of each kind of limit applies. A rate alone does not limit the number in flight:
+// if the server slows down, requests pile up. So stack a pool on it.
 const strategy = Strategy.stack(
   Strategy.rateLimited({ uploadsPerSecond: 20 }),
   Strategy.workerPool({ workers: 50 })

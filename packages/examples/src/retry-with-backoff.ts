@@ -1,6 +1,6 @@
 /**
- * A network that breaks three connections in ten: failed attempts are tried again after a growing, random delay, and
- * every file arrives.
+ * A network that breaks three connections in ten: failed attempts are retried after a growing, random delay, and every
+ * file arrives.
  */
 import { ByteSource, RetryPolicy, Strategy, Uploader, UploadFile } from "@sluice/core"
 import type { UploadEvent } from "@sluice/core"
@@ -10,8 +10,8 @@ import { runMain } from "./run.js"
 
 const logs = Array.from({ length: 12 }, (_, i) => UploadFile.make(`logs/${i}.gz`, ByteSource.generate(100 + 10 * i)))
 
-// 200 ms, 400 ms, 800 ms … up to 5 s, of which a random part is waited: clients that failed together do not come back
-// together. Errors that would only repeat themselves, such as a refused key, are never tried again.
+// Each wait is a random part of 200 ms, 400 ms, 800 ms … up to 5 s, so that clients that failed together do not come
+// back together. Errors that would recur, such as a refused key, are never retried.
 const retry = RetryPolicy.make({ attempts: 6, base: "200 millis", cap: "5 seconds" })
 
 const tellRetries = (event: UploadEvent.UploadEvent) =>
@@ -31,7 +31,7 @@ export const program = Effect.gen(function*() {
   return report
 }).pipe(
   Effect.provide(
-    // An upload that waits to be tried again is not in flight: another one takes its place in the pool.
+    // An upload that waits for a retry is not in flight: another one takes its place in the pool.
     Uploader.layer({ strategy: Strategy.workerPool({ workers: 4 }), retry }).pipe(
       Layer.provide(Simulated.layer({ latencyPerByte: "1 millis", failureRate: 0.3, seed: "three in ten" }))
     )

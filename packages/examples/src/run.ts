@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs"
 import { pathToFileURL } from "node:url"
 
 /**
- * Runs a program when its file is the one that was started, and leaves it alone when a test imports it:
+ * Runs a program if its file was started, but not if a test imports it:
  * `runMain(import.meta.url, program)`. Ctrl-C interrupts the program, which then cleans up.
  */
 export const runMain = <A, E>(url: string, program: Effect.Effect<A, E>): void => {

@@ -1,8 +1,8 @@
 /**
- * An HTTP server that passes what it is sent on to S3 while it is still coming: `PUT /films/holiday.mkv` becomes the
- * object `films/holiday.mkv`. A large body goes in parts, so that no more than a few of them are in memory at once,
- * whatever the clients send: all requests together share the uploader's memory, and who sends faster than S3 takes waits.
- * A client that sends nothing for 30 seconds is cut off, and the next one takes its place.
+ * An HTTP server that passes request bodies on to S3 while they arrive: `PUT /films/holiday.mkv` creates the object
+ * `films/holiday.mkv`. A large body is sent in parts, so that only a few of them are in memory at once, whatever the
+ * clients send. All requests share the uploader's memory, so a client that sends faster than S3 accepts has to wait. A
+ * client that sends nothing for 30 seconds is cut off, and the next one takes its place.
  *
  * ```sh
  * S3_BUCKET=films AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… npx tsx packages/examples/src/stream-request-to-s3.ts
@@ -19,7 +19,7 @@ import { runMain } from "./run.js"
 
 const keyOf = (url: string) => Effect.option(Effect.try(() => decodeURIComponent(url.replace(/[?#].*$/s, "").slice(1))))
 
-/** Whose fault it is: the client's, for its key or for a body that stopped coming, or the storage's. */
+/** The status by cause: the client, for its key or for a body that stopped arriving, or the storage. */
 const statusOf = (error: { readonly _tag: string }): number =>
   error instanceof UploadError.SourceUnreadable || error instanceof UploadError.SourceChanged
     ? 408
@@ -34,7 +34,7 @@ const router = HttpRouter.empty.pipe(HttpRouter.put(
     const request = yield* HttpServerRequest.HttpServerRequest
     const key = Option.getOrElse(yield* keyOf(request.url), () => "")
     const length = request.headers["content-length"]
-    // A body comes once: what fails after its first bytes were taken is for the client to send again.
+    // A body can be read only once: after its first bytes, only the client can retry.
     const source = ByteSource.fromStream(request.stream, { size: length === undefined ? undefined : Number(length) })
     const result = yield* uploader.upload(
       UploadFile.make(key, source, { contentType: request.headers["content-type"] })

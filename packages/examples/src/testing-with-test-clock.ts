@@ -1,13 +1,13 @@
 /**
- * An hour of uploads in a few milliseconds: all waiting is on Effect's clock, so a test moves the clock by hand and looks
- * at every instant it cares about. In a test file `it.effect` of `@effect/vitest` provides the `TestContext`.
+ * An hour of uploads in a few milliseconds: every wait uses Effect's clock, so a test can move the clock by hand and
+ * check any instant. In a test file, `it.effect` of `@effect/vitest` provides the `TestContext`.
  */
 import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Console, Effect, Fiber, Layer, TestClock, TestContext } from "effect"
 import { runMain } from "./run.js"
 
-// What is tested: an application's own effect that needs an Uploader, and does not know that its world is not real.
+// The application's own effect to test. It needs an Uploader, and does not know that its world is not real.
 export const nightlyBackup = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   yield* Effect.sleep("1 hour")
@@ -17,14 +17,14 @@ export const nightlyBackup = Effect.gen(function*() {
   ])
 })
 
-// One at a time, at 1 ms a byte: 3 s and then 1 s.
+// One at a time, at 1 ms per byte: 3 s and then 1 s.
 const TestLayer = Uploader.layer({ strategy: Strategy.workerPool({ workers: 1 }) }).pipe(
   Layer.provideMerge(Simulated.layer({ latencyPerByte: "1 millis", observe: true }))
 )
 
 export const program = Effect.gen(function*() {
   const network = yield* Simulated.Network
-  // The pattern: fork what waits, move the clock, look. Without the fork the test would wait for itself.
+  // The pattern: fork what waits, move the clock, check. Without the fork the test would wait for itself.
   const backup = yield* Effect.fork(nightlyBackup)
   const history: Array<string> = []
   const look = (when: string) =>

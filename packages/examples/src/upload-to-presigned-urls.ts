@@ -1,6 +1,6 @@
 /**
- * To addresses that somebody else has signed: who uploads has no credentials, and may write only where it was told to.
- * The addresses come from a manifest, `{ "key": "https://…?signature" }`; a key that it does not have is refused.
+ * Uploads to addresses that somebody else has signed: the client has no credentials, and can write only to these
+ * addresses. They come from a manifest, `{ "key": "https://…?signature" }`; a key that is not in it is refused.
  *
  * ```sh
  * MANIFEST=urls.json npx tsx packages/examples/src/upload-to-presigned-urls.ts
@@ -25,7 +25,7 @@ const files = [
 const PresignedLayer = Layer.unwrapEffect(Effect.gen(function*() {
   const fileSystem = yield* FileSystem.FileSystem
   const urls = yield* Schema.decode(Manifest)(yield* fileSystem.readFileString(yield* Config.string("MANIFEST")))
-  // Instead of a manifest: a function that asks your own server for an address, once for every attempt.
+  // Instead of a manifest you can pass a function that asks your own server for an address, once for every attempt.
   return Http.layerPresigned({ urls })
 }))
 
@@ -33,7 +33,7 @@ export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader
   const report = yield* uploader.uploadAll(files)
   yield* Console.log(`${report.files.uploaded} of ${files.length} files uploaded`)
-  // Addresses in messages are without their query: the signature stays a secret.
+  // Messages show addresses without their query: the signature stays a secret.
   for (const { error, key } of report.failures) yield* Console.log(`${key}: ${error.message}`)
   return report
 }).pipe(Effect.provide(

@@ -1,12 +1,12 @@
 /**
- * To S3, or to whatever speaks it: small files in one request each, large ones in parts, and each with a checksum that
- * the server compares with what has arrived.
+ * Uploads to S3, or to any server that speaks it: small files in one request each, large ones in parts, and each with a
+ * checksum that the server compares with what has arrived.
  *
  * ```sh
  * S3_BUCKET=backups AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… npx tsx packages/examples/src/upload-to-s3.ts
  * ```
  *
- * For another server than that of AWS, add `S3_ENDPOINT=https://s3.example.org`.
+ * For a server other than AWS, add `S3_ENDPOINT=https://s3.example.org`.
  */
 import { ByteSize, ByteSource, Uploader, UploadFile, UploadResult } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
@@ -31,7 +31,7 @@ const S3Layer = Layer.unwrapEffect(Effect.gen(function*() {
     prefix: "2026/",
     endpoint: Option.getOrUndefined(yield* Config.option(Config.string("S3_ENDPOINT"))),
     storageClass: "STANDARD_IA",
-    // An effect, since credentials may expire: it runs again when they have.
+    // An effect, since credentials may expire: it runs again when they do.
     credentials: Effect.succeed({ accessKeyId, secretAccessKey, sessionToken })
   })
 }))

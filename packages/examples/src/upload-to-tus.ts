@@ -1,6 +1,6 @@
 /**
- * To a tus server, which chooses an address for each file. The large one goes up in parts, and of what a broken
- * connection has left at the server nothing is sent again.
+ * Uploads to a tus server, which chooses an address for each file. The large file is sent in parts, and nothing that a
+ * broken connection left at the server is sent again.
  *
  * ```sh
  * TUS_URL=https://tus.example.org/files/ TUS_TOKEN=… npx tsx packages/examples/src/upload-to-tus.ts
@@ -26,7 +26,7 @@ const TusLayer = Layer.unwrapEffect(Effect.gen(function*() {
   return Tus.layer({
     url,
     credentials: Option.getOrUndefined(Option.map(token, Tus.bearer)),
-    // To know an address may be all it takes to read what is there: it is told to you, and to no log.
+    // Anyone who knows an address may be able to read the file, so only you get it: it appears in no log.
     onStored: ({ key, size, url }) => Console.log(`${key}, ${ByteSize.format(size)}: ${url}`)
   })
 }))

@@ -1,5 +1,5 @@
 /**
- * A bounded number of uploads at once, over everything an application sends: two lists that are uploaded at the same
+ * A bounded number of uploads at once, across everything an application sends: two lists that are uploaded at the same
  * time share one pool, because they share one uploader.
  */
 import { ByteSource, Strategy, Uploader, UploadFile } from "@sluice/core"
@@ -13,7 +13,7 @@ const files = (directory: string) =>
 // How many workers? `Strategy.optimalWorkerCount` suggests a number from the CPUs and the files a process may open.
 const strategy = Strategy.workerPool({ workers: 10 })
 
-// `observe` lets the program look at the network's side: it counts the requests that it sees.
+// `observe` shows the network's side: it counts the requests that it sees.
 const NetworkLayer = Simulated.layer({ latencyPerByte: "1 millis", observe: true })
 
 export const program = Effect.gen(function*() {

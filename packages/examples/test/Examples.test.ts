@@ -82,7 +82,7 @@ describe("the examples", () => {
       ])
     }))
 
-  it.effect("retry-with-backoff: every failure is told, and every file arrives", () =>
+  it.effect("retry-with-backoff: every failure is reported, and every file arrives", () =>
     Effect.gen(function*() {
       const { lines, value } = yield* Transcript.virtual(Retry.program)
       assert.strictEqual(value.files.uploaded, 12)
@@ -165,7 +165,7 @@ describe("the examples", () => {
       assert.strictEqual(lines.at(-1), "/absolute: rejected as InvalidKey")
     }))
 
-  it.effect("metrics: what is counted is what happened", () =>
+  it.effect("metrics: the counts match what happened", () =>
     Effect.gen(function*() {
       const { value } = yield* Transcript.virtual(Metrics.program)
       assert.strictEqual(value.uploaded, 30)

@@ -5,13 +5,13 @@ import { fileURLToPath } from "node:url"
 const read = (path: string) => fs.readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), "utf8")
 
 describe("README", () => {
-  it("shows programs as they are in packages/examples, where they are run", () => {
+  it("shows programs unchanged from packages/examples, whose tests run them", () => {
     const shown = [...read("README.md").matchAll(/<!-- (packages\/examples\/\S+) -->\n```ts\n(.*?)```/gs)]
     assert.isAbove(shown.length, 0)
     for (const [, path, code] of shown) assert.strictEqual(code, read(path!), path)
   })
 
-  it("shows parts of programs as they are there, too", () => {
+  it("shows parts of programs unchanged, too", () => {
     const shown = [...read("README.md").matchAll(/<!-- from (packages\/examples\/\S+) -->\n```ts\n(.*?)```/gs)]
     assert.isAbove(shown.length, 0)
     for (const [, path, code] of shown) assert.include(read(path!), `\n${code!}`, path)
@@ -25,7 +25,7 @@ describe("README", () => {
 })
 
 describe.each(["docs/adaptive.md", "docs/testing-your-uploads.md"])("%s", (guide) => {
-  it("shows programs as they are, or parts of them", () => {
+  it("shows unchanged programs, or parts of them", () => {
     const shown = [...read(guide).matchAll(/<!-- (from )?(packages\/examples\/\S+) -->\n```ts\n(.*?)```/gs)]
     assert.isAbove(shown.length, 0)
     for (const [, from, path, code] of shown) {

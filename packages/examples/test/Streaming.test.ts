@@ -16,7 +16,7 @@ interface Seen {
   readonly size: number
 }
 
-/** A server on 127.0.0.1 that reads bodies, keeps their sizes, and answers as it is told. */
+/** A server on 127.0.0.1 that reads bodies, records their sizes, and answers as configured. */
 const serve = (answer: (request: http.IncomingMessage, size: number, response: http.ServerResponse) => void) =>
   Effect.acquireRelease(
     Effect.async<{ readonly server: http.Server; readonly url: string; readonly log: Array<Seen> }>((resume) => {
@@ -45,7 +45,7 @@ const withConfig = (values: Readonly<Record<string, string>>) =>
   Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values))))
 
 describe("the examples", () => {
-  it.scopedLive("upload-to-presigned-urls: where the manifest says, and nowhere else", () =>
+  it.scopedLive("upload-to-presigned-urls: to the addresses in the manifest, and to no others", () =>
     Effect.gen(function*() {
       const { log, url } = yield* serve((_request, _size, response) => response.writeHead(200).end())
       const directory = yield* Effect.acquireRelease(

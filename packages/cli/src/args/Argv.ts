@@ -1,10 +1,11 @@
 /**
- * Arguments as people type them, made into the one form that `@effect/cli` reads without surprises.
+ * Puts arguments as users type them into the one form that `@effect/cli` reads without surprises.
  *
  * `@effect/cli` 0.77 wants flags before arguments, lets a boolean flag swallow a file called `y` or `1`, takes an
- * unknown flag for a file, does not know `--include=*.jpg` of a repeatable flag, and refuses a flag that is given
- * twice. So arguments are put in order first: the command, which may have two words, its flags (each with its value),
- * `--`, the arguments. Flags may stand anywhere before a `--`, with a space or `=` before the value; of a flag given twice the last one holds.
+ * unknown flag for a file, does not understand `--include=*.jpg` for a repeatable flag, and refuses a flag that is
+ * given twice. So this module puts the arguments in order first: the command, which may have two words, its flags (each
+ * with its value), `--`, the arguments. Flags may stand anywhere before a `--`, with a space or `=` before the value.
+ * If a flag is given twice, the last value applies.
  */
 import * as AutoCorrect from "@effect/cli/AutoCorrect"
 import * as CliConfig from "@effect/cli/CliConfig"
@@ -12,7 +13,7 @@ import type * as Usage from "@effect/cli/Usage"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 
-/** How a flag is written. */
+/** The syntax of a flag. */
 export interface Flag {
   readonly takesValue: boolean
   readonly repeatable: boolean
@@ -20,7 +21,7 @@ export interface Flag {
 
 export type Flags = ReadonlyMap<string, Flag>
 
-/** The flags of a command, by name, as its usage tells them. */
+/** The flags of a command, by name, from its usage. */
 export const flagsOf = (usage: Usage.Usage, repeatable: boolean = false): Flags => {
   switch (usage._tag) {
     case "Named":
@@ -41,12 +42,12 @@ export const flagsOf = (usage: Usage.Usage, repeatable: boolean = false): Flags 
   }
 }
 
-/** What was asked for. */
+/** The request that the arguments make. */
 export type Request =
   | { readonly _tag: "Help"; readonly command: string | undefined }
   | { readonly _tag: "Run"; readonly args: ReadonlyArray<string> }
 
-/** Puts arguments in order, or says what is wrong with them. `commands` has the flags of each, by its words. */
+/** Puts arguments in order, or says what is wrong with them. `commands` maps the words of each command to its flags. */
 export const normalize = (
   args: ReadonlyArray<string>,
   commands: ReadonlyMap<string, Flags>
@@ -62,9 +63,9 @@ export const normalize = (
     if (builtIn !== undefined) return Either.right({ _tag: "Run", args })
     return Either.left(
       command === undefined
-        ? `${args[0]} is not known here: the command comes first, such as in "sluice upload photos backup".`
+        ? `${args[0]} is not known here: the command comes first, as in "sluice upload photos backup".`
         : members.length > 0
-        ? `"${command}" is followed by ${members.join(" or ")}, such as in "sluice ${command} ${members[0]}".`
+        ? `"${command}" needs ${members.join(" or ")} after it, as in "sluice ${command} ${members[0]}".`
         : `"${command}" is not a command. The commands are ${[...commands.keys()].join(", ")}.`
     )
   }
@@ -87,7 +88,7 @@ export const normalize = (
     if (equals >= 0) {
       const value = arg.slice(equals + 1)
       if (!flag.takesValue && value !== "true" && value !== "false") {
-        return Either.left(`${name}: ${JSON.stringify(value)} is given, and it takes no value, or true or false.`)
+        return Either.left(`${name}: ${JSON.stringify(value)} is not a valid value. It takes true, false or no value.`)
       }
       given.push([name, value])
     } else if (!flag.takesValue) {
@@ -102,7 +103,7 @@ export const normalize = (
   const lastOnes = given.filter(([name], index) =>
     flags.get(name)?.repeatable === true || given.findLastIndex(([other]) => other === name) === index
   )
-  // What is built in is found only where it comes first.
+  // @effect/cli finds built-in flags only if they come first.
   const inOrder = [true, false].flatMap((first) => lastOnes.filter(([name]) => builtIns.has(name) === first))
   return Either.right({
     _tag: "Run",
@@ -110,7 +111,7 @@ export const normalize = (
   })
 }
 
-/** The command that arguments ask for, where there is such a command. */
+/** The command that the arguments name, if it exists. */
 export const commandOf = (
   args: ReadonlyArray<string>,
   commands: ReadonlyMap<string, Flags>
@@ -125,7 +126,7 @@ export const commandOf = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** The command and where it stands: its words follow each other. Of a word that only groups commands, just that. */
+/** The command and its position; its words are adjacent. For a word that only groups commands, just that word. */
 const commandIn = (
   args: ReadonlyArray<string>,
   commands: ReadonlyMap<string, Flags>
@@ -136,13 +137,13 @@ const commandIn = (
   return { at, command: words.length === 0 ? undefined : words.join(" "), words }
 }
 
-/** What may follow a word that groups commands. */
+/** The words that may follow one that groups commands. */
 const membersOf = (word: string | undefined, commands: ReadonlyMap<string, Flags>): ReadonlyArray<string> =>
   Array.from(commands.keys()).flatMap((name) => name.startsWith(`${word} `) ? [name.slice(`${word} `.length)] : [])
 
 const isHelp = (arg: string): boolean => arg === "--help" || arg === "-h"
 
-/** What `@effect/cli` knows by itself. */
+/** The flags that `@effect/cli` has built in. */
 const builtIns: Flags = new Map([
   ["--version", { takesValue: false, repeatable: false }],
   ["--wizard", { takesValue: false, repeatable: false }],
@@ -156,6 +157,6 @@ const unknownFlag = (name: string, command: string, flags: Flags): string => {
     .filter(([known, distance]) => distance <= Math.max(2, known.length / 3))
     .sort(([, one], [, other]) => one - other)[0]
   return near === undefined
-    ? `${name} is not a flag of "sluice ${command}". A file of that name goes after "--".`
+    ? `${name} is not a flag of "sluice ${command}". Put a file of that name after "--".`
     : `${name} is not a flag of "sluice ${command}". Did you mean ${near[0]}?`
 }

@@ -1,6 +1,6 @@
 /**
- * The flags that say how to reach a destination, and how objects are stored there; each is for some kinds of
- * destinations only. Secrets are never flags: who lists the processes of a machine sees them.
+ * The flags that say how to reach a destination and how to store objects there. Each applies only to some kinds of
+ * destinations. Secrets are never flags: anyone who lists the processes of a machine can see them.
  */
 import type * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -28,18 +28,18 @@ export const reach = {
     "endpoint",
     "URL",
     "The address of a server that speaks S3, such as https://minio.example.org:9000. Defaults to AWS_ENDPOINT_URL_S3, " +
-      "AWS_ENDPOINT_URL, what the profile says, or AWS itself."
+      "AWS_ENDPOINT_URL, the profile's endpoint, or AWS itself."
   ),
   region: text(
     "region",
     "REGION",
-    "The region of the bucket. Defaults to AWS_REGION, AWS_DEFAULT_REGION, what the profile says, or what the server " +
-      "says."
+    "The region of the bucket. Defaults to AWS_REGION, AWS_DEFAULT_REGION, the profile's region, or the one that the " +
+      "server names."
   ),
   profile: text(
     "profile",
     "NAME",
-    "The profile of AWS to take credentials from, instead of those in the environment."
+    "The AWS profile with the credentials to use instead of those in the environment."
   ),
   provider: UploadOptions.decoded(
     "provider",
@@ -48,32 +48,32 @@ export const reach = {
     `one of ${providers.join(", ")}`
   ).pipe(
     Options.withDescription(
-      `What the S3 server is, since they differ: ${providers.join(", ")}. Defaults to what the endpoint is known for.`
+      `The kind of S3 server: ${providers.join(", ")}. Defaults to the provider that the endpoint belongs to.`
     )
   ),
   pathStyle: Options.boolean("path-style").pipe(
-    Options.withDescription("Has the bucket in the path of addresses. The default with --endpoint.")
+    Options.withDescription("Puts the bucket into the path of addresses. The default with --endpoint.")
   ),
   noPathStyle: Options.boolean("no-path-style").pipe(
-    Options.withDescription("Has the bucket in the host name, as AWS does: https://bucket.host/key.")
+    Options.withDescription("Puts the bucket into the host name, as AWS does: https://bucket.host/key.")
   ),
   header: Options.text("header").pipe(
     Options.withPseudoName("NAME: VALUE"),
     Options.withDescription(
       "A header for every request to an HTTP or tus server, and for every object in S3, such as " +
-        "\"x-amz-tagging: team=apollo\". May be given again. Headers with secrets go into SLUICE_HTTP_HEADERS, one a " +
-        "line, for HTTP and tus."
+        "\"x-amz-tagging: team=apollo\". May be repeated. For HTTP and tus, headers with secrets go into " +
+        "SLUICE_HTTP_HEADERS, one per line."
     ),
     Options.repeated
   ),
   ca: text(
     "ca",
     "FILE",
-    "Trusts the certificate authorities in this file, in PEM, and no others. For S3, defaults to AWS_CA_BUNDLE."
+    "Trusts only the certificate authorities in this PEM file. For S3, defaults to AWS_CA_BUNDLE."
   ),
   noVerifyTls: Options.boolean("no-verify-tls").pipe(
     Options.withDescription(
-      "Does not check the server's certificate, and warns: whoever is in between can read and change everything."
+      "Does not check the server's certificate, and warns: anyone on the network path can read and change everything."
     )
   )
 }
@@ -85,7 +85,7 @@ const storing = {
 }
 
 const locations = (description: string) => ({
-  locations: text("locations", "FILE", `${description} Who has an address may be able to read what is there.`)
+  locations: text("locations", "FILE", `${description} Anyone who knows an address may be able to read the object.`)
 })
 
 /** The flags of `sluice upload` besides its own. */
@@ -93,18 +93,18 @@ export const upload = {
   ...reach,
   ...storing,
   ...locations(
-    "Adds to this file the address that a tus server gives each upload, a line of JSON each, for sluice verify."
+    "Appends the address that a tus server gives each upload to this file, one line of JSON each, for sluice verify."
   ),
-  cacheControl: text("cache-control", "TEXT", "What Cache-Control says of objects in S3, such as max-age=86400."),
+  cacheControl: text("cache-control", "TEXT", "The Cache-Control header of objects in S3, such as max-age=86400."),
   metadata: Options.text("metadata").pipe(
     Options.withPseudoName("KEY=VALUE"),
-    Options.withDescription("Is kept with every object, in S3 and on tus servers. May be given again."),
+    Options.withDescription("Metadata that S3 or a tus server keeps with every object. May be repeated."),
     Options.repeated
   ),
   ifAbsent: Options.boolean("if-absent").pipe(
     Options.withDescription(
-      "Leaves alone what is there already, in S3 and on HTTP servers that heed If-None-Match: a file whose key is " +
-        "taken fails."
+      "Does not replace existing objects, in S3 and on HTTP servers that honour If-None-Match: a file whose key is taken " +
+        "fails."
     )
   )
 }
@@ -112,19 +112,19 @@ export const upload = {
 /** The flags of `sluice verify` besides its own. */
 export const verify = {
   ...reach,
-  ...locations("The addresses of what is at a tus server, as sluice upload --locations has written them.")
+  ...locations("The file of addresses on a tus server that sluice upload --locations has written.")
 }
 
 /** The flags of `sluice doctor` besides its own. */
 export const doctor = { ...reach, ...storing }
 
-/** Flags of how to reach a destination, as they were decoded. */
+/** The decoded flags that say how to reach a destination. */
 export type Reach = Command.Command.ParseConfig<typeof reach>
 
-/** All of these flags; a command has the first of them at least. */
+/** All of these flags; every command has at least those of {@link Reach}. */
 export type Flags = Reach & Partial<Command.Command.ParseConfig<typeof upload>> & { readonly contentRange?: boolean }
 
-/** What flags say, taken together. */
+/** The decoded and combined flags. */
 export interface Settings {
   readonly region: string | undefined
   readonly profile: string | undefined
@@ -143,8 +143,8 @@ export interface Settings {
 }
 
 /**
- * Takes flags together for a destination; refuses those that are for others, unless the flags are for several
- * destinations at once.
+ * Combines the flags for a destination. Refuses flags for other kinds, unless the flags are for several destinations at
+ * once.
  */
 export const settingsOf = (
   target: Targets.Target,
@@ -155,7 +155,7 @@ export const settingsOf = (
     for (const [name, kinds, isGiven] of scopes) {
       if (!forSeveral && isGiven(flags) && !kinds.includes(target._tag)) {
         return yield* Either.left(
-          `--${name} is for ${kinds.map((kind) => Targets.kinds[kind]).join(" and ")}, and the destination is ${
+          `--${name} is for ${kinds.map((kind) => Targets.kinds[kind]).join(" and ")}, but the destination is ${
             whatIs[target._tag]
           }.`
         )
@@ -186,7 +186,7 @@ export const settingsOf = (
     }
   })
 
-/** Settings where nothing was said. */
+/** The settings without any flags. */
 export const defaults: Settings = {
   region: undefined,
   profile: undefined,
@@ -222,7 +222,7 @@ const isSome = (option: Option.Option<unknown> | undefined): boolean => option !
 
 const remote: ReadonlyArray<Targets.Kind> = ["S3", "Tus", "Http"]
 
-/** Which kinds of destinations each flag is for. */
+/** The kinds of destinations that each flag applies to. */
 const scopes: ReadonlyArray<Scope> = [
   ["endpoint", ["S3"], ({ endpoint }) => isSome(endpoint)],
   ["region", ["S3"], ({ region }) => isSome(region)],

@@ -1,13 +1,15 @@
 /**
- * Headers as people write them, `Name: value`. Those of flags may hold no secrets; those of `SLUICE_HTTP_HEADERS`, one a
- * line, may.
+ * Parses headers as users write them: `Name: value`. Headers in flags must not hold secrets; those in
+ * `SLUICE_HTTP_HEADERS`, one per line, may.
  */
 import * as Either from "effect/Either"
 
-/** Headers by their names, in lower case. */
+/** Headers by their lower-case names. */
 export type Headers = Readonly<Record<string, string>>
 
-/** The headers of flags; `takesSecrets` says whether those of `SLUICE_HTTP_HEADERS` are sent there, too. */
+/**
+ * Parses the headers of flags; `takesSecrets` says whether the destination also gets those of `SLUICE_HTTP_HEADERS`.
+ */
 export const fromFlags = (
   lines: ReadonlyArray<string>,
   { takesSecrets = true }: { readonly takesSecrets?: boolean | undefined } = {}
@@ -17,14 +19,14 @@ export const fromFlags = (
       Either.flatMap(
         Either.mapLeft(parse(line), (problem) =>
           problem === "form"
-            // What is no header may be half of a secret.
+            // The text may be part of a secret, so the message does not repeat it.
             ? "--header takes a name and a value, such as \"X-Team: apollo\"."
-            : `--header: ${problem} is not for you to set: it belongs to the request.`),
+            : `--header: ${problem} cannot be set: the request sets it itself.`),
         ([name, value]) =>
           secretName.test(name)
             ? Either.left(
-              `--header: ${name} looks like a secret, which others on this machine could read here. ${
-                takesSecrets ? secretsGo(name) : "Objects in S3 are stored with none."
+              `--header: ${name} looks like a secret. Other users of this machine could read it here. ${
+                takesSecrets ? secretsGo(name) : "Objects in S3 are stored without secrets."
               }`
             )
             : Either.right([name, value] as const)
@@ -33,7 +35,7 @@ export const fromFlags = (
     Object.fromEntries
   )
 
-/** The headers of `SLUICE_HTTP_HEADERS`, one a line. No message says more of a line than its number. */
+/** Parses the headers of `SLUICE_HTTP_HEADERS`, one per line. Messages name only the number of a line. */
 export const fromEnvironment = (text: string): Either.Either<Headers, string> =>
   Either.map(
     Either.all(
@@ -41,8 +43,8 @@ export const fromEnvironment = (text: string): Either.Either<Headers, string> =>
         line.trim() === "" ? [] : [
           Either.mapLeft(parse(line), (problem) =>
             problem === "form"
-              ? `SLUICE_HTTP_HEADERS: line ${index + 1} is no header, such as "X-Api-Key: …".`
-              : `SLUICE_HTTP_HEADERS: ${problem} is not for you to set: it belongs to the request.`)
+              ? `SLUICE_HTTP_HEADERS: line ${index + 1} is not a header, such as "X-Api-Key: …".`
+              : `SLUICE_HTTP_HEADERS: ${problem} cannot be set: the request sets it itself.`)
         ]
       )
     ),
@@ -65,9 +67,9 @@ const parse = (line: string): Either.Either<readonly [name: string, value: strin
   return ofTheRequest.test(name) ? Either.left(name.toLowerCase()) : Either.right([name.toLowerCase(), value])
 }
 
-/** What names of headers with secrets have in them. */
+/** Matches names of headers that hold secrets. */
 const secretName = /authorization|cookie|token|secret|passw|api-?key|customer-key|credential|signature|session|x-auth/
 
-/** What says where a request goes and how long it is: the client and the driver know better. */
+/** Headers that say where a request goes and how long it is: only the client and the driver set them. */
 const ofTheRequest =
   /^(host|connection|keep-alive|proxy-connection|content-length|transfer-encoding|te|trailer|upgrade|expect|content-range|tus-resumable|upload-(offset|length|defer-length|concat|checksum|metadata))$/i

@@ -1,29 +1,29 @@
 /**
- * Help as a person reads it: what `@effect/cli` knows of a command, on a screen or two.
+ * Renders what `@effect/cli` knows about a command as help that fits on a screen or two.
  *
- * `@effect/cli` tells of every flag that it is text and that it is optional, with empty lines between; here each flag
- * has a line of its own and its description below, wrapped to the terminal.
+ * `@effect/cli` says of every flag that it is text and that it is optional, with empty lines in between. Here each flag
+ * has its own line with its description below, wrapped to the terminal.
  */
 import type * as HelpDoc from "@effect/cli/HelpDoc"
 import type * as Span from "@effect/cli/HelpDoc/Span"
 import type { Style } from "../terminal/Style.js"
 
-/** What help is given for. */
+/** A subject of help. */
 export interface Topic {
-  /** How it is used: `sluice upload <source>... <destination> [flags]`. */
+  /** The usage: `sluice upload <source>... <destination> [flags]`. */
   readonly synopsis: string
-  /** What it does, a paragraph each. */
+  /** What it does, in paragraphs. */
   readonly about: ReadonlyArray<string>
-  /** What `@effect/cli` says of its flags. */
+  /** The help of `@effect/cli`, for the flags. */
   readonly flags: HelpDoc.HelpDoc
-  /** What else there is to know: headings, each with names and what they mean. */
+  /** Further sections: headings, each with names and their meanings. */
   readonly more: ReadonlyArray<readonly [heading: string, entries: ReadonlyArray<Entry>]>
 }
 
-/** A name, and what it means. */
+/** A name and its meaning. */
 export type Entry = readonly [name: string, meaning: string]
 
-/** Help, line by line. */
+/** The lines of the help. */
 export const render = (
   topic: Topic,
   options: { readonly columns: number; readonly style: Style }
@@ -44,14 +44,14 @@ export const render = (
   ]
 }
 
-/** What `@effect/cli` says in paragraphs, as text without style. */
+/** The paragraphs of `@effect/cli`'s help, as text without style. */
 export const plain = (doc: HelpDoc.HelpDoc): string => paragraphsIn(doc).join(" ")
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-/** What `@effect/cli` adds to every description. */
+/** Text that `@effect/cli` adds to every description. */
 const boilerplate = /^(A user-defined piece of text\.|A true or false value\.|This (setting|option|argument) .*)$/
 
 const flagsIn = (doc: HelpDoc.HelpDoc): ReadonlyArray<Entry> => {

@@ -1,5 +1,5 @@
 /**
- * The flags of `sluice simulate`: what is uploaded, over what network, and which strategies are tried.
+ * The flags of `sluice simulate`: the files, the network, and the strategies to try.
  */
 import * as Options from "@effect/cli/Options"
 import * as Either from "effect/Either"
@@ -7,14 +7,14 @@ import * as Option from "effect/Option"
 import type { Capacity } from "../simulate/Forecast.js"
 import * as UploadOptions from "./UploadOptions.js"
 
-/** A part of the whole, from 0 to 1: `5%`, `0.05`. */
+/** A fraction from 0 to 1: `5%`, `0.05`. */
 export const decodeShare: UploadOptions.Decode<number> = (text) => {
   const [, digits, sign] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? []
   const share = Number(digits) / (sign === "%" ? 100 : 1)
   return share <= 1 ? Option.some(share) : Option.none()
 }
 
-/** A link whose capacity may change: `100MB/s`, or `100MB/s,25MB/s@30s` for less after half a minute. */
+/** A link whose capacity may change: `100MB/s`, or `100MB/s,25MB/s@30s` for less capacity after half a minute. */
 export const decodeLink: UploadOptions.Decode<ReadonlyArray<Capacity>> = (text) => {
   const steps = text.split(",").map((step, i) => {
     const [speed = "", at, ...rest] = step.trim().split("@")
@@ -31,11 +31,11 @@ export const decodeLink: UploadOptions.Decode<ReadonlyArray<Capacity>> = (text) 
   )
 }
 
-const share = "a part of all requests, such as 1% or 0.01"
+const share = "a share of all requests, such as 1% or 0.01"
 
 const time = "a time with a unit, such as 80ms"
 
-const speed = "bytes a second with a unit, such as 100MB/s"
+const speed = "bytes per second with a unit, such as 100MB/s"
 
 const flag = <A>(name: string, placeholder: string, decode: UploadOptions.Decode<A>, takes: string, about: string) =>
   UploadOptions.decoded(name, placeholder, decode, takes).pipe(Options.withDescription(about))
@@ -47,48 +47,50 @@ const network = {
     "100MB/s",
     decodeLink,
     `${speed}, or several with the time from which each holds, such as 100MB/s,25MB/s@30s`,
-    "What all connections have together. It may change: 100MB/s,25MB/s@30s. Defaults to 100MB/s."
+    "The capacity of all connections together. It may change: 100MB/s,25MB/s@30s. Defaults to 100MB/s."
   ),
   perConnection: flag(
     "per-connection",
     "10MB/s",
     UploadOptions.decodeBandwidth,
     speed,
-    "What one connection has at most. Defaults to a tenth of the link."
+    "The maximum speed of one connection. Defaults to a tenth of the link."
   ),
-  rtt: flag("rtt", "80ms", UploadOptions.decodeDuration, time, "The round trip to the server. Defaults to 50ms."),
+  rtt: flag("rtt", "80ms", UploadOptions.decodeDuration, time, "The round-trip time to the server. Defaults to 50ms."),
   requestLatency: flag(
     "request-latency",
     "20ms",
     UploadOptions.decodeDuration,
     time,
-    "What the server takes for a request, besides its bytes. Defaults to 0."
+    "The time that the server takes for a request, in addition to its bytes. Defaults to 0."
   ),
-  errors: flag("errors", "1%", decodeShare, share, "How many requests fail, and are tried again. Defaults to 0."),
+  errors: flag("errors", "1%", decodeShare, share, "The share of requests that fail and are retried. Defaults to 0."),
   throttleAbove: flag(
     "throttle-above",
     "N",
     UploadOptions.decodeCount(1),
     "a whole number from 1",
-    "The server refuses what is in flight above this. Defaults to no limit."
+    "The number of requests in flight above which the server refuses more. Defaults to no limit."
   ),
   retryAfter: flag(
     "retry-after",
     "1s",
     UploadOptions.decodeDuration,
     "a time with a unit, such as 1s",
-    "What it tells those that it refuses to wait. Defaults to nothing."
+    "The wait that the server asks for when it refuses a request. Defaults to none."
   ),
   partSize: flag(
     "part-size",
     "8MiB",
     UploadOptions.decodeSize,
     "a size with a unit, such as 8MiB or 64M",
-    "Files larger than this go up in parts of this size. Defaults to 8MiB."
+    "Files larger than this are uploaded in parts of this size. Defaults to 8MiB."
   ),
   strategy: Options.text("strategy").pipe(
     Options.withPseudoName("adaptive|pool|rate|unlimited"),
-    Options.withDescription("Tries only this one. May be given again. Defaults to all; rate where --rate is given."),
+    Options.withDescription(
+      "Tries only this strategy. May be repeated. Defaults to all, with rate only if --rate is given."
+    ),
     Options.repeated
   ),
   include: UploadOptions.upload.include,
@@ -96,28 +98,28 @@ const network = {
   followSymlinks: UploadOptions.upload.followSymlinks
 }
 
-/** What there is without a directory: files of random sizes. */
+/** The files if there is no directory: random sizes. */
 const files = {
   files: flag(
     "files",
     "N",
     UploadOptions.decodeCount(1),
     "a whole number from 1",
-    "Without a source: how many files are uploaded. Defaults to 100."
+    "Without a source: the number of files. Defaults to 100."
   ),
   minSize: flag(
     "min-size",
     "SIZE",
     UploadOptions.decodeBytes,
     "a size with a unit, such as 100B or 4KiB",
-    "The size of the smallest one. Defaults to 100B."
+    "Without a source: the size of the smallest file. Defaults to 100B."
   ),
   maxSize: flag(
     "max-size",
     "SIZE",
     UploadOptions.decodeBytes,
     "a size with a unit, such as 1100B or 64KiB",
-    "The size of the largest one. Defaults to 1100B."
+    "Without a source: the size of the largest file. Defaults to 1100B."
   )
 }
 
@@ -128,25 +130,25 @@ const comparison = {
     "1ms",
     UploadOptions.decodeDuration,
     "a time with a unit, such as 1ms or 0.2ms",
-    "Without a source and a network: what each byte takes. Defaults to 1ms."
+    "Without a source or a network: the time that each byte takes. Defaults to 1ms."
   ),
   failures: flag(
     "failures",
     "5%",
     decodeShare,
-    "a part of all attempts, such as 5% or 0.05",
-    "Without a source and a network: how many attempts fail, and are tried again. Defaults to 5%."
+    "a share of all attempts, such as 5% or 0.05",
+    "Without a source or a network: the share of attempts that fail and are retried. Defaults to 5%."
   ),
   baseRate: flag(
     "base-rate",
     "10/s",
     UploadOptions.decodeRate,
-    "starts a second, minute or hour, such as 10/s or 600/m",
-    "Without a source and a network: starts of uploads that the adaptive rate begins with. Defaults to 10/s."
+    "starts per second, minute or hour, such as 10/s or 600/m",
+    "Without a source or a network: the initial rate of the adaptive rate. Defaults to 10/s."
   )
 }
 
-/** All of them. */
+/** All flags of `sluice simulate`. */
 export const simulate = {
   ...network,
   ...files,
@@ -156,33 +158,33 @@ export const simulate = {
     "N",
     UploadOptions.decodeCount(1),
     "a whole number from 1",
-    "Tries a worker pool of this size too; it is 10 without a source and a network."
+    "Also tries a worker pool of this size. Defaults to 10 without a source or a network."
   ),
   rate: flag(
     "rate",
     "50/s",
     UploadOptions.decodeRate,
-    "starts a second, minute or hour, such as 50/s or 3000/m",
-    "Tries this rate of starts too; it is 50/s without a source and a network."
+    "starts per second, minute or hour, such as 50/s or 3000/m",
+    "Also tries this rate of starts. Defaults to 50/s without a source or a network."
   ),
   seed: flag(
     "seed",
     "TEXT",
     Option.some<string>,
     "any text",
-    "The same seed gives the same numbers. Defaults to 1."
+    "The seed of the random numbers: the same seed gives the same result. Defaults to 1."
   ),
   svg: Options.text("svg").pipe(
     Options.withPseudoName("FILE"),
-    Options.withDescription("Draws how it goes over time, and writes the picture to this file."),
+    Options.withDescription("Draws the uploads over time, and writes the picture to this file."),
     Options.optional
   ),
   json: Options.boolean("json").pipe(
-    Options.withDescription("Prints a line of JSON for each strategy, and for what is recommended.")
+    Options.withDescription("Prints one line of JSON per strategy, and one for the recommendation.")
   )
 }
 
-/** The names that `--strategy` was given, or what is wrong with one. */
+/** The strategies that `--strategy` names, or a message about a wrong name. */
 export const strategiesOf = (
   names: ReadonlyArray<string>
 ): Either.Either<ReadonlyArray<UploadOptions.StrategyName>, string> =>
@@ -193,7 +195,7 @@ export const strategiesOf = (
     )
   ))
 
-/** The flags of only one kind that were given, by their names. */
+/** The names of the given flags of one kind. */
 export const given = (flags: Readonly<Record<string, unknown>>, kind: "network" | "files" | "comparison") =>
   Object.keys({ network, files, comparison }[kind])
     .filter((name) => {

@@ -1,5 +1,5 @@
 /**
- * What `sluice upload` was asked to do: its flags and arguments taken together, and checked against each other.
+ * The request that the flags and arguments of `sluice upload` make, checked against each other.
  */
 import type * as Command from "@effect/cli/Command"
 import * as AdaptiveConcurrency from "@sluice/core/AdaptiveConcurrency"
@@ -16,31 +16,31 @@ import * as Targets from "../targets/Targets.js"
 import * as DestinationOptions from "./DestinationOptions.js"
 import type * as UploadOptions from "./UploadOptions.js"
 
-/** The flags as they were decoded, one by one. */
+/** The flags, each decoded separately. */
 export type Flags = Command.Command.ParseConfig<typeof UploadOptions.upload & typeof DestinationOptions.upload>
 
 export interface UploadRequest {
-  /** Files and directories; none where a list says what to upload, or where it is standard input. */
+  /** Files and directories; empty if a list or standard input is uploaded. */
   readonly sources: ReadonlyArray<string>
-  /** The key of standard input, where that is what to upload. */
+  /** The key for standard input, if that is uploaded. */
   readonly standardInput: string | undefined
   readonly filesFrom: string | undefined
   readonly target: Targets.Target
-  /** What the flags say of the destination. */
+  /** The flags about the destination. */
   readonly settings: DestinationOptions.Settings
   readonly filter: Filter.Counting
   readonly uploader: Uploader.Options & { readonly strategy: Strategy.Strategy }
   readonly run: Pick<UploadRun.Options, "onInterrupt" | "onSourceChange">
-  /** Where the journal is to be kept, if anywhere; `undefined` where nothing was said. */
+  /** The directory for the journal; `false` for none; `undefined` if no flag says it. */
   readonly journal: string | false | undefined
-  /** How many connections an HTTP destination may have. */
+  /** The number of connections that an HTTP destination may have. */
   readonly connections: number
 }
 
-/** How many connections there are at most, where uploads in flight have no limit. */
+/** The most connections if there is no limit on uploads in flight. */
 export const maxConnections = 256
 
-/** Takes flags and arguments together. `workers` is what `auto` stands for. */
+/** Combines flags and arguments. `workers` is the value of `auto`. */
 export const make = (
   paths: ReadonlyArray<string>,
   flags: Flags,
@@ -50,12 +50,12 @@ export const make = (
   Either.gen(function*() {
     const { destination, filesFrom, sources } = yield* split(paths, flags)
     if (sources.includes("-") && sources.length > 1) {
-      return yield* Either.left("Standard input (-) is uploaded by itself, without other sources.")
+      return yield* Either.left("Standard input (-) cannot be combined with other sources.")
     }
     const strategy = yield* strategyOf(flags, workers)
     const named = sources[0] === "-" ? yield* splitName(destination) : undefined
     if (named !== undefined && filesFrom !== undefined) {
-      return yield* Either.left("Standard input (-) does not go with --files-from.")
+      return yield* Either.left("Standard input (-) cannot be combined with --files-from.")
     }
     const target = yield* Targets.parse(named?.destination ?? destination, {
       endpoint: Option.getOrUndefined(flags.endpoint),
@@ -86,7 +86,7 @@ export const make = (
     }
   })
 
-/** The arguments: sources, a list of them or both, and the destination. */
+/** Splits the arguments into sources, a list of files, and the destination. */
 export const split = (
   paths: ReadonlyArray<string>,
   flags: { readonly filesFrom: Option.Option<string> }
@@ -102,9 +102,9 @@ export const split = (
     return Either.left(`The destination is missing: there is only ${JSON.stringify(destination)}.`)
   }
   if (filesFrom !== undefined && sources.length > 1) {
-    return Either.left("--files-from goes with one source, a directory, or with none.")
+    return Either.left("--files-from takes one source, which is a directory, or none.")
   }
-  if (sources.includes("")) return Either.left("A source is empty. It is a file or a directory.")
+  if (sources.includes("")) return Either.left("A source is empty. Name a file or a directory.")
   return Either.right({ sources, filesFrom, destination })
 }
 
@@ -118,7 +118,7 @@ const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strat
     return Either.left("--strategy unlimited and --concurrency contradict each other. Use --strategy pool.")
   }
   if (name === "rate" && Option.isNone(flags.rate)) {
-    return Either.left("--strategy rate needs to know the rate: add --rate, such as --rate 50/s.")
+    return Either.left("--strategy rate needs a rate: add --rate, such as --rate 50/s.")
   }
   const concurrency = Option.orElse(flags.concurrency, () => Option.liftPredicate(name, (it) => it === "pool"))
   return Either.right(Strategy.stack(
@@ -135,11 +135,11 @@ const strategyOf = (flags: Flags, workers: number): Either.Either<Strategy.Strat
   ))
 }
 
-/** Whoever says how many at once, and nothing else, wants just that. */
+/** A concurrency without a strategy means exactly that concurrency. */
 const strategyName = ({ concurrency, strategy }: Flags): UploadOptions.StrategyName =>
   Option.getOrElse(strategy, () => Option.isSome(concurrency) ? "pool" : "adaptive")
 
-/** The most that the adaptive strategy may find. */
+/** The ceiling of the adaptive strategy. */
 const ceiling = ({ concurrency }: Flags): number =>
   Option.getOrElse(Option.filter(concurrency, Predicate.isNumber), () => AdaptiveConcurrency.defaults.max)
 
@@ -150,7 +150,7 @@ const mostInFlight = (flags: Flags, { concurrency }: Strategy.Strategy): number 
     ? concurrency
     : maxConnections
 
-/** Of standard input, the last part of the destination is the key. */
+/** Splits the destination of standard input: its last part is the key. */
 const splitName = (
   destination: string
 ): Either.Either<{ readonly destination: string; readonly key: string }, string> => {
@@ -168,7 +168,7 @@ const splitName = (
 
 const addressName = /^([^?#]*:\/\/[^/?#]*\/(?:[^?#]*\/)?)([^/?#]*)(.*)$/s
 
-// Keys of S3 are written as they are, but for the ? that comes before settings.
+// Keys in S3 are written as they are, up to the ? that precedes settings.
 const bucketName = /^(s3:\/\/[^/?]*\/(?:[^?]*\/)?)([^/?]*)(.*)$/is
 
 const localName = path.sep === "\\" ? /^((?:.*[/\\])?)([^/\\]*)$/s : /^((?:.*\/)?)([^/]*)$/s
@@ -178,12 +178,12 @@ const decodeName = Option.liftThrowable(decodeURIComponent)
 
 const journalOf = (flags: Flags): Either.Either<UploadRequest["journal"], string> => {
   if (Option.contains(flags.journal, "-")) {
-    return Either.left("--journal: \"-\" is no stream here: it takes a directory. One of that name is written ./-.")
+    return Either.left("--journal takes a directory, and \"-\" is not one. Write ./- for a directory of that name.")
   }
   if (!flags.noJournal) return Either.right(Option.getOrUndefined(flags.journal))
   if (Option.isSome(flags.journal)) return Either.left("--journal and --no-journal contradict each other.")
   return Option.contains(flags.onInterrupt, "keep")
-    ? Either.left("--on-interrupt keep needs a journal to find again what was kept: leave --no-journal out.")
+    ? Either.left("--on-interrupt keep needs a journal to find what was kept: remove --no-journal.")
     : Either.right(false)
 }
 

@@ -1,5 +1,5 @@
 /**
- * `sluice doctor <destination>`: whether uploads to a destination will work, and what to do where they will not.
+ * `sluice doctor <destination>`: whether uploads to a destination will work, and what to do if they will not.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -26,7 +26,7 @@ import { printable } from "../terminal/TerminalText.js"
 export const doctor = Command.make(
   "doctor",
   {
-    address: Args.text({ name: "destination" }).pipe(Args.withDescription("The destination to look at.")),
+    address: Args.text({ name: "destination" }).pipe(Args.withDescription("The destination to check.")),
     ...UploadOptions.doctor,
     ...DestinationOptions.doctor
   },
@@ -41,14 +41,12 @@ export const doctor = Command.make(
       const settings = yield* Effect.mapError(DestinationOptions.settingsOf(typed, flags), CliError.usage)
       const target = yield* AwsProfile.completeTarget(typed, settings, environment)
       if (target._tag === "Simulated") {
-        return yield* CliError.usage("sim: stores nothing: there is nothing to look at.")
+        return yield* CliError.usage("sim: stores nothing, so there is nothing to check.")
       }
       if (Targets.isExact(target)) {
         return yield* CliError.usage(
-          `${
-            Targets.nameOf(target)
-          } has a query, and so is the address of one object, which a checkup would replace. ` +
-            "Write {key} where keys belong, such as https://host/path/{key}?…"
+          `${Targets.nameOf(target)} has a query, so it is the address of one object, which a checkup would replace. ` +
+            "Put {key} where keys belong, as in https://host/path/{key}?…"
         )
       }
       yield* TargetLayer.hint(target, settings)
@@ -69,7 +67,7 @@ export const doctor = Command.make(
         [
           works
             ? stderr.style.bold(`Uploads to ${name} will work.`)
-            : stderr.style.red(`Uploads to ${name} will not work as things are.`)
+            : stderr.style.red(`Uploads to ${name} will not work.`)
         ]
       )
       if (!works) return yield* new CliError.CliError({ reason: "DestinationUnusable" })
@@ -80,12 +78,12 @@ export const doctor = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-const look = (
-  target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
-  settings: DestinationOptions.Settings,
-  tell: Tell
-) =>
-  Effect.gen(function*() {
+const look = Effect.fnUntraced(
+  function*(
+    target: Exclude<Targets.Target, { readonly _tag: "Simulated" }>,
+    settings: DestinationOptions.Settings,
+    tell: Tell
+  ) {
     if (target._tag === "Local") {
       const inside = Effect.provide(
         examine(target, tell),
@@ -95,29 +93,33 @@ const look = (
       return yield* Effect.matchEffect(TargetLayer.checkDirectory(target.root), {
         onSuccess: () => Effect.zipRight(usable, inside),
         onFailure: () =>
-          Effect.zipRight(usable, tell("directory", "note", `${target.root} is not there yet: an upload makes it.`))
+          Effect.zipRight(
+            usable,
+            tell("directory", "note", `${target.root} does not exist yet: an upload will create it.`)
+          )
       }).pipe(
-        Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Name another one."))
+        Effect.catchTag("CliError", ({ message }) => tell("directory", "problem", message, "Name another directory."))
       )
     }
     const RemoteCheckup = yield* Effect.promise(() => import("../doctor/RemoteCheckup.js"))
     yield* RemoteCheckup.run(target, settings, { tell, examine: examine(target, tell) })
-  })
+  }
+)
 
-/** Writes to a destination, and whatever else shows what it can do. */
-const examine = (target: Targets.Target, tell: Tell) =>
-  Effect.gen(function*() {
-    const destination = yield* Destination
-    const random = yield* Random.nextIntBetween(0, 2 ** 31)
-    const name = `${random.toString(36)}.txt`
-    const key = `sluice-doctor-${name}`
-    // A local directory makes its own, and to tus keys are no paths. The directory may stay: it is always the same.
-    const nested = target._tag === "Local" || target._tag === "Tus" ? undefined : `sluice-doctor/${name}`
-    yield* Effect.flatMap(
-      Uploader.Uploader,
-      (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key, nested }, tell)
-    ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
-  })
+/** Writes to a destination, and runs the other checks on it. */
+const examine = Effect.fnUntraced(function*(target: Targets.Target, tell: Tell) {
+  const destination = yield* Destination
+  const random = yield* Random.nextIntBetween(0, 2 ** 31)
+  const name = `${random.toString(36)}.txt`
+  const key = `sluice-doctor-${name}`
+  // A local directory creates its own directories, and tus does not treat keys as paths. The directory may stay: its
+  // name is always the same.
+  const nested = target._tag === "Local" || target._tag === "Tus" ? undefined : `sluice-doctor/${name}`
+  yield* Effect.flatMap(
+    Uploader.Uploader,
+    (uploader) => Checkup.run({ kind: target._tag, destination, uploader, key, nested }, tell)
+  ).pipe(Effect.provide(Layer.provide(Uploader.layer(Checkup.options), Layer.succeed(Destination, destination))))
+})
 
 const checkWidth = "credentials".length
 

@@ -1,6 +1,6 @@
 /**
- * `sluice simulate [<source>...]`: how long files would take to go up under each strategy, over a network that is
- * described; or, without a source and a network, four strategies side by side.
+ * `sluice simulate [<source>...]`: how long uploads would take under each strategy, over a given network; or, without a
+ * source or a network, four strategies side by side.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -30,7 +30,7 @@ import * as ShellWord from "../terminal/ShellWord.js"
 import { printable } from "../terminal/TerminalText.js"
 
 const sources = Args.text({ name: "source" }).pipe(
-  Args.withDescription("Files and directories that would be uploaded. Only their names and sizes are looked at."),
+  Args.withDescription("Files and directories that would be uploaded. Only their names and sizes are read."),
   Args.repeated
 )
 
@@ -42,9 +42,9 @@ export const simulate = Command.make(
     flags.sources.length > 0 || SimulateOptions.given(flags, "network").length > 0 ? plan(flags) : compare(flags)
 ).pipe(
   Command.withDescription(
-    "Predicts how long files would take to go up under each strategy, over a network that is described, and says which " +
-      "to take. Without a source and a network it compares four strategies: all at once, a worker pool, a fixed rate of " +
-      "starts, and a rate that follows response times."
+    "Predicts how long uploads would take under each strategy, over the network that you describe, and recommends a " +
+      "strategy. With neither a source nor a network, it compares four strategies: all at once, a worker pool, a fixed " +
+      "rate of starts, and a rate that follows response times."
   )
 )
 
@@ -55,50 +55,49 @@ export const simulate = Command.make(
 type Flags = Command.Command.ParseConfig<{ readonly sources: typeof sources } & typeof SimulateOptions.simulate>
 
 /** A forecast for a tree, or for files of random sizes. */
-const plan = (flags: Flags) =>
-  Effect.gen(function*() {
-    const { stderr, stdout } = yield* Output.Output
-    const stray = SimulateOptions.given(flags, "comparison")
-    if (stray.length > 0) {
-      return yield* CliError.usage(
-        `${stray.join(" and ")} ${stray.length === 1 ? "does" : "do"} not go with a source or a network: use --rtt, ` +
-          "--per-connection and --errors."
-      )
-    }
-    const only = yield* Effect.mapError(SimulateOptions.strategiesOf(flags.strategy), CliError.usage)
-    const settings = settingsOf(flags)
-    const workload = yield* workloadOf(flags)
-    const candidates = yield* Effect.mapError(
-      Candidates.make({
-        network: settings.network,
-        whole: Workload.all(workload, Forecast.termsOf(settings)),
-        workers: Option.getOrUndefined(flags.workers),
-        rate: Option.getOrUndefined(flags.rate),
-        only
-      }),
-      CliError.usage
+const plan = Effect.fnUntraced(function*(flags: Flags) {
+  const { stderr, stdout } = yield* Output.Output
+  const stray = SimulateOptions.given(flags, "comparison")
+  if (stray.length > 0) {
+    return yield* CliError.usage(
+      `${stray.join(" and ")} ${stray.length === 1 ? "does" : "do"} not apply with a source or a network: use --rtt, ` +
+        "--per-connection and --errors."
     )
-    const forecasts = yield* Effect.forEach(candidates, (candidate, i) =>
-      Effect.zipRight(
-        stderr.isTerminal
-          ? stderr.write(`\rSimulating ${i + 1} of ${candidates.length}: ${candidate.name}\u001b[K`)
-          : Effect.void,
-        Forecast.run(workload, candidate, settings)
-      )).pipe(Effect.ensuring(stderr.isTerminal ? stderr.write("\r\u001b[K") : Effect.void))
-    const told = { workload, settings, forecasts, source: sourceOf(flags) }
-    if (flags.json) yield* Output.writeLines(stdout, ForecastText.json(told))
-    else {
-      const columns = stdout.isTerminal ? stdout.size().columns : Infinity
-      yield* Output.writeLines(stdout, ForecastText.lines(told, { columns, style: stdout.style }))
-    }
-    yield* draw(flags, () =>
-      ForecastSvg.render({
-        title: `${ForecastText.describe(workload)}, uploaded in ${Format.counted(forecasts.length, "way")}`,
-        subtitle: ForecastText.networkOf(settings.network),
-        link: settings.network.link,
-        forecasts
-      }))
-  })
+  }
+  const only = yield* Effect.mapError(SimulateOptions.strategiesOf(flags.strategy), CliError.usage)
+  const settings = settingsOf(flags)
+  const workload = yield* workloadOf(flags)
+  const candidates = yield* Effect.mapError(
+    Candidates.make({
+      network: settings.network,
+      whole: Workload.all(workload, Forecast.termsOf(settings)),
+      workers: Option.getOrUndefined(flags.workers),
+      rate: Option.getOrUndefined(flags.rate),
+      only
+    }),
+    CliError.usage
+  )
+  const forecasts = yield* Effect.forEach(candidates, (candidate, i) =>
+    Effect.zipRight(
+      stderr.isTerminal
+        ? stderr.write(`\rSimulating ${i + 1} of ${candidates.length}: ${candidate.name}\u001b[K`)
+        : Effect.void,
+      Forecast.run(workload, candidate, settings)
+    )).pipe(Effect.ensuring(stderr.isTerminal ? stderr.write("\r\u001b[K") : Effect.void))
+  const told = { workload, settings, forecasts, source: sourceOf(flags) }
+  if (flags.json) yield* Output.writeLines(stdout, ForecastText.json(told))
+  else {
+    const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+    yield* Output.writeLines(stdout, ForecastText.lines(told, { columns, style: stdout.style }))
+  }
+  yield* draw(flags, () =>
+    ForecastSvg.render({
+      title: `${ForecastText.describe(workload)}, uploaded in ${Format.counted(forecasts.length, "way")}`,
+      subtitle: ForecastText.networkOf(settings.network),
+      link: settings.network.link,
+      forecasts
+    }))
+})
 
 const settingsOf = (flags: Flags): Forecast.Settings => {
   const link = Option.getOrElse(flags.link, () => [{ at: 0, bytesPerSecond: 100e6 }])
@@ -119,7 +118,7 @@ const settingsOf = (flags: Flags): Forecast.Settings => {
 
 const seedOf = (flags: Flags): string => Option.getOrElse(flags.seed, () => Simulation.defaults.seed)
 
-/** The sizes of the files: of a tree, or random ones. */
+/** The sizes of the files: those of a tree, or random ones. */
 const workloadOf = (flags: Flags) =>
   Effect.gen(function*() {
     if (flags.sources.length === 0) {
@@ -129,7 +128,11 @@ const workloadOf = (flags: Flags) =>
     }
     const stray = SimulateOptions.given(flags, "files")
     if (stray.length > 0) {
-      return yield* CliError.usage(`${stray.join(" and ")} would make files up: leave out the source, or that.`)
+      return yield* CliError.usage(
+        `${stray.join(" and ")} is for made-up files: remove the source, or ${
+          stray.length === 1 ? "this flag" : "these flags"
+        }.`
+      )
     }
     const filter = yield* Effect.mapError(Filter.makeCounting(flags), CliError.usage)
     const { items } = yield* Sources.fromPaths(flags.sources, { filter, followSymlinks: flags.followSymlinks })
@@ -150,41 +153,40 @@ const randomFiles = (flags: Flags) => {
     : CliError.usage(`--min-size is ${ByteSize.format(minSize)}, more than --max-size, ${ByteSize.format(maxSize)}.`)
 }
 
-/** The sources as they would be typed again. */
+/** The sources, as the user would type them again. */
 const sourceOf = ({ sources }: Flags): string | undefined =>
   sources.length === 0
     ? undefined
     : sources.map(ShellWord.of).join(" ")
 
 /** Four strategies side by side, byte by byte. */
-const compare = (flags: Flags) =>
-  Effect.gen(function*() {
-    const { stdout } = yield* Output.Output
-    const scenario: Simulation.Scenario = {
-      ...(yield* randomFiles(flags)),
-      latencyMillis: Option.getOrElse(flags.latency, () => Simulation.defaults.latencyMillis),
-      failureRate: Option.getOrElse(flags.failures, () => Simulation.defaults.failureRate),
-      workers: Option.getOrElse(flags.workers, () => Simulation.defaults.workers),
-      uploadsPerSecond: Option.getOrElse(flags.rate, () => Simulation.defaults.uploadsPerSecond),
-      baseUploadsPerSecond: Option.getOrElse(flags.baseRate, () => Simulation.defaults.baseUploadsPerSecond),
-      seed: seedOf(flags)
-    }
-    const outcomes = yield* Simulation.run(scenario)
-    if (flags.json) {
-      yield* Output.writeLines(stdout, outcomes.map((outcome) => Simulation.json(scenario, outcome)))
-    } else {
-      const columns = stdout.isTerminal ? stdout.size().columns : Infinity
-      yield* Output.writeLines(stdout, [
-        `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
-        "Time is virtual: it is what the uploads would take, exactly, and the same for the same seed.",
-        "",
-        ...Simulation.table(outcomes, { columns, style: stdout.style })
-      ])
-    }
-    yield* draw(flags, () => TimelineSvg.render(Simulation.picture(scenario, outcomes)))
-  })
+const compare = Effect.fnUntraced(function*(flags: Flags) {
+  const { stdout } = yield* Output.Output
+  const scenario: Simulation.Scenario = {
+    ...(yield* randomFiles(flags)),
+    latencyMillis: Option.getOrElse(flags.latency, () => Simulation.defaults.latencyMillis),
+    failureRate: Option.getOrElse(flags.failures, () => Simulation.defaults.failureRate),
+    workers: Option.getOrElse(flags.workers, () => Simulation.defaults.workers),
+    uploadsPerSecond: Option.getOrElse(flags.rate, () => Simulation.defaults.uploadsPerSecond),
+    baseUploadsPerSecond: Option.getOrElse(flags.baseRate, () => Simulation.defaults.baseUploadsPerSecond),
+    seed: seedOf(flags)
+  }
+  const outcomes = yield* Simulation.run(scenario)
+  if (flags.json) {
+    yield* Output.writeLines(stdout, outcomes.map((outcome) => Simulation.json(scenario, outcome)))
+  } else {
+    const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+    yield* Output.writeLines(stdout, [
+      `${Format.counted(scenario.files, "file")} over a simulated network. ${Simulation.describe(scenario)}`,
+      "Time is virtual: exactly what the uploads would take, and the same for the same seed.",
+      "",
+      ...Simulation.table(outcomes, { columns, style: stdout.style })
+    ])
+  }
+  yield* draw(flags, () => TimelineSvg.render(Simulation.picture(scenario, outcomes)))
+})
 
-/** Writes the picture where one is wanted. */
+/** Writes the picture, if one was asked for. */
 const draw = ({ svg }: Flags, picture: () => string) =>
   Option.match(svg, {
     onNone: () => Effect.void,

@@ -1,5 +1,6 @@
 /**
- * `sluice upload <source>... <destination>`: files and directories, in parallel, with progress, and a report at the end.
+ * `sluice upload <source>... <destination>`: uploads files and directories in parallel, with progress and a final
+ * report.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -22,11 +23,11 @@ import * as UploadRequest from "../args/UploadRequest.js"
 import * as CliError from "../CliError.js"
 import * as Journals from "../journals/Journals.js"
 import * as FilterText from "../sources/FilterText.js"
+import * as IntoItself from "../sources/IntoItself.js"
 import * as ListedSources from "../sources/ListedSources.js"
 import * as OwnFiles from "../sources/OwnFiles.js"
 import * as Sources from "../sources/Sources.js"
 import * as StandardInput from "../sources/StandardInput.js"
-import * as UploadLoop from "../sources/UploadLoop.js"
 import * as Advice from "../targets/Advice.js"
 import * as AwsProfile from "../targets/AwsProfile.js"
 import * as DestinationLook from "../targets/DestinationLook.js"
@@ -49,8 +50,8 @@ import * as Undone from "../upload/Undone.js"
 
 const paths = Args.text({ name: "source" }).pipe(
   Args.withDescription(
-    "Files and directories to upload, or - for standard input, and last the destination: a directory, " +
-      "s3://bucket/prefix, tus+https://host/path, an http(s) address or sim:. Keys are paths relative to a directory, and the base names of files."
+    "Files and directories to upload, or - for standard input; then the destination: a directory, s3://bucket/prefix, " +
+      "tus+https://host/path, an http(s) address or sim:. Keys are paths relative to a directory, or base names of files."
   ),
   Args.repeated
 )
@@ -75,7 +76,7 @@ export const upload = Command.make(
         : yield* StandardInput.make(request.standardInput)
       if (standardInput !== undefined && Option.isSome(flags.failed)) {
         return yield* CliError.usage(
-          "--failed lists files for another run, and standard input cannot be read again. Leave --failed out."
+          "--failed lists files for another run, but standard input cannot be read again. Remove --failed."
         )
       }
       const report = Option.getOrUndefined(flags.report)
@@ -83,7 +84,7 @@ export const upload = Command.make(
       if (!flags.dryRun) yield* checkOutputs(request, { report, failed, printsLines: flags.json })
       const sources = standardInput ?? (yield* find(request, flags.followSymlinks, own))
       if (request.target._tag === "Local" && request.filesFrom === undefined) {
-        yield* UploadLoop.check(request.sources, request.target.root, request.filter.uncounted)
+        yield* IntoItself.check(request.sources, request.target.root, request.filter.uncounted)
       }
       yield* Effect.forEach([flags.report, flags.failed], (file) => Effect.forEach(Option.toArray(file), own.add))
       const filtered = () => Report.filtered(request.filter, FilterText.around(typed.sources))
@@ -105,7 +106,7 @@ export const upload = Command.make(
           addresses: { onStored: addresses?.add }
         }))
       )
-      // What is kept without a journal would be found by nobody.
+      // Without a journal, nothing could find what is kept.
       const run = journal === undefined ? { ...request.run, onInterrupt: "abort" as const } : request.run
       const guard = standardInput === undefined || flags.allowEmpty
         ? Effect.void
@@ -140,19 +141,16 @@ export const upload = Command.make(
 // internal
 // -----------------------------------------------------------------------------
 
-/** Fails where outputs cannot be written, or are one file; what an earlier run has reported is gone then. */
-const checkOutputs = (
-  request: UploadRequest.UploadRequest,
-  { failed, printsLines, report }: {
+/** Fails if outputs cannot be written or are the same file. Removes the report of an earlier run. */
+const checkOutputs = Effect.fnUntraced(
+  function*(request: UploadRequest.UploadRequest, { failed, printsLines, report }: {
     readonly report: string | undefined
     readonly failed: string | undefined
     readonly printsLines: boolean
-  }
-) =>
-  Effect.gen(function*() {
+  }) {
     const outputs = [{ flag: "--report", file: report }, { flag: "--locations", file: request.settings.locations }]
     yield* OutputPaths.check([...outputs, { flag: "--failed", file: failed }], { printsLines })
-    // What failed may take the place of the list, which is read by then: other files may not.
+    // --failed may replace the list, which has been read by then; other outputs may not.
     if (request.filesFrom !== undefined && request.filesFrom !== "-") {
       yield* OutputPaths.check([...outputs, { flag: "--files-from", file: request.filesFrom }], { printsLines })
     }
@@ -160,7 +158,8 @@ const checkOutputs = (
     if (failed !== undefined) yield* OutputFile.check("--failed", failed)
     const sources = new Set(request.sources.map((source) => path.resolve(source)))
     if (report !== undefined && !sources.has(path.resolve(report))) yield* OutputFile.clear("--report", report)
-  })
+  }
+)
 
 const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own: OwnFiles.OwnFiles) => {
   const settings = { filter: request.filter, followSymlinks, leaveOut: own.has }
@@ -172,7 +171,7 @@ const find = (request: UploadRequest.UploadRequest, followSymlinks: boolean, own
     })
 }
 
-/** The journal of an upload, unless none is wanted, or it would be of no use. */
+/** The journal of an upload, unless none was asked for or it would be of no use. */
 const openJournal = (
   { filesFrom, journal, sources, standardInput, target }: UploadRequest.UploadRequest,
   fsync: boolean
@@ -186,11 +185,11 @@ const openJournal = (
   return Effect.map(Journals.open(subject, { directory: journal, fsync }), Option.getOrUndefined)
 }
 
-/** What the command does besides uploading. */
+/** What the command does in addition to uploading. */
 interface Flags {
-  /** Where addresses are written down that a tus server gives. */
+  /** The file for addresses from a tus server. */
   readonly addresses: RemoteLocations.Writer | undefined
-  /** The kind of the destination, where it is on the network. */
+  /** The kind of the destination, if it is on the network. */
   readonly remote: Targets.Kind | undefined
   readonly run: UploadRequest.UploadRequest["run"]
   readonly journal: Journal.Journal["Type"] | undefined
@@ -199,15 +198,15 @@ interface Flags {
   readonly report: string | undefined
   readonly failed: string | undefined
   readonly own: OwnFiles.OwnFiles
-  /** Whether the sources are files, which can be listed for another run. */
+  /** Whether the sources are files, which another run can read again. */
   readonly isList: boolean
   readonly errorOnNoTransfer: boolean
-  /** What removes what is stored in part. */
+  /** The command that removes partly stored files. */
   readonly abortCommand: string
   readonly filtered: () => ReturnType<typeof Report.filtered>
 }
 
-/** Uploads, shows how it goes, and tells the end. */
+/** Uploads, shows the progress, and reports the result. */
 const transfer = (sources: Sources.Sources, flags: Flags) =>
   Effect.gen(function*() {
     const { stderr, stdout } = yield* Output
@@ -248,15 +247,15 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
     yield* conclude(report, findings, flags, { ...Either.getOrElse(rest, () => seen), begun }, Either.getLeft(rest))
   }).pipe(Effect.scoped)
 
-/** Tells the end of a run wherever it is wanted, and fails unless all is well. */
-const conclude = (
-  report: UploadReport,
-  findings: Report.Findings,
-  flags: Flags,
-  rest: Undone.Rest & Pick<Report.Context, "begun">,
-  unlisted: Option.Option<CliError.CliError>
-) =>
-  Effect.gen(function*() {
+/** Reports the result of a run wherever the flags say, and fails unless everything succeeded. */
+const conclude = Effect.fnUntraced(
+  function*(
+    report: UploadReport,
+    findings: Report.Findings,
+    flags: Flags,
+    rest: Undone.Rest & Pick<Report.Context, "begun">,
+    unlisted: Option.Option<CliError.CliError>
+  ) {
     const { stderr, stdout } = yield* Output
     const saved = yield* Effect.either(
       flags.report === undefined
@@ -285,13 +284,14 @@ const conclude = (
         }),
         ...unwritten.map((error) => style.red(printable(error.message))),
         ...(flags.remote !== undefined && failure?.reason === "DestinationUnusable"
-          ? [...adviceFor(findings, flags.remote), "sluice doctor finds out what is wrong with a destination."]
+          ? [...adviceFor(findings, flags.remote), "Run sluice doctor to find out what is wrong with a destination."]
           : [])
       ])
     }
     if (flags.json) yield* writeLines(stdout, [Json.line(report)])
     if (failure !== undefined) return yield* failure
-  })
+  }
+)
 
 const adviceFor = ({ destinationError }: Report.Findings, kind: Targets.Kind): ReadonlyArray<string> =>
   destinationError === undefined ? [] : [Advice.forError(destinationError, { check: "write", kind }) ?? []].flat()

@@ -1,5 +1,5 @@
 /**
- * `sluice uploads ls` and `sluice uploads abort`: uploads that were interrupted and kept, looked at and ended for good.
+ * `sluice uploads ls` and `sluice uploads abort`: list and abort uploads that were interrupted and kept.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -46,7 +46,7 @@ export const abort = Command.make(
       const { stderr } = yield* Output
       const [address, ...keys] = named
       if (all && address !== undefined) {
-        return yield* CliError.usage("--all and a destination contradict each other: name what to abort, or say --all.")
+        return yield* CliError.usage("--all and a destination contradict each other: name what to abort, or use --all.")
       }
       const journals = yield* find(journal)
       if (address === undefined && !all) return yield* preview(KeptUploads.of(journals))
@@ -97,48 +97,45 @@ export const uploads = Command.make("uploads").pipe(
 
 const none = "There are no unfinished uploads."
 
-/** The journals that can be read. What is wrong with others is told, and fatal where it is the one that was asked for. */
-const find = (journal: Option.Option<string>) =>
-  Effect.gen(function*() {
-    const { stderr } = yield* Output
-    const { journals, problems } = yield* KeptUploads.find(Option.getOrUndefined(journal))
-    const [problem] = problems
-    if (Option.isSome(journal) && problem !== undefined) return yield* Journals.unusable(problem)
-    yield* writeLines(stderr, problems.map((error) => stderr.style.yellow(`sluice: ${printable(error.message)}`)))
-    return journals
-  })
+/** The journals that can be read. Problems with others are reported, and fatal for a journal that was asked for. */
+const find = Effect.fnUntraced(function*(journal: Option.Option<string>) {
+  const { stderr } = yield* Output
+  const { journals, problems } = yield* KeptUploads.find(Option.getOrUndefined(journal))
+  const [problem] = problems
+  if (Option.isSome(journal) && problem !== undefined) return yield* Journals.unusable(problem)
+  yield* writeLines(stderr, problems.map((error) => stderr.style.yellow(`sluice: ${printable(error.message)}`)))
+  return journals
+})
 
 const failed = (detail: string) => new CliError.CliError({ reason: "SomeFailed", detail })
 
-const printTable = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
-  Effect.gen(function*() {
-    const { stdout } = yield* Output
-    const now = yield* Clock.currentTimeMillis
-    const columns = stdout.isTerminal ? stdout.size().columns : Infinity
-    yield* writeLines(stdout, KeptUploads.table(uploads, { columns, style: stdout.style, now }))
-  })
+const printTable = Effect.fnUntraced(function*(uploads: ReadonlyArray<KeptUploads.KeptUpload>) {
+  const { stdout } = yield* Output
+  const now = yield* Clock.currentTimeMillis
+  const columns = stdout.isTerminal ? stdout.size().columns : Infinity
+  yield* writeLines(stdout, KeptUploads.table(uploads, { columns, style: stdout.style, now }))
+})
 
-/** Nothing is removed by who has not said what: this tells what could be. */
-const preview = (uploads: ReadonlyArray<KeptUploads.KeptUpload>) =>
-  Effect.gen(function*() {
-    const { stderr } = yield* Output
-    const [first] = uploads
-    if (first === undefined) return yield* writeLines(stderr, [none])
-    yield* printTable(uploads)
-    const destination = ShellWord.of(first.destination)
-    yield* writeLines(stderr, [
-      "Nothing was aborted. What is stored of an aborted upload is removed, and its file begins again. To abort",
-      `  one:                   sluice uploads abort ${destination} ${ShellWord.of(first.key)}`,
-      `  all to a destination:  sluice uploads abort ${destination}`,
-      "  all of these:          sluice uploads abort --all"
-    ])
-    return yield* new CliError.CliError({ reason: "Usage" })
-  })
+/** Without a choice nothing is removed: this lists what could be aborted. */
+const preview = Effect.fnUntraced(function*(uploads: ReadonlyArray<KeptUploads.KeptUpload>) {
+  const { stderr } = yield* Output
+  const [first] = uploads
+  if (first === undefined) return yield* writeLines(stderr, [none])
+  yield* printTable(uploads)
+  const destination = ShellWord.of(first.destination)
+  yield* writeLines(stderr, [
+    "Nothing was aborted. Aborting an upload removes what is stored of it, and its file starts over. To abort",
+    `  one:                   sluice uploads abort ${destination} ${ShellWord.of(first.key)}`,
+    `  all to a destination:  sluice uploads abort ${destination}`,
+    "  all of these:          sluice uploads abort --all"
+  ])
+  return yield* new CliError.CliError({ reason: "Usage" })
+})
 
 const given = (target: Targets.Target | undefined) =>
   target === undefined ? CliError.usage("The destination is missing.") : Effect.succeed(target)
 
-/** The journals of a destination, or all of them, that have something to abort. */
+/** The journals with something to abort, of one destination or of all. */
 const choose = (
   journals: ReadonlyArray<KeptUploads.Found>,
   target: Targets.Target | undefined,
@@ -151,7 +148,7 @@ const choose = (
       : sessions.some(({ key }) => keys.includes(key)))
   )
 
-/** An address as it was typed. */
+/** An address as the user typed it. */
 const parse = (address: string, { endpoint, profile }: DestinationOptions.Reach) =>
   Effect.flatMap(
     Effect.mapError(
@@ -162,35 +159,34 @@ const parse = (address: string, { endpoint, profile }: DestinationOptions.Reach)
   )
 
 interface Asked {
-  /** The destination, where it was named. */
+  /** The destination, if it was named. */
   readonly typed: Targets.Target | undefined
   readonly keys: ReadonlySet<string> | undefined
   readonly reach: DestinationOptions.Reach
 }
 
-const abortIn = (found: KeptUploads.Found, { keys, reach: flags, typed }: Asked) =>
-  Effect.gen(function*() {
-    if (typed === undefined && found.destination.endsWith(Targets.hiddenQuery)) {
-      return yield* failed(
-        "Its address had a query, which is not written down. Give the address in full: " +
-          `sluice uploads abort '${printable(found.destination)}'.`
-      )
-    }
-    // What is written down is all there is to know of it, whatever the environment says today.
-    const target = typed ?? (yield* Effect.mapError(Targets.parse(found.destination), CliError.usage))
-    const forSeveral = typed === undefined
-    const settings = yield* Effect.mapError(
-      DestinationOptions.settingsOf(target, flags, { forSeveral }),
-      CliError.usage
+const abortIn = Effect.fnUntraced(function*(found: KeptUploads.Found, { keys, reach: flags, typed }: Asked) {
+  if (typed === undefined && found.destination.endsWith(Targets.hiddenQuery)) {
+    return yield* failed(
+      "The query of its address was not recorded. Give the full address: " +
+        `sluice uploads abort '${printable(found.destination)}'.`
     )
-    return yield* Aborting.run(found, keys, reach(target, settings, found.directory)).pipe(
-      Effect.catchTag("JournalError", (error) => Journals.unusable(error, "wait"))
-    )
-  })
+  }
+  // The journal has the complete address, whatever the environment says now.
+  const target = typed ?? (yield* Effect.mapError(Targets.parse(found.destination), CliError.usage))
+  const forSeveral = typed === undefined
+  const settings = yield* Effect.mapError(
+    DestinationOptions.settingsOf(target, flags, { forSeveral }),
+    CliError.usage
+  )
+  return yield* Aborting.run(found, keys, reach(target, settings, found.directory)).pipe(
+    Effect.catchTag("JournalError", (error) => Journals.unusable(error, "wait"))
+  )
+})
 
-/** The destination. A directory is not made for this: where it is gone, so may the disk be that holds the uploads. */
-const reach = (target: Targets.Target, settings: DestinationOptions.Settings, journal: string) =>
-  Effect.gen(function*() {
+/** The destination. A missing directory is not created: its disk, with the uploads, may just not be mounted. */
+const reach = Effect.fnUntraced(
+  function*(target: Targets.Target, settings: DestinationOptions.Settings, journal: string) {
     if (target._tag === "Local") {
       yield* Effect.mapError(
         TargetLayer.checkDirectory(target.root),
@@ -202,40 +198,42 @@ const reach = (target: Targets.Target, settings: DestinationOptions.Settings, jo
       TargetLayer.layer(target, { ...settings, fsync: false, connections: 8, contentRange: true })
     )
     return Context.get(context, Destination)
-  })
+  }
+)
 
 interface Ending {
   readonly found: KeptUploads.Found
   readonly outcome: Either.Either<Aborting.Aborted, CliError.CliError>
 }
 
-const tell = (endings: ReadonlyArray<Ending>) =>
-  Effect.gen(function*() {
-    const { stderr } = yield* Output
-    const { style } = stderr
-    const outcomes = endings.flatMap(({ outcome }) => Either.isRight(outcome) ? outcome.right.outcomes : [])
-    const swept = endings.reduce((sum, { outcome }) => sum + (Either.isRight(outcome) ? outcome.right.swept : 0), 0)
-    const done = outcomes.filter(({ error }) => error === undefined)
-    const undone = outcomes.filter(({ error }) => error !== undefined)
-    const bytes = done.reduce((sum, outcome) => sum + outcome.bytes, 0)
-    const lines = [
-      ...(done.length > 0
-        ? [
-          `${style.bold(`Aborted ${Format.counted(done.length, "upload")}`)}, with ${Format.bytes(bytes)} stored of ` +
-          `${done.length === 1 ? "it" : "them"}:`
-        ]
-        : []),
-      ...firstOf(done.map(({ key }) => `  ${printable(key)}`)),
-      ...(swept > 0 ? [`Removed ${Format.counted(swept, "piece")} that a killed upload had left behind.`] : []),
-      ...(undone.length > 0 ? [style.red(`Could not abort ${Format.counted(undone.length, "upload")}:`)] : []),
-      ...firstOf(undone.map(({ error, key }) => `  ${failureLine(key, error?.message ?? "", 0)}`)),
-      ...endings.flatMap(({ found, outcome }) =>
-        Either.isLeft(outcome)
-          ? [style.red(`Nothing was aborted at ${printable(found.destination)}: ${printable(outcome.left.message)}`)]
-          : outcome.right.unswept.map(({ message }) =>
-            style.red(`Pieces of a killed upload may be left at ${printable(found.destination)}: ${printable(message)}`)
+const tell = Effect.fnUntraced(function*(endings: ReadonlyArray<Ending>) {
+  const { stderr } = yield* Output
+  const { style } = stderr
+  const outcomes = endings.flatMap(({ outcome }) => Either.isRight(outcome) ? outcome.right.outcomes : [])
+  const swept = endings.reduce((sum, { outcome }) => sum + (Either.isRight(outcome) ? outcome.right.swept : 0), 0)
+  const done = outcomes.filter(({ error }) => error === undefined)
+  const undone = outcomes.filter(({ error }) => error !== undefined)
+  const bytes = done.reduce((sum, outcome) => sum + outcome.bytes, 0)
+  const lines = [
+    ...(done.length > 0
+      ? [
+        `${style.bold(`Aborted ${Format.counted(done.length, "upload")}`)}, with ${Format.bytes(bytes)} stored of ` +
+        `${done.length === 1 ? "it" : "them"}:`
+      ]
+      : []),
+    ...firstOf(done.map(({ key }) => `  ${printable(key)}`)),
+    ...(swept > 0 ? [`Removed ${Format.counted(swept, "leftover")} of a killed upload.`] : []),
+    ...(undone.length > 0 ? [style.red(`Could not abort ${Format.counted(undone.length, "upload")}:`)] : []),
+    ...firstOf(undone.map(({ error, key }) => `  ${failureLine(key, error?.message ?? "", 0)}`)),
+    ...endings.flatMap(({ found, outcome }) =>
+      Either.isLeft(outcome)
+        ? [style.red(`Nothing was aborted at ${printable(found.destination)}: ${printable(outcome.left.message)}`)]
+        : outcome.right.unswept.map(({ message }) =>
+          style.red(
+            `Leftovers of a killed upload may remain at ${printable(found.destination)}: ${printable(message)}`
           )
-      )
-    ]
-    yield* writeLines(stderr, lines)
-  })
+        )
+    )
+  ]
+  yield* writeLines(stderr, lines)
+})

@@ -1,5 +1,5 @@
 /**
- * `sluice verify <source>... <destination>`: compares what was uploaded with where it came from.
+ * `sluice verify <source>... <destination>`: compares uploaded files with their sources.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -34,7 +34,7 @@ import * as Verdict from "../verify/Verdict.js"
 import * as Verification from "../verify/Verification.js"
 
 const paths = Args.text({ name: "source" }).pipe(
-  Args.withDescription("Files and directories as they were uploaded, and last the destination."),
+  Args.withDescription("The uploaded files and directories; then the destination."),
   Args.repeated
 )
 
@@ -65,7 +65,7 @@ export const verify = Command.make(
       )
     }).pipe(Effect.scoped)
 ).pipe(
-  Command.withDescription("Compares files and directories with what a destination has of them.")
+  Command.withDescription("Compares files and directories with their copies at a destination.")
 )
 
 // -----------------------------------------------------------------------------
@@ -78,14 +78,14 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
   Either.gen(function*() {
     const { destination, filesFrom, sources } = yield* UploadRequest.split(paths, flags)
     if (sources.includes("-")) {
-      return yield* Either.left("Standard input (-) cannot be compared. Keep what was uploaded in a file.")
+      return yield* Either.left("Standard input (-) cannot be compared. Save its data in a file, and compare that.")
     }
     const target = yield* Targets.parse(destination, {
       endpoint: Option.getOrUndefined(flags.endpoint),
       environment: process.env
     })
     if (target._tag === "Simulated") {
-      return yield* Either.left("sim: stores nothing: there is nothing to compare with.")
+      return yield* Either.left("sim: stores nothing, so there is nothing to compare with.")
     }
     const settings = yield* DestinationOptions.settingsOf(target, flags)
     if (target._tag === "Tus" && settings.locations === undefined) return yield* Either.left(addressesWanted)
@@ -93,15 +93,15 @@ const requestOf = (paths: ReadonlyArray<string>, flags: Flags) =>
   })
 
 const addressesWanted =
-  "A tus server gives each upload an address of its own, and tells nobody which there are. Upload with --locations FILE, " +
-  "which writes the addresses down, and compare with the same --locations FILE."
+  "A tus server gives each upload its own address, and cannot list them. Upload with --locations FILE, which records the " +
+  "addresses, and compare with the same --locations FILE."
 
-/** Compares, shows how it goes, and tells the end. */
+/** Compares, shows the progress, and reports the result. */
 const compare = (
   sources: Sources.Sources,
   flags: Pick<Flags, "json" | "quiet" | "ignoreExtra"> & Pick<Verification.Options, "isExtra" | "concurrency"> & {
     readonly target: Targets.Target
-    /** The list of what is there, where somebody else has to tell. */
+    /** The list of objects, if the destination cannot list them. */
     readonly listed: string | undefined
     readonly filtered: () => ReturnType<typeof Report.filtered>
   }
@@ -111,8 +111,8 @@ const compare = (
     const destination = yield* Destination
     if (!Verification.isPossible(destination)) {
       return yield* CliError.destinationUnusable(
-        `What is at ${destination.name} cannot be compared: this kind of destination can neither tell of its files nor ` +
-          "be read."
+        `Files at ${destination.name} cannot be compared: this kind of destination can neither look objects up nor read ` +
+          "them."
       )
     }
     const findings = new Verdict.Findings()
@@ -142,7 +142,7 @@ const compare = (
         ...findings.summary(report, { ...filtered, style: stderr.style, extrasIgnored, listed }),
         ...(error === undefined || !TargetLayer.isRemote(flags.target) ? [] : [
           ...[Advice.forError(error, { check: "look", kind: flags.target._tag }) ?? []].flat(),
-          "sluice doctor finds out what is wrong with a destination."
+          "Run sluice doctor to find out what is wrong with a destination."
         ])
       ])
     }

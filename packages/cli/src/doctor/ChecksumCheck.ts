@@ -1,5 +1,5 @@
 /**
- * Whether a destination checks what it is sent: it is sent bytes with a checksum that is not theirs.
+ * Checks whether a destination verifies checksums, by sending bytes with a wrong one.
  */
 import * as Checksum from "@sluice/core/Checksum"
 import type { Body, Destination } from "@sluice/core/Destination"
@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Tell } from "./Finding.js"
 
-/** Sends a wrong checksum under a key of its own, and tells what becomes of it. */
+/** Sends a wrong checksum under a separate key, and reports the result. */
 export const run = (
   destination: Destination["Type"],
   { algorithm, key, tell }: { readonly algorithm: Checksum.Algorithm; readonly key: string; readonly tell: Tell }
@@ -23,7 +23,7 @@ export const run = (
         destination.put({ key, body: bodyOf(bytes, wrong), contentType: "text/plain; charset=utf-8" }),
         { duration: patienceMillis, onTimeout: () => undefined }
       ).pipe(
-        // What goes astray once, for its region or its clock, is put right by the next one.
+        // A request with the wrong region or time fails once, and the next one is corrected.
         Effect.retry({ times: 1, while: (error) => error?._tag === "Transient" })
       )
     )
@@ -31,19 +31,27 @@ export const run = (
       yield* Effect.ignore(destination.remove?.(key) ?? Effect.void)
       const { checksum } = sent.right
       return yield* checksum?.algorithm === algorithm && checksum.value === right.value
-        ? tell("checksum", "ok", `${algorithm}: the destination tells that of what it has stored, which is compared`)
+        ? tell(
+          "checksum",
+          "ok",
+          `${algorithm}: the destination reports the checksum of the stored object, and uploads compare it`
+        )
         : tell(
           "checksum",
           "note",
-          `${algorithm} is not checked by the destination: it stored what came with a wrong one. What is damaged on the ` +
-            "way is not found out.",
-          "sluice verify compares what is there with what was sent."
+          `The destination does not verify ${algorithm}: it stored bytes with a wrong checksum. Damage in transit is not ` +
+            "detected.",
+          "sluice verify compares stored objects with their sources."
         )
     }
     const error = sent.left
     return yield* error === undefined || error._tag === "Transient" || error._tag === "Throttled"
-      ? tell("checksum", "note", `whether ${algorithm} is checked could not be seen: ${error?.message ?? "no answer"}`)
-      : tell("checksum", "ok", `${algorithm}: what came with a wrong one was refused`)
+      ? tell(
+        "checksum",
+        "note",
+        `could not find out whether ${algorithm} is verified: ${error?.message ?? "no answer"}`
+      )
+      : tell("checksum", "ok", `${algorithm}: bytes with a wrong checksum were refused`)
   })
 
 // -----------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 /**
- * What `sluice doctor` finds out about a destination: one finding for each thing that uploads need, told as soon as it is
- * known. A small object is written, looked at, read back, listed and removed, one in a directory written and removed,
- * and one sent with a wrong checksum; an upload in parts is begun and aborted. Nothing is told that was not tried.
+ * The checks of `sluice doctor`: one finding for each thing that uploads need, reported as soon as it is known. It
+ * writes a small object, looks it up, reads it back, lists and removes it; writes and removes one in a directory; sends
+ * one with a wrong checksum; begins an upload in parts and aborts it. It reports nothing that it did not try.
  *
- * A problem is what makes uploads fail; a note is what they can do without, and what it costs.
+ * A problem makes uploads fail. A note is about something that uploads can do without, and says what that costs.
  */
 import type { Destination } from "@sluice/core/Destination"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
@@ -20,23 +20,23 @@ import type { Kind } from "../targets/Targets.js"
 import * as ChecksumCheck from "./ChecksumCheck.js"
 import type { Outcome, Tell } from "./Finding.js"
 
-/** The destination to look at. */
+/** The destination to check. */
 export interface Subject {
   readonly kind: Kind
   readonly destination: Destination["Type"]
   readonly uploader: Uploader.Uploader["Type"]
-  /** The key of the object that is written; nothing else has it. */
+  /** The key of the object that is written; no other object has it. */
   readonly key: string
-  /** The same in a directory, where keys are paths to the destination. */
+  /** The same in a directory, if the destination treats keys as paths. */
   readonly nested: string | undefined
 }
 
-/** Few attempts: who waits for an answer would rather know. */
+/** Few attempts, so that the user gets an answer soon. */
 export const options: Uploader.Options = {
   retry: RetryPolicy.make({ attempts: 2, base: "200 millis" })
 }
 
-/** Looks at a destination that can be reached. */
+/** Checks a destination that can be reached. */
 export const run = (subject: Subject, tell: Tell): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { destination, key, kind } = subject
@@ -49,27 +49,27 @@ export const run = (subject: Subject, tell: Tell): Effect.Effect<void> =>
     const checksum = UploadResult.isUploaded(written.right) ? written.right.checksum : undefined
     const { checksums = [] } = destination.capabilities
     yield* checksum === undefined || checksums.length === 0
-      ? tell("checksum", "note", "the destination checks nothing: uploads are checked by their size only")
+      ? tell("checksum", "note", "the destination verifies no checksums: uploads are checked only by their size")
       : ChecksumCheck.run(destination, { algorithm: checksum.algorithm, key: `${key}.wrong`, tell })
     if (destination.head !== undefined) {
       const head = yield* Effect.either(destination.head(key))
       if (Either.isLeft(head)) {
         yield* failed("look", "note", head.left, " Uploads work; sluice verify will not.")
       } else if (Option.isNone(head.right)) {
-        yield* tell("look", "problem", `${key} was stored, and is not there.`, Advice.notStored)
+        yield* tell("look", "problem", `${key} was stored, but does not exist.`, Advice.notStored)
       } else {
         const { size } = head.right.value
         yield* size === content.length
-          ? tell("look", "ok", `${key} is there, with its size`)
+          ? tell("look", "ok", `${key} exists and has the right size`)
           : tell("look", "problem", `${key} has ${size} bytes instead of ${content.length}.`, Advice.notStored)
       }
     }
     if (destination.read !== undefined) yield* checkRead(subject, tell)
     if (destination.list !== undefined) {
-      // One is enough to know: there may be millions.
+      // One object is enough: there may be millions.
       const first = yield* Effect.either(Stream.runHead(destination.list))
       yield* Either.isLeft(first)
-        ? failed("list", "note", first.left, " sluice verify cannot tell what only the destination has.")
+        ? failed("list", "note", first.left, " sluice verify cannot find files that only the destination has.")
         : tell("list", "ok", "objects can be listed")
     }
     yield* checkMultipart(subject, tell)
@@ -84,8 +84,8 @@ const content = "sluice doctor wrote this to see whether uploads work. It can be
 
 const metadata = { contentType: "text/plain; charset=utf-8" }
 
-const checkNested = ({ destination, kind, uploader }: Subject, key: string, tell: Tell): Effect.Effect<void> =>
-  Effect.gen(function*() {
+const checkNested = Effect.fnUntraced(
+  function*({ destination, kind, uploader }: Subject, key: string, tell: Tell): Effect.fn.Return<void> {
     const written = yield* Effect.either(uploader.upload(UploadFile.fromText(key, content, metadata)))
     if (Either.isLeft(written)) {
       const { left } = written
@@ -94,32 +94,36 @@ const checkNested = ({ destination, kind, uploader }: Subject, key: string, tell
     }
     const removed = destination.remove === undefined ? Either.void : yield* Effect.either(destination.remove(key))
     yield* Either.isLeft(removed) || destination.remove === undefined
-      ? tell("nested", "ok", `stored ${key}, which is left there`)
+      ? tell("nested", "ok", `stored ${key}, which stays there`)
       : tell("nested", "ok", `stored ${key}, in a directory, and removed it`)
-  })
+  }
+)
 
-const checkRead = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    const bytes = destination.read === undefined ? Stream.empty : destination.read(key)
-    const text = yield* Effect.either(Stream.mkString(Stream.decodeText(bytes)))
-    if (Either.isLeft(text)) {
-      return yield* tell(
-        "read",
-        "note",
-        `${text.left.message} Uploads work; sluice verify goes by checksums only.`,
-        Advice.forError(text.left, { kind, check: "read" })
-      )
-    }
-    yield* text.right === content
-      ? tell("read", "ok", "the same bytes came back")
-      : tell("read", "problem", "Other bytes came back than were stored.", Advice.notStored)
-  })
+const checkRead = Effect.fnUntraced(function*({ destination, key, kind }: Subject, tell: Tell): Effect.fn.Return<void> {
+  const bytes = destination.read === undefined ? Stream.empty : destination.read(key)
+  const text = yield* Effect.either(Stream.mkString(Stream.decodeText(bytes)))
+  if (Either.isLeft(text)) {
+    return yield* tell(
+      "read",
+      "note",
+      `${text.left.message} Uploads work; sluice verify can only compare checksums.`,
+      Advice.forError(text.left, { kind, check: "read" })
+    )
+  }
+  yield* text.right === content
+    ? tell("read", "ok", "the same bytes came back")
+    : tell("read", "problem", "The destination returned different bytes than were stored.", Advice.notStored)
+})
 
-const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
-  Effect.gen(function*() {
+const checkMultipart = Effect.fnUntraced(
+  function*({ destination, key, kind }: Subject, tell: Tell): Effect.fn.Return<void> {
     const { capabilities, multipart } = destination
     if (multipart === undefined) {
-      return yield* tell("parts", "note", "large files go up in one request: after an interruption they begin again")
+      return yield* tell(
+        "parts",
+        "note",
+        "large files are uploaded in one request, and start over after an interruption"
+      )
     }
     const request = {
       key,
@@ -143,7 +147,7 @@ const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect
       yield* tell(
         "resume",
         "note",
-        `${told.left.message} Large files that were interrupted begin again: the server does not tell what it has of them.`,
+        `${told.left.message} Interrupted large files start over, because the server does not report their stored parts.`,
         Advice.forError(told.left, { kind, check: "resume" })
       )
     }
@@ -152,24 +156,25 @@ const checkMultipart = ({ destination, key, kind }: Subject, tell: Tell): Effect
       ? tell(
         "parts",
         "note",
-        `${aborted.left.message} What is stored of uploads that are aborted stays there, and may cost money.`,
+        `${aborted.left.message} Stored parts of aborted uploads stay there, and may cost money.`,
         Advice.forError(aborted.left, { kind, check: "abort" })
       )
-      : tell("parts", "ok", "an upload in parts was begun, and aborted")
-  })
+      : tell("parts", "ok", "an upload in parts was begun and aborted")
+  }
+)
 
 const checkRemove = ({ destination, key, kind }: Subject, tell: Tell): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (destination.remove === undefined) {
-      return yield* tell("remove", "note", `${key} is left there: this kind of destination cannot remove objects`)
+      return yield* tell("remove", "note", `${key} stays there: this kind of destination cannot remove objects`)
     }
     const removed = yield* Effect.either(destination.remove(key))
     yield* Either.isLeft(removed)
       ? tell(
         "remove",
         "note",
-        `${removed.left.message} ${key} is left there. Uploads work without.`,
+        `${removed.left.message} ${key} stays there. Uploads work all the same.`,
         Advice.forError(removed.left, { kind, check: "remove" })
       )
-      : tell("remove", "ok", `${key} is removed again`)
+      : tell("remove", "ok", `${key} was removed again`)
   })

@@ -1,22 +1,22 @@
 /**
- * What `sluice doctor` has to say of one thing that it has looked at.
+ * The result of one check of `sluice doctor`.
  */
 import type * as Effect from "effect/Effect"
 
-/** How a check came out. */
+/** The outcome of a check. */
 export type Outcome = "ok" | "note" | "problem"
 
 export interface Finding {
   readonly _tag: "Check"
   readonly version: 1
-  /** What was checked, such as `write`. */
+  /** The name of the check, such as `write`. */
   readonly check: string
   readonly outcome: Outcome
-  /** What was seen. */
+  /** What the check found. */
   readonly detail: string
-  /** What to do about it, where it is not well. */
+  /** What to do about it, if something is wrong. */
   readonly advice: string | undefined
 }
 
-/** Tells a finding. */
+/** Reports a finding. */
 export type Tell = (check: string, outcome: Outcome, detail: string, advice?: string) => Effect.Effect<void>

@@ -1,5 +1,5 @@
 /**
- * What `sluice doctor` finds out about a destination on the network. Loaded only where it looks at one.
+ * The checks of `sluice doctor` for a destination on the network. This module is loaded only for these.
  */
 import type { Destination } from "@sluice/core/Destination"
 import { Transport } from "@sluice/core/Transport"
@@ -16,7 +16,7 @@ import type { Output } from "../terminal/Output.js"
 import type { Tell } from "./Finding.js"
 import * as ServerCheck from "./ServerCheck.js"
 
-/** Looks at the server, then at who asks, and then at what is asked of every destination. */
+/** Checks the server, then the credentials, and then everything that applies to every destination. */
 export const run = (
   target: TargetLayer.Remote,
   typed: Settings,

@@ -1,6 +1,6 @@
 /**
- * What can be told of a server before anything is stored there: whether it answers, how fast, what time it has, and what
- * it says of itself. Its requests carry no credentials.
+ * Checks a server before anything is stored there: whether it answers, how fast, whether its clock is right, and what
+ * it says about itself. The requests carry no credentials.
  */
 import type { Answer, Request, Transport } from "@sluice/core/Transport"
 import { renderUrl } from "@sluice/core/Transport"
@@ -13,13 +13,13 @@ import type { Remote } from "../targets/TargetLayer.js"
 import * as Format from "../terminal/Format.js"
 import type { Tell } from "./Finding.js"
 
-/** Asks a server, tells what it says, and gives back whether it answers at all. */
-export const run = (
-  target: Remote,
-  transport: Transport["Type"],
-  { region, tell }: { readonly region: string | undefined; readonly tell: Tell }
-): Effect.Effect<boolean> =>
-  Effect.gen(function*() {
+/** Sends a request, reports what the server says, and returns whether it answers at all. */
+export const run = Effect.fnUntraced(
+  function*(
+    target: Remote,
+    transport: Transport["Type"],
+    { region, tell }: { readonly region: string | undefined; readonly tell: Tell }
+  ): Effect.fn.Return<boolean> {
     const request = requestFor(target, region)
     const startedAt = yield* Clock.currentTimeMillis
     const answer = yield* Effect.either(
@@ -37,7 +37,8 @@ export const run = (
     if (target._tag === "S3") yield* checkRegion(right, region, tell)
     if (target._tag === "Tus") yield* checkTus(right, request, tell)
     return true
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -50,7 +51,7 @@ const silent = new Transient({
   detail: "The server did not answer within 30 seconds (ETIMEDOUT)."
 })
 
-/** A request that any server of a kind can answer, and that says no secrets. */
+/** A request without secrets that any server of this kind can answer. */
 const requestFor = (target: Remote, region: string | undefined): Request => {
   switch (target._tag) {
     case "S3": {
@@ -64,34 +65,34 @@ const requestFor = (target: Remote, region: string | undefined): Request => {
   }
 }
 
-/** How far clocks may be apart before it matters: signatures are refused after a quarter of an hour. */
+/** The clock difference that does not matter yet: servers refuse signatures from 15 minutes on. */
 const tolerableMillis = 5 * 60_000
 
 const checkClock = ({ headers }: Answer, now: number, tell: Tell): Effect.Effect<void> => {
   const date = Date.parse(headers["date"] ?? "")
-  if (Number.isNaN(date)) return tell("clock", "note", "the server does not say what time it has")
-  // The header has whole seconds.
+  if (Number.isNaN(date)) return tell("clock", "note", "the server does not report its time")
+  // The header has a resolution of whole seconds.
   const apart = date + 500 - now
   const far = Format.duration(Math.abs(apart))
   if (Math.abs(apart) <= 2_000) return tell("clock", "ok", "within 2 s of the server's")
   const detail = `this machine is ${far} ${apart > 0 ? "behind" : "ahead of"} the server`
   return Math.abs(apart) <= tolerableMillis
     ? tell("clock", "ok", detail)
-    : tell("clock", "note", `${detail}: every run begins with a request that is refused`, Advice.clock)
+    : tell("clock", "note", `${detail}: the first request of every run is refused`, Advice.clock)
 }
 
 const checkRegion = ({ headers }: Answer, region: string | undefined, tell: Tell): Effect.Effect<void> => {
   const said = headers["x-amz-bucket-region"]
   if (said === undefined) {
-    return tell("region", "ok", region ?? "none was named, and the server names none")
+    return tell("region", "ok", region ?? "not set, and the server does not name one")
   }
   return region === undefined || said === region
     ? tell("region", "ok", said)
     : tell(
       "region",
       "note",
-      `the bucket is in ${said}, not in ${region}: every run begins with a request that goes astray`,
-      `Say --region ${said}, or set AWS_REGION.`
+      `the bucket is in ${said}, not in ${region}: every run begins with a request to the wrong region`,
+      `Use --region ${said}, or set AWS_REGION.`
     )
 }
 
@@ -102,7 +103,7 @@ const checkTus = ({ headers, status }: Answer, request: Request, tell: Tell): Ef
       "tus",
       "note",
       `${renderUrl(request.url)} answered ${status} and does not say that it speaks tus`,
-      "Check the path of the address; a server that takes PUT is written https://…"
+      "Check the path of the address; for a server that accepts PUT, write https://…"
     )
   }
   const extensions = headers["tus-extension"] ?? "no extensions"

@@ -1,10 +1,10 @@
 /**
- * Ends unfinished uploads for good: what `sluice uploads abort` does to one journal.
+ * Aborts the unfinished uploads of one journal, for `sluice uploads abort`.
  *
- * Only what the journal has written down is touched, and only with the journal's lock in hand, so that nothing is taken
- * from a process that is at work. The destination is first asked whether it still has the upload: one that was completed
- * has nothing to abort, and with some destinations an abort goes to the address of the object itself. Where it will not
- * tell, and an abort cannot harm an object, it is aborted all the same.
+ * It touches only uploads that the journal records, and only while it holds the journal's lock, so that it takes
+ * nothing away from a running process. It first asks the destination whether it still has the upload: a completed
+ * upload has nothing to abort, and at some destinations an abort goes to the address of the object itself. If the
+ * destination does not say, and an abort cannot harm an object, the upload is aborted all the same.
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
@@ -22,10 +22,10 @@ import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import * as Journals from "./Journals.js"
 
-/** What became of one upload. */
+/** The outcome for one upload. */
 export interface Outcome {
   readonly key: string
-  /** What the destination had stored of it, in bytes. */
+  /** The number of bytes that the destination had stored. */
   readonly bytes: number
   /** Why it could not be aborted. */
   readonly error: UploadError | undefined
@@ -33,15 +33,15 @@ export interface Outcome {
 
 export interface Aborted {
   readonly outcomes: ReadonlyArray<Outcome>
-  /** How many pieces were removed that killed processes had left of small files. */
+  /** The number of removed leftovers of small files from killed processes. */
   readonly swept: number
-  /** Why such pieces may still be there. */
+  /** Why such leftovers may still be there. */
   readonly unswept: ReadonlyArray<UploadError>
 }
 
 /**
- * Aborts the uploads of a journal: those of `keys`, or all of them. `destination` is made once the journal is locked. A
- * journal with nothing left in it is removed.
+ * Aborts the uploads of a journal: those of `keys`, or all of them. `destination` is created after the journal is
+ * locked. A journal with nothing left in it is removed.
  */
 export const run = <E, R>(
   journal: { readonly directory: string; readonly destination: string },
@@ -66,15 +66,11 @@ export const run = <E, R>(
 
 const concurrency = 8
 
-/** How long the destination may take to tell of an upload. */
+/** How long the destination may take to report on an upload. */
 const lookMillis = 30_000
 
-const abortOne = (
-  journal: Journal["Type"],
-  destination: Destination["Type"],
-  session: Session
-): Effect.Effect<Outcome> =>
-  Effect.gen(function*() {
+const abortOne = Effect.fnUntraced(
+  function*(journal: Journal["Type"], destination: Destination["Type"], session: Session): Effect.fn.Return<Outcome> {
     const { key } = session
     const bytes = storedBytes(session)
     const { multipart } = destination
@@ -84,7 +80,8 @@ const abortOne = (
       : yield* abort(destination, multipart, { key, uploadId, parts: Array.from(session.parts.values()) })
     if (Either.isRight(done)) journal.ended(key)
     return { key, bytes, error: Either.isLeft(done) ? done.left : undefined }
-  })
+  }
+)
 
 const abort = (
   destination: Destination["Type"],
@@ -103,13 +100,23 @@ const abort = (
       Either.isRight(there) || isUntold(there.left, multipart)
         ? Effect.flatMap(
           Effect.clock,
-          (clock) => MultipartUpload.abort(contextOf(destination), { ...unheard, clock }, multipart, session)
+          (clock) =>
+            MultipartUpload.abort(
+              contextOf(destination),
+              {
+                clock,
+                file: session,
+                record: () => undefined
+              },
+              multipart,
+              session
+            )
         )
         : Effect.succeed(there.left._tag === "SessionGone" ? Either.right(undefined) : Either.left(there.left))
     )
   )
 
-/** Whether a destination that was asked for an upload refuses to tell of it, and can be told to abort it all the same. */
+/** Whether a destination refuses to report on an upload that can be aborted all the same. */
 const isUntold = (error: UploadError, { becomesObject }: Multipart): boolean =>
   !becomesObject && (error._tag === "Rejected"
     ? error.reason !== "Unauthorized" && error.reason !== "NotFound"
@@ -118,12 +125,6 @@ const isUntold = (error: UploadError, { becomesObject }: Multipart): boolean =>
 const retry = RetryPolicy.make()
 
 const noAnswer = new Transient({ reason: "Stalled", detail: "The destination did not answer within 30 seconds." })
-
-const unheard = {
-  requestStarted: () => {},
-  requestEnded: () => {},
-  requestRetried: () => Effect.void
-}
 
 const contextOf = (destination: Destination["Type"]): MultipartUpload.Context => ({
   destination,
@@ -136,16 +137,15 @@ const contextOf = (destination: Destination["Type"]): MultipartUpload.Context =>
   parts: { threshold: Infinity, partSize: 1, partConcurrency: 1, checksum: undefined }
 })
 
-/** Removes what killed processes have left of small files. */
-const sweep = (journal: Journal["Type"], { leftovers }: Destination["Type"]) =>
-  Effect.gen(function*() {
-    const owners = leftovers === undefined ? [] : yield* journal.owners
-    const results = yield* Effect.forEach(owners, (owner) =>
-      Effect.either(
-        Effect.zipLeft(leftovers?.sweep(owner) ?? Effect.succeed(0), Effect.ignore(journal.disown(owner)))
-      ))
-    return {
-      swept: results.reduce((sum, result) => sum + (Either.isRight(result) ? result.right : 0), 0),
-      unswept: results.filter(Either.isLeft).map(({ left }) => left)
-    }
-  })
+/** Removes leftovers of small files from killed processes. */
+const sweep = Effect.fnUntraced(function*(journal: Journal["Type"], { leftovers }: Destination["Type"]) {
+  const owners = leftovers === undefined ? [] : yield* journal.owners
+  const results = yield* Effect.forEach(owners, (owner) =>
+    Effect.either(
+      Effect.zipLeft(leftovers?.sweep(owner) ?? Effect.succeed(0), Effect.ignore(journal.disown(owner)))
+    ))
+  return {
+    swept: results.reduce((sum, result) => sum + (Either.isRight(result) ? result.right : 0), 0),
+    unswept: results.filter(Either.isLeft).map(({ left }) => left)
+  }
+})

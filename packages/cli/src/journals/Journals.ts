@@ -1,5 +1,5 @@
 /**
- * The journals of this user: one for each source and destination, in the platform's directory for state.
+ * The journals of this user: one for each source and destination, in the platform's state directory.
  */
 import type { Journal, JournalError } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
@@ -14,14 +14,16 @@ import { Output, writeLines } from "../terminal/Output.js"
 import { printable } from "../terminal/TerminalText.js"
 import * as UserHome from "../UserHome.js"
 
-/** What a journal is for. */
+/** The subject of a journal. */
 export interface Subject {
   /** Absolute paths. */
   readonly sources: ReadonlyArray<string>
   readonly destination: string
 }
 
-/** Where journals are: `$XDG_STATE_HOME/sluice`, or what the platform has in its place. Nowhere for who has no home. */
+/**
+ * The directory of all journals: `$XDG_STATE_HOME/sluice` or its equivalent. None for users without a home directory.
+ */
 export const home = (
   environment: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform
@@ -42,13 +44,13 @@ export const home = (
       : below(".local", "state"))
 }
 
-/** The journal's own directory, where the user has not named one. */
+/** The directory of a journal for which the user has not named one. */
 export const directoryOf = (subject: Subject): Option.Option<string> => {
   const hash = crypto.createHash("sha256").update(JSON.stringify([subject.sources, subject.destination])).digest("hex")
   return Option.map(home(), (home) => path.join(home, hash.slice(0, 32)))
 }
 
-/** All directories below `home` that hold a journal. */
+/** All directories below `home` that contain a journal. */
 export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() =>
   Option.match(home(), {
     onNone: () => Effect.succeed([]),
@@ -66,14 +68,14 @@ export const directories: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(
   })
 )
 
-/** Removes the directory that a journal was in, unless something is in it: the journal itself, or its lock. */
+/** Removes the directory of a journal, unless it contains something: the journal itself, or its lock. */
 export const removeDirectory = (directory: string): Effect.Effect<void> =>
   Effect.promise(() => fs.rmdir(directory).catch(() => {}))
 
 /**
- * The journal of an upload. One that another process is using, or that is another destination's, is no journal to go on
- * without; a place of our own choosing that cannot be written to is, with a warning. There, nothing is left behind of a
- * run that had nothing to keep.
+ * Opens the journal of an upload. Fails if another process is using it or it belongs to another destination. If the
+ * default directory cannot be written to, it warns and continues without a journal. In the default directory, a run
+ * that had nothing to keep leaves nothing behind.
  */
 export const open = (
   subject: Subject,
@@ -82,7 +84,7 @@ export const open = (
   Option.match(Option.orElse(Option.fromNullable(options.directory), () => directoryOf(subject)), {
     onNone: () => Effect.as(warn(noHome), Option.none()),
     onSome: (directory) => {
-      // Of our own directories there are as many as sources and destinations; that of a user says whose it is.
+      // There is a default directory for each source and destination; a user's own directory may belong to any of them.
       const isOwn = options.directory === undefined
       const made = JournalNode.make({
         directory,
@@ -103,12 +105,12 @@ export const open = (
     }
   })
 
-/** What a journal that cannot be opened means for a command, and what can be done. */
+/** The error for a journal that cannot be opened, and what to do about it. */
 export const unusable = (error: JournalError, remedy: "wait" | "another" = "another"): CliError.CliError =>
   CliError.journalUnusable(
     error.reason === "Locked"
       ? `${error.message} Wait for it to end${
-        remedy === "wait" ? "." : ", or give this upload a journal of its own with --journal DIR."
+        remedy === "wait" ? "." : ", or give this upload its own journal with --journal DIR."
       }`
       : error.message
   )
@@ -117,11 +119,13 @@ export const unusable = (error: JournalError, remedy: "wait" | "another" = "anot
 // internal
 // -----------------------------------------------------------------------------
 
-const noHome = "There is no home directory to keep it in. Name a place for it with --journal DIR."
+const noHome = "There is no home directory for it. Name a directory with --journal DIR."
 
 const warn = (why: string): Effect.Effect<void, never, Output> =>
   Effect.flatMap(
     Output,
     ({ stderr }) =>
-      writeLines(stderr, [`sluice: going on without a journal: a crash would mean to begin again. ${printable(why)}`])
+      writeLines(stderr, [
+        `sluice: continuing without a journal: after a crash, everything would start over. ${printable(why)}`
+      ])
   )

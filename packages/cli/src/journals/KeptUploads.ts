@@ -1,8 +1,8 @@
 /**
- * Multipart uploads of this user that have not ended, as the journals tell of them: what `sluice uploads ls` prints.
+ * The unfinished multipart uploads of this user, from the journals, for `sluice uploads ls`.
  *
- * Journals are read and not locked. One that cannot be read is a problem of its own, and the others are told all the
- * same. Upload ids are left out: with some destinations, whoever knows them may write.
+ * Journals are read without a lock. One that cannot be read is reported as a problem, and the others are listed all the
+ * same. Upload ids are left out: at some destinations, anyone who knows them may write.
  */
 import * as Journal from "@sluice/core/Journal"
 import type { Contents } from "@sluice/core/JournalNode"
@@ -15,7 +15,7 @@ import type { Style } from "../terminal/Style.js"
 import * as TerminalText from "../terminal/TerminalText.js"
 import * as Journals from "./Journals.js"
 
-/** A journal, as it was when it was read. */
+/** A journal at the time when it was read. */
 export interface Found extends Contents {
   readonly directory: string
   /** The process that is using it. */
@@ -27,7 +27,7 @@ export interface KeptUpload {
   readonly destination: string
   readonly source: string | undefined
   readonly key: string
-  /** In bytes; `undefined` where nobody knew beforehand. */
+  /** In bytes; `undefined` if it was not known beforehand. */
   readonly size: number | undefined
   readonly storedBytes: number
   readonly parts: number
@@ -38,11 +38,13 @@ export interface KeptUpload {
   readonly usedBy: number | undefined
 }
 
-/** All journals that there are, or that of one directory, and what is wrong with those that cannot be read. */
-export const find = (
-  directory: string | undefined
-): Effect.Effect<{ readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<Journal.JournalError> }> =>
-  Effect.gen(function*() {
+/** All journals, or that of one directory, and the problems with those that cannot be read. */
+export const find = Effect.fnUntraced(
+  function*(
+    directory: string | undefined
+  ): Effect.fn.Return<
+    { readonly journals: ReadonlyArray<Found>; readonly problems: ReadonlyArray<Journal.JournalError> }
+  > {
     const directories = directory === undefined ? yield* Journals.directories : [directory]
     const read = yield* Effect.forEach(directories, (directory) =>
       Effect.either(
@@ -52,13 +54,14 @@ export const find = (
           (contents, usedBy): Found => ({ ...contents, directory, usedBy })
         )
       ), { concurrency: 16 })
-    // An upload that ends well removes its journal: what is gone by now is no problem.
+    // A successful upload removes its journal, so one that has disappeared is not a problem.
     const there = directory === undefined ? new Set(yield* Journals.directories) : new Set(directories)
     return {
       journals: read.filter(Either.isRight).map(({ right }) => right),
       problems: read.flatMap((one, i) => Either.isLeft(one) && there.has(directories[i] ?? "") ? [one.left] : [])
     }
-  })
+  }
+)
 
 /** The unfinished uploads of journals, by destination and key. */
 export const of = (journals: ReadonlyArray<Found>): ReadonlyArray<KeptUpload> =>
@@ -77,10 +80,10 @@ export const of = (journals: ReadonlyArray<Found>): ReadonlyArray<KeptUpload> =>
     }))
   ).sort((a, b) => compare(a.destination, b.destination) || compare(a.key, b.key) || a.startedAt - b.startedAt)
 
-/** One upload on a line of JSON. */
+/** One upload as a line of JSON. */
 export const json = (upload: KeptUpload): string => Json.line({ _tag: "UnfinishedUpload", version: 1, ...upload })
 
-/** Uploads as a table of at most `columns`: where there is too little room, names lose their beginning. */
+/** Uploads as a table of at most `columns`; names that do not fit are cut at the beginning. */
 export const table = (
   uploads: ReadonlyArray<KeptUpload>,
   options: { readonly columns: number; readonly style: Style; readonly now: number }
@@ -123,11 +126,11 @@ const cellsOf = (upload: KeptUpload, now: number): ReadonlyArray<string> => {
     size === undefined ? Format.bytes(storedBytes) : `${Format.bytes(storedBytes)} of ${Format.bytes(size)}`,
     size === undefined ? "?" : Format.percent(size === 0 ? 1 : storedBytes / size),
     partCount === undefined ? Format.count(parts) : `${Format.count(parts)} of ${Format.count(partCount)}`,
-    usedBy === undefined ? age : `${age}, going on`
+    usedBy === undefined ? age : `${age}, in progress`
   ]
 }
 
-/** How much of the room two columns get: what they need where that fits, else at least half for the second. */
+/** The widths of two columns: what they need if that fits, otherwise at least half of the room for the second. */
 const share = (room: number, first: number, second: number): readonly [number, number] => {
   if (first + second <= room) return [first, second]
   const forFirst = Math.max(minName, Math.min(first, Math.max(Math.floor(room / 2), room - second)))

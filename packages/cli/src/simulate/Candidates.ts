@@ -1,6 +1,6 @@
 /**
- * The strategies that a forecast tries, in the order in which they are preferred: what finds its limit by itself, worker
- * pools from the smallest, a rate of starts where there is one to go by, and all at once.
+ * The strategies that a forecast tries, in order of preference: adaptive ones, worker pools from the smallest, a rate
+ * of starts if one is known, and all at once.
  */
 import * as AdaptiveConcurrency from "@sluice/core/AdaptiveConcurrency"
 import * as Strategy from "@sluice/core/Strategy"
@@ -13,22 +13,22 @@ import type { Sample } from "./Workload.js"
 
 export interface Options {
   readonly network: Forecast.Network
-  /** The workload, as a sample of everything. */
+  /** The whole workload, as a sample. */
   readonly whole: Sample
-  /** A worker pool to try besides. */
+  /** The size of an additional worker pool. */
   readonly workers: number | undefined
-  /** Starts a second to try. */
+  /** A rate to try, in starts per second. */
   readonly rate: number | undefined
-  /** Only these, where there are any. */
+  /** Only these strategies, if there are any. */
   readonly only: ReadonlyArray<StrategyName>
 }
 
-/** The strategies to try, or what is wrong with the wish. */
+/** The strategies to try, or what is wrong with the options. */
 export const make = (options: Options): Either.Either<ReadonlyArray<Forecast.Candidate>, string> => {
   const { only } = options
   const rate = options.rate ?? gentleRate(options)
   if (only.includes("rate") && rate === undefined) {
-    return Either.left("--strategy rate needs to know the rate: add --rate, such as --rate 50/s.")
+    return Either.left("--strategy rate needs a rate: add --rate, such as --rate 50/s.")
   }
   const wants = (name: StrategyName) => only.length === 0 || only.includes(name)
   return Either.right([
@@ -44,7 +44,7 @@ export const make = (options: Options): Either.Either<ReadonlyArray<Forecast.Can
 // internal
 // -----------------------------------------------------------------------------
 
-/** However many are in flight, there are only so many connections: the others wait. */
+/** The number of connections is limited, however many uploads are in flight: the others wait. */
 const overConnections = (strategy: Strategy.Strategy): Strategy.Strategy =>
   Strategy.stack(strategy, Strategy.workerPool({ workers: maxConnections }))
 
@@ -83,7 +83,7 @@ const unlimited: Forecast.Candidate = {
   strategy: overConnections(Strategy.unlimited)
 }
 
-/** Small, medium and large; what was asked for; and as many as the server takes. */
+/** Small, medium and large; the size that was asked for; and as many as the server accepts. */
 const poolSizes = ({ network: { throttleAbove }, workers }: Options): ReadonlyArray<number> =>
   [
     ...new Set([
@@ -96,7 +96,7 @@ const poolSizes = ({ network: { throttleAbove }, workers }: Options): ReadonlyAr
   ]
     .sort((a, b) => a - b)
 
-/** The rate at which files keep a server that throttles as busy as it likes, where there is such a server. */
+/** The rate that keeps a throttling server exactly as busy as it allows, if the server throttles. */
 const gentleRate = ({ network: { throttleAbove }, whole: { sizes, work } }: Options): number | undefined => {
   if (throttleAbove === undefined || work === 0) return undefined
   const rate = (throttleAbove * sizes.length * 1_000) / work

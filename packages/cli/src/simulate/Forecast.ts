@@ -1,8 +1,8 @@
 /**
  * How long a workload would take under a strategy: the real engine over the simulated network, in virtual time.
  *
- * A workload of many requests is simulated in two samples. What the larger one takes more than the smaller one is what
- * files take once an upload is under way; what is not simulated is reckoned with that.
+ * A workload of many requests is simulated in two samples. The difference between their times shows how long files take
+ * once an upload is under way; the time of the remaining files is extrapolated from that.
  */
 import * as ByteSource from "@sluice/core/ByteSource"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -17,61 +17,61 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Workload from "./Workload.js"
 
-/** What all connections have together, from an instant on. */
+/** The capacity of all connections together, from an instant on. */
 export interface Capacity {
   /** Milliseconds from the start. */
   readonly at: number
   readonly bytesPerSecond: number
 }
 
-/** What is known of the network and the server. */
+/** The assumed network and server. */
 export interface Network {
-  /** The first one is from 0 on. */
+  /** The first one starts at 0. */
   readonly link: ReadonlyArray<Capacity>
-  /** Of one connection. */
+  /** The speed of one connection. */
   readonly bytesPerSecond: number
   readonly roundTripMillis: number
-  /** What the server takes for each request, besides its bytes. */
+  /** The time that the server takes for each request, in addition to its bytes. */
   readonly requestMillis: number
-  /** The part of requests that fail, from 0 to 1. */
+  /** The share of requests that fail, from 0 to 1. */
   readonly errors: number
-  /** Requests in flight above this are refused, if any. */
+  /** The number of requests in flight above which the server refuses more; `undefined` for no limit. */
   readonly throttleAbove: number | undefined
-  /** What a refused request is told to wait, if it is told. */
+  /** The wait that the server asks for when it refuses a request, if any. */
   readonly retryAfterMillis: number | undefined
 }
 
-/** A strategy that might do. */
+/** A strategy to try. */
 export interface Candidate {
   readonly name: string
   readonly detail: string
-  /** How to ask `sluice upload` for it. */
+  /** The flags of `sluice upload` for it. */
   readonly flags: ReadonlyArray<string>
   readonly strategy: Strategy.Strategy
 }
 
 export interface Settings {
   readonly network: Network
-  /** Files larger than this go up in parts of this size. */
+  /** Files larger than this are uploaded in parts of this size. */
   readonly partSize: number
   readonly seed: string
-  /** How many requests are simulated at most, for a strategy. Defaults to {@link mostRequests}. */
+  /** The maximum number of requests to simulate per strategy. Defaults to {@link mostRequests}. */
   readonly mostRequests?: number | undefined
 }
 
-/** How many requests are simulated for a strategy before samples have to do. */
+/** The maximum number of requests to simulate per strategy; larger workloads are sampled. */
 export const mostRequests = 10_000
 
-/** The size from which files go up in parts, and that of a part, unless told otherwise: as in `sluice upload`. */
+/** The default size of parts, and the size above which files are uploaded in parts: as in `sluice upload`. */
 export const defaultPartSize = 8 * 1024 ** 2
 
-/** How an upload stood. */
+/** The state of an upload at an instant. */
 export interface Moment {
   readonly at: number
-  /** Bytes sent until then. */
+  /** The bytes sent so far. */
   readonly bytes: number
   readonly inFlight: number
-  /** How many there might have been, where that was limited. */
+  /** The limit on uploads in flight, if there was one. */
   readonly limit: number | undefined
   readonly reason: string | undefined
 }
@@ -82,28 +82,28 @@ export interface Forecast extends Omit<Candidate, "strategy"> {
   readonly peakInFlight: number
   readonly retries: number
   readonly failed: number
-  /** How many of the files were simulated. */
+  /** The number of simulated files. */
   readonly simulated: number
-  /** How the simulated files went up. */
+  /** The course of the simulated upload. */
   readonly moments: ReadonlyArray<Moment>
-  /** When the last of them was there. */
+  /** When the last of them was stored. */
   readonly simulatedMillis: number
 }
 
-/** What requests take, where nobody else sends. */
+/** The time of requests without competing traffic. */
 export const termsOf = ({ network, partSize }: Settings): Workload.Terms => ({
   partSize,
   requestMillis: network.roundTripMillis + network.requestMillis,
   bytesPerSecond: Math.min(network.bytesPerSecond, network.link[0]?.bytesPerSecond ?? Infinity)
 })
 
-/** What a workload comes to under a strategy. */
-export const run = (
-  workload: Workload.Workload,
-  { strategy, ...candidate }: Candidate,
-  settings: Settings
-): Effect.Effect<Forecast> =>
-  Effect.gen(function*() {
+/** Simulates a workload under a strategy. */
+export const run = Effect.fnUntraced(
+  function*(
+    workload: Workload.Workload,
+    { strategy, ...candidate }: Candidate,
+    settings: Settings
+  ): Effect.fn.Return<Forecast> {
     const terms = termsOf(settings)
     const whole = Workload.all(workload, terms)
     const samples = Workload.samples(workload, terms, settings.mostRequests ?? mostRequests)
@@ -134,11 +134,12 @@ export const run = (
       moments,
       simulatedMillis: taken
     }
-  })
+  }
+)
 
 /**
- * The one to take: of those that fail the fewest files and take little more than the fastest, the first. Forecasts are
- * in the order of preference: what finds its limit by itself, then what asks the least of the server.
+ * The recommended forecast: the first of those that fail the fewest files and take little longer than the fastest.
+ * Forecasts are in order of preference: adaptive strategies first, then those with the lowest load on the server.
  */
 export const best = (forecasts: ReadonlyArray<Forecast>): Forecast | undefined => {
   const fewest = Math.min(...forecasts.map(({ failed }) => failed))
@@ -149,19 +150,19 @@ export const best = (forecasts: ReadonlyArray<Forecast>): Forecast | undefined =
   )
 }
 
-/** The name of the strategy that finds its limit by itself. */
+/** The name of the adaptive strategy. */
 export const adaptive = "adaptive"
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-/** Milliseconds that are worth no flag. */
+/** A difference in milliseconds that is not worth a flag. */
 const noMatter = 2_000
 
 const between = (least: number, value: number, most: number): number => Math.max(least, Math.min(value, most))
 
-/** What bytes take where the link is always full. */
+/** The time of bytes over a link that is always full. */
 const leastMillis = (bytes: number, link: ReadonlyArray<Capacity>): number => {
   let left = bytes
   for (const [i, { at, bytesPerSecond }] of link.entries()) {
@@ -217,7 +218,7 @@ const simulate = (
   )
 }
 
-/** Looks at a run now and then: the longer it takes, the less often. */
+/** Samples a run from time to time: the longer it takes, the less often. */
 class Watcher {
   private readonly run: UploadRun
   private readonly scale: number

@@ -1,6 +1,6 @@
 /**
- * A picture of forecasts, as SVG: for each strategy how much it sent at each moment, out of what the link would have
- * taken, and below how many requests were in flight, out of how many there might have been. All have one time axis.
+ * Draws forecasts as SVG: for each strategy its throughput over time and the capacity of the link, and below that the
+ * requests in flight and their limit. All share one time axis.
  */
 import * as Format from "../terminal/Format.js"
 import type { Capacity, Forecast, Moment } from "./Forecast.js"
@@ -55,7 +55,7 @@ interface Place {
   readonly x: (millis: number) => number
   readonly end: number
   readonly link: ReadonlyArray<Capacity>
-  /** Bytes a second at the top of the plot. */
+  /** The bytes per second at the top of the plot. */
   readonly most: number
 }
 
@@ -102,14 +102,14 @@ const summaryOf = ({ bytesPerSecond, failed, millis, peakInFlight }: Forecast): 
     ...(failed > 0 ? [`${Format.count(failed)} failed`] : [])
   ].join(" · ")
 
-/** Bytes a second between moments, over as many of them as make a line that can be read. */
+/** The bytes per second between moments, averaged over enough of them for a readable line. */
 const paceOf = (moments: ReadonlyArray<Moment>): ReadonlyArray<Point> => {
   const every = Math.max(1, Math.ceil(moments.length / 160))
   const points: Array<Point> = []
   for (let i = every; i < moments.length + every - 1; i += every) {
     const to = moments[Math.min(i, moments.length - 1)]!
     const from = moments[i - every]!
-    // What a failed attempt had sent is taken back.
+    // The bytes of a failed attempt are subtracted again.
     if (to.at > from.at) {
       points.push({ at: from.at, value: Math.max(0, (to.bytes - from.bytes) * 1_000) / (to.at - from.at) })
     }
@@ -118,7 +118,7 @@ const paceOf = (moments: ReadonlyArray<Moment>): ReadonlyArray<Point> => {
   return last === undefined ? points : [...points, { at: last.at, value: 0 }]
 }
 
-/** A line that holds each value until the next. */
+/** A step line, which keeps each value until the next. */
 const line = (points: ReadonlyArray<Point>, x: Place["x"], y: (value: number) => number): string => {
   const columns = new Map<number, number>()
   for (const { at, value } of points) columns.set(round(x(at), 1), round(y(value), 1))

@@ -1,5 +1,5 @@
 /**
- * Forecasts in words: the table, what is assumed, what is recommended; and as JSON.
+ * Renders forecasts as text, with the table, the assumptions and the recommendation; and as JSON.
  */
 import * as ByteSize from "@sluice/core/ByteSize"
 import * as Schema from "effect/Schema"
@@ -11,16 +11,16 @@ import { printable } from "../terminal/TerminalText.js"
 import * as Forecast from "./Forecast.js"
 import type { Workload } from "./Workload.js"
 
-/** What was forecast, and of what. */
+/** Forecasts, and what they are for. */
 export interface Told {
   readonly workload: Workload
   readonly settings: Forecast.Settings
   readonly forecasts: ReadonlyArray<Forecast.Forecast>
-  /** The source as it was typed; `undefined` for files of random sizes. */
+  /** The source as the user typed it; `undefined` for files of random sizes. */
   readonly source: string | undefined
 }
 
-/** All there is to say to a person. */
+/** The complete text for a user. */
 export const lines = (
   told: Told,
   options: { readonly columns: number; readonly style: Style }
@@ -35,7 +35,7 @@ export const lines = (
   ]
 }
 
-/** What is uploaded: `1,234 files, 5.6 GB`. */
+/** The workload: `1,234 files, 5.6 GB`. */
 export const describe = ({ bytes, leftOut, sizes }: Workload): string =>
   `${Format.counted(sizes.length, "file")}, ${Format.bytes(bytes)}${
     leftOut > 0 ? `; ${Format.count(leftOut)} more cannot be uploaded or are of unknown size` : ""
@@ -46,14 +46,14 @@ export const Prediction = Schema.TaggedStruct("Prediction", {
   version: Schema.Literal(1),
   strategy: Schema.String,
   detail: Schema.String,
-  /** What to add to `sluice upload`. */
+  /** The flags to add to `sluice upload`. */
   flags: Schema.Array(Schema.String),
   durationMillis: Schema.Number,
   throughputBytesPerSecond: Schema.Number,
   peakInFlight: Schema.Number,
   retries: Schema.Number,
   failed: Schema.Number,
-  /** How many of the files were simulated. */
+  /** The number of simulated files. */
   simulated: Schema.Number
 })
 
@@ -62,7 +62,7 @@ export const Recommendation = Schema.TaggedStruct("Recommendation", {
   version: Schema.Literal(1),
   files: Schema.Number,
   bytes: Schema.Number,
-  /** What the list has that is not uploaded, or is of unknown size. */
+  /** The number of listed items that cannot be uploaded or are of unknown size. */
   leftOut: Schema.Number,
   network: Schema.Struct({
     link: Schema.Array(Schema.Struct({ at: Schema.Number, bytesPerSecond: Schema.Number })),
@@ -75,7 +75,7 @@ export const Recommendation = Schema.TaggedStruct("Recommendation", {
   }),
   partSize: Schema.Number,
   seed: Schema.String,
-  /** The strategy to take, as its line calls it, and its flags; absent where only one was tried. */
+  /** The name and the flags of the recommended strategy; absent if only one was tried. */
   strategy: Schema.optional(Schema.String),
   flags: Schema.optional(Schema.Array(Schema.String))
 })
@@ -88,9 +88,9 @@ export const networkOf = (network: Forecast.Network): string => {
       later.map(({ at, bytesPerSecond }) => `, ${Format.throughput(bytesPerSecond)} from ${Format.duration(at)} on`)
         .join("")
     }`,
-    `${Format.throughput(network.bytesPerSecond)} a connection`,
+    `${Format.throughput(network.bytesPerSecond)} per connection`,
     `${Format.duration(network.roundTripMillis)} round trip`,
-    ...(network.requestMillis > 0 ? [`${Format.duration(network.requestMillis)} a request`] : []),
+    ...(network.requestMillis > 0 ? [`${Format.duration(network.requestMillis)} per request`] : []),
     `${network.errors === 0 ? "no" : `${Number((network.errors * 100).toPrecision(3))}% of`} requests fail`,
     ...(network.throttleAbove === undefined
       ? []
@@ -136,23 +136,23 @@ export const json = ({ forecasts, settings, workload }: Told): ReadonlyArray<str
 // internal
 // -----------------------------------------------------------------------------
 
-/** What is taken for granted, each a sentence. */
+/** The assumptions, as sentences. */
 const assumptions = ({ forecasts, settings, workload }: Omit<Told, "source">): ReadonlyArray<string> => {
   const simulated = Math.max(0, ...forecasts.map(({ simulated }) => simulated))
   return [
     `Assumed: ${networkOf(settings.network)}, parts of ${ByteSize.format(settings.partSize)}, seed ${
       printable(settings.seed)
     }.`,
-    "The disk keeps up, connections are open, and nobody else uses the link.",
+    "The disk keeps up, connections are open, and nothing else uses the link.",
     ...(simulated < workload.sizes.length
       ? [
-        `Simulated are ${Format.count(simulated)} of the files, sizes as in the whole; the rest is reckoned from them.`
+        `${Format.count(simulated)} of the files were simulated, with representative sizes; the rest is extrapolated.`
       ]
       : [])
   ]
 }
 
-/** The forecasts as lines that fit a number of columns where they can. */
+/** The forecasts as lines that fit a number of columns if possible. */
 const table = (
   forecasts: ReadonlyArray<Forecast.Forecast>,
   { columns, style }: { readonly columns: number; readonly style: Style }
@@ -187,7 +187,7 @@ const table = (
   ]
 }
 
-/** What to do, and what to type. Nothing where there is nothing to choose from. */
+/** The recommendation and its command. Empty if there is nothing to choose from. */
 const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): ReadonlyArray<string> => {
   const best = Forecast.best(forecasts)
   if (best === undefined || forecasts.length < 2) return []
@@ -198,11 +198,11 @@ const advice = ({ forecasts, settings, source }: Omit<Told, "workload">): Readon
     ? "as fast as any"
     : `${behind < 2_000 ? Format.duration(behind) : `${Math.round((behind / quickest) * 100)}%`} behind the fastest`
   const why = best.name === Forecast.adaptive
-    ? `${speed}, and it finds its limit by itself where the network is not as assumed`
+    ? `${speed}, and it adapts if the network is not as assumed`
     : speed
   return [
     `Recommended: ${name}: ${why}.${
-      best.failed > 0 ? ` Of all, ${Format.counted(best.failed, "file")} would fail even so: raise --retries.` : ""
+      best.failed > 0 ? ` Even so, ${Format.counted(best.failed, "file")} would fail: raise --retries.` : ""
     }`,
     `  ${commandOf(best, settings, source)}`
   ]

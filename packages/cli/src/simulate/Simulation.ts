@@ -1,6 +1,6 @@
 /**
- * Four strategies side by side, on the real engine and the simulated network, under virtual time: so it takes next to
- * no time, and the times it tells are exact and the same for the same seed.
+ * Runs four strategies on the real engine over the simulated network, in virtual time. So it is quick, and its times
+ * are exact and the same for the same seed.
  */
 import * as ByteSource from "@sluice/core/ByteSource"
 import * as Simulated from "@sluice/core/destinations/Simulated"
@@ -19,22 +19,22 @@ import { printable } from "../terminal/TerminalText.js"
 import * as Timeline from "./Timeline.js"
 import type { Picture } from "./TimelineSvg.js"
 
-/** What is uploaded, over what network, and how. */
+/** The files, the network and the strategies. */
 export interface Scenario {
   readonly files: number
-  /** Bytes of the smallest file. */
+  /** The size of the smallest file, in bytes. */
   readonly minSize: number
-  /** Bytes of the largest file. */
+  /** The size of the largest file, in bytes. */
   readonly maxSize: number
-  /** Milliseconds that each byte takes. */
+  /** The milliseconds that each byte takes. */
   readonly latencyMillis: number
-  /** The part of attempts that fail, from 0 to 1. */
+  /** The share of attempts that fail, from 0 to 1. */
   readonly failureRate: number
-  /** Of the worker pool. */
+  /** The size of the worker pool. */
   readonly workers: number
-  /** Starts a second of the fixed rate. */
+  /** The fixed rate, in starts per second. */
   readonly uploadsPerSecond: number
-  /** Starts a second that the adaptive rate begins with. */
+  /** The initial rate of the adaptive rate, in starts per second. */
   readonly baseUploadsPerSecond: number
   readonly seed: string
 }
@@ -52,7 +52,7 @@ export const defaults: Scenario = {
   seed: "1"
 }
 
-/** What one strategy came to. */
+/** The outcome for one strategy. */
 export interface Outcome {
   readonly name: string
   readonly detail: string
@@ -61,33 +61,32 @@ export interface Outcome {
 }
 
 /** Uploads the scenario's files with each strategy in turn. */
-export const run = (scenario: Scenario): Effect.Effect<ReadonlyArray<Outcome>> =>
-  Effect.gen(function*() {
-    const random = Random.make(scenario.seed)
-    const sizes = yield* Effect.replicateEffect(
-      random.nextIntBetween(scenario.minSize, scenario.maxSize + 1),
-      scenario.files
-    )
-    // The same files for each strategy, and of each strategy's attempts the same ones fail, counted from the first.
-    const files = sizes.map((size, i) => UploadFile.make(`file ${i + 1}`, ByteSource.generate(size)))
-    return yield* Effect.forEach(patterns(scenario), ({ detail, name, strategy }) => {
-      const recorder = Timeline.makeRecorder()
-      const network = Simulated.layer({
-        latencyPerByte: scenario.latencyMillis,
-        failureRate: scenario.failureRate,
-        seed: scenario.seed
-      })
-      return Effect.flatMap(Uploader.Uploader, (uploader) => uploader.uploadAll(files, { onEvent: recorder.onEvent }))
-        .pipe(
-          Effect.provide(Uploader.layer({ strategy }).pipe(Layer.provide(network))),
-          VirtualClock.run,
-          Effect.withRandom(Random.make(scenario.seed)),
-          Effect.map(({ value }) => ({ name, detail, report: value, attempts: recorder.attempts }))
-        )
+export const run = Effect.fnUntraced(function*(scenario: Scenario): Effect.fn.Return<ReadonlyArray<Outcome>> {
+  const random = Random.make(scenario.seed)
+  const sizes = yield* Effect.replicateEffect(
+    random.nextIntBetween(scenario.minSize, scenario.maxSize + 1),
+    scenario.files
+  )
+  // Each strategy gets the same files, and the same attempts fail, counted from the first.
+  const files = sizes.map((size, i) => UploadFile.make(`file ${i + 1}`, ByteSource.generate(size)))
+  return yield* Effect.forEach(patterns(scenario), ({ detail, name, strategy }) => {
+    const recorder = Timeline.makeRecorder()
+    const network = Simulated.layer({
+      latencyPerByte: scenario.latencyMillis,
+      failureRate: scenario.failureRate,
+      seed: scenario.seed
     })
+    return Effect.flatMap(Uploader.Uploader, (uploader) => uploader.uploadAll(files, { onEvent: recorder.onEvent }))
+      .pipe(
+        Effect.provide(Uploader.layer({ strategy }).pipe(Layer.provide(network))),
+        VirtualClock.run,
+        Effect.withRandom(Random.make(scenario.seed)),
+        Effect.map(({ value }) => ({ name, detail, report: value, attempts: recorder.attempts }))
+      )
   })
+})
 
-/** The outcomes as lines of text, a row for each, that fit a number of columns where they can. */
+/** The outcomes as lines of text, one row each, that fit a number of columns if possible. */
 export const table = (
   outcomes: ReadonlyArray<Outcome>,
   options: { readonly columns: number; readonly style: Style }

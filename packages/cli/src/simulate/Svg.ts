@@ -1,29 +1,29 @@
 /**
- * What pictures have in common: the paper, the time axis, text. They have the colours of light or dark paper, as their
- * reader prefers.
+ * The common parts of pictures: background, time axis, text. Their colours follow the viewer's preference for light or
+ * dark.
  */
 
-/** Of every picture, in pixels. */
+/** The width of every picture, in pixels. */
 export const width = 960
 
-/** What is left free at the left and at the right. */
+/** The margin on the left and on the right. */
 export const margin = 28
 
 /** Colours, as CSS. */
 export interface Style {
   readonly light: string
-  /** What is another on dark paper. */
+  /** The colours that differ on a dark background. */
   readonly dark: string
 }
 
-/** A picture of a height, with what is drawn on it. */
+/** A picture with a height and contents. */
 export const render = ({ description, drawn, height, style, subtitle, title }: {
   readonly title: string
   readonly subtitle: string
-  /** What it shows, for those who do not see it. */
+  /** A description for screen readers. */
   readonly description: ReadonlyArray<string>
   readonly height: number
-  /** Besides what every picture has. */
+  /** Styles in addition to the common ones. */
   readonly style: Style
   readonly drawn: ReadonlyArray<string>
 }): string =>
@@ -41,11 +41,11 @@ export const render = ({ description, drawn, height, style, subtitle, title }: {
     ""
   ].join("\n")
 
-/** Where an instant lies, on an axis that ends at `endMillis`. */
+/** The position of an instant, on an axis that ends at `endMillis`. */
 export const scale = (endMillis: number) => (millis: number): number =>
   margin + (millis / endMillis) * (width - 2 * margin)
 
-/** The time axis: a line for each of its instants from `top` to `bottom`, and what they are below. */
+/** The time axis: a line from `top` to `bottom` for each instant, with its label below. */
 export const axis = (
   end: number,
   x: (millis: number) => number,
@@ -61,14 +61,14 @@ export const axis = (
 }
 
 /**
- * Instants to write at a time axis that ends at `endMillis`: at most `most` of them, round for people, from 0 on.
+ * The instants to label on a time axis that ends at `endMillis`: at most `most` round values, from 0 on.
  */
 export const ticks = (endMillis: number, most: number = 10): ReadonlyArray<number> => {
   const step = tickSteps(endMillis).find((step) => endMillis / step <= most) ?? endMillis
   return Array.from({ length: Math.floor(endMillis / step) + 1 }, (_, i) => i * step)
 }
 
-/** An instant at the time axis: `250 ms`, `2.5 s`, `3 min`, `2 h`. */
+/** The label of an instant on the time axis: `250 ms`, `2.5 s`, `3 min`, `2 h`. */
 export const tickLabel = (millis: number): string => {
   if (millis === 0) return "0"
   if (millis < 1_000) return `${round(millis, 3)} ms`
@@ -80,7 +80,7 @@ export const tickLabel = (millis: number): string => {
 export const text = (x: number, y: number, className: string, content: string): string =>
   `<text class="${className}" x="${x}" y="${y}">${escape(content)}</text>`
 
-/** Text for an element: no markup, and no characters that XML has not. */
+/** Text for an element, without markup and characters that XML does not allow. */
 export const escape = (content: string): string =>
   content
     // oxlint-disable-next-line no-control-regex
@@ -89,7 +89,7 @@ export const escape = (content: string): string =>
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")
 
-/** With so many digits after the point, at most. */
+/** A number with at most this many decimal places. */
 export const round = (value: number, digits: number): number => Number(value.toFixed(digits))
 
 // -----------------------------------------------------------------------------

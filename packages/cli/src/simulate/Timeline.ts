@@ -1,5 +1,6 @@
 /**
- * Who was in flight when: the attempts of a run, put together from its events, packed into lanes and counted.
+ * Shows which uploads were in flight when: it builds the attempts of a run from its events, packs them into lanes and
+ * counts them.
  *
  * Times are milliseconds on the run's clock. An attempt that has not ended is not part of the timeline.
  */
@@ -8,18 +9,18 @@ import * as Effect from "effect/Effect"
 
 export interface Attempt {
   readonly key: string
-  /** From 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number
   readonly startedAt: number
   readonly endedAt: number
   readonly outcome: "Stored" | "Failed" | "Interrupted"
 }
 
-/** Puts attempts together from a run's events. */
+/** Builds attempts from a run's events. */
 export interface Recorder {
   /** For `onEvent` of a run. */
   readonly onEvent: (event: UploadEvent) => Effect.Effect<void>
-  /** The attempts that have ended, in the order of their ends. */
+  /** The attempts that have ended, in the order in which they ended. */
   readonly attempts: ReadonlyArray<Attempt>
 }
 
@@ -28,7 +29,7 @@ export const makeRecorder = (): Recorder => {
   const attempts: Array<Attempt> = []
   const ended = (key: string, endedAt: number, outcome: Attempt["outcome"]) => {
     const start = underWay.get(key)
-    // A file in a backoff ends without an attempt under way.
+    // A file that ends during a backoff has no attempt in flight.
     if (start === undefined) return
     underWay.delete(key)
     attempts.push({ key, ...start, endedAt, outcome })
@@ -55,12 +56,12 @@ export const makeRecorder = (): Recorder => {
 }
 
 /**
- * Attempts in lanes, as few as will do: those of a lane follow each other and never overlap. Each takes the lowest lane
- * that is free; of those that start together the longest takes the lowest, after those that end at once.
+ * Packs attempts into as few lanes as possible: those in a lane never overlap. Each attempt takes the lowest free lane;
+ * of those that start at the same time, the ones that end at once come first, then the longest.
  */
 export const lanes = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<ReadonlyArray<Attempt>> => {
   const packed: Array<Array<Attempt>> = []
-  /** Lanes that nothing is in, the lowest one last. */
+  /** The free lanes, the lowest one last. */
   const free: Array<number> = []
   const release = (lane: number) => {
     let low = 0
@@ -85,13 +86,13 @@ export const lanes = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<ReadonlyA
   return packed
 }
 
-/** How many attempts were in flight from an instant on. */
+/** The number of attempts in flight from an instant on. */
 export interface Level {
   readonly at: number
   readonly count: number
 }
 
-/** The number in flight as it rises and falls: one level for each instant at which it changes. */
+/** The number in flight over time: one level for each instant at which it changes. */
 export const levels = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<Level> => {
   const changes = attempts
     .flatMap(({ endedAt, startedAt }) => [{ at: startedAt, by: 1 }, { at: endedAt, by: -1 }])

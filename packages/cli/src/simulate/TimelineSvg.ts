@@ -1,9 +1,9 @@
 /**
- * A picture of timelines, as SVG: a panel for each strategy on one time axis, a bar for each attempt, and a line for the
- * number in flight.
+ * Draws timelines as SVG: a panel for each strategy on one time axis, a bar for each attempt, and a line for the number
+ * in flight.
  *
- * The picture has the colours of light or dark paper, as its reader prefers. Its size is bounded: lanes thinner than a
- * line are left out evenly, and bars too short to tell apart are drawn as one.
+ * The colours follow the viewer's preference for light or dark. The size is bounded: lanes thinner than a line are left
+ * out evenly, and bars too short to tell apart are drawn as one.
  */
 import * as Svg from "./Svg.js"
 import { escape, margin, round, text, width } from "./Svg.js"
@@ -11,9 +11,9 @@ import * as Timeline from "./Timeline.js"
 
 export interface Panel {
   readonly title: string
-  /** What the title leaves open. */
+  /** Details that the title does not mention. */
   readonly subtitle: string
-  /** What came of it, such as makespan and peak. */
+  /** The results, such as makespan and peak. */
   readonly summary: string
   /** Since the start of the run, in milliseconds. */
   readonly makespanMillis: number
@@ -60,7 +60,7 @@ const tallest = 150
 const thickestLane = 8
 const thinnestLane = 0.75
 
-/** Where a panel goes: its heading, its lanes from `base` upwards, each `lane` high, one in `every` drawn. */
+/** The layout of a panel: its heading, its lanes from `base` upwards, each `lane` high; one in `every` is drawn. */
 interface Place {
   readonly top: number
   readonly base: number
@@ -120,7 +120,7 @@ const bars = (lane: ReadonlyArray<Timeline.Attempt>, x: (millis: number) => numb
     const kind = kindOf(attempt)
     const from = x(attempt.startedAt)
     const length = x(attempt.endedAt) - from
-    // Bars of a lane often follow each other at once: a gap tells them apart.
+    // Bars in a lane often follow each other immediately: a gap separates them.
     const to = from + length - Math.min(1, length / 4)
     const last = joined.at(-1)
     if (last?.kind === kind && from - last.to < narrowestGap) last.to = to
@@ -140,7 +140,7 @@ const narrowestGap = 0.4
 
 const thickness = (lane: number): number => round(lane >= 3 ? lane - 1.2 : lane >= 1.5 ? lane * 0.75 : lane, 2)
 
-/** The line of the number in flight: of each pixel the highest level, which is what a limit is compared with. */
+/** The line for the number in flight: the highest level at each pixel, to compare with a limit. */
 const inFlight = (
   attempts: ReadonlyArray<Timeline.Attempt>,
   x: (millis: number) => number,

@@ -1,38 +1,38 @@
 /**
- * What is to be uploaded, as far as a forecast needs to know it: sizes.
+ * The sizes of the files to upload, which is all that a forecast needs.
  *
- * A simulation costs so much for each request, and little for each byte. So a workload of many requests is simulated in
- * two samples, one about half as large as the other, and what they take is drawn out to the whole; and bytes, the
- * network's speed and the size of parts are made smaller together, by which nothing takes another time.
+ * Each request of a simulation costs much, and each byte little. So a workload of many requests is simulated in two
+ * samples, one about half as large as the other, and their times are extrapolated to the whole. Bytes, the network's
+ * speed and the size of parts are scaled down together, which leaves all times unchanged.
  */
 import * as UploadList from "@sluice/core/UploadList"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Items } from "../sources/Remainder.js"
 
-/** The files that there are. */
+/** The files to upload. */
 export interface Workload {
-  /** Bytes of each file, in the order of the list. */
+  /** The size of each file in bytes, in the order of the list. */
   readonly sizes: ReadonlyArray<number>
   readonly bytes: number
-  /** What the list has that is not uploaded: it cannot be read, or is no file. */
+  /** The number of listed items that are not uploaded: they cannot be read, or are not files. */
   readonly leftOut: number
 }
 
-/** How files become requests, and what a request takes where nobody else sends. */
+/** How files become requests, and how long a request takes without competing traffic. */
 export interface Terms {
-  /** Files larger than this go up in parts of this size. */
+  /** Files larger than this are uploaded in parts of this size. */
   readonly partSize: number
-  /** Milliseconds of a request before its first byte. */
+  /** The milliseconds before the first byte of a request. */
   readonly requestMillis: number
-  /** Of one connection. */
+  /** The speed of one connection. */
   readonly bytesPerSecond: number
 }
 
 /** Some files of a workload, in the order of its list. */
 export interface Sample {
   readonly sizes: ReadonlyArray<number>
-  /** Milliseconds that its requests would take one after the other. */
+  /** The milliseconds that its requests would take one after the other. */
   readonly work: number
 }
 
@@ -42,7 +42,7 @@ export const make = (sizes: ReadonlyArray<number>, leftOut: number = 0): Workloa
   leftOut
 })
 
-/** Reads a list to its end. Of a file whose size nobody knows there is nothing to forecast. */
+/** Reads a list to its end. Files of unknown size are not part of the forecast. */
 export const fromItems = (items: Items): Effect.Effect<Workload> =>
   Effect.suspend(() => {
     const sizes: Array<number> = []
@@ -60,16 +60,16 @@ export const fromItems = (items: Items): Effect.Effect<Workload> =>
     )
   })
 
-/** How many requests upload a file: one, or those of a multipart upload. */
+/** The number of requests that upload a file: one, or those of a multipart upload. */
 export const requestsOf = (size: number, { partSize }: Terms): number =>
   size <= partSize ? 1 : Math.min(mostParts, Math.ceil(size / partSize)) + 2
 
-/** Everything, as a sample. */
+/** The whole workload, as a sample. */
 export const all = ({ sizes }: Workload, terms: Terms): Sample => sampleOf(sizes, terms)
 
 /**
- * Two samples of about `most` and half as many requests; `undefined` where the whole has no more. Of the files in the
- * order of their sizes they have one in so many, so sizes are as in the whole.
+ * Two samples, of about `most` and half as many requests; `undefined` if the whole workload has no more. They take
+ * every nth file in order of size, so their sizes are representative.
  */
 export const samples = (
   { sizes }: Workload,
@@ -88,7 +88,7 @@ export const samples = (
   return [take(every * 2), take(every)]
 }
 
-/** By what to divide bytes, so that a simulation of a sample is not slowed down by them. */
+/** The factor to divide bytes by, so that they do not slow down a simulation. */
 export const scaleOf = ({ sizes }: Sample): number => {
   const bytes = sizes.reduce((sum, size) => sum + size, 0)
   return 2 ** Math.max(0, Math.ceil(Math.log2(bytes / mostBytes)))
@@ -98,10 +98,10 @@ export const scaleOf = ({ sizes }: Sample): number => {
 // internal
 // -----------------------------------------------------------------------------
 
-/** What destinations take, of one file. */
+/** The largest number of parts that destinations accept for one file. */
 const mostParts = 10_000
 
-/** Bytes that a simulation moves quickly. */
+/** A number of bytes that a simulation moves quickly. */
 const mostBytes = 256 * 1024 ** 2
 
 const sampleOf = (sizes: ReadonlyArray<number>, terms: Terms): Sample => ({

@@ -1,40 +1,40 @@
 /**
- * Which files of a directory are taken: globs, as `--include` and `--exclude` give them, in the dialect of {@link Glob}.
+ * Selects files of a directory by the globs of `--include` and `--exclude`, in the dialect of {@link Glob}.
  *
  * A pattern without `/` is matched against base names at any depth, one with `/` against the whole key; a leading `/`
- * ties a single name to the root, a trailing `/` or `/**` means directories only. Files that begin with a dot are matched
- * like any other. A pattern that matches a directory holds for all that is in it. A file is taken when no `--exclude` and,
- * where there are any, some `--include` holds for it, whatever their order.
+ * anchors a single name to the root, a trailing `/` or `/**` means directories only. Names that begin with a dot are
+ * matched like any other. A pattern that matches a directory applies to everything in it. A file is taken if no
+ * `--exclude` applies to it and, if there are any, some `--include` does, regardless of their order.
  */
 import * as Either from "effect/Either"
 import * as Glob from "./Glob.js"
 
 export interface Filter {
-  /** Whether a file is taken, or a directory looked into, whose own directories have been looked into. */
+  /** Whether to take a file or enter a directory whose parent directories have been entered. */
   readonly wants: (key: string, kind: Kind) => boolean
-  /** Whether a file is taken, wherever it comes from. */
+  /** Whether to take a file from anywhere. */
   readonly wantsFile: (key: string) => boolean
-  /** The same for looks that are not part of the list, where what is left out of the list is counted. */
+  /** The same without counting, for checks that are not part of listing the files. */
   readonly uncounted?: Filter | undefined
 }
 
 export type Kind = "file" | "directory"
 
-/** A pattern as it was given. */
+/** A pattern as the user gave it. */
 export interface Given {
   readonly flag: "--include" | "--exclude"
   readonly glob: string
 }
 
-/** What a filter has left out, and why. A directory that is left out is not looked into: it counts as one. */
+/** What a filter has left out, and why. A directory that is left out is not entered, so it counts once. */
 export interface LeftOut {
-  /** What `--exclude` holds for, by the first that does. */
+  /** What `--exclude` left out, by the first pattern that applies. */
   readonly excluded: ReadonlyArray<Given & { readonly files: number; readonly directories: number }>
-  /** How many files no `--include` holds for. */
+  /** The number of files that no `--include` matches. */
   readonly notIncluded: number
-  /** What would be taken, and nothing else, where there is any. */
+  /** The `--include` patterns. */
   readonly included: ReadonlyArray<Given>
-  /** Patterns that have not matched anything that was looked at. */
+  /** Patterns that have matched nothing so far. */
   readonly unmatched: ReadonlyArray<Given>
 }
 
@@ -47,7 +47,7 @@ export interface Counting extends Filter {
 /** Takes everything. */
 export const everything: Filter = { wants: () => true, wantsFile: () => true }
 
-/** A filter of globs, or what is wrong with one of them. */
+/** A filter from globs, or a message about a wrong one. */
 export const make = (options: {
   readonly include: ReadonlyArray<string>
   readonly exclude: ReadonlyArray<string>
@@ -56,7 +56,7 @@ export const make = (options: {
     ? Either.right(everything)
     : Either.map(patternsOf(options), (patterns) => filterOf(patterns, () => {}))
 
-/** The same filter, counting what it leaves out. */
+/** The same filter, which also counts what it leaves out. */
 export const makeCounting = (options: {
   readonly include: ReadonlyArray<string>
   readonly exclude: ReadonlyArray<string>
@@ -146,7 +146,7 @@ const compile = (given: Given): Either.Either<Pattern, string> => {
       }
       const tail = tokens.slice(end)
       const tied = begin > 0 || Glob.hasSlash(body) || tail.some(({ _tag }) => _tag === "Deep")
-      // What crosses directories cannot be told by a base name: it may begin below any of them.
+      // A pattern that crosses directories cannot be matched by base name: it may begin below any of them.
       const isDeep = !tied && Glob.hasDeep(body)
       return Either.right({
         ...given,

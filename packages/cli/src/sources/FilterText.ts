@@ -1,5 +1,5 @@
 /**
- * What a filter has left out, told to people: so that a pattern that takes too much, or nothing, is seen.
+ * Describes what a filter has left out, so that users notice a pattern that matches too much or nothing.
  */
 import * as Option from "effect/Option"
 import * as path from "node:path"
@@ -7,20 +7,20 @@ import * as Format from "../terminal/Format.js"
 import { printable } from "../terminal/TerminalText.js"
 import type * as Filter from "./Filter.js"
 
-/** What there is to know besides. */
+/** The context of a filter. */
 export interface Around {
-  /** The sources, as they were typed. */
+  /** The sources, as the user typed them. */
   readonly sources: ReadonlyArray<string>
   readonly cwd: string
 }
 
-/** The sources, and where the command runs: a directory that is gone is none. */
+/** The sources and the current directory, unless that no longer exists. */
 export const around = (sources: ReadonlyArray<string>): Around => ({
   sources,
   cwd: Option.getOrElse(Option.liftThrowable(() => process.cwd())(), () => "/")
 })
 
-/** How much was left out and by which patterns: for where nothing is left. Empty where no pattern left out anything. */
+/** How much was left out and by which patterns, for when nothing is left. Empty if no pattern left anything out. */
 export const leftOut = ({ excluded, notIncluded }: Filter.LeftOut): ReadonlyArray<string> => {
   const lines = [
     ...excluded.map(({ directories, files, flag, glob }) =>
@@ -33,10 +33,10 @@ export const leftOut = ({ excluded, notIncluded }: Filter.LeftOut): ReadonlyArra
     ),
     ...(notIncluded > 0 ? [`  ${Format.counted(notIncluded, "file")} that no --include matches`] : [])
   ]
-  return lines.length === 0 ? [] : ["Left out were:", ...lines]
+  return lines.length === 0 ? [] : ["Left out:", ...lines]
 }
 
-/** Patterns that have matched nothing, each with what may have been meant, where that can be told. */
+/** Patterns that matched nothing, each with a guess at what was meant, if there is one. */
 export const unmatched = (
   { excluded, included, unmatched }: Filter.LeftOut,
   around: Around
@@ -52,10 +52,8 @@ export const unmatched = (
   return [
     ...(all !== undefined && included.length > 0
       ? [
-        `${name(all)} leaves out everything, what ${
-          included.map(name).join(" and ")
-        } would take included: leave it out. ` +
-        "Where there is an --include, nothing else is taken."
+        `${name(all)} leaves out everything, even what ${included.map(name).join(" and ")} would take. Remove it: ` +
+        "with an --include, nothing else is taken anyway."
       ]
       : []),
     ...hints,
@@ -77,22 +75,22 @@ const hintFor = ({ flag, glob }: Filter.Given, around: Around): string | undefin
     return `patterns are relative to the source. Write ${flag} ${quoted(`/${inside}`)}.`
   }
   if (/^(?:[a-z]:[\\/]|~\/|\.\.\/)/i.test(glob)) return "patterns are relative to the source, such as \"raw/**\"."
-  if (/^\^|\$$|\.\*|\\\./.test(glob)) return "it is a glob, not a regular expression. Write such as \"*.jpg\"."
+  if (/^\^|\$$|\.\*|\\\./.test(glob)) return "it is a glob, not a regular expression. Write, for example, \"*.jpg\"."
   if (glob.includes("\\") && /^[^\\]+(\\[^\\*?[\]{},]+)+\\?\*?$/.test(glob)) {
-    return "names are parted by /, and \\ makes the next character stand for itself."
+    return "/ separates names, and \\ makes the next character match itself."
   }
   const parts = outsideOfBraces(glob)
   if (parts.length > 1) {
-    return `a comma stands for itself. Write ${parts.map((part) => `${flag} ${quoted(part)}`).join(" ")}, or ${flag} ${
+    return `a comma matches itself. Write ${parts.map((part) => `${flag} ${quoted(part)}`).join(" ")}, or ${flag} ${
       quoted(`{${parts.join(",")}}`)
     }.`
   }
-  if (glob.startsWith("!")) return "! stands for itself: there are --include and --exclude."
-  if (/\([^)]*\|/.test(glob) || /[@+!]\(/.test(glob)) return "parentheses stand for themselves. Write {one,two}."
+  if (glob.startsWith("!")) return "! matches itself: use --include and --exclude."
+  if (/\([^)]*\|/.test(glob) || /[@+!]\(/.test(glob)) return "parentheses match themselves. Write {one,two}."
   return undefined
 }
 
-/** Where a pattern that was written as a path lies within a source. */
+/** The place within a source of a pattern that was written as a path. */
 const insideOf = (glob: string, { cwd, sources }: Around): string | undefined => {
   const absolute = path.resolve(cwd, glob)
   for (const source of sources) {
@@ -105,7 +103,7 @@ const insideOf = (glob: string, { cwd, sources }: Around): string | undefined =>
   return undefined
 }
 
-/** What commas part that are not in braces. */
+/** The parts between commas outside of braces. */
 const outsideOfBraces = (glob: string): ReadonlyArray<string> => {
   const parts = [""]
   let depth = 0

@@ -4,15 +4,15 @@
  * | written | matches |
  * |---|---|
  * | `*` | any number of characters of one name |
- * | `**` | any number of characters, `/` included; `**` and `/` together also nothing at all |
+ * | `**` | any number of characters, `/` included; `**` and `/` together also match nothing |
  * | `?` | one character of a name |
- * | `[abc]`, `[a-z]`, `[!a-z]` or `[^a-z]` | one character of a name, of these or not of these |
- * | `{one,two}` | either; what is in between may be globs again |
+ * | `[abc]`, `[a-z]`, `[!a-z]` or `[^a-z]` | one character of a name that is, or is not, one of these |
+ * | `{one,two}` | either; these may be globs too |
  * | `\` and a character | that character |
  *
- * Everything else stands for itself: parentheses, `!`, `+`, `@`, `^`, `$`, `|`, and braces without a comma. A `[` or `{`
- * that is not closed, and a `\` with nothing behind it, cannot be meant and are refused. A match takes at most as many steps as the glob has characters times those of the name, since all that
- * a glob could mean is followed at once.
+ * Everything else matches itself: parentheses, `!`, `+`, `@`, `^`, `$`, `|`, and braces without a comma. A `[` or `{`
+ * that is not closed, and a `\` at the end, are refused as mistakes. Matching follows all alternatives at once, so it
+ * takes at most as many steps as the glob has characters times those of the name.
  */
 import * as Either from "effect/Either"
 
@@ -23,11 +23,11 @@ export type Token =
   | { readonly _tag: "Set"; readonly has: (code: number) => boolean }
   | { readonly _tag: "Star" }
   | { readonly _tag: "Deep" }
-  /** `**` and the slash behind it: any number of directories, each with its slash. */
+  /** `**` and the following slash: any number of directories, each with its slash. */
   | { readonly _tag: "Directories" }
   | { readonly _tag: "OneOf"; readonly alternatives: ReadonlyArray<ReadonlyArray<Token>> }
 
-/** Reads a glob, or says what is wrong with it, for after the glob itself. */
+/** Parses a glob, or says what is wrong with it, as the end of a sentence that begins with the glob. */
 export const parse = (glob: string): Either.Either<ReadonlyArray<Token>, string> => {
   const characters = Array.from(glob)
   const problem = problemIn(characters)
@@ -37,17 +37,17 @@ export const parse = (glob: string): Either.Either<ReadonlyArray<Token>, string>
 /** Whether a token is the slash between names. */
 export const isSlash = (token: Token | undefined): boolean => token?._tag === "Character" && token.code === slash
 
-/** Whether a slash is anywhere in a glob. */
+/** Whether a glob contains a slash. */
 export const hasSlash = (tokens: ReadonlyArray<Token>): boolean =>
   tokens.some((token) =>
     token._tag === "Directories" || isSlash(token) || (token._tag === "OneOf" && token.alternatives.some(hasSlash))
   )
 
-/** Whether a glob may take more than one name. */
+/** Whether a glob can match more than one name. */
 export const hasDeep = (tokens: ReadonlyArray<Token>): boolean =>
   tokens.some((token) => token._tag === "Deep" || (token._tag === "OneOf" && token.alternatives.some(hasDeep)))
 
-/** Whether a text is what a glob means, all of it. */
+/** Whether a glob matches the whole text. */
 export const matcher = (tokens: ReadonlyArray<Token>): (text: string) => boolean => {
   const program: Array<Step> = []
   compile(tokens, program)
@@ -104,7 +104,7 @@ const sequence = (characters: ReadonlyArray<string>, from: number, to: number): 
   return tokens
 }
 
-/** Where a set ends that begins at `at`; a `]` that comes first is a member. */
+/** The end of the set that begins at `at`; a `]` in first place is a member. */
 const endOfSet = (characters: ReadonlyArray<string>, at: number): number | undefined => {
   let first = at + 1
   if (characters[first] === "!" || characters[first] === "^") first += 1
@@ -115,7 +115,7 @@ const endOfSet = (characters: ReadonlyArray<string>, at: number): number | undef
   return undefined
 }
 
-/** Where braces end that begin at `at`. */
+/** The end of the braces that begin at `at`. */
 const endOfBraces = (characters: ReadonlyArray<string>, at: number): number | undefined => {
   let depth = 0
   for (let i = at; i < characters.length; i++) {
@@ -128,7 +128,7 @@ const endOfBraces = (characters: ReadonlyArray<string>, at: number): number | un
   return undefined
 }
 
-/** Where the commas are that part what is in braces, and not in braces within them. */
+/** The positions of the commas directly in braces, not in nested ones. */
 const commasIn = (characters: ReadonlyArray<string>, at: number, end: number): ReadonlyArray<number> => {
   const commas: Array<number> = []
   let depth = 0
@@ -170,7 +170,7 @@ const membersOf = (characters: ReadonlyArray<string>, at: number, end: number): 
 const setOf = ({ isNegated, ranges }: Members) => (code: number): boolean =>
   code !== slash && ranges.some(([from, to]) => code >= from && code <= to) !== isNegated
 
-/** No path is longer, and what is longer is no glob. */
+/** The longest possible path, and so the longest sensible glob. */
 const longest = 4_096
 
 const deepest = 64
@@ -183,21 +183,21 @@ const problemIn = (characters: ReadonlyArray<string>): string | undefined => {
     if (character === "\\") {
       at += 1
       if (at === characters.length) {
-        return "ends with a \\ that has nothing behind it: write / between names, or \\\\ for the character itself"
+        return "ends with a \\: write / between names, or \\\\ for the character itself"
       }
     } else if (character === "{") {
       depth += 1
-      if (depth > deepest) return "has braces within braces, too many of them"
+      if (depth > deepest) return "has too many nested braces"
     } else if (character === "}") {
       depth = Math.max(0, depth - 1)
     } else if (character === "[") {
       const end = endOfSet(characters, at)
       if (end === undefined) return unclosed("[", "]")
       if (/\[:[a-z]+:/.test(characters.slice(at, end).join(""))) {
-        return "has a class such as [:digit:], and those are not read here: write [0-9]"
+        return "has a class such as [:digit:], which is not supported: write [0-9]"
       }
       if (membersOf(characters, at, end).ranges.some(([from, to]) => from > to)) {
-        return "has a range in brackets that ends before it begins"
+        return "has a range in brackets whose end comes before its start"
       }
       at = end
     }
@@ -206,17 +206,17 @@ const problemIn = (characters: ReadonlyArray<string>): string | undefined => {
 }
 
 const unclosed = (open: string, close: string): string =>
-  `has a ${open} that no ${close} closes: write \\${open} for the character itself`
+  `has a ${open} without a ${close}: write \\${open} for the character itself`
 
 // -----------------------------------------------------------------------------
 // matching
 // -----------------------------------------------------------------------------
 
-/** What a place in a glob takes; after it comes the next one, but for `Loop` and `Passing`, which also stay. */
+/** What a place in a glob accepts. Matching then moves to the next place; `Loop` and `Passing` also stay. */
 type Step =
   | { readonly _tag: "One"; readonly takes: (code: number) => boolean }
   | { readonly _tag: "Loop"; readonly takes: (code: number) => boolean }
-  /** Stays until the end of a directory's name, and for as many more as there are. */
+  /** Stays until the end of a directory's name, for any number of directories. */
   | { readonly _tag: "Passing" }
   | { readonly _tag: "Split"; readonly to: Array<number> }
   | { readonly _tag: "End" }
@@ -267,7 +267,7 @@ const compile = (tokens: ReadonlyArray<Token>, program: Array<Step>): void => {
 }
 
 const run = (program: ReadonlyArray<Step>, text: string): boolean => {
-  // Of each place, the character before which it was last come to.
+  // For each place, the position in the text at which it was last reached.
   const seen = new Int32Array(program.length).fill(-1)
   let here: Array<number> = []
   let next: Array<number> = []

@@ -1,9 +1,9 @@
 /**
- * The text of a list of names: what its bytes are encoded in, and what separates its names.
+ * Decodes a list of names: detects its encoding and the separator of its names.
  *
- * Lists are UTF-8, or UTF-16 where they begin with its byte order mark, as PowerShell writes them. Names are separated by
- * line ends or, as `find -print0` writes them, by NUL. Which of them it is tells the beginning of the list, as far as it
- * comes at once: a list that somebody is still writing is read as it goes.
+ * Lists are UTF-8, or UTF-16 if they begin with its byte order mark, as PowerShell writes them. Names are separated by
+ * line ends or, as `find -print0` writes them, by NUL. The separator is detected from the first bytes that arrive at
+ * once, so that a list can be read while it is being written.
  */
 import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-/** The names in a list's bytes, and what separates them. */
+/** The names in a list's bytes, and their separator. */
 export const names = <E>(
   bytes: Stream.Stream<Uint8Array, E>
 ): Effect.Effect<
@@ -24,7 +24,7 @@ export const names = <E>(
     const beginning = yield* begin(pull)
     const encoding = encodingOf(beginning)
     const decoded = Stream.mapAccum(
-      // At its end, a decoder says what it has of a character that was cut.
+      // At the end, the decoder flushes what it has of an incomplete character.
       Stream.concat(
         Stream.map(Stream.concat(Stream.make(beginning), Stream.repeatEffectChunkOption(pull)), Option.some),
         Stream.make(Option.none<Uint8Array>())
@@ -48,10 +48,10 @@ export const names = <E>(
 
 type Pull<E> = Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<E>>
 
-/** How long a name can be without telling what comes behind it, in bytes. */
+/** The number of bytes within which the first name must end for its separator to be detected. */
 const longestBeginning = 64 * 1024
 
-/** The first bytes, with the end of the first name in them, where it has one. */
+/** The first bytes, which include the end of the first name, if there is one. */
 const begin = <E>(pull: Pull<E>): Effect.Effect<Uint8Array, E> => {
   const more = (before: Uint8Array): Effect.Effect<Uint8Array, E> =>
     Effect.matchEffect(pull, {
@@ -66,7 +66,7 @@ const begin = <E>(pull: Pull<E>): Effect.Effect<Uint8Array, E> => {
   return more(new Uint8Array())
 }
 
-/** Without a mark, UTF-16 of plain text shows by its line ends, half of which are NUL. */
+/** Without a byte order mark, UTF-16 can be recognized by its line ends, half of which are NUL. */
 const encodingOf = (beginning: Uint8Array): "utf-8" | "utf-16le" | "utf-16be" => {
   const [first, second] = beginning
   if (first === 0xff && second === 0xfe) return "utf-16le"
@@ -80,7 +80,9 @@ const encodingOf = (beginning: Uint8Array): "utf-8" | "utf-16le" | "utf-16be" =>
   return zeros[1] === 0 && zeros[0]! > half / 2 && text.includes("\0\n") ? "utf-16be" : "utf-8"
 }
 
-/** A name in a list of lines can have a NUL in it, and one in a list with NULs a line end: what is more often counts. */
+/**
+ * A name in a list of lines can contain a NUL, and one in a list with NULs a line end: the more frequent one decides.
+ */
 const separatorOf = (beginning: string): "line" | "NUL" => {
   const nuls = beginning.split("\0").length - 1
   const lines = beginning.split("\n").length - 1

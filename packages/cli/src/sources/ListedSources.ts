@@ -1,11 +1,11 @@
 /**
- * What `--files-from` names: a file of plain lines, or a manifest as `--failed` writes it.
+ * Reads the list that `--files-from` names: a file of plain lines, or a manifest written by `--failed`.
  *
- * Plain lines are paths relative to a root, and the keys are these paths; a path that leads out of the root fails
- * alone, and so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links, special
- * files and names that are not UTF-8 are what they are in a walk through the root. The files of a manifest were to be
- * uploaded before: links among them are followed. A path that comes twice is uploaded twice. Lists are read as the
- * upload goes, however long they are.
+ * Plain lines are paths relative to a root, and also the keys. A path that leads out of the root fails by itself, and
+ * so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links, special files and
+ * names that are not UTF-8 are treated as in a walk through the root. The files of a manifest were meant to be uploaded
+ * before, so links among them are followed. A path that occurs twice is uploaded twice. Lists of any length are read
+ * while the upload runs.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as FilesNode from "@sluice/core/FilesNode"
@@ -23,19 +23,19 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { resolve } from "node:path"
 import * as CliError from "../CliError.js"
+import * as IntoItself from "./IntoItself.js"
 import * as ListText from "./ListText.js"
 import * as Manifest from "./Manifest.js"
 import * as Sources from "./Sources.js"
-import * as UploadLoop from "./UploadLoop.js"
 
 export interface Options extends Sources.Options {
-  /** The directory that they are uploaded to, where it is a local one: nothing is uploaded into itself. */
+  /** The local directory that the files are uploaded to, if any: no file is uploaded onto itself. */
   readonly destination?: string | undefined
 }
 
 /**
- * The files that a list names; `-` is standard input. `root` is the source directory, where one was given. Fails with
- * `SourceNotFound` where the list cannot be read.
+ * The files that a list names; `-` is standard input. `root` is the source directory, if one was given. Fails with
+ * `SourceNotFound` if the list cannot be read.
  */
 export const fromFile = (
   file: string,
@@ -49,9 +49,9 @@ export const fromFile = (
     const locations = new Sources.Locations()
     if (Option.isNone(header)) {
       if (root !== undefined) yield* checkRoot(root)
-      if (options.destination !== undefined) yield* UploadLoop.checkListed(root ?? ".", options.destination)
+      if (options.destination !== undefined) yield* IntoItself.checkListed(root ?? ".", options.destination)
       const lines = Stream.concat(Stream.fromIterable(Option.toArray(first)), rest)
-      // What `find -print0` lists are directories too, and what is in them by itself.
+      // `find -print0` lists directories too, and their contents separately.
       const directory = path.resolve(root ?? ".")
       const entry = yield* Effect.mapError(
         FilesNode.entries(directory, options),
@@ -67,13 +67,15 @@ export const fromFile = (
       return yield* CliError.usage(
         `--files-from: ${
           JSON.stringify(file)
-        } is a manifest of version ${header.value.version}, and this sluice reads ` +
+        } is a manifest of version ${header.value.version}, but this sluice reads ` +
           `version ${Manifest.version}.`
       )
     }
     if (root !== undefined) {
       return yield* CliError.usage(
-        `--files-from: ${JSON.stringify(file)} is a manifest, which says where its files are: give no source with it.`
+        `--files-from: ${
+          JSON.stringify(file)
+        } is a manifest, which contains the paths of its files: do not give a source with it.`
       )
     }
     return { items: findEach(file, rest, findEntry(file, options, locations)), locations }
@@ -90,12 +92,12 @@ const checkRoot = (root: string): Effect.Effect<void, CliError.CliError> =>
   }).pipe(
     Effect.filterOrFail(
       (stat) => stat.isDirectory(),
-      () => CliError.usage(`--files-from goes with a source directory, and ${root} is a file.`)
+      () => CliError.usage(`--files-from takes a source directory, but ${root} is a file.`)
     ),
     Effect.asVoid
   )
 
-/** What a line names: a file, a directory with all that is in it, or nothing. */
+/** The item that a line names: a file, a directory with everything in it, or nothing. */
 interface Found {
   readonly items: ReadonlyArray<UploadList.Item>
   readonly tree?: Stream.Stream<UploadList.Item> | undefined
@@ -131,7 +133,7 @@ const findEach = (
     Stream.catchAll((error) => Stream.make(Sources.failedItem(file, unreadable(error.message))))
   )
 
-/** A directory, and what is under a key in it. */
+/** A directory, and the path of a key in it. */
 interface Root {
   readonly root: string
   readonly entry: (key: string) => Effect.Effect<Option.Option<UploadList.Item>>
@@ -144,7 +146,7 @@ const findPath = ({ entry, root }: Root, options: Options, locations: Sources.Lo
   const key = relative.split(path.sep).join("/")
   const isOutside = leadsOutOf(relative)
   if (isOutside || key === "") {
-    const detail = isOutside ? `${line} lies outside of ${root}.` : `${line} is the source directory itself.`
+    const detail = isOutside ? `${line} is outside of ${root}.` : `${line} is the source directory itself.`
     return Effect.succeed({
       items: [locations.note(Sources.failedItem(line, new Rejected({ reason: "InvalidKey", detail })), absolute)]
     })
@@ -159,7 +161,7 @@ const findPath = ({ entry, root }: Root, options: Options, locations: Sources.Lo
   )
 }
 
-/** Says of a name that is not there, but would be if the source did not come twice, how it is to be written. */
+/** Explains how to write a name that does not exist because it repeats the source. */
 const hinted = (item: UploadList.Item, root: string, line: string): Effect.Effect<UploadList.Item> => {
   if (UploadList.isFile(item) || item._tag !== "Failed" || !isNotFound(item.error)) return Effect.succeed(item)
   const { error } = item
@@ -176,7 +178,7 @@ const hinted = (item: UploadList.Item, root: string, line: string): Effect.Effec
           ...item,
           error: new SourceUnreadable({
             ...error,
-            detail: `${error.detail.replace(/\.$/, "")}: names in the list are relative to the source, and this one ` +
+            detail: `${error.detail.replace(/\.$/, "")}: names in the list are relative to the source, but this one ` +
               `begins with it. ${name === "" ? "Leave it out." : `Write ${JSON.stringify(name)} instead.`}`
           })
         }
@@ -190,7 +192,7 @@ const isNotFound = (error: UploadError): error is SourceUnreadable =>
 const leadsOutOf = (relative: string): boolean =>
   relative === ".." || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative)
 
-/** Leaves directories out, and says so. */
+/** Skips directories, and says so. */
 const skippingDirectories = (root: string, { followSymlinks }: Options, find: Find): Find => (line) =>
   Effect.flatMap(
     Effect.orElseSucceed(
@@ -202,7 +204,7 @@ const skippingDirectories = (root: string, { followSymlinks }: Options, find: Fi
     ),
     (isDirectory) =>
       isDirectory && line !== ""
-        ? Effect.succeed({ items: [skipped(line, "It is a directory: what is in it is listed by itself.")] })
+        ? Effect.succeed({ items: [skipped(line, "It is a directory: its contents are listed separately.")] })
         : find(line)
   )
 
@@ -219,7 +221,7 @@ const findEntry = (file: string, options: Options, locations: Sources.Locations)
         const prefix = key === "./" ? "" : key
         const tree = { items: [], tree: Sources.walk(path, options, locations, prefix) }
         return options.destination === undefined ? Effect.succeed(tree) : Effect.match(
-          UploadLoop.check([path], resolve(options.destination, prefix), options.filter),
+          IntoItself.check([path], resolve(options.destination, prefix), options.filter),
           {
             onFailure: ({ message: detail }) => ({
               items: [locations.note(Sources.failedItem(key, new Rejected({ reason: "InvalidKey", detail })), path)]
@@ -244,7 +246,7 @@ const findFile = (
     Effect.flatMap((item) => toUpload(item, absolute, options, locations))
   )
 
-/** An item, unless it is a file that would be uploaded onto itself. */
+/** An item that fails if its file would be uploaded onto itself. */
 const toUpload = (
   item: UploadList.Item,
   absolute: string,
@@ -258,9 +260,9 @@ const toUpload = (
       onSuccess: () => item
     })).pipe(Effect.map((item) => ({ items: [locations.note(item, absolute)] })))
 
-/** Fails where a file is what it would be uploaded to. */
+/** Fails if a file is its own destination. */
 const refuseItself = (absolute: string, destination: string, key: string): Effect.Effect<void, Rejected> =>
-  Effect.flatMap(UploadLoop.isItself(absolute, destination, key), (isItself) =>
+  Effect.flatMap(IntoItself.isItself(absolute, destination, key), (isItself) =>
     isItself
       ? Effect.fail(
         new Rejected({ reason: "InvalidKey", detail: `${absolute} and its destination are the same file.` })

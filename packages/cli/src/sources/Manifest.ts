@@ -1,12 +1,12 @@
 /**
- * Manifests: the files that a run left undone, so that another run can take up just these.
+ * Manifests list the files that a run did not finish, so that another run can upload just these.
  *
- * A manifest is lines of JSON. The first is `{"_tag":"Manifest","version":1}`; each other one names a file by its
- * absolute path and its key: `{"_tag":"Failed","path":"/home/me/a.jpg","key":"a.jpg","error":{…}}`. An entry whose key
- * ends with `/` is a directory that could not be read.
+ * A manifest consists of lines of JSON. The first is `{"_tag":"Manifest","version":1}`; each other line names a file by
+ * its absolute path and its key: `{"_tag":"Failed","path":"/home/me/a.jpg","key":"a.jpg","error":{…}}`. An entry whose
+ * key ends with `/` is a directory that could not be read.
  *
- * A manifest is written as the run goes, beside its own name, and takes its name at the end: so a run may read the very
- * manifest that it replaces, and one that is killed leaves the old one as it was. It is for its owner only.
+ * A manifest is written during the run, under a temporary name, and gets its own name at the end: a run may read the
+ * very manifest that it replaces, and one that is killed leaves the old one unchanged. Only its owner can read it.
  */
 import { summarize, Summary } from "@sluice/core/UploadError"
 import type { UploadFile } from "@sluice/core/UploadFile"
@@ -27,7 +27,7 @@ export const version = 1
 /** The first line of a manifest. */
 export const Header = Schema.TaggedStruct("Manifest", { version: Schema.Number })
 
-/** A file, or a directory, that is not at the destination. */
+/** A file or a directory that is not at the destination. */
 export const Entry = Schema.Struct({
   _tag: Schema.Literal("Failed", "Interrupted", "NotStarted"),
   path: Schema.String,
@@ -37,31 +37,31 @@ export const Entry = Schema.Struct({
 
 export type Entry = typeof Entry.Type
 
-/** Reads a line as the first of a manifest. */
+/** Parses the first line of a manifest. */
 export const parseHeader: (line: string) => Option.Option<typeof Header.Type> = Schema.decodeOption(
   Schema.parseJson(Header)
 )
 
-/** Reads a line as an entry. */
+/** Parses a line as an entry. */
 export const parseEntry: (line: string) => Option.Option<Entry> = Schema.decodeOption(Schema.parseJson(Entry))
 
-/** A manifest on its way to the disk. */
+/** A manifest that is being written. */
 export interface Writer {
-  /** Writes a result down, unless it is a good one. */
+  /** Records a result, unless it is a success. */
   readonly add: (result: UploadResult) => Effect.Effect<void>
-  /** Writes an item down that was not begun. */
+  /** Records an item that was not begun. */
   readonly addNotStarted: (item: UploadList.Item) => Effect.Effect<void>
-  /** Puts the manifest in its place. */
+  /** Gives the manifest its name. */
   readonly commit: Effect.Effect<void, CliError.CliError>
 }
 
-/** Opens a manifest for writing. Without `commit` nothing is left of it when the scope ends. */
-export const write = (
-  file: string,
-  locations: Locations,
-  own: Pick<OwnFiles, "addOpen">
-): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+/** Opens a manifest for writing. Without `commit` it is removed when the scope closes. */
+export const write = Effect.fnUntraced(
+  function*(
+    file: string,
+    locations: Locations,
+    own: Pick<OwnFiles, "addOpen">
+  ): Effect.fn.Return<Writer, CliError.CliError, Scope.Scope> {
     const opened = yield* OutputFile.open("--failed", file)
     yield* own.addOpen(opened.handle.fd)
     const stream = yield* Effect.acquireRelease(
@@ -101,7 +101,8 @@ export const write = (
         opened.commit
       )
     }
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -1,7 +1,7 @@
 /**
- * Files that a command itself writes or keeps while it reads its sources: the journals of this user, what `--report`,
- * `--failed` and `--locations` name, and where its output goes. They grow meanwhile, and are not uploaded where they lie
- * in a source. They are known by device and inode, by whatever name or link somebody comes to them.
+ * Files that a command writes or keeps while it reads its sources: the journals of this user, the files of `--report`,
+ * `--failed` and `--locations`, and its output. They grow meanwhile, so they are not uploaded even if they are in a
+ * source. They are recognized by device and inode, under any name or link.
  */
 import type { Identity } from "@sluice/core/FilesNode"
 import * as Effect from "effect/Effect"
@@ -11,17 +11,17 @@ import * as fs from "node:fs/promises"
 import * as Journals from "../journals/Journals.js"
 
 export interface OwnFiles {
-  /** Whether a file or directory is one of them. */
+  /** Whether a file or directory belongs to them. */
   readonly has: (identity: Identity) => boolean
-  /** Adds what is under a name now, if anything is. */
+  /** Adds the file that has this name now, if there is one. */
   readonly add: (file: string) => Effect.Effect<void>
-  /** Adds the journals of this user, and the directory of another, as far as they are there. */
+  /** Adds the journals of this user and the directory of another journal, as far as they exist. */
   readonly addJournals: (directory?: string) => Effect.Effect<void>
-  /** Adds what is open. */
+  /** Adds an open file. */
   readonly addOpen: (descriptor: number) => Effect.Effect<void>
 }
 
-/** The journals of this user, and the files that output goes to. */
+/** The journals of this user and the files that output goes to. */
 export const make: Effect.Effect<OwnFiles> = Effect.gen(function*() {
   const known = new Set<string>()
   const note = ({ dev, ino }: Identity) => {

@@ -1,10 +1,10 @@
 /**
- * What a run leaves undone when it is stopped: the files that it has found and not begun, and those that nobody has
- * listed yet.
+ * Finds what a run leaves undone when it is stopped: the files that it has found but not begun, and those that have not
+ * been listed yet.
  *
- * A list goes through here on its way to the run, and each result comes back. What has no result when the run has ended
- * was not begun; that is never more than a run reads ahead. The list is left where the run stopped reading, and can be
- * read on from there.
+ * This module observes the list on its way to the run, and each result. An item without a result at the end of the run
+ * was not begun; there are never more of them than a run reads ahead. The list stays where the run stopped reading, and
+ * can be read on from there.
  */
 import * as UploadList from "@sluice/core/UploadList"
 import type { UploadResult } from "@sluice/core/UploadResult"
@@ -21,49 +21,49 @@ export type Items = ReadonlyArray<UploadList.Item> | Stream.Stream<UploadList.It
 export interface Remainder {
   /** The list, for the run. */
   readonly items: Items
-  /** Takes note of a result of the run. */
+  /** Records a result of the run. */
   readonly note: (result: UploadResult) => void
-  /** After the end of the run: what it found and did not begin. */
+  /** After the run: the items that it found but did not begin. */
   readonly found: () => ReadonlyArray<UploadList.Item>
   /** Whether the list has been read to its end. */
   readonly listed: () => boolean
-  /** After the end of the run: what it did not come to list. */
+  /** After the run: the items that it did not list. */
   readonly unlisted: Stream.Stream<UploadList.Item>
 }
 
 /** Follows a list through a run. */
-export const follow = (items: Items): Effect.Effect<Remainder, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const notBegun = new Map<object, UploadList.Item>()
-    const found = () => Array.from(notBegun.values())
-    const note = (result: UploadResult): void => {
-      notBegun.delete(result.file)
-    }
-    const add = (more: Iterable<UploadList.Item>): void => {
-      for (const item of more) notBegun.set(UploadList.isFile(item) ? item : item.file, item)
-    }
-    if (!(Stream.StreamTypeId in items)) {
-      add(items)
-      return { items, note, found, listed: () => true, unlisted: Stream.empty }
-    }
-    const scope = yield* Effect.scope
-    const pull = yield* Stream.toPull(items)
-    let pulling: Fiber.Fiber<Chunk.Chunk<UploadList.Item>, Option.Option<never>> | undefined = undefined
-    let listed = false
-    // A pull that is cut loses what it has read. So whoever waits for it may be cut, and the next one waits on.
-    const nextFor = (take: (chunk: Chunk.Chunk<UploadList.Item>) => void) =>
-      Effect.gen(function*() {
-        pulling ??= yield* Effect.forkIn(Effect.tapError(pull, () => Effect.sync(() => listed = true)), scope)
-        const chunk = yield* Fiber.join(pulling)
-        pulling = undefined
-        take(chunk)
-        return chunk
-      })
-    return {
-      items: Stream.repeatEffectChunkOption(nextFor(add)),
-      note,
-      found,
-      listed: () => listed,
-      unlisted: Stream.repeatEffectChunkOption(nextFor(() => {}))
-    }
-  })
+export const follow = Effect.fnUntraced(function*(items: Items): Effect.fn.Return<Remainder, never, Scope.Scope> {
+  const notBegun = new Map<object, UploadList.Item>()
+  const found = () => Array.from(notBegun.values())
+  const note = (result: UploadResult): void => {
+    notBegun.delete(result.file)
+  }
+  const add = (more: Iterable<UploadList.Item>): void => {
+    for (const item of more) notBegun.set(UploadList.isFile(item) ? item : item.file, item)
+  }
+  if (!(Stream.StreamTypeId in items)) {
+    add(items)
+    return { items, note, found, listed: () => true, unlisted: Stream.empty }
+  }
+  const scope = yield* Effect.scope
+  const pull = yield* Stream.toPull(items)
+  let pulling: Fiber.Fiber<Chunk.Chunk<UploadList.Item>, Option.Option<never>> | undefined = undefined
+  let listed = false
+  // An interrupted pull loses what it has read. So only waiting for it can be interrupted, and the next reader waits
+  // on.
+  const nextFor = (take: (chunk: Chunk.Chunk<UploadList.Item>) => void) =>
+    Effect.gen(function*() {
+      pulling ??= yield* Effect.forkIn(Effect.tapError(pull, () => Effect.sync(() => listed = true)), scope)
+      const chunk = yield* Fiber.join(pulling)
+      pulling = undefined
+      take(chunk)
+      return chunk
+    })
+  return {
+    items: Stream.repeatEffectChunkOption(nextFor(add)),
+    note,
+    found,
+    listed: () => listed,
+    unlisted: Stream.repeatEffectChunkOption(nextFor(() => {}))
+  }
+})

@@ -1,9 +1,9 @@
 /**
- * Keys that two sources share: the destination could hold only one of the files.
+ * Finds keys that two sources share: the destination could hold only one of the files.
  *
- * They are looked for before anything is sent, and without holding the keys of whole trees. Keys of files are known at
- * once, and each is looked up in each directory. Two directories can share keys only below directories that both have,
- * so only those are read, one at a time. A single source is not read at all.
+ * The search runs before anything is sent, and does not hold the keys of whole trees in memory. The keys of single
+ * files are known at once, and each is looked up in each directory. Two directories can share keys only below
+ * directories that both have, so only those are read, one at a time. A single source is not read at all.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -23,8 +23,8 @@ export interface Options {
 }
 
 /** Fails with a usage error that names the first key found twice. */
-export const check = (sources: ReadonlyArray<Source>, all: Options): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+export const check = Effect.fnUntraced(
+  function*(sources: ReadonlyArray<Source>, all: Options): Effect.fn.Return<void, CliError.CliError> {
     const filter = all.filter.uncounted ?? all.filter
     const options = { ...all, filter }
     const directories = sources.flatMap((source) => source.key === undefined ? [source.path] : [])
@@ -45,7 +45,8 @@ export const check = (sources: ReadonlyArray<Source>, all: Options): Effect.Effe
       }, { concurrency: 16, discard: true })
     }
     if (directories.length > 1) yield* compare("", directories, options)
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -54,12 +55,8 @@ export const check = (sources: ReadonlyArray<Source>, all: Options): Effect.Effe
 type Kind = "file" | "directory"
 
 /** Looks for keys below `prefix` that more than one of the directories has. */
-const compare = (
-  prefix: string,
-  roots: ReadonlyArray<string>,
-  options: Options
-): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+const compare = Effect.fnUntraced(
+  function*(prefix: string, roots: ReadonlyArray<string>, options: Options): Effect.fn.Return<void, CliError.CliError> {
     const found: Record<Kind, Map<string, Array<string>>> = { file: new Map(), directory: new Map() }
     for (const root of roots) {
       for (const { kind, name } of yield* read(path.join(root, prefix), options)) {
@@ -80,9 +77,10 @@ const compare = (
         yield* compare(`${key}/`, holders, options)
       }
     }
-  })
+  }
+)
 
-/** What lies in a directory. One that cannot be read shares nothing. */
+/** The contents of a directory. One that cannot be read shares nothing. */
 const read = (
   directory: string,
   options: Options

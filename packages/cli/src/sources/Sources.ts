@@ -1,9 +1,10 @@
 /**
- * What the arguments name, as one lazy list of files with their keys.
+ * Turns the arguments into one lazy list of files with their keys.
  *
- * A directory's keys are relative to it, a file's key is its base name. Whatever can be told at once is told before
- * anything is sent: sources that are not there, and keys that two sources share ({@link SharedKeys}). What turns up
- * while the list goes by, such as a directory that cannot be read, is an item of the list and fails alone.
+ * The keys of a directory are relative to it; the key of a file is its base name. Problems that show at once are
+ * reported before anything is sent: sources that do not exist, and keys that two sources share ({@link SharedKeys}). A
+ * problem that shows during listing, such as a directory that cannot be read, is an item of the list and fails by
+ * itself.
  */
 import * as FilesNode from "@sluice/core/FilesNode"
 import type { UploadError } from "@sluice/core/UploadError"
@@ -21,7 +22,7 @@ import type { Filter } from "./Filter.js"
 import type { Items } from "./Remainder.js"
 import * as SharedKeys from "./SharedKeys.js"
 
-/** A list of files, and where they are. */
+/** A list of files and their locations. */
 export interface Sources {
   readonly items: Items
   readonly locations: Locations
@@ -30,16 +31,13 @@ export interface Sources {
 export interface Options {
   readonly filter: Filter
   readonly followSymlinks: boolean
-  /** What is left out of directories, by what it is. */
+  /** Which files and directories to leave out, by device and inode. */
   readonly leaveOut?: ((identity: FilesNode.Identity) => boolean) | undefined
 }
 
 /** The files and directories that paths name. */
-export const fromPaths = (
-  paths: ReadonlyArray<string>,
-  options: Options
-): Effect.Effect<Sources, CliError.CliError> =>
-  Effect.gen(function*() {
+export const fromPaths = Effect.fnUntraced(
+  function*(paths: ReadonlyArray<string>, options: Options): Effect.fn.Return<Sources, CliError.CliError> {
     const found = yield* Effect.forEach(paths, look, { concurrency: 16 })
     const sources = found.filter((source) => isDirectory(source) || options.filter.wantsFile(source.file.key))
     yield* SharedKeys.check(
@@ -56,7 +54,8 @@ export const fromPaths = (
       ? lists.flat()
       : Stream.flatMap(Stream.fromIterable(lists), (list) => Array.isArray(list) ? Stream.fromIterable(list) : list)
     return { items, locations }
-  })
+  }
+)
 
 /** Everything in a directory, each key with `prefix` before it. */
 export const walk = (
@@ -76,7 +75,7 @@ export const walk = (
     )
   )
 
-/** An item that failed before it could be uploaded. */
+/** An item that fails before it is uploaded. */
 export const failedItem = (key: string, error: UploadError): Failed => ({
   _tag: "Failed",
   file: { key, size: undefined },
@@ -86,8 +85,8 @@ export const failedItem = (key: string, error: UploadError): Failed => ({
 })
 
 /**
- * Where the items of a list are on the disk, so that those that fail can be listed in a manifest. An item is forgotten
- * with its file.
+ * The locations of list items on the disk, so that failed items can be listed in a manifest. The location of an item is
+ * forgotten together with its file.
  */
 export class Locations {
   private readonly paths = new WeakMap<object, string>()
@@ -97,7 +96,7 @@ export class Locations {
     return item
   }
 
-  /** The absolute path of what an item or a result is about. */
+  /** The absolute path of an item, or of the file of a result. */
   of(file: UploadResult["file"]): string | undefined {
     return this.paths.get(file)
   }

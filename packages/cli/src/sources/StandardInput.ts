@@ -1,8 +1,8 @@
 /**
- * Standard input as what is uploaded: nobody knows how much it is, and it cannot be read again.
+ * Uploads from standard input, whose size is unknown and which cannot be read again.
  *
- * Of a pipe whose left side has failed nothing can be seen but that nothing came. So an empty one does not replace an
- * object that holds something, unless it is asked to.
+ * If the program before the pipe fails, all that shows is that nothing arrived. So empty standard input does not
+ * replace an object with contents, unless a flag asks for it.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as ByteSource from "@sluice/core/ByteSource"
@@ -22,14 +22,14 @@ import { Locations } from "./Sources.js"
 
 export interface StandardInput extends Sources {
   readonly key: string
-  /** Waits for the first bytes, and tells whether there are none. */
+  /** Waits for the first bytes; returns whether there are none. */
   readonly isEmpty: Effect.Effect<boolean, CliError.CliError>
 }
 
-/** Standard input, under a key. Nothing of it is read yet. */
-export const make = (key: string): Effect.Effect<StandardInput, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
-    // Node takes a directory for an empty stream.
+/** Standard input, under a key. Nothing has been read yet. */
+export const make = Effect.fnUntraced(
+  function*(key: string): Effect.fn.Return<StandardInput, CliError.CliError, Scope.Scope> {
+    // Node treats a directory as an empty stream.
     if (Option.exists(Descriptor.stat(process.stdin.fd), (stat) => stat.isDirectory())) {
       return yield* CliError.sourceNotFound("Standard input is a directory: it cannot be read.")
     }
@@ -56,9 +56,10 @@ export const make = (key: string): Effect.Effect<StandardInput, CliError.CliErro
         onSuccess: ([first]) => Option.isNone(first)
       })
     }
-  })
+  }
+)
 
-/** What writes into a pipe may take its time: a query, a sort. Nobody else waits for that, so silence is no stall. */
+/** The program that writes into a pipe may take its time: a query, a sort. Silence does not count as a stall here. */
 const patient = (source: ByteSource.ByteSource): ByteSource.ByteSource => ({
   ...source,
   read: (range) =>
@@ -68,12 +69,12 @@ const patient = (source: ByteSource.ByteSource): ByteSource.ByteSource => ({
 })
 
 /**
- * Ctrl-C ends whatever writes into the pipe, and this process hears of both at about the same time: the end is believed
- * when it was not the first thing to be heard of a signal.
+ * Ctrl-C also ends the program that writes into the pipe, and this process notices both at about the same time. So the
+ * end of input counts only if no signal arrives with it.
  */
 const cutShort = Stream.drain(Stream.fromEffect(Effect.sleep("200 millis")))
 
-/** Warns of an empty standard input, and fails where it would replace something. */
+/** Warns about empty standard input, and fails if it would replace something. */
 export const check = (
   { isEmpty, key }: StandardInput,
   { head, name }: Destination["Type"]
@@ -81,20 +82,20 @@ export const check = (
   Effect.gen(function*() {
     if (!(yield* isEmpty)) return
     const { stderr } = yield* Output
-    // Where there is no way to look, as with tus, each upload is a new object.
+    // Without lookups, as with tus, each upload is a new object.
     const there = head === undefined ? Either.right(Option.none()) : yield* Effect.either(head(key))
     if (Either.isRight(there) && !Option.exists(there.right, ({ size }) => size > 0)) {
       return yield* writeLines(stderr, [
         stderr.style.yellow(
-          "sluice: Standard input was empty: so is what is stored. --allow-empty says that it may be."
+          "sluice: Standard input was empty, so the stored object is empty. --allow-empty silences this warning."
         )
       ])
     }
     return yield* new CliError.CliError({
       reason: "SomeFailed",
       detail: Either.isRight(there)
-        ? `Standard input was empty: what ${name} has as ${key} stays as it is. To replace it by nothing, add --allow-empty.`
-        : `Standard input was empty, and whether ${name} has something as ${key} cannot be seen: nothing was uploaded. ` +
-          `To store nothing there, add --allow-empty. ${there.left.message}`
+        ? `Standard input was empty, so ${key} at ${name} was not replaced. To replace it with an empty object, add --allow-empty.`
+        : `Standard input was empty, and it is unknown whether ${name} has ${key}: nothing was uploaded. ` +
+          `To store an empty object there, add --allow-empty. ${there.left.message}`
     })
   })

@@ -1,11 +1,11 @@
 /**
- * What to do about an error that a destination answers with, by what it is and by what was tried.
+ * Advice about an error of a destination, by the kind of error and by what was tried.
  */
 import type { UploadError } from "@sluice/core/UploadError"
 import type { Kind } from "./Targets.js"
 import { blockBlob } from "./Targets.js"
 
-/** What was tried. */
+/** The operation that was tried. */
 export type Check =
   | "server"
   | "credentials"
@@ -19,7 +19,7 @@ export type Check =
   | "abort"
   | "remove"
 
-/** What to do, in a sentence or two; `undefined` where nobody knows. */
+/** What to do, in a sentence or two; `undefined` if there is no advice. */
 export const forError = (
   error: UploadError,
   { check, kind }: { readonly check: Check; readonly kind: Kind }
@@ -30,25 +30,25 @@ export const forError = (
   switch (error._tag) {
     case "Transient":
       if (kind === "Http" && error.message.includes("answered 423")) {
-        return "Somebody has it locked: try again when they are done."
+        return "Somebody has locked it: try again when the lock is released."
       }
       return error.reason === "Connection"
         ? connection.find(([pattern]) => pattern.test(error.message))?.[1] ?? unreachable
-        : "The server is unwell or overloaded: try again in a while."
+        : "The server is failing or overloaded: try again later."
     case "Throttled":
       return "The server asks for fewer requests: try again later, with a lower --concurrency or --rate."
     case "AuthExpired":
-      return "Get new credentials, such as by aws sso login, and try again."
+      return "Get new credentials, for example with aws sso login, and try again."
     case "IntegrityMismatch":
-      return "What arrives is not what is sent: something in between changes it, or --provider is not what the server is."
+      return "The server receives other data than was sent: something on the way changes it, or --provider is wrong for this server."
     case "Conflict":
       return speaksTus(error.message) && kind !== "Tus"
         ? isTus
         : kind === "Http" && error.message.includes("answered 409")
         ? noDirectories
         : (check === "write" || check === "nested") && kind === "S3"
-        ? "Something at the destination has that name already, or holds it; or what answers there is no S3 server."
-        : "Something at the destination has that name already, or holds it."
+        ? "Something at the destination has that name already or locks it, or the server does not speak S3."
+        : "Something at the destination has that name already or locks it."
     case "Rejected":
       return rejected(error, check, kind)
     case "SessionGone":
@@ -58,18 +58,18 @@ export const forError = (
   }
 }
 
-/** What to do where a destination has not kept what it said it had. */
-export const notStored = "Do not trust this destination with uploads before you know why."
+/** Advice if a destination has not kept what it said it had stored. */
+export const notStored = "Do not trust this destination with uploads until you know why."
 
-/** Whether a server says what tus servers say to those who speak something else. */
+/** Whether the message is a tus server's answer to a client of another protocol. */
 export const speaksTus = (message: string): boolean => /tus-resumable/i.test(message)
 
-/** Whether S3 says of a key that there is nothing to be found, and so of neither the bucket nor the address. */
+/** Whether S3 says that a key was not found, as opposed to the bucket or the address. */
 export const isOfOneKey = ({ message, reason }: Extract<UploadError, { readonly _tag: "Rejected" }>): boolean =>
   reason === "NotFound" && /\banswered 404 (?!NoSuchBucket\b)[A-Z][A-Za-z]+(?::|$)/.test(message)
 
-/** What to do where clocks are apart. */
-export const clock = "Set the clock of this machine, such as by turning its time synchronization on."
+/** Advice if the clocks differ. */
+export const clock = "Set the clock of this machine, for example by turning on time synchronization."
 
 // -----------------------------------------------------------------------------
 // internal
@@ -77,22 +77,22 @@ export const clock = "Set the clock of this machine, such as by turning its time
 
 const signIn =
   "Open the address in a browser: if the network asks you to sign in, do so, and try again. If a proxy has answered, ask " +
-  "who runs it, or go around it: what NO_PROXY lists is reached without one."
+  "its operator, or bypass it: list the host in NO_PROXY."
 
 const unreachable =
-  "Check the address, and whether it is reached by a proxy only: see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+  "Check the address, and whether it can be reached only through a proxy: see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
 
 const connection: ReadonlyArray<readonly [RegExp, string]> = [
   [/ECONNREFUSED/, "Nothing listens there: check the host and the port, and that the server is running."],
-  [/ENOTFOUND|EAI_AGAIN/, "There is no host of that name: check how it is written, and that this machine has DNS."],
+  [/ENOTFOUND|EAI_AGAIN/, "No host has that name: check its spelling, and that DNS works on this machine."],
   [/TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, `It does not answer: check for a firewall. ${unreachable}`],
   [
     /EPROTO|ECONNRESET|HTTP_PARSER|HPE_|is not HTTP|other side closed|SOCKET/i,
-    "What answers there may not be what you think: check the port, and whether it is https:// or http://."
+    "Another server may be answering there: check the port, and whether it is https:// or http://."
   ]
 ]
 
-/** What to do about a proxy, by what is said of it. */
+/** Advice about a proxy, by the error message. */
 const proxies: ReadonlyArray<readonly [RegExp, (variable: string) => string]> = [
   [
     /^The proxy \S+ \((\w+)\) cannot be reached/,
@@ -100,11 +100,11 @@ const proxies: ReadonlyArray<readonly [RegExp, (variable: string) => string]> = 
   ],
   [
     /^The proxy \S+ \((\w+)\), on the way .* answered 407/,
-    (variable) => `Write who asks into ${variable}, as in http://user:password@proxy:3128.`
+    (variable) => `Put the user and the password into ${variable}, as in http://user:password@proxy:3128.`
   ],
   [
     /^The proxy \S+ \((\w+)\), on the way/,
-    (variable) => `The proxy in ${variable} does not lead there: ask who runs it. ${withoutProxy}`
+    (variable) => `The proxy in ${variable} does not reach the destination: ask its operator. ${withoutProxy}`
   ],
   [
     /^The (?:address of the )?proxy in (\w+) /,
@@ -112,12 +112,12 @@ const proxies: ReadonlyArray<readonly [RegExp, (variable: string) => string]> = 
       `Set ${variable} to the address of an HTTP proxy, such as http://proxy:3128, or unset it. ${withoutProxy}`
   ],
   [
-    / by the proxy \S+ \((\w+)\) failed/,
-    (variable) => `Check that what ${variable} names is an HTTP proxy, and well. ${withoutProxy}`
+    / through the proxy \S+ \((\w+)\) failed/,
+    (variable) => `Check that ${variable} names an HTTP proxy, and that it works. ${withoutProxy}`
   ]
 ]
 
-const withoutProxy = "What NO_PROXY lists is reached without one."
+const withoutProxy = "Hosts in NO_PROXY are reached without a proxy."
 
 const forProxy = (message: string): string | undefined => {
   for (const [pattern, advice] of proxies) {
@@ -127,7 +127,7 @@ const forProxy = (message: string): string | undefined => {
   return undefined
 }
 
-/** What permission of S3 each check needs. */
+/** The S3 permission that each operation needs. */
 const permissions: Readonly<Record<Check, string>> = {
   server: "",
   credentials: "",
@@ -152,7 +152,7 @@ const rejected = (
     case "Unauthorized":
       if (kind !== "S3") return httpCredentials
       if (message.includes("SignatureDoesNotMatch")) {
-        return "The access key and the secret do not belong together: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile."
+        return "The secret key does not match the access key: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile."
       }
       return message.includes("InvalidAccessKeyId")
         ? "The server does not know the access key: check AWS_ACCESS_KEY_ID or the profile, and --endpoint."
@@ -162,12 +162,12 @@ const rejected = (
         return "The server does not speak TLS there: write http://, or another port."
       }
       if (message.includes("cannot be trusted")) {
-        return "Its certificate is by an authority that is not trusted here, or is not for this host. Name a file with " +
-          "the authority's certificate by --ca."
+        return "Its certificate comes from an authority that is not trusted here, or is not for this host. Name a file with " +
+          "the authority's certificate with --ca."
       }
       return kind === "S3" ? `Allow ${permissions[check]} on this bucket and prefix, or use another profile.` : kind ===
           "Local"
-        ? "Change who may write there, or run sluice as somebody who may."
+        ? "Change the permissions there, or run sluice as a user who may write there."
         : httpCredentials
     case "NotFound":
       return kind === "S3"
@@ -176,20 +176,20 @@ const rejected = (
             ? "The server refuses this name: upload the file under another one."
             : undefined
           : message.includes("NoSuchBucket") || check === "write" || check === "nested"
-          ? "Make the bucket, or check its name, --endpoint and --region."
+          ? "Create the bucket, or check its name, --endpoint and --region."
           : undefined
         : kind === "Local"
-        ? "Make the directory, or check its name."
+        ? "Create the directory, or check its name."
         : kind === "Http" && check === "nested"
         ? noDirectories
         : kind === "Http"
-        ? "Check the path of the address: the server has nothing there that takes files, or it makes no directories and " +
-          "that of the file has to be made there first."
-        : "Check the path of the address: the server has nothing there that takes files."
+        ? "Check the path of the address: nothing there accepts files, or the server does not create directories and the " +
+          "directory has to be created there first."
+        : "Check the path of the address: nothing there accepts files."
     case "NoSpace":
-      return "Make room there, or have the quota raised."
+      return "Free some space there, or have the quota raised."
     case "Redirected":
-      return "Use the address that it redirects to, if you trust it: sluice does not follow redirects with credentials."
+      return "Use the address of the redirect if you trust it: sluice does not follow redirects with credentials."
     case "Unsupported":
       if (kind === "Http" && /x-ms-|MissingRequiredHeader/i.test(message)) {
         return `It is Azure Blob Storage. ${blockBlob}`
@@ -198,7 +198,7 @@ const rejected = (
       return check === "remove"
         ? undefined
         : kind === "Http"
-        // What was never sent says nothing of the server.
+        // A request that was never sent says nothing about the server.
         ? (check === "write" || check === "server") && message.includes(" answered ")
           ? speaksTus(message) ? isTus : takesNoFiles
           : undefined
@@ -213,21 +213,21 @@ const rejected = (
 }
 
 const noDirectories =
-  "The directory is not there, and the server makes none: many WebDAV servers do not. Make it there first (MKCOL), or " +
-  "upload to one that is there."
+  "The directory does not exist, and the server does not create it: many WebDAV servers do not. Create it first (MKCOL), " +
+  "or upload to an existing one."
 
-const sizeless = "Write it to a file first, and upload that: then its size is known."
+const sizeless = "Write it to a file first, and upload the file: then its size is known."
 
 const takesNoFiles =
-  "The server does not take files by PUT there: check the address, or whether it is a tus server (tus+https://…)."
+  "The server does not accept files by PUT there: check the address, or whether it is a tus server (tus+https://…)."
 
-const unlikeS3 = "Check --provider and --path-style, which say what the server is like."
+const unlikeS3 = "Check --provider and --path-style, which describe the server."
 
 const flagsOfS3 =
-  "Check what is asked for by --storage-class, --acl, --header and --if-absent, which servers differ in, and " +
-  "--provider and --path-style, which say what the server is like."
+  "Check --storage-class, --acl, --header and --if-absent, since not all servers support them, and --provider and " +
+  "--path-style, which describe the server."
 
 const isTus = "It is a tus server: write tus+https://… or tus+http://…"
 
 const httpCredentials =
-  "Set SLUICE_HTTP_TOKEN, or SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, in the environment, and check what they may do."
+  "Set SLUICE_HTTP_TOKEN, or SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, in the environment, and check their permissions."

@@ -1,9 +1,9 @@
 /**
- * Who asks S3: the keys in the environment, or what the standard chain of AWS finds: profiles, SSO, web identity,
- * container, instance. The chain's modules are loaded only where the environment has no keys.
+ * Credentials for S3: the keys in the environment, or those that the standard chain of AWS finds: profiles, SSO, web
+ * identity, container, instance. The chain's modules are loaded only if the environment has no keys.
  *
- * As with the AWS command line, a profile that is named by a flag comes before the environment, and the environment
- * before everything else. What goes wrong is told in words of our own wherever the cause could hold a secret.
+ * As with the AWS command line, a profile named by a flag takes precedence over the environment, and the environment
+ * over everything else. Error messages are our own wherever the cause could contain a secret.
  */
 import type * as S3 from "@sluice/core/destinations/S3"
 import { AuthExpired, Rejected } from "@sluice/core/UploadError"
@@ -14,20 +14,20 @@ import * as Redacted from "effect/Redacted"
 import * as AwsFiles from "./AwsFiles.js"
 
 export interface Options {
-  /** The profile that was asked for by a flag. */
+  /** The profile that a flag names. */
   readonly profile: string | undefined
   readonly region: string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-/** Credentials, to be asked for before the first request and whenever those before have expired. */
+/** Gets credentials: before the first request, and again whenever they have expired. */
 export interface Source {
-  /** Where they come from, for people. */
+  /** Their source, in words. */
   readonly name: string
   readonly credentials: Effect.Effect<S3.Credentials, UploadError>
 }
 
-/** Where credentials are to be had. */
+/** Finds the source of credentials. */
 export const make = (options: Options): Source => {
   const { environment, profile, region } = options
   const accessKeyId = environment["AWS_ACCESS_KEY_ID"]
@@ -48,14 +48,14 @@ export const make = (options: Options): Source => {
   let provider: Provider | undefined = undefined
   return {
     name,
-    // The chain reads where its files are from the environment of the process.
+    // The chain reads the paths of its files from the environment of the process.
     credentials: Effect.zipRight(
       readAgain,
       Effect.tryPromise({
         try: async () => {
           const isFirst = provider === undefined
           provider ??= await chain(named, region)
-          // Who asks again was told that the last ones have expired.
+          // A second call means that the last credentials have expired.
           const found = await provider(isFirst ? {} : { forceRefresh: true })
           return {
             accessKeyId: found.accessKeyId,
@@ -74,7 +74,7 @@ export const make = (options: Options): Source => {
 // internal
 // -----------------------------------------------------------------------------
 
-/** What is in the files by now: keys of a session may have been written there since. */
+/** Reads the files again: new session keys may have been written there since. */
 const readAgain = Effect.mapError(
   Effect.suspend(() => AwsFiles.prepare(process.env)),
   ({ message }) => new Rejected({ reason: "Unauthorized", detail: message })
@@ -87,7 +87,7 @@ type Provider = (options: { readonly forceRefresh?: boolean }) => Promise<{
   readonly expiration?: Date | undefined
 }>
 
-/** The chain warns on the console of what is none of the user's concern here. */
+/** Silences console warnings of the chain that do not concern the user. */
 const silent = { trace: () => {}, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 const chain = async (profile: string | undefined, region: string | undefined): Promise<Provider> => {
@@ -99,7 +99,7 @@ const chain = async (profile: string | undefined, region: string | undefined): P
   })
 }
 
-/** Errors of the chain whose messages are written for people. Others may quote what they could not read. */
+/** Errors of the chain whose messages are meant for users. Others may quote text that could not be read. */
 const tellable = new Set(["CredentialsProviderError", "TokenProviderError", "AccessDenied", "AccessDeniedException"])
 
 const whyNone = (cause: unknown, profile: string | undefined): UploadError => {
@@ -116,11 +116,14 @@ const whyNone = (cause: unknown, profile: string | undefined): UploadError => {
   if (message.startsWith("Could not load credentials")) {
     return new Rejected({
       reason: "Unauthorized",
-      detail: `There are no credentials for S3: there is no profile ${JSON.stringify(profile)}, or what it says of ` +
-        "credentials does not work. The profiles of AWS are in ~/.aws/config and ~/.aws/credentials."
+      detail:
+        `There are no credentials for S3: the profile ${
+          JSON.stringify(profile)
+        } does not exist, or its credentials do ` +
+        "not work. The AWS profiles are in ~/.aws/config and ~/.aws/credentials."
     })
   }
-  const from = profile === undefined ? "AWS gave no credentials" : `The profile ${JSON.stringify(profile)} gives none`
+  const from = profile === undefined ? "AWS provides none" : `The profile ${JSON.stringify(profile)} provides none`
   const why = message.startsWith("Command failed") || message.includes("credential_process")
     ? "its credential_process failed"
     : tellable.has(name) && message !== ""

@@ -1,9 +1,10 @@
 /**
- * The files of AWS, `~/.aws/config` and `~/.aws/credentials`, as AWS's own library for JavaScript can read them.
+ * Rewrites the files of AWS, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read
+ * them.
  *
- * Of sections, that library knows only names of letters, digits and a few signs, after one space: what `aws configure`
- * writes of a profile with a space in its name, `[profile 'my team']`, it does not find, and takes its keys without its
- * region and endpoint. So it is given the files with names that it can read in place of those.
+ * That library knows only section names of letters, digits and a few other characters, after one space. It does not
+ * find what `aws configure` writes for a profile with a space in its name, `[profile 'my team']`, and uses its keys
+ * without its region and endpoint. So it gets files in which such names are replaced by names that it can read.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -15,13 +16,13 @@ import * as UserHome from "../UserHome.js"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** A name as the library can read it: itself, or one made of it. */
+/** A name that the library can read: the name itself, or one derived from it. */
 export const alias = (name: string): string =>
   /^[\w@+.%:/-]+$/.test(name) && name !== "__proto__" ? name : `sluice-${Buffer.from(name).toString("hex")}`
 
-/** Where the files are. */
+/** The paths of the files. */
 export const pathsOf = (environment: Environment) => {
-  // Without a home, what would be in it is not there.
+  // Without a home directory, the files in it do not exist.
   const home = Option.getOrElse(UserHome.find(environment), () => "/dev/null")
   const fileOf = (name: string, otherwise: string) =>
     path.normalize((environment[name] || `~/.aws/${otherwise}`).replace(/^~(?=\/)/, () => home))
@@ -32,11 +33,11 @@ export const pathsOf = (environment: Environment) => {
 }
 
 /**
- * Has the library read the files in that form; gives whether there are any. Fails where there is one that cannot be
- * read: what it says of region and endpoint must not be left out.
+ * Lets the library read the files in that form; returns whether there are any. Fails if a file cannot be read: its
+ * region and endpoint must not be ignored.
  */
-export const prepare = (environment: Environment): Effect.Effect<boolean, CliError.CliError> =>
-  Effect.gen(function*() {
+export const prepare = Effect.fnUntraced(
+  function*(environment: Environment): Effect.fn.Return<boolean, CliError.CliError> {
     const paths = pathsOf(environment)
     const config = yield* read(paths.config)
     const credentials = yield* read(paths.credentials)
@@ -45,9 +46,10 @@ export const prepare = (environment: Environment): Effect.Effect<boolean, CliErr
     externalDataInterceptor.interceptFile(paths.config, readable(config ?? "", "config"))
     externalDataInterceptor.interceptFile(paths.credentials, readable(credentials ?? "", "credentials"))
     return true
-  })
+  }
+)
 
-/** A file's text with names that the library can read. */
+/** The text of a file with names that the library can read. */
 export const readable = (text: string, file: "config" | "credentials"): string =>
   text.replace(/^\ufeff/, "").split(/\r?\n/).map((line) => {
     const inside = /^\s*\[/.test(line) ? headerIn(line) : undefined
@@ -70,15 +72,15 @@ const read = (file: string): Effect.Effect<string | undefined, CliError.CliError
       if (Either.isRight(text)) return Effect.succeed(text.right)
       const code = CliError.codeOf(text.left)
       return code === "ENOENT" || code === "ENOTDIR" ? Effect.succeed(undefined) : CliError.usage(
-        `The file of AWS ${file} ${
+        `The AWS file ${file} ${
           CliError.whyUnreadable(text.left)
-        }, and so is not known what it says of region and endpoint. Have it readable, or name another with ` +
-          "AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE."
+        }, so its region and endpoint are unknown. Make it readable, or name another file with AWS_CONFIG_FILE and ` +
+          "AWS_SHARED_CREDENTIALS_FILE."
       )
     }
   )
 
-/** What stands between brackets, quotes and all; `undefined` where a line is no header. */
+/** The text between the brackets, quotes included; `undefined` if the line is not a header. */
 const headerIn = (line: string): string | undefined => {
   const begin = line.indexOf("[") + 1
   const ends = (at: number) => line[at] === "]" && /^\s*(?:[#;].*)?$/.test(line.slice(at + 1))
@@ -94,13 +96,13 @@ const headerIn = (line: string): string | undefined => {
   return undefined
 }
 
-/** `profile 'my team'` with a name that can be read. */
+/** `profile 'my team'` with a readable name. */
 const sectionOf = (inside: string): string => {
   const [, kind, name = ""] = /^\s*(profile|sso-session|services)\s+(.*?)\s*$/.exec(inside) ?? []
   return kind === undefined ? inside.trim() : `${kind} ${alias(unquoted(name))}`
 }
 
-/** A word as shells read it: with parts in quotes, one after the other. */
+/** A word as shells read it: adjacent parts, quoted or not. */
 const unquoted = (word: string): string => {
   const parts = /^(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^'"])*$/.test(word)
     ? word.match(/'[^']*'|"(?:[^"\\]|\\.)*"|[^'"]+/g)

@@ -1,8 +1,8 @@
 /**
- * What the profile of AWS says besides credentials, in `~/.aws/config` and `~/.aws/credentials`: the region, and the
- * endpoint, of S3 alone or of everything. Flags come before the environment, and the environment before the profile,
- * as with the AWS command line. The files are read by AWS's own library, which is loaded only where there is something
- * left to know, and where there are such files.
+ * The settings of an AWS profile besides credentials, from `~/.aws/config` and `~/.aws/credentials`: the region, and
+ * the endpoint for S3 or for all services. As with the AWS command line, flags take precedence over the environment,
+ * and the environment over the profile. AWS's own library reads the files; it is loaded only if a setting is still
+ * missing and such files exist.
  */
 import * as Effect from "effect/Effect"
 import type { Settings } from "../args/DestinationOptions.js"
@@ -13,7 +13,7 @@ import * as Targets from "./Targets.js"
 
 type Environment = AwsFiles.Environment
 
-/** A target with the endpoint that the profile names, where nothing else names one. */
+/** Adds the profile's endpoint to a target, if nothing else names one. */
 export const completeTarget = <T extends Targets.Target>(
   target: T,
   settings: Pick<Settings, "profile">,
@@ -28,7 +28,7 @@ export const completeTarget = <T extends Targets.Target>(
     return { ...target, endpoint }
   })
 
-/** Settings with the region that the environment names, or else the profile. */
+/** Adds the region from the environment, or else from the profile, to settings. */
 export const completeSettings = <S extends Pick<Settings, "profile" | "region">>(
   settings: S,
   environment: Environment
@@ -47,13 +47,13 @@ type Section = Readonly<Record<string, string | undefined>>
 
 interface Found {
   readonly profile: Section
-  /** What the profile's `services` section says. */
+  /** The profile's `services` section. */
   readonly services: Section
 }
 
 const nothing: Found = { profile: {}, services: {} }
 
-/** What cannot be understood says nothing: credentials are asked for all the same, and say why there are none. */
+/** Ignores what cannot be parsed: getting credentials will report the reason. */
 const read = (named: string | undefined, environment: Environment): Effect.Effect<Found, CliError.CliError> =>
   Effect.flatMap(AwsFiles.prepare(environment), (there) =>
     there

@@ -1,7 +1,7 @@
 /**
- * A look at a destination that changes nothing there: whether it can be used, as far as that can be told without storing
- * anything. A directory, or the one that it would be made in, has to be one that may be written to; a server has to
- * answer, to know who asks, and a bucket has to be there. Whether files may be stored is what `sluice doctor` finds out.
+ * Checks whether a destination can be used, as far as that is possible without changing anything there. A directory, or
+ * the one that it would be created in, must be writable; a server must answer and accept the credentials, and a bucket
+ * must exist. `sluice doctor` finds out whether files can be stored.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
@@ -20,7 +20,7 @@ import * as Advice from "./Advice.js"
 import * as TargetLayer from "./TargetLayer.js"
 import type { Target } from "./Targets.js"
 
-/** Fails with `DestinationUnusable` where uploads would. */
+/** Fails with `DestinationUnusable` if uploads would. */
 export const check = (
   target: Target,
   settings: Settings
@@ -53,7 +53,7 @@ const silent = new Transient({
   detail: "The destination did not answer within 10 seconds (ETIMEDOUT)."
 })
 
-/** A directory that is there, or that could be made. */
+/** Checks that a directory exists or can be created. */
 const checkDirectory = (directory: string): Effect.Effect<void, CliError.CliError> =>
   Effect.matchEffect(Effect.tryPromise({ try: () => fs.stat(directory), catch: (cause) => cause }), {
     onSuccess: (stat) =>
@@ -75,7 +75,7 @@ const checkDirectory = (directory: string): Effect.Effect<void, CliError.CliErro
 const ask = (transport: Transport["Type"], url: string) =>
   transport.send({ method: "OPTIONS", url: renderUrl(url), headers: { "tus-resumable": "1.0.0" } })
 
-/** A list tells more than a look at one object: where a bucket is not there, it says so. */
+/** Lists objects, which tells more than looking one up: it reports a missing bucket. */
 const look = ({ head, list }: Destination["Type"]): Effect.Effect<unknown, UploadError> =>
   list !== undefined ? Stream.runHead(list) : head !== undefined ? head("sluice-dry-run") : Effect.void
 
@@ -92,7 +92,7 @@ const told = <R>(target: TargetLayer.Remote, looked: Effect.Effect<unknown, Uplo
     Effect.asVoid
   )
 
-/** Whether uploads would fail for the same reason: who may not look may be allowed to store. */
+/** Whether uploads would fail for the same reason: credentials that must not read may be allowed to write. */
 const isProblem = (error: UploadError): boolean => {
   switch (error._tag) {
     case "Transient":

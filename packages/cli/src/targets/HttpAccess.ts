@@ -1,5 +1,5 @@
 /**
- * What the environment says about who asks an HTTP or a tus server.
+ * The credentials and headers in the environment for HTTP and tus servers.
  */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -13,7 +13,7 @@ export type HttpCredentials =
   | { readonly _tag: "Bearer"; readonly token: Redacted.Redacted }
   | { readonly _tag: "Basic"; readonly user: string; readonly password: Redacted.Redacted }
 
-/** What every request says besides what it is for. */
+/** Credentials and headers for every request. */
 export interface HttpAccess {
   readonly credentials: Option.Option<HttpCredentials>
   readonly headers: HeaderLines.Headers
@@ -39,16 +39,16 @@ export const credentials: Effect.Effect<Option.Option<HttpCredentials>, CliError
   }
 ).pipe(Effect.catchTag("ConfigError", (error: ConfigError.ConfigError) => CliError.usage(String(error))))
 
-/** The credentials as a kind of destination wants them, by its constructors. */
+/** The credentials in the form that a kind of destination takes, built by its constructors. */
 export const render = <A>(to: {
   readonly bearer: (token: Redacted.Redacted) => A
   readonly basic: (user: string, password: Redacted.Redacted) => A
 }) =>
 (found: HttpCredentials): A => found._tag === "Bearer" ? to.bearer(found.token) : to.basic(found.user, found.password)
 
-/** What the environment and the flags say, taken together. A flag comes before the environment. */
-export const make = (flags: HeaderLines.Headers): Effect.Effect<HttpAccess, CliError.CliError> =>
-  Effect.gen(function*() {
+/** Combines the environment and the flags. A flag overrides the environment. */
+export const make = Effect.fnUntraced(
+  function*(flags: HeaderLines.Headers): Effect.fn.Return<HttpAccess, CliError.CliError> {
     const found = yield* credentials
     const lines = yield* Effect.orElseSucceed(Config.option(Config.redacted("SLUICE_HTTP_HEADERS")), Option.none)
     const fromEnvironment = yield* Effect.mapError(
@@ -57,8 +57,9 @@ export const make = (flags: HeaderLines.Headers): Effect.Effect<HttpAccess, CliE
     )
     if (Option.isSome(found) && fromEnvironment["authorization"] !== undefined) {
       return yield* CliError.usage(
-        "SLUICE_HTTP_HEADERS has an Authorization, and so do SLUICE_HTTP_TOKEN or SLUICE_HTTP_USER. Only one can be used."
+        "SLUICE_HTTP_HEADERS sets Authorization, and so does SLUICE_HTTP_TOKEN or SLUICE_HTTP_USER. Only one can be used."
       )
     }
     return { credentials: found, headers: { ...fromEnvironment, ...flags } }
-  })
+  }
+)

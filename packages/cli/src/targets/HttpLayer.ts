@@ -1,5 +1,5 @@
 /**
- * HTTP destinations. Loaded only when one is used.
+ * HTTP destinations. This module is loaded only when one is used.
  */
 import type { Destination } from "@sluice/core/Destination"
 import * as Http from "@sluice/core/destinations/Http"

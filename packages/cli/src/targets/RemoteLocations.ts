@@ -1,10 +1,11 @@
 /**
- * Where uploads are at a tus server, which gives each an address of its own and never tells it again.
+ * The addresses of uploads on a tus server, which gives each upload its own address and never reports it again.
  *
- * A list of them is lines of JSON. The first is `{"_tag":"Locations","version":1}`; each other one names an object:
- * `{"key":"a.jpg","url":"https://tus.example.org/files/24e533e","size":1024}`. A line is added when an upload is whole,
- * and before it counts as uploaded: a crash loses none. Of lines with the same key the last one holds; a last line
- * that was cut off does not count. Who has an address may be able to read what is there: a list is for its owner only.
+ * A list consists of lines of JSON. The first is `{"_tag":"Locations","version":1}`; each other line names an object:
+ * `{"key":"a.jpg","url":"https://tus.example.org/files/24e533e","size":1024}`. A line is added when an upload is
+ * complete and before it counts as uploaded, so a crash loses none. If several lines have the same key, the last one
+ * applies; an incomplete last line does not count. Anyone who knows an address may be able to read the object, so a
+ * list is readable only by its owner.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -17,24 +18,24 @@ import * as OutputFile from "../terminal/OutputFile.js"
 /** The version that is written, and the only one that is read. */
 export const version = 1
 
-/** Where an object is. */
+/** The location of an object. */
 export const Entry = Schema.Struct({ key: Schema.String, url: Schema.String, size: Schema.Number })
 
 export type Entry = typeof Entry.Type
 
-/** What a destination is told of addresses, and tells of them. */
+/** Looks up and records addresses for a destination. */
 export interface Locations {
   readonly known?: ReadonlyMap<string, string> | undefined
   readonly onStored?: ((entry: Entry) => Effect.Effect<void>) | undefined
 }
 
-/** Addresses of this process, in memory. */
+/** The addresses from this process, in memory. */
 export const inMemory = (): Locations => {
   const known = new Map<string, string>()
   return { known, onStored: ({ key, url }) => Effect.sync(() => void known.set(key, url)) }
 }
 
-/** Reads a list, all of it. Addresses are never part of a message. */
+/** Reads a whole list. Addresses never appear in a message. */
 export const read = (file: string): Effect.Effect<ReadonlyMap<string, string>, CliError.CliError> =>
   Effect.flatMap(
     Effect.tryPromise({
@@ -58,18 +59,18 @@ export const read = (file: string): Effect.Effect<ReadonlyMap<string, string>, C
     (found) => typeof found === "number" ? Effect.fail(notOne(file, found)) : Effect.succeed(found)
   )
 
-/** A list to add to. */
+/** A list that can be appended to. */
 export interface Writer {
   readonly add: (entry: Entry) => Effect.Effect<void>
-  /** What it is written to. */
+  /** The file descriptor that lines are written to. */
   readonly descriptor: number
-  /** Fails where a line could not be written. */
+  /** Fails if a line could not be written. */
   readonly check: Effect.Effect<void, CliError.CliError>
 }
 
-/** Opens a list to add to, and makes it where there is none; it is closed with the scope. */
-export const append = (file: string): Effect.Effect<Writer, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+/** Opens a list for appending, and creates it if it does not exist; the scope closes it. */
+export const append = Effect.fnUntraced(
+  function*(file: string): Effect.fn.Return<Writer, CliError.CliError, Scope.Scope> {
     const cannotWrite = (cause: unknown) => OutputFile.cannotWrite("--locations", file, cause)
     const handle = yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => fs.promises.open(file, carefully, 0o600), catch: cannotWrite }),
@@ -90,7 +91,8 @@ export const append = (file: string): Effect.Effect<Writer, CliError.CliError, S
         ),
       check: Effect.suspend(() => failure === undefined ? Effect.void : Effect.fail(failure))
     }
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -106,20 +108,20 @@ const lineOf = (line: object): string => `${JSON.stringify(line)}\n`
 
 const { O_APPEND, O_CREAT, O_RDWR } = fs.constants
 
-// What is missing on Windows has no meaning there. Opening a pipe would wait for its other end.
+// Flags that Windows lacks have no meaning there. Opening a pipe would wait for its other end.
 const carefully = O_APPEND | O_CREAT | O_RDWR | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
 
-/** Makes a file ready for more lines, and tells whether it is a list, or nothing yet. */
+/** Prepares a file for more lines; returns whether it is a list or still empty. */
 const prepare = async (handle: fs.promises.FileHandle): Promise<boolean> => {
   const stat = await handle.stat()
   if (!stat.isFile()) return false
   const user = process.getuid?.()
-  // Who owns a file can read it later, whatever its permissions are now.
+  // The owner of a file can read it later, whatever its permissions are now.
   if (user !== undefined && stat.uid !== user) throw Object.assign(new Error("another's file"), { code: "EPERM" })
   const first = lineOf(Header.make({ version }))
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(first.length), 0, first.length, 0)
   const beginning = buffer.toString("utf8", 0, bytesRead)
-  // What is there of a first line that was cut off is begun anew.
+  // An incomplete first line is written again.
   if (!first.startsWith(beginning)) return false
   if ((stat.mode & 0o077) !== 0) await handle.chmod(0o600)
   const whole = bytesRead < first.length ? 0 : await endOfLines(handle, stat.size)
@@ -128,7 +130,7 @@ const prepare = async (handle: fs.promises.FileHandle): Promise<boolean> => {
   return true
 }
 
-/** Where the last whole line of a file ends. */
+/** The end of the last complete line of a file. */
 const endOfLines = async (handle: fs.promises.FileHandle, size: number): Promise<number> => {
   const block = Buffer.alloc(64 * 1024)
   for (let end = size; end > 0;) {
@@ -145,5 +147,5 @@ const notOne = (file: string, line: number) =>
   CliError.usage(
     `--locations: ${
       JSON.stringify(file)
-    } is not a list of addresses as sluice upload --locations writes it (line ${line}).`
+    } is not a list of addresses that sluice upload --locations has written (line ${line}).`
   )

@@ -1,5 +1,5 @@
 /**
- * Buckets of S3. Loaded only when one is used.
+ * S3 buckets. This module is loaded only when one is used.
  */
 import type { Destination } from "@sluice/core/Destination"
 import * as S3 from "@sluice/core/destinations/S3"
@@ -14,7 +14,7 @@ import type { S3Target } from "./Targets.js"
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** A bucket as a destination. Fails where there are no credentials, which are asked for once at the start. */
+/** A bucket as a destination. Gets credentials once at the start, and fails if there are none. */
 export const layer = (
   target: S3Target,
   typed: Settings,
@@ -49,6 +49,6 @@ export const layer = (
     })
   )
 
-/** Where the credentials come from, of settings that are complete. */
+/** The source of the credentials, from complete settings. */
 export const sourceOf = (settings: Settings, environment: Environment): AwsCredentials.Source =>
   AwsCredentials.make({ profile: settings.profile, region: settings.region, environment })

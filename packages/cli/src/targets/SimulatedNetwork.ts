@@ -6,13 +6,13 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as UploadOptions from "../args/UploadOptions.js"
 
-/** Reads what follows `sim:`, or says what is wrong with it. */
+/** Parses the text after `sim:`, or says what is wrong with it. */
 export const parse = (text: string): Either.Either<Simulated.Options, string> => {
   const [preset = "", query = ""] = text.split(/\?(.*)/s)
   const found = Object.entries(Simulated.presets).find(([name]) => name === preset)
   if (preset !== "" && found === undefined) {
     return Either.left(
-      `${JSON.stringify(`sim:${preset}`)} is no simulated network. There are ${
+      `${JSON.stringify(`sim:${preset}`)} is not a simulated network. There are ${
         Object.keys(Simulated.presets).map((name) => `sim:${name}`).join(", ")
       } and sim:?… with ${Object.keys(parameters).join(", ")}.`
     )
@@ -50,14 +50,14 @@ const decodeFraction: UploadOptions.Decode<number> = (text) => {
 
 const time = "a time such as 20ms"
 
-const speed = "bytes a second, such as 1MB/s"
+const speed = "bytes per second, such as 1MB/s"
 
 const parameters: Readonly<Record<string, Parameter>> = {
   latency: parameter(UploadOptions.decodeDuration, time, (millis) => ({ requestLatency: millis })),
   "latency-per-byte": parameter(UploadOptions.decodeDuration, time, (millis) => ({ latencyPerByte: millis })),
   bandwidth: parameter(UploadOptions.decodeBandwidth, speed, (rate) => ({ sharedBytesPerSecond: rate })),
   "connection-bandwidth": parameter(UploadOptions.decodeBandwidth, speed, (rate) => ({ bytesPerSecond: rate })),
-  failures: parameter(decodeFraction, "a part of all attempts, such as 0.05 or 5%", (part) => ({ failureRate: part })),
+  failures: parameter(decodeFraction, "a share of all attempts, such as 0.05 or 5%", (part) => ({ failureRate: part })),
   "max-in-flight": parameter(UploadOptions.decodeCount(1), "a whole number from 1", (most) => ({ maxInFlight: most })),
   "retry-after": parameter(UploadOptions.decodeDuration, time, (millis) => ({ retryAfter: millis })),
   seed: { decode: (text) => Option.some({ seed: text }), takes: "any text" }

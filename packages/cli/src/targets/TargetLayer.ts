@@ -1,5 +1,6 @@
 /**
- * Targets as destinations. What only some of them need is loaded only for them: start-up is quick for all others.
+ * Turns targets into destinations. Modules that only some of them need are loaded only for these, so that all others
+ * start quickly.
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
@@ -20,16 +21,16 @@ import type { Locations } from "./RemoteLocations.js"
 import type { Target } from "./Targets.js"
 import * as Targets from "./Targets.js"
 
-/** What there is to know of a destination besides its address. */
+/** Options for a destination besides its address. */
 export interface Options extends Settings {
   readonly fsync: boolean
   /** The addresses that a tus server gives. */
   readonly addresses?: Locations | undefined
-  /** How many connections there may be. */
+  /** The maximum number of connections. */
   readonly connections: number
 }
 
-/** A target as a destination. Fails with `DestinationUnusable` where that can be seen before the first upload. */
+/** A target as a destination. Fails with `DestinationUnusable` if that shows before the first upload. */
 export const layer = (
   target: Target,
   options: Options
@@ -41,7 +42,7 @@ export const layer = (
           LocalDirectory.layer({
             root: target.root,
             fsync: options.fsync,
-            // Sources have a quarter of what may be open, and each file that is written has its directory open too.
+            // Sources get a quarter of the files that may be open, and each written file has its directory open too.
             maxOpenFiles: Math.max(1, Math.min(LocalDirectory.defaults.maxOpenFiles, Math.floor(left / 4)))
           }),
           (error) => CliError.destinationUnusable(`The destination cannot be used. ${error.message}`)
@@ -55,7 +56,7 @@ export const layer = (
   }
 }
 
-/** A target on the network: a bucket, or a server. */
+/** A target on the network: a bucket or a server. */
 export type Remote = Exclude<Target, { readonly _tag: "Local" | "Simulated" }>
 
 export const isRemote = (target: Target): target is Remote => target._tag !== "Local" && target._tag !== "Simulated"
@@ -88,7 +89,7 @@ export const layerRemote = (
   }
 }
 
-/** The way to a target on the network. Warns where it cannot be trusted. */
+/** The transport to a target on the network. Warns if it cannot be trusted. */
 export const layerTransport = (
   target: Remote,
   options: Pick<Options, "ca" | "connections" | "verifyTls">
@@ -97,13 +98,13 @@ export const layerTransport = (
     const { stderr } = yield* Output
     if (!options.verifyTls) yield* stderr.write(`${stderr.style.yellow(unverified)}\n`)
     const TransportLayer = yield* Effect.promise(() => import("./TransportLayer.js"))
-    // A connection is an open file too, and so are those of sources, which have a quarter of what may be open.
+    // Connections are open files too, and so are sources, which get a quarter of the files that may be open.
     const left = yield* MachineNode.openFilesLeft
     const connections = Math.max(1, Math.min(options.connections, Math.floor(left / 2)))
     return TransportLayer.layer({ ...options, connections, ca: authoritiesOf(target, options.ca) })
   }))
 
-/** Says what has to be known to upload to servers of a kind, where it seems not to be. */
+/** Prints what users must know about a kind of server, if the flags suggest that they do not. */
 export const hint = (target: Target, { headers }: Pick<Settings, "headers">): Effect.Effect<void, never, Output> =>
   Effect.flatMap(Output, ({ stderr }) => {
     const said = Targets.azureHint(target, headers)
@@ -113,8 +114,8 @@ export const hint = (target: Target, { headers }: Pick<Settings, "headers">): Ef
   })
 
 /**
- * A target to look at only: nothing is made or written, and a directory need not be writable. Fails with
- * `DestinationUnusable` where a directory is not there.
+ * A read-only target: nothing is created or written, and a directory need not be writable. Fails with
+ * `DestinationUnusable` if a directory does not exist.
  */
 export const layerReadOnly = (
   target: Target,
@@ -133,7 +134,7 @@ export const layerReadOnly = (
   return Layer.unwrapEffect(Effect.as(checkDirectory(target.root), Layer.provide(destination, readOnly)))
 }
 
-/** Fails where a local destination is not there. */
+/** Fails if a local destination does not exist. */
 export const checkDirectory = (root: string): Effect.Effect<void, CliError.CliError> =>
   Effect.tryPromise({
     try: () => fs.promises.stat(root),
@@ -151,9 +152,9 @@ export const checkDirectory = (root: string): Effect.Effect<void, CliError.CliEr
 // -----------------------------------------------------------------------------
 
 const unverified =
-  "sluice: certificates are not checked (--no-verify-tls): whoever is in between can read and change everything."
+  "sluice: certificates are not checked (--no-verify-tls): anyone on the network path can read and change everything."
 
-/** The file with authorities to trust. The variable of AWS is for its servers, and read only where there is TLS. */
+/** The file with authorities to trust. The AWS variable is for S3, and is read only if TLS is used. */
 const authoritiesOf = (target: Remote, ca: string | undefined) => {
   if (ca !== undefined) return { file: ca, name: "--ca" }
   const bundle = process.env["AWS_CA_BUNDLE"]
@@ -162,7 +163,7 @@ const authoritiesOf = (target: Remote, ca: string | undefined) => {
     : undefined
 }
 
-/** Has metadata kept with every object, besides what a file has of its own. */
+/** Adds metadata to every object, besides the file's own. */
 const withMetadata = <E, R>(
   destination: Layer.Layer<Destination, E, R>,
   { metadata }: Pick<Settings, "metadata">

@@ -1,13 +1,13 @@
 /**
- * Destinations by what people type: a path, or an address.
+ * Parses destinations as users type them: a path or an address.
  *
  * | typed | destination |
  * |---|---|
  * | `backup`, `/mnt/backup`, `file:///mnt/backup` | a local directory |
- * | `s3://bucket/prefix`, `s3://bucket/prefix?endpoint=https://host` | a bucket, and what its keys begin with |
+ * | `s3://bucket/prefix`, `s3://bucket/prefix?endpoint=https://host` | a bucket and the prefix of its keys |
  * | `tus+https://host/files` | a server that speaks tus 1.0.0 |
- * | `https://host/path`, `https://host/{key}?overwrite=1` | an HTTP server that takes files by PUT |
- * | `https://host/app.tgz?X-Amz-Signature=…` | one object there, under just that address |
+ * | `https://host/path`, `https://host/{key}?overwrite=1` | an HTTP server that accepts files by PUT |
+ * | `https://host/app.tgz?X-Amz-Signature=…` | one object at exactly that address |
  * | `sim:?latency=20ms&failures=5%`, `sim:flaky` | the simulated network, which stores nothing |
  *
  * Credentials are never part of an address: they come from the environment, or from the profiles of AWS.
@@ -21,7 +21,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as SimulatedNetwork from "./SimulatedNetwork.js"
 
-/** Where files go. */
+/** The place where files go. */
 export type Target =
   | { readonly _tag: "Local"; readonly root: string }
   | S3Target
@@ -32,31 +32,31 @@ export type Target =
 export interface S3Target {
   readonly _tag: "S3"
   readonly bucket: string
-  /** What every key begins with: nothing, or something that ends in a slash. */
+  /** The prefix of every key: empty, or ending in a slash. */
   readonly prefix: string
-  /** The address of the server, without a slash at its end; `undefined` for AWS. */
+  /** The address of the server, without a trailing slash; `undefined` for AWS. */
   readonly endpoint: string | undefined
 }
 
 export type Kind = Target["_tag"]
 
-/** What is known of a destination besides its address. */
+/** The context in which a destination is parsed. */
 export interface Around {
-  /** The server of S3, as a flag has it. */
+  /** The S3 server that a flag names. */
   readonly endpoint?: string | undefined
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined
   /** Defaults to that of this process. */
   readonly platform?: NodeJS.Platform | undefined
 }
 
-/** Reads a destination, or says what is wrong with it. No message holds what may be a secret. */
+/** Parses a destination, or says what is wrong with it. No message contains what may be a secret. */
 export const parse = (text: string, around: Around = {}): Either.Either<Target, string> => {
   const { platform = process.platform } = around
-  if (text === "") return Either.left("The destination is empty. It is a directory or an address.")
+  if (text === "") return Either.left("The destination is empty. Name a directory or an address.")
   const before = /^([^/\\:]*):/.exec(text)?.[1]
   const isDrive = before !== undefined && /^[a-z]$/i.test(before)
   if (before === undefined || (isDrive && platform === "win32")) return Either.right({ _tag: "Local", root: text })
-  if (isDrive) return Either.left(`"${before}:" is a drive of Windows, and this is none. ${asDirectory(before)}.`)
+  if (isDrive) return Either.left(`"${before}:" is a Windows drive, and this is not Windows. ${asDirectory(before)}.`)
   const scheme = before.toLowerCase()
   if (/^(?:tus\+)?https?$/.test(scheme) && !text.slice(before.length).startsWith("://")) {
     return Either.left(`${JSON.stringify(text)} lacks a slash: an address begins with ${scheme}://.`)
@@ -89,12 +89,12 @@ export const parse = (text: string, around: Around = {}): Either.Either<Target, 
 
 /**
  * Whether an address is that of one object, so that no key is added to it: it has a query, such as a signature, and
- * neither `{key}` nor a slash at the end of its path. What is asked for there is for that address alone.
+ * neither `{key}` nor a slash at the end of its path. The query is valid only for that address.
  */
 export const isExact = (target: Target): boolean =>
   target._tag === "Http" && !target.url.includes("{key}") && /^[a-z]+:\/\/[^/?]+\/[^?]*[^/?]\?./i.test(target.url)
 
-/** What those need to know who upload to Azure by its HTTP address; `undefined` where it is none, or all is said. */
+/** A hint for uploads to Azure over HTTP; `undefined` if the target is not Azure, or nothing is missing. */
 export const azureHint = (
   target: Target,
   headers: Readonly<Record<string, unknown>>
@@ -103,15 +103,15 @@ export const azureHint = (
     ? `${renderUrl(target.url)} is Azure Blob Storage. ${blockBlob}`
     : undefined
 
-/** How files get there by HTTP. */
+/** How to upload files there over HTTP. */
 export const blockBlob =
-  "It takes files by PUT with --header \"x-ms-blob-type: BlockBlob\" and a SAS in the address: " +
+  "It accepts files by PUT with --header \"x-ms-blob-type: BlockBlob\" and a SAS in the address: " +
   "https://ACCOUNT.blob.core.windows.net/CONTAINER/{key}?SAS"
 
-/** What stands for the query of an address where it is written down. */
+/** The placeholder for the query of an address that is written down. */
 export const hiddenQuery = "?…"
 
-/** A target as it can be written down: without what may be a secret. Of S3, it can be read again. */
+/** A target in a form without secrets that can be written down. For S3 it can be parsed again. */
 export const nameOf = (target: Target): string => {
   switch (target._tag) {
     case "Local":
@@ -131,11 +131,11 @@ export const nameOf = (target: Target): string => {
   }
 }
 
-/** Whether endpoints that are not typed do not count. */
+/** Whether endpoints that the user did not type are ignored. */
 export const ignoresEndpoints = (environment: NonNullable<Around["environment"]>): boolean =>
   environment["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] === "true"
 
-/** An endpoint without a slash at its end, or what is wrong with it. */
+/** An endpoint without a trailing slash, or what is wrong with it. */
 export const checkEndpoint = (text: string, name: string): Either.Either<string, string> => {
   const url = parseUrl(text)
   if (Option.isNone(url) || !/^https?:\/\//i.test(text) || url.value.hash !== "") {
@@ -143,11 +143,11 @@ export const checkEndpoint = (text: string, name: string): Either.Either<string,
   }
   const { host, password, pathname, protocol, search, username } = url.value
   return username !== "" || password !== "" || search !== ""
-    ? Either.left(`${name} may hold neither a user nor a password nor a query: others on this machine can read them.`)
+    ? Either.left(`${name} must not contain a user, a password or a query: other users of this machine can read them.`)
     : Either.right(`${protocol}//${host}${pathname.replace(/\/+$/, "")}`)
 }
 
-/** What a kind of destination is called where several are told of. */
+/** The plural name of each kind of destination. */
 export const kinds: Readonly<Record<Kind, string>> = {
   Local: "directories",
   S3: "s3://",
@@ -160,17 +160,17 @@ export const kinds: Readonly<Record<Kind, string>> = {
 // internal
 // -----------------------------------------------------------------------------
 
-const allKinds = "There are directories, s3://, tus+http(s)://, http(s):// and sim:"
+const allKinds = "Destinations are directories, s3://, tus+http(s)://, http(s):// and sim:"
 
-const asDirectory = (before: string): string => `A directory whose name begins like that is written ./${before}:…`
+const asDirectory = (before: string): string => `For a directory of that name, write ./${before}:…`
 
 const unknownKind = (before: string, isAddress: boolean): string => {
   const scheme = before.toLowerCase()
-  if (notYet.has(scheme)) return `Destinations of the kind "${scheme}:" are not there yet. ${allKinds}.`
+  if (notYet.has(scheme)) return `Destinations of the kind "${scheme}:" are not supported yet. ${allKinds}.`
   return isAddress
-    ? `"${before}:" is no kind of destination. ${allKinds}. ${asDirectory(before)}`
-    : `"${before}:" reads as another machine, as scp and rsync write it, or as a remote of rclone, and none of these can ` +
-      `be reached from here. ${allKinds}. ${asDirectory(before)}`
+    ? `"${before}:" is not a kind of destination. ${allKinds}. ${asDirectory(before)}`
+    : `"${before}:" looks like another machine, as scp and rsync write it, or like a remote of rclone; sluice can reach ` +
+      `neither. ${allKinds}. ${asDirectory(before)}`
 }
 
 const notYet = new Set([
@@ -194,17 +194,17 @@ const isAzure = (url: string): boolean =>
     .test(url)
 
 const azure = (scheme: string): string =>
-  `Destinations of the kind "${scheme}:" are not there yet. Azure Blob Storage can be reached by its HTTP address. ${blockBlob}`
+  `Destinations of the kind "${scheme}:" are not supported yet. Azure Blob Storage can be reached by its HTTP address. ${blockBlob}`
 
 const webdav = (scheme: string): string =>
-  `"${scheme}:" is written http://host/path or https://host/path here: WebDAV servers take files by PUT. Many make no ` +
-  "directories for them: these have to be there."
+  `Instead of "${scheme}:", write http://host/path or https://host/path: WebDAV servers accept files by PUT. Many do not ` +
+  "create directories for them: these must exist."
 
 const speaksS3 = (scheme: string, endpoint: string): string =>
-  `"${scheme}:" is written s3://bucket/prefix --endpoint ${endpoint} here.`
+  `Instead of "${scheme}:", write s3://bucket/prefix --endpoint ${endpoint}.`
 
 const hints: Readonly<Record<string, string>> = {
-  s3a: "\"s3a:\" is written s3://bucket/prefix here.",
+  s3a: "Instead of \"s3a:\", write s3://bucket/prefix.",
   r2: speaksS3("r2", "https://ACCOUNT.r2.cloudflarestorage.com"),
   b2: speaksS3("b2", "https://s3.REGION.backblazeb2.com"),
   gs: speaksS3("gs", "https://storage.googleapis.com"),
@@ -222,21 +222,21 @@ const hints: Readonly<Record<string, string>> = {
   webdav: webdav("webdav"),
   webdavs: webdav("webdavs"),
   swift:
-    "\"swift:\" is written s3://container/prefix --endpoint https://HOST --provider swift here: OpenStack Swift speaks " +
-    "S3 where its s3api is on.",
-  tus: "\"tus:\" is written tus+https://host/path here, or tus+http://…",
-  tuss: "\"tuss:\" is written tus+https://host/path here."
+    "Instead of \"swift:\", write s3://container/prefix --endpoint https://HOST --provider swift: OpenStack Swift speaks " +
+    "S3 if its s3api is on.",
+  tus: "Instead of \"tus:\", write tus+https://host/path, or tus+http://…",
+  tuss: "Instead of \"tuss:\", write tus+https://host/path."
 }
 
 const parseUrl = Option.liftThrowable((url: string) => new URL(url))
 
-/** An address of HTTP as it was typed, without its fragment. */
+/** An HTTP address as the user typed it, without its fragment. */
 const checkAddress = (text: string, kind: string): Either.Either<string, string> => {
   const parsed = parseUrl(text)
   if (Option.isNone(parsed)) return Either.left(`The destination is not a valid ${kind} address.`)
   if (parsed.value.username !== "" || parsed.value.password !== "") {
     return Either.left(
-      `The address of ${parsed.value.host} holds a user or a password, which others on this machine can read. ` +
+      `The address of ${parsed.value.host} contains a user or a password, which other users of this machine can read. ` +
         "Leave it out, and set SLUICE_HTTP_USER and SLUICE_HTTP_PASSWORD, or SLUICE_HTTP_TOKEN, in the environment."
     )
   }
@@ -247,17 +247,17 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
   const [, bucket = "", rest = "", query] = /^s3:\/\/([^/?]*)\/?([^?]*)(?:\?(.*))?$/is.exec(text) ?? []
   if (bucket.includes("@")) {
     return Either.left(
-      "The address of a bucket holds credentials, which others on this machine can read. Leave them out, and set " +
+      "The address of a bucket contains credentials, which other users of this machine can read. Leave them out, and set " +
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or name a profile with --profile."
     )
   }
   if (!bucketName.test(bucket)) {
     return Either.left(
       bucket === ""
-        ? "The bucket is missing: a destination in S3 is written s3://bucket/prefix."
+        ? "The bucket is missing: write s3://bucket/prefix."
         : `${
           JSON.stringify(bucket)
-        } is no name of a bucket: it has 3 to 63 lower-case letters, digits, hyphens and dots.`
+        } is not a valid bucket name: use 3 to 63 lower-case letters, digits, hyphens and dots.`
     )
   }
   const prefix = rest === "" || rest.endsWith("/") ? rest : `${rest}/`
@@ -267,7 +267,7 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
   const unknown = Array.from(settings.keys()).find((name) => name !== "endpoint")
   if (unknown !== undefined || (query !== undefined && settings.size !== 1)) {
     return Either.left(
-      "After a ? an address of S3 has only its endpoint, such as s3://bucket/prefix?endpoint=https://host."
+      "After ?, an S3 address takes only an endpoint, as in s3://bucket/prefix?endpoint=https://host."
     )
   }
   const { environment = {} } = around
@@ -289,7 +289,9 @@ const parseS3 = (text: string, around: Around): Either.Either<S3Target, string> 
     )
 }
 
-/** What may be a bucket: old ones, and those of other servers, may have capital letters and underscores, and be longer. */
+/**
+ * Matches names of buckets: old buckets, and those of other servers, may be longer and have capitals and underscores.
+ */
 const bucketName = /^[a-z0-9][a-z0-9._-]{1,254}$/i
 
 const readableComponent = (text: string): string =>

@@ -1,6 +1,6 @@
 /**
- * HTTP for destinations, over a pool of kept-alive connections, with proxies as the environment names them. Loaded only
- * when it is used.
+ * HTTP for destinations, over a pool of kept-alive connections, with the proxies from the environment. This module is
+ * loaded only when it is used.
  */
 import type { Transport } from "@sluice/core/Transport"
 import * as TransportNode from "@sluice/core/TransportNode"
@@ -9,11 +9,11 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as CliError from "../CliError.js"
 
-/** What the transport is told of. */
+/** Options for the transport. */
 export interface Options {
-  /** How many connections there may be. */
+  /** The maximum number of connections. */
   readonly connections: number
-  /** A file with authorities to trust, and where it was named. */
+  /** A file with authorities to trust, and the flag or variable that names it. */
   readonly ca: { readonly file: string; readonly name: string } | undefined
   readonly verifyTls: boolean
 }
@@ -37,6 +37,6 @@ const readAuthorities = ({ file, name }: { readonly file: string; readonly name:
   }).pipe(
     Effect.filterOrFail(
       (text) => text.includes("-----BEGIN CERTIFICATE-----"),
-      () => CliError.usage(`${name}: ${file} holds no certificate in PEM.`)
+      () => CliError.usage(`${name}: ${file} contains no PEM certificate.`)
     )
   )

@@ -1,5 +1,5 @@
 /**
- * Servers that speak tus. Loaded only when one is used.
+ * Servers that speak tus. This module is loaded only when one is used.
  */
 import type { Destination } from "@sluice/core/Destination"
 import * as Tus from "@sluice/core/destinations/Tus"

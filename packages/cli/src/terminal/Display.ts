@@ -1,9 +1,8 @@
 /**
- * What is shown of a run while it goes: a live view on a terminal, a line every few seconds elsewhere, or nothing.
+ * Shows a run in progress: as a live view on a terminal, as a line every few seconds elsewhere, or not at all.
  *
- * The live view takes the last lines of the screen and is drawn anew at most ten times a second; what is said meanwhile
- * goes above it. Each frame is one write. The cursor is hidden while it is drawn, and shown again however the process
- * ends.
+ * The live view uses the last lines of the screen and is redrawn at most ten times a second; messages go above it. Each
+ * frame is one write. The cursor is hidden while a frame is drawn, and always shown again when the process ends.
  */
 import type { Limits } from "@sluice/core/Limits"
 import type { UploadEvent } from "@sluice/core/UploadEvent"
@@ -18,23 +17,23 @@ import * as ProgressView from "./ProgressView.js"
 import * as TerminalText from "./TerminalText.js"
 
 export interface Display {
-  /** Takes note of an event of the run. */
+  /** Records an event of the run. */
   readonly note: (event: UploadEvent) => Effect.Effect<void>
-  /** Says something at once. */
+  /** Prints a message at once. */
   readonly say: (line: string) => Effect.Effect<void>
-  /** Shows how a run goes, until the scope closes. */
+  /** Shows a run in progress, until the scope closes. */
   readonly show: (run: Shown) => Effect.Effect<void, never, Scope.Scope>
 }
 
-/** What a display sees of a run. */
+/** The parts of a run that a display reads. */
 export interface Shown extends Pick<UploadRun<never>, "currentProgress" | "inFlight" | "throughput"> {
   readonly limits?: Pick<Limits, "current" | "reason"> | undefined
 }
 
-/** What is said in another way than of uploads. */
+/** Wording that differs from that for uploads. */
 export type Words = Pick<ProgressView.Moment, "failed">
 
-/** The display that suits where it goes, and what else is printed. */
+/** The display that suits the sink and what else is printed there. */
 export const make = (
   { stderr, stdout }: Pick<Output["Type"], "stderr" | "stdout">,
   { json, quiet: isQuiet }: { readonly json: boolean; readonly quiet: boolean },
@@ -46,14 +45,17 @@ export const make = (
     ? live(stderr, words)
     : plain(stderr, words)
 
-/** Says what it is asked to say, and shows nothing. */
+/** Prints messages, and shows nothing else. */
 export const quiet = (sink: Sink): Display => ({
   note: () => Effect.void,
   say: (line) => sink.write(`${line}\n`),
   show: () => Effect.void
 })
 
-/** A line every five seconds, and one when the destination goes away or is back: what fails is counted, and told at the end. */
+/**
+ * A line every five seconds, and one when the destination goes away or comes back. Failures are counted, and reported
+ * at the end.
+ */
 export const plain = (sink: Sink, words: Words = {}): Display => {
   const notices = new Notices(sink.style)
   const stage = new Stage(words)
@@ -123,8 +125,8 @@ export const live = (sink: Sink, words: Words = {}): Display => {
 }
 
 /**
- * The text that turns one frame into the next: up to the first line drawn, what was said in the meantime, the new
- * lines. A terminal that has become narrower since has wrapped the lines drawn, which is reckoned with.
+ * The text that turns one frame into the next: it moves up to the first line of the frame, prints the messages since
+ * then and the new lines. It takes into account that a terminal that has become narrower has wrapped the lines.
  */
 export const frameOf = (options: {
   readonly drawn: ReadonlyArray<string>
@@ -134,7 +136,8 @@ export const frameOf = (options: {
 }): string => {
   const rows = options.drawn.reduce((sum, line) => sum + rowsOf(line, options.columns), 0)
   const up = rows > 0 ? `\u001b[${rows}A` : ""
-  // What was said may wrap, so all below is cleared for it; else each line is replaced in its place, without a flicker.
+  // Messages may wrap, so everything below is cleared for them; otherwise each line is replaced in place, without
+  // flicker.
   const said = options.said.length > 0 ? `${clearBelow}${options.said.join("\n")}\n` : ""
   return `${up}\r${said}${options.next.map((line) => `${line}${clearLine}\n`).join("")}${clearBelow}`
 }
@@ -143,7 +146,7 @@ export const frameOf = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Where a run stands, from its events and itself. */
+/** The state of a run, from its events and the run itself. */
 class Stage {
   private readonly words: Words
   private stopping = false
@@ -178,7 +181,7 @@ class Stage {
   }
 }
 
-/** A limit that nobody gives a reason for stays as it is: it need not be shown. */
+/** A limit without a reason does not change, so it is not shown. */
 const limitOf = ({ limits }: Shown): Effect.Effect<ProgressView.Moment["limit"]> =>
   limits === undefined
     ? Effect.succeed(undefined)

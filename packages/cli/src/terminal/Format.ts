@@ -1,7 +1,7 @@
 /**
- * Numbers as people read them: counts, bytes in decimal units, times, percentages.
+ * Formats numbers for people: counts, bytes in decimal units, times, percentages.
  *
- * Networks and disks are sold in decimal megabytes, so what is shown is decimal throughout; flags take both kinds.
+ * Networks and disks are sold in decimal megabytes, so all output is decimal; flags accept both kinds of units.
  */
 
 /** `12,345` */

@@ -1,7 +1,8 @@
 /**
- * Lines of JSON. Signs that a terminal would obey are written as escapes, which mean the same to every reader of JSON.
+ * Lines of JSON. Control characters that a terminal would obey are written as escapes, which every JSON parser
+ * understands.
  */
 import { escaped } from "./TerminalText.js"
 
-/** A value on a line. */
+/** A value as one line. */
 export const line = (value: object): string => escaped(JSON.stringify(value))

@@ -1,9 +1,9 @@
 /**
  * Standard output and standard error, as effects that wait for a slow reader.
  *
- * When the reader goes away (`| head`), what is still written is dropped: an upload goes on to its end, and whoever
- * only prints asks `closed` and stops. Any other reason why something could not be written, such as a full disk, is kept
- * as the sink's `failure`: the command ends, and then says so.
+ * When the reader goes away (`| head`), further output is dropped: an upload runs to its end, and a command that only
+ * prints checks `closed` and stops. Any other write error, such as a full disk, is kept as the sink's `failure`, which
+ * the command reports at its end.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,26 +19,26 @@ import * as Style from "./Style.js"
 
 /** Where text goes. */
 export interface Sink extends Stream {
-  /** Says a line from where nobody can wait, such as a logger. */
+  /** Prints a line from code that cannot wait, such as a logger. */
   readonly unsafeSay: (line: string) => void
-  /** Has what is said go elsewhere until the scope closes: a live view has it said above itself. */
+  /** Redirects such lines until the scope closes: a live view prints them above itself. */
   readonly divert: (to: (line: string) => void) => Effect.Effect<void, never, Scope.Scope>
 }
 
-/** What text is written to. */
+/** A stream to write text to. */
 export interface Stream {
-  /** Writes text as it is, and waits while the reader is behind. */
+  /** Writes text unchanged, and waits while the reader is behind. */
   readonly write: (text: string) => Effect.Effect<void>
-  /** Waits until everything has been handed over. */
+  /** Waits until everything has been written. */
   readonly flush: Effect.Effect<void>
-  /** Whether nothing more can be written, since the reader has gone away or writing has failed. */
+  /** Whether nothing more can be written, because the reader has gone away or writing has failed. */
   readonly closed: () => boolean
-  /** Why something could not be written, other than that nobody reads it any more. */
+  /** The error that prevented a write, other than a reader that has gone away. */
   readonly failure: () => Option.Option<unknown>
-  /** Whether a person sees it live, on a terminal that can move its cursor. */
+  /** Whether it is a terminal that can move its cursor. */
   readonly isTerminal: boolean
   readonly style: Style.Style
-  /** The terminal's size at this moment. */
+  /** The terminal's current size. */
   readonly size: () => { readonly columns: number; readonly rows: number }
 }
 
@@ -74,7 +74,7 @@ export const writeLines = (sink: Pick<Sink, "write">, lines: ReadonlyArray<strin
 // internal
 // -----------------------------------------------------------------------------
 
-/** A stream of this process, with the number of its file. */
+/** A stream of this process, with its file descriptor. */
 type OwnStream = WriteStream & { readonly fd: number }
 
 const streamOf = (stream: OwnStream): Stream => {
@@ -132,7 +132,7 @@ const streamOf = (stream: OwnStream): Stream => {
   }
 }
 
-/** Whether an error of a stream says that nobody reads it any more: a pipe, a socket or a terminal that was closed. */
+/** Whether an error of a stream means that its reader is gone: a pipe, a socket or a terminal that was closed. */
 const isReaderGone = (cause: unknown, isTerminal: boolean): boolean => {
   const code = String(CliError.codeOf(cause))
   return (gone.has(code) || (isTerminal && code === "EIO"))
@@ -140,7 +140,7 @@ const isReaderGone = (cause: unknown, isTerminal: boolean): boolean => {
 
 const gone: ReadonlySet<string> = new Set(["EPIPE", "ECONNRESET", "EOF", "ERR_STREAM_DESTROYED"])
 
-/** Node writes to files without looking at how much of it was taken: where a disk is full, that may be a part. */
+/** Node ignores how much of a write to a file succeeded: on a full disk that may be a part. */
 const isFile = (stream: OwnStream): boolean =>
   stream.isTTY !== true &&
   Option.exists(Descriptor.stat(stream.fd), (stat) => stat.isFile() || stat.isCharacterDevice())

@@ -1,10 +1,10 @@
 /**
- * Files that flags name, for what a command writes beside its work: they are looked at before it begins, so that
- * nobody learns after an hour's upload that its report has nowhere to go.
+ * Output files that flags name. They are checked before the command begins, so that an hour's upload does not end with
+ * a report that cannot be written.
  *
- * They are for their owner only, and take their names when they are whole: until then they have a name that nobody can
- * foresee, and follow no link that somebody has planted. A link under the name itself is followed where it is this
- * user's own, or root's.
+ * Only their owner can read them, and they get their names when they are complete. Until then they have an
+ * unpredictable name and follow no link that somebody has planted. A link at the name itself is followed if it belongs
+ * to this user or to root.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,35 +15,40 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as CliError from "../CliError.js"
 
-/** Fails where the file could not be written. Nothing is made, and what is there is left as it is. */
-export const check = (flag: string, file: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+/** Fails if the file could not be written. Creates nothing, and leaves an existing file unchanged. */
+export const check = Effect.fnUntraced(
+  function*(flag: string, file: string): Effect.fn.Return<void, CliError.CliError> {
     const stat = yield* Effect.option(Effect.tryPromise(() => fs.stat(file)))
     if (Option.isSome(stat) && stat.value.isDirectory()) return yield* cannotWrite(flag, file, { code: "EISDIR" })
     yield* Effect.tryPromise({
       try: () => fs.access(Option.isSome(stat) ? file : path.dirname(path.resolve(file)), constants.W_OK),
       catch: (cause) => cannotWrite(flag, file, cause)
     })
-  })
+  }
+)
 
-/** Removes what an earlier run has written: should this one end before it writes its own, nobody takes that for it. */
-export const clear = (flag: string, file: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+/**
+ * Removes the file of an earlier run, so that it is not mistaken for this run's if this run ends before writing its
+ * own.
+ */
+export const clear = Effect.fnUntraced(
+  function*(flag: string, file: string): Effect.fn.Return<void, CliError.CliError> {
     const stat = yield* Effect.option(Effect.tryPromise(() => fs.lstat(file)))
     if (!Option.exists(stat, (it) => it.isFile())) return
     yield* Effect.tryPromise({ try: () => fs.rm(file), catch: (cause) => cannotWrite(flag, file, cause) })
-  })
+  }
+)
 
-/** A file on its way to its name. */
+/** A file that does not have its name yet. */
 export interface Opened {
   readonly handle: fs.FileHandle
-  /** Closes it, and gives it its name. Without it nothing is left of it when the scope ends. */
+  /** Closes the file and gives it its name. Without this the file is removed when the scope closes. */
   readonly commit: Effect.Effect<void, CliError.CliError>
 }
 
-/** Opens a file that takes the place of another. What cannot be replaced, such as a pipe, is written to as it is. */
-export const open = (flag: string, file: string): Effect.Effect<Opened, CliError.CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+/** Opens a file that will replace another. What cannot be replaced, such as a pipe, is written to directly. */
+export const open = Effect.fnUntraced(
+  function*(flag: string, file: string): Effect.fn.Return<Opened, CliError.CliError, Scope.Scope> {
     const failing = <A>(call: () => Promise<A>) =>
       Effect.tryPromise({ try: call, catch: (cause) => cannotWrite(flag, file, cause) })
     let temporary: string | undefined = undefined
@@ -58,7 +63,7 @@ export const open = (flag: string, file: string): Effect.Effect<Opened, CliError
           temporary = beside
           return { handle, target }
         } catch (error) {
-          // Some may write to a file in a directory that they may not write to.
+          // A user may be allowed to write to a file but not to its directory.
           if (there === undefined) throw error
           return { handle: await fs.open(target, inPlace), target }
         }
@@ -78,9 +83,10 @@ export const open = (flag: string, file: string): Effect.Effect<Opened, CliError
         temporary = undefined
       })
     }
-  })
+  }
+)
 
-/** Writes a file, whole. */
+/** Writes a whole file. */
 export const write = (flag: string, file: string, text: string): Effect.Effect<void, CliError.CliError> =>
   Effect.scoped(Effect.gen(function*() {
     const { commit, handle } = yield* open(flag, file)
@@ -88,18 +94,18 @@ export const write = (flag: string, file: string, text: string): Effect.Effect<v
     yield* commit
   }))
 
-/** Why a file that a flag names could not be written. */
+/** The error for a file that a flag names and that cannot be written. */
 export const cannotWrite = (flag: string, file: string, cause: unknown): CliError.CliError =>
-  CliError.usage(`${flag}: ${JSON.stringify(file)} ${CliError.whyNotWritten(cause)}. It takes a file to write to.`)
+  CliError.usage(`${flag}: ${JSON.stringify(file)} ${CliError.whyNotWritten(cause)}. Name a file that can be written.`)
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-// What is missing on Windows has no meaning there.
+// Flags that Windows lacks have no meaning there.
 const inPlace = constants.O_WRONLY | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0)
 
-/** Where a file is to be: where a link leads that is this user's own, and in the place of any other. */
+/** The final path of a file: the target of a link that belongs to this user; any other link is replaced. */
 const targetOf = async (file: string): Promise<string> => {
   const stat = await fs.lstat(file).catch(() => undefined)
   if (stat?.isSymbolicLink() !== true) return file

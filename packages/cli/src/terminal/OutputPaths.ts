@@ -1,5 +1,5 @@
 /**
- * Files that several flags name: one would overwrite what the other has written, so they have to be different ones.
+ * Checks that the output files of several flags are different: otherwise one would overwrite the other.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -8,27 +8,27 @@ import * as path from "node:path"
 import * as CliError from "../CliError.js"
 import * as Descriptor from "./Descriptor.js"
 
-/** A file that a flag names, to be written or read. */
+/** A file that a flag names, for writing or reading. */
 export interface Named {
   readonly flag: string
   readonly file: string | undefined
 }
 
 /**
- * Fails where two flags name the same file, by whatever name, and where one of them names standard output, which has
- * lines of its own.
+ * Fails if two flags name the same file, under any name, or if one of them names standard output, which has its own
+ * lines.
  */
-export const check = (
-  named: ReadonlyArray<Named>,
-  options: { readonly printsLines: boolean }
-): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+export const check = Effect.fnUntraced(
+  function*(
+    named: ReadonlyArray<Named>,
+    options: { readonly printsLines: boolean }
+  ): Effect.fn.Return<void, CliError.CliError> {
     const seen = new Map<string, Named>()
     for (const one of named) {
       if (one.file === undefined) continue
       if (one.file === "-") {
         return yield* CliError.usage(
-          `${one.flag}: "-" is not standard output here: it takes a file. A file of that name is written ./-.`
+          `${one.flag}: it takes a file, and "-" is not one. Write ./- for a file of that name.`
         )
       }
       const identity = yield* identityOf(one.file)
@@ -42,11 +42,12 @@ export const check = (
       seen.set(identity, one)
       if (options.printsLines && identity === (yield* identityOfOutput)) {
         return yield* CliError.usage(
-          `${one.flag}: ${JSON.stringify(one.file)} is standard output, which has the events.`
+          `${one.flag}: ${JSON.stringify(one.file)} is standard output, which gets the events.`
         )
       }
     }
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
@@ -55,8 +56,8 @@ export const check = (
 const nameOf = ({ dev, ino }: fs.BigIntStats): string => `${dev}:${ino}`
 
 /**
- * What a file is, whatever it is called; of one that is not there yet, its directory and its name. What is no file, such
- * as /dev/null or a pipe, takes from everybody.
+ * The identity of a file, whatever its name; for a file that does not exist yet, its directory and its name. Anything
+ * that is not a file, such as /dev/null or a pipe, can be shared.
  */
 const identityOf = (file: string): Effect.Effect<string | undefined> => {
   const absolute = path.resolve(file)
@@ -75,7 +76,7 @@ const identityOf = (file: string): Effect.Effect<string | undefined> => {
   )
 }
 
-/** Standard output, where it is a file; a pipe or a terminal takes lines from everybody. */
+/** Standard output, if it is a file; a pipe or a terminal can be shared. */
 const identityOfOutput: Effect.Effect<string | undefined> = Effect.sync(() =>
   Descriptor.stat(process.stdout.fd).pipe(
     Option.filter((stat) => stat.isFile()),

@@ -1,6 +1,6 @@
 /**
- * Progress for programs: a `ProgressSampled` among the events of `--json`, each second from the first on. What comes
- * sooner to its end has its report alone.
+ * Progress for programs: a `ProgressSampled` event in the output of `--json`, every second. A run that ends within the
+ * first second prints only its report.
  */
 import * as UploadEvent from "@sluice/core/UploadEvent"
 import type { UploadRun } from "@sluice/core/UploadRun"
@@ -10,7 +10,7 @@ import * as Json from "./Json.js"
 import { writeLines } from "./Output.js"
 import type { Sink } from "./Output.js"
 
-/** Prints how a run goes, until it is interrupted. */
+/** Prints the progress of a run, until it is interrupted. */
 export const print = (
   run: Pick<UploadRun<never>, "currentProgress" | "throughput">,
   sink: Pick<Sink, "write">

@@ -1,9 +1,9 @@
 /**
- * How a run looks while it goes: pure functions from its state to lines of text.
+ * Renders a run in progress: pure functions from its state to lines of text.
  *
  * On a terminal there are a bar, a line of numbers, and a line for each of the largest uploads in flight. No line is
- * wider than the terminal: of the numbers the last ones give way, of keys the beginning. Elsewhere there is one plain
- * line now and then.
+ * wider than the terminal: the last numbers are left out, and keys are cut at the beginning. Elsewhere there is one
+ * plain line every few seconds.
  */
 import type { Throughput } from "@sluice/core/Bandwidth"
 import * as Progress from "@sluice/core/Progress"
@@ -12,21 +12,21 @@ import * as Format from "./Format.js"
 import type { Paint, Style } from "./Style.js"
 import * as TerminalText from "./TerminalText.js"
 
-/** How many uploads in flight have a line of their own. */
+/** How many uploads in flight get their own line. */
 export const transfersShown = 5
 
-/** A run at one moment. */
+/** The state of a run at one moment. */
 export interface Moment {
   readonly progress: Progress.Progress
   readonly throughput: Throughput
   readonly transfers: ReadonlyArray<Transfer>
-  /** Whether no more files are started. */
+  /** Whether the run starts no more files. */
   readonly stopping: boolean
-  /** How many may be in flight, and why so many, where that changes by itself. */
+  /** The limit on uploads in flight and its reason, if the limit adapts. */
   readonly limit?: { readonly concurrency: number; readonly reason: string } | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
-  /** What is said of files that failed. Defaults to `failed`. */
+  /** The word for files that failed. Defaults to `failed`. */
   readonly failed?: string | undefined
 }
 
@@ -36,9 +36,9 @@ export interface Screen {
   readonly style: Style
 }
 
-/** The live view, line by line. */
+/** The lines of the live view. */
 export const lines = (moment: Moment, screen: Screen): ReadonlyArray<string> => {
-  // Text in the last column makes some terminals wrap.
+  // Some terminals wrap after text in the last column.
   const columns = screen.columns - 1
   const limit = screen.rows > 3 ? limitOf(moment) : []
   const transfers = largest(moment.transfers, Math.max(0, Math.min(transfersShown, screen.rows - 3 - limit.length)))
@@ -50,7 +50,7 @@ export const lines = (moment: Moment, screen: Screen): ReadonlyArray<string> => 
   ]
 }
 
-/** The same on one line, for logs. */
+/** The same as one line, for logs. */
 export const plainLine = (moment: Moment): string => {
   const left = timeLeft(moment)
   return [
@@ -102,7 +102,7 @@ const minBar = 8
 const storedOrSent = ({ bytesInFlight, bytesResumed, bytesUploaded }: Progress.Progress): number =>
   bytesUploaded + bytesResumed + bytesInFlight
 
-/** How long it will take from here, where that can be told. */
+/** The remaining time, if it can be estimated. */
 const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | undefined => {
   if (progress.listing) return "still listing"
   if (stopping) return undefined
@@ -111,7 +111,7 @@ const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | und
   return `${Format.duration((bytesLeft * 1000) / throughput.current)} left`
 }
 
-/** The limit that finds itself, and why it is where it is. */
+/** The adaptive limit and its reason. */
 const limitOf = ({ limit, stopping }: Moment): ReadonlyArray<string> =>
   limit === undefined || stopping ? [] : [`limit ${Format.count(limit.concurrency)}, ${limit.reason}`]
 
@@ -148,7 +148,7 @@ const facts = (
   ]
 }
 
-/** As many facts as there is room for, the first ones first. */
+/** As many of the first facts as fit. */
 const fit = (all: ReadonlyArray<Fact>, columns: number): string => {
   let line = ""
   let left = columns

@@ -1,5 +1,5 @@
 /**
- * The end of a run, told to people: what was uploaded, what failed and why, where the rest stands; and the exit code.
+ * The summary at the end of a run: what was uploaded, what failed and why, what is left; and the exit code.
  */
 import type { UploadError } from "@sluice/core/UploadError"
 import type { UploadReport } from "@sluice/core/UploadReport"
@@ -13,16 +13,16 @@ import * as Kept from "./Kept.js"
 import type { Style } from "./Style.js"
 import { printable } from "./TerminalText.js"
 
-/** How many failures the summary names. */
+/** The maximum number of failures that the summary names. */
 export const failuresShown = 20
 
-/** What the results tell beyond the report. */
+/** Findings from the results, beyond the report. */
 export interface Findings {
-  /** How many failures were the destination's own, and say nothing of the file. */
+  /** The number of failures that concern the destination, not the file. */
   readonly destinationFailures: number
-  /** The first of these. */
+  /** The first of these failures. */
   readonly destinationError: UploadError | undefined
-  /** How many files were skipped, by why; those of rare reasons together. */
+  /** The number of skipped files by reason; rare reasons are combined. */
   readonly skipped: ReadonlyMap<string, number>
 }
 
@@ -44,19 +44,18 @@ export class Tally implements Findings {
   }
 }
 
-/** How the command ends, other than well. */
+/** The error that the command ends with, if any. */
 export const failureOf = (
   report: UploadReport,
   findings: Findings,
   rest: { readonly notStarted: number; readonly listed: boolean }
 ): CliError | undefined => {
   const { failed, interrupted, uploaded } = report.files
-  // Who was asked to stop when all had been begun, and has finished it, has done what was wanted.
+  // A run that was asked to stop after it had begun every file, and finished them all, has done its work.
   const isAll = report.ended === "Drained" && interrupted + rest.notStarted === 0 && rest.listed
   if (report.ended !== "Completed" && !isAll) return new CliError({ reason: "Interrupted" })
   if (failed + interrupted === 0) return undefined
-  // What an earlier run has stored shows as much as what this one has: that files can be stored there. So do the parts
-  // that have filled a disk.
+  // What an earlier run has stored also shows that files can be stored there. So do the parts that have filled a disk.
   const partsStored = isFull(report) ? report.kept?.bytes ?? 0 : 0
   const nothingStored = uploaded === 0 && report.bytes.resumed + partsStored === 0
   return new CliError({
@@ -64,34 +63,34 @@ export const failureOf = (
   })
 }
 
-/** What the summary says beyond the report. */
+/** The context of the summary, beyond the report. */
 export interface Context {
   readonly style: Style
-  /** How many files were not started. */
+  /** The number of files that were not started. */
   readonly notStarted: number
-  /** Whether these are all: whether the list was read to its end. */
+  /** Whether that number is complete, because the list was read to its end. */
   readonly listed: boolean
-  /** The file that lists what was left undone, where one is written. */
+  /** The file that lists unfinished files, if one is written. */
   readonly manifest: string | undefined
-  /** Whether the sources are files, which can be listed for another run. Defaults to `true`. */
+  /** Whether the sources are files, which another run can read again. Defaults to `true`. */
   readonly isList?: boolean | undefined
-  /** How many large files were begun, and have no part stored. */
+  /** The number of large files that were begun and have no part stored. */
   readonly begun: number
-  /** The command that removes what is there of them. */
+  /** The command that removes what is stored of them. */
   readonly abortCommand?: string | undefined
-  /** What the filter has left out, where nothing is left. */
+  /** What the filter has left out, if nothing is left. */
   readonly leftOut?: ReadonlyArray<string> | undefined
   /** Patterns of the filter that matched nothing. */
   readonly unmatched?: ReadonlyArray<string> | undefined
 }
 
-/** What a filter makes worth saying, for a summary. */
+/** What a summary says about a filter. */
 export const filtered = (filter: Filter.Counting, around: FilterText.Around) => {
   const left = filter.leftOut()
   return { leftOut: FilterText.leftOut(left), unmatched: FilterText.unmatched(left, around) }
 }
 
-/** The summary, line by line. */
+/** The lines of the summary. */
 export const summary = (report: UploadReport, findings: Findings, options: Context): ReadonlyArray<string> => {
   const { begun, leftOut = [], listed, manifest, notStarted, style, unmatched = [] } = options
   const { failed, interrupted, skipped, total, uploaded } = report.files
@@ -118,37 +117,37 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
   }
   if (failed > 0) lines.push(...failureLines(report, style))
   if (report.bytes.resumed > 0) {
-    lines.push(`An earlier run had stored ${Format.bytes(report.bytes.resumed)} of it: that was not sent again.`)
+    lines.push(`An earlier run had stored ${Format.bytes(report.bytes.resumed)} of it, which was not sent again.`)
   }
   if (interrupted > 0) {
-    lines.push(`Interrupted ${Format.counted(interrupted, "file")} on the way, and stored none of them.`)
+    lines.push(`Interrupted ${Format.counted(interrupted, "file")} in flight, and stored none of them.`)
   }
   const { kept = { files: 0, bytes: 0 } } = report
   if (kept.files > 0) {
     lines.push(
       report.ended === "Completed" && failed === 0
-        ? `Kept from an earlier run is what is stored of ${Format.counted(kept.files, "large file")}, ${
+        ? `The stored part of ${Format.counted(kept.files, "large file")} from an earlier run, ${
           Format.bytes(kept.bytes)
-        }, that this run did not come to.`
+        }, was kept: this run did not get to ${kept.files === 1 ? "it" : "them"}.`
         : Kept.stored(kept.files, kept.bytes)
     )
   }
   if (begun > 0) lines.push(Kept.nothing(begun))
   if (isFull(report)) lines.push(...spaceLines(kept.files + begun, options.abortCommand))
   else if (kept.files + begun > 0) {
-    lines.push("  sluice uploads ls shows what was begun, sluice uploads abort removes it.")
+    lines.push("  sluice uploads ls lists what was begun, sluice uploads abort removes it.")
   }
   if (report.abortsFailed > 0) lines.push(...leftBehindLines(report, style))
   if (notStarted > 0) lines.push(`Not started: ${Format.counted(notStarted, "file")}.`)
-  if (!listed) lines.push("The list was not read to its end: there may be more that was not started.")
+  if (!listed) lines.push("The list was not read to its end: more files may not have been started.")
   // Standard input cannot be read again.
   if ((failed + interrupted + notStarted > 0 || !listed) && options.isList !== false) {
     lines.push(
       manifest === undefined
-        ? "With --failed FILE, what is left undone is listed for another run with --files-from FILE."
-        : `${listed ? "What is left undone is" : "Some of what is left undone is"} listed in ${
+        ? "--failed FILE lists unfinished files for another run with --files-from FILE."
+        : `${listed ? "Unfinished files are" : "Some of the unfinished files are"} listed in ${
           printable(manifest)
-        }: upload it with --files-from ${printable(manifest)}.`
+        }: upload them with --files-from ${printable(manifest)}.`
     )
   }
   return lines
@@ -158,7 +157,7 @@ export const summary = (report: UploadReport, findings: Findings, options: Conte
 export const failureLine = (key: string, message: string, attempts: number): string =>
   `${printable(key)}: ${printable(message)}${attempts > 1 ? ` (${attempts} attempts)` : ""}`
 
-/** The first of some lines, and how many more of `count` there are. */
+/** The first lines, and the number of the others out of `count`. */
 export const firstOf = (lines: ReadonlyArray<string>, count: number = lines.length): ReadonlyArray<string> => {
   const shown = lines.slice(0, failuresShown)
   return count > shown.length ? [...shown, `  and ${Format.count(count - shown.length)} more.`] : shown
@@ -168,7 +167,7 @@ export const firstOf = (lines: ReadonlyArray<string>, count: number = lines.leng
 // internal
 // -----------------------------------------------------------------------------
 
-/** The first failures with their causes; a cause that they all share is told once. */
+/** The first failures with their causes; a shared cause is printed once. */
 const failureLines = ({ failures, files }: UploadReport, style: Style): ReadonlyArray<string> => {
   const causes = new Set(failures.map(({ error }) => error.message))
   const [cause = ""] = causes
@@ -182,27 +181,27 @@ const failureLines = ({ failures, files }: UploadReport, style: Style): Readonly
   ]
 }
 
-/** Whether a failure that is named is for want of space at the destination. */
+/** Whether a named failure means that the destination is full. */
 const isFull = ({ failures }: UploadReport): boolean => failures.some(({ error }) => error.reason === "NoSpace")
 
-/** What to do where the destination is full. What was begun is there too, whether or not a part of it is whole. */
+/** What to do if the destination is full. Files that were begun take space too, even if no part is complete. */
 const spaceLines = (begun: number, abortCommand = "sluice uploads abort"): ReadonlyArray<string> => {
   const them = begun === 1 ? "it" : "them"
   return begun === 0
-    ? ["Make room at the destination, or have its quota raised, and run the same command again."]
+    ? ["Free some space at the destination, or have its quota raised, and run the same command again."]
     : [
-      `What is there of ${them} takes space at the destination. Make room and run the same command again, or remove ` +
-      `what is there: ${abortCommand}`
+      `What is stored of ${them} takes space at the destination. Free some space and run the same command again, or remove ` +
+      `what is stored: ${abortCommand}`
     ]
 }
 
-/** What could not be removed from the destination: it may cost money there. */
+/** Lists what could not be removed from the destination, where it may cost money. */
 const leftBehindLines = ({ abortsFailed, leftBehind }: UploadReport, style: Style): ReadonlyArray<string> => [
   style.red(`Could not remove what is stored of ${Format.counted(abortsFailed, "unfinished file")}:`),
   ...firstOf(leftBehind.map(({ error, key }) => `  ${failureLine(key, error.message, 0)}`), abortsFailed)
 ]
 
-/** Whether a failure tells of the destination as a whole, and not of one file or its key. */
+/** Whether a failure concerns the destination as a whole, not one file or its key. */
 const isDestinations = (error: UploadError): boolean => {
   switch (error._tag) {
     case "Transient":

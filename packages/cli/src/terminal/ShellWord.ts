@@ -1,8 +1,8 @@
 /**
- * Arguments as a person would type them again, for commands that messages tell of.
+ * Quotes arguments for the shell, for commands in messages.
  */
 import { printable } from "./TerminalText.js"
 
-/** An argument, in quotes where a shell would read it as something else. */
+/** An argument, in quotes if a shell would interpret it. */
 export const of = (text: string): string =>
   /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`

@@ -1,7 +1,8 @@
 /**
- * Ctrl-C and its kin, read by the command instead of ending the process: once means finish what is in flight, but for
- * large files that the same command can go on with; twice or SIGTERM means stop now, and once more after that leaves at
- * once. SIGHUP stops where a terminal is there, which has been closed. Elsewhere, as under `nohup`, it means nothing.
+ * Signals that the command handles instead of ending the process. One Ctrl-C means: finish what is in flight, except
+ * large files, which the same command can continue. A second one, or SIGTERM, means: stop now; another one after that
+ * exits at once. SIGHUP stops the run if there is a terminal, since it has been closed. Otherwise, as under `nohup`, it
+ * is ignored.
  */
 import type { Transfer, UploadRun } from "@sluice/core/UploadRun"
 import * as Effect from "effect/Effect"
@@ -13,7 +14,7 @@ import * as Kept from "./Kept.js"
 
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP"
 
-/** Signals as they come, until the scope closes. */
+/** The signals that arrive until the scope closes. */
 export const listen: Effect.Effect<Queue.Dequeue<Signal>, never, Scope.Scope> = Effect.gen(function*() {
   const received = yield* Queue.unbounded<Signal>()
   const signals: ReadonlyArray<Signal> = isWatched() ? ["SIGINT", "SIGTERM", "SIGHUP"] : ["SIGINT", "SIGTERM"]
@@ -28,33 +29,33 @@ export const listen: Effect.Effect<Queue.Dequeue<Signal>, never, Scope.Scope> = 
 })
 
 /**
- * Has SIGHUP mean nothing where nobody watches. Node undoes what `nohup` has said of it, so it would end the process
+ * Ignores SIGHUP if there is no terminal. Node resets the signal handling of `nohup`, so SIGHUP would end the process
  * there.
  */
 export const surviveHangup: Effect.Effect<void> = Effect.sync(() => {
   if (!isWatched()) process.on("SIGHUP", () => {})
 })
 
-/** How a run can be steered, and who is told. */
+/** The run to steer, and where messages go. */
 export interface Steered {
   readonly run: Pick<UploadRun<never>, "drainToJournal" | "inFlight" | "throughput">
   /**
-   * Whether what is uploaded comes through a pipe: Ctrl-C ends its left side, too, and what has come by then is not all of
-   * it. To finish that would replace a whole object by a part of one.
+   * Whether the data comes through a pipe: Ctrl-C also ends the program before the pipe, so the data is incomplete.
+   * Finishing the upload would replace a complete object with an incomplete one.
    */
   readonly isPiped: boolean
-  /** How many bytes are stored of a file that is kept. */
+  /** The number of bytes that are stored of a kept file. */
   readonly storedOf: (key: string) => number
   /** Interrupts everything. */
   readonly stop: Effect.Effect<void>
   readonly say: (line: string) => Effect.Effect<void>
-  /** Leaves without waiting for anything. */
+  /** Exits without waiting for anything. */
   readonly leave: Effect.Effect<void>
 }
 
 /** Steers a run by signals, until it is interrupted. */
-export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect.Effect<void> =>
-  Effect.gen(function*() {
+export const steer = Effect.fnUntraced(
+  function*(received: Queue.Dequeue<Signal>, steered: Steered): Effect.fn.Return<void> {
     const { isPiped, leave, run, say, stop, storedOf } = steered
     const first = yield* received.take
     if (first === "SIGINT" && !isPiped) {
@@ -69,28 +70,29 @@ export const steer = (received: Queue.Dequeue<Signal>, steered: Steered): Effect
       yield* say(`Stopping: ${finishing(left, current)}; press Ctrl-C again to stop at once.`)
       yield* received.take
     }
-    yield* say(isPiped ? "Stopping at once: what standard input gave by now is not stored." : "Stopping at once.")
+    yield* say(isPiped ? "Stopping at once: the data from standard input is not stored." : "Stopping at once.")
     yield* Effect.forkDaemon(stop)
     yield* received.take
     yield* leave
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-/** Whether somebody sees what happens. Whatever `nohup` runs has its output elsewhere. */
+/** Whether there is a terminal. Under `nohup` the output goes elsewhere. */
 const isWatched = (): boolean => process.stdout.isTTY === true || process.stderr.isTTY === true
 
-/** What is still to be done, and for how long. */
+/** What remains to be done, and how long it takes. */
 const finishing = (transfers: ReadonlyArray<Transfer>, bytesPerSecond: number): string => {
-  if (transfers.length === 0) return "nothing more is started"
+  if (transfers.length === 0) return "no more files are started"
   const sizes = Option.all(transfers.map(({ sent, size }) => Option.map(Option.fromNullable(size), (it) => it - sent)))
   const bytes = Option.map(sizes, (all) => all.reduce((sum, size) => sum + Math.max(0, size), 0))
   const facts = Option.match(bytes, {
-    onNone: () => ["nobody knows how large"],
+    onNone: () => ["of unknown size"],
     onSome: (bytes) =>
-      bytes === 0 ? ["all is sent and not answered yet"] : [
+      bytes === 0 ? ["all sent, waiting for the answer"] : [
         `${Format.bytes(bytes)} to go`,
         ...(bytesPerSecond > 0 ? [`about ${Format.duration((bytes * 1000) / bytesPerSecond)}`] : [])
       ]

@@ -1,21 +1,21 @@
 /**
- * Text for terminals: names made harmless, measured and cut to columns.
+ * Makes text safe for terminals, measures it, and cuts it to columns.
  *
- * File names may hold anything but NUL and `/`: escape sequences, line feeds, marks that turn the writing around. A
- * terminal would obey them, so {@link printable} shows them as signs instead. Widths are those of East Asian wide
- * characters and emoji: two columns each; a grapheme is never cut in two.
+ * File names may contain anything but NUL and `/`: escape sequences, line feeds, marks that reverse the writing
+ * direction. A terminal would obey them, so {@link printable} shows them as symbols instead. East Asian wide characters
+ * and emoji take two columns each; a grapheme is never cut in two.
  */
 
-/** The text with control characters and marks of direction as visible signs. */
+/** The text with visible symbols for control characters and direction marks. */
 export const printable = (text: string): string => hidden.test(text) ? text.replace(hiddenEverywhere, signOf) : text
 
-/** The same as escapes of JSON, for text that JSON has in quotes. */
+/** The text with JSON escapes for them, for use inside JSON strings. */
 export const escaped = (text: string): string =>
   hidden.test(text)
     ? text.replace(hiddenEverywhere, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`)
     : text
 
-/** How many columns a printable text takes. */
+/** The number of columns that a printable text takes. */
 export const width = (text: string): number => {
   if (ascii.test(text)) return text.length
   let columns = 0
@@ -43,7 +43,7 @@ export const cutStart = (text: string, columns: number): string => {
 // internal
 // -----------------------------------------------------------------------------
 
-// Controls, halves of surrogate pairs, line separators, and marks of direction.
+// Control characters, unpaired surrogates, line separators, and direction marks.
 const hidden = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u
 
 const hiddenEverywhere = new RegExp(hidden, "gu")

@@ -1,5 +1,5 @@
 /**
- * What is logged, told as the command tells things: `sluice: The journal in … was damaged in 2 places.`, once, on
+ * Prints log messages in the style of the command: `sluice: The journal in … was damaged in 2 places.`, each once, on
  * standard error, since standard output is for results.
  */
 import * as Cause from "effect/Cause"
@@ -12,7 +12,7 @@ import * as LogLevel from "effect/LogLevel"
 import type { Sink } from "./Output.js"
 import { printable } from "./TerminalText.js"
 
-/** Has everything that an effect logs told on a sink, and nowhere else, whichever loggers there were. */
+/** Prints everything that an effect logs on a sink, and nowhere else, instead of any other loggers. */
 export const toldOn = (sink: Sink) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.locally(effect, FiberRef.currentLoggers, HashSet.make(loggerOf(sink)))
 

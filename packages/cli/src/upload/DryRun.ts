@@ -1,8 +1,8 @@
 /**
- * What an upload would send: a line for each file on standard output, its key and its size in bytes with a tab between
- * them, and a summary on standard error. Control characters of a key are shown as signs, whoever reads it, so that a file
- * has one line; lines of JSON have the exact keys. Nothing is sent or written; whether the destination can be used is looked at where
- * that changes nothing there ({@link DestinationLook}).
+ * Prints what an upload would send: one line per file on standard output, with its key, a tab and its size in bytes,
+ * and a summary on standard error. Control characters of a key are always shown as symbols, so that each file takes one
+ * line; lines of JSON have the exact keys. Nothing is sent or written; {@link DestinationLook} checks whether the
+ * destination can be used, as far as that changes nothing there.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
@@ -25,21 +25,21 @@ export interface Options {
   readonly json: boolean
   readonly quiet: boolean
   readonly errorOnNoTransfer: boolean
-  /** What the filter makes worth saying, once the list has been read. */
+  /** What there is to say about the filter, after the list has been read. */
   readonly filtered: () => ReturnType<typeof Report.filtered>
-  /** Fails where the destination cannot be used. */
+  /** Fails if the destination cannot be used. */
   readonly destination: Effect.Effect<void, CliError, FileSystem.FileSystem | Path.Path | Output>
 }
 
 /**
- * Prints what would be uploaded. Fails with `SomeFailed` where something cannot be read, and with `DestinationUnusable`
- * where the destination cannot be used.
+ * Prints what would be uploaded. Fails with `SomeFailed` if something cannot be read, and with `DestinationUnusable` if
+ * the destination cannot be used.
  */
-export const print = (
-  sources: Sources,
-  options: Options
-): Effect.Effect<void, CliError, FileSystem.FileSystem | Path.Path | Output> =>
-  Effect.gen(function*() {
+export const print = Effect.fnUntraced(
+  function*(
+    sources: Sources,
+    options: Options
+  ): Effect.fn.Return<void, CliError, FileSystem.FileSystem | Path.Path | Output> {
     const { stderr, stdout } = yield* Output
     const items = Stream.StreamTypeId in sources.items ? sources.items : Stream.fromIterable(sources.items)
     const plan = { _tag: "Plan", version, files: { total: 0, planned: 0, skipped: 0, failed: 0 }, bytes: { total: 0 } }
@@ -77,8 +77,8 @@ export const print = (
         `${facts.join(", ")}. Nothing was sent.`,
         ...(isRead ? [] : [
           `The list was not read to its end, since ${
-            Option.isSome(stdout.failure()) ? "the plan could not be written" : "nobody reads on"
-          }: there may be any number more.`
+            Option.isSome(stdout.failure()) ? "the plan could not be written" : "its reader went away"
+          }: there may be more files.`
         ]),
         ...(plan.files.total > 0 ? [] : leftOut),
         ...unmatched.map(stderr.style.yellow)
@@ -87,16 +87,17 @@ export const print = (
     if (failed > 0) return yield* new CliError({ reason: "SomeFailed" })
     yield* Effect.flatten(Fiber.join(destination))
     if (nothing) return yield* new CliError({ reason: "NothingTransferred" })
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-/** The version that the lines of `--json` carry. */
+/** The version in the lines of `--json`. */
 const version = 1
 
-/** What becomes of one item. */
+/** The outcome for one item. */
 type Line =
   | { readonly _tag: "Planned"; readonly version: 1; readonly key: string; readonly size: number | undefined }
   | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }

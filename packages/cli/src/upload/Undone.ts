@@ -1,7 +1,7 @@
 /**
- * What a run leaves undone, gathered into a manifest: files that failed, were interrupted, or were not started.
+ * Collects the unfinished files of a run in a manifest: those that failed, were interrupted, or were not started.
  *
- * When a run is stopped early, the rest of the list is read on into the manifest, so that it holds all that is missing;
+ * When a run is stopped early, the rest of the list is also read into the manifest, so that the manifest is complete,
  * unless the run is told to stop at once.
  */
 import type * as UploadList from "@sluice/core/UploadList"
@@ -19,28 +19,28 @@ import type { Sources } from "../sources/Sources.js"
 export interface Undone {
   /** The list, for the run. */
   readonly items: Remainder.Items
-  /** Takes note of a result of the run. */
+  /** Records a result of the run. */
   readonly note: (result: UploadResult) => Effect.Effect<void>
-  /** Lists no further. */
+  /** Stops reading the list. */
   readonly stop: Effect.Effect<void>
-  /** After the end of the run: puts the manifest in its place. */
+  /** After the run: gives the manifest its name. */
   readonly finish: Effect.Effect<Rest, CliError>
 }
 
 /** Files that were not started. */
 export interface Rest {
   readonly notStarted: number
-  /** Whether these are all: whether the list was read to its end. */
+  /** Whether these are all, because the list was read to its end. */
   readonly listed: boolean
 }
 
-/** Gathers what is left undone of a list into the file of that name. */
-export const make = (
-  file: string,
-  sources: Sources,
-  own: Pick<OwnFiles, "addOpen">
-): Effect.Effect<Undone, CliError, Scope.Scope> =>
-  Effect.gen(function*() {
+/** Collects the unfinished files of a list in the file of that name. */
+export const make = Effect.fnUntraced(
+  function*(
+    file: string,
+    sources: Sources,
+    own: Pick<OwnFiles, "addOpen">
+  ): Effect.fn.Return<Undone, CliError, Scope.Scope> {
     const manifest = yield* Manifest.write(file, sources.locations, own)
     const remainder = yield* Remainder.follow(sources.items)
     const stopped = yield* Deferred.make<void>()
@@ -65,4 +65,5 @@ export const make = (
         return { notStarted, listed: remainder.listed() }
       })
     }
-  })
+  }
+)

@@ -1,12 +1,12 @@
 /**
- * What a comparison finds, as values: a finding for each key, and the report at the end.
+ * The results of a comparison: a finding for each key, and the report at the end.
  */
 import type * as UploadError from "@sluice/core/UploadError"
 
-/** The version that findings and reports carry. */
+/** The version in findings and reports. */
 export const version = 1
 
-/** What became of one key. */
+/** The result for one key. */
 export type Finding =
   | { readonly _tag: "Same"; readonly version: 1; readonly key: string; readonly size: number; readonly by: By }
   | { readonly _tag: "Missing"; readonly version: 1; readonly key: string; readonly size: number | undefined }
@@ -16,7 +16,7 @@ export type Finding =
   | { readonly _tag: "Skipped"; readonly version: 1; readonly key: string; readonly reason: string }
   | Unlisted
 
-/** How two contents were found to be the same or not; of what the destination does not let be read, by the size only. */
+/** How two contents were compared; only by size if the destination does not let objects be read. */
 export type By = "Checksum" | "Reading" | "Size"
 
 export interface Different {
@@ -24,9 +24,9 @@ export interface Different {
   readonly version: 1
   readonly key: string
   readonly reason: "Size" | "Content"
-  /** Of the source, in bytes. */
+  /** The size of the source, in bytes. */
   readonly size: number | undefined
-  /** Of the object, in bytes. */
+  /** The size of the object, in bytes. */
   readonly storedSize: number
 }
 
@@ -34,30 +34,30 @@ export interface Unreadable {
   readonly _tag: "Unreadable"
   readonly version: 1
   readonly key: string
-  /** Which side could not be read, or not be compared. */
+  /** The side that could not be read or compared. */
   readonly side: "Source" | "Destination"
   readonly error: UploadError.Summary
 }
 
-/** The destination did not list what it has, so that nobody knows what only it has. */
+/** The destination did not list its objects, so it is unknown which ones only it has. */
 export interface Unlisted {
   readonly _tag: "Unlisted"
   readonly version: 1
   readonly error: UploadError.Summary
 }
 
-/** What was found, told at the end. */
+/** The report at the end of a comparison. */
 export interface Report {
   readonly _tag: "Verification"
   readonly version: 1
   readonly ended: "Completed" | "Interrupted"
   readonly files: Counts & { readonly total: number }
-  /** How many files are taken for the same only because their size is. */
+  /** The number of files that count as the same only because their sizes are. */
   readonly sameBySize: number
   readonly bytes: { readonly total: number; readonly compared: number }
   /**
-   * What is known of what only the destination has: `LookedFor`, `NotLookedFor`, `NotListed` where it cannot say, or
-   * `Failed` where it did not, or not to the end.
+   * What is known about objects that only the destination has: `LookedFor`, `NotLookedFor`, `NotListed` if it cannot
+   * list them, or `Failed` if the list failed or broke off.
    */
   readonly extras: "LookedFor" | "NotLookedFor" | "NotListed" | "Failed"
   readonly durationMillis: number

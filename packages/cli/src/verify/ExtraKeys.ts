@@ -1,7 +1,7 @@
 /**
- * Whether a key of the destination is one that the sources of a comparison do not have.
+ * Decides whether a key of the destination is extra, because the sources of a comparison do not have it.
  *
- * Each key is looked up where the sources are, so that the keys of a tree are never held.
+ * Each key is looked up in the sources, so the keys of a tree are never held in memory.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -9,8 +9,8 @@ import * as path from "node:path"
 import type { Options } from "../sources/Sources.js"
 
 /**
- * How to tell; `undefined` where all sources are files named one by one: what else the destination has is then nobody's
- * question. Keys that the filter leaves out are not extra.
+ * The test for extra keys; `undefined` if all sources are single files, since the other objects at the destination do
+ * not matter then. Keys that the filter leaves out are not extra.
  */
 export const among = (
   sources: ReadonlyArray<string>,
@@ -37,7 +37,7 @@ export const among = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** Whether a walk through a directory, given by its real path, would come to a file of that key. */
+/** Whether a walk through a directory, given by its real path, would find a file with that key. */
 const has = async (directory: string, key: string, followSymlinks: boolean): Promise<boolean> => {
   const file = path.join(directory, key)
   const real = await fs.realpath(file).catch(() => undefined)

@@ -1,5 +1,5 @@
 /**
- * Whether two streams are of the same bytes, however they are cut into blocks; one block of each is held.
+ * Compares the bytes of two streams, however they are divided into blocks. It holds one block of each.
  */
 import * as Checksum from "@sluice/core/Checksum"
 import * as Chunk from "effect/Chunk"
@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 
 type Bytes<E> = Stream.Stream<Uint8Array, E>
 
-/** Reads two streams side by side to the first difference. `note` hears of bytes that are the same. */
+/** Reads two streams in parallel up to the first difference. Calls `note` with the number of equal bytes. */
 export const compare = <E1, E2>(
   one: Bytes<E1>,
   other: Bytes<E2>,
@@ -37,7 +37,7 @@ export const compare = <E1, E2>(
     })
   )
 
-/** Reads a stream to the first difference from bytes that are there: of a small file that is much less work. */
+/** Compares a stream with bytes in memory up to the first difference: much less work for a small file. */
 export const compareWith = <E>(
   bytes: Uint8Array,
   other: Bytes<E>,
@@ -58,7 +58,7 @@ export const compareWith = <E>(
     )
   })
 
-/** The checksum of a stream, as destinations write it. `note` hears of the bytes that are read. */
+/** The checksum of a stream, as destinations write it. Calls `note` with the number of bytes read. */
 export const checksum = <E>(
   bytes: Bytes<E>,
   algorithm: Checksum.Algorithm,
@@ -80,7 +80,7 @@ export const checksum = <E>(
 // internal
 // -----------------------------------------------------------------------------
 
-/** Gives the next block that is not empty, and `undefined` at the end. */
+/** Returns the next block that is not empty, and `undefined` at the end. */
 const reader = <E>(bytes: Bytes<E>): Effect.Effect<Effect.Effect<Uint8Array | undefined, E>, never, Scope.Scope> =>
   Effect.map(Stream.toPull(bytes), (pull) => {
     let waiting: Array<Uint8Array> = []

@@ -1,5 +1,5 @@
 /**
- * The end of a comparison, told to people: what is missing, different or too much, and the exit code.
+ * The summary at the end of a comparison: what is missing, different or extra, and the exit code.
  */
 import { CliError } from "../CliError.js"
 import * as Format from "../terminal/Format.js"
@@ -11,9 +11,9 @@ import type { Finding, Report } from "./Compared.js"
 export interface SummaryOptions {
   readonly style: Style
   readonly extrasIgnored: boolean
-  /** The file that lists what is there, where the destination does not tell by itself. */
+  /** The file that lists the objects, if the destination cannot list them itself. */
   readonly listed?: string | undefined
-  /** What the filter has left out, where nothing is left. */
+  /** What the filter has left out, if nothing is left. */
   readonly leftOut?: ReadonlyArray<string> | undefined
   /** Patterns of the filter that matched nothing. */
   readonly unmatched?: ReadonlyArray<string> | undefined
@@ -23,15 +23,15 @@ type Kind = "Missing" | "Different" | "Extra"
 
 type Unlisted = Extract<Finding, { readonly _tag: "Unlisted" }>
 
-/** The first findings of each kind, and how many others there were, in bounded memory. */
+/** The first findings of each kind and the number of the others, in bounded memory. */
 export class Findings {
   private readonly lines = new Map<Kind, Array<string>>()
   private readonly unreadable: Array<{ readonly key: string; readonly message: string }> = []
-  /** Why files could not be compared, where it is the same for all of them. */
+  /** Why files could not be compared, if the reason is the same for all of them. */
   private cause: string | undefined = undefined
   private hasOneCause = true
   private unlisted: Unlisted["error"] | undefined = undefined
-  /** How many files could not be compared for a reason that says nothing of the file. */
+  /** The number of files that could not be compared for a reason that does not concern the file. */
   private destinationFailures = 0
   private readonly skipped = new Map<string, number>()
 
@@ -59,7 +59,7 @@ export class Findings {
     else if (lines.length < failuresShown) lines.push(lineOf(finding))
   }
 
-  /** How the command ends, other than well. */
+  /** The error that the command ends with, if any. */
   failureOf({ ended, files }: Report): CliError | undefined {
     if (ended === "Interrupted") return new CliError({ reason: "Interrupted" })
     const { different, extra, missing, unreadable } = files
@@ -70,13 +70,13 @@ export class Findings {
     })
   }
 
-  /** Why nothing of the destination was seen, where it is one reason. */
+  /** Why nothing at the destination could be compared, if there is one reason. */
   private unusable(report: Report): string | undefined {
     if (this.failureOf(report)?.reason !== "DestinationUnusable" || !this.hasOneCause) return undefined
     return this.cause ?? this.unlisted?.message
   }
 
-  /** What could not be compared, with its causes; a cause that all share is told once. */
+  /** The files that could not be compared, with their causes; a shared cause is printed once. */
   private unreadableLines(count: number, style: Style): ReadonlyArray<string> {
     const { cause, unreadable } = this
     const isShared = this.hasOneCause && cause !== undefined && count > 1
@@ -94,7 +94,7 @@ export class Findings {
     ]
   }
 
-  /** The summary, line by line. */
+  /** The lines of the summary. */
   summary(report: Report, options: SummaryOptions): ReadonlyArray<string> {
     const { leftOut = [], listed, style, unmatched = [] } = options
     const { bytes, ended, extras, files, sameBySize } = report
@@ -106,7 +106,7 @@ export class Findings {
     const same = files.same === files.total
       ? `${Format.counted(files.total, "file")} the same`
       : `${Format.count(files.same)} of ${Format.counted(files.total, "file")} the same`
-    // What is not all there was compared, and not verified.
+    // Only complete files count as verified.
     const verdict = ended === "Completed" && this.failureOf(report) === undefined
       ? style.bold(`Verified: ${same}`)
       : style.red(`Compared: ${same}`)
@@ -128,7 +128,7 @@ export class Findings {
           ? style.yellow("Nothing to compare: the filter leaves nothing.")
           : "Nothing to compare: no files were found."
         : files.same + files.missing + files.different + files.unreadable === 0
-        ? ended === "Interrupted" ? "Nothing was compared." : "Nothing to compare: all that was found was skipped."
+        ? ended === "Interrupted" ? "Nothing was compared." : "Nothing to compare: all files were skipped."
         : `${verdict}, ${Format.bytes(bytes.compared)} compared in ${Format.duration(report.durationMillis)}, ${
           Format.throughput(report.throughputBytesPerSecond)
         }.`,
@@ -137,9 +137,9 @@ export class Findings {
       ...(sameBySize > 0
         ? [
           style.yellow(
-            `Of ${
+            `Only the size of ${
               Format.counted(sameBySize, "file")
-            } only the size was compared: the server does not serve what it has.`
+            } was compared: the server does not let its objects be read.`
           )
         ]
         : []),
@@ -148,17 +148,17 @@ export class Findings {
       ...list("Different", files.different, "Different at the destination,"),
       ...list("Extra", files.extra, "Only at the destination,"),
       ...(files.unreadable > 0 ? this.unreadableLines(files.unreadable, style) : []),
-      ...(ended === "Interrupted" ? ["Interrupted: what is not told of was not compared."] : []),
+      ...(ended === "Interrupted" ? ["Interrupted: files that are not listed here were not compared."] : []),
       ...(this.unlisted === undefined ? [] : [
         style.red(
-          `Extra files are not all known, since the destination did not list what it has: ${
+          `Not all extra files are known, because the destination did not list its objects: ${
             printable(this.unlisted.message)
           }`
         )
       ]),
-      ...(extras === "NotListed" ? ["This destination cannot list what it has: extra files were not looked for."] : []),
+      ...(extras === "NotListed" ? ["This destination cannot list its objects: extra files were not looked for."] : []),
       ...(extras === "NotLookedFor" && !options.extrasIgnored
-        ? ["Extra files were not looked for, since no directory was named whose files they could be missing from."]
+        ? ["Extra files were not looked for, because no directory was named."]
         : [])
     ]
   }

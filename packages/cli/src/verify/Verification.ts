@@ -1,15 +1,15 @@
 /**
- * Compares files with what a destination has under their keys.
+ * Compares files with the objects under their keys at a destination.
  *
- * Of each file the size is compared first. Where the destination tells a checksum of the object, the file is read and
- * its checksum reckoned; else both are read and compared block by block. Where the destination turns out not to let its
- * objects be read, the size has to do, and that is told. A few blocks a file are in memory, of as many
- * files as `concurrency` says, and up to {@link aheadOfComparing} files of the list; nothing is kept of files that are
- * done. What only the destination has is found by asking of each of its keys, one after the other, whether it is a
- * source's: no list of keys is held.
+ * For each file the sizes are compared first. If the destination reports a checksum of the object, the file is read and
+ * its checksum computed; otherwise both are read and compared block by block. If the destination turns out not to let
+ * its objects be read, only the sizes are compared, and the summary says so. For as many files as `concurrency` says, a
+ * few blocks each are in memory, and up to {@link aheadOfComparing} files of the list; nothing is kept of finished
+ * files. Objects that only the destination has are found by checking each of its keys, one after the other, against the
+ * sources: no list of keys is held in memory.
  *
- * A destination that fails for the moment is asked again, unless it does so all the time, and one that says nothing for
- * 30 seconds has failed.
+ * A temporary failure of the destination is retried, unless it fails all the time. A destination that is silent for 30
+ * seconds has failed.
  */
 import * as Bandwidth from "@sluice/core/Bandwidth"
 import * as Checksum from "@sluice/core/Checksum"
@@ -30,32 +30,32 @@ import { version } from "./Compared.js"
 import type { By, Finding, Report, Unreadable } from "./Compared.js"
 import * as SameBytes from "./SameBytes.js"
 
-/** How many files of the list are known before their turn comes. */
+/** How many files of the list are read ahead. */
 export const aheadOfComparing = 8_192
 
 export interface Options {
   readonly items: Items
   readonly destination: Destination["Type"]
-  /** Files that are compared at once, at most. */
+  /** The maximum number of files compared at once. */
   readonly concurrency: number
-  /** Whether an object is one that no source has; `undefined` where that is not asked. */
+  /** Whether no source has the object; `undefined` if extra objects are not looked for. */
   readonly isExtra: ((key: string) => Effect.Effect<boolean>) | undefined
   readonly onFinding: (finding: Finding) => Effect.Effect<void>
 }
 
-/** A comparison, to be run and watched. */
+/** A comparison that can be run and watched. */
 export interface Comparison extends Shown {
   readonly run: Effect.Effect<void>
-  /** What was found by now. */
+  /** What has been found so far. */
   readonly report: Effect.Effect<Report>
-  /** The first failure that was the destination's. */
+  /** The first failure of the destination. */
   readonly destinationError: () => UploadError.UploadError | undefined
 }
 
-/** Whether destinations of this kind can be compared with at all. */
+/** Whether files can be compared with this kind of destination at all. */
 export const isPossible = (destination: Destination["Type"]): boolean => destination.head !== undefined
 
-/** A comparison that is yet to be run. */
+/** Prepares a comparison. */
 export const make = (options: Options): Effect.Effect<Comparison> =>
   Effect.map(Effect.clock, (clock) => new Run(options, clock))
 
@@ -150,7 +150,7 @@ class Run implements Comparison {
         Effect.retry({
           schedule: retry.schedule,
           times: retry.attempts - 1,
-          // What cannot change is not asked for again, nor is a destination that keeps failing, file by file.
+          // Permanent failures are not retried, nor are requests to a destination that keeps failing.
           while: (error) => UploadError.isRetryable(error) && this.budget.unsafeTake()
         }),
         Effect.catchAll((error) => {
@@ -184,7 +184,7 @@ class Run implements Comparison {
     })
   }
 
-  /** By what the contents were found to be the same; `undefined` where they are not. */
+  /** How the contents were found to be the same; `undefined` if they differ. */
   private compareContent(
     file: UploadFile,
     { checksum, size }: Head,
@@ -197,7 +197,7 @@ class Run implements Comparison {
       this.monitor.unsafeRecord(this.clock.unsafeCurrentTimeMillis(), bytes)
     }
     const ours = file.source.read({ offset: 0 })
-    // A source may say that it is empty, and not be.
+    // A source may claim to be empty without being so.
     if (size === 0 && file.size === 0) {
       return Effect.map(
         SameBytes.compare(ours, Stream.empty, note),
@@ -224,7 +224,7 @@ class Run implements Comparison {
     )
   }
 
-  /** All bytes of a small file, and one more where it has grown. */
+  /** All bytes of a small file, and one more if it has grown. */
   private bytesOf({ source }: UploadFile): Effect.Effect<Uint8Array, UploadError.UploadError> {
     const range = { offset: 0 }
     return Effect.suspend(() => source.unsafeBytes?.(range, this.clock) ?? source.bytes(range))
@@ -245,7 +245,7 @@ class Run implements Comparison {
       Effect.retry({
         schedule: retry.schedule,
         times: retry.attempts - 1,
-        // What was told of a list that broke off would be told again.
+        // Retrying a list that broke off would report its first objects again.
         while: (error) => !begun && UploadError.isRetryable(error) && this.budget.unsafeTake()
       }),
       Effect.catchAll((error) => {
@@ -334,10 +334,10 @@ const noAnswer = new UploadError.Transient({
 
 const notComparable = new UploadError.Rejected({
   reason: "Unsupported",
-  detail: "The destination tells no checksum, and cannot be read."
+  detail: "The destination reports no checksum, and its objects cannot be read."
 })
 
-const changed = new UploadError.SourceChanged({ reason: "Modified", detail: "It has changed while it was compared." })
+const changed = new UploadError.SourceChanged({ reason: "Modified", detail: "It changed while it was compared." })
 
 const unreadable = (key: string, error: UploadError.UploadError): Unreadable => ({
   _tag: "Unreadable",

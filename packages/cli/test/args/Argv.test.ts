@@ -41,7 +41,7 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("--rate=5/s", "copy", "from", "--json=true", "to"), expected)
   })
 
-  it("puts what is built in before all flags, where it is found", () => {
+  it("puts built-in flags before all others, where @effect/cli finds them", () => {
     assert.deepStrictEqual(
       normalize("copy", "from", "--json", "--rate", "5/s", "--log-level", "all"),
       runs("copy", "--log-level", "all", "--json", "true", "--rate", "5/s", "--", "from")
@@ -53,7 +53,7 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--json=false", "y"), runs("copy", "--json", "false", "--", "y"))
     assert.deepStrictEqual(
       normalize("copy", "--json=maybe"),
-      left("--json: \"maybe\" is given, and it takes no value, or true or false.")
+      left("--json: \"maybe\" is not a valid value. It takes true, false or no value.")
     )
   })
 
@@ -64,7 +64,7 @@ describe("Argv", () => {
     )
   })
 
-  it("takes everything after -- for an argument, and a lone dash too", () => {
+  it("treats everything after -- as an argument, and a lone dash too", () => {
     assert.deepStrictEqual(
       normalize("copy", "--json", "-", "--", "--rate", "--", "-x"),
       runs("copy", "--json", "true", "--", "-", "--rate", "--", "-x")
@@ -75,14 +75,14 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--rate", "--json"), runs("copy", "--rate", "--json", "--"))
   })
 
-  it("names a flag that nobody knows, and one that is near", () => {
+  it("names an unknown flag and a similar one", () => {
     assert.deepStrictEqual(
       normalize("copy", "a", "--jsn"),
       left("--jsn is not a flag of \"sluice copy\". Did you mean --json?")
     )
     assert.deepStrictEqual(
       normalize("copy", "-rf"),
-      left("-rf is not a flag of \"sluice copy\". A file of that name goes after \"--\".")
+      left("-rf is not a flag of \"sluice copy\". Put a file of that name after \"--\".")
     )
   })
 
@@ -98,19 +98,19 @@ describe("Argv", () => {
     assert.deepStrictEqual(normalize("copy", "--", "-h"), runs("copy", "--", "-h"))
   })
 
-  it("leaves what @effect/cli does by itself to it", () => {
+  it("leaves to @effect/cli what it does itself", () => {
     assert.deepStrictEqual(normalize("--version"), runs("--version"))
     assert.deepStrictEqual(normalize("--completions", "bash"), runs("--completions", "bash"))
   })
 
-  it("names a command that is not there", () => {
+  it("names an unknown command", () => {
     assert.deepStrictEqual(
       normalize("cp", "a", "b"),
       left("\"cp\" is not a command. The commands are copy.")
     )
     assert.deepStrictEqual(
       normalize("--json"),
-      left("--json is not known here: the command comes first, such as in \"sluice upload photos backup\".")
+      left("--json is not known here: the command comes first, as in \"sluice upload photos backup\".")
     )
   })
 
@@ -131,11 +131,11 @@ describe("Argv", () => {
     it("does not look for the second word among flags and their values", () => {
       assert.deepStrictEqual(
         normalizeAll("copies", "--rate", "rm", "ls"),
-        left("\"copies\" is followed by ls or rm, such as in \"sluice copies ls\".")
+        left("\"copies\" needs ls or rm after it, as in \"sluice copies ls\".")
       )
       assert.deepStrictEqual(
         normalizeAll("copies", "mv"),
-        left("\"copies\" is followed by ls or rm, such as in \"sluice copies ls\".")
+        left("\"copies\" needs ls or rm after it, as in \"sluice copies ls\".")
       )
     })
 

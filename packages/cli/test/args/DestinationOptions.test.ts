@@ -12,13 +12,13 @@ const problem = (address: string, flags: Partial<DestinationOptions.Flags>) =>
   Option.getOrUndefined(Either.getLeft(settings(address, flags)))
 
 describe("DestinationOptions", () => {
-  it("are nothing where nothing was said", () => {
+  it("are empty without flags", () => {
     for (const address of ["dir", "s3://bkt", "tus+http://h", "http://h", "sim:"]) {
       assert.deepStrictEqual(settings(address, {}), Either.right(DestinationOptions.defaults))
     }
   })
 
-  it("are refused where they are for other kinds of destinations", () => {
+  it("are refused for other kinds of destinations", () => {
     const some = Option.some("x")
     const flags: ReadonlyArray<readonly [Partial<DestinationOptions.Flags>, ReadonlyArray<string>]> = [
       [{ endpoint: some }, ["s3"]],
@@ -44,17 +44,17 @@ describe("DestinationOptions", () => {
     }
     assert.strictEqual(
       problem("dir", { metadata: ["a=b"] }),
-      "--metadata is for s3:// and tus+http(s)://, and the destination is a directory."
+      "--metadata is for s3:// and tus+http(s)://, but the destination is a directory."
     )
   })
 
-  it("may be for other kinds where they are for several destinations", () => {
+  it("may be for other kinds if there are several destinations", () => {
     const all = { ...noFlags, profile: Option.some("p") }
     const local = DestinationOptions.settingsOf({ _tag: "Local", root: "dir" }, all, { forSeveral: true })
     assert.isTrue(Either.isRight(local))
   })
 
-  it("are refused where they contradict each other", () => {
+  it("are refused if they contradict each other", () => {
     assert.include(problem("s3://bkt", { pathStyle: true, noPathStyle: true }), "contradict")
     assert.include(problem("s3://bkt", { ca: Option.some("f"), noVerifyTls: true }), "contradict")
   })
@@ -69,7 +69,7 @@ describe("DestinationOptions", () => {
     }
   })
 
-  it("take headers, but no secrets and not what belongs to the request", () => {
+  it("accept headers, but no secrets and none that the request sets itself", () => {
     assert.deepStrictEqual(
       HeaderLines.fromFlags(["X-Team: apollo", "x-note:a: b"]),
       Either.right({ "x-team": "apollo", "x-note": "a: b" })
@@ -96,7 +96,10 @@ describe("DestinationOptions", () => {
     assert.notInclude(refusal, "SLUICE_HTTP_HEADERS")
     assert.notInclude(refusal, "canary")
     for (const name of ["Host", "Content-Length", "Transfer-Encoding", "Upload-Offset"]) {
-      assert.include(Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([`${name}: 1`]))), "belongs to the request")
+      assert.include(
+        Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([`${name}: 1`]))),
+        "the request sets it itself"
+      )
     }
     for (const line of ["canary", ": canary", "a b: canary", "X: canary\r\nY: 1"]) {
       const refusal = Option.getOrThrow(Either.getLeft(HeaderLines.fromFlags([line])))

@@ -80,7 +80,7 @@ describe("UploadOptions", () => {
   it("says what a flag takes", () => {
     assert.strictEqual(
       UploadOptions.wrongValue("--rate", "fast", "starts a second, such as 50/s"),
-      "--rate: \"fast\" is not right. It takes starts a second, such as 50/s."
+      "--rate: \"fast\" is not a valid value. It takes starts a second, such as 50/s."
     )
   })
 })

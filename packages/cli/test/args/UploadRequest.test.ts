@@ -56,7 +56,7 @@ const limits = (changes: Partial<UploadRequest.Flags>) => {
 const unlimited = { concurrency: Infinity, uploadsPerSecond: Infinity, bytesPerSecond: Infinity }
 
 describe("UploadRequest", () => {
-  it("finds its limit by itself, up to 64 or as many as it is told", () => {
+  it("is adaptive by default, up to 64 or the given number", () => {
     const { connections, uploader } = make()
     assert.strictEqual(uploader.strategy.name, "adaptive")
     assert.deepStrictEqual(limits({}), { ...unlimited, concurrency: AdaptiveConcurrency.defaults.initial })
@@ -71,13 +71,13 @@ describe("UploadRequest", () => {
     )
   })
 
-  it("is a pool where it is told how many, or of as many workers as suit the machine", () => {
+  it("is a pool of the given size, or of a size that suits the machine", () => {
     assert.deepStrictEqual(limits({ strategy: Option.some("pool") }), { ...unlimited, concurrency: 12 })
     assert.deepStrictEqual(limits({ concurrency: Option.some("auto") }), { ...unlimited, concurrency: 12 })
     assert.deepStrictEqual(limits({ concurrency: Option.some(40) }), { ...unlimited, concurrency: 40 })
   })
 
-  it("stacks what it is told", () => {
+  it("stacks the given limits", () => {
     assert.deepStrictEqual(limits({ rate: Option.some(50), bandwidth: Option.some(1_000) }), {
       concurrency: AdaptiveConcurrency.defaults.initial,
       uploadsPerSecond: 50,
@@ -94,7 +94,7 @@ describe("UploadRequest", () => {
     assert.deepStrictEqual(limits({ strategy: Option.some("unlimited") }), unlimited)
   })
 
-  it("has as many connections as uploads in flight, and a bound", () => {
+  it("has as many connections as uploads in flight, up to a bound", () => {
     assert.strictEqual(make({ concurrency: Option.some(40) }).connections, 40)
     assert.strictEqual(make({ strategy: Option.some("unlimited") }).connections, UploadRequest.maxConnections)
   })
@@ -105,13 +105,13 @@ describe("UploadRequest", () => {
     assert.deepInclude(make({ retries: Option.some(0) }).uploader.retry, { attempts: 1, secondRound: false })
   })
 
-  it("takes the last path for the destination, and none of them for a source with a list", () => {
+  it("takes the last path as the destination, and needs no source with a list", () => {
     assert.deepStrictEqual(make({}, ["a", "b", "to"]).sources, ["a", "b"])
     assert.deepStrictEqual(make({ filesFrom: Option.some("list") }, ["to"]).sources, [])
     assert.deepStrictEqual(make({ filesFrom: Option.some("list") }, ["a", "to"]).sources, ["a"])
   })
 
-  it("leaves to the engine what nobody has said", () => {
+  it("leaves missing options to the engine", () => {
     const { strategy: _, retry: __, ...rest } = make().uploader
     assert.deepStrictEqual(new Set(Object.values(rest)), new Set([undefined]))
     assert.deepStrictEqual(make().run, { onInterrupt: undefined, onSourceChange: undefined })
@@ -142,27 +142,27 @@ describe("UploadRequest", () => {
       onRight: () => undefined
     })
 
-  it("refuses what contradicts itself", () => {
+  it("refuses contradictions", () => {
     assert.strictEqual(
       problem({ journal: Option.some("here"), noJournal: true }),
       "--journal and --no-journal contradict each other."
     )
     assert.strictEqual(
       problem({ noJournal: true, onInterrupt: Option.some("keep") }),
-      "--on-interrupt keep needs a journal to find again what was kept: leave --no-journal out."
+      "--on-interrupt keep needs a journal to find what was kept: remove --no-journal."
     )
     assert.isUndefined(problem({ noJournal: true, onInterrupt: Option.some("abort") }))
     assert.strictEqual(
       problem({}, ["-", "a", "to/x"]),
-      "Standard input (-) is uploaded by itself, without other sources."
+      "Standard input (-) cannot be combined with other sources."
     )
     assert.strictEqual(
       problem({ filesFrom: Option.some("list") }, ["-", "to/x"]),
-      "Standard input (-) does not go with --files-from."
+      "Standard input (-) cannot be combined with --files-from."
     )
   })
 
-  it("takes the last part of the destination for the key of standard input", () => {
+  it("takes the last part of the destination as the key of standard input", () => {
     const named = (destination: string) => {
       const { standardInput, target } = make({}, ["-", destination])
       return [

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as S3Server from "../support/S3Server.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -13,7 +14,7 @@ const look = (
   env: Record<string, string> = {}
 ) =>
   Effect.map(
-    Sluice.run(["doctor", address, "--json", ...flags], { env: { ...S3Server.environment, ...env } }),
+    InProcess.run(["doctor", address, "--json", ...flags], { env: { ...S3Server.environment, ...env } }),
     ({ exitCode, stderr, stdout }) => {
       const lines = stdout === "" ? [] : Sluice.jsonLines(stdout)
       const found = lines.slice(0, -1).map(({ check, outcome }) => `${check} ${outcome}`)
@@ -23,7 +24,7 @@ const look = (
   )
 
 describe("sluice doctor", { timeout: 120_000 }, () => {
-  it.scopedLive("finds a bucket well, and leaves nothing in it", () =>
+  it.scopedLive("finds nothing wrong with a bucket, and leaves nothing in it", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start()
       const { exitCode, found, last, stderr } = yield* look("s3://bkt/pre", ["--endpoint", server.url])
@@ -58,7 +59,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       const typo = yield* look("s3://typo", endpoint)
       assert.strictEqual(typo.exitCode, 4)
       assert.strictEqual(typo.found.at(-1), "write problem")
-      assert.include(typo.advice, "Make the bucket")
+      assert.include(typo.advice, "Create the bucket")
       const key = yield* look("s3://bkt", endpoint, { AWS_ACCESS_KEY_ID: "AKOTHER" })
       assert.strictEqual(key.exitCode, 4)
       assert.include(key.advice, "does not know the access key")
@@ -68,7 +69,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.deepStrictEqual([server.stored.size, server.unfinished.size], [0, 0])
     }))
 
-  it.scopedLive("tells what uploads can do without from what they cannot", () =>
+  it.scopedLive("distinguishes notes from problems", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start({
         ahead: 8 * 60_000,
@@ -94,7 +95,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.include(lines.find(({ check }) => check === "remove")?.["detail"], left)
     }))
 
-  it.scopedLive("says which permission is missing that interrupted uploads need to go on", () =>
+  it.scopedLive("says which permission interrupted uploads lack for continuing", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start({
         refuse: (method, path) =>
@@ -105,11 +106,11 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(found.filter((it) => !it.endsWith("ok")), ["resume note"])
       assert.include(found, "parts ok")
       assert.include(advice, "Allow s3:ListMultipartUploadParts on this bucket")
-      assert.include(lines.find(({ check }) => check === "resume")?.["detail"], "begin again")
+      assert.include(lines.find(({ check }) => check === "resume")?.["detail"], "start over")
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
-  it.scopedLive("finds out that nothing listens, and that it is no TLS", () =>
+  it.scopedLive("finds out that nothing listens, and that the server does not speak TLS", () =>
     Effect.gen(function*() {
       const server = yield* Effect.scoped(S3Server.start())
       const dead = yield* look("s3://bkt", ["--endpoint", server.url])
@@ -122,7 +123,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.include(plain.advice, "does not speak TLS")
     }))
 
-  it.scopedLive("looks at an HTTP server, and at a directory", () =>
+  it.scopedLive("checks an HTTP server and a directory", () =>
     Effect.gen(function*() {
       const server = yield* FileServer.start()
       const http = yield* look(`${server.url}/x/?token=canary`)
@@ -148,7 +149,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* look("sim:")).exitCode, 2)
     }))
 
-  it.scopedLive("finds out that a server makes no directories, and what to do", () =>
+  it.scopedLive("finds out that a server does not create directories, and says what to do", () =>
     Effect.gen(function*() {
       for (const status of [404, 409]) {
         const server = yield* FileServer.start({
@@ -162,7 +163,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
         assert.include(JSON.stringify(lines), "Files in directories will fail.")
         assert.strictEqual(server.stored.size, 0)
         const nothing = yield* FileServer.start({ answer: (_, method) => method === "PUT" ? status : 200 })
-        assert.match((yield* look(`${nothing.url}/base`)).advice, /made there first|MKCOL/)
+        assert.match((yield* look(`${nothing.url}/base`)).advice, /created there first|MKCOL/)
       }
     }))
 
@@ -175,20 +176,26 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
           look("s3://bkt", ["--endpoint", server.url, ...flags]),
           ({ lines }) => lines.find(({ check }) => check === "checksum")
         )
-      assert.deepInclude(yield* seen(careful), { outcome: "ok", detail: "md5: what came with a wrong one was refused" })
+      assert.deepInclude(yield* seen(careful), {
+        outcome: "ok",
+        detail: "md5: bytes with a wrong checksum were refused"
+      })
       assert.deepInclude(yield* seen(careful, "--provider", "aws"), {
         outcome: "ok",
-        detail: "crc32: what came with a wrong one was refused"
+        detail: "crc32: bytes with a wrong checksum were refused"
       })
       // Its etag is the MD5 of what it has, with which the engine compares.
-      assert.include((yield* seen(careless))?.["detail"], "tells that of what it has stored, which is compared")
+      assert.include(
+        (yield* seen(careless))?.["detail"],
+        "reports the checksum of the stored object, and uploads compare it"
+      )
       const { detail, outcome } = (yield* seen(careless, "--provider", "aws")) ?? {}
       assert.strictEqual(outcome, "note")
-      assert.include(detail, "crc32 is not checked by the destination")
+      assert.include(detail, "The destination does not verify crc32")
       assert.deepStrictEqual([careful.stored.size, careless.stored.size], [0, 0])
     }))
 
-  it.scopedLive("finds a tus server well, and leaves nothing there", () =>
+  it.scopedLive("finds nothing wrong with a tus server, and leaves nothing there", () =>
     Effect.gen(function*() {
       const { address, uploads } = yield* TusServer.start()
       const { exitCode, found, stderr } = yield* look(address)
@@ -200,7 +207,7 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       assert.strictEqual(uploads.size, 0)
     }))
 
-  it.scopedLive("prints a line for each finding, and what to do below it", () =>
+  it.scopedLive("prints a line for each finding, with advice below it", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start()
       const { exitCode, stdout } = yield* Sluice.run(["doctor", "s3://typo", "--endpoint", server.url], {
@@ -208,6 +215,6 @@ describe("sluice doctor", { timeout: 120_000 }, () => {
       })
       assert.strictEqual(exitCode, 4)
       assert.match(stdout, /^ok {7}clock {8}within 2 s of the server's$/m)
-      assert.match(stdout, /^problem {2}write {8}s3:\/\/typo.*NoSuchBucket.*\n {22}Make the bucket/m)
+      assert.match(stdout, /^problem {2}write {8}s3:\/\/typo.*NoSuchBucket.*\n {22}Create the bucket/m)
     }))
 })

@@ -37,15 +37,15 @@ describe("sluice simulate, of a tree", () => {
       const lines = stdout.split("\n")
       assert.deepStrictEqual(lines.slice(0, 3), [
         "40 files, 4.0 MB, over a simulated network.",
-        "Assumed: 8.0 MB/s in all, 1.0 MB/s a connection, 100 ms round trip, no requests fail, parts of 8.0 MiB, seed 1.",
-        "The disk keeps up, connections are open, and nobody else uses the link."
+        "Assumed: 8.0 MB/s in all, 1.0 MB/s per connection, 100 ms round trip, no requests fail, parts of 8.0 MiB, seed 1.",
+        "The disk keeps up, connections are open, and nothing else uses the link."
       ])
       // Ten files of 200 ms, one after the other.
       assert.match(
         lines.find((line) => line.includes("4 workers")) ?? "",
         /^worker pool, 4 workers +2\.0 s +2\.0 MB\/s +4 +0 +0$/
       )
-      assert.match(lines.at(-3) ?? "", /^Recommended: adaptive, up to 64: .* behind the fastest, and it finds/)
+      assert.match(lines.at(-3) ?? "", /^Recommended: adaptive, up to 64: .* behind the fastest, and it adapts/)
       assert.strictEqual(lines.at(-2), `  sluice upload '${root}' DESTINATION`)
     }).pipe(Effect.provide(InProcess.PlatformLayer)))
 
@@ -79,7 +79,7 @@ describe("sluice simulate, of a tree", () => {
       assert.strictEqual((yield* simulate(args)).stdout, stdout)
     }).pipe(Effect.provide(InProcess.PlatformLayer)))
 
-  it.scoped("tries only what it is told, and draws it", () =>
+  it.scoped("tries only the given strategy, and draws it", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path
@@ -122,34 +122,34 @@ describe("sluice simulate, of a tree", () => {
       const empty = yield* fs.makeTempDirectoryScoped()
       const wrong = (...args: ReadonlyArray<string>) =>
         Effect.map(simulate(args), ({ exitCode, stderr }) => `${exitCode} ${stderr.split("\n")[0]}`)
-      const link = "It takes bytes a second with a unit, such as 100MB/s, or several with the time from which each " +
+      const link = "It takes bytes per second with a unit, such as 100MB/s, or several with the time from which each " +
         "holds, such as 100MB/s,25MB/s@30s."
-      assert.strictEqual(yield* wrong(root, "--link", "fast"), `2 sluice: --link: "fast" is not right. ${link}`)
+      assert.strictEqual(yield* wrong(root, "--link", "fast"), `2 sluice: --link: "fast" is not a valid value. ${link}`)
       assert.strictEqual(
         yield* wrong(root, "--link", "9MB/s,1MB/s@9s,2MB/s@3s"),
-        `2 sluice: --link: "9MB/s,1MB/s@9s,2MB/s@3s" is not right. ${link}`
+        `2 sluice: --link: "9MB/s,1MB/s@9s,2MB/s@3s" is not a valid value. ${link}`
       )
       assert.strictEqual(
         yield* wrong(root, "--errors", "2"),
-        "2 sluice: --errors: \"2\" is not right. It takes a part of all requests, such as 1% or 0.01."
+        "2 sluice: --errors: \"2\" is not a valid value. It takes a share of all requests, such as 1% or 0.01."
       )
       assert.strictEqual(
         yield* wrong(root, "--strategy", "fast"),
-        "2 sluice: --strategy: \"fast\" is not right. It takes one of adaptive, pool, rate and unlimited."
+        "2 sluice: --strategy: \"fast\" is not a valid value. It takes one of adaptive, pool, rate and unlimited."
       )
       assert.strictEqual(
         yield* wrong(root, "--strategy", "rate"),
-        "2 sluice: --strategy rate needs to know the rate: add --rate, such as --rate 50/s."
+        "2 sluice: --strategy rate needs a rate: add --rate, such as --rate 50/s."
       )
       assert.strictEqual(
         yield* wrong(root, "--files", "3"),
-        "2 sluice: --files would make files up: leave out the source, or that."
+        "2 sluice: --files is for made-up files: remove the source, or this flag."
       )
       assert.strictEqual(
         yield* wrong(root, "--latency", "1ms", "--base-rate", "1/s"),
-        "2 sluice: --latency and --base-rate do not go with a source or a network: use --rtt, --per-connection and --errors."
+        "2 sluice: --latency and --base-rate do not apply with a source or a network: use --rtt, --per-connection and --errors."
       )
-      assert.match(yield* wrong(`${root}/nowhere`), /^3 sluice: The source .*nowhere is not there\.$/)
+      assert.match(yield* wrong(`${root}/nowhere`), /^3 sluice: The source .*nowhere does not exist\.$/)
       assert.strictEqual(yield* wrong(empty), "3 sluice: There are no files to upload.")
     }).pipe(Effect.provide(InProcess.PlatformLayer)))
 })

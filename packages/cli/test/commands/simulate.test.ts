@@ -22,7 +22,7 @@ const decodeLine = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({
 
 const table = `\
 100 files over a simulated network. 100 to 1,100 bytes each, 1 ms a byte, 5% of attempts fail, seed 1.
-Time is virtual: it is what the uploads would take, exactly, and the same for the same seed.
+Time is virtual: exactly what the uploads would take, and the same for the same seed.
 
 strategy                                    makespan  files/s   MB/s  peak in flight  retries  failures
 unlimited      all at once                   1.567 s     63.8  0.040             100        4         0
@@ -48,7 +48,7 @@ describe("sluice simulate", () => {
       )
       assert.deepStrictEqual(stdout.split("\n"), [
         "4 files over a simulated network. 250 bytes each, 2 ms a byte, 0% of attempts fail, seed any.",
-        "Time is virtual: it is what the uploads would take, exactly, and the same for the same seed.",
+        "Time is virtual: exactly what the uploads would take, and the same for the same seed.",
         "",
         "strategy                                    makespan  files/s   MB/s  peak in flight  retries  failures",
         "unlimited      all at once                   0.500 s      8.0  0.002               4        0         0",
@@ -95,11 +95,11 @@ describe("sluice simulate", () => {
         })
       assert.strictEqual(
         yield* wrong("--failures most"),
-        "sluice: --failures: \"most\" is not right. It takes a part of all attempts, such as 5% or 0.05."
+        "sluice: --failures: \"most\" is not a valid value. It takes a share of all attempts, such as 5% or 0.05."
       )
       assert.strictEqual(
         yield* wrong("--failures 101%"),
-        "sluice: --failures: \"101%\" is not right. It takes a part of all attempts, such as 5% or 0.05."
+        "sluice: --failures: \"101%\" is not a valid value. It takes a share of all attempts, such as 5% or 0.05."
       )
       assert.strictEqual(
         yield* wrong("--min-size 2KiB --max-size 1KiB"),
@@ -121,7 +121,7 @@ describe("sluice simulate", () => {
       )
     }))
 
-  it.effect("says so where files fail", () =>
+  it.effect("reports files that fail", () =>
     Effect.gen(function*() {
       const outcomes = yield* Simulation.run({ ...Simulation.defaults, files: 10, failureRate: 1 })
       assert.deepStrictEqual(outcomes.map(({ report }) => report.files.failed), [10, 10, 10, 10])
@@ -133,7 +133,7 @@ describe("sluice simulate", () => {
       assert.match(Simulation.picture(Simulation.defaults, outcomes).panels[0]!.summary, /10 failed$/)
     }))
 
-  it.effect("reckons with a network that takes no time", () =>
+  it.effect("works for a network that takes no time", () =>
     Effect.gen(function*() {
       const outcomes = yield* Simulation.run({ ...Simulation.defaults, files: 10, failureRate: 0, latencyMillis: 0 })
       const [, unlimited] = Simulation.table(outcomes, { columns: Infinity, style: Style.plain })

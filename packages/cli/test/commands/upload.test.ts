@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
@@ -80,14 +81,14 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.isAtMost(server.connections(), 6)
     }))
 
-  it.scopedLive("keeps odd names as they are", () =>
+  it.scopedLive("does not change odd names", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(odd)
       const to = yield* TemporaryDirectory.make
       const server = yield* FileServer.start()
-      assert.strictEqual((yield* Sluice.run(["upload", root, to])).exitCode, 0)
+      assert.strictEqual((yield* InProcess.run(["upload", root, to])).exitCode, 0)
       assert.deepStrictEqual(TemporaryDirectory.read(to), TemporaryDirectory.read(root))
-      assert.strictEqual((yield* Sluice.run(["upload", root, server.url])).exitCode, 0)
+      assert.strictEqual((yield* InProcess.run(["upload", root, server.url])).exitCode, 0)
       assert.deepStrictEqual(
         new Map([...server.stored].map(([key, { body }]) => [key, body])),
         new Map(Object.entries(odd))
@@ -102,7 +103,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(TemporaryDirectory.read(`${root}/to`), { "-rf": "x", keep: "", y: "y" })
     }))
 
-  it.scopedLive("takes what is included, and not what is excluded", () =>
+  it.scopedLive("uploads what is included, but not what is excluded", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({
         "a.jpg": "",
@@ -114,7 +115,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       })
       const to = yield* TemporaryDirectory.make
       const flags = ["--include=*.jpg", "--include", "*.png", "--exclude", "node_modules", "--exclude=/old.jpg"]
-      assert.strictEqual((yield* Sluice.run(["upload", root, to, ...flags])).exitCode, 0)
+      assert.strictEqual((yield* InProcess.run(["upload", root, to, ...flags])).exitCode, 0)
       assert.deepStrictEqual(Object.keys(TemporaryDirectory.read(to)), [".hidden/d.jpg", "a.jpg", "x/b.jpg", "x/c.png"])
     }))
 
@@ -123,10 +124,10 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const to = yield* TemporaryDirectory.make
       fs.symlinkSync("a.txt", `${root}/link`)
-      const { exitCode, stderr } = yield* Sluice.run(["upload", root, to])
+      const { exitCode, stderr } = yield* InProcess.run(["upload", root, to])
       assert.strictEqual(exitCode, 0)
       assert.include(stderr, "Skipped 1 file:\n  1: It is a symbolic link")
-      yield* Sluice.run(["upload", root, to, "--follow-symlinks"])
+      yield* InProcess.run(["upload", root, to, "--follow-symlinks"])
       assert.deepStrictEqual(TemporaryDirectory.read(to), { "a.txt": "a", link: "a" })
     }))
 
@@ -143,14 +144,13 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         "--report",
         "/no/where"
       ]
-      const plain = yield* Sluice.run(args)
+      const plain = yield* InProcess.run(args)
       assert.deepStrictEqual(plain, {
         exitCode: 0,
-        signal: null,
         stdout: "a.txt\t3\nc\t0\nx/b.txt\t1\n",
         stderr: "Would upload 3 files, 4 B. Nothing was sent.\n"
       })
-      const json = yield* Sluice.run([...args, "--json", "--quiet"])
+      const json = yield* InProcess.run([...args, "--json", "--quiet"])
       assert.strictEqual(json.stderr, "")
       assert.deepStrictEqual(Sluice.jsonLines(json.stdout).at(0), {
         _tag: "Planned",
@@ -167,10 +167,10 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.isFalse(fs.existsSync(`${root}-not-made`) || fs.existsSync(`${root}-failed`))
     }))
 
-  it.scopedLive("writes the report, and nothing else when quiet and well", () =>
+  it.scopedLive("writes the report, and nothing else when quiet and successful", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "report.json": "old" })
-      const { exitCode, stderr, stdout } = yield* Sluice.run(
+      const { exitCode, stderr, stdout } = yield* InProcess.run(
         ["upload", "src", "to", "--quiet", "--report", "report.json", "--fsync"],
         { cwd: root }
       )
@@ -180,22 +180,22 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(JSON.parse(text)._tag, "Report")
     }))
 
-  it.scopedLive("lists what failed, and takes it up again", () =>
+  it.scopedLive("lists what failed, and uploads that list", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(
         Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`src/x/${i}.txt`, `${i}`]))
       )
       let isDown = true
       const server = yield* FileServer.start({ answer: (key) => isDown && key.endsWith("7.txt") ? 403 : 200 })
-      const first = yield* Sluice.run(["upload", "src", server.url, "--failed", "failed", "--quiet"], { cwd: root })
+      const first = yield* InProcess.run(["upload", "src", server.url, "--failed", "failed", "--quiet"], { cwd: root })
       assert.strictEqual(first.exitCode, 1)
       assert.strictEqual(server.stored.size, 45)
       assert.match(first.stderr, /^Uploaded 45 of 50 files/)
       assert.match(first.stderr, /Failed 5 files: http:\/\/127\.0\.0\.1:\d+ answered 403\n( {2}x\/\d?7\.txt\n){5}/)
-      assert.include(first.stderr, "What is left undone is listed in failed: upload it with --files-from failed.")
+      assert.include(first.stderr, "Unfinished files are listed in failed: upload them with --files-from failed.")
       isDown = false
       const again = ["upload", "--files-from", "failed", server.url, "--failed", "failed", "--json"]
-      const second = yield* Sluice.run(again, { cwd: root })
+      const second = yield* InProcess.run(again, { cwd: root })
       assert.strictEqual(second.exitCode, 0)
       assert.deepNestedInclude(report(second.stdout), { "files.total": 5, "files.uploaded": 5 })
       assert.deepStrictEqual(
@@ -204,7 +204,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       )
       assert.strictEqual(server.stored.size, 50)
       assert.strictEqual(fs.readFileSync(`${root}/failed`, "utf8"), "{\"_tag\":\"Manifest\",\"version\":1}\n")
-      const third = yield* Sluice.run(again, { cwd: root })
+      const third = yield* InProcess.run(again, { cwd: root })
       assert.deepNestedInclude(report(third.stdout), { "files.total": 0 })
       assert.deepStrictEqual(fs.readdirSync(root).sort(), ["failed", "src"])
     }))
@@ -238,10 +238,10 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.strictEqual(usage, 2)
       assert.strictEqual(
         usageSaid,
-        "sluice: --rate: \"fast\" is not right. It takes starts a second, minute or hour, such as 50/s, 3000/m or 0.5/s.\n" +
+        "sluice: --rate: \"fast\" is not a valid value. It takes starts per second, minute or hour, such as 50/s, 3000/m or 0.5/s.\n" +
           "Try sluice upload --help.\n"
       )
-      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope is not there.\n"])
+      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope does not exist.\n"])
       const [below, belowSaid] = yield* ended("src", "file/below")
       assert.strictEqual(below, 4)
       assert.match(belowSaid, /^sluice: The destination cannot be used\. /)
@@ -280,7 +280,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
       assert.notInclude(inArgv.stderr, "very-secret")
     }))
 
-  it.scopedLive("goes on when nobody reads its events any more", () =>
+  it.scopedLive("continues when nobody reads its events any more", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(thousand)
       const to = yield* TemporaryDirectory.make
@@ -329,7 +329,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
         })
         assert.strictEqual(server.stored.size, 4)
         assert.include(ended.stderr, "Uploaded 4 of 40 files")
-        assert.include(ended.stderr, "Not started: 36 files.\nWhat is left undone is listed in failed")
+        assert.include(ended.stderr, "Not started: 36 files.\nUnfinished files are listed in failed")
         const rest = yield* Sluice.run(["upload", "--files-from", "failed", server.url], { cwd: root })
         assert.strictEqual(rest.exitCode, 0)
         assert.strictEqual(server.stored.size, 40)
@@ -348,7 +348,7 @@ describe("sluice upload", { timeout: 120_000 }, () => {
           files: { total: 40, uploaded: 0, skipped: 0, failed: 0, interrupted: 4, notStarted: 36 },
           undone: [..."1234"].map(() => "Interrupted").concat(Array.from({ length: 36 }, () => "NotStarted"))
         })
-        assert.include(ended.stderr, "Interrupted 4 files on the way, and stored none of them.")
+        assert.include(ended.stderr, "Interrupted 4 files in flight, and stored none of them.")
         assert.strictEqual(server.stored.size, 0)
       }))
 

@@ -4,6 +4,7 @@ import * as JournalNode from "@sluice/core/JournalNode"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
@@ -37,7 +38,9 @@ const place = Effect.gen(function*() {
   const options = { cwd: root, env: { XDG_STATE_HOME: `${root}/state` } }
   return {
     root,
-    sluice: (...args: ReadonlyArray<string>) => Sluice.run(["uploads", ...args], options),
+    sluice: (...args: ReadonlyArray<string>) => InProcess.run(["uploads", ...args], options),
+    /** In a process of its own, as one that has a journal in use is another. */
+    process: (...args: ReadonlyArray<string>) => Sluice.run(["uploads", ...args], options),
     files: () => Object.keys(TemporaryDirectory.read(root)).filter((name) => /^(one|two)\//.test(name)),
     journals: () => fs.readdirSync(`${root}/state/sluice`)
   }
@@ -52,7 +55,7 @@ const all = [
 ]
 
 describe("sluice uploads ls", { timeout: 60_000 }, () => {
-  it.scopedLive("lists what is unfinished, everywhere", () =>
+  it.scopedLive("lists unfinished uploads everywhere", () =>
     Effect.gen(function*() {
       const { root, sluice } = yield* place
       const { exitCode, stderr, stdout } = yield* sluice("ls")
@@ -74,7 +77,7 @@ describe("sluice uploads ls", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(own.map((line) => line["key"]), ["z.mov"])
     }))
 
-  it.scopedLive("tells of journals that cannot be read, and of the others all the same", () =>
+  it.scopedLive("reports journals that cannot be read, and lists the others all the same", () =>
     Effect.gen(function*() {
       const { root, sluice } = yield* place
       fs.writeFileSync(`${root}/state/sluice/a/journal`, "no journal at all\n")
@@ -82,7 +85,7 @@ describe("sluice uploads ls", { timeout: 60_000 }, () => {
       fs.writeFileSync(`${root}/state/sluice/stray`, "")
       const { exitCode, stderr, stdout } = yield* sluice("ls")
       assert.strictEqual(exitCode, 0)
-      assert.match(stderr, /^sluice: .*sluice\/a\/journal does not begin as a journal does.*\n$/)
+      assert.match(stderr, /^sluice: .*sluice\/a\/journal does not begin like a journal.*\n$/)
       assert.include(stdout, "z.mov")
       const named = yield* sluice("ls", "--journal", "state/sluice/a")
       assert.strictEqual(named.exitCode, 5)
@@ -93,17 +96,17 @@ describe("sluice uploads ls", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const options = { env: { XDG_STATE_HOME: `${root}/state` } }
-      const nothing = { exitCode: 0, signal: null, stdout: "", stderr: "There are no unfinished uploads.\n" }
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "ls"], options), nothing)
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "abort"], options), nothing)
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "abort", "--all"], options), nothing)
-      assert.deepStrictEqual(yield* Sluice.run(["uploads", "ls", "--json"], options), { ...nothing, stderr: "" })
+      const nothing = { exitCode: 0, stdout: "", stderr: "There are no unfinished uploads.\n" }
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "ls"], options), nothing)
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "abort"], options), nothing)
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "abort", "--all"], options), nothing)
+      assert.deepStrictEqual(yield* InProcess.run(["uploads", "ls", "--json"], options), { ...nothing, stderr: "" })
       assert.deepStrictEqual(fs.readdirSync(root), [])
     }))
 })
 
 describe("sluice uploads abort", { timeout: 60_000 }, () => {
-  it.scopedLive("does nothing to what was not named, and says what can be", () =>
+  it.scopedLive("aborts nothing that was not named, and says what can be aborted", () =>
     Effect.gen(function*() {
       const { files, root, sluice } = yield* place
       const { exitCode, stderr, stdout } = yield* sluice("abort")
@@ -136,27 +139,27 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(journals(), [])
     }))
 
-  it.scopedLive("sweeps what a killed process has left, and nobody else's", () =>
+  it.scopedLive("sweeps leftovers of a killed process, and of no other", () =>
     Effect.gen(function*() {
-      const { files, root, sluice } = yield* place
+      const { files, process, root } = yield* place
       const [own, foreign] = ["a", "b"].map((letter) => letter.repeat(32))
       yield* Effect.scoped(Effect.flatMap(
         JournalNode.make({ directory: `${root}/state/sluice/b`, destination: `${root}/two` }),
         (journal) => journal.own(own ?? "")
       )).pipe(Effect.orDie)
       TemporaryDirectory.write(root, { [`two/.sluice-${own}-1.part`]: "", [`two/.sluice-${foreign}-1.part`]: "" })
-      const { exitCode, stderr } = yield* sluice("abort", "two")
+      const { exitCode, stderr } = yield* process("abort", "two")
       assert.strictEqual(exitCode, 0)
-      assert.include(stderr, "Removed 1 piece that a killed upload had left behind.")
+      assert.include(stderr, "Removed 1 leftover of a killed upload.")
       assert.deepStrictEqual(files().slice(3), [`two/.sluice-${foreign}-1.part`, "two/done"])
     }))
 
-  it.scopedLive("leaves what is in use, and does the others", () =>
+  it.scopedLive("leaves uploads that are in use, and aborts the others", () =>
     Effect.gen(function*() {
-      const { files, root, sluice } = yield* place
+      const { files, process, root } = yield* place
       yield* Effect.orDie(JournalNode.make({ directory: `${root}/state/sluice/a`, destination: `${root}/one` }))
-      assert.include((yield* sluice("ls")).stdout, "going on")
-      const { exitCode, stderr } = yield* sluice("abort", "--all")
+      assert.include((yield* process("ls")).stdout, "in progress")
+      const { exitCode, stderr } = yield* process("abort", "--all")
       assert.strictEqual(exitCode, 5)
       assert.match(
         stderr,
@@ -165,7 +168,7 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(files(), [...all.slice(0, 3), "two/done"])
     }))
 
-  it.scopedLive("does not take a disk that is away for one that is gone", () =>
+  it.scopedLive("does not mistake an unmounted disk for a lost one", () =>
     Effect.gen(function*() {
       const { journals, root, sluice } = yield* place
       fs.renameSync(`${root}/two`, `${root}/away`)
@@ -200,7 +203,7 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(journals(), ["c"])
     }))
 
-  it.scopedLive("asks for an address whose query is not written down", () =>
+  it.scopedLive("asks for an address whose query was not recorded", () =>
     Effect.gen(function*() {
       const { root, sluice } = yield* place
       fs.rmSync(`${root}/state`, { recursive: true })
@@ -209,7 +212,7 @@ describe("sluice uploads abort", { timeout: 60_000 }, () => {
       server.unfinished.set("half", Buffer.from("12345"))
       const { exitCode, stderr } = yield* sluice("abort", "--all")
       assert.strictEqual(exitCode, 1)
-      assert.include(stderr, "Its address had a query, which is not written down. Give the address in full: ")
+      assert.include(stderr, "The query of its address was not recorded. Give the full address: ")
       assert.strictEqual(server.unfinished.size, 1)
       assert.strictEqual((yield* sluice("abort", `${server.url}/{key}?signature=1`)).exitCode, 0)
       assert.strictEqual(server.unfinished.size, 0)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as S3Server from "../support/S3Server.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -11,7 +12,7 @@ const tree = { "a.txt": "aaaa", "sub/b.txt": "bbbb", "sub/c.txt": "cccc", "empty
 const counts = (text: string) => Sluice.jsonLines(text).at(-1)?.["files"]
 
 describe("sluice verify", { timeout: 60_000 }, () => {
-  it.scopedLive("is well when all is the same", () =>
+  it.scopedLive("succeeds if everything is the same", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const to = yield* TemporaryDirectory.withFiles({ ...tree })
@@ -22,12 +23,12 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.deepStrictEqual([quiet.exitCode, quiet.stdout, quiet.stderr], [0, "", ""])
     }))
 
-  it.scopedLive("tells what is missing, different and extra", () =>
+  it.scopedLive("reports what is missing, different and extra", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const to = yield* TemporaryDirectory.withFiles({ "a.txt": "aaaA", "sub/b.txt": "bbb", empty: "", "x/extra": "x" })
       const before = TemporaryDirectory.read(to)
-      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", root, to, "--json"])
+      const { exitCode, stderr, stdout } = yield* InProcess.run(["verify", root, to, "--json"])
       assert.strictEqual(exitCode, 1)
       assert.include(
         stderr,
@@ -45,9 +46,9 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         skipped: 0
       })
       assert.deepStrictEqual(TemporaryDirectory.read(to), before)
-      const filtered = yield* Sluice.run(["verify", root, to, "--include", "empty"])
+      const filtered = yield* InProcess.run(["verify", root, to, "--include", "empty"])
       assert.strictEqual(filtered.exitCode, 0)
-      const ignoring = yield* Sluice.run([
+      const ignoring = yield* InProcess.run([
         "verify",
         root,
         to,
@@ -58,7 +59,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         "--ignore-extra"
       ])
       assert.strictEqual(ignoring.exitCode, 0)
-      assert.strictEqual((yield* Sluice.run(["verify", root, to, "--include", "x/*"])).exitCode, 1)
+      assert.strictEqual((yield* InProcess.run(["verify", root, to, "--include", "x/*"])).exitCode, 1)
     }))
 
   it.scopedLive("lists only the first of many", () =>
@@ -67,18 +68,18 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}`, ""]))
       )
       const to = yield* TemporaryDirectory.make
-      const { stderr } = yield* Sluice.run(["verify", root, to])
+      const { stderr } = yield* InProcess.run(["verify", root, to])
       assert.match(stderr, /Missing at the destination, 60 files:\n( {2}\d+\n){20} {2}and 40 more\.\n/)
     }))
 
-  it.scopedLive("takes lists and single files, and looks for nothing extra then", () =>
+  it.scopedLive("compares lists and single files, without looking for extra objects", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree, list: "a.txt\nsub/b.txt\n" })
       const to = yield* TemporaryDirectory.withFiles({ ...tree, extra: "" })
-      const listed = yield* Sluice.run(["verify", "--files-from", "list", ".", to, "--json"], { cwd: root })
+      const listed = yield* InProcess.run(["verify", "--files-from", "list", ".", to, "--json"], { cwd: root })
       assert.strictEqual(listed.exitCode, 0)
       assert.deepInclude(counts(listed.stdout), { total: 2, same: 2 })
-      const single = yield* Sluice.run(["verify", "a.txt", to], { cwd: root })
+      const single = yield* InProcess.run(["verify", "a.txt", to], { cwd: root })
       assert.strictEqual(single.exitCode, 0)
       assert.include(single.stderr, "Extra files were not looked for")
     }))
@@ -91,7 +92,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* Sluice.run(["upload", root, server.url], { env })).exitCode, 0)
       const well = yield* Sluice.run(["verify", root, server.url], { env })
       assert.strictEqual(well.exitCode, 0)
-      assert.include(well.stderr, "This destination cannot list what it has: extra files were not looked for.")
+      assert.include(well.stderr, "This destination cannot list its objects: extra files were not looked for.")
       server.stored.set("a.txt", { headers: {}, body: "aaaA" })
       server.stored.delete("empty")
       const { exitCode, stderr } = yield* Sluice.run(["verify", root, server.url], { env })
@@ -106,14 +107,14 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", file: "" })
       const closed = yield* FileServer.start({ answer: () => 403 })
       const ended = (...args: ReadonlyArray<string>) =>
-        Effect.map(Sluice.run(["verify", ...args], { cwd: root }), ({ exitCode, stderr }) => [exitCode, stderr])
-      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope is not there.\n"])
-      assert.deepStrictEqual(yield* ended("src", "to"), [4, "sluice: The destination to is not there.\n"])
+        Effect.map(InProcess.run(["verify", ...args], { cwd: root }), ({ exitCode, stderr }) => [exitCode, stderr])
+      assert.deepStrictEqual(yield* ended("src/nope", "to"), [3, "sluice: The source src/nope does not exist.\n"])
+      assert.deepStrictEqual(yield* ended("src", "to"), [4, "sluice: The destination to does not exist.\n"])
       assert.deepStrictEqual(yield* ended("src", "file"), [4, "sluice: The destination file is not a directory.\n"])
       assert.isFalse(fs.existsSync(`${root}/to`))
       assert.deepStrictEqual(yield* ended("src", "sim:"), [
         2,
-        "sluice: sim: stores nothing: there is nothing to compare with.\nTry sluice verify --help.\n"
+        "sluice: sim: stores nothing, so there is nothing to compare with.\nTry sluice verify --help.\n"
       ])
       assert.strictEqual((yield* ended("-", "to"))[0], 2)
       assert.strictEqual((yield* ended("src"))[0], 2)
@@ -129,23 +130,23 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       const said = (cause: string) =>
         `Could not compare ${cause}: The connection to http://127.0.0.1:1 failed (ECONNREFUSED).\n` +
         "Nothing listens there: check the host and the port, and that the server is running.\n" +
-        "sluice doctor finds out what is wrong with a destination.\n"
+        "Run sluice doctor to find out what is wrong with a destination.\n"
       const env = S3Server.environment
       for (const to of ["s3://bkt/p?endpoint=http://127.0.0.1:1", "http://127.0.0.1:1/x"]) {
-        const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", to, "--json"], { cwd: root, env })
+        const { exitCode, stderr, stdout } = yield* InProcess.run(["verify", "src", to, "--json"], { cwd: root, env })
         assert.deepStrictEqual([exitCode, stderr], [4, said("3 files")])
         assert.deepInclude(counts(stdout), { total: 3, same: 0, unreadable: 3 })
-        const upload = yield* Sluice.run(["upload", "src", to], { cwd: root, env })
+        const upload = yield* InProcess.run(["upload", "src", to], { cwd: root, env })
         assert.strictEqual(upload.exitCode, 4)
       }
-      const nothing = yield* Sluice.run(["verify", "none", "s3://bkt/p?endpoint=http://127.0.0.1:1"], {
+      const nothing = yield* InProcess.run(["verify", "none", "s3://bkt/p?endpoint=http://127.0.0.1:1"], {
         cwd: root,
         env
       })
       assert.deepStrictEqual([nothing.exitCode, nothing.stderr], [4, said("anything")])
     }))
 
-  it.scopedLive("tells a cause that files share once, and what was not listed apart from them", () =>
+  it.scopedLive("prints a shared cause once, and a failed listing separately", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/no-b": "b", "src/no-c": "c" })
       const server = yield* S3Server.start({
@@ -156,12 +157,12 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       })
       const env = S3Server.environment
       const to = ["s3://bkt/p", "--endpoint", server.url]
-      yield* Sluice.run(["upload", "src", ...to], { cwd: root, env })
-      const { exitCode, stderr, stdout } = yield* Sluice.run(["verify", "src", ...to, "--json"], { cwd: root, env })
+      yield* InProcess.run(["upload", "src", ...to], { cwd: root, env })
+      const { exitCode, stderr, stdout } = yield* InProcess.run(["verify", "src", ...to, "--json"], { cwd: root, env })
       assert.strictEqual(exitCode, 1)
       assert.match(
         stderr,
-        /^Compared: 1 of 3 files the same, .*\nCould not compare 2 files: s3:.* answered 403.*\n {2}no-b\n {2}no-c\nExtra files are not all known, since the destination did not list what it has: s3:.* answered 403 AccessDenied.*\n$/
+        /^Compared: 1 of 3 files the same, .*\nCould not compare 2 files: s3:.* answered 403.*\n {2}no-b\n {2}no-c\nNot all extra files are known, because the destination did not list its objects: s3:.* answered 403 AccessDenied.*\n$/
       )
       assert.deepStrictEqual(counts(stdout), {
         total: 3,
@@ -175,7 +176,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       assert.strictEqual(Sluice.jsonLines(stdout).at(-1)?.["extras"], "Failed")
     }))
 
-  it.scopedLive("stops when it is told to, and tells what it did", () =>
+  it.scopedLive("stops when interrupted, and reports what it did", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...tree })
       const server = yield* FileServer.start({ held: true })
@@ -184,25 +185,28 @@ describe("sluice verify", { timeout: 60_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.include(stderr, "Interrupted: what is not told of was not compared.")
+      assert.include(stderr, "Interrupted: files that are not listed here were not compared.")
     }))
 
-  it.scopedLive("does not say Verified where it is not", () =>
+  it.scopedLive("does not say Verified if something differs", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/b": "b", "part/a": "a", "other/a": "x" })
       fs.mkdirSync(`${root}/empty`)
       for (const there of ["empty", "part", "other"]) {
-        const { exitCode, stderr } = yield* Sluice.run(["verify", "src", there], { cwd: root })
+        const { exitCode, stderr } = yield* InProcess.run(["verify", "src", there], { cwd: root })
         assert.strictEqual(exitCode, 1)
         assert.notInclude(stderr, "Verified")
         assert.match(stderr, /^Compared: \d of 2 files the same/)
       }
-      const none = yield* Sluice.run(["verify", "empty", "part"], { cwd: root })
+      const none = yield* InProcess.run(["verify", "empty", "part"], { cwd: root })
       assert.notInclude(none.stderr, "Verified")
-      assert.match((yield* Sluice.run(["verify", "src", "src"], { cwd: root })).stderr, /^Verified: 2 files the same/)
+      assert.match(
+        (yield* InProcess.run(["verify", "src", "src"], { cwd: root })).stderr,
+        /^Verified: 2 files the same/
+      )
     }))
 
-  it.scopedLive("asks once where another answer would be the same", () =>
+  it.scopedLive("asks once if another answer would be the same", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ a: "a", b: "b" })
       for (const [status, times] of [[403, 1], [404, 1], [405, 1], [401, 1], [503, 5]] as const) {
@@ -213,13 +217,13 @@ describe("sluice verify", { timeout: 60_000 }, () => {
             return status
           }
         })
-        const { exitCode } = yield* Sluice.run(["verify", root, server.url])
+        const { exitCode } = yield* InProcess.run(["verify", root, server.url])
         assert.notStrictEqual(exitCode, 0)
         assert.deepStrictEqual([...asked], [["a", times], ["b", times]], `${status}`)
       }
     }))
 
-  it.scopedLive("does not ask again for file after file where the destination keeps failing", () =>
+  it.scopedLive("does not retry for every file if the destination keeps failing", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(
         Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}`, ""]))
@@ -231,14 +235,14 @@ describe("sluice verify", { timeout: 60_000 }, () => {
           return 503
         }
       })
-      const { exitCode } = yield* Sluice.run(["verify", root, server.url, "--concurrency", "64"])
+      const { exitCode } = yield* InProcess.run(["verify", root, server.url, "--concurrency", "64"])
       assert.strictEqual(exitCode, 4)
       assert.isAtLeast(asked, 200)
       // Five hundred tokens are a hundred retries; each file would have four.
       assert.isAtMost(asked, 200 + 100)
     }))
 
-  it.scopedLive("tells small files that are longer, shorter and different apart from those that are the same", () =>
+  it.scopedLive("distinguishes longer, shorter and different small files from equal ones", () =>
     Effect.gen(function*() {
       const content = "x".repeat(5_000)
       const root = yield* TemporaryDirectory.withFiles({
@@ -253,7 +257,7 @@ describe("sluice verify", { timeout: 60_000 }, () => {
         "to/last": `${content.slice(1)}y`,
         "to/empty": ""
       })
-      const { stdout } = yield* Sluice.run(["verify", "src", "to", "--json"], { cwd: root })
+      const { stdout } = yield* InProcess.run(["verify", "src", "to", "--json"], { cwd: root })
       const found = Sluice.jsonLines(stdout).slice(0, -1).map(({ _tag, key, reason }) => `${key} ${reason ?? _tag}`)
       assert.deepStrictEqual(found.toSorted(), [
         "empty Same",

@@ -9,7 +9,7 @@ import * as KeptUploads from "../../src/journals/KeptUploads.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 describe("Journals", () => {
-  it("are where the platform keeps state", () => {
+  it("are in the platform's state directory", () => {
     const user = os.homedir()
     assert.deepStrictEqual(
       [
@@ -37,7 +37,7 @@ describe("Journals", () => {
     )
   })
 
-  it("are nowhere for who has no home, and never in the directory where one happens to be", () => {
+  it("do not exist without a home directory, and never go into the current directory", () => {
     for (const HOME of ["", ".", "home"]) {
       for (const platform of ["linux", "darwin", "win32"] as const) {
         for (const rest of [{}, { XDG_STATE_HOME: "state" }, { LOCALAPPDATA: "local" }, { LOCALAPPDATA: "" }]) {
@@ -60,7 +60,7 @@ describe("Journals", () => {
     for (const directory of directories) assert.match(path.basename(directory), /^[0-9a-f]{32}$/)
   })
 
-  it.scopedLive("tells who is using one", () =>
+  it.scopedLive("reports the process that uses one", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const used = KeptUploads.find(directory).pipe(Effect.map(({ journals }) => journals.map(({ usedBy }) => usedBy)))

@@ -41,7 +41,7 @@ describe("KeptUploads", () => {
   it("are a table, by destination and key", () => {
     assert.deepStrictEqual(table(Infinity), [
       "DESTINATION          KEY                   STORED         PARTS  AGE",
-      "/mnt/backup          dump.sql             16.0 MB    ?        2  2 h 07 min, going on",
+      "/mnt/backup          dump.sql             16.0 MB    ?        2  2 h 07 min, in progress",
       "https://host/bucket  a.mov          0 B of 9.0 MB   0%   0 of 2  2 h 07 min",
       "https://host/bucket  b.mov     24.0 MB of 80.0 MB  30%  3 of 10  2 h 07 min"
     ])

@@ -29,7 +29,7 @@ const disk = Effect.tap(
 )
 
 describe.skipIf(!mayMount)("a full disk at the destination", { timeout: 60_000 }, () => {
-  it.scopedLive("is told with what takes space there, and is free again when that is aborted", () =>
+  it.scopedLive("is reported with what takes space there, which an abort frees again", () =>
     Effect.gen(function*() {
       const to = yield* disk
       const root = yield* TemporaryDirectory.withFiles({ "src/small": "s" })
@@ -40,11 +40,11 @@ describe.skipIf(!mayMount)("a full disk at the destination", { timeout: 60_000 }
       assert.strictEqual(exitCode, 1)
       assert.include(stderr, `large: No space is left for ${to}/in/large (ENOSPC).`)
       const command = `sluice uploads abort ${to}/in`
-      assert.match(stderr, /\nKept what is stored of 1 large file, 1[0-2]\.\d MB: the same command goes on with it\.\n/)
+      assert.match(stderr, /\nKept the stored part of 1 large file, 1[0-2]\.\d MB: the same command continues it\.\n/)
       assert.include(
         stderr,
-        "What is there of it takes space at the destination. Make room and run the same command again, or remove what " +
-          `is there: ${command}\n`
+        "What is stored of it takes space at the destination. Free some space and run the same command again, or remove what " +
+          `is stored: ${command}\n`
       )
       assert.isBelow(Number(fs.statfsSync(to).bavail) * fs.statfsSync(to).bsize, MiB)
       assert.strictEqual((yield* Sluice.run(command.split(" ").slice(1), options)).exitCode, 0)
@@ -54,12 +54,12 @@ describe.skipIf(!mayMount)("a full disk at the destination", { timeout: 60_000 }
       assert.strictEqual(without.exitCode, 1)
       assert.include(
         without.stderr,
-        "Make room at the destination, or have its quota raised, and run the same command again."
+        "Free some space at the destination, or have its quota raised, and run the same command again."
       )
       assert.deepStrictEqual(TemporaryDirectory.read(to), { "in/small": "s" })
     }))
 
-  it.scopedLive("of the journal does not end the upload, and is told of", () =>
+  it.scopedLive("under the journal does not end the upload, and is reported", () =>
     Effect.gen(function*() {
       const state = yield* disk
       fs.writeFileSync(`${state}/fill`, Buffer.alloc(12 * MiB - 4096))
@@ -68,7 +68,7 @@ describe.skipIf(!mayMount)("a full disk at the destination", { timeout: 60_000 }
       const options = { cwd: root, env: { XDG_STATE_HOME: state } }
       const { exitCode, stderr } = yield* Sluice.run(["upload", "src", "to", "--part-size", "1MiB"], options)
       assert.deepStrictEqual([exitCode, Object.keys(TemporaryDirectory.read(`${root}/to`))], [0, ["large", "small"]])
-      assert.include(stderr, "going on without a journal")
+      assert.include(stderr, "continuing without a journal")
       assert.include(stderr, "ENOSPC")
     }))
 })

@@ -53,7 +53,7 @@ const halfway = (args: ReadonlyArray<string>, { options, root }: Effect.Effect.S
   })
 
 describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
-  it.scopedLive("goes on after it was killed, as often as that happens", () =>
+  it.scopedLive("continues after it was killed, any number of times", () =>
     Effect.gen(function*() {
       const here = yield* place()
       const { options, root } = here
@@ -71,12 +71,12 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       isWhole(root)
       const { bytes } = report(stdout) as { bytes: { total: number; uploaded: number; resumed: number } }
       assert.isAtLeast(bytes.resumed, 2 * 256 * 1024)
-      assert.match(stderr, /An earlier run had stored .* of it: that was not sent again\./)
+      assert.match(stderr, /An earlier run had stored .* of it, which was not sent again\./)
       const resumed = Sluice.jsonLines(stdout).find((line) => line["_tag"] === "UploadResumed")
       assert.strictEqual(resumed?.["key"], "big")
     }))
 
-  it.scopedLive("does not send to a tus server again what it had uploaded when it was killed", () =>
+  it.scopedLive("does not send again to a tus server what it had uploaded when it was killed", () =>
     Effect.gen(function*() {
       const names = Array.from({ length: 41 }, (_, i) => `file ${i}`)
       const root = yield* TemporaryDirectory.withFiles(Object.fromEntries(names.map((name) => [`src/${name}`, name])))
@@ -106,7 +106,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.deepStrictEqual(whole.map(({ body }) => body).sort(), [...names].sort())
       const { files } = report(stdout) as { files: { uploaded: number; skipped: number } }
       assert.deepInclude(files, { uploaded: 21, skipped: 20 })
-      // Where they are is for nobody who reads along.
+      // Addresses must not be shown to other readers.
       assert.notInclude(stdout + stderr, "/files/0")
     }))
 
@@ -146,24 +146,24 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.strictEqual(second.exitCode, 5)
       assert.match(
         second.stderr,
-        /^sluice: The journal in .* is in use by process \d+ since .*\. Wait for it to end, or give this upload a journal of its own with --journal DIR\.\n$/
+        /^sluice: The journal in .* is in use by process \d+ since .*\. Wait for it to end, or give this upload its own journal with --journal DIR\.\n$/
       )
       assert.strictEqual((yield* first.ended).exitCode, 0)
       isWhole(root)
     }))
 
-  it.scopedLive("goes without one, and says so, where its place cannot be written to", () =>
+  it.scopedLive("continues without one, and says so, if its directory cannot be written to", () =>
     Effect.gen(function*() {
       const { root } = yield* place()
       fs.writeFileSync(`${root}/state`, "a file")
       const options = { cwd: root, env: { XDG_STATE_HOME: `${root}/state` } }
       const { exitCode, stderr } = yield* Sluice.run(["upload", "src", "to"], options)
       assert.strictEqual(exitCode, 0)
-      assert.match(stderr, /^sluice: going on without a journal: a crash would mean to begin again\. /)
+      assert.match(stderr, /^sluice: continuing without a journal: after a crash, everything would start over\. /)
       isWhole(root)
       const named = yield* Sluice.run(["upload", "src", "to", "--journal", "state/x"], options)
       assert.strictEqual(named.exitCode, 5)
-      assert.match(named.stderr, /^sluice: The journal in .*state\/x cannot be made/)
+      assert.match(named.stderr, /^sluice: The journal in .*state\/x cannot be created/)
     }))
 
   it.scopedLive("takes no journal of another destination, and leaves it as it was", () =>
@@ -182,7 +182,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.isFalse(fs.existsSync(`${root}/state`))
     }))
 
-  it.scopedLive("keeps what is stored when it is stopped twice, and goes on", () =>
+  it.scopedLive("keeps what is stored when it is stopped twice, and continues", () =>
     Effect.gen(function*() {
       const here = yield* place()
       const { options, root } = here
@@ -192,7 +192,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.match(stderr, /Kept what is stored of 1 large file, .* [kM]B: the same command goes on with it\./)
+      assert.match(stderr, /Kept the stored part of 1 large file, .* [kM]B: the same command continues it\./)
       const ls = yield* Sluice.run(["uploads", "ls"], options)
       assert.match(ls.stdout, /^DESTINATION .*\n.*\/to {2}big .* of 6\.3 MB .* of 24 .*\n$/)
       const again = yield* Sluice.run(["upload", "src", "to", "--part-size", "256KiB", "--json"], options)
@@ -203,7 +203,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* Sluice.run(["uploads", "ls"], options)).stderr, "There are no unfinished uploads.\n")
     }))
 
-  it.scopedLive("leaves nothing when it is stopped and told to abort", () =>
+  it.scopedLive("leaves nothing when it is stopped with --on-interrupt abort", () =>
     Effect.gen(function*() {
       const here = yield* place()
       const { options, root } = here
@@ -216,7 +216,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       assert.strictEqual((yield* Sluice.run(["uploads", "ls"], options)).stdout, "")
     }))
 
-  it.scopedLive("begins again when the file or the part size is another", () =>
+  it.scopedLive("starts over if the file or the part size has changed", () =>
     Effect.gen(function*() {
       const here = yield* place()
       const { options, root } = here
@@ -240,7 +240,7 @@ describe("sluice upload, with a journal", { timeout: 120_000 }, () => {
       isWhole(root)
     }))
 
-  it.scopedLive("fails a file that is cut short meanwhile, and stores nothing of it", () =>
+  it.scopedLive("fails a file that is truncated in the meantime, and stores nothing of it", () =>
     Effect.gen(function*() {
       const here = yield* place()
       const { root } = here
@@ -332,7 +332,7 @@ describe("sluice upload -", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(fs.readdirSync(`${root}/state/sluice`), [])
     }))
 
-  it.scopedLive("is no directory, which would pass for an empty file", () =>
+  it.scopedLive("is not a directory, which would look like an empty file", () =>
     Effect.gen(function*() {
       const { options, root } = yield* place(0)
       const { exitCode, stderr } = yield* Sluice.run(["upload", "-", "to/x"], { ...options, input: { file: root } })
@@ -353,7 +353,7 @@ describe("sluice upload -", { timeout: 60_000 }, () => {
       ])
       const directory = yield* Sluice.run(["upload", "-", "src"], { ...options, input: "x" })
       assert.strictEqual(directory.exitCode, 1)
-      assert.include(directory.stderr, "A file and a directory want the same name at")
+      assert.include(directory.stderr, "A file and a directory have the same name at")
       assert.deepStrictEqual(names(`${root}/src`), ["big", "small-1", "small-2"])
     }))
 

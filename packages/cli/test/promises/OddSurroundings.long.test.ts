@@ -12,14 +12,14 @@ import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 const bin = path.resolve(import.meta.dirname, "../../dist/bin.js")
 
 const tooFew =
-  "sluice: Too few files may be open at once in this process. Allow more, such as with ulimit -n 1024, and run it " +
+  "sluice: This process may not open enough files at once. Raise the limit, for example with ulimit -n 1024, and run it " +
   "again.\n"
 
 const withoutJournal =
-  "sluice: going on without a journal: a crash would mean to begin again. There is no home directory to keep it in. " +
-  "Name a place for it with --journal DIR.\n"
+  "sluice: continuing without a journal: after a crash, everything would start over. There is no home directory for it. " +
+  "Name a directory with --journal DIR.\n"
 
-describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
+describe("sluice, in odd surroundings", { timeout: 120_000 }, () => {
   describe("without a home directory", () => {
     it.scopedLive("uploads without a journal, says so, and leaves nothing where it was started", () =>
       Effect.gen(function*() {
@@ -67,7 +67,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
       }))
   })
 
-  it.scopedLive("in a directory that is gone, says so where it matters", () =>
+  it.scopedLive("in a directory that no longer exists, says so if that matters", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
       const within = (...args: ReadonlyArray<string>) => {
@@ -81,7 +81,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
       }
       assert.deepStrictEqual(within("upload", "src", `${root}/to`), {
         status: 2,
-        stderr: "sluice: The current directory is not there any more. Change to another, or give full paths.\n"
+        stderr: "sluice: The current directory no longer exists. Change to another one, or give absolute paths.\n"
       })
       assert.deepStrictEqual(within("upload", `${root}/src`, `${root}/to`, "--quiet"), { status: 0, stderr: "" })
     }))
@@ -102,7 +102,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
         child.on("close", (exitCode) => resume(Effect.succeed({ exitCode, stderr })))
       })
 
-    it.scopedLive("works, or says that they are too few and what to do", () =>
+    it.scopedLive("works, or says that the limit is too low and what to do", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
         for (
@@ -115,7 +115,7 @@ describe("sluice, by what it is started with", { timeout: 120_000 }, () => {
         }
       }))
 
-    it("says so wherever in an error it comes to light", () => {
+    it("says so for any place in an error", () => {
       const full = Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" })
       assert.strictEqual(`sluice: ${OpenFiles.problemOf(full)}\n`, tooFew)
       assert.strictEqual(`sluice: ${OpenFiles.problemOf(new Error("Load failed.", { cause: full }))}\n`, tooFew)

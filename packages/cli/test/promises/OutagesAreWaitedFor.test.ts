@@ -62,7 +62,7 @@ const directoryOf = (count: number) =>
     }))
 
 describe("sluice upload, to a server that goes away", () => {
-  it.scopedLive("waits for it, says so, and ends well when it is back", () =>
+  it.scopedLive("waits for it, says so, and succeeds when it is back", () =>
     Effect.gen(function*() {
       const directory = yield* directoryOf(300)
       const server = yield* leaving(100)
@@ -78,8 +78,8 @@ describe("sluice upload, to a server that goes away", () => {
       const { exitCode, stderr, stdout } = yield* running.ended
       assert.strictEqual(exitCode, 0, stderr + stdout)
       assert.strictEqual(server.stored.size, 300)
-      assert.include(stderr, "Waiting for it to be back.\n")
-      assert.match(stderr, /The destination is back after .+: going on\.\n/)
+      assert.include(stderr, "Waiting for it to come back.\n")
+      assert.match(stderr, /The destination is back after .+: continuing\.\n/)
     }))
 
   it.scopedLive("waits for no longer than --outage says", () =>
@@ -96,7 +96,7 @@ describe("sluice upload, to a server that goes away", () => {
         "1"
       ])
       assert.strictEqual(exitCode, 1, stderr)
-      assert.match(stderr, /The destination has been away for .+: it is waited for no longer\. See --outage\.\n/)
+      assert.match(stderr, /The destination has been away for .+: no longer waiting for it\. See --outage\.\n/)
     }))
 
   it.effect("refuses an --outage without a unit", () =>
@@ -105,7 +105,7 @@ describe("sluice upload, to a server that goes away", () => {
       assert.strictEqual(exitCode, 2)
       assert.include(
         stderr,
-        "--outage: \"5\" is not right. It takes a time with a unit, such as 30s, 5m or 2h; 0 for none."
+        "--outage: \"5\" is not a valid value. It takes a time with a unit, such as 30s, 5m or 2h; 0 for none."
       )
     }))
 })

@@ -6,6 +6,7 @@ import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import { listening } from "../support/Listening.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -49,7 +50,9 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
         assert.match(anybody.stderr, /^sluice: certificates are not checked \(--no-verify-tls\)/)
         assert.lengthOf(stored, 2)
 
-        for (const [flag, said] of [[`${root}/absent`, "is not there"], [`${root}/a.txt`, "no certificate"]] as const) {
+        for (
+          const [flag, said] of [[`${root}/absent`, "does not exist"], [`${root}/a.txt`, "no PEM certificate"]] as const
+        ) {
           const { exitCode, stderr } = yield* upload("--ca", flag)
           assert.strictEqual(exitCode, 2)
           assert.include(stderr, said)
@@ -107,7 +110,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.lengthOf(asked, before)
     }))
 
-  it.scopedLive("says which proxy is dead, and where it was named, and doubts no server", () =>
+  it.scopedLive("says which proxy is dead and where it was named, and does not blame the server", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a", "b.txt": "b" })
       const server = yield* FileServer.start()
@@ -116,7 +119,7 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       yield* Effect.async<void>((resume) => void closed.close(() => resume(Effect.void)))
       const none = { http_proxy: "", HTTP_PROXY: "", all_proxy: "", ALL_PROXY: "", no_proxy: "", NO_PROXY: "" }
       const upload = (env: Readonly<Record<string, string>>) =>
-        Sluice.run(["upload", root, server.url, "--no-journal", "--retries", "0"], { env: { ...none, ...env } })
+        InProcess.run(["upload", root, server.url, "--no-journal", "--retries", "0"], { env: { ...none, ...env } })
       for (const variable of ["HTTP_PROXY", "ALL_PROXY"]) {
         const { exitCode, stderr } = yield* upload({ [variable]: `me:s3cr3t-password@127.0.0.1:${port}` })
         assert.strictEqual(exitCode, 4, stderr)
@@ -128,18 +131,21 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       }
       const socks = yield* upload({ ALL_PROXY: "socks5://me:s3cr3t-password@127.0.0.1:1080" })
       assert.strictEqual(socks.exitCode, 4, socks.stderr)
-      assert.include(socks.stderr.replace(/\s+/g, " "), "The proxy in ALL_PROXY cannot be used: it is of socks5://")
+      assert.include(
+        socks.stderr.replace(/\s+/g, " "),
+        "The proxy in ALL_PROXY cannot be used: it is a socks5:// proxy"
+      )
       assert.notInclude(socks.stderr, "s3cr3t")
       const past = yield* upload({ ALL_PROXY: "socks5://127.0.0.1:1080", NO_PROXY: "10.0.0.0/8, 127.0.0.0/8" })
       assert.strictEqual(past.exitCode, 0, past.stderr)
       assert.strictEqual(server.stored.size, 2)
     }))
 
-  it.scopedLive("sends the headers that it is told to, and leaves alone what is there", () =>
+  it.scopedLive("sends the given headers, and leaves existing objects alone", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const server = yield* FileServer.start()
-      const { exitCode, stderr } = yield* Sluice.run(
+      const { exitCode, stderr } = yield* InProcess.run(
         ["upload", root, server.url, "--header", "X-Team: apollo", "--header", "X-Note: a: b", "--if-absent"],
         { env: { SLUICE_HTTP_HEADERS: "X-Api-Key: k\nX-Team: other" } }
       )
@@ -156,28 +162,28 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a b.txt": "hello", "c/d.txt": "" })
       const { address, uploads } = yield* TusServer.start()
-      const { exitCode, stderr } = yield* Sluice.run(["upload", root, address, "--metadata", "team=apollo"])
+      const { exitCode, stderr } = yield* InProcess.run(["upload", root, address, "--metadata", "team=apollo"])
       assert.strictEqual(exitCode, 0, stderr)
       const decoded = Array.from(uploads.values(), ({ body, metadata }) => ({ ...metadata, body }))
       decoded.sort((a, b) => b.body.length - a.body.length)
       const [first, second]: ReadonlyArray<Record<string, string>> = decoded
       assert.deepInclude(first, { filename: "a b.txt", team: "apollo", body: "hello" })
       assert.deepInclude(second, { filename: "c/d.txt", team: "apollo", body: "" })
-      const verify = yield* Sluice.run(["verify", root, address])
+      const verify = yield* InProcess.run(["verify", root, address])
       assert.strictEqual(verify.exitCode, 2)
       assert.include(verify.stderr, "Upload with --locations FILE")
     }))
 
-  it.scopedLive("writes down what address a tus server gives, and compares what is there", () =>
+  it.scopedLive("records the addresses that a tus server gives, and compares by them", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b/c.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
       const { address, uploads } = yield* TusServer.start()
-      const upload = yield* Sluice.run(["upload", root, address, "--locations", list])
+      const upload = yield* InProcess.run(["upload", root, address, "--locations", list])
       assert.strictEqual(upload.exitCode, 0, upload.stderr)
       assert.strictEqual(fs.statSync(list).mode & 0o777, 0o600)
       const verify = (...flags: ReadonlyArray<string>) =>
-        Sluice.run(["verify", root, address, "--locations", list, ...flags])
+        InProcess.run(["verify", root, address, "--locations", list, ...flags])
       const well = yield* verify("--json")
       assert.strictEqual(well.exitCode, 0, well.stderr)
       assert.deepInclude(Sluice.jsonLines(well.stdout).at(-1), { sameBySize: 0 })
@@ -186,9 +192,9 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       const other = yield* verify()
       assert.strictEqual(other.exitCode, 1)
       assert.include(other.stderr, "a.txt: the content differs")
-      // What was uploaded again since is what counts.
+      // The latest upload counts.
       fs.writeFileSync(`${root}/a.txt`, "hello again")
-      const again = yield* Sluice.run(["upload", root, address, "--locations", list, "--include", "a.txt"])
+      const again = yield* InProcess.run(["upload", root, address, "--locations", list, "--include", "a.txt"])
       assert.strictEqual(again.exitCode, 0, again.stderr)
       assert.strictEqual((yield* verify()).exitCode, 0)
 
@@ -198,22 +204,22 @@ describe("sluice and the network", { timeout: 120_000 }, () => {
       assert.include(gone.stderr, "Missing at the destination, or in the list, 3 files:")
     }))
 
-  it.scopedLive("compares sizes where a tus server lets nothing be read, and says so", () =>
+  it.scopedLive("compares sizes if a tus server lets nothing be read, and says so", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello", "b.txt": "other", empty: "" })
       const list = `${yield* TemporaryDirectory.make}/list`
       const { address, uploads } = yield* TusServer.start({ serves: false })
-      yield* Sluice.run(["upload", root, address, "--locations", list])
-      const well = yield* Sluice.run(["verify", root, address, "--locations", list])
+      yield* InProcess.run(["upload", root, address, "--locations", list])
+      const well = yield* InProcess.run(["verify", root, address, "--locations", list])
       assert.strictEqual(well.exitCode, 0, well.stderr)
-      assert.include(well.stderr, "Of 2 files only the size was compared: the server does not serve what it has.")
+      assert.include(well.stderr, "Only the size of 2 files was compared: the server does not let its objects be read.")
       for (const stored of uploads.values()) if (stored.body === "hello") stored.body = "hell"
-      const other = yield* Sluice.run(["verify", root, address, "--locations", list])
+      const other = yield* InProcess.run(["verify", root, address, "--locations", list])
       assert.strictEqual(other.exitCode, 1)
       assert.include(other.stderr, "a.txt: 5 B here, 4 B there")
     }))
 
-  it.scopedLive("tells no address of an upload, whatever a tus server answers", () =>
+  it.scopedLive("shows no address of an upload, whatever a tus server answers", () =>
     Effect.gen(function*() {
       const secret = "CANARY-upload-"
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "hello" })

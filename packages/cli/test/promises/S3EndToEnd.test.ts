@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
+import * as InProcess from "../support/InProcess.js"
 import * as S3Server from "../support/S3Server.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 const run = (server: S3Server.S3Server, args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
-  Sluice.run([...args, "--endpoint", server.url], { env: { ...S3Server.environment, ...env } })
+  InProcess.run([...args, "--endpoint", server.url], { env: { ...S3Server.environment, ...env } })
 
 const textsIn = (server: S3Server.S3Server) =>
   Object.fromEntries([...server.stored].map(([key, { body }]) => [key, body.toString()]))
@@ -26,21 +27,23 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(odd)
       const server = yield* S3Server.start()
-      const upload = yield* run(server, ["upload", root, "s3://bkt/pre/fix", "--metadata", "project=apollo"])
+      const to = ["s3://bkt/pre/fix", "--endpoint", server.url]
+      const env = S3Server.environment
+      const upload = yield* Sluice.run(["upload", root, ...to, "--metadata", "project=apollo"], { env })
       assert.strictEqual(upload.exitCode, 0, upload.stderr)
       assert.deepStrictEqual(
         textsIn(server),
         Object.fromEntries(Object.entries(odd).map(([key, text]) => [`bkt/pre/fix/${key}`, text]))
       )
       assert.include(server.stored.get("bkt/pre/fix/a.txt")?.headers, { "x-amz-meta-project": "apollo" })
-      const verify = yield* run(server, ["verify", root, "s3://bkt/pre/fix"])
+      const verify = yield* Sluice.run(["verify", root, ...to], { env })
       assert.strictEqual(verify.exitCode, 0, verify.stderr)
       assert.match(verify.stderr, /^Verified: 7 files the same/m)
       fs.writeFileSync(`${root}/a.txt`, "b")
       assert.strictEqual((yield* run(server, ["verify", root, "s3://bkt/pre/fix"])).exitCode, 1)
     }))
 
-  /** The environment of somebody who has all that S3 needs in a profile, `team`. */
+  /** An environment in which the profile `team` contains everything that S3 needs. */
   const withProfile = (server: S3Server.S3Server) =>
     Effect.map(
       TemporaryDirectory.withFiles({
@@ -64,17 +67,17 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       const server = yield* S3Server.start()
       const env = yield* withProfile(server)
       for (const command of ["upload", "verify"]) {
-        const { exitCode, stderr } = yield* Sluice.run([command, root, "s3://bkt", "--profile", "team"], { env })
+        const { exitCode, stderr } = yield* InProcess.run([command, root, "s3://bkt", "--profile", "team"], { env })
         assert.strictEqual(exitCode, 0, stderr)
       }
       assert.deepStrictEqual(textsIn(server), { "bkt/a.txt": "a" })
       assert.include(server.stored.get("bkt/a.txt")?.headers.authorization, "/eu-team-1/s3/")
-      const doctor = yield* Sluice.run(["doctor", "s3://bkt"], { env: { ...env, AWS_PROFILE: "team" } })
+      const doctor = yield* InProcess.run(["doctor", "s3://bkt"], { env: { ...env, AWS_PROFILE: "team" } })
       assert.strictEqual(doctor.exitCode, 0, doctor.stdout)
       assert.match(doctor.stdout, /^ok +region +eu-team-1$/m)
     }))
 
-  it.scopedLive("takes them from a profile whatever its input and output are: pipes, sockets or files", () =>
+  it.scopedLive("takes them from a profile whether its input and output are pipes, sockets or files", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/z.txt": "z", "b.txt": "b" })
       const server = yield* S3Server.start()
@@ -103,7 +106,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       })
     }))
 
-  it.scopedLive("sends large files in parts, with what flags say of objects", () =>
+  it.scopedLive("sends large files in parts, with the object settings from flags", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const content = "0123456789abcdef".repeat(11 * 65_536)
@@ -147,7 +150,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.include(refused.stderr, "looks like a secret")
     }))
 
-  it.scopedLive("leaves alone what is there, where it is told to", () =>
+  it.scopedLive("leaves existing objects alone with --if-absent", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "new", "b.txt": "b" })
       const server = yield* S3Server.start()
@@ -171,7 +174,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
         XDG_STATE_HOME: state
       })
       for (const server of [one, two]) {
-        const ended = yield* Sluice.run(["upload", root, "s3://bkt"], { env: environment(server.url) })
+        const ended = yield* InProcess.run(["upload", root, "s3://bkt"], { env: environment(server.url) })
         assert.strictEqual(ended.exitCode, 1, ended.stderr)
         assert.deepStrictEqual(textsIn(server), { "bkt/a.txt": "a" })
       }
@@ -180,7 +183,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.lengthOf(journals, 2)
     }))
 
-  it.scopedLive("goes on where it failed, lists what is kept, and aborts it wherever it is", () =>
+  it.scopedLive("continues where it failed, lists what is kept, and aborts it anywhere", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       fs.writeFileSync(`${root}/large.bin`, "0123456789abcdef".repeat(25 * 65_536))
@@ -211,7 +214,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       fs.writeFileSync(`${root}/large.bin`, "fedcba9876543210".repeat(25 * 65_536))
       yield* Sluice.run(args, { env })
       assert.strictEqual(server.unfinished.size, 1)
-      // What the environment says of servers today does not matter for what was begun yesterday.
+      // The current environment does not matter for uploads that were begun earlier.
       const aborted = yield* Sluice.run(["uploads", "abort", "--all"], {
         env: { ...env, AWS_ENDPOINT_URL: "http://x:1" }
       })
@@ -219,7 +222,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
-  it.scopedLive("begins a file again whose parts it may not list, after the same command was killed", () =>
+  it.scopedLive("starts a file over whose parts it may not list, after the same command was killed", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const content = "0123456789abcdef".repeat(25 * 65_536)
@@ -237,10 +240,10 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       const env = { ...S3Server.environment, XDG_STATE_HOME: state }
       const args = ["upload", root, "s3://bkt", "--endpoint", server.url, "--part-size", "5MiB", "--retries", "0"]
         .concat("--part-concurrency", "1")
-      assert.strictEqual((yield* Sluice.run(args, { env })).exitCode, 4)
+      assert.strictEqual((yield* InProcess.run(args, { env })).exitCode, 4)
       const [old] = server.unfinished.keys()
       isDown = false
-      const { exitCode, stderr } = yield* Sluice.run(args, { env })
+      const { exitCode, stderr } = yield* InProcess.run(args, { env })
       assert.strictEqual(exitCode, 0, stderr)
       assert.include(server.requests, "DELETE bkt/large.bin uploadId")
       assert.isTrue(server.stored.get("bkt/large.bin")?.body.equals(Buffer.from(content)))
@@ -267,9 +270,9 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
         const env = { ...S3Server.environment, XDG_STATE_HOME: state }
         const args = ["upload", root, "s3://bkt", "--endpoint", server.url, "--part-size", "5MiB", "--retries", "0"]
           .concat("--part-concurrency", "1")
-        yield* Sluice.run(args, { env })
+        yield* InProcess.run(args, { env })
         assert.strictEqual(server.unfinished.size, 1)
-        const aborted = yield* Sluice.run(["uploads", "abort", "--all"], { env })
+        const aborted = yield* InProcess.run(["uploads", "abort", "--all"], { env })
         assert.strictEqual(aborted.exitCode, 0, aborted.stderr)
         assert.deepStrictEqual([server.unfinished.size, server.stored.size], [0, 0])
       }
@@ -292,7 +295,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
         "--if-absent"
       ])
       assert.strictEqual(exitCode, 1, stderr)
-      assert.notInclude(stderr, "Kept what is stored")
+      assert.notInclude(stderr, "Kept the stored part")
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
@@ -315,7 +318,7 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.strictEqual(server.unfinished.size, 0)
     }))
 
-  it.scopedLive("tells of two odd names among many what is wrong with them, not with the bucket", () =>
+  it.scopedLive("says what is wrong with two odd names among many, and does not blame the bucket", () =>
     Effect.gen(function*() {
       const good = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${i}.txt`, "x"]))
       const root = yield* TemporaryDirectory.withFiles({ ...good, "odd\\a": "a", "odd\\b": "b" })
@@ -328,10 +331,10 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
         })
         const env = { ...S3Server.environment, XDG_STATE_HOME: state }
         for (const round of ["first", "again, with the others stored before"]) {
-          const ended = yield* Sluice.run(["upload", root, "s3://bkt", "--endpoint", server.url], { env })
+          const ended = yield* InProcess.run(["upload", root, "s3://bkt", "--endpoint", server.url], { env })
           assert.strictEqual(ended.exitCode, 1, `${code} ${round}: ${ended.stderr}`)
           assert.include(ended.stderr, `${code}: Said by the test.`)
-          assert.notInclude(ended.stderr, "Make the bucket")
+          assert.notInclude(ended.stderr, "Create the bucket")
         }
       }
     }))
@@ -345,15 +348,15 @@ describe("sluice and S3", { timeout: 120_000 }, () => {
       assert.include(nobody.stderr, "There are no credentials for S3. Set AWS_ACCESS_KEY_ID")
       const profile = yield* run(server, ["upload", root, "s3://bkt", "--profile", "absent"])
       assert.strictEqual(profile.exitCode, 4)
-      assert.include(profile.stderr, "no profile \"absent\"")
+      assert.include(profile.stderr, "the profile \"absent\" does not exist")
       assert.deepStrictEqual(server.requests, [])
       const bucket = yield* run(server, ["upload", root, "s3://typo"])
       assert.strictEqual(bucket.exitCode, 4)
       assert.include(bucket.stderr, "NoSuchBucket")
-      assert.include(bucket.stderr, "sluice doctor finds out what is wrong")
-      const flag = yield* Sluice.run(["upload", root, `${root}-to`, "--storage-class", "COLD"])
+      assert.include(bucket.stderr, "Run sluice doctor to find out what is wrong")
+      const flag = yield* InProcess.run(["upload", root, `${root}-to`, "--storage-class", "COLD"])
       assert.strictEqual(flag.exitCode, 2)
-      assert.include(flag.stderr, "--storage-class is for s3://, and the destination is a directory.")
+      assert.include(flag.stderr, "--storage-class is for s3://, but the destination is a directory.")
     }))
 
   it.scopedLive("takes credentials from a profile", () =>

@@ -31,7 +31,7 @@ const forms = (canary: string): ReadonlyArray<string> => [
 
 const basicHeader = Buffer.from(`someone:${canaries.password}`).toString("base64")
 
-/** What is wrong with a server, by how it answers. */
+/** Faulty servers, by the way they answer. */
 const ailments = [
   "refuses",
   "breaks",
@@ -118,7 +118,7 @@ const leaksIn = (text: string): ReadonlyArray<string> =>
   })
 
 describe("secrets", { timeout: 240_000 }, () => {
-  it("are found in whatever form they are", () => {
+  it("are found in any form", () => {
     for (const canary of Object.values(canaries)) {
       for (const form of [canary, `x:${canary}`, `xy:${canary}`, `xyz:${canary}`, `xyzz:${canary}`]) {
         assert.isNotEmpty(leaksIn(Buffer.from(form).toString("base64")), form)
@@ -169,7 +169,7 @@ describe("secrets", { timeout: 240_000 }, () => {
       }))
   }
 
-  it.scopedLive("are nowhere when a server repeats them in other forms, however short they are", () =>
+  it.scopedLive("appear nowhere when a server repeats them in other forms, however short they are", () =>
     Effect.gen(function*() {
       const short = { password: "pw1", token: "t0k/n", header: "k3y", query: "qu&ry" }
       const spelled = Object.values(short).flatMap((secret) => [
@@ -214,7 +214,7 @@ describe("secrets", { timeout: 240_000 }, () => {
       }
     }))
 
-  it.scopedLive("are nowhere when the proxy cannot be used, and in no journal of an upload that goes on", () =>
+  it.scopedLive("appear nowhere when the proxy cannot be used, nor in the journal of an upload that continues", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       const state = yield* TemporaryDirectory.make

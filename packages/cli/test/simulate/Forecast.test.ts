@@ -34,7 +34,7 @@ const isNear = (actual: number, expected: number, part: number) =>
   assert.isBelow(Math.abs(actual - expected) / expected, part, `${actual} instead of ${expected}`)
 
 describe("Forecast", () => {
-  it.effect("reckons a pool as anybody would", () =>
+  it.effect("predicts a pool as a simple calculation would", () =>
     Effect.gen(function*() {
       // Two files of 1.1 s each, one after the other, on each of four connections.
       const forecast = yield* Forecast.run(same(8, 1e6), pool(4), settings())
@@ -64,7 +64,7 @@ describe("Forecast", () => {
       isNear(millis, 1_100 + 4_000, 0.05)
     }))
 
-  it.effect("tells of retries, of files that fail, and of a server that refuses", () =>
+  it.effect("reports retries, files that fail, and a server that refuses", () =>
     Effect.gen(function*() {
       const flaky = yield* Forecast.run(same(400, 1_000), pool(16), settings({ errors: 0.1 }))
       assert.isAbove(flaky.retries, 20)
@@ -94,7 +94,7 @@ describe("Forecast", () => {
       assert.deepStrictEqual(yield* forecast, yield* forecast)
     }))
 
-  it("recommends the one that finds its limit by itself, unless another is far quicker or fails less", () => {
+  it("recommends the adaptive strategy, unless another is much faster or fails less", () => {
     const forecast = (name: string, millis: number, failed = 0): Forecast.Forecast => ({
       name,
       detail: "",
@@ -122,7 +122,7 @@ describe("Forecast", () => {
 describe("Workload", () => {
   const terms: Workload.Terms = { partSize: 8e6, requestMillis: 100, bytesPerSecond: 1e6 }
 
-  it.effect("takes the sizes of a list, and counts what has none", () =>
+  it.effect("takes the sizes of a list, and counts items without a size", () =>
     Effect.gen(function*() {
       const stream = Stream.make(
         UploadFile.fromText("a", "abc"),
@@ -139,7 +139,7 @@ describe("Workload", () => {
     )
   })
 
-  it("samples about as much as it may, and sizes as in the whole", () => {
+  it("samples about as much as it may, with representative sizes", () => {
     const workload = Workload.make(Array.from({ length: 5_000 }, (_, i) => (i * 7_919) % 5_000))
     const [half, full] = Workload.samples(workload, terms, 1_000)!
     assert.deepStrictEqual([half.sizes.length, full.sizes.length], [500, 1_000])
@@ -168,7 +168,7 @@ describe("Candidates", () => {
       (candidates) => candidates.map(({ detail, name }) => `${name} ${detail}`)
     )
 
-  it("tries what might do", () => {
+  it("tries reasonable strategies", () => {
     assert.deepStrictEqual(
       names({}),
       Either.right([
@@ -182,7 +182,7 @@ describe("Candidates", () => {
     )
   })
 
-  it("tries what it is told", () => {
+  it("tries the given strategies", () => {
     assert.deepStrictEqual(
       names({ only: ["pool", "rate"], workers: 10, rate: 2.5 }),
       Either.right([

@@ -96,7 +96,7 @@ describe("Timeline", () => {
     assert.deepStrictEqual(Timeline.lanes([before, instant, after]), [[before, instant, after]])
   })
 
-  it("needs as many lanes as were in flight at once, and overlaps nothing", () => {
+  it("needs as many lanes as attempts in flight at once, without overlaps", () => {
     FastCheck.assert(FastCheck.property(attempts, (all) => {
       const lanes = Timeline.lanes(all)
       const peak = Math.max(0, ...Timeline.levels(all).map(({ count }) => count))
@@ -108,7 +108,7 @@ describe("Timeline", () => {
     }))
   })
 
-  it("tells how many were in flight, once for each instant at which that changed", () => {
+  it("counts how many were in flight, once for each instant at which that changed", () => {
     assert.deepStrictEqual(
       Timeline.levels([attempt(0, 10), attempt(0, 30), attempt(10, 20), attempt(25, 25)]),
       [{ at: 0, count: 2 }, { at: 20, count: 1 }, { at: 30, count: 0 }]

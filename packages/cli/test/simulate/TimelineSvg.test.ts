@@ -37,7 +37,7 @@ const isWellFormed = (svg: string): boolean => {
 }
 
 describe("TimelineSvg", () => {
-  it("draws a bar for each attempt, by what became of it, on a time axis of 904 pixels", () => {
+  it("draws a bar for each attempt, by its outcome, on a time axis of 904 pixels", () => {
     const svg = render(panel([
       attempt(0, 500),
       attempt(0, 250, { outcome: "Failed" }),
@@ -51,7 +51,7 @@ describe("TimelineSvg", () => {
     assert.isTrue(isWellFormed(svg))
   })
 
-  it("has a legend of what is there", () => {
+  it("has a legend for what it shows", () => {
     const svg = render(panel([attempt(0, 10)]), panel([attempt(0, 10, { outcome: "Interrupted" })]))
     assert.include(svg, ">interrupted</text>")
     assert.notInclude(svg, ">failed attempt</text>")
@@ -74,7 +74,7 @@ describe("TimelineSvg", () => {
     assert.isTrue(isWellFormed(render()))
   })
 
-  it("is no larger than it can show for 10,000 attempts at once, and 100,000 in turn", () => {
+  it("does not grow beyond what it can show, for 10,000 attempts at once and 100,000 in turn", () => {
     const atOnce = render(panel(Array.from({ length: 10_000 }, (_, i) => attempt(0, 1 + (i % 1000)))))
     assert.include(atOnce, "2 workers · one lane in 50 is drawn")
     assert.isBelow(atOnce.length, 30_000)
@@ -99,7 +99,7 @@ describe("TimelineSvg", () => {
     }
   })
 
-  it("names instants by their unit", () => {
+  it("labels instants with their unit", () => {
     assert.deepStrictEqual(
       [0, 250, 1_000, 2_500, 90_000, 120_000, 7_200_000].map(Svg.tickLabel),
       ["0", "250 ms", "1 s", "2.5 s", "90 s", "2 min", "2 h"]

@@ -27,7 +27,7 @@ describe("Filter", () => {
     assert.deepStrictEqual(taken(make(["./top.txt"]), "top.txt", "x/top.txt"), ["top.txt"])
   })
 
-  it("takes what is in a directory that matches", () => {
+  it("takes everything in a directory that matches", () => {
     assert.deepStrictEqual(taken(make(["photos"]), "photos/a/b", "x/photos/c", "photos", "photo"), [
       "photos/a/b",
       "x/photos/c",
@@ -36,7 +36,7 @@ describe("Filter", () => {
     assert.deepStrictEqual(taken(make(["photos/"]), "photos/a/b", "x/photos/c", "photos"), ["photos/a/b", "x/photos/c"])
   })
 
-  it("leaves out what matches, whatever is included", () => {
+  it("leaves out excluded files, whatever is included", () => {
     assert.deepStrictEqual(
       taken(make(["*.jpg"], ["old", "IMG_*"]), "a.jpg", "old/b.jpg", "x/old/y/c.jpg", "x/IMG_1.jpg"),
       ["a.jpg"]
@@ -54,7 +54,7 @@ describe("Filter", () => {
     assert.isTrue(filter.wants("node_modules", "file"))
   })
 
-  it("looks into every directory for what is included", () => {
+  it("searches every directory for included files", () => {
     assert.isTrue(make(["*.jpg"]).wants("x", "directory"))
     assert.isFalse(make(["*.jpg"]).wants("x", "file"))
   })
@@ -67,7 +67,7 @@ describe("Filter", () => {
     assert.deepStrictEqual(taken(make(["a\\*b"]), "a*b", "axb"), ["a*b"])
   })
 
-  it("takes names in parentheses and brackets as they are", () => {
+  it("matches parentheses and brackets in names literally", () => {
     const names = ["report (1).pdf", "report 1.pdf", "a (copy).txt", "a.txt"]
     assert.deepStrictEqual(taken(make([], ["*(copy)*"]), ...names), ["report (1).pdf", "report 1.pdf", "a.txt"])
     assert.deepStrictEqual(taken(make([], ["* (1).*"]), ...names), ["report 1.pdf", "a (copy).txt", "a.txt"])
@@ -83,7 +83,7 @@ describe("Filter", () => {
     assert.deepStrictEqual(taken(make(["{raw,old}/**"]), "raw/a", "old/x/y", "x/raw/z", "raw"), ["raw/a", "old/x/y"])
   })
 
-  it("counts what it leaves out, by pattern, and knows what has matched nothing", () => {
+  it("counts what it leaves out, by pattern, and knows which patterns matched nothing", () => {
     const filter = Either.getOrThrow(
       Filter.makeCounting({ include: ["*.jpg", "*.gif"], exclude: ["old", "*.tmp", "*.bak"] })
     )

@@ -100,7 +100,7 @@ describe("Glob", () => {
 
   it("means the same as a plain reading of it", () => {
     const token = fc.constantFrom("a", "b", "/", "*", "**", "?", "[!a]", "{a,b/}", "\\*", "(", ")", "|", "+", "!")
-    // A ** takes the slash behind it along only where it is a whole name.
+    // A ** includes the following slash only if it is a whole name.
     const globs = fc.array(token, { maxLength: 7 }).map((tokens) =>
       tokens.flatMap((token, i) =>
         token === "**" && (tokens[i - 1] === "*" || tokens[i - 1] === "**" || tokens[i + 1] === "*") ? [] : [token]
@@ -134,17 +134,17 @@ describe("Glob", () => {
     assert.isTrue(Either.isLeft(Glob.parse("{a,".repeat(1_000))))
   })
 
-  it("refuses what it cannot read", () => {
+  it("refuses what it cannot parse", () => {
     assert.deepStrictEqual(
       ["[[:digit:]]*", "[z-a]"].map((glob) => Either.flip(Glob.parse(glob))),
       [
-        Either.right("has a class such as [:digit:], and those are not read here: write [0-9]"),
-        Either.right("has a range in brackets that ends before it begins")
+        Either.right("has a class such as [:digit:], which is not supported: write [0-9]"),
+        Either.right("has a range in brackets whose end comes before its start")
       ]
     )
   })
 
-  it("refuses what cannot be meant, and says how to write the characters themselves", () => {
+  it("refuses mistakes, and says how to write the characters themselves", () => {
     const said = (globs: ReadonlyArray<string>, problem: string) =>
       assert.deepStrictEqual(globs.map((glob) => Either.flip(Glob.parse(glob))), globs.map(() => Either.right(problem)))
     said(["[a", "[]", "[!]", "report [1.pdf", "[a\\]", "{a,[b}", "a]["], unclosed("[", "]"))
@@ -154,6 +154,6 @@ describe("Glob", () => {
 })
 
 const unclosed = (open: string, close: string): string =>
-  `has a ${open} that no ${close} closes: write \\${open} for the character itself`
+  `has a ${open} without a ${close}: write \\${open} for the character itself`
 
-const trailing = "ends with a \\ that has nothing behind it: write / between names, or \\\\ for the character itself"
+const trailing = "ends with a \\: write / between names, or \\\\ for the character itself"

@@ -58,14 +58,14 @@ describe("ListedSources", () => {
         ])
       }))
 
-    it.scopedLive("separated by NUL may name directories, as find does: what is in them is listed by itself", () =>
+    it.scopedLive("separated by NUL may name directories, as find does: their contents are listed separately", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({
           "src/a.txt": "a",
           "src/x/b.txt": "b",
           list: ".\0./x\0./x/b.txt\0./a.txt\0"
         })
-        const directory = "It is a directory: what is in it is listed by itself."
+        const directory = "It is a directory: its contents are listed separately."
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           [".", undefined, directory],
           ["./x", undefined, directory],
@@ -81,7 +81,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [["a.txt", "src/a.txt"]])
       }))
 
-    it.scopedLive("fail, name by name, for what cannot be uploaded", () =>
+    it.scopedLive("fail separately for each name that cannot be uploaded", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({
           "src/x/b.txt": "b",
@@ -89,20 +89,20 @@ describe("ListedSources", () => {
           list: "gone.txt\nx\n../secret.txt\n.\n../src2/x\nx/b.txt"
         })
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
-          ["gone.txt", "src/gone.txt", "/src/gone.txt is not there."],
+          ["gone.txt", "src/gone.txt", "/src/gone.txt does not exist."],
           ["x", "src/x", "/src/x is a directory."],
-          ["../secret.txt", "secret.txt", "../secret.txt lies outside of /src."],
+          ["../secret.txt", "secret.txt", "../secret.txt is outside of /src."],
           [".", "src", ". is the source directory itself."],
-          ["../src2/x", "src2/x", "../src2/x lies outside of /src."],
+          ["../src2/x", "src2/x", "../src2/x is outside of /src."],
           ["x/b.txt", "src/x/b.txt"]
         ])
       }))
 
-    it.scopedLive("whose names begin with the source say how they would be relative to it", () =>
+    it.scopedLive("whose names begin with the source report how to write them", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b" })
         const hint = (name: string) =>
-          ` is not there: names in the list are relative to the source, and this one begins with it. Write ${name} instead.`
+          ` does not exist: names in the list are relative to the source, but this one begins with it. Write ${name} instead.`
         // As `find src -print0` and `find src` write them.
         for (const separator of ["\0", "\n"]) {
           TemporaryDirectory.write(root, {
@@ -114,7 +114,7 @@ describe("ListedSources", () => {
           assert.strictEqual(stdout, "x/b.txt\t1\n")
           assert.include(stderr, `/src/src/a.txt${hint("\"a.txt\"")}`)
           assert.include(stderr, `/src/src/x/b.txt${hint("\"x/b.txt\"")}`)
-          assert.include(stderr, "/src/src/gone.txt is not there.")
+          assert.include(stderr, "/src/src/gone.txt does not exist.")
         }
       }))
 
@@ -124,7 +124,11 @@ describe("ListedSources", () => {
         TemporaryDirectory.write(root, { list: "a.txt\nb\0ad.txt\nc.txt\n" })
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           ["a.txt", "src/a.txt"],
-          ["b\0ad.txt", "src/b\0ad.txt", "\"/src/b\\u0000ad.txt\" has a NUL character in its name, and no file has."],
+          [
+            "b\0ad.txt",
+            "src/b\0ad.txt",
+            "\"/src/b\\u0000ad.txt\" has a NUL character in its name, which no file can have."
+          ],
           ["c.txt", "src/c.txt"]
         ])
       }))
@@ -171,7 +175,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list", root, { filter }), [["a.jpg", "a.jpg"]])
       }))
 
-    it.scopedLive("tell of links, special files and odd names what a walk tells", () =>
+    it.scopedLive("treat links, special files and odd names as a walk does", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/x/b.txt": "b", "out.txt": "o" })
         fs.symlinkSync("a.txt", `${root}/src/link`)
@@ -208,7 +212,7 @@ describe("ListedSources", () => {
         TemporaryDirectory.write(root, { list: "./y\0./x\0./x/b.txt\0" })
         assert.deepStrictEqual(yield* listed(root, "list", `${root}/src`), [
           ["y", "src/y", "It is a symbolic link, and links are not followed."],
-          ["./x", undefined, "It is a directory: what is in it is listed by itself."],
+          ["./x", undefined, "It is a directory: its contents are listed separately."],
           ["x/b.txt", "src/x/b.txt"]
         ])
         TemporaryDirectory.write(root, { list: manifest({ _tag: "Failed", path: `${root}/src/link`, key: "link" }) })
@@ -221,7 +225,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "list"), [])
         assert.deepStrictEqual(yield* failureOf(root, "nope"), {
           exitCode: 3,
-          message: "--files-from: \"/nope\" is not there."
+          message: "--files-from: \"/nope\" does not exist."
         })
       }))
 
@@ -230,11 +234,11 @@ describe("ListedSources", () => {
         const root = yield* TemporaryDirectory.withFiles({ list: "a" })
         assert.deepStrictEqual(yield* failureOf(root, "list", `${root}/nope`), {
           exitCode: 3,
-          message: "The source /nope is not there."
+          message: "The source /nope does not exist."
         })
         assert.deepStrictEqual(yield* failureOf(root, "list", `${root}/list`), {
           exitCode: 2,
-          message: "--files-from goes with a source directory, and /list is a file."
+          message: "--files-from takes a source directory, but /list is a file."
         })
       }))
 
@@ -249,7 +253,7 @@ describe("ListedSources", () => {
   })
 
   describe("manifests", () => {
-    it.scopedLive("say where their files are, and their keys", () =>
+    it.scopedLive("contain the paths and keys of their files", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "one/a.txt": "a", "two/b.txt": "b" })
         TemporaryDirectory.write(root, {
@@ -262,7 +266,7 @@ describe("ListedSources", () => {
         assert.deepStrictEqual(yield* listed(root, "failed"), [
           ["a.txt", "one/a.txt"],
           ["deep/b.txt", "two/b.txt"],
-          ["gone.txt", "gone.txt", "/gone.txt is not there."]
+          ["gone.txt", "gone.txt", "/gone.txt does not exist."]
         ])
       }))
 
@@ -291,15 +295,16 @@ describe("ListedSources", () => {
         })
         assert.deepStrictEqual(yield* failureOf(root, "failed", root), {
           exitCode: 2,
-          message: "--files-from: \"/failed\" is a manifest, which says where its files are: give no source with it."
+          message:
+            "--files-from: \"/failed\" is a manifest, which contains the paths of its files: do not give a source with it."
         })
         assert.deepStrictEqual(yield* failureOf(root, "newer"), {
           exitCode: 2,
-          message: "--files-from: \"/newer\" is a manifest of version 2, and this sluice reads version 1."
+          message: "--files-from: \"/newer\" is a manifest of version 2, but this sluice reads version 1."
         })
       }))
 
-    it.scopedLive("fail for an entry that is none", () =>
+    it.scopedLive("fail for an invalid entry", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ failed: `${manifest()}{"path":"/a"\n` })
         const [[, , message] = []] = yield* listed(root, "failed")

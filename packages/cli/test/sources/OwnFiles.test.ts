@@ -4,6 +4,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
@@ -11,7 +12,7 @@ const bin = path.resolve(import.meta.dirname, "../../dist/bin.js")
 
 const modeOf = (file: string) => (fs.lstatSync(file).mode & 0o777).toString(8)
 
-describe("what a command writes itself", { timeout: 120_000 }, () => {
+describe("the files that a command writes", { timeout: 120_000 }, () => {
   describe("in a source", () => {
     it.scopedLive("is left out, run after run, and all else is the same at the destination", () =>
       Effect.gen(function*() {
@@ -27,10 +28,10 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
         const own = ["--report", "link/report.json", "--failed", "link/failed.ndjson"]
         const user = { "a.txt": "a", ".local/state/other/kept": "kept", "x/b.txt": "b" }
         for (let run = 0; run < 3; run++) {
-          const { exitCode, stderr } = yield* Sluice.run(["upload", home, to, ...own], { cwd: home, env })
+          const { exitCode, stderr } = yield* InProcess.run(["upload", home, to, ...own], { cwd: home, env })
           assert.strictEqual(exitCode, 0, stderr)
           assert.deepStrictEqual(TemporaryDirectory.read(to), user)
-          const verified = yield* Sluice.run(["verify", ".", to, "--exclude", "/reports"], { cwd: home, env })
+          const verified = yield* InProcess.run(["verify", ".", to, "--exclude", "/reports"], { cwd: home, env })
           assert.strictEqual(verified.exitCode, 0, verified.stderr)
         }
         // The same with a journal of one's own, inside and by a link.
@@ -38,7 +39,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
         fs.mkdirSync(`${home}/journals`)
         for (let run = 0; run < 3; run++) {
           const args = ["upload", home, `${to}2`, ...own, "--journal", "kept/of this"]
-          const { exitCode, stderr } = yield* Sluice.run(args, { cwd: home, env })
+          const { exitCode, stderr } = yield* InProcess.run(args, { cwd: home, env })
           assert.strictEqual(exitCode, 0, stderr)
           assert.deepStrictEqual(TemporaryDirectory.read(`${to}2`), user)
         }
@@ -49,7 +50,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
         assert.deepStrictEqual(fs.readdirSync(`${home}/reports`).sort(), ["failed.ndjson", "report.json"])
       }))
 
-    it.scopedLive("is left out where its output goes there", () =>
+    it.scopedLive("are left out if its output goes there", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a" })
         const server = yield* FileServer.start()
@@ -66,7 +67,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
       }))
   })
 
-  it.scopedLive("is for its owner only, whole, and follows no link that somebody has planted", () =>
+  it.scopedLive("is readable only by its owner, complete, and follows no planted link", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", victim: "victim", "report.json": "old" })
       fs.chmodSync(`${root}/report.json`, 0o644)
@@ -98,7 +99,7 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
         fs.lchownSync(`${root}/report`, 4242, 4242)
         fs.symlinkSync("mine", `${root}/failed`)
         const args = ["upload", "src", "to", "--report", "report", "--failed", "failed"]
-        assert.strictEqual((yield* Sluice.run(args, { cwd: root })).exitCode, 0)
+        assert.strictEqual((yield* InProcess.run(args, { cwd: root })).exitCode, 0)
         assert.strictEqual(fs.readFileSync(`${root}/victim`, "utf8"), "victim")
         assert.isTrue(fs.lstatSync(`${root}/report`).isFile())
         assert.isTrue(fs.lstatSync(`${root}/failed`).isSymbolicLink())
@@ -107,11 +108,11 @@ describe("what a command writes itself", { timeout: 120_000 }, () => {
   )
 })
 
-describe("a list of files whose destination is where they are", { timeout: 120_000 }, () => {
+describe("a list of files whose destination is their own directory", { timeout: 120_000 }, () => {
   const files = { "src/a.txt": "a", "src/x/b.txt": "b" }
   const same = /^sluice: .* and the destination are the same directory\.\n/
 
-  it.scopedLive("is refused, however the directory is written, and nothing of it is touched", () =>
+  it.scopedLive("is refused, however the directory is spelled, and nothing in it is touched", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...files, list: "a.txt\nx/b.txt\n" })
       fs.chmodSync(`${root}/src/a.txt`, 0o600)
@@ -123,16 +124,16 @@ describe("a list of files whose destination is where they are", { timeout: 120_0
           `${root}/link/`
         ]]
       ) {
-        const ended = yield* Sluice.run(["upload", "--files-from", "list", from!, to!], { cwd: root })
+        const ended = yield* InProcess.run(["upload", "--files-from", "list", from!, to!], { cwd: root })
         assert.strictEqual(ended.exitCode, 2)
         assert.match(ended.stderr, same)
       }
-      const within = yield* Sluice.run(["upload", "--files-from", "../list", "."], { cwd: `${root}/src` })
+      const within = yield* InProcess.run(["upload", "--files-from", "../list", "."], { cwd: `${root}/src` })
       assert.deepStrictEqual([within.exitCode, same.test(within.stderr)], [2, true])
       assert.deepStrictEqual([fs.statSync(`${root}/src/a.txt`).ino, modeOf(`${root}/src/a.txt`)], [ino, "600"])
     }))
 
-  it.scopedLive("fails file by file where a manifest says so, and where a link in the destination does", () =>
+  it.scopedLive("fails file by file for a manifest, and for a link in the destination", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ ...files, "to/c.txt": "c" })
       fs.symlinkSync("../src/x", `${root}/to/x`)
@@ -146,7 +147,7 @@ describe("a list of files whose destination is where they are", { timeout: 120_0
       ]
       fs.writeFileSync(`${root}/manifest`, manifest.join(""))
       const { ino } = fs.statSync(`${root}/to/c.txt`)
-      const { exitCode, stderr } = yield* Sluice.run(["upload", "--files-from", "manifest", "to"], { cwd: root })
+      const { exitCode, stderr } = yield* InProcess.run(["upload", "--files-from", "manifest", "to"], { cwd: root })
       assert.strictEqual(exitCode, 1)
       assert.include(stderr, `${root}/to/c.txt and its destination are the same file.`)
       assert.include(stderr, "are the same directory.")
@@ -154,13 +155,13 @@ describe("a list of files whose destination is where they are", { timeout: 120_0
       assert.strictEqual(fs.readFileSync(`${root}/to/a.txt`, "utf8"), "a")
     }))
 
-  it.scopedLive("is refused for files named one by one, that are links there, or reached by links", () =>
+  it.scopedLive("is refused for single files that are links there, or that are reached through links", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "to/a.txt": "a", "to/b.txt": "b", elsewhere: "e" })
       fs.symlinkSync("to", `${root}/link`)
       fs.symlinkSync("../elsewhere", `${root}/to/e.txt`)
       for (const source of ["to/a.txt", "link/a.txt", "to/e.txt", "link/../to/e.txt"]) {
-        const { exitCode, stderr } = yield* Sluice.run(["upload", source, "to"], { cwd: root })
+        const { exitCode, stderr } = yield* InProcess.run(["upload", source, "to"], { cwd: root })
         assert.deepStrictEqual([exitCode, /and its destination are the same file/.test(stderr)], [2, true], source)
       }
       assert.isTrue(fs.lstatSync(`${root}/to/e.txt`).isSymbolicLink())

@@ -58,7 +58,7 @@ describe("Sources", () => {
       assert.deepStrictEqual(yield* listed(root, sources), [["a.txt", "d/a.txt"], ["b.txt", "b.txt"]])
     }))
 
-  it.scopedLive("lists what cannot be uploaded too", () =>
+  it.scopedLive("also lists what cannot be uploaded", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "d/a.txt": "a" })
       fs.symlinkSync("a.txt", `${root}/d/link`)
@@ -68,16 +68,16 @@ describe("Sources", () => {
       assert.deepStrictEqual(yield* listed(root, followed), [["a.txt", "d/a.txt"], ["link", "d/link"]])
     }))
 
-  it.scopedLive("fails where a source is not there", () =>
+  it.scopedLive("fails if a source does not exist", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "a.txt": "a" })
       assert.deepStrictEqual(yield* failureOf([`${root}/a.txt`, `${root}/b.txt`]), {
         exitCode: 3,
-        message: `The source ${root}/b.txt is not there.`
+        message: `The source ${root}/b.txt does not exist.`
       })
       assert.deepStrictEqual(yield* failureOf([`${root}/a.txt/b`]), {
         exitCode: 3,
-        message: `The source ${root}/a.txt/b lies below something that is not a directory.`
+        message: `The source ${root}/a.txt/b is below something that is not a directory.`
       })
       assert.deepStrictEqual(yield* failureOf(["/dev/null"]), {
         exitCode: 3,
@@ -85,7 +85,7 @@ describe("Sources", () => {
       })
     }))
 
-  it.scopedLive("becomes a failed item where the directory is gone when its turn comes", () =>
+  it.scopedLive("becomes a failed item if the directory no longer exists when its turn comes", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "d/a.txt": "a" })
       const sources = yield* Sources.fromPaths([`${root}/d`], options)
@@ -135,7 +135,7 @@ describe("Sources", () => {
         )
       }))
 
-    it.scopedLive("are none where they are left out, or where one is a directory", () =>
+    it.scopedLive("are allowed if one is left out, or is a directory", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles(files)
         const filter = Either.getOrThrow(Filter.make({ include: [], exclude: ["/same.txt", "er"] }))
@@ -144,7 +144,7 @@ describe("Sources", () => {
         yield* Sources.fromPaths([`${root}/one/only.txt`, `${root}/three`], options)
       }))
 
-    it.scopedLive("are looked for behind links only where these are followed", () =>
+    it.scopedLive("are looked for behind links only if links are followed", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "one/x/a.txt": "1", "two/y/a.txt": "2" })
         fs.symlinkSync("y", `${root}/two/x`)

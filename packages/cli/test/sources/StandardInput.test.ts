@@ -13,7 +13,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       assert.strictEqual(refused.exitCode, 1)
       assert.match(
         refused.stderr,
-        /^sluice: Standard input was empty: what .* has as db\.sql stays as it is\..*--allow-empty/
+        /^sluice: Standard input was empty, so db\.sql at .* was not replaced\..*--allow-empty/
       )
       assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "good")
       const asked = yield* Sluice.run(["upload", "-", "to/db.sql", "--allow-empty"], { cwd: root, input: "" })
@@ -22,7 +22,7 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "")
     }))
 
-  it.scopedLive("is told of where it is stored", () =>
+  it.scopedLive("is reported if it is stored", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "to/empty": "" })
       for (const name of ["new", "empty"]) {
@@ -31,12 +31,12 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
           input: ""
         })
         assert.strictEqual(exitCode, 0)
-        assert.match(stderr, /^sluice: Standard input was empty: so is what is stored\./)
+        assert.match(stderr, /^sluice: Standard input was empty, so the stored object is empty\./)
         assert.strictEqual(fs.readFileSync(`${root}/to/${name}`, "utf8"), "")
       }
     }))
 
-  it.scopedLive("is refused where it cannot be seen what it would replace", () =>
+  it.scopedLive("is refused if it is unknown what it would replace", () =>
     Effect.gen(function*() {
       const server = yield* S3Server.start({
         refuse: (method) => method === "HEAD" ? { status: 403, code: "AccessDenied" } : undefined
@@ -44,14 +44,14 @@ describe("an empty standard input", { timeout: 60_000 }, () => {
       const to = ["upload", "-", "s3://bkt/db.sql", "--endpoint", server.url]
       const { exitCode, stderr } = yield* Sluice.run(to, { env: S3Server.environment, input: "" })
       assert.strictEqual(exitCode, 1)
-      assert.include(stderr, "cannot be seen: nothing was uploaded.")
+      assert.include(stderr, "has db.sql: nothing was uploaded.")
       assert.strictEqual(server.stored.size, 0)
       const full = yield* Sluice.run(to, { env: S3Server.environment, input: "dump" })
       assert.strictEqual(full.exitCode, 0, full.stderr)
       assert.strictEqual(server.stored.get("bkt/db.sql")?.body.toString(), "dump")
     }))
 
-  it.scopedLive("is not what a slow one is", () =>
+  it.scopedLive("differs from slow input", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "to/db.sql": "old" })
       const sluice = yield* Sluice.start(["upload", "-", "to/db.sql"], { cwd: root, input: { open: true } })
@@ -83,7 +83,7 @@ describe("standard input that ends as Ctrl-C comes", { timeout: 60_000 }, () => 
         }
         const { exitCode, stderr } = yield* sluice.ended
         assert.strictEqual(exitCode, 130, stderr)
-        assert.include(stderr, "what standard input gave by now is not stored")
+        assert.include(stderr, "the data from standard input is not stored")
         assert.deepStrictEqual(fs.readdirSync(`${root}/to`), ["db.sql"])
         assert.strictEqual(fs.readFileSync(`${root}/to/db.sql`, "utf8"), "all of it")
       }))
@@ -91,7 +91,7 @@ describe("standard input that ends as Ctrl-C comes", { timeout: 60_000 }, () => 
 })
 
 describe("standard input that cannot be read again", () => {
-  it.scopedLive("goes with no list of what is left undone", () =>
+  it.scopedLive("cannot be combined with a list of unfinished files", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const { exitCode, stderr } = yield* Sluice.run(["upload", "-", `${root}/x`, "--failed", `${root}/list`], {

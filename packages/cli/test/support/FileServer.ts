@@ -10,9 +10,9 @@ export interface Received {
 
 export interface FileServer {
   readonly url: string
-  /** What was stored, by key. */
+  /** The stored files, by key. */
   readonly stored: Map<string, Received>
-  /** What was stored of files in parts that are not whole yet, by key. */
+  /** The stored parts of incomplete files, by key. */
   readonly unfinished: Map<string, Buffer>
   /** How many requests to store something came for a key. */
   readonly requests: (key: string) => number

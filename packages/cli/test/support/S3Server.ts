@@ -13,7 +13,7 @@ export interface StoredObject {
 
 export interface S3Server {
   readonly url: string
-  /** What is stored, by bucket and key: `bkt/a/b.txt`. */
+  /** The stored objects, by bucket and key: `bkt/a/b.txt`. */
   readonly stored: Map<string, StoredObject>
   /** Uploads in parts that were begun and neither completed nor aborted, by id. */
   readonly unfinished: Map<string, { readonly path: string; readonly parts: Map<number, Buffer> }>
@@ -37,8 +37,8 @@ export interface Options {
 }
 
 /**
- * A server that speaks as much of S3 as uploads need, in memory. Requests have to be signed in the form of version 4, by
- * `AKCLI`, with a true length, and with an MD5 or a CRC-32 that is right.
+ * A server that speaks as much of S3 as uploads need, in memory. Requests have to be signed in the form of version 4,
+ * by `AKCLI`, with a true length, and with an MD5 or a CRC-32 that is right.
  */
 export const start = (options: Options = {}): Effect.Effect<S3Server, never, Scope.Scope> =>
   Effect.gen(function*() {

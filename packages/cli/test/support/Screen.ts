@@ -22,7 +22,7 @@ export class Screen {
     }
   }
 
-  /** What is seen, without the empty lines below. */
+  /** The visible lines, without the empty ones below. */
   get text(): ReadonlyArray<string> {
     const seen = this.lines.map((line) => line.trimEnd())
     while (seen.at(-1) === "") seen.pop()

@@ -20,7 +20,7 @@ describe("the command, as tests run it", { timeout: 60_000 }, () => {
       assert.isFalse(isHere)
     }))
 
-  it("does not get from the runner of the tests where modules are", () => {
+  it("does not inherit the test runner's module paths", () => {
     assert.notProperty(Sluice.environment(), "NODE_PATH")
   })
 

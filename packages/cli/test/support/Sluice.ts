@@ -16,7 +16,7 @@ export interface Options {
   readonly env?: Record<string, string> | undefined
   /** What standard input holds, or the file that it is. Defaults to nothing; `open` leaves it to the test. */
   readonly input?: string | { readonly open: true } | { readonly file: string } | undefined
-  /** Where its output goes instead, as a shell is told: `> /dev/full`. */
+  /** A shell redirection of its output: `> /dev/full`. */
   readonly redirect?: string | undefined
   /** A program that runs it, such as `nohup`. */
   readonly through?: ReadonlyArray<string> | undefined
@@ -38,8 +38,8 @@ export interface Running {
 }
 
 /**
- * Where a process is started, and where its journals are, unless `XDG_STATE_HOME` says otherwise: never where the user's
- * are.
+ * Where a process is started, and where its journals are, unless `XDG_STATE_HOME` says otherwise: never where the
+ * user's are.
  */
 const ownDirectories = Effect.acquireRelease(
   Effect.sync(() => {
@@ -51,8 +51,8 @@ const ownDirectories = Effect.acquireRelease(
 )
 
 /**
- * The environment of these tests as a command gets it: without what their runner puts there. With `NODE_PATH`, Node would
- * find modules that it does not find where somebody runs the command.
+ * The environment of these tests as a command gets it: without what their runner puts there. With `NODE_PATH`, Node
+ * would find modules that it does not find where somebody runs the command.
  */
 export const environment = (own: Readonly<Record<string, string | undefined>> = {}): NodeJS.ProcessEnv => {
   const { FORCE_COLOR: _, NODE_PATH: __, NO_COLOR: ___, ...env } = process.env

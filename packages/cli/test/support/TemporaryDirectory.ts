@@ -22,7 +22,7 @@ export const write = (directory: string, files: Record<string, string>): void =>
   }
 }
 
-/** The files in a directory, by path and content; what is no file says what it is. */
+/** The files in a directory, by path and content; other entries have their kind as content. */
 export const read = (directory: string): Record<string, string> => {
   if (!fs.existsSync(directory)) return {}
   const names = fs.readdirSync(directory, { recursive: true, encoding: "utf8" }).sort()

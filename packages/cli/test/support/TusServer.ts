@@ -20,7 +20,7 @@ export interface TusServer {
 export interface Options {
   /** Whether uploads can be read. Defaults to `true`. */
   readonly serves?: boolean | undefined
-  /** What every path has in it, besides a number. Defaults to nothing. */
+  /** The part of every path besides a number. Defaults to nothing. */
   readonly secret?: string | undefined
   /** The status of what is asked of an upload, for a method. Defaults to what it should be. */
   readonly refuse?: ((method: string) => number | undefined) | undefined

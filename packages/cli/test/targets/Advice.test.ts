@@ -18,9 +18,9 @@ describe("Advice", () => {
     assert.notInclude(advise(conflict, "Tus"), "write tus+")
   })
 
-  it("does not doubt that files can be put where only reading is refused", () => {
+  it("does not doubt that files can be put if only reading is refused", () => {
     const unsupported = rejected("Unsupported", "http://h/x answered 501")
-    assert.include(advise(unsupported, "Http"), "does not take files by PUT")
+    assert.include(advise(unsupported, "Http"), "does not accept files by PUT")
     for (const check of ["read", "look", "remove"] as const) assert.strictEqual(advise(unsupported, "Http", check), "")
   })
 
@@ -32,13 +32,13 @@ describe("Advice", () => {
     assert.notInclude(advise(storageClass, "S3", "list"), "--storage-class")
   })
 
-  it("does not blame the bucket where one name is refused", () => {
+  it("does not blame the bucket if one name is refused", () => {
     const name = rejected("NotFound", "s3://b answered 404 NoSuchKey: The specified key does not exist.")
     assert.include(advise(name, "S3"), "this name")
     assert.isTrue(Advice.isOfOneKey(name))
     const others = ["s3://b answered 404 NoSuchBucket", "s3://b answered 404", "s3://b answered 404 Not Found nginx"]
     for (const message of others) {
-      assert.include(advise(rejected("NotFound", message), "S3"), "Make the bucket")
+      assert.include(advise(rejected("NotFound", message), "S3"), "Create the bucket")
       assert.isFalse(Advice.isOfOneKey(rejected("NotFound", message)))
     }
   })
@@ -54,44 +54,44 @@ describe("Advice", () => {
     assert.include(advise(mismatch, "S3"), "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
   })
 
-  it("says that what was new and is refused as taken may be at no server of S3", () => {
+  it("says that a server may not speak S3 if it refuses a new key as taken", () => {
     const conflict = new UploadError.Conflict({ detail: "s3://b answered 412" })
-    assert.include(advise(conflict, "S3"), "no S3 server")
+    assert.include(advise(conflict, "S3"), "does not speak S3")
     assert.notInclude(advise(conflict, "Local"), "S3")
   })
 
-  it("names the variable that a proxy comes from, and doubts no server behind it", () => {
+  it("names the variable that a proxy comes from, and does not blame the server behind it", () => {
     const transient = (detail: string) => new UploadError.Transient({ reason: "Connection", detail })
     const dead = advise(transient("The proxy http://p:3128 (ALL_PROXY) cannot be reached (ECONNREFUSED)."), "S3")
     assert.include(dead, "Check the address in ALL_PROXY, and that the proxy is running.")
     assert.include(dead, "NO_PROXY")
     assert.notInclude(dead, "listens")
     const broken = transient(
-      "The connection to https://h/ by the proxy http://p (HTTPS_PROXY) failed (other side closed)."
+      "The connection to https://h/ through the proxy http://p (HTTPS_PROXY) failed (other side closed)."
     )
-    assert.include(advise(broken, "Http"), "HTTPS_PROXY names is an HTTP proxy")
+    assert.include(advise(broken, "Http"), "HTTPS_PROXY names an HTTP proxy")
     const stranger = rejected("Unauthorized", "The proxy http://p (http_proxy), on the way to http://h/, answered 407.")
-    assert.include(advise(stranger, "Http"), "Write who asks into http_proxy")
+    assert.include(advise(stranger, "Http"), "Put the user and the password into http_proxy")
     const closed = rejected("Forbidden", "The proxy http://p (HTTPS_PROXY), on the way to https://h/, answered 403.")
-    assert.include(advise(closed, "S3"), "The proxy in HTTPS_PROXY does not lead there")
+    assert.include(advise(closed, "S3"), "The proxy in HTTPS_PROXY does not reach the destination")
     for (
       const detail of [
-        "The proxy in ALL_PROXY cannot be used: it is of socks5://, and only those of http:// and https:// can.",
+        "The proxy in ALL_PROXY cannot be used: it is a socks5:// proxy, and only http:// and https:// proxies are supported.",
         "The address of the proxy in ALL_PROXY is not valid."
       ]
     ) assert.include(advise(rejected("Unsupported", detail), "Http"), "Set ALL_PROXY to the address of an HTTP proxy")
   })
 
-  it("does not doubt a server for what was never sent to it", () => {
+  it("does not blame a server for a request that was never sent", () => {
     const sizeless =
-      "The destination must know the size beforehand, and the source gives more than 8.0 MiB without saying how much."
+      "The destination must know the size beforehand, and the source gives more than 8.0 MiB without saying how many."
     for (const kind of ["Http", "Tus", "S3"] as const) {
       assert.include(advise(rejected("Unsupported", sizeless), kind), "Write it to a file first")
     }
     const header = rejected("Unsupported", "The request to http://h/x cannot be sent: the header \"a b\" is not valid.")
     assert.strictEqual(advise(header, "Http"), "")
     assert.strictEqual(
-      advise(rejected("Unexpected", "http://h/x answered with headers that are too large to be read."), "Http"),
+      advise(rejected("Unexpected", "http://h/x answered with headers that are too large to read."), "Http"),
       ""
     )
   })
@@ -101,16 +101,16 @@ describe("Advice", () => {
       reason: "Unavailable",
       detail: "http://h/x answered 423 (it is locked)"
     })
-    assert.include(advise(locked, "Http"), "Somebody has it locked")
+    assert.include(advise(locked, "Http"), "Somebody has locked it")
   })
 
-  it("says what to do where somebody in between has answered, whatever was asked for", () => {
+  it("says what to do if something in between has answered, for any request", () => {
     const page = (detail: string) => new UploadError.Transient({ reason: "Unavailable", detail })
     for (const kind of ["Http", "S3", "Tus"] as const) {
       const advice = advise(page("http://h/ answered with a web page (Sign in): something in between may have"), kind)
       assert.include(advice, "sign in")
       assert.include(advice, "NO_PROXY")
     }
-    assert.include(advise(page("http://h/ answered 503"), "Http"), "try again in a while")
+    assert.include(advise(page("http://h/ answered 503"), "Http"), "try again later")
   })
 })

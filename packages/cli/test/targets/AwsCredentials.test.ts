@@ -51,7 +51,7 @@ describe("AwsCredentials", () => {
       assert.strictEqual(make({}).name, "the credentials chain of AWS")
     }))
 
-  it.scopedLive("are asked for again where they have expired, of a program too", () =>
+  it.scopedLive("are requested again when they have expired, also from a program", () =>
     Effect.gen(function*() {
       const directory = yield* profiles({ config: "[profile p]\ncredential_process = sh /nonexistent\n" })
       fs.writeFileSync(
@@ -93,7 +93,7 @@ describe("AwsCredentials", () => {
       ) {
         assert.strictEqual((yield* make({}, profile).credentials).accessKeyId, keyId)
       }
-      // What is written there since is found, too.
+      // Later changes to the files are found, too.
       const source = make({}, "my team")
       yield* source.credentials
       fs.writeFileSync(
@@ -122,11 +122,11 @@ describe("AwsCredentials", () => {
         assert.include(["Rejected", "AuthExpired"], error._tag)
       }
       const [broken, torn, sso, token, absent] = said.map(({ message }) => message)
-      assert.include(broken, "there is no profile \"broken\", or what it says of credentials does not work")
-      assert.include(torn, "there is no profile \"torn\", or what it says of credentials does not work")
+      assert.include(broken, "the profile \"broken\" does not exist, or its credentials do not work")
+      assert.include(torn, "the profile \"torn\" does not exist, or its credentials do not work")
       assert.include(sso, "aws sso login --profile sso")
       assert.include(token, "\"token\"")
-      assert.include(absent, "there is no profile \"absent\"")
+      assert.include(absent, "the profile \"absent\" does not exist")
       const none = yield* why()
       assert.include(none.message, "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     }))

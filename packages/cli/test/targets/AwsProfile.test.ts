@@ -46,7 +46,7 @@ const found = (
   }).pipe(Effect.scoped)
 
 describe("AwsProfile", () => {
-  it.live("says what the profile says, of S3 before everything", () =>
+  it.live("uses the profile's settings, those for S3 first", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* found({}), ["https://default.example.org", "eu-default-1"])
       assert.deepStrictEqual(yield* found({}, { profile: "all" }), ["https://minio.example.org:9000", "eu-all-1"])
@@ -64,7 +64,7 @@ describe("AwsProfile", () => {
       ])
     }))
 
-  it.live("is found by whatever name it has, as aws configure writes it, and as people do", () =>
+  it.live("is found under any name, as aws configure writes it, and as users do", () =>
     Effect.gen(function*() {
       const headers: ReadonlyArray<readonly [header: string, name: string]> = [
         ["[profile 'my team']", "my team"],
@@ -104,7 +104,7 @@ describe("AwsProfile", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.live("is not left out where its file cannot be read", () =>
+  it.live("is not ignored if its file cannot be read", () =>
     Effect.gen(function*() {
       const home = yield* TemporaryDirectory.withFiles({
         ".aws/config/is-a-directory": "",
@@ -117,7 +117,7 @@ describe("AwsProfile", () => {
       assert.include(message, "region and endpoint")
     }).pipe(Effect.scoped))
 
-  it.live("says nothing where the environment or an address does", () =>
+  it.live("does not override the environment or an address", () =>
     Effect.gen(function*() {
       const env = { AWS_ENDPOINT_URL: "https://env.example.org", AWS_DEFAULT_REGION: "eu-env-1" }
       assert.deepStrictEqual(yield* found(env), ["https://env.example.org", "eu-env-1"])
@@ -130,10 +130,10 @@ describe("AwsProfile", () => {
       assert.deepStrictEqual(yield* found({}, { address: "http://host/" }), ["Http", "eu-default-1"])
     }))
 
-  it.live("refuses an endpoint that is none, and does not repeat it", () =>
+  it.live("refuses an invalid endpoint, and does not repeat it", () =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(found({ AWS_PROFILE: "spoilt" }))
-      assert.include(message, "The profile's endpoint_url may hold neither a user nor a password")
+      assert.include(message, "The profile's endpoint_url must not contain a user, a password")
       assert.notInclude(message, "CANARY")
     }))
 })

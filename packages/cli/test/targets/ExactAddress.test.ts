@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as http from "node:http"
+import * as InProcess from "../support/InProcess.js"
 import { listening } from "../support/Listening.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
@@ -27,26 +28,26 @@ const server = Effect.gen(function*() {
 describe("the address of one object", { timeout: 60_000 }, () => {
   const path = "/a%2Bb+c/app.tgz?X-Amz-Signature=abc%2Fdef&x=1/2"
 
-  it.scopedLive("is where one file goes, exactly, with nothing added that was not signed", () =>
+  it.scopedLive("takes one file, exactly, with nothing added that was not signed", () =>
     Effect.gen(function*() {
       const { requests, stored, url } = yield* server
       const root = yield* TemporaryDirectory.withFiles({ "other-name.txt": "content" })
-      const { exitCode } = yield* Sluice.run(["upload", "other-name.txt", `${url}${path}`], { cwd: root })
+      const { exitCode } = yield* InProcess.run(["upload", "other-name.txt", `${url}${path}`], { cwd: root })
       assert.strictEqual(exitCode, 0)
       assert.deepStrictEqual(requests.map(({ line }) => line), [`PUT ${path}`])
       assert.isUndefined(requests[0]?.headers["content-type"])
       assert.strictEqual(stored.get(path)?.toString(), "content")
-      const verified = yield* Sluice.run(["verify", "other-name.txt", `${url}${path}`], { cwd: root })
+      const verified = yield* InProcess.run(["verify", "other-name.txt", `${url}${path}`], { cwd: root })
       assert.strictEqual(verified.exitCode, 0)
       assert.match(verified.stderr, /^Verified: 1 file the same/)
       assert.deepStrictEqual([...new Set(requests.slice(1).map(({ line }) => line))], [`HEAD ${path}`, `GET ${path}`])
     }))
 
-  it.scopedLive("is where standard input goes, and takes credentials and headers", () =>
+  it.scopedLive("takes standard input, credentials and headers", () =>
     Effect.gen(function*() {
       const { requests, url } = yield* server
       const args = ["upload", "-", `${url}${path}`, "--header", "content-type: text/x-sql"]
-      // Of what nobody knows the size of, an HTTP server is not sent any; the address is right all the same.
+      // An HTTP server is sent nothing of unknown size; the address is right all the same.
       yield* Sluice.run([...args, "--retries", "0"], { input: "SELECT 1", env: { SLUICE_HTTP_TOKEN: "secret" } })
       for (const { line } of requests) assert.strictEqual(line, `PUT ${path}`)
       const root = yield* TemporaryDirectory.withFiles({ a: "content" })
@@ -69,13 +70,13 @@ describe("the address of one object", { timeout: 60_000 }, () => {
           ["doctor", `${url}${path}`]
         ]
       ) {
-        const { exitCode, stderr } = yield* Sluice.run(args, { cwd: root })
+        const { exitCode, stderr } = yield* InProcess.run(args, { cwd: root })
         assert.strictEqual(exitCode, 2, args.join(" "))
         assert.include(stderr, "{key}")
         assert.notInclude(stderr, "Signature")
       }
       assert.deepStrictEqual(requests, [])
-      const many = yield* Sluice.run(["upload", "b", "c", `${url}/x/{key}?sig=1`], { cwd: root })
+      const many = yield* InProcess.run(["upload", "b", "c", `${url}/x/{key}?sig=1`], { cwd: root })
       assert.strictEqual(many.exitCode, 0)
       assert.deepStrictEqual([...stored.keys()].sort(), ["/x/b?sig=1", "/x/c?sig=1"])
     }))

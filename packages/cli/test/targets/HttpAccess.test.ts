@@ -33,7 +33,7 @@ describe("HttpAccess", () => {
       const { headers } = yield* access({ SLUICE_HTTP_HEADERS: "X-Team: env\nX-Api-Key: k:1\n\nCookie: a=b" })
       assert.deepStrictEqual(headers, { "x-team": "flag", "x-api-key": "k:1", cookie: "a=b" })
       const wrong = yield* Effect.flip(access({ SLUICE_HTTP_HEADERS: "X-A: 1\nsecret" }))
-      assert.strictEqual(wrong.message, "SLUICE_HTTP_HEADERS: line 2 is no header, such as \"X-Api-Key: …\".")
+      assert.strictEqual(wrong.message, "SLUICE_HTTP_HEADERS: line 2 is not a header, such as \"X-Api-Key: …\".")
       const both = yield* Effect.flip(access({ SLUICE_HTTP_HEADERS: "authorization: x", SLUICE_HTTP_TOKEN: "t" }))
       assert.include(both.message, "Only one can be used")
     }))

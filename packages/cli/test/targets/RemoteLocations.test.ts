@@ -19,7 +19,7 @@ const read = (file: string) => Effect.map(RemoteLocations.read(file), (known) =>
 const mode = (file: string) => fs.statSync(file).mode & 0o777
 
 describe("RemoteLocations", () => {
-  it.scopedLive("adds to what is there, for its owner only, and the last of a key holds", () =>
+  it.scopedLive("appends to an existing list, readable only by its owner, and the last entry of a key applies", () =>
     Effect.gen(function*() {
       const file = `${yield* TemporaryDirectory.make}/list`
       yield* add(file, entry("a", 1), entry("ü\n\"", 2))
@@ -58,7 +58,7 @@ describe("RemoteLocations", () => {
       }
     }))
 
-  it.scopedLive("touches and takes nothing that is no list", () =>
+  it.scopedLive("does not touch or accept a file that is not a list", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.withFiles({
         text: "CANARY\n",
@@ -71,9 +71,9 @@ describe("RemoteLocations", () => {
         Effect.map(Effect.flip(RemoteLocations.read(`${directory}/${name}`)), ({ message }) => message))
       assert.deepStrictEqual(
         failures.map((message) =>
-          /\(line \d\)|is not there|is a directory/.exec(message)?.[0]
+          /\(line \d\)|does not exist|is a directory/.exec(message)?.[0]
         ),
-        ["(line 1)", "(line 1)", "(line 2)", "(line 1)", "is not there", "is a directory"]
+        ["(line 1)", "(line 1)", "(line 2)", "(line 1)", "does not exist", "is a directory"]
       )
       assert.notInclude(failures.join("\n"), "CANARY")
       for (const name of ["text", "other", "link", ".", "absent/list"]) {

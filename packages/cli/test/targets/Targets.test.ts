@@ -5,7 +5,7 @@ import * as Targets from "../../src/targets/Targets.js"
 const problem = (text: string) => Option.getOrThrow(Either.getLeft(Targets.parse(text)))
 
 describe("Targets", () => {
-  it("takes a path for a local directory", () => {
+  it("parses a path as a local directory", () => {
     for (const root of ["backup", "/mnt/backup", "./s3:x", "..", "a/b:c", "./me@host:/x", "with space"]) {
       assert.deepStrictEqual(Targets.parse(root), Either.right({ _tag: "Local", root }))
     }
@@ -17,7 +17,7 @@ describe("Targets", () => {
     assert.include(problem(""), "empty")
   })
 
-  it("takes an http address as it is, without its fragment", () => {
+  it("does not change an http address, except for its fragment", () => {
     for (const url of ["http://host", "https://host:8080/a?token=1", "HTTPS://host/{key}?x=1"]) {
       assert.deepStrictEqual(Targets.parse(url), Either.right({ _tag: "Http", url }))
     }
@@ -32,9 +32,9 @@ describe("Targets", () => {
     assert.notMatch(said, /secret|hidden|me:/)
   })
 
-  it("knows which kinds of destinations are not there yet", () => {
+  it("knows which kinds of destinations are not supported yet", () => {
     for (const url of ["az://x", "sftp://host/x", "ftp://host", "ssh://host", "abfss://x", "rsync://host/x"]) {
-      assert.include(problem(url), "not there yet")
+      assert.include(problem(url), "not supported yet")
     }
     assert.include(problem("gs://bucket"), "s3://bucket/prefix --endpoint https://storage.googleapis.com")
     assert.include(problem("r2://bucket"), "--endpoint https://ACCOUNT.r2.cloudflarestorage.com")
@@ -42,7 +42,7 @@ describe("Targets", () => {
     assert.include(problem("foo:bar"), "./foo:")
   })
 
-  it("takes what names another machine for no directory", () => {
+  it("does not mistake another machine's path for a directory", () => {
     for (
       const text of [
         "me@host:/backup",
@@ -70,11 +70,11 @@ describe("Targets", () => {
     assert.notInclude(problem("me:secret@host:/x"), "secret")
   })
 
-  it("takes a drive for what it is, on Windows only", () => {
+  it("recognizes a drive, on Windows only", () => {
     for (const root of ["C:\\backup", "c:/backup", "D:"]) {
       assert.deepStrictEqual(Targets.parse(root, { platform: "win32" }), Either.right({ _tag: "Local", root }))
       const said = Targets.parse(root, { platform: "linux" })
-      assert.include(Option.getOrThrow(Either.getLeft(said)), "is a drive of Windows")
+      assert.include(Option.getOrThrow(Either.getLeft(said)), "is a Windows drive")
     }
   })
 
@@ -147,7 +147,7 @@ describe("Targets", () => {
     assert.strictEqual(s3("s3://bkt", { environment: { AWS_ENDPOINT_URL_S3: "" } })[2], undefined)
   })
 
-  it("can read again what it has written down of a bucket", () => {
+  it("can parse a bucket that it has written down", () => {
     for (
       const text of ["s3://bkt", "s3://bkt/a%2Fb c?endpoint=https://h:1/p%26q", "s3://bkt?endpoint=http://[::1]:9"]
     ) {
@@ -156,11 +156,11 @@ describe("Targets", () => {
     }
   })
 
-  it("refuses what is no bucket, without saying secrets", () => {
+  it("refuses an invalid bucket without revealing secrets", () => {
     assert.include(problem("s3://"), "bucket is missing")
-    assert.include(problem("s3://bk t/x"), "is no name of a bucket")
-    assert.include(problem("s3://bkt/../other"), "has a \"..\" segment")
-    assert.include(problem("s3://bkt/a?versionId=1"), "only its endpoint")
+    assert.include(problem("s3://bk t/x"), "is not a valid bucket name")
+    assert.include(problem("s3://bkt/../other"), "contains a \"..\" segment")
+    assert.include(problem("s3://bkt/a?versionId=1"), "takes only an endpoint")
     const said = problem("s3://AKID:secret@bkt/x")
     assert.include(said, "AWS_SECRET_ACCESS_KEY")
     assert.notMatch(said, /secret@|AKID/)
@@ -206,7 +206,7 @@ describe("Targets", () => {
     )
     assert.strictEqual(
       problem("sim:?failures=150%"),
-      "sim: failures: \"150%\" is not right. It takes a part of all attempts, such as 0.05 or 5%."
+      "sim: failures: \"150%\" is not a valid value. It takes a share of all attempts, such as 0.05 or 5%."
     )
     assert.include(problem("sim:?speed=1"), "sim: has no \"speed\"")
     assert.include(problem("sim:?constructor=1"), "sim: has no \"constructor\"")
@@ -215,7 +215,7 @@ describe("Targets", () => {
 })
 
 describe("an address that lacks a slash", () => {
-  it("is refused, and no host is made of its path", () => {
+  it("is refused, and its path does not become a host", () => {
     for (const text of ["http:/x", "https:x/y", "tus+http:/x"]) {
       const parsed = Targets.parse(text, { endpoint: undefined, environment: {} })
       assert.include(Either.isLeft(parsed) ? parsed.left : "taken", "lacks a slash", text)

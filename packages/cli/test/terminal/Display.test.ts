@@ -89,7 +89,7 @@ describe("Display", () => {
     assert.deepStrictEqual(draw([]).length, 4)
   })
 
-  it("reckons with lines that a narrower terminal has wrapped", () => {
+  it("takes into account lines that a narrower terminal has wrapped", () => {
     const drawn = ["0123456789", "\u001b[1m01234567\u001b[22m", "写真写真写"]
     assert.strictEqual(
       Display.frameOf({ drawn, said: [], next: [], columns: 4 }),
@@ -119,7 +119,7 @@ describe("Display", () => {
       assert.isTrue(screen.cursorVisible)
     }))
 
-  it.effect("writes a line every five seconds where there is no terminal", () =>
+  it.effect("writes a line every five seconds if there is no terminal", () =>
     Effect.gen(function*() {
       const { sink, writes } = recordingSink(80)
       const display = Display.plain(sink)
@@ -136,7 +136,7 @@ describe("Display", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.effect("tells the limit where there is a reason for it", () =>
+  it.effect("shows the limit if there is a reason for it", () =>
     Effect.gen(function*() {
       const lineWith = (reason: string | undefined) =>
         Effect.gen(function*() {
@@ -159,7 +159,7 @@ describe("Display", () => {
       assert.notInclude(yield* lineWith(undefined), "limit")
     }))
 
-  it.effect("is silent when quiet, but for what is said", () =>
+  it.effect("is silent when quiet, except for messages", () =>
     Effect.gen(function*() {
       const { sink, writes } = recordingSink(80)
       const display = Display.quiet(sink)

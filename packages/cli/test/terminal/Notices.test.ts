@@ -40,13 +40,13 @@ describe("Notices", () => {
     const notices = new Notices(Style.plain)
     const retries = Array.from({ length: 100 }, (_, i) => notices.lineOf(retrying(`${i}`))).filter(Boolean)
     assert.strictEqual(retries.length, shown + 1)
-    assert.strictEqual(retries.at(-1), "Further retries are counted only.")
+    assert.strictEqual(retries.at(-1), "Further retries are only counted.")
     const failures = Array.from({ length: 100 }, (_, i) => notices.lineOf(finished(`${i}`, "Failed"))).filter(Boolean)
     assert.strictEqual(failures.length, shown + 1)
-    assert.strictEqual(failures.at(-1), "Further failures are counted only.")
+    assert.strictEqual(failures.at(-1), "Further failures are only counted.")
   })
 
-  it("tells that the destination is away, and what becomes of it", () => {
+  it("reports that the destination is away, and what follows", () => {
     const notices = new Notices(Style.plain)
     const about = { _tag: "OutageChanged", version: 1, at: 12_000, since: 0 } as const
     assert.deepStrictEqual(
@@ -56,14 +56,14 @@ describe("Notices", () => {
         notices.lineOf({ ...about, state: "GivenUp" })
       ],
       [
-        "The destination is away: It broke. Waiting for it to be back.",
-        "The destination is back after 12 s: going on.",
-        "The destination has been away for 12 s: it is waited for no longer. See --outage."
+        "The destination is away: It broke. Waiting for it to come back.",
+        "The destination is back after 12 s: continuing.",
+        "The destination has been away for 12 s: no longer waiting for it. See --outage."
       ]
     )
   })
 
-  it("tells what goes on and what begins again", () => {
+  it("reports what continues and what starts over", () => {
     const notices = new Notices(Style.plain)
     const about = { version: 1, at: 0, key: "a\u001b.mov" } as const
     const lines = [
@@ -74,10 +74,10 @@ describe("Notices", () => {
       notices.lineOf({ ...retrying("a"), part: 3 } as UploadEvent.UploadEvent)
     ]
     assert.deepStrictEqual(lines, [
-      "Going on with a␛.mov: 5.0 MB are stored already.",
+      "Continuing a␛.mov: 5.0 MB are stored already.",
       undefined,
-      "Beginning again with a␛.mov: it has changed since the last run.",
-      "Beginning again with a␛.mov: the destination has forgotten what the last run sent.",
+      "Starting a␛.mov over: it has changed since the last run.",
+      "Starting a␛.mov over: the destination no longer has what the last run sent.",
       "Retrying a, part 3, in 56 ms, attempt 2 of 5: It broke."
     ])
   })

@@ -2,12 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import * as S3Server from "../support/S3Server.js"
 import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 describe("files that flags name", { timeout: 60_000 }, () => {
-  it.scopedLive("are different ones, by whatever name, or nothing is sent", () =>
+  it.scopedLive("are different, under any name, or nothing is sent", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "src/list": "a\n", there: "old", "dir/x": "" })
       fs.symlinkSync("there", `${root}/link`)
@@ -25,9 +26,9 @@ describe("files that flags name", { timeout: 60_000 }, () => {
         ["--journal", "-"]
       ]
       for (const pair of pairs) {
-        const { exitCode, stderr } = yield* Sluice.run(["upload", "src", "to", ...pair], { cwd: root })
+        const { exitCode, stderr } = yield* InProcess.run(["upload", "src", "to", ...pair], { cwd: root })
         assert.strictEqual(exitCode, 2, pair.join(" "))
-        assert.match(stderr, /one would overwrite the other|is written \.\/-/)
+        assert.match(stderr, /one would overwrite the other|Write \.\/- for/)
       }
       assert.isFalse(fs.existsSync(`${root}/to`))
       assert.strictEqual(fs.readFileSync(`${root}/there`, "utf8"), "old")
@@ -36,13 +37,13 @@ describe("files that flags name", { timeout: 60_000 }, () => {
   it.scopedLive("may be nothing at all, and the list that the next one replaces", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a" })
-      const run = (...args: ReadonlyArray<string>) => Sluice.run(["upload", ...args], { cwd: root })
+      const run = (...args: ReadonlyArray<string>) => InProcess.run(["upload", ...args], { cwd: root })
       assert.strictEqual((yield* run("src", "to", "--report", "/dev/null", "--failed", "/dev/null")).exitCode, 0)
       assert.strictEqual((yield* run("src", "to", "--failed", "failed")).exitCode, 0)
       assert.strictEqual((yield* run("--files-from", "failed", "to", "--failed", "failed")).exitCode, 0)
     }))
 
-  it.scopedLive("are not standard output, where that is a file with events", () =>
+  it.scopedLive("are not standard output, if that is a file with events", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a": "a" })
       for (const name of ["out", "/dev/stdout"]) {
@@ -53,7 +54,7 @@ describe("files that flags name", { timeout: 60_000 }, () => {
     }))
 })
 
-describe("--report of a run that comes to nothing", { timeout: 60_000 }, () => {
+describe("--report of a run that fails early", { timeout: 60_000 }, () => {
   for (
     const [what, args, exitCode] of [
       ["its source is not there", ["nowhere", "to"], 3],
@@ -63,7 +64,7 @@ describe("--report of a run that comes to nothing", { timeout: 60_000 }, () => {
     it.scopedLive(`is not that of an earlier one: ${what}`, () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.withFiles({ "src/a": "a", "report.json": "of an earlier run" })
-        const ended = yield* Sluice.run(["upload", ...args, "--report", "report.json"], { cwd: root })
+        const ended = yield* InProcess.run(["upload", ...args, "--report", "report.json"], { cwd: root })
         assert.strictEqual(ended.exitCode, exitCode, ended.stderr)
         assert.isFalse(fs.existsSync(`${root}/report.json`))
       }))
@@ -71,9 +72,9 @@ describe("--report of a run that comes to nothing", { timeout: 60_000 }, () => {
 })
 
 describe("a dry run", { timeout: 60_000 }, () => {
-  it.scopedLive("whose reader has gone says that its total is none", () =>
+  it.scopedLive("whose reader has gone says that its total is incomplete", () =>
     Effect.gen(function*() {
-      const files = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`src/${i}-${"x".repeat(60)}`, ""]))
+      const files = Object.fromEntries(Array.from({ length: 1_600 }, (_, i) => [`src/${i}-${"x".repeat(220)}`, ""]))
       const root = yield* TemporaryDirectory.withFiles(files)
       const sluice = yield* Sluice.start(["upload", "src", "to", "--dry-run"], { cwd: root })
       yield* Effect.promise(() => new Promise((resolve) => sluice.child.stdout.once("data", resolve)))
@@ -94,9 +95,9 @@ describe("a dry run", { timeout: 60_000 }, () => {
       const closed = yield* FileServer.start({ answer: () => 401 })
       const s3 = yield* S3Server.start()
       const run = (...args: ReadonlyArray<string>) =>
-        Sluice.run(["upload", "src", ...args, "--dry-run"], { cwd: root, env: S3Server.environment })
+        InProcess.run(["upload", "src", ...args, "--dry-run"], { cwd: root, env: S3Server.environment })
       const bad: ReadonlyArray<readonly [args: ReadonlyArray<string>, said: string]> = [
-        [["file/below"], "lies below something that is not a directory"],
+        [["file/below"], "is below something that is not a directory"],
         [["file"], "is not a directory"],
         [[dead], "ECONNREFUSED"],
         [[`tus+${dead}/files/`], "ECONNREFUSED"],

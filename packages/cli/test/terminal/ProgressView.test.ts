@@ -64,7 +64,7 @@ describe("ProgressView", () => {
     assert.match(ProgressView.plainLine({ ...moment, ...away }), /^44% · destination away for 3\.0 s · /)
   })
 
-  it("says that it is still listing, and what went wrong", () => {
+  it("shows that it is still listing, and what went wrong", () => {
     assert.deepStrictEqual(
       view({
         progress: { ...progress, listing: true, filesFailed: 11, retries: 1, filesSkipped: 2 },
@@ -77,7 +77,7 @@ describe("ProgressView", () => {
     )
   })
 
-  it("tells the limit that finds itself, and why it is where it is", () => {
+  it("shows the adaptive limit and its reason", () => {
     const limit = { concurrency: 24, reason: "probing up" }
     assert.deepStrictEqual(view({ limit, transfers: [] }).slice(1), [
       "208 of 500 files · 88.0 MB of 200.0 MB · 16.0 MB/s · 3 in flight",
@@ -141,7 +141,7 @@ describe("ProgressView", () => {
     assert.strictEqual(line, "   50%     of 10 B  evil␛[2J␊.jpg")
   })
 
-  it("paints with escape sequences only where it may", () => {
+  it("paints with escape sequences only if it may", () => {
     const painted = view({ progress: { ...progress, filesFailed: 1, retries: 2 } }, { style: Style.ansi })
     assert.include(painted[1], "\u001b[31m1 failed\u001b[39m")
     assert.include(painted[1], "\u001b[33m2 retries\u001b[39m")

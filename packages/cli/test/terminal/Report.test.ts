@@ -63,7 +63,7 @@ const summary = (
 const unavailable = new UploadError.Transient({ reason: "Unavailable", detail: "down" })
 
 describe("Report", () => {
-  it("is one line when all went well", () => {
+  it("is one line if everything succeeded", () => {
     assert.deepStrictEqual(summary(report({ total: 500, uploaded: 500 })), [
       "Uploaded 500 files, 198.2 MB in 12 s, 16.1 MB/s, 3 retries."
     ])
@@ -73,7 +73,7 @@ describe("Report", () => {
     assert.deepStrictEqual(summary(report({})), ["Nothing to upload: no files were found."])
   })
 
-  it("tells what was stored before, what is kept, and what could not be removed", () => {
+  it("reports what was stored before, what is kept, and what could not be removed", () => {
     const stopped = report({ total: 3, uploaded: 1, interrupted: 2 }, {
       ended: "Interrupted",
       bytes: { total: 10, uploaded: 10, resumed: 5_000_000 },
@@ -81,21 +81,21 @@ describe("Report", () => {
       leftBehind: [{ key: "c\u001b.mov", error: { _tag: "Transient", message: "It broke." } }]
     })
     const lines = summary({ ...stopped, kept: { files: 1, bytes: 5_000_000 } })
-    assert.include(lines, "An earlier run had stored 5.0 MB of it: that was not sent again.")
+    assert.include(lines, "An earlier run had stored 5.0 MB of it, which was not sent again.")
     assert.include(lines, "Could not remove what is stored of 1 unfinished file:")
     assert.include(lines, "  c␛.mov: It broke.")
-    assert.include(lines.join("\n"), "Kept what is stored of 1 large file, 5.0 MB: the same command goes on with it.")
+    assert.include(lines.join("\n"), "Kept the stored part of 1 large file, 5.0 MB: the same command continues it.")
     assert.include(
       summary({ ...stopped, kept: { files: 2, bytes: 3 } }).join("\n"),
-      "of 2 large files, 3 B: the same command goes on with them."
+      "of 2 large files, 3 B: the same command continues them."
     )
     assert.deepStrictEqual(summary(report({ total: 1, interrupted: 1 }), { begun: 1 }).slice(2, 4), [
-      "1 large file was begun, and no part is stored yet.",
-      "  sluice uploads ls shows what was begun, sluice uploads abort removes it."
+      "1 large file was begun, but no part is stored yet.",
+      "  sluice uploads ls lists what was begun, sluice uploads abort removes it."
     ])
     assert.deepStrictEqual(summary(report({ total: 1, uploaded: 1 }, { kept: { files: 1, bytes: 7 } })).slice(1), [
-      "Kept from an earlier run is what is stored of 1 large file, 7 B, that this run did not come to.",
-      "  sluice uploads ls shows what was begun, sluice uploads abort removes it."
+      "The stored part of 1 large file from an earlier run, 7 B, was kept: this run did not get to it.",
+      "  sluice uploads ls lists what was begun, sluice uploads abort removes it."
     ])
   })
 
@@ -114,20 +114,20 @@ describe("Report", () => {
     assert.strictEqual(abortCommand, "sluice uploads abort '/mnt/my disk'")
     assert.strictEqual(Kept.abortCommand("https://host/a?…", "j"), "sluice uploads abort --journal j")
     const takesSpace = (them: string) =>
-      `What is there of ${them} takes space at the destination. Make room and run the same command again, or remove ` +
-      "what is there: sluice uploads abort '/mnt/my disk'"
+      `What is stored of ${them} takes space at the destination. Free some space and run the same command again, or remove ` +
+      "what is stored: sluice uploads abort '/mnt/my disk'"
     assert.deepStrictEqual(told({ begun: 1, abortCommand }), [
-      "1 large file was begun, and no part is stored yet.",
+      "1 large file was begun, but no part is stored yet.",
       takesSpace("it")
     ])
     const kept = { files: 1, bytes: 8_000_000 }
     assert.deepStrictEqual(told({ begun: 1, abortCommand }, { kept }), [
-      "Kept what is stored of 1 large file, 8.0 MB: the same command goes on with it.",
-      "1 large file was begun, and no part is stored yet.",
+      "Kept the stored part of 1 large file, 8.0 MB: the same command continues it.",
+      "1 large file was begun, but no part is stored yet.",
       takesSpace("them")
     ])
     assert.deepStrictEqual(told({}), [
-      "Make room at the destination, or have its quota raised, and run the same command again."
+      "Free some space at the destination, or have its quota raised, and run the same command again."
     ])
     const findings = { ...tallyOf(), destinationFailures: 1 }
     const rest = { notStarted: 0, listed: true }
@@ -145,7 +145,7 @@ describe("Report", () => {
         "Failed 2 files:",
         "  a␛[1m.jpg: The connection broke. (5 attempts)",
         "  b.jpg: Forbidden␊.",
-        "With --failed FILE, what is left undone is listed for another run with --files-from FILE."
+        "--failed FILE lists unfinished files for another run with --files-from FILE."
       ]
     )
   })
@@ -160,21 +160,21 @@ describe("Report", () => {
     ])
     assert.strictEqual(
       lines.at(-1),
-      "What is left undone is listed in failed.ndjson: upload it with --files-from failed.ndjson."
+      "Unfinished files are listed in failed.ndjson: upload them with --files-from failed.ndjson."
     )
   })
 
-  it("says where the rest stands after an early end", () => {
+  it("says what remains after an early end", () => {
     const stopped = report({ total: 500, uploaded: 100, interrupted: 8, notStarted: 392 }, { ended: "Interrupted" })
     assert.deepStrictEqual(summary(stopped, { manifest: "f", notStarted: 400 }).slice(1), [
-      "Interrupted 8 files on the way, and stored none of them.",
+      "Interrupted 8 files in flight, and stored none of them.",
       "Not started: 400 files.",
-      "What is left undone is listed in f: upload it with --files-from f."
+      "Unfinished files are listed in f: upload them with --files-from f."
     ])
     assert.deepStrictEqual(summary(stopped, { manifest: "f", listed: false }).slice(2), [
       "Not started: 392 files.",
-      "The list was not read to its end: there may be more that was not started.",
-      "Some of what is left undone is listed in f: upload it with --files-from f."
+      "The list was not read to its end: more files may not have been started.",
+      "Some of the unfinished files are listed in f: upload them with --files-from f."
     ])
   })
 
@@ -211,7 +211,7 @@ describe("Report", () => {
     )
   })
 
-  it("tells a destination that cannot be used from files that cannot be uploaded", () => {
+  it("distinguishes a destination that cannot be used from files that cannot be uploaded", () => {
     const detail = "no"
     const codeOf = (error: UploadError.UploadError) =>
       Report.failureOf(report({ total: 1, failed: 1 }), tallyOf(failed(error)), {

@@ -15,7 +15,7 @@ const transfers: ReadonlyArray<UploadRun.Transfer> = [
   { key: "other", size: 1_000, sent: 0, attempt: 1, startedAt: 0 }
 ]
 
-/** What a run is told, signal by signal. */
+/** The calls to a run, signal by signal. */
 const told = (...signals: ReadonlyArray<Signals.Signal>) => toldOf(transfers.slice(1), [], signals)
 
 const toldOf = (
@@ -63,23 +63,23 @@ describe("Signals", () => {
       assert.deepStrictEqual(yield* told("SIGINT", "SIGTERM"), ["drain", finishing, "Stopping at once.", "stop"])
     }))
 
-  it.effect("finishes nothing that comes through a pipe: Ctrl-C has ended its left side, too", () =>
+  it.effect("finishes nothing that comes through a pipe: Ctrl-C has also ended the program before it", () =>
     Effect.gen(function*() {
-      const stopped = ["Stopping at once: what standard input gave by now is not stored.", "stop"]
+      const stopped = ["Stopping at once: the data from standard input is not stored.", "stop"]
       assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT"], true), stopped)
       assert.deepStrictEqual(yield* toldOf(transfers, [], ["SIGINT", "SIGINT"], true), [...stopped, "leave"])
     }))
 
   it.effect("says what is kept, and how much is left and for how long", () =>
     Effect.gen(function*() {
-      const keptLine = "Kept what is stored of 1 large file, 50.0 MB: the same command goes on with it."
+      const keptLine = "Kept the stored part of 1 large file, 50.0 MB: the same command continues it."
       assert.deepStrictEqual(yield* toldOf(transfers, ["large"], ["SIGINT"]), ["drain", keptLine, finishing])
       assert.deepStrictEqual(yield* toldOf(transfers.slice(0, 1), ["large"], ["SIGINT"]), [
         "drain",
         keptLine,
-        "Stopping: nothing more is started; press Ctrl-C again to stop at once."
+        "Stopping: no more files are started; press Ctrl-C again to stop at once."
       ])
-      const nothingLine = "1 large file was begun, and no part is stored yet."
+      const nothingLine = "1 large file was begun, but no part is stored yet."
       assert.deepStrictEqual((yield* toldOf(transfers, ["large", "other"], ["SIGINT"])).slice(0, 3), [
         "drain",
         keptLine,
@@ -137,7 +137,7 @@ describe("a hang-up", { timeout: 60_000 }, () => {
       }))
   }
 
-  it.scopedLive("stops what a terminal shows, when that is closed", () =>
+  it.scopedLive("stops when its terminal is closed", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const server = yield* FileServer.start({ held: true })
@@ -188,8 +188,8 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       yield* sluice.kill("SIGINT")
       const { exitCode, stderr, stdout } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
-      assert.include(stderr, "Kept what is stored of 1 large file, ")
-      assert.include(stderr, "Stopping: nothing more is started")
+      assert.include(stderr, "Kept the stored part of 1 large file, ")
+      assert.include(stderr, "Stopping: no more files are started")
       const last = Sluice.jsonLines(stdout).at(-1)
       assert.deepNestedInclude(last, { ended: "Drained", "files.interrupted": 1, "kept.files": 1 })
       const { bytes } = (last?.["kept"] ?? { bytes: 0 }) as { bytes: number }
@@ -200,7 +200,7 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       assert.include(again.stderr, "An earlier run had stored")
     }))
 
-  it.scopedLive("says that nothing is kept where no part is stored yet", () =>
+  it.scopedLive("says that nothing is kept if no part is stored yet", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       fs.mkdirSync(`${root}/src`)
@@ -218,11 +218,11 @@ describe("Ctrl-C", { timeout: 60_000 }, () => {
       const { exitCode, stderr, stdout } = yield* sluice.ended
       assert.strictEqual(exitCode, 130)
       assert.notInclude(stderr, "Kept")
-      assert.strictEqual(stderr.split("2 large files were begun, and no part is stored yet.\n").length, 3)
+      assert.strictEqual(stderr.split("2 large files were begun, but no part is stored yet.\n").length, 3)
       assert.deepStrictEqual(Sluice.jsonLines(stdout).at(-1)?.["kept"], { files: 0, bytes: 0 })
     }))
 
-  it.scopedLive("when all has been begun ends well, since all of it is there", () =>
+  it.scopedLive("succeeds if every file was begun, since all of them are stored", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles(files)
       const server = yield* FileServer.start({ held: true })

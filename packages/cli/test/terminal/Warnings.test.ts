@@ -8,6 +8,7 @@ import * as Output from "../../src/terminal/Output.js"
 import * as Style from "../../src/terminal/Style.js"
 import * as Warnings from "../../src/terminal/Warnings.js"
 import * as FileServer from "../support/FileServer.js"
+import * as InProcess from "../support/InProcess.js"
 import { listening } from "../support/Listening.js"
 import * as S3Server from "../support/S3Server.js"
 import { Screen } from "../support/Screen.js"
@@ -15,7 +16,7 @@ import * as Sluice from "../support/Sluice.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 
 describe("warnings", { timeout: 60_000 }, () => {
-  it.scopedLive("are told once, on standard error, in the command's words; standard output is JSON alone", () =>
+  it.scopedLive("are printed once, on standard error, in the command's style; standard output has only JSON", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ "src/a.txt": "a", "src/b.txt": "b" })
       const args = ["upload", "src", "to", "--journal", "journal", "--json"]
@@ -118,7 +119,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
   // oxlint-disable-next-line no-control-regex
   const obeyed = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/
 
-  it.scopedLive("are shown and not obeyed, whatever goes wrong with them", () =>
+  it.scopedLive("are shown and not obeyed, whatever goes wrong", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({
         [`one/${evil}`]: "1",
@@ -171,7 +172,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
       ]
       const said = yield* Effect.forEach(wrong, (args) =>
         Effect.map(
-          Sluice.run(args, { cwd: root }),
+          InProcess.run(args, { cwd: root }),
           ({ stderr, stdout }) => obeyed.test(stderr + stdout) ? [[args, stderr + stdout]] : []
         ), { concurrency: 4 })
       assert.deepStrictEqual(said.flat(), [])
@@ -181,17 +182,17 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ [`src/${evil}`]: "1", "src/b\rc": "22" })
       fs.writeFileSync(`${root}/list`, `${evil}\0b\rc\0no-${evil}\0`)
-      const plan = yield* Sluice.run(["upload", "src", "to", "--dry-run"], { cwd: root })
+      const plan = yield* InProcess.run(["upload", "src", "to", "--dry-run"], { cwd: root })
       assert.strictEqual(plan.stdout, "a␛[31mb�31mc�d␊e\t1\nb␍c\t2\n")
-      const listed = yield* Sluice.run(["upload", "--files-from", "list", "src", "to", "--dry-run"], { cwd: root })
+      const listed = yield* InProcess.run(["upload", "--files-from", "list", "src", "to", "--dry-run"], { cwd: root })
       assert.strictEqual(listed.stdout, plan.stdout)
       assert.notMatch(listed.stderr, obeyed)
-      const json = yield* Sluice.run(["upload", "src", "to", "--dry-run", "--json"], { cwd: root })
+      const json = yield* InProcess.run(["upload", "src", "to", "--dry-run", "--json"], { cwd: root })
       assert.notMatch(json.stdout, obeyed)
       assert.deepStrictEqual(Sluice.jsonLines(json.stdout).map(({ key }) => key), [evil, "b\rc", undefined])
     }))
 
-  it.scopedLive("are shown and not obeyed where they come from journals, servers and the surroundings", () =>
+  it.scopedLive("are shown and not obeyed if they come from journals, servers and the environment", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.withFiles({ [`src/${evil}`]: "1", [`two/${evil}`]: "2", "src/a": "a" })
       const s3 = yield* S3Server.start({
@@ -245,7 +246,7 @@ describe("names of files in messages", { timeout: 60_000 }, () => {
       ]
       const said = yield* Effect.forEach(wrong, ([args, env]) =>
         Effect.map(
-          Sluice.run(args, { cwd: root, env: { ...S3Server.environment, ...env } }),
+          InProcess.run(args, { cwd: root, env: { ...S3Server.environment, ...env } }),
           ({ stderr, stdout }) =>
             obeyed.test(stderr + stdout) || stderr.includes("should not have") ? [[args, stderr + stdout]] : []
         ), { concurrency: 4 })

@@ -42,7 +42,7 @@ const readOn = (items: Sources["items"], count: number) =>
 const nobody = { addOpen: () => Effect.void }
 
 describe("Undone", () => {
-  it.scopedLive("writes down what failed and what was interrupted, as it goes", () =>
+  it.scopedLive("records what failed and what was interrupted, during the run", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const undone = yield* Undone.make(`${root}/failed`, sourcesOf(files.slice(0, 3)), nobody)
@@ -79,7 +79,7 @@ describe("Undone", () => {
       )
     }))
 
-  it.scopedLive("loses nothing of a list whose reader was cut", () =>
+  it.scopedLive("loses nothing of a list whose reader was interrupted", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const gate = yield* Deferred.make<void>()
@@ -96,7 +96,7 @@ describe("Undone", () => {
       assert.deepStrictEqual(yield* undone.finish, { notStarted: 6, listed: true })
     }))
 
-  it.scopedLive("lists no further when told to stop", () =>
+  it.scopedLive("stops listing when told to stop", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const list = Stream.concat(Stream.fromChunk(Chunk.fromIterable(files.slice(0, 2))), Stream.never)
@@ -117,13 +117,13 @@ describe("Undone", () => {
       assert.deepStrictEqual(TemporaryDirectory.read(root), { failed: `${JSON.stringify(header)}\n` })
     }))
 
-  it.scopedLive("fails at once where it could not be written", () =>
+  it.scopedLive("fails at once if it could not be written", () =>
     Effect.gen(function*() {
       const failure = yield* Effect.flip(Undone.make("/nowhere/at/all", sourcesOf([]), nobody))
       assert.strictEqual(failure.exitCode, 2)
       assert.strictEqual(
         failure.message,
-        "--failed: \"/nowhere/at/all\" lies in a directory that is not there. It takes a file to write to."
+        "--failed: \"/nowhere/at/all\" is in a directory that does not exist. Name a file that can be written."
       )
     }))
 

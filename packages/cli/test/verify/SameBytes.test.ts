@@ -15,7 +15,7 @@ const compare = (one: ReadonlyArray<string>, other: ReadonlyArray<string>) => {
 }
 
 describe("SameBytes", () => {
-  it.effect("are the same however they are cut", () =>
+  it.effect("are the same however they are divided", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* compare(["abc", "", "def"], ["a", "bcde", "f"]), { same: true, noted: 6 })
       assert.deepStrictEqual(yield* compare([], [""]), { same: true, noted: 0 })

@@ -9,7 +9,7 @@ const encode = (text: string) => new TextEncoder().encode(text)
 
 const tag = { version: 1 } as const
 
-/** A destination that holds texts, and tells their checksums if it is asked to. */
+/** A destination that contains texts, and reports their checksums if configured. */
 const shelf = (
   texts: Record<string, string>,
   more: Partial<Destination.Destination["Type"]> & { readonly checksum?: Checksum.Algorithm | undefined } = {}
@@ -57,7 +57,7 @@ const unreadable = (key: string, side: "Source" | "Destination", error: UploadEr
   ({ _tag: "Unreadable", ...tag, key, side, error: UploadError.summarize(error) }) as const
 
 describe("Verification", () => {
-  it.effect("reads a source that says it is empty, and takes it for no empty object where it is not", () =>
+  it.effect("reads a source that claims to be empty, and detects one that is not", () =>
     Effect.gen(function*() {
       const says = (text: string): UploadFile.UploadFile => ({
         ...UploadFile.fromText(text === "" ? "true" : "untrue", text),
@@ -107,7 +107,7 @@ describe("Verification", () => {
       assert.deepInclude(progress, { bytesFound: 13, bytesUploaded: 13, bytesInFlight: 0 })
     }))
 
-  it.effect("goes by checksums where there are any, and does not read the destination then", () =>
+  it.effect("compares checksums if there are any, without reading the destination", () =>
     Effect.gen(function*() {
       for (const checksum of Checksum.algorithms) {
         const there = shelf({ same: "same", flipped: "abCd" }, {
@@ -125,7 +125,7 @@ describe("Verification", () => {
       }
     }))
 
-  it.effect("reads where a checksum is of parts, and says so where it cannot", () =>
+  it.effect("reads if a checksum covers only parts, and says so if it cannot", () =>
     Effect.gen(function*() {
       const composite = () => Effect.succeedSome({ size: 4, checksum: { algorithm: "md5", value: "AAAA-2" } as const })
       const { findings } = yield* compare(files({ a: "same" }), shelf({ a: "same" }, { head: composite }))
@@ -138,7 +138,7 @@ describe("Verification", () => {
       assert.strictEqual((yield* compare([], shelf({}))).report.extras, "NotLookedFor")
     }))
 
-  it.effect("tells which side cannot be read", () =>
+  it.effect("reports which side cannot be read", () =>
     Effect.gen(function*() {
       const gone = new UploadError.SourceUnreadable({ reason: "NotFound", detail: "gone" })
       const forbidden = new UploadError.Rejected({ reason: "Forbidden", detail: "forbidden" })
@@ -173,7 +173,7 @@ describe("Verification", () => {
       assert.deepInclude(report.files, { total: 3, unreadable: 2, skipped: 1 })
     }))
 
-  it.effect("does not call a file different that changes meanwhile", () =>
+  it.effect("does not call a file different that changes during the comparison", () =>
     Effect.gen(function*() {
       const source = { ...ByteSource.fromText("new!"), fingerprint: Effect.succeed("2") }
       const { findings } = yield* compare(
@@ -211,7 +211,7 @@ describe("Verification", () => {
       }
     }))
 
-  it.effect("compares no more at once than it is told, and tells what it did when it is interrupted", () =>
+  it.effect("compares no more files at once than it may, and reports what it did when interrupted", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
       let now = 0

@@ -32,9 +32,10 @@ import type { UploadError } from "../UploadError.js"
 import { codeOf, errorOf, opening, ownErrors } from "./internal/local/errors.js"
 import { LocalFiles, ownerOnly } from "./internal/local/files.js"
 import type { Found, Target } from "./internal/local/files.js"
-import { isPartsName, multipart } from "./internal/local/parts.js"
-import { howToReach } from "./internal/local/places.js"
-import type { Place } from "./internal/local/places.js"
+import { howToReach } from "./internal/local/openDirectories.js"
+import type { Place } from "./internal/local/openDirectories.js"
+import { multipart } from "./internal/local/parts.js"
+import * as TemporaryNames from "./internal/local/temporaryNames.js"
 
 /**
  * @since 0.1.0
@@ -97,7 +98,7 @@ export const make = (
     const path = yield* Path.Path
     const fsync = options.fsync ?? defaults.fsync
     const openFiles = InFlight.make(Decode.count("maxOpenFiles", options.maxOpenFiles ?? defaults.maxOpenFiles))
-    // One by one: in some places, such as /proc, a recursive call in Node never returns.
+    // Level by level: in some places, such as /proc, a recursive call in Node never returns.
     const makeAll = (directory: string): Effect.Effect<void, PlatformError> =>
       Effect.flatMap(fs.exists(directory), (there) =>
         there ? Effect.void : Effect.catchIf(
@@ -126,7 +127,7 @@ export const make = (
     const openTemporary = (place: Place, mode: number | undefined, created: (temporary: string) => void) =>
       Effect.suspend(() => {
         drawn += 1
-        const temporary = `.sluice-${owner}-${drawn}.part`
+        const temporary = TemporaryNames.ofPiece(owner, drawn)
         const open = fs.open(path.join(place.path, temporary), {
           flag: "wx",
           ...(mode !== undefined && { mode: ownerOnly })
@@ -216,7 +217,7 @@ export const make = (
       }))
 
     const list: Stream.Stream<Listed, UploadError> = files.walk.pipe(
-      Stream.filter(({ name }) => ownerOf(name) === undefined && !isPartsName(name)),
+      Stream.filter(({ name }) => TemporaryNames.ownerOf(name) === undefined && !TemporaryNames.isOfParts(name)),
       Stream.map(({ info, key }) => ({ key, ...headOf(info) }))
     )
 
@@ -240,7 +241,7 @@ export const make = (
     // Its own temporary files are in use, not left behind.
     const sweep = (earlier: string): Effect.Effect<number, UploadError> =>
       earlier === owner ? Effect.succeed(0) : files.walk.pipe(
-        Stream.filter(({ name }) => ownerOf(name) === earlier),
+        Stream.filter(({ name }) => TemporaryNames.ownerOf(name) === earlier),
         Stream.mapEffect(removeFound),
         Stream.runCount
       )
@@ -263,9 +264,6 @@ export const make = (
 // -----------------------------------------------------------------------------
 
 const readSize = 256 * 1024
-
-/** The owner of a temporary file, by its name; `undefined` if it is not one. */
-const ownerOf = (name: string): string | undefined => /^\.sluice-([0-9a-f]{32})-\d+\.part$/.exec(name)?.[1]
 
 const headOf = (info: FileSystem.File.Info): Head => ({
   size: Number(info.size),

@@ -172,8 +172,8 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Destination["Type"], never, Transport> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<Destination["Type"], never, Transport> {
     const transport = yield* Transport
     const clock = yield* Clock.clockWith(Effect.succeed)
     const bucket = new Bucket(transport, clock, {
@@ -193,4 +193,5 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       remove: (key) => objects.remove(key),
       multipart: multipart(objects)
     })
-  })
+  }
+)

@@ -252,7 +252,7 @@ export const make = (
       }
 
       const throttled = new Throttled({
-        detail: `The simulated network takes ${maxInFlight} requests at once.`,
+        detail: `The simulated network accepts ${maxInFlight} requests at once.`,
         ...(options.retryAfter !== undefined && {
           retryAfterMillis: Decode.millis("retryAfter", options.retryAfter, { orNone: true })
         })

@@ -156,8 +156,8 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Destination["Type"], never, Transport> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<Destination["Type"], never, Transport> {
     const server = yield* Server.make(yield* Transport, { ...options, keyName: options.keyName ?? defaults.keyName })
     const { checksums = [], extensions, maxSize } = server.offer
     const parallel = extensions.includes("concatenation") && (options.concatenation ?? defaults.concatenation)
@@ -176,4 +176,5 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       multipart: parallel ? Concatenation.multipart(server) : Parts.multipart(server),
       ...(options.locations !== undefined && Objects.verbs(server, options.locations))
     })
-  })
+  }
+)

@@ -226,8 +226,8 @@ export const layer = (options: Options): Layer.Layer<FaultProxy> => Layer.scoped
  * @since 0.1.0
  * @category constructors
  */
-export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never, Scope.Scope> =>
-  Effect.gen(function*() {
+export const serve = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<FaultProxy["Type"], never, Scope.Scope> {
     const seed = options.seed ?? (yield* Random.nextInt)
     const clock = yield* Effect.clock
     const counts = new Map<string, number>()
@@ -284,7 +284,8 @@ export const serve = (options: Options): Effect.Effect<FaultProxy["Type"], never
       open: Effect.sync(() => connections.size),
       passed: Effect.sync(() => ({ ...passed }))
     })
-  })
+  }
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -95,7 +95,7 @@ export interface Consumed {
 export class NotConsumed extends Data.TaggedError("NotConsumed")<{ readonly faults: ReadonlyArray<Fault> }> {
   /** @since 0.1.0 */
   override get message(): string {
-    return `These faults were scripted and never struck: ${this.faults.map(render).join("; ")}.`
+    return `These faults were scripted but never struck: ${this.faults.map(render).join("; ")}.`
   }
 }
 

@@ -39,7 +39,7 @@ export class Deadlock extends Data.TaggedError("Deadlock")<{
   override get message(): string {
     const shown = this.fibers.slice(0, mostShown).map(describe)
     const more = this.fibers.length - shown.length
-    return `Nothing can wake any more after ${this.millis} ms of virtual time, and the effect has not ended. ` +
+    return `Nothing can wake up any more after ${this.millis} ms of virtual time, but the effect has not ended. ` +
       `Waiting: ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}.`
   }
 }

@@ -1,5 +1,5 @@
 import { changes } from "./Changes.js"
-import * as Gate from "./Gate.js"
-import { small } from "./Small.js"
+import * as CriterionTests from "./CriterionTests.js"
+import { small } from "./FewFiles.js"
 
-Gate.hold([...changes, ...small])
+CriterionTests.hold([...changes, ...small])

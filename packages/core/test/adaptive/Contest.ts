@@ -6,7 +6,7 @@ import { mean, percentile } from "./Criterion.js"
 import * as Network from "./Network.js"
 import * as Scenario from "./Scenario.js"
 
-/** Who takes part: a strategy of its own for each run. */
+/** The contestants: each run has its own strategy. */
 export interface Contestant {
   readonly name: string
   readonly strategy: (seed: number, bounds: Controllers.Bounds) => Strategy.Strategy
@@ -38,7 +38,7 @@ export const contestants: ReadonlyArray<Contestant> = [
   fixed(64)
 ]
 
-/** What was seen at the end of a second: the limit, and what all seconds so far have brought. */
+/** The state at the end of a second: the limit, and the total so far. */
 interface Second {
   readonly limit: number
   readonly carried: number

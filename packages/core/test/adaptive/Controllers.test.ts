@@ -36,14 +36,14 @@ const atSpeeds = (rule: Controllers.Rule, speed: (limit: number) => number, seco
 const times = (count: number, moment: Moment): ReadonlyArray<Moment> => Array.from({ length: count }, () => moment)
 
 describe("azcopy's tuner", () => {
-  it("goes back from what brings less than a fifth of its own, tries less, and stays", () => {
+  it("returns from a step that brings less than a fifth, tries fewer, and stays", () => {
     const rule = Controllers.azcopy(bounds)
     assert.deepStrictEqual(atSpeeds(rule, (limit) => Math.min(limit, 44), 120), [4, 16, 64, 256, 64, 128, 64, 76, 64])
     // Frozen, whatever comes.
     assert.deepStrictEqual(atSpeeds(rule, (limit) => Math.min(limit, 4), 120).slice(1), [64])
   })
 
-  it("stays at the most there may be, where all of it pays", () => {
+  it("stays at the maximum if all of it pays off", () => {
     assert.deepStrictEqual(atSpeeds(Controllers.azcopy(bounds), (limit) => limit, 120), [4, 16, 64, 256, 300])
   })
 
@@ -58,7 +58,7 @@ describe("azcopy's tuner", () => {
 })
 
 describe("AIMD", () => {
-  it("adds one a window, and takes a tenth away for a refusal or over 5 s", () => {
+  it("adds one per window, and takes a tenth away for a refusal or over 5 s", () => {
     const moments = [
       ...times(3, { meanMillis: 100 }),
       { meanMillis: 5_000 },
@@ -71,12 +71,12 @@ describe("AIMD", () => {
 })
 
 describe("Gradient2", () => {
-  it("adds four fifths a window while nothing waits, and nothing where half is not used", () => {
+  it("adds four fifths per window while nothing waits, and nothing if half is not used", () => {
     const moments = [...times(6, { meanMillis: 100 }), { meanMillis: 100, inFlight: 1 }]
     assert.deepStrictEqual(afterWindows(Controllers.gradient2(bounds), moments), [4, 5, 6, 7, 8, 8, 8])
   })
 
-  it("comes down by a tenth at most where durations go up", () => {
+  it("decreases by at most a tenth if durations increase", () => {
     const before = times(100, { meanMillis: 100 })
     const limits = afterWindows(Controllers.gradient2(bounds), [...before, ...times(3, { meanMillis: 1_000 })])
     assert.deepStrictEqual(limits.slice(99), [84, 76, 69, 63])
@@ -84,7 +84,7 @@ describe("Gradient2", () => {
 })
 
 describe("Vegas", () => {
-  it("adds six while next to nothing waits, one while little does, and takes one away where much does", () => {
+  it("adds six while almost nothing waits, one while little does, and takes one away if much does", () => {
     const moments = [
       { meanMillis: 100 },
       ...times(2, { meanMillis: 100 }),

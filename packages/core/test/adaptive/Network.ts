@@ -110,7 +110,7 @@ export class Network {
 
   private readonly roundTrip = Effect.clockWith((clock) => clock.sleep(millis(overheadMillis)))
 
-  /** A request, in which `send` tells how many bytes it has sent. */
+  /** A request; `send` reports how many bytes it has sent. */
   private request(
     key: string,
     send: (clock: Clock.Clock, factor: number) => Effect.Effect<number, UploadError.UploadError>

@@ -1,5 +1,5 @@
-import * as Gate from "./Gate.js"
+import * as CriterionTests from "./CriterionTests.js"
 import { sharing } from "./Sharing.js"
 import { noisily } from "./Steady.js"
 
-Gate.hold([...noisily, ...sharing])
+CriterionTests.hold([...noisily, ...sharing])

@@ -6,7 +6,7 @@ import type { Criterion } from "./Criterion.js"
 import * as Network from "./Network.js"
 import * as Scenario from "./Scenario.js"
 
-/** Runs uploaders on one network for a while, each with runs of its own, and tells what each run stored. */
+/** Runs uploaders on one network for a while, each with its own runs, and returns what each run stored. */
 const beside = (
   uploaders: ReadonlyArray<ReadonlyArray<string>>,
   options: { readonly seed: number; readonly seconds: number; readonly link: number; readonly max: number }

@@ -1,4 +1,4 @@
-import * as Gate from "./Gate.js"
+import * as CriterionTests from "./CriterionTests.js"
 import { steadily } from "./Steady.js"
 
-Gate.hold(steadily)
+CriterionTests.hold(steadily)

@@ -34,7 +34,7 @@ for (const fsync of [false, true]) {
         const file = path.join(root, key)
         return fs.existsSync(file) ? fs.readFileSync(file) : undefined
       }),
-    // All of the temporary directory, so that what is written beside the root is seen too.
+    // The whole temporary directory, so that files written next to the root are seen too.
     list: Effect.map(
       TemporaryDirectory.TemporaryDirectory,
       (temporary) => TemporaryDirectory.filesBelow(temporary).map((file) => path.posix.relative("root", file))
@@ -66,7 +66,7 @@ destinationContract({
   name: "Http",
   layer: Layer.provide(http, transport),
   readBack: (key) => Effect.map(PutServer.PutServer, ({ objects }) => objects.get(key)?.bytes),
-  // A request that goes on is what a temporary file is to a directory: the server has to see it end.
+  // A request in progress is like a temporary file in a directory: the server must see it end.
   list: Effect.flatMap(PutServer.PutServer, ({ idle, objects }) => Effect.map(idle, () => [...objects.keys()])),
   details: (key) =>
     Effect.map(PutServer.PutServer, ({ objects }) => ({ contentType: objects.get(key)?.headers["content-type"] })),

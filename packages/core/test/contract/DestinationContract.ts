@@ -87,7 +87,7 @@ const asciiNames: ReadonlyArray<string> = Array.from({ length: 127 }, (_, code) 
   .filter((character) => character !== "/")
   .flatMap((character, i) => [`a${i}${character}b`, ...(character === "." ? [] : [`${character}${i}${character}`])])
 
-/** Keys that could lead out of a root, or that are no text. */
+/** Keys that could lead out of a root, or that are not text. */
 export const hostileKeys: ReadonlyArray<string> = [
   "",
   "/",

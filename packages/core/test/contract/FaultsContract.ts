@@ -67,13 +67,13 @@ export const faultsContract = <R>(subject: Subject<R>): void => {
   const recovers = (stage: string, bytes: Uint8Array, fault: Fault, tags: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const { met, next } = yield* FlakyTransport
-      // Two bytes go up in parts already, where there are any.
+      // Two bytes are enough for parts, if parts are supported.
       const key = "some where/object"
       yield* next(stage, fault)
       const { result, retried } = yield* uploadOne(UploadFile.fromBytes(key, bytes))
       assert.strictEqual(told(result), "Uploaded", result?._tag === "Failed" ? result.error.message : "")
       assert.strictEqual(met(), 1)
-      // A part that never came may be all that the server would have known of the upload: it then begins again.
+      // A part that never arrived may be all that the server would know about the upload, which then starts over.
       assert.deepStrictEqual(retried.filter((error) => error !== "SessionGone"), tags)
       assert.isTrue(sameBytes(yield* subject.readBack(key), bytes))
       if (parts !== undefined) assert.deepStrictEqual(yield* parts.unfinished, [])

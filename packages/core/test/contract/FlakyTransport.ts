@@ -27,7 +27,7 @@ export type Fault =
 export class FlakyTransport extends Context.Tag("@sluice/core/test/FlakyTransport")<FlakyTransport, {
   /** Every request, as `stageOf` calls it. */
   readonly asked: () => ReadonlyArray<string>
-  /** What is to become of the next requests of a stage, one after the other. */
+  /** The fates of the next requests of a stage, in order. */
   readonly next: (stage: string, ...faults: ReadonlyArray<Fault>) => Effect.Effect<void>
   /** How many faults were met. */
   readonly met: () => number

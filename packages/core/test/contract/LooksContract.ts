@@ -1,5 +1,5 @@
 /**
- * What a destination tells of the objects that it has.
+ * What a destination reports about its objects.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Destination, UploadFile } from "@sluice/core"

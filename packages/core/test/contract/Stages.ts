@@ -5,7 +5,7 @@
 import { Destination, UploadError } from "@sluice/core"
 import { Context, Deferred, Effect, Layer } from "effect"
 
-/** What was asked for: `put`, `create`, `part 3`, `list`, `complete`, `abort`. */
+/** The request: `put`, `create`, `part 3`, `list`, `complete`, `abort`. */
 export type Stage = string
 
 /**
@@ -21,7 +21,7 @@ export type Fate =
 export class Stages extends Context.Tag("@sluice/core/test/Stages")<Stages, {
   /** All that was asked for, in order. */
   readonly asked: () => ReadonlyArray<Stage>
-  /** What is to become of a stage the next time. */
+  /** The fate of a stage the next time. */
   readonly next: (stage: Stage, fate: Fate) => Effect.Effect<void>
   /** Waits until a fate was met. */
   readonly met: Effect.Effect<void>

@@ -12,7 +12,7 @@ export interface Subject<R> {
   readonly name: string
   /** A destination of its own for every case, empty at first. */
   readonly layer: Layer.Layer<Destination.Destination | R, unknown>
-  /** What is stored under a key. */
+  /** The content stored under a key. */
   readonly readBack: (key: string) => Effect.Effect<Uint8Array | undefined, never, R>
   /** Everything that is there, temporary leftovers and what lies outside of the root included. */
   readonly list: Effect.Effect<ReadonlyArray<string>, never, R>
@@ -23,9 +23,9 @@ export interface Subject<R> {
   readonly maxOpenFiles: number
   /** Whether a name is stored as it is; others have to be refused. Defaults to all names. */
   readonly takesKey?: ((key: string) => boolean) | undefined
-  /** Whether its server tells of what is there; `false` for one that cannot. Defaults to `true`. */
+  /** Whether its server can report its objects. Defaults to `true`. */
   readonly tells?: boolean | undefined
-  /** Where large objects go up in parts. */
+  /** Present if large objects are uploaded in parts. */
   readonly parts?: {
     /** The smallest size of parts that it takes, in bytes. */
     readonly partSize: number

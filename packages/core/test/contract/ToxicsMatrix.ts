@@ -35,7 +35,7 @@ export interface Subject<R> {
   readonly concurrent?: boolean | undefined
 }
 
-/** What is tried; `half` is about half of what goes over one connection. */
+/** The toxics to try; `half` is about half of the bytes on one connection. */
 const toxicsOf = (half: number): ReadonlyArray<readonly [name: string, toxic: FaultProxy.Toxic]> => [
   ["latency with jitter", FaultProxy.latency({ delay: "2 millis", jitter: "10 millis" })],
   ["late answers", FaultProxy.latency({ delay: "5 millis", jitter: "20 millis", direction: "down" })],

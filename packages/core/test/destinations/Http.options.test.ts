@@ -6,6 +6,7 @@ import * as TransportNode from "@sluice/core/TransportNode"
 import { Effect } from "effect"
 import type * as http from "node:http"
 import { inspect } from "node:util"
+import { errorName } from "../support/ErrorName.js"
 import { readBody, serve } from "../support/PutServer.js"
 import { pattern, sameBytes } from "../support/TestSource.js"
 
@@ -46,8 +47,6 @@ const upload = (
     )
     return yield* uploader.upload(file)
   }).pipe(Effect.provide(TransportNode.layer()), Effect.scoped)
-
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
 
 /** What a server makes of a form: what Node's own parser, that of `fetch`, reads. */
 const parse = (seen: Seen) =>
@@ -157,7 +156,7 @@ describe("presigned addresses", () => {
       for (const key of ["other", "toString", "constructor", "__proto__"]) {
         for (const urls of [{}, new Map<string, string>()]) {
           const error = yield* Effect.flip(upload(Http.makePresigned({ urls }), UploadFile.fromText(key, "x")))
-          assert.strictEqual(shortly(error), "Rejected InvalidKey", key)
+          assert.strictEqual(errorName(error), "Rejected InvalidKey", key)
         }
       }
     }))
@@ -179,7 +178,7 @@ describe("presigned addresses", () => {
       assert.strictEqual(asked, 3)
       const expired = new UploadError.AuthExpired({ detail: "No more addresses." })
       const failing = Http.makePresigned({ urls: () => Effect.fail(expired) })
-      assert.strictEqual(shortly(yield* Effect.flip(upload(failing, UploadFile.fromText("a", "x")))), "AuthExpired")
+      assert.strictEqual(errorName(yield* Effect.flip(upload(failing, UploadFile.fromText("a", "x")))), "AuthExpired")
     }))
 
   it.scopedLive("are told to nobody with their query, by whatever they fail", () =>
@@ -215,7 +214,7 @@ describe("objects that are there already", () => {
       const error = yield* Effect.flip(
         upload(Http.make({ url: taken.url, ifAbsent: true }), UploadFile.fromText("a", "x"))
       )
-      assert.strictEqual(shortly(error), "Conflict")
+      assert.strictEqual(errorName(error), "Conflict")
     }))
 })
 
@@ -227,7 +226,7 @@ describe("removing", () => {
         const { seen, url } = yield* listening(status)
         const { remove } = yield* Http.make({ url: `${url}/files/{key}?v=1`, ifAbsent: true })
         const ended = yield* Effect.either(remove?.("a b/c.txt") ?? Effect.dieMessage("nothing is removed"))
-        outcomes.push(ended._tag === "Right" ? "removed" : shortly(ended.left))
+        outcomes.push(ended._tag === "Right" ? "removed" : errorName(ended.left))
         assert.deepInclude(seen[0], { method: "DELETE", url: "/files/a%20b/c.txt?v=1" })
         assert.isUndefined(seen[0]?.headers["if-none-match"])
       }

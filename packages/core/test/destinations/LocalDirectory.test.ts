@@ -7,6 +7,7 @@ import * as FilesNode from "@sluice/core/FilesNode"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Random } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { errorName } from "../support/ErrorName.js"
 import { openFiles } from "../support/OpenFiles.js"
 import * as TemporaryDirectory from "../support/TemporaryDirectory.js"
 import * as TestBody from "../support/TestBody.js"
@@ -44,8 +45,6 @@ const upload = (root: string, file: UploadFile.UploadFile, settings?: Settings) 
 const failure = (root: string, file: UploadFile.UploadFile, settings?: Settings) =>
   Effect.flip(upload(root, file, settings))
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
 const small = UploadFile.fromText("key", "new")
 const large = UploadFile.make("key", ByteSource.generate(3 * mib))
 
@@ -63,7 +62,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), ["a/b/key"])
       }))
 
-    it.scopedLive("gets its parents made, and finds those that are there", () =>
+    it.scopedLive("creates its parents, and finds existing ones", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.mkdirSync(path.join(root, "there"))
@@ -125,7 +124,7 @@ describe("LocalDirectory", () => {
         }
       }))
 
-    it.scopedLive("are never more than in the end, while the file is on its way", () =>
+    it.scopedLive("never exceed the final ones during the upload", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const seen: Array<number> = []
@@ -152,7 +151,7 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual([modeOf(root, "put"), modeOf(root, "parts")], [0o644, 0o640])
       }))
 
-    it.scopedLive("are what the system gives, for what has none", () =>
+    it.scopedLive("are the system's default for sources without any", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(root, "ordinary"), "")
@@ -170,7 +169,7 @@ describe("LocalDirectory", () => {
   })
 
   describe("fsync", () => {
-    /** What is forced to the disk and what is renamed, in this order, by the names below the root. */
+    /** The files flushed to the disk and those renamed, in order, by their names below the root. */
     const history = (root: string, fsync: boolean | undefined, keys: ReadonlyArray<string>) =>
       Effect.gen(function*() {
         const steps: Array<string> = []
@@ -216,7 +215,7 @@ describe("LocalDirectory", () => {
   })
 
   describe("names that are taken", () => {
-    it.scopedLive("is a conflict where a directory has the file's name, and the directory stays", () =>
+    it.scopedLive("is a conflict if a directory has the file's name, and the directory stays", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.mkdirSync(path.join(root, "empty"))
@@ -231,7 +230,7 @@ describe("LocalDirectory", () => {
         assert.isTrue(fs.statSync(path.join(root, "empty")).isDirectory())
       }))
 
-    it.scopedLive("is a conflict where a file has the name of a directory on the way", () =>
+    it.scopedLive("is a conflict if a file has the name of a parent directory", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(root, "file"), "x")
@@ -247,13 +246,13 @@ describe("LocalDirectory", () => {
         const root = yield* TemporaryDirectory.make
         for (const key of ["n".repeat(256), `${"d".repeat(256)}/key`, "d/".repeat(2100) + "key"]) {
           const error = yield* failure(root, UploadFile.fromText(key, "new"))
-          assert.strictEqual(shortly(error), "Rejected InvalidKey")
+          assert.strictEqual(errorName(error), "Rejected InvalidKey")
         }
         yield* upload(root, UploadFile.fromText("n".repeat(255), "new"))
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), ["n".repeat(255)])
       }))
 
-    it.scopedLive("leaves alone what another process has under the same temporary name", () =>
+    it.scopedLive("does not touch another process's file under the same temporary name", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         // Two processes with the same seed draw the same names.
@@ -278,7 +277,7 @@ describe("LocalDirectory", () => {
     const layerError = (root: string, platform = NodeContext.layer as ReturnType<typeof TestFileSystem.layer>) =>
       Effect.flip(Layer.build(Layer.provide(LocalDirectory.layer({ root }), platform)))
 
-    it.scopedLive("is made where it is missing", () =>
+    it.scopedLive("is created if it is missing", () =>
       Effect.gen(function*() {
         const root = path.join(yield* TemporaryDirectory.make, "a/b/c")
         yield* upload(root, small)
@@ -294,7 +293,7 @@ describe("LocalDirectory", () => {
         assert.strictEqual(fs.readFileSync(path.join(directory, "real/a/key"), "utf8"), "new")
       }))
 
-    it.scopedLive("fails the layer with Rejected where it cannot be made", () =>
+    it.scopedLive("fails the layer with Rejected if it cannot be created", () =>
       Effect.gen(function*() {
         const directory = yield* TemporaryDirectory.make
         fs.writeFileSync(path.join(directory, "file"), "x")
@@ -312,15 +311,15 @@ describe("LocalDirectory", () => {
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(directory), ["dangling", "file", "loop"])
       }))
 
-    it.scopedLive("fails the layer with Rejected where it may not be written", () =>
+    it.scopedLive("fails the layer with Rejected if it cannot be written", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         for (const code of ["EACCES", "EPERM", "EROFS"]) {
           const failing = () => Effect.fail(TestFileSystem.systemError(code))
           const accessing = TestFileSystem.layer(() => ({ access: failing }))
-          assert.strictEqual(shortly(yield* layerError(root, accessing)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(root, accessing)), "Rejected Forbidden")
           const making = TestFileSystem.layer(() => ({ makeDirectory: failing }))
-          assert.strictEqual(shortly(yield* layerError(path.join(root, "new"), making)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(path.join(root, "new"), making)), "Rejected Forbidden")
         }
       }))
 
@@ -333,8 +332,8 @@ describe("LocalDirectory", () => {
             Effect.sync(() => fs.chmodSync(root, 0o500)),
             () => Effect.sync(() => fs.chmodSync(root, 0o700))
           )
-          assert.strictEqual(shortly(yield* layerError(root)), "Rejected Forbidden")
-          assert.strictEqual(shortly(yield* layerError(path.join(root, "new"))), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(root)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(path.join(root, "new"))), "Rejected Forbidden")
         })
     )
 
@@ -343,12 +342,12 @@ describe("LocalDirectory", () => {
       () =>
         Effect.gen(function*() {
           const disk = yield* Tmpfs.mounted("ro,size=64k")
-          assert.strictEqual(shortly(yield* layerError(disk)), "Rejected Forbidden")
-          assert.strictEqual(shortly(yield* layerError(path.join(disk, "below"))), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(disk)), "Rejected Forbidden")
+          assert.strictEqual(errorName(yield* layerError(path.join(disk, "below"))), "Rejected Forbidden")
         })
     )
 
-    it.scopedLive("that loses a directory while files come gets it made again", () =>
+    it.scopedLive("that loses a directory during uploads gets it created again", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const uploader = yield* into(root, { retry: RetryPolicy.make({ attempts: 2, base: 0 }) })
@@ -412,7 +411,7 @@ describe("LocalDirectory", () => {
               if (call === "open" && code === "EMFILE") continue
               const dated = { ...file, modifiedAt: 1_000_000 }
               const error = yield* failure(root, dated, { fsync: true, platform: platform(code) })
-              assert.strictEqual(shortly(error), expected, `${code} at ${call}`)
+              assert.strictEqual(errorName(error), expected, `${code} at ${call}`)
               assert.include(error.message, code)
               assert.include(error.message, root)
             }
@@ -430,20 +429,20 @@ describe("LocalDirectory", () => {
         const platform = TestFileSystem.layerFile((file) => ({
           writeAll: (block) => ++writes === 3 ? Effect.fail(TestFileSystem.systemError("ENOSPC")) : file.writeAll(block)
         }))
-        assert.strictEqual(shortly(yield* failure(root, large, { platform })), "Rejected NoSpace")
+        assert.strictEqual(errorName(yield* failure(root, large, { platform })), "Rejected NoSpace")
         assert.strictEqual(writes, 3)
         assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), [])
         assert.deepStrictEqual(openFiles(root), [])
       }))
 
-    it.scopedLive("does not hide why, where the temporary file cannot be removed either", () =>
+    it.scopedLive("keeps the reason if the temporary file cannot be removed either", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const platform = TestFileSystem.layer(() => ({
           rename: () => Effect.fail(TestFileSystem.systemError("ENOSPC")),
           remove: () => Effect.fail(TestFileSystem.systemError("EIO"))
         }))
-        assert.strictEqual(shortly(yield* failure(root, small, { platform })), "Rejected NoSpace")
+        assert.strictEqual(errorName(yield* failure(root, small, { platform })), "Rejected NoSpace")
       }))
 
     it.scopedLive.skipIf(!Tmpfs.mayMount)(
@@ -454,7 +453,7 @@ describe("LocalDirectory", () => {
           const uploader = yield* into(disk, { strategy: Strategy.workerPool({ workers: 2 }) })
           yield* uploader.upload(UploadFile.fromBytes("first", pattern(2 * mib)))
           const error = yield* Effect.flip(uploader.upload(UploadFile.make("second", ByteSource.generate(8 * mib))))
-          assert.strictEqual(shortly(error), "Rejected NoSpace")
+          assert.strictEqual(errorName(error), "Rejected NoSpace")
           assert.deepStrictEqual(TemporaryDirectory.filesBelow(disk), ["first"])
           // The space of what was given up is there again.
           yield* uploader.upload(UploadFile.fromBytes("third", pattern(mib)))
@@ -465,7 +464,7 @@ describe("LocalDirectory", () => {
   })
 
   describe("links", () => {
-    it.scopedLive("that lead out are refused as directories, and nothing is made behind them", () =>
+    it.scopedLive("that lead out are refused as directories, and nothing is created behind them", () =>
       Effect.gen(function*() {
         const directory = yield* TemporaryDirectory.make
         const root = path.join(directory, "root")
@@ -481,12 +480,12 @@ describe("LocalDirectory", () => {
         for (const link of ["relative", "absolute", "up", "sibling", "twice"]) {
           for (const key of [`${link}/key`, `${link}/deep/er/key`]) {
             const error = yield* failure(root, UploadFile.fromText(key, "new"))
-            assert.strictEqual(shortly(error), "Rejected InvalidKey", key)
+            assert.strictEqual(errorName(error), "Rejected InvalidKey", key)
           }
         }
         const below = directory.slice(1)
         assert.strictEqual(
-          shortly(yield* failure(root, UploadFile.fromText(`top/${below}/outside/key`, "new"))),
+          errorName(yield* failure(root, UploadFile.fromText(`top/${below}/outside/key`, "new"))),
           "Rejected InvalidKey"
         )
         assert.deepStrictEqual(fs.readdirSync(path.join(directory, "outside")), [])
@@ -526,7 +525,7 @@ describe("LocalDirectory", () => {
       }))
   })
 
-  it.scopedLive("removes an object, and nothing that is none", () =>
+  it.scopedLive("removes an object, and nothing else", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const root = path.join(directory, "root")
@@ -539,7 +538,7 @@ describe("LocalDirectory", () => {
       assert.isDefined(remove)
       for (const key of ["sub/b", "absent", "no/where", "sub", "link"]) yield* remove?.(key) ?? Effect.void
       for (const key of ["out/c", "../outside/c"]) {
-        assert.strictEqual(shortly(yield* Effect.flip(remove?.(key) ?? Effect.void)), "Rejected InvalidKey")
+        assert.strictEqual(errorName(yield* Effect.flip(remove?.(key) ?? Effect.void)), "Rejected InvalidKey")
       }
       assert.deepStrictEqual(fs.readdirSync(root).sort(), ["a", "link", "out", "sub"])
       assert.deepStrictEqual(
@@ -552,7 +551,7 @@ describe("LocalDirectory", () => {
     }))
 
   describe("readers", () => {
-    it.scopedLive("see whole versions only, and who reads the old one goes on reading it", () =>
+    it.scopedLive("see only whole versions, and a reader of the old one can continue", () =>
       Effect.gen(function*() {
         const root = yield* TemporaryDirectory.make
         const versions = [pattern(mib + 1, 1), pattern(2 * mib, 2), pattern(700_000, 3)]

@@ -110,7 +110,7 @@ describe("a key", () => {
 })
 
 describe("what goes with an object", () => {
-  it.effect("is in headers, each of which is signed but the one that proxies change", () =>
+  it.effect("goes into headers, all signed except the one that proxies change", () =>
     Effect.gen(function*() {
       const { seen } = yield* put({
         acl: "private",
@@ -144,7 +144,7 @@ describe("what goes with an object", () => {
       assert.deepStrictEqual(signed, Object.keys(headers).filter((name) => name !== "cache-control").sort())
     }))
 
-  it.effect("is encoded in words of at most 75 characters where it is not plain", () =>
+  it.effect("is encoded in words of at most 75 characters if it is not plain", () =>
     Effect.gen(function*() {
       const values = { long: "ü".repeat(50), spaced: " x ", like: "=?UTF-8?B?eA==?=", plain: "a  b" }
       const { seen } = yield* put({}, UploadFile.fromText("k", "", { metadata: values }))
@@ -163,7 +163,7 @@ describe("what goes with an object", () => {
       assert.strictEqual(headers["x-amz-meta-plain"], "a  b")
     }))
 
-  it.effect("is refused before anything is sent where S3 would not take it", () =>
+  it.effect("is refused before anything is sent if S3 would not accept it", () =>
     Effect.gen(function*() {
       const refused = [
         [{ metadata: { a: "x".repeat(2_048) } }, "Rejected TooLarge"],
@@ -232,7 +232,7 @@ describe("a provider", () => {
       }))
   }
 
-  it.effect("on AWS has an etag that is an MD5 where the server encrypts by itself", () =>
+  it.effect("on AWS has an etag that is an MD5 if the server encrypts on its own", () =>
     Effect.gen(function*() {
       const headers = {
         "content-length": "5",
@@ -258,7 +258,7 @@ describe("a listing", () => {
       options
     )
 
-  it.effect("goes on from page to page by tokens, and keys are as they were put", () =>
+  it.effect("continues from page to page with tokens, and returns keys as they were put", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* keysOf((url) =>
         url.searchParams.get("continuation-token") === "t/+="
@@ -272,7 +272,7 @@ describe("a listing", () => {
       assert.strictEqual(seen.length, 2)
     }))
 
-  it.effect("goes on after the last key where the server knows no tokens", () =>
+  it.effect("continues after the last key if the server knows no tokens", () =>
     Effect.gen(function*() {
       const { result } = yield* keysOf((url) =>
         url.searchParams.get("marker") === "p/a"
@@ -295,7 +295,7 @@ describe("a listing", () => {
       )
     }))
 
-  it.effect("ends where pages bring nothing and name ever new tokens, or go round", () =>
+  it.effect("ends if pages are empty and name ever new tokens, or repeat", () =>
     Effect.gen(function*() {
       const truncated = (token: number | string) =>
         `<IsTruncated>true</IsTruncated><NextContinuationToken>${token}</NextContinuationToken>`
@@ -307,9 +307,9 @@ describe("a listing", () => {
         () => page(object("p/a"), truncated(asked)),
         // Three pages, round and round, with ever new tokens.
         () => page(object(`p/${asked % 3}`), truncated(asked)),
-        // Seven tokens, round and round, of which the first page is none.
+        // Seven repeating tokens, which do not include the first page.
         () => page(object(`p/${asked}`), truncated(asked % 7)),
-        // The same key, where there are no tokens.
+        // The same key, without tokens.
         () => page(object("p/a"), "<IsTruncated>true</IsTruncated>")
       ]
       for (const next of circles) {
@@ -323,7 +323,7 @@ describe("a listing", () => {
       }
     }))
 
-  it.effect("goes on over pages that bring nothing for a while", () =>
+  it.effect("continues over a number of empty pages", () =>
     Effect.gen(function*() {
       const { result } = yield* keysOf((url) => {
         const at = Number(url.searchParams.get("continuation-token") ?? 0)
@@ -335,7 +335,7 @@ describe("a listing", () => {
       assert.deepInclude(result, { right: ["39", "79", "119", "159"] })
     }))
 
-  it.effect("goes on where only the token says that there is more", () =>
+  it.effect("continues if only the token says that there is more", () =>
     Effect.gen(function*() {
       const { result } = yield* keysOf((url) =>
         url.searchParams.has("continuation-token")
@@ -353,7 +353,7 @@ describe("a listing", () => {
       }
     }))
 
-  it.effect("is read where a server answers with more than was asked for", () =>
+  it.effect("is read if a server answers with more than was requested", () =>
     Effect.gen(function*() {
       const all = Array.from({ length: 9_000 }, (_, i) => object(`p/${"k".repeat(150)}${i}`))
       const { result, seen } = yield* using(
@@ -365,7 +365,7 @@ describe("a listing", () => {
       assert.strictEqual(seen.length, 1)
     }))
 
-  it.effect("asks for less where a page is larger than an answer may be", () =>
+  it.effect("requests less if a page is larger than an answer may be", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* using(
         ({ url }) => ({

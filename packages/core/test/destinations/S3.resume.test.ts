@@ -39,7 +39,7 @@ interface Options {
   readonly modifiedAt?: number | undefined
 }
 
-/** What was asked, in short: the listings of the old upload, and all that is done. */
+/** A summary of the requests: the listings of the old upload, and every change. */
 const short = ({ method, url }: Seen): string => {
   const { searchParams } = new URL(url)
   const id = searchParams.get("uploadId")
@@ -114,7 +114,7 @@ const run = (respond: Respond, options: Options = {}) =>
 
 const anew = ["POST create", "PUT new 1", "PUT new 2", "PUT new 3", "POST new"]
 
-describe("a file of whose parts the server does not tell", () => {
+describe("a file whose parts the server does not list", () => {
   const refusals: ReadonlyArray<readonly [what: string, answer: Partial<Transport.Answer> | string]> = [
     ["by 403, as policies have it without s3:ListMultipartUploadParts", { status: 403, body: error("AccessDenied") }],
     ["by 405", { status: 405, body: error("MethodNotAllowed") }],
@@ -143,7 +143,7 @@ describe("a file of whose parts the server does not tell", () => {
       }))
   }
 
-  it.effect("begins again after the retries of a request", () =>
+  it.effect("starts over after the retries of a request", () =>
     Effect.gen(function*() {
       const tried = yield* run(serving({ "GET old": { body: text("?") } }), {
         known: [1],
@@ -155,7 +155,7 @@ describe("a file of whose parts the server does not tell", () => {
       ])
     }))
 
-  it.effect("begins again and tells of what is left, where an abort is refused as well", () =>
+  it.effect("starts over and reports what is left, if an abort is refused as well", () =>
     Effect.gen(function*() {
       const refused = { status: 403, body: error("AccessDenied") }
       const tried = yield* run(serving({ "GET old": refused, "DELETE old": refused }), { known: [1] })
@@ -166,7 +166,7 @@ describe("a file of whose parts the server does not tell", () => {
       ])
     }))
 
-  it.effect("is kept for later where the server is only unwell, or its credentials are", () =>
+  it.effect("is kept for later if only the server or the credentials have failed", () =>
     Effect.gen(function*() {
       for (const answer of [{ status: 503 }, { status: 500 }, { status: 403, body: error("InvalidAccessKeyId") }]) {
         const tried = yield* run(serving({ "GET old": answer }), { known: [1] })
@@ -179,7 +179,7 @@ describe("a list of parts", () => {
   const part = (number: number) =>
     `<Part><PartNumber>${number}</PartNumber><Size>${partSize}</Size><ETag>${partEtag(number)}</ETag></Part>`
 
-  it.effect("is read by whatever name it comes, and the rest is sent", () =>
+  it.effect("is read under any name, and the rest is sent", () =>
     Effect.gen(function*() {
       const lists = [
         `<ListPartsResult>${part(1)}${part(2)}</ListPartsResult>`,
@@ -193,7 +193,7 @@ describe("a list of parts", () => {
       }
     }))
 
-  it.effect("is read where a server answers with all ten thousand at once, whatever was asked", () =>
+  it.effect("is read if a server answers with all ten thousand at once, whatever was requested", () =>
     Effect.gen(function*() {
       const padding = `<Owner><ID>${"0".repeat(300)}</ID></Owner>`
       const more = Array.from(
@@ -207,22 +207,22 @@ describe("a list of parts", () => {
     }))
 })
 
-describe("a file that was completed, and nobody heard of it", () => {
+describe("a file that was completed without an answer", () => {
   const there = (etag: string) => ({ headers: { "content-length": String(content.length), etag } })
 
-  it.effect("is not sent again where its etag is made of those of its parts", () =>
+  it.effect("is not sent again if its etag is derived from those of its parts", () =>
     Effect.gen(function*() {
       const tried = yield* run(serving({ HEAD: there(whole) }), { known: [1, 2, 3] })
       assert.deepStrictEqual([tried.outcome, tried.kept, tried.asked], ["Uploaded", [], ["GET old", "HEAD"]])
     }))
 
-  it.effect("is not sent again where the journal has lost its last parts: the source tells what its etag is", () =>
+  it.effect("is not sent again if the journal has lost its last parts: the source shows what its etag is", () =>
     Effect.gen(function*() {
       const tried = yield* run(serving({ HEAD: there(whole) }), { known: [1] })
       assert.deepStrictEqual([tried.outcome, tried.asked], ["Uploaded", ["GET old", "HEAD"]])
     }))
 
-  it.effect("is not sent again where it is completed only while this process looks", () =>
+  it.effect("is not sent again if it is completed only while this process looks", () =>
     Effect.gen(function*() {
       const list = `<ListPartsResult>${
         [1, 2, 3].map((number) =>
@@ -243,7 +243,7 @@ describe("a file that was completed, and nobody heard of it", () => {
       assert.deepStrictEqual([absent.outcome, absent.kept], ["Uploaded", []])
     }))
 
-  it.effect("is sent again where something else of its size is there", () =>
+  it.effect("is sent again if another object of its size is there", () =>
     Effect.gen(function*() {
       for (const etag of [`"${"0".repeat(32)}-3"`, `"${"0".repeat(32)}"`, "\"opaque\""]) {
         const tried = yield* run(serving({ HEAD: there(etag) }), { known: [1, 2, 3] })
@@ -270,7 +270,7 @@ describe("a file that fails at its completion", () => {
       }))
   }
 
-  it.effect("for a reason that people can mend is kept, and goes on with the same command", () =>
+  it.effect("for a reason that users can fix is kept, and continues with the same command", () =>
     Effect.gen(function*() {
       for (const code of ["AccessDenied", "QuotaExceeded", "SlowDown", "ExpiredToken"]) {
         const tried = yield* run(serving({ "POST new": { status: 403, body: error(code) } }))
@@ -280,7 +280,7 @@ describe("a file that fails at its completion", () => {
 })
 
 describe("a completion", () => {
-  it.effect("is one by whatever name it comes, if it has an etag", () =>
+  it.effect("is one under any name, if it has an etag", () =>
     Effect.gen(function*() {
       const answers = [
         `<CompleteMultipartUploadOutput><ETag>${whole}</ETag></CompleteMultipartUploadOutput>`,
@@ -295,7 +295,7 @@ describe("a completion", () => {
       }
     }))
 
-  it.effect("is none without an etag, and is settled by a look", () =>
+  it.effect("is not one without an etag, and is settled by a look", () =>
     Effect.gen(function*() {
       const answers = [
         "<CompleteMultipartUploadResult/>",

@@ -28,7 +28,7 @@ describe("an object", () => {
       assert.match(authorization ?? "", /^AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE\/19700101\/us-east-1\/s3\//)
     }))
 
-  it.effect("has its payload signed where the connection does not protect it", () =>
+  it.effect("has its payload signed if the connection does not protect it", () =>
     Effect.gen(function*() {
       const { seen } = yield* upload(() => ({}), { endpoint: "http://storage.example.org" })
       assert.strictEqual(seen[0]!.url, "http://storage.example.org/examplebucket/notes/a%20b.txt")
@@ -90,7 +90,7 @@ describe("an answer", () => {
     [504, "", "Transient Unavailable", 3],
     [507, "", "Rejected NoSpace", 1],
     [520, "", "Transient Unavailable", 3],
-    // The bucket is asked where it is, in two ways.
+    // The bucket's region is requested in two ways.
     [307, "TemporaryRedirect", "Rejected Redirected", 3]
   ]
   for (const [status, code, outcome, requests] of outcomes) {
@@ -144,7 +144,7 @@ describe("an answer", () => {
       )
     }))
 
-  it.effect("that says that the clock is off has it put right", () =>
+  it.effect("about a wrong clock gets it corrected", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* upload((_, index) =>
         index === 1
@@ -227,7 +227,7 @@ describe("a look", () => {
       Effect.provide(S3.layer(bucket).pipe(Layer.provide(answering(respond).layer)))
     )
 
-  it.effect("tells size, modification time and checksum", () =>
+  it.effect("returns size, modification time and checksum", () =>
     Effect.gen(function*() {
       const found = yield* look(() => ({
         headers: { "content-length": "5", etag: "\"e\"", "x-amz-meta-mtime": "1.5", "x-amz-checksum-crc32": "NhCmhg==" }

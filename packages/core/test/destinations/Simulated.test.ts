@@ -259,7 +259,7 @@ describe("Simulated", () => {
         )
       }))
 
-    it.effect("changes its capacity when it is told to", () =>
+    it.effect("changes its capacity on schedule", () =>
       Effect.gen(function*() {
         const sharedBytesPerSecond = [
           { at: 0, bytesPerSecond: 1_000 },
@@ -288,7 +288,7 @@ describe("Simulated", () => {
         assert.strictEqual(millis, 500 + 750)
       }))
 
-    it.effect("comes after the round trip and what the server takes", () =>
+    it.effect("comes after the round trip and the server's own time", () =>
       Effect.gen(function*() {
         const options = { roundTrip: "80 millis", requestLatency: "20 millis", sharedBytesPerSecond: 1_000 } as const
         assert.deepStrictEqual(yield* ends(options, [file(100, "a")]), [["a", 200]])
@@ -296,7 +296,7 @@ describe("Simulated", () => {
   })
 
   describe("noise", () => {
-    it.effect("varies what requests take, and leaves the mean as it is", () =>
+    it.effect("varies the time of requests, and keeps their mean", () =>
       Effect.gen(function*() {
         const millis = (seed: number) =>
           Effect.map(
@@ -383,7 +383,7 @@ describe("Simulated", () => {
         }
       }))
 
-    it.effect("are none, or all, where asked; files without bytes and of unknown size too", () =>
+    it.effect("are none, or all, as configured; also for empty files and those of unknown size", () =>
       Effect.gen(function*() {
         const list = [file(0), file(1), file(3 * mib), { ...file(5, "unknown"), size: undefined }]
         const good = yield* simulate({ failureRate: 0, seed: 1 }, list)
@@ -392,7 +392,7 @@ describe("Simulated", () => {
         assert.strictEqual(bad.report.files.failed, 4)
       }))
 
-    it.effect("follow the Random of the context where there is no seed", () =>
+    it.effect("follow the Random of the context if there is no seed", () =>
       Effect.gen(function*() {
         const run = (seed: string) =>
           Effect.map(Effect.withRandom(simulate({ failureRate: 0.3 }, files(300, 10)), Random.make(seed)), failed)
@@ -442,7 +442,7 @@ describe("Simulated", () => {
   })
 
   describe("throttling", () => {
-    it.effect("refuses what is above the limit, and says how long to wait", () =>
+    it.effect("refuses requests above the limit, and says how long to wait", () =>
       Effect.gen(function*() {
         const options = { maxInFlight: 3, requestLatency: "1 seconds" } as const
         const quiet = yield* simulate(options, files(10, 1))

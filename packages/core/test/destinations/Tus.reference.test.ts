@@ -22,7 +22,7 @@ const onDisk = (key: string, bytes: Uint8Array, fingerprint = "1") =>
 
 const film = pattern(20 * mib)
 
-/** What a process sends, and a transport that tells of it. */
+/** The requests of a process, and a transport that records them. */
 class Wire {
   readonly asked: Array<string> = []
   /** Bytes of bodies that were taken, of requests that broke too. */
@@ -171,7 +171,7 @@ describe("@tus/server", () => {
       assert.deepStrictEqual(wire.asked, ["OPTIONS", "POST", "PATCH", "PATCH", "PATCH", "PATCH", "PATCH", "HEAD"])
     }))
 
-  it.scopedLive("is gone on with by another process, where the first was", () =>
+  it.scopedLive("is continued by another process, where the first stopped", () =>
     Effect.gen(function*() {
       const { directory, url } = yield* fresh
       const journal = path.join(yield* TemporaryDirectory.make, "journal")
@@ -211,7 +211,7 @@ describe("@tus/server", () => {
       assert.strictEqual(TusReference.uploads(directory).length, 1)
     }))
 
-  it.scopedLive("has nothing left of what was aborted, in one request or in parts", () =>
+  it.scopedLive("keeps nothing of what was aborted, in one request or in parts", () =>
     Effect.gen(function*() {
       const { directory, url } = yield* fresh
       yield* interruptedAt(10 * mib, url, onDisk("film", film), {})
@@ -219,7 +219,7 @@ describe("@tus/server", () => {
       assert.deepStrictEqual(TusReference.uploads(directory), [])
     }))
 
-  it.scopedLive("stores what nobody knows the length of", () =>
+  it.scopedLive("stores a file of unknown length", () =>
     Effect.gen(function*() {
       const { directory, url } = yield* fresh
       for (const size of [0, 1, 4 * mib, 9 * mib + 1]) {
@@ -231,7 +231,7 @@ describe("@tus/server", () => {
       }
     }))
 
-  it.scopedLive("has what expired begun anew", () =>
+  it.scopedLive("starts an expired upload over", () =>
     Effect.gen(function*() {
       const directory = path.join(yield* TemporaryDirectory.make, "store")
       const journal = path.join(yield* TemporaryDirectory.make, "journal")

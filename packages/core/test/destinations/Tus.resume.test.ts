@@ -1,6 +1,6 @@
 /**
- * Another process, after one that was killed at a tus server: files that are there are looked at where they were put, and
- * not sent again.
+ * Another process, after one that was killed at a tus server: files that are there are looked at where they were put,
+ * and not sent again.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Journal, UploadFile } from "@sluice/core"
@@ -40,7 +40,7 @@ describe("another process", () => {
       }))
   }
 
-  it.effect("sends what is not there any more, not all of it, or not what it was", () =>
+  it.effect("sends again what is missing, incomplete or different", () =>
     Effect.gen(function*() {
       const spoiled: ReadonlyArray<readonly [string, (model: TusModel.Model) => void]> = [
         ["removed", (model) => void model.uploads.clear()],
@@ -56,7 +56,7 @@ describe("another process", () => {
         spoil(model)
         const { outcome } = yield* upload(setup)
         assert.strictEqual(outcome, "stored", what)
-        // And then it is known where it is now.
+        // Then its current address is known.
         const { history, outcome: third } = yield* upload(setup)
         assert.deepStrictEqual([third, ...history], ["Skipped", "HEAD /files/2: 200"], what)
       }
@@ -67,7 +67,7 @@ describe("another process", () => {
       assert.strictEqual(changed.outcome, "stored")
     }))
 
-  it.effect("sends what cannot be looked at, and never asks another place than the server's own", () =>
+  it.effect("sends what cannot be looked up, and requests nothing from other servers", () =>
     Effect.gen(function*() {
       const refusing = new TusModel.Model({ fault: ({ method }) => method === "HEAD" ? status(403) : undefined })
       const journal = yield* unfinished
@@ -82,7 +82,7 @@ describe("another process", () => {
       }
     }))
 
-  it.effect("sends what has no fingerprint, as everywhere", () =>
+  it.effect("sends files without a fingerprint, as everywhere", () =>
     Effect.gen(function*() {
       const journal = yield* unfinished
       const model = new TusModel.Model()

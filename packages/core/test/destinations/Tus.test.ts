@@ -26,7 +26,7 @@ describe("a small file", () => {
       })
     }))
 
-  it.effect("is two requests where the server takes no bytes with the creation", () =>
+  it.effect("is two requests if the server takes no bytes with the creation", () =>
     Effect.gen(function*() {
       const { history, model } = yield* upload({ model: { extensions: ["creation"] } })
       assert.deepStrictEqual(history, ["POST /files/ length=5: 201", "PATCH /files/1 offset=0 5 B: 204"])
@@ -37,7 +37,7 @@ describe("a small file", () => {
       })
     }))
 
-  it.effect("is asked for where the server says nothing of the bytes that came with the creation", () =>
+  it.effect("is requested if the server does not report the bytes that came with the creation", () =>
     Effect.gen(function*() {
       const silently: TusModel.Fault = {
         alter: ({ headers: { location }, status }) => ({ status, headers: { location: location! } })
@@ -68,7 +68,7 @@ describe("a small file", () => {
       }
     }))
 
-  it.effect("of which the server keeps a part with the creation has the rest sent after it, and no attempt is spent", () =>
+  it.effect("of which the server keeps a part with the creation gets the rest sent, without another attempt", () =>
     Effect.gen(function*() {
       for (
         const [name, extensions] of [["without checksums", TusModel.withoutConcatenation], [
@@ -126,7 +126,7 @@ describe("a small file", () => {
       assert.deepStrictEqual([outcome, report.retries, report.bytes.uploaded], ["stored", 0, 8_000])
     }))
 
-  it.effect("of which the server keeps nothing more is not sent for ever", () =>
+  it.effect("of which the server keeps nothing more is not sent forever", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({
         file: medium,
@@ -136,14 +136,14 @@ describe("a small file", () => {
       assert.strictEqual(history.filter((line) => line.startsWith("PATCH")).length, 3)
     }))
 
-  it.effect("that can be read only once fails where the server keeps a part, and says so", () =>
+  it.effect("that can be read only once fails if the server keeps a part, and says so", () =>
     Effect.gen(function*() {
       const file = UploadFile.make("once", ByteSource.fromStream(Stream.make(new Uint8Array(5)), { size: 5 }))
       const { outcome } = yield* upload({ file, model: { fault: nth("POST", { keep: 2 }) } })
       assert.strictEqual(outcome, "Transient Unavailable")
     }))
 
-  it.effect("of which the server says that it has less than it does is looked at, and stored", () =>
+  it.effect("of which the server understates what it has is looked up, and stored", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({ model: { fault: nth("POST", saying({ "upload-offset": "3" })) } })
       assert.deepStrictEqual([outcome, ...history], [
@@ -187,7 +187,7 @@ describe("a small file", () => {
       ])
     }))
 
-  it.effect("tells where it is", () =>
+  it.effect("reports its address", () =>
     Effect.gen(function*() {
       const told: Array<Tus.Uploaded> = []
       const onStored = (uploaded: Tus.Uploaded) => Effect.sync(() => void told.push(uploaded))
@@ -200,7 +200,7 @@ describe("a file that is sent after its creation", () => {
   const created = `POST /files/ length=${mib + 1}: 201`
   const sent = `offset=0 ${mib + 1} B`
 
-  it.effect("is taken for stored when the answer is lost, but the server has it", () =>
+  it.effect("counts as stored if the answer is lost but the server has it", () =>
     Effect.gen(function*() {
       const { history, outcome } = yield* upload({ file: medium, model: { fault: nth("PATCH", "answerLost") } })
       assert.deepStrictEqual([outcome, ...history], [
@@ -225,7 +225,7 @@ describe("a file that is sent after its creation", () => {
       assert.deepStrictEqual([...model.uploads.keys()], ["/files/2"])
     }))
 
-  it.effect("leaves nothing behind, even where it cannot be removed at once", () =>
+  it.effect("leaves nothing behind, even if it cannot be removed at once", () =>
     Effect.gen(function*() {
       const { history, model } = yield* upload({
         file: medium,
@@ -250,7 +250,7 @@ describe("a file that is sent after its creation", () => {
       assert.deepStrictEqual([...model.uploads.keys()], ["/files/2"])
     }))
 
-  it.effect("is not removed by who cannot, and nobody asks", () =>
+  it.effect("is not removed if the server cannot remove it", () =>
     Effect.gen(function*() {
       const { history } = yield* upload({
         file: medium,
@@ -302,16 +302,16 @@ describe("an answer", () => {
       }))
   }
 
-  it.effect("of another version is told clearly, and before anything is sent where that is known", () =>
+  it.effect("of another version is reported clearly, and before anything is sent if that is known", () =>
     Effect.gen(function*() {
-      const text = `${TusModel.url} speaks tus 0.2.2, and not 1.0.0.`
+      const text = `${TusModel.url} speaks tus 0.2.2, not 1.0.0.`
       const known = yield* upload({ model: { versions: "0.2.2" } })
       assert.deepStrictEqual([known.outcome, known.error?.detail, known.history], ["Rejected Unsupported", text, []])
       const late = yield* upload({ model: { fault: nth("POST", status(412, { "tus-version": "0.2.2" })) } })
       assert.strictEqual(late.error?.detail, text)
     }))
 
-  it.effect("does not have what is secret in it repeated", () =>
+  it.effect("does not repeat its secrets", () =>
     Effect.gen(function*() {
       const { error } = yield* upload({
         model: { fault: nth("POST", status(403, {}, "no: s3cr3t-token and qu3ry-s3cr3t and h3ad3r-s3cr3t")) },
@@ -325,7 +325,7 @@ describe("an answer", () => {
       assert.notMatch(JSON.stringify(error), /s3cr3t/)
     }))
 
-  it.effect("to what is asked of an upload does not tell its address", () =>
+  it.effect("to a request for an upload does not reveal its address", () =>
     Effect.gen(function*() {
       const { error } = yield* upload({
         file: medium,
@@ -384,7 +384,7 @@ describe("where an upload is", () => {
       }))
   }
 
-  it.effect("must not be told with credentials in it, which would be written down in a journal", () =>
+  it.effect("must not contain credentials, which a journal would record", () =>
     Effect.gen(function*() {
       const options = {
         headers: { "X-Api-Key": "s3cr3t key", "X-Team": "apollo-eleven" },

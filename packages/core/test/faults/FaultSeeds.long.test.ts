@@ -36,7 +36,7 @@ describe("seeds of at least twenty faults", () => {
 })
 
 describe("promises that are broken on purpose", () => {
-  it("are those of the sources as they are", () => {
+  it("are those of the current sources", () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-mutations-"))
     try {
       for (const mutation of mutations) assert.isTrue(fs.existsSync(mutated(root, mutation)))
@@ -62,14 +62,14 @@ describe("an upload that has to be aborted", () => {
       return { sessions: yield* network.sessions, aborted: yield* network.aborted }
     }).pipe(Effect.scoped, Effect.timeout("1 day"), VirtualClock.run, Effect.map(({ value }) => value))
 
-  it.effect("is aborted where its start has to be waited for", () =>
+  it.effect("is aborted if its start has to be waited for", () =>
     Effect.gen(function*() {
       const faults = Faults.make([{ verb: "uploadPart", part: 2, kind: { _tag: "CredentialsExpired" } }])
       assert.deepStrictEqual(yield* interrupted(faults, undefined), { sessions: [], aborted: 1 })
       yield* faults.allConsumed
     }))
 
-  it.effect("is aborted where an interruption comes while that is waited for", () =>
+  it.effect("is aborted if an interruption arrives during that wait", () =>
     Effect.gen(function*() {
       // The second part fails after 205 ms; the start of the abort comes at 300.
       const faults = Faults.make([{ verb: "uploadPart", part: 2, kind: { _tag: "CredentialsExpired" } }])

@@ -77,7 +77,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "abort skipped",
     edits: [[
-      "internal/engine/multipart.ts",
+      "internal/engine/session.ts",
       "Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {",
       "Effect.flatMap(Effect.sync(() => (slot?.close(), Either.right(undefined))), (outcome) => {"
     ]]

@@ -38,7 +38,7 @@ export interface Options {
   readonly stopsAtFirst?: boolean | undefined
   readonly onFailing?: ((failing: Failing) => void) | undefined
   readonly onLine?: ((line: string) => void) | undefined
-  /** Runs each seed twice, and tells of it. */
+  /** Runs each seed twice, and reports the results. */
   readonly onRepeated?: ((repeated: Repeated) => void) | undefined
 }
 

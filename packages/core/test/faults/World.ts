@@ -289,7 +289,7 @@ const live = (seed: number): Effect.Effect<Outcome> =>
     }
   })
 
-/** All fibers that are nobody's children, as Effect keeps them. */
+/** All fibers without a parent, as Effect keeps them. */
 const rootFibers = GlobalValue.globalValue(
   Symbol.for("effect/FiberScope/Global"),
   () => ({ roots: new Set<unknown>() })

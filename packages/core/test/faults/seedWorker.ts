@@ -1,5 +1,6 @@
 /**
- * Runs every so many of the seeds, and says what it found, a line of JSON for each; `simulateSeeds` and `mutate` start it.
+ * Runs a share of the seeds, and prints one line of JSON with the findings for each; `simulateSeeds` and `mutate` start
+ * it.
  */
 import { Effect } from "effect"
 import * as Crypto from "node:crypto"
@@ -23,7 +24,7 @@ const add = (to: Record<string, number>, name: string) => {
   to[name] = (to[name] ?? 0) + 1
 }
 
-/** The history of a seed, and where it is another one the second time. */
+/** The history of a seed, and where the second run differs. */
 const compare = (first: World.Outcome, second: World.Outcome) => {
   const tell = ({ consumed, story }: World.Outcome) => [...story(), ...consumed]
   const lines = tell(first)

@@ -4,7 +4,7 @@ import * as path from "node:path"
 
 const sources = path.resolve(import.meta.dirname, "../../src")
 
-/** The module that may: what it exports holds where nothing can be interrupted, too. */
+/** The only module that may: its exports also work in uninterruptible regions. */
 const own = /(?:^|\/)within\.ts$/
 
 describe("a time bound", () => {

@@ -5,7 +5,7 @@ import ts from "typescript"
 
 const packages = path.resolve(import.meta.dirname, "../../..")
 
-/** What throws at once where an argument or the machine is not as it should be, by the module or object that has it. */
+/** Functions that throw at once for a wrong argument or machine state, by the module or object that has them. */
 const throwing: Readonly<Record<string, RegExp>> = {
   "node:fs": /^(?!existsSync$|constants$)/,
   "node:os": /^(homedir|hostname|userInfo)$/,
@@ -32,7 +32,7 @@ interface Found {
   readonly line: number
 }
 
-/** The calls of a file that throw, and stand where nothing catches that. */
+/** The throwing calls of a file that nothing catches. */
 const callsThatThrow = (file: string): ReadonlyArray<Found> => {
   const source = ts.createSourceFile(file, fs.readFileSync(file, "utf8"), ts.ScriptTarget.ES2022, true)
   const names = new Map<string, string>([["process", "process"]])
@@ -111,7 +111,7 @@ const sources = ["core", "cli"].flatMap((name) =>
 )
 
 describe("calls that throw at once", () => {
-  it("are made where what they throw is caught, so that a name that cannot be ends no program", () => {
+  it("are made where exceptions are caught, so that an impossible name ends no program", () => {
     assert.isAbove(sources.length, 100)
     const found = sources.flatMap((file) =>
       excused[file] === undefined
@@ -121,7 +121,7 @@ describe("calls that throw at once", () => {
     assert.deepStrictEqual(found, [])
   })
 
-  it("are excused only where there are any", () => {
+  it("are excused only if there are any", () => {
     assert.deepStrictEqual(
       Object.keys(excused).filter((file) => callsThatThrow(path.join(packages, file)).length === 0),
       []

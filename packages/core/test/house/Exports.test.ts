@@ -23,7 +23,7 @@ const isClosed = (module: string) => /(^|\/)internal\//.test(module)
 const { resolve } = createRequire(path.join(core, "test/house/anybody.js"))
 
 describe("the paths of the package", () => {
-  it("are the same here and published, but for the sources", () => {
+  it("are the same here and published, except for the sources", () => {
     const withoutSources = Object.fromEntries(
       Object.entries(here).map(([name, to]) => {
         if (to === null || typeof to === "string") return [name, to]

@@ -6,7 +6,7 @@ export interface Floor {
   readonly name: string
   /** Modules by name, or `folder/*` for all modules of a folder; folders in it are not meant. */
   readonly modules: ReadonlyArray<string>
-  /** Folders whose modules nobody outside of the package can import. */
+  /** Folders whose modules cannot be imported from outside the package. */
   readonly rooms: ReadonlyArray<string>
 }
 
@@ -81,7 +81,7 @@ export const cli: ReadonlyArray<Floor> = [
 /** The room that a module is in, or the public folder. */
 export const folderOf = (module: string): string => module.split("/").slice(0, -1).join("/")
 
-/** The floor of a module, 0 being the lowest; `undefined` where no floor has it. */
+/** The floor of a module, 0 being the lowest; `undefined` if no floor has it. */
 export const floorOf = (floors: ReadonlyArray<Floor>, module: string): number | undefined => {
   const folder = folderOf(module)
   const index = floors.findIndex(({ modules, rooms }) =>
@@ -90,7 +90,7 @@ export const floorOf = (floors: ReadonlyArray<Floor>, module: string): number | 
   return index < 0 ? undefined : floors.length - 1 - index
 }
 
-/** The table as Markdown has it. */
+/** The table as Markdown. */
 export const table = (floors: ReadonlyArray<Floor>): string => {
   const code = (names: ReadonlyArray<string>) => names.map((name) => `\`${name}\``).join(" ")
   return [

@@ -4,7 +4,7 @@ import * as path from "node:path"
 
 const sources = path.resolve(import.meta.dirname, "../../src")
 
-/** What is said of a fork just before it or just inside: that it can be interrupted, wherever it is made. */
+/** The calls right before or inside a fork that make it interruptible in any region. */
 const before = /Effect\.interruptible,\s*$/
 const inside = /^\s*\(\s*(?:Effect\.interruptible|restore)\s*\(/
 
@@ -30,7 +30,7 @@ const forks = (file: string): ReadonlyArray<string> => {
 }
 
 describe("a fiber of the library's own", () => {
-  it("is forked interruptible: made where nothing can be interrupted, it could never be ended", () => {
+  it("is forked interruptible: in an uninterruptible region it could never be ended", () => {
     const files = fs.readdirSync(sources, { recursive: true, encoding: "utf8" })
       .map((file) => file.replaceAll("\\", "/"))
       .filter((file) => file.endsWith(".ts") && !isExempt(file))

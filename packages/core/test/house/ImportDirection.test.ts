@@ -21,7 +21,7 @@ const keepsToItsFloors = (name: string, floors: ReadonlyArray<Floors.Floor>, roo
     assert.deepStrictEqual(homeless.map((module) => `give ${module} a floor`), [])
   })
 
-  it("has no floor for what is not there", () => {
+  it("has no floor for modules that do not exist", () => {
     const named = floors.flatMap(({ modules, rooms }) => [...modules, ...rooms.map((room) => `${room}/*`)])
     const isThere = (name: string) =>
       name.endsWith("/*")
@@ -75,7 +75,7 @@ describe("the house of core", () => {
     assert.deepStrictEqual(wrong.map(arrow), [])
   })
 
-  it("has no driver and nothing of the test kit in the engine, nor behind its door", () => {
+  it("imports no driver or test kit in the engine, not even indirectly", () => {
     const wrong = edges.filter(({ from, to }) =>
       (isDriver(to) && !isDriver(from)) || (isTestKit(to) && !isTestKit(from))
     )
@@ -93,12 +93,12 @@ describe("the house of core", () => {
     assert.deepStrictEqual(shared.map(([room, users]) => `${room} <- ${[...users].join(" ")}`), [])
   })
 
-  it("re-exports nothing that is closed, nor what needs more than core does", () => {
+  it("re-exports nothing closed, and nothing that needs more than core does", () => {
     const wrong = (modules.get("index")?.local ?? []).filter((module) => module.includes("/"))
     assert.deepStrictEqual(wrong, [])
   })
 
-  it("imports node:* only where the name says Node", () => {
+  it("imports node:* only in files with Node in their name", () => {
     const wrong = [...modules].flatMap(([module, { foreign }]) =>
       foreign
         .filter((name) => name.startsWith("node:") && !path.basename(module).includes("Node"))
@@ -121,7 +121,7 @@ describe("the house of the command line", () => {
     assert.deepStrictEqual(wrong.map(arrow), [])
   })
 
-  it("has one scheme of names: modules are PascalCase, commands are called what people type", () => {
+  it("has one naming scheme: modules are PascalCase, commands are named as users type them", () => {
     const wrong = [...modules.keys()].filter((module) => {
       const name = path.posix.basename(module)
       return !["bin", "main"].includes(module) && /^[A-Z]/.test(name) === module.startsWith("commands/")

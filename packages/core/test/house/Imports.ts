@@ -44,7 +44,7 @@ export const read = (src: string): ReadonlyMap<string, Imports> => {
   }))
 }
 
-/** Circles of imports: at least one where there are any, and none twice. */
+/** Import cycles: at least one if there are any, and none twice. */
 export const cyclesOf = (modules: ReadonlyMap<string, Imports>): Array<string> => {
   const done = new Set<string>()
   const find = (module: string, trail: ReadonlyArray<string>): Array<string> | undefined => {

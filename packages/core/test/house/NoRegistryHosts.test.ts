@@ -13,7 +13,7 @@ const walk = (directory: string): Array<string> =>
     return ignored.has(entry.name) ? [] : entry.isDirectory() ? walk(file) : entry.isFile() ? [file] : []
   })
 
-/** The files that a commit would hold; those of the directory where there is no git, or no repository. */
+/** The files that a commit would contain; those of the directory if there is no git or no repository. */
 const committedFiles = (): Array<string> => {
   try {
     const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]

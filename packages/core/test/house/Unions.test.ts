@@ -8,7 +8,7 @@ const packages = path.resolve(import.meta.dirname, "../../..")
 /** Unions of others, of which a later version may have more. */
 const foreign: ReadonlySet<string> = new Set(["cli/src/args/Argv.ts", "cli/src/args/Help.ts"])
 
-/** What tells the members of our unions apart. */
+/** The properties that distinguish the members of our unions. */
 const discriminant = /\.(_tag|reason|state|outcome)$|^algorithm$/
 
 /** The switches over unions that have a `default`, which would take the next member for one of them. */

@@ -25,7 +25,7 @@ const scenarios = [
 ].map((scenario, i) => ({ ...scenario, seed: i + 1 }))
 
 describe("a process that is killed", () => {
-  it.scopedLive("is followed by one that ends well: all files equal, nothing orphaned, nothing sent twice", () =>
+  it.scopedLive("is followed by one that succeeds: all files equal, nothing orphaned, nothing sent twice", () =>
     Effect.gen(function*() {
       const root = yield* directory
       const child = yield* Effect.promise(() => Bundle.make("kill/UploadProcess.ts", root))

@@ -41,7 +41,7 @@ export interface Outcome {
   readonly kind: Kind
   readonly kills: ReadonlyArray<Killed>
   readonly processes: number
-  /** What was stored when a process was killed, and was sent again. */
+  /** The bytes that were stored when a process was killed, and were sent again. */
   readonly lost: ReadonlyArray<Lost & { readonly torn: boolean }>
   /** Bytes that were on their way at a kill, and were sent again. */
   readonly again: number
@@ -143,7 +143,7 @@ export const run = async (options: Options): Promise<Outcome> => {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Where the processes of a scenario are killed; at any moment where it does not say. */
+/** Where the processes of a scenario are killed; at any moment if absent. */
 const planned = (kind: Kind, dice: Dice.Dice): ReadonlyArray<Point | undefined> => {
   const plan = Array.from({ length: dice.between(1, 3) }, () => dice.chance(0.4) ? undefined : choose(kind, dice))
   return kind === "command line" ? plan.map(() => undefined) : plan
@@ -183,11 +183,11 @@ interface Ended {
   readonly output: string
   /** Whether it had to be killed, since it did not end. */
   readonly hung: boolean
-  /** When it was killed, where it was by this process, or else when it ended. */
+  /** When this process killed it, or else when it ended. */
   readonly at: number
 }
 
-/** Runs a process to its end, and kills it some time after it began to upload, where there is a time. */
+/** Runs a process to its end, or kills it after the given time of uploading, if any. */
 const start = (
   args: ReadonlyArray<string>,
   moment: Task["kill"] | number,
@@ -294,7 +294,7 @@ const different = (tree: Tree.Tree, found: Found): ReadonlyArray<string> => {
   return problems
 }
 
-/** After a success, the command's journal is gone, and any other is small, and nobody's. */
+/** After a success, the command's journal is gone, and any other is small and unlocked. */
 const journalProblems = (journals: string, kind: Kind): ReadonlyArray<string> => {
   const files = TemporaryDirectory.filesBelow(journals)
   if (kind === "command line") return files.map((file) => `the journal's ${file} is left`)

@@ -6,14 +6,14 @@
 export const points = [
   /** The journal has the intent, and nothing was created. */
   "begun",
-  /** `create` was carried out, and nobody knows. */
+  /** `create` was carried out, but not recorded. */
   "created",
   /** All of that is written down, and the first part is about to go. */
   "recorded",
   "part half written",
   "part stored",
   "before complete",
-  /** `complete` was carried out, and nobody knows. */
+  /** `complete` was carried out, but not recorded. */
   "completed",
   /** A write to the journal was cut. */
   "journal write",
@@ -24,9 +24,9 @@ export const points = [
   "put written",
   "put stored",
   "abort begun",
-  /** `abort` was carried out, and nobody knows. */
+  /** `abort` was carried out, but not recorded. */
   "aborted",
-  /** What others left was removed, and nobody knows. */
+  /** Leftovers of others were removed, but that was not recorded. */
   "swept",
   /** All is done, and the journal is still locked. */
   "ending"

@@ -10,7 +10,7 @@ export interface Lost {
   readonly bytes: number
   /** How long they had been stored when the process was killed, in milliseconds. */
   readonly ageMillis: number
-  /** Whether they were the end of an object that the destination has put together, and nobody had heard of that. */
+  /** Whether they completed an object that the destination had assembled without its answer arriving. */
   readonly committed: boolean
 }
 
@@ -40,8 +40,8 @@ export class Sent {
   }
 
   /**
-   * Takes what a process has written down, and tells what it sent again; `inOrder` where the last part makes the object.
-   * Whatever of a session was sent before it was given up counts too.
+   * Takes the records of a process, and returns what it sent again; `inOrder` if the last part completes the object.
+   * Bytes of a session that was later given up count too.
    */
   process(events: ReadonlyArray<Event>, endedAt: number, inOrder: boolean): {
     readonly lost: ReadonlyArray<Lost>
@@ -55,7 +55,7 @@ export class Sent {
     let again = 0
     for (const { at, key, offset = 0, phase, size, total, what } of events) {
       if (what === "run") {
-        // All was uploaded: whoever comes next begins anew.
+        // Everything was uploaded: the next process starts over.
         this.before = []
         this.committed.clear()
         mine.length = 0
@@ -101,7 +101,7 @@ export class Sent {
       // Its answer was not heard; the server may have taken all of it.
       if (inOrder && stretch.endedAt === undefined && stretch.to === stretch.total) this.committed.add(stretch.key)
     }
-    // What was sent twice is counted once: from now on it is as this process left it.
+    // Bytes that were sent twice are counted once: from now on this process's state applies.
     this.before = [...this.before.filter((one) => mine.every((other) => overlap(one, other) === 0)), ...mine]
     const inFlight = mine.filter((one) => one.endedAt === undefined).reduce((sum, one) => sum + one.to - one.from, 0)
     return { lost, again, inFlight }

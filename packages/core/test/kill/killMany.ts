@@ -29,7 +29,7 @@ const kinds: ReadonlyArray<KillScenario.Kind> = values.destination === "both" ? 
   values.destination as KillScenario.Kind
 ]
 
-/* In memory where that can be: what is tested is the death of processes, not of disks. */
+/* In memory if possible: the test kills processes, not disks. */
 const root = fs.mkdtempSync(path.join(fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir(), "sluice-kills-"))
 const child = values.child ?? await Bundle.make("kill/UploadProcess.ts", root)
 const outcomes: Array<KillScenario.Outcome> = []

@@ -8,7 +8,7 @@ import * as Bundle from "../support/Bundle.js"
 // Each seed draws a strategy, a network, files, parts, a journal or none, and at least twenty faults; its story has a
 // line with its virtual time for each operation of the engine, of storage and of the journal, and for each event.
 describe("a seed", () => {
-  it("has the same history twice, byte for byte, and no other seed has it", async () => {
+  it("has the same history twice, byte for byte, unlike any other seed", async () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-determinism-"))
     const seeds: Array<SeedWorkers.Repeated> = []
     try {

@@ -24,7 +24,7 @@ describe("a run that is drained to its journal", () => {
         const options = { workers: 3, journal }
         const first = yield* LargeRun.upload(recording, onDisk, { ...options, meanwhile: drainedAfter(at, keys) })
         const ends = new Map(first.results.map(({ _tag, file: { key } }) => [key, _tag]))
-        // What was complete in that very moment is uploaded after all.
+        // A file that was complete at that moment is uploaded after all.
         for (const key of keys) assert.include(["Interrupted", "Uploaded"], ends.get(key), `${key} after ${at} ms`)
         for (const [key, end] of ends) {
           if (end === "Interrupted") assert.include(keys, key, `after ${at} ms`)
@@ -60,7 +60,7 @@ describe("a run that is drained to its journal", () => {
       assert.strictEqual(cut.report.ended, "Drained")
     }))
 
-  it.effect("is only drained where nothing would be kept", () =>
+  it.effect("is only drained if nothing would be kept", () =>
     Effect.gen(function*() {
       const journal = yield* LargeRun.memoryJournal
       const cases = [

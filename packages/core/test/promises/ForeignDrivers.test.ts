@@ -118,7 +118,7 @@ describe("a driver", () => {
       }))
   }
 
-  it.effect("whose create answers no id fails that file alone", () =>
+  it.effect("whose create returns no id fails only that file", () =>
     Effect.gen(function*() {
       for (const id of ["", {}, undefined]) {
         const { value } = yield* upload(withVerbs({ create: () => Effect.succeed(id) }), 35)
@@ -150,7 +150,7 @@ describe("a schedule of one's own", () => {
 })
 
 describe("a source that can be read only once", () => {
-  it.effect("tells why it was given up, when somebody uploads it again", () =>
+  it.effect("says why it was given up, when it is uploaded again", () =>
     Effect.gen(function*() {
       const no = new UploadError.Conflict({ detail: "Somebody else was there." })
       const recording = Recording.make(({ body }) => Effect.zipRight(body.bytes, Effect.fail(no)))
@@ -297,7 +297,7 @@ describe("a journal of one's own", () => {
       assert.strictEqual(value.files.uploaded, 3)
     }))
 
-  it.effect("has the name of an upload whose creation it notes slowly, and that is interrupted meanwhile", () =>
+  it.effect("records an upload whose creation it notes slowly, and that is interrupted in the meantime", () =>
     Effect.gen(function*() {
       const inner = yield* LargeRun.memoryJournal
       const slow: Service = {

@@ -76,7 +76,7 @@ const answering = (answer: (request: IncomingMessage, response: ServerResponse) 
     request.on("end", () => answer(request, response))
   })
 
-/** Another host, which counts what it hears. */
+/** Another host, which counts the requests it receives. */
 const bystander = Effect.suspend(() => {
   let heard = 0
   return Effect.map(
@@ -92,7 +92,7 @@ const gib = 1024 ** 3
 
 const documentType = "<!DOCTYPE Error [<!ENTITY e SYSTEM \"file:///etc/passwd\">]>"
 
-/** The beginning of an error that goes on and on, as it is shown. */
+/** The shown beginning of an endless error. */
 const excerpt = "no ".repeat(200).slice(0, 512).trimEnd()
 
 for (const driver of drivers) {
@@ -101,7 +101,7 @@ for (const driver of drivers) {
     `${driver.named(origin)} answered ${status}${text === "" || isS3 ? "" : `: ${text}`}`
 
   describe(`a hostile server, to ${driver.name}`, () => {
-    it.scopedLive("redirects to another host, which hears nothing", () =>
+    it.scopedLive("redirects to another host, which receives nothing", () =>
       Effect.gen(function*() {
         const other = yield* bystander
         const { url } = yield* answering((_, response) => {
@@ -115,7 +115,7 @@ for (const driver of drivers) {
         assert.strictEqual(other.heard(), 0)
       }))
 
-    it.scopedLive("says that the upload is at another host, which hears nothing", () =>
+    it.scopedLive("says that the upload is at another host, which receives nothing", () =>
       Effect.gen(function*() {
         const other = yield* bystander
         const { url } = yield* answering((_, response) => {
@@ -128,9 +128,9 @@ for (const driver of drivers) {
             ? `${
               driver.named(url)
             } says that the upload is at ${other.url}: only its own origin is trusted. A server ` +
-              "behind a proxy may have to be told its own address."
+              "behind a proxy may need its public address in its configuration."
             : isS3
-            ? "s3://bucket gave no etag: its answer cannot be read."
+            ? "s3://bucket returned no etag: its answer cannot be read."
             : "Uploaded"
         )
         assert.strictEqual(other.heard(), 0)
@@ -221,7 +221,7 @@ describe("a hostile server, to S3 in parts", () => {
       assert.strictEqual(message, "s3://bucket sent an answer that cannot be read.")
     }))
 
-  it.scoped("takes five minutes to put an object together, and sends spaces meanwhile", () =>
+  it.scoped("takes five minutes to assemble an object, and sends spaces in the meantime", () =>
     Effect.gen(function*() {
       let completing: ServerResponse | undefined = undefined
       let asked = 0

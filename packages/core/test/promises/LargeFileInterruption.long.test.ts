@@ -13,7 +13,7 @@ const files = (): ReadonlyArray<UploadFile.UploadFile> => Array.from(sizes, ([ke
 
 const isLarge = (key: string): boolean => sizes.get(key)! > 10
 
-/** What is to be true of every run that was interrupted. */
+/** The conditions that every interrupted run must meet. */
 const check = (
   recording: PartsRecording.PartsRecording,
   { report, results }: LargeRun.Outcome,
@@ -87,7 +87,7 @@ describe("interrupted at whole and half milliseconds, a run of two large and thr
       }
     }))
 
-  it.effect("finds out what became of a complete without an answer", () =>
+  it.effect("finds out the result of a complete without an answer", () =>
     Effect.gen(function*() {
       for (const onInterrupt of ["abort", "keep"] as const) {
         for (const fault of [PartsRecording.answerLost, PartsRecording.refused()]) {

@@ -70,7 +70,7 @@ describe("a large file that changes", () => {
     }
   }
 
-  it.effect("is skipped where that is asked for", () =>
+  it.effect("is skipped if requested", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const file = replacedAt("a", 16, before, LargeRun.bytesOf(55, 2))
@@ -81,8 +81,8 @@ describe("a large file that changes", () => {
     }))
 })
 
-describe("what the destination has stored of a part", () => {
-  it.effect("is sent again where it is not what was sent", () =>
+describe("the stored bytes of a part", () => {
+  it.effect("are sent again if they are not what was sent", () =>
     Effect.gen(function*() {
       for (const checksum of Checksum.algorithms) {
         const recording = PartsRecording.make({
@@ -98,7 +98,7 @@ describe("what the destination has stored of a part", () => {
       }
     }))
 
-  it.effect("fails the file where it never is", () =>
+  it.effect("fail the file if they never are", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         fault: ({ number, verb }) => verb === "part" && number === 2 ? { _tag: "BitFlipped" } : undefined
@@ -109,7 +109,7 @@ describe("what the destination has stored of a part", () => {
     }))
 })
 
-describe("an abort that fails for good", () => {
+describe("an abort that fails permanently", () => {
   it.effect("is an event, a metric and a line of the report, and the session stays in the journal", () =>
     Effect.gen(function*() {
       const count = Effect.map(Metric.value(UploadMetrics.failedAborts), (state) => Number(state.count))
@@ -158,13 +158,13 @@ describe("budgets that files and parts share", () => {
           const recording = PartsRecording.make({ capabilities: { wholeBodies: true } })
           const { report } = yield* LargeRun.upload(recording, mixed(), { workers, memory })
           assert.strictEqual(report.files.uploaded, 33)
-          // What is larger than all of it goes alone.
+          // A file larger than the whole budget goes alone.
           assert.isAtMost(recording.peakBytes(), Math.max(10, memory), `${workers} workers, ${memory} bytes`)
         }
       }
     }))
 
-  it.effect("keep requests in flight below a limit that changes on the way", () =>
+  it.effect("keep requests in flight below a limit that changes during the run", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const seen: Array<readonly [at: number, inFlight: number]> = []
@@ -227,7 +227,7 @@ describe("budgets that files and parts share", () => {
 })
 
 describe("the progress of large files", () => {
-  it.effect("never goes backwards in what is acknowledged, nor beyond all there is", () =>
+  it.effect("never decreases in acknowledged bytes, and never exceeds the total", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         fault: ({ attempt, number, verb }) =>
@@ -255,7 +255,7 @@ describe("the progress of large files", () => {
       }
     }))
 
-  it.effect("starts from what is stored already", () =>
+  it.effect("starts with what is stored already", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
@@ -280,7 +280,7 @@ describe("the progress of large files", () => {
 })
 
 describe("the journal", () => {
-  /** A journal that writes down when it is told what, beside the requests. */
+  /** A journal that records when it receives what, along with the requests. */
   const telling = (recording: PartsRecording.PartsRecording) =>
     Effect.map(LargeRun.memoryJournal, (journal): Journal.Journal["Type"] => {
       const note = (event: string) =>
@@ -330,7 +330,7 @@ describe("the journal", () => {
       ])
     }))
 
-  it.effect("has a process that died at any moment followed by one that ends well", () =>
+  it.effect("is followed, after a process dies at any moment, by one that succeeds", () =>
     Effect.gen(function*() {
       const files = () => [LargeRun.onDisk("a", 55), LargeRun.onDisk("b", 35), LargeRun.onDisk("s", 5)]
       for (let at = 0; at <= 60; at++) {
@@ -375,7 +375,7 @@ describe("the journal", () => {
         for (const [key, bytes] of seen.objects) recording.objects.set(key, bytes)
         for (const [uploadId, session] of seen.open) recording.sessions.set(uploadId, session)
         const known = new Set(seen.sessions.map(({ uploadId }) => uploadId))
-        // What was created without an answer under an id that the destination drew is not known: nobody can find it.
+        // An upload created without an answer, under an id from the destination, cannot be found.
         const unknown = [...recording.sessions.keys()].filter((uploadId) => !known.has(uploadId))
         const journal = yield* LargeRun.memoryJournal
         for (const { parts, uploadId, ...intent } of seen.sessions) {
@@ -396,7 +396,7 @@ describe("the journal", () => {
       }
     }))
 
-  it.effect("of somebody else's session of the same key is none of ours", () =>
+  it.effect("of somebody else's session for the same key is not ours", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       recording.sessions.set("foreign", { key: "a", parts: new Map() } as never)
@@ -426,7 +426,7 @@ describe("the journal", () => {
       }))
   }
 
-  it.effect("has a file begin again that the destination has forgotten", () =>
+  it.effect("starts a file over that the destination no longer has", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
@@ -440,14 +440,14 @@ describe("the journal", () => {
       assert.deepStrictEqual(recording.objects, new Map([["a", LargeRun.bytesOf(55)]]))
     }))
 
-  it.effect("of a session that is gone needs nothing sent again where the object holds the very content", () =>
+  it.effect("of a session that is gone needs nothing sent again if the object has exactly that content", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({ headTells: "etag" })
       const journal = yield* LargeRun.memoryJournal
       const told: Array<ReadonlyArray<string>> = []
       for (const theirs of [2, 1]) {
         yield* LargeRun.leftUnfinished(recording, { journal, run: { onInterrupt: "keep" } })
-        // The session ended, nobody heard how, and what is there has the right size.
+        // The session ended with an unknown outcome, and the existing object has the right size.
         recording.sessions.clear()
         recording.objects.set("a", LargeRun.bytesOf(55, theirs))
         recording.history.length = 0
@@ -478,7 +478,7 @@ describe("the journal", () => {
         "Skipped c"
       ])
       assert.strictEqual(report.bytes.resumed, 60)
-      // What is not there any more is uploaded again, whatever the journal says.
+      // A missing object is uploaded again, whatever the journal says.
       recording.objects.delete("a")
       const third = yield* LargeRun.upload(recording, files(), { journal, retry: RetryPolicy.none })
       assert.isTrue(third.results.some(({ _tag, file }) => _tag === "Uploaded" && file.key === "a"))

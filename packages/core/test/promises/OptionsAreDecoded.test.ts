@@ -26,7 +26,7 @@ import * as Recording from "../support/Recording.js"
 
 const noNumbers: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as number]
 
-/** What is a size or a duration as text, too. */
+/** Values that are also valid as text: sizes and durations. */
 const takesText =
   /^(bytesPerSecond( of a line)?|delay|jitter|memory|partSize|multipartThreshold|base|cap|throttledBase|retryAfterCap|requestLatency)$/
 
@@ -134,7 +134,7 @@ describe("construction", () => {
     })
   }
 
-  it("takes Infinity for no limit, where there may be none", () => {
+  it("accepts Infinity as no limit, where that is allowed", () => {
     const unlimited = [
       now(() => Strategy.workerPool({ workers: Infinity })),
       now(() => Strategy.rateLimited({ uploadsPerSecond: Infinity })),
@@ -202,7 +202,7 @@ describe("limits.set", () => {
     })
   }
 
-  it("is no other way around the checks than the limits themselves", () => {
+  it("cannot bypass the checks of the limits", () => {
     for (const value of noNumbers) {
       assert.isDefined(refusal(() => InFlight.make(1).resize(value)))
       assert.isDefined(refusal(() => RateLimit.make(1).setRate(value)))
@@ -210,7 +210,7 @@ describe("limits.set", () => {
     }
   })
 
-  it.effect("takes 0 starts a second as a pause, and goes on at the rate that it is raised to", () =>
+  it.effect("treats 0 starts per second as a pause, and continues at the rate that it is raised to", () =>
     Effect.gen(function*() {
       const recording = Recording.make()
       yield* Recording.virtual(Effect.gen(function*() {
@@ -245,7 +245,7 @@ describe("limits.set", () => {
       assert.deepStrictEqual(recording.starts, [1_000, 1_100, 1_200])
     }))
 
-  it.effect("takes 0 bytes a second as a pause, which is no stall", () =>
+  it.effect("treats 0 bytes per second as a pause, which is not a stall", () =>
     Effect.gen(function*() {
       const recording = Recording.make(Recording.takeStream)
       const { millis } = yield* Recording.virtual(Effect.gen(function*() {
@@ -289,7 +289,7 @@ describe("limits.set", () => {
       }
     }))
 
-  it.effect("keeps a rate that is adapted paused, too", () =>
+  it.effect("keeps an adaptive rate paused, too", () =>
     Effect.gen(function*() {
       const recording = Recording.make(Recording.takeAfter(10))
       yield* Recording.virtual(Effect.gen(function*() {
@@ -308,7 +308,7 @@ describe("limits.set", () => {
     }))
 })
 
-describe("a list of what is no file", () => {
+describe("a list of things that are not files", () => {
   const wrong: Record<string, unknown> = {
     nothing: undefined,
     null: null,
@@ -345,7 +345,7 @@ describe("a list of what is no file", () => {
       }).pipe(Effect.provide(TestClock.defaultTestClock)))
   }
 
-  it.effect("is no list where it cannot be gone through", () =>
+  it.effect("is refused as a list if it cannot be iterated", () =>
     Effect.gen(function*() {
       const lists: ReadonlyArray<readonly [unknown, string]> = [
         [undefined, "undefined"],

@@ -30,7 +30,7 @@ const awayDuring = (windows: ReadonlyArray<Window>, options: {
       if (isAway(at)) return yield* Effect.zipRight(Effect.sleep(1), Effect.fail(away))
       const takes = request.startsWith("put") ? options.puts ?? 10 : 10
       const gone = windows.find(([from]) => from >= at && from < at + takes)
-      // What is on its way when it goes is lost.
+      // Requests in flight when it goes away are lost.
       if (gone !== undefined) return yield* Effect.zipRight(Effect.sleep(gone[0] - at), Effect.fail(away))
       yield* Effect.sleep(takes)
       return yield* answer
@@ -171,7 +171,7 @@ describe("an outage", () => {
       }))
   }
 
-  it.effect("that an adaptive strategy meets ends well, too", () =>
+  it.effect("is also survived with an adaptive strategy", () =>
     Effect.gen(function*() {
       const server = awayDuring([[505, 30_000], [31_000, 50_000]])
       const run = yield* upload(server.destination, files(1_500), { strategy: Strategy.adaptive() })
@@ -206,7 +206,7 @@ describe("an outage", () => {
       assert.isUndefined(since.at(-1))
     }))
 
-  it.effect("that comes again before anything is answered is waited for as well", () =>
+  it.effect("that recurs before anything is answered is waited for as well", () =>
     Effect.gen(function*() {
       const { destination, objects } = awayDuring([[105_000, 130_000], [140_000, 300_000]], { puts: 20_000 })
       const run = yield* upload(destination, files(100))
@@ -234,7 +234,7 @@ describe("an outage", () => {
           retry: RetryPolicy.make({ outage: "1 minute" }),
           steer: (run) => Effect.zipRight(Effect.sleep(10_000), run[how])
         })
-        // What is in flight when it is drained comes to its end, which is that of the outage.
+        // Uploads in flight when the run is drained finish when the outage ends.
         if (how === "interrupt") assert.strictEqual(run.millis, 10_000)
         else assert.isAtMost(run.millis, 90_000)
         assert.strictEqual(run.held, 0)
@@ -310,7 +310,7 @@ describe("no outage", () => {
       assert.isAtMost(run.millis, 10_000)
     }))
 
-  it.effect("is what a destination that answers says, whatever it says", () =>
+  it.effect("does not include a destination that answers, whatever it says", () =>
     Effect.gen(function*() {
       const no = new UploadError.Rejected({ reason: "Forbidden", detail: "No." })
       const server = awayDuring([], { fails: (key) => key === "f0" ? undefined : no })
@@ -346,7 +346,7 @@ describe("no outage", () => {
       assert.isAtMost(puts.length, 2_000)
     }))
 
-  it.effect("is waited for where none is to be, or where nothing can be looked at", () =>
+  it.effect("is not waited for if that is off, or if nothing can be looked up", () =>
     Effect.gen(function*() {
       const policies = [
         [awayDuring([[1_005, Infinity]]), RetryPolicy.make({ outage: 0 })],

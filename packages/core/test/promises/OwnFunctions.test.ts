@@ -1,6 +1,6 @@
 /**
- * What somebody hands to a destination, an effect for credentials or a function for addresses, may be without types: what
- * it gets wrong fails the file and is told as its own fault, without what it gave, which may be a secret.
+ * User code that a destination calls, an effect for credentials or a function for addresses, may be untyped: its mistakes
+ * fail the file and are reported as its own, without the value, which may be a secret.
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { Destination, Transport } from "@sluice/core"
@@ -35,17 +35,20 @@ const given: Readonly<Record<string, readonly [give: () => unknown, said: RegExp
   "gives a Promise": [() => Promise.resolve(canary), /^(.*) gave a Promise instead of an Effect\.$/],
   "gives text": [() => canary, /^(.*) gave a string instead of an Effect\.$/],
   "dies": [() => Effect.die(new TypeError("no session")), /^(.*) failed unexpectedly: TypeError: no session$/],
-  "fails with nothing": [() => Effect.fail(undefined), /^(.*) failed with undefined, which is no UploadError\.$/],
+  "fails with nothing": [() => Effect.fail(undefined), /^(.*) failed with undefined, which is not an UploadError\.$/],
   "fails with an error of its own": [
     () => Effect.fail(new OwnError({ message: "no session" })),
-    /^(.*) failed with OwnError: no session, which is no UploadError\.$/
+    /^(.*) failed with OwnError: no session, which is not an UploadError\.$/
   ],
   "fails with an address that it asked": [
     () =>
       Effect.fail(new OwnError({ message: `Transport error (GET https://me:${canary}@broker/sign?token=${canary})` })),
-    /^(.*) failed with OwnError: Transport error \(GET https:\/\/broker\/sign\), which is no UploadError\.$/
+    /^(.*) failed with OwnError: Transport error \(GET https:\/\/broker\/sign\), which is not an UploadError\.$/
   ],
-  "fails with an object": [() => Effect.fail({ canary }), /^(.*) failed with an object, which is no UploadError\.$/],
+  "fails with an object": [
+    () => Effect.fail({ canary }),
+    /^(.*) failed with an object, which is not an UploadError\.$/
+  ],
   "answers nothing": [() => Effect.void, /^(.*) answered with undefined instead of (?:an address|credentials)\.$/],
   "answers a number": [
     () => Effect.succeed(4711),
@@ -102,7 +105,7 @@ describe("the function `urls`", () => {
       )
     }))
 
-  it.effect("is a list where there is one, and what that has is looked at, too", () =>
+  it.effect("is a list if there is one, and its entries are checked, too", () =>
     Effect.gen(function*() {
       for (const list of [{ k: 4711 }, new Map([["k", 4711]])]) {
         assert.strictEqual(yield* wrong(list), "The list `urls` has a number instead of an address for \"k\".")

@@ -1,6 +1,6 @@
 /**
- * A source that gives nothing holds nobody up: it fails after the stall timeout, by its own name, and gives back what it
- * held. One that is slow but gives is waited for, however long it takes.
+ * A source that gives nothing holds nobody up: it fails after the stall timeout, by its own name, and gives back what
+ * it held. One that is slow but gives is waited for, however long it takes.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -69,7 +69,7 @@ const reopenable = (size: number, read: (time: number) => Stream.Stream<Uint8Arr
 interface Way {
   readonly destination: () => Destination.Destination["Type"]
   readonly size: number
-  /** Whether the size is told. */
+  /** Whether the size is known. */
   readonly tells: boolean
 }
 
@@ -169,7 +169,7 @@ describe("a source that gives nothing", () => {
         const { value } = yield* upload(way, source, { retry: RetryPolicy.none })
         assert.deepStrictEqual(
           told(value.results),
-          // What is small enough is asked for in one call, and told nothing of before it is all there.
+          // Small sources are read in one call, which reports nothing before all bytes are there.
           way.size <= 64 * 1024
             ? ["Uploaded next", "quiet: SourceUnreadable Stalled"]
             : ["Uploaded next", "Uploaded quiet"]
@@ -177,7 +177,7 @@ describe("a source that gives nothing", () => {
       }))
   }
 
-  it.scoped("is let go of even where its own finalizer never ends, as that of a quiet async generator", () =>
+  it.scoped("is released even if its own finalizer never ends, like that of a silent async generator", () =>
     Effect.gen(function*() {
       async function* quiet() {
         yield bytes(1)
@@ -206,7 +206,7 @@ describe("a source that gives nothing", () => {
       }
     }))
 
-  it.effect("fails where it is asked for its fingerprint and says nothing", () =>
+  it.effect("fails if it is asked for its fingerprint and stays silent", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       let asked = 0
@@ -223,7 +223,7 @@ describe("a source that gives nothing", () => {
       assert.deepStrictEqual(told(value.results), ["Uploaded next", "quiet: SourceUnreadable Stalled"])
     }))
 
-  it.effect("ends no run where it dies while it is looked at anew", () =>
+  it.effect("ends no run if it dies while it is checked again", () =>
     Effect.gen(function*() {
       const recording = Recording.make()
       const source: ByteSource.ByteSource = {
@@ -288,7 +288,7 @@ describe("a source that gives nothing", () => {
       assert.isAtMost(Duration.toMillis(value), 29_100)
     }))
 
-  it.effect("keeps what is stored of a large file, where it can go on later", () =>
+  it.effect("keeps what is stored of a large file, if it can continue later", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const source: ByteSource.ByteSource = {
@@ -310,7 +310,7 @@ describe("a source that gives nothing", () => {
     }))
 })
 
-describe("a source that waits for somebody else, and says so", () => {
+describe("a source that waits for something else, and says so", () => {
   for (const [what, way] of Object.entries(ways)) {
     it.effect(`is no stall, however long that takes: ${what}`, () =>
       Effect.gen(function*() {
@@ -331,7 +331,7 @@ describe("a source that waits for somebody else, and says so", () => {
   }
 })
 
-describe("a source whose connection is never made", () => {
+describe("a source whose connection is never established", () => {
   for (const [what, way] of Object.entries(ways)) {
     it.effect(`holds nobody up, though what makes it cannot be interrupted: ${what}`, () =>
       Effect.gen(function*() {
@@ -347,7 +347,7 @@ describe("a source whose connection is never made", () => {
   }
 })
 
-describe("a source that fails in a way of its own", () => {
+describe("a source that fails in its own way", () => {
   const dies: Record<string, () => ByteSource.ByteSource> = {
     "dies when it is read": () => ByteSource.fromStream(Stream.die("boom"), { size: 10 }),
     "throws when it is asked": () => ({

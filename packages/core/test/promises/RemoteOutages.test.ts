@@ -36,7 +36,7 @@ const taking: Transport.Transport["Type"] = {
   open: () => Effect.dieMessage("nothing is read")
 }
 
-/** Uploads files one after the other, and tells what came of it. */
+/** Uploads files one after the other, and returns the results. */
 const uploading = (destination: Layer.Layer<Destination.Destination, never, Transport.Transport>, server = taking) =>
   Effect.gen(function*() {
     const { asked, transport } = away(server)

@@ -32,7 +32,7 @@ const request = (keys: ReadonlyArray<string>, size = 10) => {
 const down = new UploadError.Transient({ reason: "Connection", detail: "Nobody is there." })
 
 describe("the files of one request", () => {
-  it.effect("go on after one that is refused for its key", () =>
+  it.effect("continue after one that is refused for its key", () =>
     Effect.gen(function*() {
       const { files, letGo } = request(["a", "../b", "c"])
       const { millis, report, results } = yield* Recording.uploadAll(Recording.make(), files)
@@ -40,7 +40,7 @@ describe("the files of one request", () => {
       assert.deepStrictEqual([report.ended, letGo, millis], ["Completed", ["../b"], 0])
     }))
 
-  it.effect("go on after one that the destination is away for, and that no second round would bring back", () =>
+  it.effect("continue after one that meets an outage, and that no second round could repeat", () =>
     Effect.gen(function*() {
       const { files, letGo } = request(["a", "b", "c"])
       const recording = Recording.make(({ body, key }) => key === "b" ? Effect.fail(down) : body.bytes)
@@ -52,7 +52,7 @@ describe("the files of one request", () => {
       assert.deepStrictEqual([letGo, millis], [["b"], 300])
     }))
 
-  it.effect("go on after one that is too large", () =>
+  it.effect("continue after one that is too large", () =>
     Effect.gen(function*() {
       const { files, letGo } = request(["a", "b"], 100)
       const { results } = yield* Recording.uploadAll(Recording.make(Recording.takeAll, { maxPutSize: 50 }), files)
@@ -60,7 +60,7 @@ describe("the files of one request", () => {
       assert.deepStrictEqual(letGo, ["a", "b"])
     }))
 
-  it.effect("are not let go of where they were read", () =>
+  it.effect("are not released if they were read", () =>
     Effect.gen(function*() {
       const { files, letGo } = request(["a", "b"])
       const recording = Recording.make(({ body }) => Effect.zipRight(body.bytes, Effect.fail(down)))
@@ -69,7 +69,7 @@ describe("the files of one request", () => {
       assert.deepStrictEqual(letGo, [])
     }))
 
-  it.effect("are let go of by a single upload, too", () =>
+  it.effect("are released by a single upload, too", () =>
     Effect.gen(function*() {
       const letGo: Array<string> = []
       const { value } = yield* Recording.virtual(Effect.gen(function*() {
@@ -80,7 +80,7 @@ describe("the files of one request", () => {
       assert.deepStrictEqual([value._tag, letGo], ["Rejected", ["let go"]])
     }))
 
-  it.effect("keep no run from being interrupted, however long it takes to let go of them", () =>
+  it.effect("do not prevent an interruption of the run, however long their release takes", () =>
     Effect.gen(function*() {
       const source = () => ByteSource.fromStream(Stream.never, { onAbandon: Effect.never })
       const { millis, value } = yield* Recording.virtual(Effect.gen(function*() {

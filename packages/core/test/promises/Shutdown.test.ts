@@ -19,7 +19,9 @@ async function* quietAfter<A>(...items: ReadonlyArray<A>) {
   await new Promise(() => {})
 }
 
-/** Lets everything happen that can without the clock being moved: promises, which virtual time knows nothing of, too. */
+/**
+ * Lets everything happen that can without the clock being moved: promises, which virtual time knows nothing of, too.
+ */
 const settled = Effect.repeatN(Effect.promise(() => new Promise((resume) => setImmediate(resume))), 4)
 
 /** How many milliseconds the test clock has to be moved, in steps of 100, until an effect has ended. */
@@ -34,7 +36,7 @@ const millisOf = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<number, neve
     return Infinity
   })
 
-describe("an upload where nothing can be interrupted", () => {
+describe("an upload in an uninterruptible region", () => {
   const verbs: Record<string, (uploader: Uploader.Uploader["Type"]) => Effect.Effect<unknown, unknown>> = {
     upload: (uploader) => uploader.upload(file),
     uploadAll: (uploader) => uploader.uploadAll([file]),
@@ -107,7 +109,7 @@ describe("an upload where nothing can be interrupted", () => {
       }))
   }
 
-  it.effect("lets its uploader be made there: what it started ends with its scope", () =>
+  it.effect("allows its uploader to be created there: what it started ends with its scope", () =>
     Effect.gen(function*() {
       for (const strategy of [Strategy.adaptive(), Strategy.adaptiveRate({ base: 10 })]) {
         const recording = Recording.make(Recording.takeAfter(10))
@@ -128,7 +130,7 @@ describe("an upload where nothing can be interrupted", () => {
 describe("a server that does not answer", () => {
   const silent = Layer.succeed(Transport.Transport, { send: () => Effect.never, open: () => Effect.never })
 
-  it.effect("keeps a destination from being made for no longer in a finalizer than anywhere", () =>
+  it.effect("delays the creation of a destination in a finalizer no longer than elsewhere", () =>
     Effect.gen(function*() {
       const made = Effect.asVoid(Effect.provide(Tus.make({ url: "https://host/files/" }), silent))
       const { millis } = yield* Recording.virtual(Effect.scoped(Effect.addFinalizer(() => made)))
@@ -136,7 +138,7 @@ describe("a server that does not answer", () => {
       assert.strictEqual(millis, 10_000)
     }))
 
-  it.effect("keeps who looks there for no longer in a finalizer than anywhere", () =>
+  it.effect("delays a lookup in a finalizer no longer than elsewhere", () =>
     Effect.gen(function*() {
       const client = HttpClient.make(() => Effect.never)
       const look = Effect.flatMap(Transport.Transport, ({ open }) =>
@@ -205,7 +207,7 @@ describe("a list that says nothing more", () => {
     }
   }
 
-  it.scoped("is told that it has ended, where it can be", () =>
+  it.scoped("learns that the run has ended, if possible", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const list = async function*() {
@@ -248,7 +250,7 @@ describe("a callback that does not come back", () => {
           return yield* Effect.timeoutOption(uploader.uploadAll([file], { [callback]: () => Effect.never }), 1_000)
         }))
         assert.strictEqual(value._tag, "None")
-        // One that can be interrupted is, at once; one that must tell what was counted has two minutes.
+        // An interruptible callback is interrupted at once; one that must report counts has two minutes.
         assert.strictEqual(millis, callback === "onEvent" ? 1_000 : 121_000)
       }))
   }

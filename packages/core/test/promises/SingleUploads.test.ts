@@ -2,9 +2,18 @@
  * One file by itself is an Effect like any other: it answers with a value, whatever an earlier process has done.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Destination, Journal, Strategy, Uploader, UploadFile } from "@sluice/core"
-import type { UploadError, UploadResult } from "@sluice/core"
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import {
+  Destination,
+  Journal,
+  RetryPolicy,
+  Strategy,
+  Uploader,
+  UploadError,
+  UploadFile,
+  UploadMetrics
+} from "@sluice/core"
+import type { UploadResult } from "@sluice/core"
+import { Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import * as LargeRun from "../support/LargeRun.js"
 import type { PartsRecording } from "../support/PartsRecording.js"
 import * as PartsRecordings from "../support/PartsRecording.js"
@@ -77,7 +86,7 @@ describe("upload", () => {
       assert.deepStrictEqual(value, Exit.succeed(["Skipped a", "Skipped b", "Skipped c"]))
     }))
 
-  it.effect("does not forget it because of a whole list that was uploaded meanwhile, either", () =>
+  it.effect("does not forget it because of a whole list that was uploaded in the meantime, either", () =>
     Effect.gen(function*() {
       const recording = PartsRecordings.make()
       const journal = yield* LargeRun.memoryJournal
@@ -92,7 +101,7 @@ describe("upload", () => {
       assert.deepStrictEqual(value, Exit.succeed(["Skipped a", "Uploaded b", "Uploaded c"]))
     }))
 
-  it.effect("is forgotten when the uploader ends well, so that the next process uploads again", () =>
+  it.effect("is forgotten when the uploader closes normally, so that the next process uploads again", () =>
     Effect.gen(function*() {
       const recording = PartsRecordings.make()
       const journal = yield* LargeRun.memoryJournal
@@ -162,5 +171,120 @@ describe("upload", () => {
         return tagged(yield* second.upload(film))
       }))
       assert.strictEqual(value, "Skipped film")
+    }))
+})
+
+const broken = new UploadError.Transient({ reason: "Connection", detail: "The connection broke." })
+
+const retry = RetryPolicy.make({ attempts: 3, jitter: "none", base: "1 second" })
+
+describe("an upload without a run", () => {
+  it.effect("tells its events, and has one round of attempts", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(() => Effect.fail(broken))
+      const events: Array<Recording.Entry> = []
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { retry })
+        return yield* Effect.flip(uploader.upload(UploadFile.fromText("a", "a"), {
+          onEvent: (event) => Effect.sync(() => events.push(Recording.told(event)))
+        }))
+      }))
+      assert.deepStrictEqual([value._tag, value.message], [broken._tag, broken.message])
+      assert.deepStrictEqual(recording.starts, [0, 1_000, 3_000])
+      assert.deepStrictEqual(events, [
+        [0, "started a #1"],
+        [0, "retrying a #1 of 3 after 1000"],
+        [1_000, "started a #2"],
+        [1_000, "retrying a #2 of 3 after 2000"],
+        [3_000, "started a #3"],
+        [3_000, "Failed a #3"]
+      ])
+    }))
+
+  it.effect("fails its attempt when it stalls, at its own time, and interrupts nothing else", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(({ attempt, body }) => attempt === 1 ? Effect.never : body.bytes)
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { retry })
+        const child = yield* Effect.fork(Effect.as(Effect.sleep("1 hour"), "child"))
+        const one = yield* uploader.upload(UploadFile.fromText("a", "a"), { stallTimeout: "7 seconds" })
+        return [tagged(one), one._tag === "Uploaded" && one.attempts, yield* Fiber.join(child)]
+      }))
+      assert.deepStrictEqual(value, ["Uploaded a", 2, "child"])
+      assert.deepStrictEqual(recording.history, [
+        [0, "put a"],
+        [7_000, "interrupted a"],
+        [8_000, "put a"],
+        [8_000, "stored a"]
+      ])
+    }))
+
+  it.effect("is watched for stalls again after a while in which there was none", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(({ attempt, body, key }) =>
+        key === "b" && attempt === 1 ? Effect.never : body.bytes
+      )
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { retry })
+        yield* uploader.upload(UploadFile.fromText("a", "a"))
+        yield* Effect.sleep("5 minutes")
+        yield* uploader.upload(UploadFile.fromText("b", "b"))
+      }))
+      assert.deepStrictEqual(recording.history.slice(2), [
+        [300_000, "put b"],
+        [330_000, "interrupted b"],
+        [331_000, "put b"],
+        [331_000, "stored b"]
+      ])
+    }))
+
+  it.effect("holds a permit of the uploader's, together with all others, and gives it back when it is interrupted", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(Recording.takeAfter(1_000))
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { strategy: Strategy.workerPool({ workers: 2 }) })
+        const listed = yield* Effect.fork(
+          uploader.uploadAll(["l1", "l2", "l3"].map((key) => UploadFile.fromText(key, key)))
+        )
+        const singles = yield* Effect.fork(Effect.forEach(files, uploader.upload, { concurrency: "unbounded" }))
+        yield* Effect.sleep(1_500)
+        yield* Fiber.interrupt(singles)
+        yield* Fiber.join(listed)
+        const { inFlight } = uploader.limits
+        return [inFlight.taken, inFlight.waiting]
+      }))
+      assert.deepStrictEqual(value, [0, 0])
+      assert.strictEqual(recording.peak(), 2)
+      assert.strictEqual(recording.inFlight(), 0)
+      assert.includeMembers(Array.from(recording.objects.keys()), ["l1", "l2", "l3"])
+    }))
+
+  it.effect("counts in the metrics of its caller", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make()
+      const tag = { key: "test", value: "single" } as const
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording)
+        yield* Effect.tagMetrics(uploader.upload(UploadFile.fromText("a", "12345")), tag.key, tag.value)
+      }))
+      const tagMetric = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>) =>
+        Metric.value(Metric.tagged(metric, tag.key, tag.value))
+      const uploads = yield* tagMetric(UploadMetrics.uploads.Uploaded)
+      const bytes = yield* tagMetric(UploadMetrics.uploadedBytes)
+      const inFlight = yield* tagMetric(UploadMetrics.inFlight)
+      assert.deepStrictEqual([Number(uploads.count), Number(bytes.count), Number(inFlight.value)], [1, 5, 0])
+    }))
+
+  it.effect("dies of what its callback dies of", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make()
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording)
+        const exit = yield* Effect.exit(
+          uploader.upload(UploadFile.fromText("a", "a"), { onEvent: () => Effect.die("boom") })
+        )
+        return [exit, uploader.limits.inFlight.taken]
+      }))
+      assert.deepStrictEqual(value, [Exit.die("boom"), 0])
     }))
 })

@@ -9,7 +9,7 @@ import type { Socket } from "node:net"
 import * as RawServer from "../support/RawServer.js"
 import { pattern } from "../support/TestSource.js"
 
-// What a kernel holds of a connection is told by Linux only.
+// Only Linux reports what the kernel holds of a connection.
 const tellsQueues = fs.existsSync("/proc/net/tcp")
 
 const kib = 1024
@@ -17,7 +17,7 @@ const mib = 1024 * kib
 
 const turn = Effect.promise(() => new Promise((resume) => setImmediate(resume)))
 
-/** A server that reads nothing but what it is told to, and answers nothing but what it is told to. */
+/** A server that reads and answers only on command. */
 const reluctant = Effect.gen(function*() {
   const sockets: Array<Socket> = []
   const server = yield* RawServer.make((socket) => void sockets.push(socket.pause()))
@@ -28,7 +28,7 @@ const reluctant = Effect.gen(function*() {
       if (socket === undefined) return
       const before = socket.bytesRead
       socket.read(Math.min(bytes, socket.readableLength))
-      // What is read makes room for what lies in the kernel.
+      // Reading makes room for the bytes in the kernel.
       for (let turns = 0; turns < 200 && socket.bytesRead === before; turns++) yield* turn
     })
   return { ...server, sockets, read }
@@ -132,7 +132,7 @@ describe.skipIf(!tellsQueues)("a server that takes its time", () => {
           socket.pause()
         })
         const fiber = yield* Effect.fork(uploading({ size, url, parts: "contentRange" }))
-        // What is read in a turn of the machine's is little.
+        // Little is read in one turn of the machine.
         const readALittle = Effect.gen(function*() {
           for (const socket of sockets) socket.resume()
           yield* turn
@@ -187,7 +187,7 @@ describe("a server that stands still", () => {
       }))
   }
 
-  it.scoped("is given up though it has read all, where it does not answer", () =>
+  it.scoped("is given up, though it has read everything, if it does not answer", () =>
     Effect.gen(function*() {
       const { read, url } = yield* reluctant
       const fiber = yield* Effect.fork(uploading({ size: 100, url }))

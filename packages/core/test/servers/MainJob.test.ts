@@ -9,7 +9,7 @@ import * as TusReference from "../support/TusReference.js"
 import * as Sluice from "./Sluice.js"
 import * as Swift from "./Swift.js"
 
-// About a minute, both together, on two cores that nobody else uses.
+// About a minute for both together, on two idle cores.
 vi.setConfig({ testTimeout: 300_000 })
 
 const mib = 1024 ** 2

@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 60_000 })
 
 const mib = 1024 ** 2
 
-/** 200 small files, and two that go up in parts. */
+/** 200 small files, and two that are uploaded in parts. */
 const sizes = [5 * mib + 1, 12 * mib, ...Array.from({ length: 200 }, (_, i) => (i * 97) % 20_000)]
 
 /** What goes wrong, of which requests that change something; and whether these have to be made again. */

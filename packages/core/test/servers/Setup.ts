@@ -9,7 +9,7 @@ import * as path from "node:path"
 import type { TestProject } from "vitest/node"
 import { npmFolder, status } from "../../../../scripts/servers.mjs"
 
-/** Where a server is, or why there is none. */
+/** The address of a server, or why there is none. */
 export type Address = { readonly port: number; readonly directory: string } | { readonly skipped: string }
 
 declare module "vitest" {
@@ -26,7 +26,7 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
   })
 
-/** The first of some ports in a row that nobody listens on. */
+/** The first of several consecutive free ports. */
 const freePorts = async (count: number, from: number): Promise<number> => {
   for (let first = from; first < from + 900; first += count) {
     const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)))
@@ -82,7 +82,8 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
   for (const { name, skipped } of outcomes) {
     process.stdout.write(`server ${name}: ${skipped === undefined ? "running" : `skipped: ${skipped}`}\n`)
   }
-  // For the gate, which says at its end what it ran against. The reference server of tus is an npm package: always there.
+  // For the gate, which says at its end what it ran against. The reference server of tus is an npm package: always
+  // there.
   fs.mkdirSync(build, { recursive: true })
   fs.writeFileSync(path.join(build, "servers.json"), JSON.stringify([...outcomes, { name: "@tus/server" }]))
   return async () => {

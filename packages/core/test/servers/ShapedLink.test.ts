@@ -69,7 +69,7 @@ const measuredSeconds = 9
 const until = (holds: Effect.Effect<boolean>) =>
   Effect.repeat(holds, { schedule: Schedule.spaced("100 millis"), until: (now) => now })
 
-describe("a link of a shape that nobody tells", () => {
+describe("a link with an unknown shape", () => {
   for (const shape of shapes) {
     it.scopedLive(`full with ${shape.knee} connections`, () =>
       Effect.gen(function*() {
@@ -103,7 +103,7 @@ describe("a link of a shape that nobody tells", () => {
           assert.deepStrictEqual(all.map(({ failed }) => failed()), all.map(() => 0))
           return { fullness: fullest / shape.link / seconds, share: shares.at(-1) ?? 0, table }
         }))
-        // Where not even the best number fills the link, it is the machine that is too narrow: that tells nothing.
+        // If not even the best number fills the link, the machine is the bottleneck, which shows nothing.
         const { share, table } = yield* Effect.repeat(attempt, { until: ({ fullness }) => fullness >= 0.9 })
         assert.isAtLeast(share, 0.9, table)
       }))

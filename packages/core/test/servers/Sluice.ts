@@ -34,7 +34,7 @@ export const runProgram = (
     })
   )
 
-/** Runs `sluice` to its end. `home` is where it keeps its journals. */
+/** Runs `sluice` to its end. `home` is the directory for its journals. */
 export const run = (
   args: ReadonlyArray<string>,
   { env = {}, home }: { readonly home: string; readonly env?: Readonly<Record<string, string>> }

@@ -1,5 +1,6 @@
 /**
- * OpenStack Swift, which speaks S3, and Swift's own API to look at what is there: no line of the S3 driver has a part in it.
+ * OpenStack Swift, which speaks S3, and Swift's own API to look at what is there: no line of the S3 driver has a part
+ * in it.
  */
 import * as S3 from "@sluice/core/destinations/S3"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -11,7 +12,7 @@ export interface Bucket {
   readonly objects: Effect.Effect<ReadonlyArray<string>>
   readonly read: (key: string) => Effect.Effect<Uint8Array | undefined>
   readonly headers: (key: string) => Effect.Effect<Headers>
-  /** What is left of multipart uploads that have not become objects: their markers, and parts. */
+  /** Leftovers of multipart uploads that have not become objects: their markers and parts. */
   readonly unfinished: Effect.Effect<ReadonlyArray<string>>
 }
 
@@ -34,7 +35,7 @@ const encode = (key: string): string => key.split("/").map(encodeURIComponent).j
 
 let made = 0
 
-/** A new bucket. `port` is where objects are asked for: another one where there is a proxy in front. */
+/** A new bucket. `port` is for objects: a different one if there is a proxy in front. */
 export const bucket = (port: number): Effect.Effect<Bucket> =>
   Effect.gen(function*() {
     const endpoint = `http://127.0.0.1:${port}`
@@ -78,7 +79,7 @@ export const bucket = (port: number): Effect.Effect<Bucket> =>
     }
   })
 
-/** The options of the driver for a bucket, asked for at another port where there is a proxy in front. */
+/** The options of the driver for a bucket, with a different port if there is a proxy in front. */
 export const options = (target: Bucket, port?: number): S3.Options => ({
   bucket: target.name,
   endpoint: port === undefined ? target.endpoint : `http://127.0.0.1:${port}`,

@@ -24,7 +24,10 @@ const make = (directory: string, name: string, address: string, issuer?: string)
   return { key: fs.readFileSync(file("key")), cert: fs.readFileSync(file("crt")) }
 }
 
-/** A certificate that nobody vouches for, an authority, and two that it vouches for: one for 127.0.0.1, one for elsewhere. */
+/**
+ * A self-signed certificate, an authority, and two certificates that it signed: one for 127.0.0.1, one for another
+ * host.
+ */
 export const certificates = Effect.map(TemporaryDirectory.make, (directory) => ({
   selfSigned: make(directory, "self", "127.0.0.1"),
   authority: make(directory, "authority", "10.0.0.1"),

@@ -1,7 +1,7 @@
 import { Effect, TestClock } from "effect"
 import type { Fiber } from "effect"
 
-/** Moves the clock until a fiber has ended, second by second, and tells how many that took in all. */
+/** Moves the clock second by second until a fiber has ended, and returns how many seconds that took. */
 export const elapse = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, each: Effect.Effect<unknown>) =>
   Effect.gen(function*() {
     let seconds = 0

@@ -99,7 +99,7 @@ export const context = ({ destination }: PartsRecording, setup: Setup = {}): Upl
 
 export interface Options extends Setup {
   readonly run?: UploadRun.Options | undefined
-  /** Runs beside the run, from its start. */
+  /** Runs alongside the run, from its start. */
   readonly meanwhile?:
     | ((run: UploadRun.UploadRun<unknown>, context: Upload.Context) => Effect.Effect<unknown>)
     | undefined
@@ -117,8 +117,8 @@ export interface Outcome {
 }
 
 /**
- * Uploads under virtual time, does something meanwhile, and checks what is to be so after every run: all permits and all
- * memory are back, nothing is in flight, and nothing happens any more in the two hours after it.
+ * Uploads under virtual time, does something meanwhile, and checks what is to be so after every run: all permits and
+ * all memory are back, nothing is in flight, and nothing happens any more in the two hours after it.
  */
 export const upload = (
   recording: PartsRecording,

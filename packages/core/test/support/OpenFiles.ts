@@ -1,5 +1,5 @@
 /**
- * Which files this process has open, as Linux tells it; none where nobody tells.
+ * The files that this process has open, from Linux; none on other systems.
  */
 import * as fs from "node:fs"
 

@@ -17,10 +17,10 @@ export interface Request {
 }
 
 /**
- * What becomes of a request: it fails and nothing is done; it is done, and its answer is lost; it is done late, whatever
- * has become of who asked; another part is stored than was sent; it never answers; its driver dies; it answers before it
- * has taken a byte; a beginning of a part is stored, where parts come in order, and then it fails; or it is done, and
- * something else is told of it.
+ * What becomes of a request: it fails and nothing is done; it is done, and its answer is lost; it is done late,
+ * whatever has become of who asked; another part is stored than was sent; it never answers; its driver dies; it answers
+ * before it has taken a byte; a beginning of a part is stored, where parts come in order, and then it fails; or it is
+ * done, and something else is told of it.
  */
 export type Fault =
   | { readonly _tag: "Refused"; readonly error: UploadError.UploadError }
@@ -44,9 +44,9 @@ export interface Options {
   readonly capabilities?: Partial<Destination.Capabilities> | undefined
   /** Whether the token is the upload id. */
   readonly ownIds?: boolean | undefined
-  /** Whether it can tell the parts that it has. */
+  /** Whether it can list its parts. */
   readonly tellsParts?: boolean | undefined
-  /** What `head` tells besides the size; an etag is told by answers to `put`, too. Defaults to nothing. */
+  /** What `head` returns besides the size; answers to `put` also contain an etag. Defaults to nothing. */
   readonly headTells?: "etag" | "modifiedAt" | undefined
   /** Milliseconds that a request takes; half of it is over when it is done. Defaults to 10. */
   readonly latency?: ((request: Request) => number) | undefined
@@ -64,7 +64,7 @@ interface Session {
 /** A destination in memory that takes parts, does what a script says, and writes down what happens to it. */
 export interface PartsRecording {
   readonly destination: Destination.Destination["Type"]
-  /** When a request came: `create a`, `part a 1`; and how it ended, where that was not well. */
+  /** When a request arrived: `create a`, `part a 1`; and how it ended, if it failed. */
   readonly history: Array<Entry>
   readonly objects: Map<string, Uint8Array>
   readonly sessions: Map<string, Session>

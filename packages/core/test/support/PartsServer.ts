@@ -1,11 +1,12 @@
 /**
- * A real HTTP server on 127.0.0.1 that takes objects whole or in parts by `Content-Range`, as resumable sessions do, and
- * keeps everything on the disk: it can be killed, and so can who talks to it.
+ * A real HTTP server on 127.0.0.1 that accepts objects whole or in parts with `Content-Range`, as resumable sessions do,
+ * and keeps everything on the disk: both it and its clients can be killed.
  *
  * - `PUT /files/<key>` stores an object, atomically.
  * - With `Content-Range: bytes a-b/total` (or `/*`) the bytes are appended to an upload under way. A part at 0 begins
- *   anew; bytes that are there are skipped; a part that leaves a gap is not taken. The answer is 308 with
- *   `Range: bytes=0-n`, or 201 when the object is whole. What arrived of a part that was cut is kept in steps of 256 KiB.
+ *   anew; bytes that are there are skipped; a part that leaves a gap is refused. The answer is 308 with
+ *   `Range: bytes=0-n`, or 201 when the object is whole. Of a part that was cut off, what arrived is kept in steps of
+ *   256 KiB.
  * - An empty `PUT` with `bytes * /total` tells how far it is, and with the size of all that is there makes it the object.
  * - `DELETE` ends an upload under way and never touches an object. `GET` and `HEAD` read objects.
  * - `GET /log` tells all requests as JSON.
@@ -30,11 +31,11 @@ export interface Logged {
   readonly contentRange: string | undefined
   /** Bytes of the body that arrived. */
   bytes: number
-  /** What was answered; 0 while nothing was. */
+  /** The status of the answer; 0 before it. */
   status: number
 }
 
-/** What is to go wrong: an answer that is lost after all was done, none at all, or only so many bytes that are stored. */
+/** The fault: an answer that is lost after the work, no answer at all, or only a number of bytes stored. */
 export type Fault = "answerLost" | "unavailable" | { readonly persist: number }
 
 export interface Options {
@@ -92,7 +93,7 @@ class Store {
     return fs.existsSync(file) ? fs.readFileSync(file) : undefined
   }
 
-  /** How many bytes of an upload there are; `undefined` where none is under way. */
+  /** The number of stored bytes of an upload; `undefined` if none is in progress. */
   persisted(key: string): number | undefined {
     return fs.statSync(this.file("sessions", key), { throwIfNoEntry: false })?.size
   }
@@ -141,7 +142,7 @@ export const start = (options: Options = {}): Promise<PartsServer> => {
   const directory = options.directory ?? fs.mkdtempSync(path.join(os.tmpdir(), "sluice-parts-"))
   const store = new Store(directory)
   const log: Array<Logged> = []
-  /** Who sends to an upload. Whoever comes later takes its place. */
+  /** The sender to an upload. A later one takes its place. */
   const senders = new Map<string, () => void>()
   let connections = 0
 

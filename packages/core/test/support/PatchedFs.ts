@@ -37,7 +37,7 @@ export const patched = (
       })
   ))
 
-/** Runs `after` when a call that ends in a callback has succeeded, and before its caller hears of it. */
+/** Runs `after` when a call with a callback has succeeded, before its caller is notified. */
 export const afterwards = (after: (...args: Array<any>) => void) => (real: Call): Call => (...args) => {
   const done: Call = args.pop()
   return real(...args, (error: unknown, ...results: Array<unknown>) => {

@@ -63,7 +63,7 @@ export const serve = (handler: Handler, server = http.createServer()): Effect.Ef
       })
   )
 
-/** The whole body of a request; `undefined` where it was cut. */
+/** The whole body of a request; `undefined` if it was cut off. */
 export const readBody = (request: http.IncomingMessage, done: (body: Buffer | undefined) => void): void => {
   const blocks: Array<Buffer> = []
   request.on("data", (block: Buffer) => blocks.push(block))
@@ -80,7 +80,7 @@ export class PutServer extends Context.Tag("@sluice/core/test/PutServer")<
   Running & { readonly objects: Map<string, StoredObject> }
 >() {}
 
-/** How the body of a request is framed, where that is not as it should be. */
+/** The framing of a request's body, if it is wrong. */
 const badFraming = ({ headers }: http.IncomingMessage, body: Buffer): string | undefined =>
   headers["transfer-encoding"] !== undefined
     ? `Transfer-Encoding: ${headers["transfer-encoding"]}`

@@ -11,6 +11,8 @@ export interface RawServer {
   readonly url: string
   /** How many connections there have been. */
   readonly connections: () => number
+  /** Succeeds when as many connections have been closed. */
+  readonly closed: (count: number) => Effect.Effect<void>
 }
 
 /** A server on 127.0.0.1, whose sockets are closed with the scope. */
@@ -22,16 +24,32 @@ export const make = (
     Effect.async<{ readonly server: net.Server; readonly open: Set<Socket>; readonly raw: RawServer }>((resume) => {
       const open = new Set<Socket>()
       let connections = 0
+      let closed = 0
+      let waiting: Array<() => void> = []
+      const closedAfter = (count: number) =>
+        Effect.async<void>((woken) => {
+          const look = () => {
+            if (closed < count) return
+            waiting = waiting.filter((wake) => wake !== look)
+            woken(Effect.void)
+          }
+          waiting.push(look)
+          look()
+        })
       const server = net.createServer(options, (socket) => {
         connections += 1
         open.add(socket)
         socket.on("error", () => {})
-        socket.on("close", () => open.delete(socket))
+        socket.on("close", () => {
+          open.delete(socket)
+          closed += 1
+          for (const wake of waiting) wake()
+        })
         onSocket(socket, connections)
       })
       server.listen(0, "127.0.0.1", () => {
         const { port } = server.address() as AddressInfo
-        const raw = { port, url: `http://127.0.0.1:${port}`, connections: () => connections }
+        const raw = { port, url: `http://127.0.0.1:${port}`, connections: () => connections, closed: closedAfter }
         resume(Effect.succeed({ server, open, raw }))
       })
     }),
@@ -41,6 +59,22 @@ export const make = (
         for (const socket of open) socket.destroy()
       })
   ).pipe(Effect.map(({ raw }) => raw))
+
+/** Answers each request on a socket when it is whole, and keeps what was sent. */
+export const answering =
+  (seen: Array<string>, answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") => (socket: Socket) => {
+    let text = ""
+    socket.on("data", (block: Buffer) => {
+      text += block.toString("latin1")
+      const end = text.indexOf("\r\n\r\n")
+      if (end < 0) return
+      const length = Number(/content-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? 0)
+      if (text.length < end + 4 + length) return
+      seen.push(text.slice(0, end + 4 + length))
+      text = text.slice(end + 4 + length)
+      socket.write(answer)
+    })
+  }
 
 /** A request as it came. */
 export interface Heard {

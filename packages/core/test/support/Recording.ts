@@ -22,7 +22,7 @@ export interface Put extends Destination.PutRequest {
 /** When, in milliseconds of virtual time, and what. */
 export type Entry = readonly [at: number, event: string]
 
-/** A destination that writes down what happens to it, and answers as it is told. */
+/** A destination that records what happens to it, and answers as configured. */
 export interface Recording {
   readonly destination: Destination.Destination["Type"]
   /** `put`, then `stored`, `interrupted` or the error's name, each with the key. */

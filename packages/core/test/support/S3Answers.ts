@@ -1,5 +1,5 @@
 /**
- * A transport that answers as S3 would, as a test tells it.
+ * A transport with answers of S3, chosen by the test.
  */
 import { Destination, RetryPolicy, Strategy, Transport, Uploader, UploadFile } from "@sluice/core"
 import type { UploadError } from "@sluice/core"
@@ -22,7 +22,7 @@ export const text = (body: string) => new TextEncoder().encode(body)
 const etagFor = ({ method }: Transport.Request, { headers, status = 200 }: Partial<Transport.Answer>) =>
   method === "PUT" && status < 300 ? { headers: { etag: "\"e\"", ...headers } } : {}
 
-/** A transport that answers as it is told, and keeps what it was asked. */
+/** A transport with given answers, which records its requests. */
 export const answering = (respond: Respond) => {
   const seen: Array<Seen> = []
   const send = (request: Transport.Request): Effect.Effect<Transport.Answer, UploadError.UploadError> =>
@@ -60,7 +60,7 @@ export const bucket: S3.Options = { bucket: "examplebucket", credentials: Effect
 export const error = (code: string, more = "") =>
   text(`<?xml version="1.0"?><Error><Code>${code}</Code>${more}</Error>`)
 
-/** Uploads a file to a bucket that answers as it is told. */
+/** Uploads a file to a bucket with given answers. */
 export const upload = (
   respond: Respond,
   options: Partial<S3.Options> = {},
@@ -87,7 +87,7 @@ export const failure = (outcome: { readonly result: { readonly _tag: string } })
   return left === undefined ? "none" : "reason" in left ? `${left._tag} ${left.reason}` : left._tag
 }
 
-/** Uses a bucket that answers as it is told. */
+/** Uses a bucket with given answers. */
 export const using = <A, E>(
   respond: Respond,
   use: (destination: Destination.Destination["Type"]) => Effect.Effect<A, E>,

@@ -8,9 +8,9 @@ import { Chunk, Effect, Stream } from "effect"
 export interface Options {
   /** Whether the bytes may be taken in one piece. Defaults to `false`, so that every block is its own write. */
   readonly inOnePiece?: boolean | undefined
-  /** What the body says of its size. Defaults to the truth. */
+  /** The size that the body claims. Defaults to the true one. */
   readonly size?: number | undefined
-  /** What it says of its checksum once it has been read. */
+  /** The checksum that it claims after it has been read. */
   readonly checksum?: Checksum.Checksum | undefined
   /** How large blocks are at most, whatever is asked for, in bytes. Defaults to 512 KiB. */
   readonly largestBlock?: number | undefined

@@ -21,13 +21,13 @@ export const layer = (
     NodePath.layer
   )
 
-/** A path by the names of directories, where it goes by an open one. */
+/** A path through an open directory, with the names of directories instead. */
 export const named = (file: string): string => {
   const [, open, rest] = /^(\/proc\/self\/fd\/\d+)(.*)$/.exec(file) ?? []
   return open === undefined ? file : `${fs.readlinkSync(open)}${rest}`
 }
 
-/** The same, which tells what is forced to the disk and what is renamed, in this order, by the names below `root`. */
+/** The same, which records flushes to the disk and renames, in order, by the names below `root`. */
 export const layerTelling = (
   root: string,
   tell: (step: string) => void

@@ -22,9 +22,9 @@ export interface Answer {
 }
 
 /**
- * What goes wrong: a request that never arrives, one of which only so many bytes do, one that is never answered (which is
- * told), one of which the server keeps only so many bytes and says so, an answer that is lost, an answer in place of the
- * server's, or the server's own but altered.
+ * What goes wrong: a request that never arrives, one of which only so many bytes do, one that is never answered (which
+ * is told), one of which the server keeps only so many bytes and says so, an answer that is lost, an answer in place of
+ * the server's, or the server's own but altered.
  */
 export type Fault =
   | "unreached"
@@ -42,7 +42,7 @@ export interface Options {
   /** Defaults to sha1, sha256 and md5. */
   readonly checksums?: ReadonlyArray<string> | undefined
   readonly versions?: string | undefined
-  /** What `Location` says of a path. Defaults to the path. */
+  /** The `Location` for a path. Defaults to the path. */
   readonly locate?: ((path: string) => string | undefined) | undefined
   /** Asked once for every request. `nth` counts those of its method, from 1. */
   readonly fault?: ((request: Request, nth: number) => Fault | undefined) | undefined
@@ -267,7 +267,7 @@ export class Model {
 
 const plain = (status: number, body?: string): Answer => ({ status, headers: {}, body })
 
-/** What `Upload-Metadata` says; `undefined` where it is not well-formed. */
+/** The parsed `Upload-Metadata`; `undefined` if it is not well-formed. */
 export const metadataOf = (header: string): ReadonlyMap<string, string> | undefined => {
   const found = new Map<string, string>()
   for (const pair of header.split(",")) {

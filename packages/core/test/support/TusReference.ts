@@ -20,7 +20,7 @@ process.on("uncaughtException", () => {})
 const running = new Map()
 const serve = (id, { directory, expires, maxSize, port = 0 }) => {
   const datastore = new FileStore({ directory, expirationPeriodInMilliseconds: expires })
-  // Times of files are too coarse to tell which of two ended last.
+  // File times are too coarse to show which of two files ended last.
   const onUploadFinish = async (_, { id }) => {
     fs.appendFileSync(path.join(directory, "finished.json"), id + "\\n")
     return {}
@@ -57,7 +57,7 @@ export interface Running {
   readonly port: number
 }
 
-/** A process that serves what it is told to, and answers each order with a line, in the order of orders. */
+/** A server process that obeys commands, and answers each with a line, in order. */
 class Host {
   private readonly child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     cwd: path.resolve(import.meta.dirname, "../.."),

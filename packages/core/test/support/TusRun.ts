@@ -5,6 +5,7 @@ import { Destination, Journal, RetryPolicy, Strategy, Uploader, UploadFile } fro
 import type { UploadError, UploadEvent, UploadRun } from "@sluice/core"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Effect, Layer } from "effect"
+import { errorName } from "./ErrorName.js"
 import * as LargeRun from "./LargeRun.js"
 import * as TusModel from "./TusModel.js"
 
@@ -55,7 +56,7 @@ export const upload = ({ file = hello, journal, model: modelOptions, options, ru
             outcome = result._tag === "Uploaded"
               ? "stored"
               : result._tag === "Failed"
-              ? shortly(result.error)
+              ? errorName(result.error)
               : result._tag
           })
       })).pipe(
@@ -87,9 +88,6 @@ export const driver = (model: TusModel.Model, options: Partial<Tus.Options> = {}
     ),
     (destination) => ({ ...destination, multipart: destination.multipart! })
   )
-
-export const shortly = (error: UploadError.UploadError): string =>
-  "reason" in error ? `${error._tag} ${error.reason}` : error._tag
 
 /** A fault of the nth request of a method. */
 export const nth =

@@ -120,7 +120,7 @@ describe("FaultProxy", () => {
       assert.strictEqual(yield* proxy.accepted, 1)
     }))
 
-  it.scoped("tells one side that the other was reset", () =>
+  it.scoped("informs one side that the other was reset", () =>
     Effect.gen(function*() {
       const { pair } = yield* setup()
       const [client, server] = yield* pair
@@ -153,7 +153,7 @@ describe("FaultProxy", () => {
           yield* client.write(bytes.subarray(0, 1))
           yield* untilStruck(proxy, "latency")
           let millis = 0
-          // Whether it has passed is known after some turns of the sockets; until then the clock goes on in small steps.
+          // Whether it has passed shows after some turns of the sockets; until then the clock advances in small steps.
           while ((yield* proxy.passed).up === 0) {
             yield* TestClock.adjust("100 millis")
             millis += 100
@@ -235,7 +235,7 @@ describe("FaultProxy", () => {
       assert.isTrue(sameBytes(client.received(), bytes.subarray(0, 1000)))
     }))
 
-  it.scoped("slowClose: tells late that a side has ended", () =>
+  it.scoped("slowClose: passes on late that a side has ended", () =>
     Effect.gen(function*() {
       const { pair, proxy } = yield* setup({ toxics: [FaultProxy.slowClose({ delay: "1 second" })] })
       const [client, server] = yield* pair
@@ -251,7 +251,7 @@ describe("FaultProxy", () => {
       assert.strictEqual(yield* Fiber.join(ended), "end")
     }))
 
-  it.scoped("timeout: takes all bytes after so many, and passes none of them on", () =>
+  it.scoped("timeout: swallows all bytes after a number of them", () =>
     Effect.gen(function*() {
       const { pair, proxy } = yield* setup({ toxics: [FaultProxy.timeout({ after: 1000 })] })
       const [client, server] = yield* pair
@@ -297,7 +297,7 @@ describe("FaultProxy", () => {
       assert.deepStrictEqual(yield* proxy.passed, { up: 1000, down: 0 })
     }))
 
-  it.scoped("down: resets whoever connects, and the server hears nothing of it", () =>
+  it.scoped("down: resets new connections, which never reach the server", () =>
     Effect.gen(function*() {
       const { connect, pair, proxy } = yield* setup({ toxics: [FaultProxy.down()] })
       for (let i = 0; i < 3; i++) assert.strictEqual(yield* Effect.flatMap(connect, ({ ended }) => ended), "reset")
@@ -309,7 +309,7 @@ describe("FaultProxy", () => {
       assert.isTrue(sameBytes(yield* server.bytes(10), bytes.subarray(0, 10)))
     }))
 
-  it.scoped("resets a client when the server is not there", () =>
+  it.scoped("resets a client when the server is unreachable", () =>
     Effect.gen(function*() {
       const { proxy } = yield* setup()
       const behind = yield* FaultProxy.serve({ port: yield* freePort, seed: 1 })
@@ -335,7 +335,7 @@ describe("FaultProxy", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* server.ended, "end")
       assert.isTrue(sameBytes(server.received(), bytes.subarray(0, 700)))
-      // What is open is also struck by what ends connections at once.
+      // Toxics that end connections at once also strike open ones.
       const [second] = yield* pair
       yield* proxy.set(FaultProxy.down())
       assert.strictEqual(yield* second.ended, "reset")
@@ -389,7 +389,7 @@ describe("FaultProxy", () => {
       assert.strictEqual(yield* proxy.struck("limit"), 2)
     }))
 
-  it.scoped("names the toxics that have struck nobody", () =>
+  it.scoped("names the toxics that never struck", () =>
     Effect.gen(function*() {
       const toxics = [
         FaultProxy.reset({ after: 1000, name: "cut far" }),

@@ -74,14 +74,14 @@ describe("Faults of a request", () => {
       }))
   }
 
-  it.effect("CredentialsExpired, DiskFull and DriverDies are for good", () =>
+  it.effect("CredentialsExpired, DiskFull and DriverDies are permanent", () =>
     Effect.gen(function*() {
       const tags = yield* Effect.forEach(["CredentialsExpired", "DiskFull", "DriverDies"] as const, (_tag) =>
         Effect.map(scripted([{ verb: "put", kind: { _tag } }]), told))
       assert.deepStrictEqual(tags, ["AuthExpired", "Rejected", "Rejected"])
     }))
 
-  it.effect("SessionLost and WrongEtag make the file begin anew", () =>
+  it.effect("SessionLost and WrongEtag make the file start over", () =>
     Effect.gen(function*() {
       for (const _tag of ["SessionLost", "WrongEtag"] as const) {
         const outcome = yield* scripted([{ verb: "uploadPart", part: 3, kind: { _tag } }], true)
@@ -91,7 +91,7 @@ describe("Faults of a request", () => {
       }
     }))
 
-  it.effect("a bit that was flipped and stored makes a file begin anew, where parts come in order", () =>
+  it.effect("a flipped bit that was stored makes a file start over, if parts come in order", () =>
     VirtualClock.run(Effect.gen(function*() {
       const { destination, network } = yield* Simulated.make({ observe: true, parts: { inOrder: true } })
       const faults = Faults.make([{ verb: "uploadPart", part: 2, kind: { _tag: "BitFlipped" } }])
@@ -102,7 +102,7 @@ describe("Faults of a request", () => {
       yield* faults.allConsumed
     })))
 
-  it.effect("an answer that is late changes something when nobody waits any more", () =>
+  it.effect("a late answer takes effect when nothing waits for it any more", () =>
     VirtualClock.run(Effect.gen(function*() {
       const { destination, network } = yield* Simulated.make({ observe: true })
       const faults = Faults.make([{ verb: "put", kind: { _tag: "AnswerLate", millis: 40_000 } }])
@@ -157,7 +157,7 @@ describe("Faults of a process", () => {
       return { first, between, second: Option.map(second, ({ files }) => files.uploaded), network }
     })).pipe(Effect.map(({ value }) => value))
 
-  it.effect("kill it without any cleaning up, and another one goes on", () =>
+  it.effect("kill it without any cleanup, and another one continues", () =>
     Effect.gen(function*() {
       const { between, first, network, second } = yield* twice({
         verb: "uploadPart",
@@ -179,7 +179,7 @@ describe("Faults of a process", () => {
       assert.deepStrictEqual(second, Option.some(1))
     }))
 
-  it.effect("kill it in a write of its journal, which is then not there", () =>
+  it.effect("kill it in a write of its journal, which is then lost", () =>
     Effect.gen(function*() {
       const { between, first, second } = yield* twice({ verb: "process", kind: { _tag: "JournalTorn", part: 0 } })
       assert.isTrue(Option.isNone(first))
@@ -189,10 +189,10 @@ describe("Faults of a process", () => {
 })
 
 describe("Faults.allConsumed", () => {
-  it.effect("names what never struck", () =>
+  it.effect("names faults that never struck", () =>
     Effect.gen(function*() {
       const faults = Faults.make([{ verb: "abort", key: "a", nth: 2, kind: { _tag: "AnswerLost" } }])
       const error = yield* Effect.flip(faults.allConsumed)
-      assert.strictEqual(error.message, "These faults were scripted and never struck: abort a #2: AnswerLost.")
+      assert.strictEqual(error.message, "These faults were scripted but never struck: abort a #2: AnswerLost.")
     }))
 })

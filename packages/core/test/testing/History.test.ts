@@ -45,7 +45,7 @@ const progress = (changes: { readonly bytesUploaded?: number; readonly inFlight?
   ...changes
 })
 
-/** What an engine with a fault of its own does to a destination, and what the history says of that. */
+/** Requests of a faulty engine to a destination, and what the history finds. */
 const broken = (
   misdeed: (given: {
     readonly destination: Destination.Destination["Type"]

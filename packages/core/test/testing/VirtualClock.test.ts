@@ -30,7 +30,7 @@ const journal = () => {
 }
 
 describe("VirtualClock.run", () => {
-  it.effect("takes no time where nothing waits", () =>
+  it.effect("takes no time if nothing waits", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* VirtualClock.run(Effect.succeed(1)), { value: 1, millis: 0 })
       assert.deepStrictEqual(yield* VirtualClock.run(Effect.as(Effect.yieldNow(), 1)), { value: 1, millis: 0 })
@@ -52,7 +52,7 @@ describe("VirtualClock.run", () => {
       assert.strictEqual(millis, 3_600_000 + Duration.toMillis("365 days"))
     }))
 
-  it.effect("wakes in the order of time, whatever the order of falling asleep", () =>
+  it.effect("wakes sleepers in the order of time, whatever the order in which they started", () =>
     Property.check(fc.array(fc.nat(50), { maxLength: 40 }), (sleeps) =>
       Effect.gen(function*() {
         const { entries, note } = journal()
@@ -155,7 +155,7 @@ describe("VirtualClock.run", () => {
       assert.deepStrictEqual(yield* deadlock(waiting), [50])
     }))
 
-  it.effect("names the fibers of a deadlock: where they are, and which other they wait for", () =>
+  it.effect("names the fibers of a deadlock: where they are, and which fibers they wait for", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const program = Effect.gen(function*() {
@@ -181,7 +181,7 @@ describe("VirtualClock.run", () => {
       assert.deepStrictEqual(others, [])
       assert.strictEqual(
         defect.message,
-        `Nothing can wake any more after 20 ms of virtual time, and the effect has not ended. Waiting: ${main?.fiber} for ` +
+        `Nothing can wake up any more after 20 ms of virtual time, but the effect has not ended. Waiting: ${main?.fiber} for ` +
           `${lost?.fiber}, ${lost?.fiber} in a lost answer, ${child?.fiber}.`
       )
       // What can be interrupted of it is.
@@ -283,7 +283,7 @@ describe("VirtualClock.run", () => {
       assert.strictEqual(value, 0.125)
     }))
 
-  it.effect("has its own time in each run, however runs are nested or at once", () =>
+  it.effect("has its own time in each run, even if runs are nested or concurrent", () =>
     Effect.gen(function*() {
       const inner = VirtualClock.run(Effect.as(Effect.sleep(1_000), "inner"))
       const outer = yield* VirtualClock.run(Effect.zipRight(Effect.sleep(10), Effect.succeed("outer")))

@@ -7,263 +7,38 @@
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Bandwidth from "../../Bandwidth.js"
 import * as ByteSource from "../../ByteSource.js"
 import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
 import { SourceChanged } from "../../UploadError.js"
 import type { SourceError } from "../../UploadError.js"
-import { bufferPool, isWorthIt } from "./bufferPool.js"
+import { defaultBlockSize, largestBlock, lentBlocks } from "./blockSizes.js"
+import { RestOwner } from "./bodyOwner.js"
+import type { Owner } from "./bodyOwner.js"
+import { BorrowedBuffers, isWorthIt } from "./bufferPool.js"
+import { OwnedBody } from "./ownedBody.js"
+import type { Pull } from "./ownedBody.js"
 import { died, eachBlock, ofSource, sourceErrorOf, sourcePull } from "./watch.js"
+import { WholeBody } from "./wholeBody.js"
 
-/** Bodies up to this size are read in one piece if nothing prevents it. */
-const onePiece = 1024 * 1024
-
-/** The most that is read without progress before all of it has arrived, in bytes: 2 KiB a second are enough for it. */
+/** The most bytes that are read in one call without progress reports; 2 KiB a second is enough not to stall. */
 const inOneCall = 64 * 1024
-
-const defaultBlockSize = 256 * 1024
-
-/** The largest piece that is read at once, however large blocks may be. */
-const largestBlock = 512 * 1024
-
-/**
- * The number of blocks that a lending stream cycles through: one being read, one held back until another is known to
- * follow, and two that were emitted.
- */
-const lentBlocks = 4
-
-/** The memory that a body of `size` holds on its way to a destination, in bytes. */
-const held = (wholeBodies: boolean | undefined, size: number | undefined): number =>
-  size !== undefined && (wholeBodies === true || size <= onePiece) ? size : lentBlocks * largestBlock
-
-/**
- * The memory that is reserved for a body of `size`, in bytes: what it holds and half as much again, for memory that
- * waits for the garbage collector.
- */
-export const memoryOf = (
-  { wholeBodies }: Pick<Destination.Capabilities, "wholeBodies">,
-  size: number | undefined
-): number => Math.ceil(1.5 * held(wholeBodies, size))
-
-/** The owner of a body's bytes, which is told what happens to them. */
-export interface Owner {
-  readonly source: ByteSource.ByteSource
-  /** Where in the source the body begins. */
-  readonly offset: number
-  readonly size: number | undefined
-  /** Whether the body goes to the end of the source, which then must not have more. */
-  readonly toEnd: boolean
-  /** The fingerprint that the source must have at the end, if it has one. */
-  readonly fingerprint: string | undefined
-  readonly checksum: Checksum.Algorithm | undefined
-  readonly clock: Clock.Clock
-  /** The source is about to be read. */
-  readonly onOpen: () => void
-  /** From here until `onGo` no bytes can move, through no fault of the destination or the source. */
-  readonly onWait: () => void
-  readonly onGo: () => void
-  /** The source is asked for bytes and owes them until `onRead`. */
-  readonly onAsk: () => void
-  /** The source produced bytes, or ended. */
-  readonly onRead: () => void
-  /** Bytes are handed to the destination. */
-  readonly onSent: (bytes: number) => void
-  /** Bytes that were handed to the destination no longer count: they will be sent again. */
-  readonly onTakenBack: (bytes: number) => void
-  /** Provides a way to see how far the bytes handed to the destination have come. */
-  readonly onTrack: (position: Effect.Effect<string>) => void
-  /** All bytes have been handed to the destination. */
-  readonly onEnd: () => void
-  /** The source failed: this is the reason, whatever the destination makes of it. */
-  readonly onSourceError: (error: SourceError) => void
-}
-
-/** The owner of the rest of a body: the same owner, from a later offset. */
-class RestOwner implements Owner {
-  readonly size: number
-  private readonly owner: Owner
-  private readonly from: number
-
-  constructor(owner: Owner, from: number, size: number) {
-    // The rest of a rest belongs to the whole: a server that takes little at a time is asked thousands of times.
-    this.owner = owner instanceof RestOwner ? owner.owner : owner
-    this.from = owner instanceof RestOwner ? owner.from + from : from
-    this.size = size
-  }
-
-  get source(): ByteSource.ByteSource {
-    return this.owner.source
-  }
-
-  get offset(): number {
-    return this.owner.offset + this.from
-  }
-
-  get toEnd(): boolean {
-    return this.owner.toEnd
-  }
-
-  get fingerprint(): string | undefined {
-    return this.owner.fingerprint
-  }
-
-  get checksum(): Checksum.Algorithm | undefined {
-    return this.owner.checksum
-  }
-
-  get clock(): Clock.Clock {
-    return this.owner.clock
-  }
-
-  onOpen(): void {
-    this.owner.onOpen()
-  }
-
-  onWait(): void {
-    this.owner.onWait()
-  }
-
-  onGo(): void {
-    this.owner.onGo()
-  }
-
-  onAsk(): void {
-    this.owner.onAsk()
-  }
-
-  onRead(): void {
-    this.owner.onRead()
-  }
-
-  onSent(bytes: number): void {
-    this.owner.onSent(bytes)
-  }
-
-  onTakenBack(bytes: number): void {
-    this.owner.onTakenBack(bytes)
-  }
-
-  onTrack(position: Effect.Effect<string>): void {
-    this.owner.onTrack(position)
-  }
-
-  onEnd(): void {
-    this.owner.onEnd()
-  }
-
-  onSourceError(error: SourceError): void {
-    this.owner.onSourceError(error)
-  }
-}
-
-/** The memory that a body reads into, if it will be reused. */
-class Loan {
-  private readonly taken: Array<Uint8Array> = []
-  private readonly most: number
-
-  constructor(most: number) {
-    this.most = most
-  }
-
-  readonly into = (size: number): Uint8Array => {
-    const oldest = this.taken.length < this.most ? undefined : this.taken.shift()!
-    const block = oldest === undefined || oldest.length < size ? bufferPool.take(size) : oldest
-    if (oldest !== undefined && oldest !== block) bufferPool.drop(oldest)
-    this.taken.push(block)
-    return block
-  }
-
-  /** No one reads any of it any more. */
-  release(): void {
-    while (this.taken.length > 0) bufferPool.give(this.taken.pop()!)
-  }
-
-  /** Someone may still read it. */
-  drop(): void {
-    while (this.taken.length > 0) bufferPool.drop(this.taken.pop()!)
-  }
-}
-
-/** Pulls the next block; fails with `None` after the last. */
-type Pull = Effect.Effect<Uint8Array, Option.Option<SourceError>>
-
-/** The common base of bodies with and without their bytes in memory. */
-abstract class OwnedBody {
-  protected readonly owner: Owner
-  protected readonly bandwidth: Bandwidth.Bandwidth
-
-  constructor(owner: Owner, bandwidth: Bandwidth.Bandwidth) {
-    this.owner = owner
-    this.bandwidth = bandwidth
-  }
-
-  get size(): number | undefined {
-    return this.owner.size
-  }
-
-  abstract blocks(options?: Destination.StreamOptions): Effect.Effect<Pull, SourceError, Scope.Scope>
-
-  stream(options?: Destination.StreamOptions): Stream.Stream<Uint8Array, SourceError> {
-    return Stream.unwrapScoped(Effect.map(this.blocks(options), Stream.repeatEffectOption))
-  }
-
-  get inOnePiece(): boolean {
-    const { bandwidth, size } = this
-    return size !== undefined && size <= onePiece && (bandwidth.bytesPerSecond === Infinity || size <= bandwidth.unit)
-  }
-
-  unwatched<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
-      this.owner.onWait()
-      return Effect.ensuring(effect, Effect.sync(() => this.owner.onGo()))
-    })
-  }
-
-  track(position: Effect.Effect<string>): void {
-    this.owner.onTrack(position)
-  }
-
-  /** All bytes have been emitted. */
-  protected onEnd(): void {
-    this.owner.onEnd()
-  }
-
-  protected sliceSize(blockSize: number): number {
-    return this.bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, this.bandwidth.unit)
-  }
-
-  /** Called when the block is due; if the bandwidth allows, the block goes within the call. */
-  protected handOut(block: Uint8Array, all: boolean): Effect.Effect<Uint8Array> {
-    const { bandwidth, owner } = this
-    return bandwidth.unsafeTake(owner.clock, block.length)
-      ? Effect.succeed(this.handedOut(block, all))
-      : Effect.map(this.unwatched(bandwidth.take(block.length)), () => this.handedOut(block, all))
-  }
-
-  protected handedOut(block: Uint8Array, all: boolean): Uint8Array {
-    this.owner.onSent(block.length)
-    if (all) this.onEnd()
-    return block
-  }
-}
 
 export class UploadBody extends OwnedBody implements Destination.Body {
   checksum: Checksum.Checksum | undefined = undefined
-  private loan: Loan | undefined = undefined
+  private borrowed: BorrowedBuffers | undefined = undefined
   private isAtEnd = false
   private taken = 0
   private later: UploadBody | undefined = undefined
 
   // A body that has not been taken completely may still be read into.
   release(): void {
-    if (this.isAtEnd) this.loan?.release()
+    if (this.isAtEnd) this.borrowed?.release()
   }
 
   override onEnd(): void {
@@ -278,8 +53,8 @@ export class UploadBody extends OwnedBody implements Destination.Body {
 
   /** The attempt is over. The destination may have kept anything that it has not released. */
   ended(): void {
-    this.loan?.drop()
-    for (let body = this.later; body !== undefined; body = body.later) body.loan?.drop()
+    this.borrowed?.drop()
+    for (let body = this.later; body !== undefined; body = body.later) body.borrowed?.drop()
   }
 
   rest(from: number): Destination.Body | undefined {
@@ -287,8 +62,8 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   /**
-   * The body from `from` on, after `taken` bytes: it is read again, since a driver that has stored some has released
-   * all.
+   * The body from `from` on, after `taken` bytes. It is read again, because a driver that has stored some bytes has
+   * released all of them.
    */
   restOf(taken: number, from: number): Destination.Body | undefined {
     const { bandwidth, owner } = this
@@ -317,7 +92,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       const { owner } = this
       owner.onOpen()
       owner.onAsk()
-      const range = this.range(Math.min(blockSize, largestBlock), lent ? new Loan(lentBlocks) : undefined)
+      const range = this.range(Math.min(blockSize, largestBlock), lent ? new BorrowedBuffers(lentBlocks) : undefined)
       const pulling = sourcePull(Stream.suspend(() => owner.source.read(range)))
       const { unchanged } = this
       return Effect.map(
@@ -416,10 +191,10 @@ export class UploadBody extends OwnedBody implements Destination.Body {
   }
 
   /** The range to read, and its memory: at the end of the source one byte more than expected, to detect growth. */
-  private range(blockSize: number | undefined, loan: Loan | undefined): ByteSource.Range {
+  private range(blockSize: number | undefined, borrowed: BorrowedBuffers | undefined): ByteSource.Range {
     const { fingerprint, offset } = this.owner
-    this.loan = loan
-    return { fingerprint, offset, length: this.wantedLength, blockSize, into: loan?.into, watch: this.watch }
+    this.borrowed = borrowed
+    return { fingerprint, offset, length: this.wantedLength, blockSize, into: borrowed?.into, watch: this.watch }
   }
 
   private get watch(): ByteSource.Watch {
@@ -438,7 +213,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       const { wantedLength } = this
       // Reads into reusable memory if that is worth it.
       const isLent = wantedLength !== undefined && isWorthIt(wantedLength)
-      const range = this.range(undefined, isLent ? new Loan(1) : undefined)
+      const range = this.range(undefined, isLent ? new BorrowedBuffers(1) : undefined)
       owner.onOpen()
       const atOnce = owner.source.unsafeBytes?.(range, owner.clock)
       if (atOnce === undefined) {
@@ -511,81 +286,6 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       return now
     })
     return Effect.filterOrFail(heard, (now) => now === fingerprint, modified)
-  }
-}
-
-/** A body whose bytes are in memory and have been checked. */
-class WholeBody extends OwnedBody implements Destination.Body {
-  private readonly all: Uint8Array
-  private taken = 0
-  private readonly origin: UploadBody
-
-  constructor(owner: Owner, bandwidth: Bandwidth.Bandwidth, all: Uint8Array, origin: UploadBody) {
-    super(owner, bandwidth)
-    this.all = all
-    this.origin = origin
-  }
-
-  get checksum(): Checksum.Checksum | undefined {
-    return this.origin.checksum
-  }
-
-  release(): void {
-    this.origin.release()
-  }
-
-  again(): void {
-    this.owner.onTakenBack(this.taken)
-    this.taken = 0
-    this.origin.begun()
-  }
-
-  rest(from: number): Destination.Body | undefined {
-    return this.origin.restOf(this.taken, from)
-  }
-
-  protected override onEnd(): void {
-    this.origin.onEnd()
-  }
-
-  protected override handedOut(block: Uint8Array, all: boolean): Uint8Array {
-    this.taken += block.length
-    return super.handedOut(block, all)
-  }
-
-  override get size(): number {
-    return this.all.length
-  }
-
-  get bytes(): Effect.Effect<Uint8Array> {
-    return Effect.suspend(() => this.handOut(this.all, true))
-  }
-
-  unsafeBytes(): Uint8Array | undefined {
-    const { all, bandwidth, owner } = this
-    return bandwidth.unsafeTake(owner.clock, all.length) ? this.handedOut(all, true) : undefined
-  }
-
-  get whole(): Effect.Effect<Destination.Body> {
-    return Effect.succeed(this)
-  }
-
-  sum(algorithm: Checksum.Algorithm): Checksum.Checksum {
-    return this.checksum?.algorithm === algorithm ? this.checksum : Checksum.of(algorithm, this.all)
-  }
-
-  blocks({ blockSize = defaultBlockSize }: Destination.StreamOptions = {}): Effect.Effect<Pull> {
-    const { all } = this
-    let from = 0
-    return Effect.succeed(Effect.suspend(() => {
-      if (from === all.length) {
-        this.onEnd()
-        return Effect.fail(Option.none())
-      }
-      const slice = all.subarray(from, from + this.sliceSize(blockSize))
-      from += slice.length
-      return this.handOut(slice, false)
-    }))
   }
 }
 

@@ -73,6 +73,34 @@ export const bufferPool = new BufferPool()
 /** Whether a block of this size comes from the pool. */
 export const isWorthIt = (size: number): boolean => size >= smallest
 
+/** The memory that a body reads into, if it will be reused. */
+export class BorrowedBuffers {
+  private readonly taken: Array<Uint8Array> = []
+  private readonly most: number
+
+  constructor(most: number) {
+    this.most = most
+  }
+
+  readonly into = (size: number): Uint8Array => {
+    const oldest = this.taken.length < this.most ? undefined : this.taken.shift()!
+    const block = oldest === undefined || oldest.length < size ? bufferPool.take(size) : oldest
+    if (oldest !== undefined && oldest !== block) bufferPool.drop(oldest)
+    this.taken.push(block)
+    return block
+  }
+
+  /** No one reads any of it any more. */
+  release(): void {
+    while (this.taken.length > 0) bufferPool.give(this.taken.pop()!)
+  }
+
+  /** Someone may still read it. */
+  drop(): void {
+    while (this.taken.length > 0) bufferPool.drop(this.taken.pop()!)
+  }
+}
+
 /**
  * Sizes are few, so that a block fits the next request: four between a power of two and the next, plus a little more,
  * because a read that checks whether a file has grown asks for one extra byte.

@@ -5,7 +5,7 @@
  * with a NUL in it. A call that finds no free descriptor has not been made: it waits for one, up to a limit.
  */
 import * as Effect from "effect/Effect"
-import { isFull, patience } from "./descriptors.js"
+import { isFull, patience } from "./tooManyOpenFiles.js"
 
 /**
  * Makes a `stat` fill its own buffer. A plain `stat`, synchronous or with a callback, fills the buffer that Node's

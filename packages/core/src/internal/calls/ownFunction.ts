@@ -58,7 +58,7 @@ const failureOf = (whose: string, cause: Cause.Cause<unknown>): UploadError =>
     onSome: (error) =>
       isUploadError(error)
         ? error
-        : wrong(`${whose} failed with ${shown(error)}, which is no UploadError.`, error),
+        : wrong(`${whose} failed with ${shown(error)}, which is not an UploadError.`, error),
     onNone: () => {
       const defect = Cause.squash(cause)
       return wrong(`${whose} failed unexpectedly: ${shown(defect)}`, defect)

@@ -130,6 +130,6 @@ export const mismatch = (
     ? undefined
     : new IntegrityMismatch({
       reason: "Checksum",
-      detail: `What the destination stored has the ${checksum.algorithm} ${theirs.value}, not ${checksum.value}.`
+      detail: `The stored data has the ${checksum.algorithm} ${theirs.value}, not ${checksum.value}.`
     })
 }

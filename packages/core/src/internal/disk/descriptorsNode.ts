@@ -25,10 +25,13 @@ export const pathOf = (descriptor: number): string => `${descriptors}/${descript
 /** Whether descriptors are paths on this system. */
 export const arePaths: boolean = process.platform === "linux" && fs.existsSync(descriptors)
 
-/** The flag to open something only to look at it: it need not be readable, and no pipe or device notices. For Linux. */
+/**
+ * The flag to open something only to identify it, on Linux: it need not be readable, and opening it does not affect
+ * pipes and devices.
+ */
 export const lookOnly = 0o1000_0000
 
-/** The real path of an open file or directory, without links. One that has lost its name is where it had one. */
+/** The real path of an open file or directory, without links. If it was removed, the path that it had. */
 export const whereIs = (descriptor: number, filePath: string): Effect.Effect<string, Failure> =>
   arePaths
     ? call<string>((done) => fs.readlink(pathOf(descriptor), done))

@@ -28,7 +28,7 @@ export const notRegular = (key: string): UploadResult.Skipped => UploadResult.sk
 export const notUtf8 = (filePath: string): SourceUnreadable =>
   new SourceUnreadable({
     reason: "Failed",
-    detail: `${filePath} has a name that is not valid UTF-8, and cannot be read by it.`
+    detail: `${filePath} has a name that is not valid UTF-8, so it cannot be opened by name.`
   })
 
 export const failed = (key: string, error: SourceUnreadable): UploadResult.Failed => ({

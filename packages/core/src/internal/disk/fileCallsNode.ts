@@ -19,11 +19,11 @@ export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): Sour
       ? "Forbidden"
       : "Failed",
     detail: cause.code === "ENOENT"
-      ? `${filePath} is not there.`
+      ? `${filePath} does not exist.`
       : cause.code === "EACCES" || cause.code === "EPERM"
-      ? `${filePath} may not be read (${cause.code}).`
+      ? `${filePath} cannot be read: permission denied (${cause.code}).`
       : filePath.includes("\0")
-      ? `${JSON.stringify(filePath)} has a NUL character in its name, and no file has.`
+      ? `${JSON.stringify(filePath)} has a NUL character in its name, which no file can have.`
       : `${filePath} cannot be read: ${cause.message}.`,
     cause
   })
@@ -31,11 +31,11 @@ export const unreadable = (filePath: string, cause: NodeJS.ErrnoException): Sour
 export const leadsOut = (filePath: string, root: string) =>
   new SourceUnreadable({
     reason: "Failed",
-    detail: `${filePath} leads out of ${root} by now: a directory on its way is a link.`
+    detail: `${filePath} now leads out of ${root}: a directory on its path is a link.`
   })
 
 export const notRegular = (filePath: string) =>
-  new SourceUnreadable({ reason: "Failed", detail: `${filePath} is not a regular file any more.` })
+  new SourceUnreadable({ reason: "Failed", detail: `${filePath} is no longer a regular file.` })
 
 /** The failure of a file that has changed and grown by `growth` bytes. */
 export const changed = (filePath: string, growth: number): SourceChanged =>

@@ -45,7 +45,7 @@ interface Current {
   readonly handle: fs.Dir
   /** Present if descriptors are paths. */
   readonly descriptor: number | undefined
-  /** The path by which its entries are reached: whatever happens to its name, they are in it. */
+  /** The path for opening its entries: it stays valid even if the directory is renamed. */
   readonly path: string
   /** Names with a replacement character that were found in it. */
   readonly replaced: Set<string>
@@ -305,7 +305,7 @@ export class Walk {
     const identity = identityOf(stat)
     for (let place: Place | undefined = parent; place !== undefined; place = place.parent) {
       if (place.identity === identity) {
-        return UploadResult.skipped(key, "It is a symbolic link to a directory that it is in.")
+        return UploadResult.skipped(key, "It is a symbolic link to a directory that contains it.")
       }
     }
     return { key, identity, parent, quickReads: QuickReads.of(stat.dev) }

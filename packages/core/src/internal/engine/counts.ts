@@ -2,7 +2,8 @@
  * A run's counts while it runs: updated in place, several times per file, and read as immutable `Progress` values.
  */
 import type * as Progress from "../../Progress.js"
-import type { UploadResult } from "../../UploadResult.js"
+import * as UploadList from "../../UploadList.js"
+import type { Step } from "./step.js"
 
 export class Counts implements Progress.Progress {
   readonly startedAt: number
@@ -30,57 +31,78 @@ export class Counts implements Progress.Progress {
     return { ...this }
   }
 
-  found(files: number, bytes: number): void {
-    this.filesFound += files
-    this.bytesFound += bytes
+  apply(step: Step): void {
+    switch (step._tag) {
+      case "Found":
+        this.filesFound += step.items.length
+        this.bytesFound += UploadList.knownBytes(step.items)
+        return
+      case "Listed":
+        this.listing = false
+        return
+      case "OutageChanged":
+        if (step.change.state === "Away") this.awaySince = step.change.since
+        else delete this.awaySince
+        return
+      case "AttemptStarted":
+        this.attempts += 1
+        if (step.upload.attempt > 1) this.retries += 1
+        if (!step.upload.large) this.requestStarted()
+        return
+      case "AttemptEnded": {
+        const { handedOut, large, resumedBytes, sizeFound } = step.upload
+        this.bytesInFlight -= handedOut
+        if (step.stored) this.bytesUploaded += handedOut
+        else {
+          this.bytesResumed -= resumedBytes
+          if (!sizeFound) this.bytesFound -= handedOut
+        }
+        if (!large) this.inFlight -= 1
+        return
+      }
+      case "RequestStarted":
+        return this.requestStarted()
+      case "RequestEnded":
+        this.inFlight -= 1
+        return
+      case "Retrying":
+        // An attempt of a file is counted as a retry when it starts.
+        if (step.request !== undefined) this.retries += 1
+        return
+      case "Resumed":
+      case "FoundUploaded":
+        this.bytesResumed += step.bytes
+        return
+      case "Relisted":
+        this.bytesFound += (step.now ?? 0) - (step.before ?? 0)
+        return
+      case "Finished":
+        this[counts[step.result._tag]] += 1
+        return
+      case "RunChanged":
+      case "LimitsChanged":
+      case "Restarted":
+      case "AbortFailed":
+      case "Deferred":
+        return
+    }
   }
 
-  /** The size of a file differs from the listed one. */
-  relisted(before: number | undefined, now: number | undefined): void {
-    this.bytesFound += (now ?? 0) - (before ?? 0)
-  }
-
-  attemptStarted(attempt: number): void {
-    this.attempts += 1
-    if (attempt > 1) this.retries += 1
-  }
-
-  requestStarted(): void {
-    this.inFlight += 1
-    if (this.inFlight > this.peakInFlight) this.peakInFlight = this.inFlight
-  }
-
-  requestEnded(): void {
-    this.inFlight -= 1
-  }
-
-  /** The bytes of a file of unknown size count as found when they are sent. */
+  /** Bytes were handed to the destination; negative if they are taken back. Those of unknown size count as found. */
   sent(bytes: number, sizeKnown: boolean): void {
     this.bytesInFlight += bytes
     if (!sizeKnown) this.bytesFound += bytes
   }
 
-  /** The bytes that an attempt sent are acknowledged or taken back. */
-  attemptEnded(bytesSent: number, acknowledged: boolean, sizeKnown: boolean): void {
-    this.bytesInFlight -= bytesSent
-    if (acknowledged) this.bytesUploaded += bytesSent
-    else if (!sizeKnown) this.bytesFound -= bytesSent
-  }
-
-  finished(outcome: UploadResult["_tag"]): void {
-    switch (outcome) {
-      case "Uploaded":
-        this.filesUploaded += 1
-        break
-      case "Skipped":
-        this.filesSkipped += 1
-        break
-      case "Failed":
-        this.filesFailed += 1
-        break
-      case "Interrupted":
-        this.filesInterrupted += 1
-        break
-    }
+  private requestStarted(): void {
+    this.inFlight += 1
+    if (this.inFlight > this.peakInFlight) this.peakInFlight = this.inFlight
   }
 }
+
+const counts = {
+  Uploaded: "filesUploaded",
+  Skipped: "filesSkipped",
+  Failed: "filesFailed",
+  Interrupted: "filesInterrupted"
+} as const

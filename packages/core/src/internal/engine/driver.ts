@@ -1,6 +1,6 @@
 /**
- * A driver as the engine relies on it. Whoever writes one may do without types: what it throws, what it dies of, what it
- * fails with that is no `UploadError`, and an answer that is none become a failure of that one request.
+ * Makes a driver safe to call. Drivers may be written without types: a throw, a defect, a failure other than an
+ * `UploadError` and a malformed answer each fail only the one request.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,19 +12,19 @@ import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { isUploadError } from "../values/uploadErrors.js"
 
-/** What a cause that is no interruption means for an upload. */
+/** The error that a cause other than an interruption stands for. */
 export const failureOf = (cause: Cause.Cause<UploadError>): UploadError =>
   Option.match(Cause.failureOption(cause), {
     onSome: (error) =>
-      isUploadError(error) ? error : unexpected(`failed with ${shown(error)}, which is no UploadError.`, error),
+      isUploadError(error) ? error : unexpected(`failed with ${shown(error)}, which is not an UploadError.`, error),
     onNone: () => unexpected(`failed unexpectedly: ${Cause.pretty(cause).split("\n", 1)[0]}`, Cause.squash(cause))
   })
 
-/** What is wrong with an answer to `put`, `uploadPart` or `complete`, if anything is. */
+/** What is wrong with an answer to `put`, `uploadPart` or `complete`, if anything. */
 export const wrongAnswer = (verb: string, answer: unknown): Rejected | undefined =>
   Predicate.isObject(answer) ? undefined : answered(verb, answer, "an object")
 
-/** A destination whose verbs, but for `put`, fail in no other way than they may. */
+/** A destination whose verbs, except `put`, fail only with `UploadError`. */
 export const checked = (destination: Destination.Destination["Type"]): Destination.Destination["Type"] => {
   const { head, multipart, probe } = destination
   return {

@@ -2,8 +2,8 @@
  * A lazy list of files behind one puller.
  *
  * Arrays are counted at once. Other iterables are pulled one by one. Streams and async iterables are read by a fiber of
- * their own, a bounded way ahead, so that totals are known early and memory stays flat. That fiber runs code of the
- * list's author, which may never come back: closing the list waits for it for {@link closeMillis} at most.
+ * their own, a bounded way ahead, so that totals are known early and memory stays flat. That fiber runs the code
+ * of the list's author, which may never return, so closing the list waits at most {@link closeMillis} for it.
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -22,10 +22,11 @@ import { endedWithin } from "../calls/ended.js"
 /** The list has ended. */
 export const end: unique symbol = Symbol.for("@sluice/core/internal/fileList/end")
 
-/** Nothing is there yet: use `pull`. */
+/** No item is available yet: use `pull`. */
 export const pending: unique symbol = Symbol.for("@sluice/core/internal/fileList/pending")
 
-export interface FileList<A, E> {
+/** What workers pull from. */
+export interface List<A> {
   readonly unsafePull: () => A | typeof end | typeof pending
   /** Whether there may be another item. */
   readonly mayHaveMore: () => boolean
@@ -33,8 +34,19 @@ export interface FileList<A, E> {
   readonly pull: Effect.Effect<A | typeof end>
   /** Stops reading, and lets go of what the list holds. */
   readonly close: Effect.Effect<void>
-  /** How the list ended, once it has: its failure is told here. */
+}
+
+export interface FileList<A, E> extends List<A> {
+  /** How the list ended, once it has, including its failure. */
   readonly exit: () => Exit.Exit<void, E>
+}
+
+/** A list without items. */
+export const empty: List<never> = {
+  unsafePull: () => end,
+  mayHaveMore: () => false,
+  pull: Effect.succeed(end),
+  close: Effect.void
 }
 
 export interface Counter<A> {
@@ -44,7 +56,7 @@ export interface Counter<A> {
 
 export type Source<A, E, R> = Iterable<A> | AsyncIterable<A> | Stream.Stream<A, E, R>
 
-/** How long closing a list waits for what the list still does: its finalizers, or a step that cannot be interrupted. */
+/** How long closing a list waits for its finalizers, or for a step that cannot be interrupted, in milliseconds. */
 const closeMillis = 1_000
 
 export const make = <A, E, R>(
@@ -53,7 +65,7 @@ export const make = <A, E, R>(
   counter: Counter<A>
 ): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> => {
   if (Array.isArray(source)) return fromArray(source as ReadonlyArray<A>, counter)
-  // Whoever has no types can pass anything; an Effect is an iterable, too, but never a list.
+  // Callers without types can pass anything. An Effect is iterable, but it is never a list.
   if (!Predicate.isObject(source) || Effect.isEffect(source)) return Effect.die(noList(source))
   if (Stream.StreamTypeId in source) return fromStream(source, lookahead, counter)
   if (Symbol.iterator in source) return Effect.sync(() => fromIterable(source, counter))
@@ -76,8 +88,8 @@ const noList = (source: unknown): TypeError =>
 const succeeded = Exit.void
 
 /**
- * The items of an async iterable. It is told to `return` when nobody reads it any more, but not waited for while it owes
- * an item: a generator comes to its end only after that, and perhaps never. (`Stream.fromAsyncIterable` waits.)
+ * The items of an async iterable. Once nobody reads it any more, its `return` is called, but not awaited while an item is
+ * pending: a generator ends only after that item, and perhaps never. (`Stream.fromAsyncIterable` waits.)
  */
 const fromAsyncIterable = <A>(items: AsyncIterable<A>): Stream.Stream<A> =>
   Stream.unwrapScoped(Effect.suspend(() => {
@@ -151,7 +163,7 @@ const fromStream = <A, E, R>(
   counter: Counter<A>
 ): Effect.Effect<FileList<A, E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    // Batch by batch: item by item, a queue would cost more than all else that is done for the list.
+    // In batches: item by item, the queue would cost more than everything else done for the list.
     const queue = yield* Queue.unbounded<ReadonlyArray<A> | typeof end>()
     const room = InFlight.make(Math.max(1, lookahead))
     let exit: Exit.Exit<void, E> = succeeded
@@ -185,7 +197,7 @@ const fromStream = <A, E, R>(
       batch = []
       next = 0
       return Queue.take(queue).pipe(
-        // The queue is shut when the list is closed.
+        // Closing the list shuts the queue down.
         Effect.catchAllCause(() => Effect.succeed(end)),
         Effect.flatMap((taken) => {
           batch = taken

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 
-/** Runs effects one after the other, without a step for absent ones. */
-export const inTurn = <E, E2>(
-  first: Effect.Effect<void, E>,
-  second: Effect.Effect<void, E2>
-): Effect.Effect<void, E | E2> =>
-  first === Effect.void ? second : second === Effect.void ? first : Effect.flatMap(first, () => second)
+/** Runs one effect after the other. Either may be absent, and then costs no step. */
+export const inTurn = <E>(
+  first: Effect.Effect<void, E> | undefined,
+  second: Effect.Effect<void, E> | undefined
+): Effect.Effect<void, E> | undefined =>
+  first === undefined ? second : second === undefined ? first : Effect.zipRight(first, second)

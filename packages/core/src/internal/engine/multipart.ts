@@ -9,22 +9,23 @@ import * as Option from "effect/Option"
 import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
 import * as MultipartUpload from "../../MultipartUpload.js"
-import * as PartPlan from "../../PartPlan.js"
+import type * as PartPlan from "../../PartPlan.js"
 import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
-import * as Body from "../bytes/body.js"
+import { modified } from "../bytes/body.js"
 import { ofSource, reading } from "../bytes/watch.js"
 import { withDeadline } from "../calls/deadline.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { drawUploadName } from "../calls/uploadName.js"
 import * as Etag from "../values/etag.js"
 import { Completion } from "./completion.js"
-import { inParallel } from "./inParallel.js"
-import * as PartSource from "./partSource.js"
 import { answerMillis, lookAt, request } from "./requests.js"
 import type * as Requests from "./requests.js"
-import { sendPart } from "./sendPart.js"
+import { sendParts } from "./sendParts.js"
+import type { Opened } from "./sendParts.js"
+import { abandon, idOf, sessionOf } from "./session.js"
 import { Slot } from "./slot.js"
+import type { RestartReason, Step } from "./step.js"
 
 /** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
 export const run = (
@@ -40,67 +41,8 @@ export const run = (
     })
   )
 
-/**
- * Aborts the multipart upload that an earlier process began for a file that no longer needs one. The caller has taken a
- * permit and a start, which are used up.
- */
-export const discard = (
-  context: MultipartUpload.Context,
-  owner: MultipartUpload.Owner,
-  multipart: Destination.Multipart
-): Effect.Effect<void> =>
-  Effect.uninterruptible(Effect.suspend(() => {
-    const { key } = owner.file
-    const slot = Slot.adopt(context, owner)
-    owner.disownPermit()
-    const known = Option.getOrUndefined(sessionOf(context, key))
-    const uploadId = known === undefined ? undefined : idOf(multipart)(known)
-    return known === undefined || uploadId === undefined
-      ? Effect.sync(() => slot.close())
-      : abandon(context, owner, multipart, { key, uploadId, parts: PartRecords.inOrder(known.parts) }, slot)
-  }))
-
-/** Whether a multipart upload of a key is in the journal. */
-export const isBegun = (context: MultipartUpload.Context, key: string): boolean =>
-  Option.isSome(sessionOf(context, key))
-
-/**
- * The most fibers that send the parts of one file. Without its own bound, a file of very small parts would have one for
- * each of them.
- */
-const mostSenders = 1_024
-
 /** How long `complete` may take, in milliseconds: some destinations assemble the object before they answer. */
 const completeMillis = 600_000
-
-const sessionOf = ({ journal }: MultipartUpload.Context, key: string): Option.Option<Journal.Session> =>
-  journal?.session(key) ?? Option.none()
-
-/** The destination's id of a session, if known. */
-const idOf = ({ ownIds }: Destination.Multipart) => ({ token, uploadId }: Journal.Session): string | undefined =>
-  uploadId ?? (ownIds ? token : undefined)
-
-/** Aborts a session, and forgets it or reports that it is left behind. */
-const abandon = (
-  context: MultipartUpload.Context,
-  owner: MultipartUpload.Owner,
-  multipart: Destination.Multipart,
-  session: Destination.Session,
-  slot?: Slot
-): Effect.Effect<void> =>
-  Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {
-    if (Either.isLeft(outcome)) return owner.abortFailed(outcome.left)
-    context.journal?.ended(session.key)
-    return Effect.void
-  })
-
-interface Opened {
-  readonly session: Destination.Session
-  readonly resumed: boolean
-  readonly stored: Map<number, Destination.StoredPart>
-  /** The bytes of the next part that an earlier process stored. */
-  readonly begun: number
-}
 
 class Flow {
   private readonly context: MultipartUpload.Context
@@ -143,7 +85,9 @@ class Flow {
       const plan = size === undefined ? undefined : yield* MultipartUpload.plan(this.context, size)
       const opened = yield* this.open(plan)
       if (!("session" in opened)) return this.commit(opened)
-      const result = yield* this.restore(Effect.scoped(this.sendParts(opened, plan))).pipe(
+      const result = yield* this.restore(
+        Effect.scoped(sendParts(this.context, this.owner, this.multipart, opened, plan))
+      ).pipe(
         Effect.flatMap((parts) => this.complete(opened, parts)),
         Effect.exit
       )
@@ -152,7 +96,7 @@ class Flow {
     }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
   }
 
-  /** Records that the object exists. This is noted before the end of its session, so that no crash comes in between. */
+  /** Records that the object exists. It is recorded before the end of its session, so that a crash in between loses nothing. */
   private commit(stored: Destination.Stored): Destination.Stored {
     const { context: { journal }, key, owner: { fingerprint }, size } = this
     if (fingerprint !== undefined && size !== undefined) {
@@ -164,7 +108,7 @@ class Flow {
   }
 
   // ---------------------------------------------------------------------------
-  // beginning, or going on
+  // create or resume
   // ---------------------------------------------------------------------------
 
   private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
@@ -211,7 +155,7 @@ class Flow {
       })
       const created = yield* Effect.exit(this.request(asking, { slot: this.first, isHeard: false }))
       if (Exit.isFailure(created)) {
-        // With our own id, an upload created without an answer can be removed. Nothing is stored, so nothing is kept.
+        // With an id of our own, an upload whose creation was not answered can be aborted. Nothing is stored yet, so nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
         else journal?.ended(key)
         return yield* Effect.failCause(created.cause)
@@ -235,7 +179,7 @@ class Flow {
     return Effect.gen(this, function*() {
       const difference = this.differenceFrom(known, plan)
       if (difference !== undefined || plan === undefined) {
-        yield* owner.restarted(difference ?? "SourceChanged")
+        yield* this.recorded({ _tag: "Restarted", upload: owner, reason: difference ?? "SourceChanged" })
         yield* this.abort(session, this.first)
         return undefined
       }
@@ -256,11 +200,11 @@ class Flow {
           ? completed
           : yield* this.restore(this.outcome.lookByContent(plan))
         if (Option.isSome(there)) {
-          yield* owner.resumed(plan.size, plan.count)
+          yield* this.resumed(plan.size, plan.count)
           return there.value
         }
         journal?.ended(key)
-        yield* owner.restarted("SessionGone")
+        yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "SessionGone" })
         return undefined
       }
       const stored = PartRecords.reconcile(plan, known.parts, listed.value, multipart.limits.inOrder)
@@ -269,14 +213,14 @@ class Flow {
       const begun = multipart.limits.inOrder
         ? Math.min(PartRecords.persistedBytes(listed.value, whole), plan.size) - whole
         : 0
-      yield* owner.resumed(whole + begun, stored.size)
+      yield* this.resumed(whole + begun, stored.size)
       return { session, resumed: true, stored, begun }
     })
   }
 
   /**
-   * If the destination will not list the parts that it has: aborts the upload, so that the file starts over. As long as
-   * the abort does not succeed either, nothing is given up.
+   * If the destination refuses to list the parts that it has: aborts the upload, so that the file starts over. If the
+   * abort fails too, the upload is kept.
    */
   private withoutParts(
     session: Destination.Session,
@@ -290,10 +234,10 @@ class Flow {
       const aborted = yield* MultipartUpload.abort(context, owner, multipart, session, this.first)
       if (Either.isLeft(aborted)) {
         if (aborted.left._tag !== "Rejected") return yield* this.giveUp(session, cause)
-        yield* owner.abortFailed(aborted.left)
+        yield* this.recorded({ _tag: "AbortFailed", upload: owner, error: aborted.left })
       }
       context.journal?.ended(session.key)
-      yield* owner.restarted("PartsUnknown")
+      yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "PartsUnknown" })
       return undefined
     })
   }
@@ -308,7 +252,7 @@ class Flow {
   private differenceFrom(
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
-  ): MultipartUpload.RestartReason | undefined {
+  ): RestartReason | undefined {
     const { context: { parts: { checksum } }, owner: { fingerprint } } = this
     if (plan === undefined || known.size !== plan.size) return "SourceChanged"
     if (known.fingerprint !== fingerprint || fingerprint === undefined) return "SourceChanged"
@@ -317,72 +261,7 @@ class Flow {
   }
 
   // ---------------------------------------------------------------------------
-  // parts
-  // ---------------------------------------------------------------------------
-
-  /** Sends the parts that are not stored yet, and returns all parts by number. */
-  private sendParts({ begun, resumed, session, stored }: Opened, plan: PartPlan.PartPlan | undefined) {
-    const { context, multipart, owner: { file: { contentType }, fingerprint, source } } = this
-    const { limits } = multipart
-    const slot = (size: number) => new Slot(context, this.owner, this.memoryFor(size, source.reopenable))
-    return Effect.gen(this, function*() {
-      const { partSize } = context.parts
-      if (!source.reopenable) this.owner.onOpen()
-      const pieces = plan === undefined || !source.reopenable
-        ? yield* PartSource.sequential({
-          source,
-          sizeOf: plan === undefined ? PartPlan.growing({ partSize, limits }).sizeOf : () => plan.partSize,
-          maxCount: limits.maxCount,
-          total: plan?.size,
-          slot,
-          reading: (use) => reading(this.owner, use)
-        })
-        : PartSource.planned(PartPlan.remaining(plan, stored.values()), { plan, source, fingerprint, slot })
-      const options = { multipart, session, total: plan?.size, contentType }
-      const goesOnAt = resumed ? stored.size + 1 : undefined
-      const sendNext = Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(pieces.next), (claim) => {
-          if (Option.isNone(claim)) return Effect.succeed(false)
-          const { piece, slot } = claim.value
-          const sent = sendPart(context, this.owner, {
-            ...options,
-            begun: piece.number === goesOnAt ? begun : undefined,
-            piece,
-            slot
-          })
-          // Even if an interruption comes before the first step, nothing that the part holds is lost.
-          return Effect.matchCauseEffect(restore(sent), {
-            onFailure: (cause) => {
-              slot.close()
-              return Effect.failCause(cause)
-            },
-            onSuccess: (part) => {
-              stored.set(part.number, part)
-              context.journal?.partStored(session.key, part)
-              slot.close()
-              return Effect.succeed(true)
-            }
-          })
-        })
-      )
-      const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(sendNext, (more) => more ? sendOn : Effect.void)
-      const atOnce = Math.min(
-        MultipartUpload.partsAtOnce(context),
-        mostSenders,
-        plan?.count ?? limits.maxCount,
-        Math.ceil(context.memory.limit / Math.max(1, this.memoryFor(plan?.partSize ?? partSize, source.reopenable))) + 1
-      )
-      yield* inParallel(atOnce, sendOn)
-      return PartRecords.inOrder(stored)
-    })
-  }
-
-  private memoryFor(size: number, reopenable: boolean): number {
-    return reopenable ? Body.memoryOf(this.context.destination.capabilities, size) : size
-  }
-
-  // ---------------------------------------------------------------------------
-  // the end
+  // complete, abort or keep
   // ---------------------------------------------------------------------------
 
   private complete(
@@ -430,7 +309,7 @@ class Flow {
       : Effect.filterOrFail(
         reading(this.owner, () => ofSource(() => source.fingerprint!)),
         (now) => now === fingerprint,
-        Body.modified
+        modified
       )
   }
 
@@ -462,6 +341,15 @@ class Flow {
     const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
     return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
       source.reopenable && (error === undefined || canGoOn(error))
+  }
+
+  private resumed(bytes: number, parts: number): Effect.Effect<void> {
+    this.owner.resumedBytes = bytes
+    return this.recorded({ _tag: "Resumed", upload: this.owner, bytes, parts })
+  }
+
+  private recorded(step: Step): Effect.Effect<void> {
+    return this.owner.record(step) ?? Effect.void
   }
 
   private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {

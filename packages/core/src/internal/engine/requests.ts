@@ -31,17 +31,7 @@ export interface RequestOwner extends SlotOwner {
   /** How long a request without bytes may wait for its answer, in milliseconds. Defaults to 30 seconds. */
   readonly answerMillis?: number | undefined
   readonly clock: Clock.Clock
-  readonly requestRetried: (retry: Retry) => Effect.Effect<void>
-}
-
-/** A request that has failed and is retried after `delayMillis`. */
-export interface Retry {
-  readonly part: number | undefined
-  /** The attempt that failed, from 1. */
-  readonly attempt: number
-  readonly attempts: number
-  readonly delayMillis: number
-  readonly error: UploadError
+  readonly file: { readonly key: string }
 }
 
 /** How long a request without bytes may wait for its answer, in milliseconds. */
@@ -140,6 +130,9 @@ export const request = <A>(
         onSuccess: (value) => observed(Either.right(value))
       })
     })
+  const retrying = (attempt: number, attempts: number, delayMillis: number, error: UploadError): Effect.Effect<void> =>
+    owner.record({ _tag: "Retrying", upload: owner, request: { part }, attempt, attempts, delayMillis, error }) ??
+      Effect.void
   const failed = (number: number, error: UploadError): Effect.Effect<A, UploadError> =>
     Effect.gen(function*() {
       const { attempts } = retry
@@ -151,7 +144,7 @@ export const request = <A>(
         const most = Math.max(number + 1, attempts)
         // Attempts spent before the outage was detected do not count either.
         driver = undefined
-        yield* owner.requestRetried({ part, attempt: number, attempts: most, delayMillis: 0, error })
+        yield* retrying(number, most, 0, error)
         return yield* from(number + 1)
       }
       driver ??= RetryPolicy.makeDriver(retry)
@@ -164,7 +157,7 @@ export const request = <A>(
         return yield* Effect.fail(error)
       }
       const most = Math.max(number + 1, attempts)
-      yield* owner.requestRetried({ part, attempt: number, attempts: most, delayMillis: delay.value, error })
+      yield* retrying(number, most, delay.value, error)
       yield* wait(owner.clock.sleep(Duration.millis(delay.value)))
       return yield* from(number + 1)
     })

@@ -1,5 +1,5 @@
 /**
- * One part of a large file: its attempts, and what is told of its bytes.
+ * Sends one part of a large file: its attempts, and how its bytes are counted.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -30,9 +30,9 @@ export interface SenderOwner extends RequestOwner, TransferOwner {
 export interface SendOptions {
   readonly multipart: Destination.Multipart
   readonly session: Destination.Session
-  /** How much of the piece an earlier process has stored, in bytes, where it may have sent a beginning of it. */
+  /** The bytes of this piece that an earlier process has stored, if it may have sent some. */
   readonly begun: number | undefined
-  /** The size of the whole object, where it is known. */
+  /** The size of the whole object, if known. */
   readonly total: number | undefined
   readonly contentType: string | undefined
   readonly piece: Piece
@@ -47,7 +47,7 @@ export const sendPart = (
 ): Effect.Effect<Destination.StoredPart, UploadError> => {
   const { begun, multipart, piece, session, slot } = options
   const end = piece.offset + piece.size
-  // In order, a broken request may have stored a beginning, and the next one goes on from there.
+  // With parts in order, a broken request may have stored some bytes, and the next one continues after them.
   let persisted = piece.offset + (begun ?? 0)
   let isDamaged = false
   const list = Effect.suspend(() => {
@@ -62,7 +62,7 @@ export const sendPart = (
     if (now < piece.offset) {
       return Effect.fail(new SessionGone({ detail: "The destination has lost what it had stored." }))
     }
-    // What came damaged and was stored all the same cannot be mended by what is sent after it.
+    // Bytes that arrived damaged and were stored anyway cannot be repaired by sending more.
     if (isDamaged && now > persisted) {
       return Effect.fail(new SessionGone({ detail: `The destination has stored part ${piece.number} damaged.` }))
     }
@@ -79,7 +79,7 @@ export const sendPart = (
     const isWhole = persisted === piece.offset
     const rest = isWhole ? piece : { ...piece, offset: persisted, from, size: end - persisted }
     const sent = transfer(context, owner, options, rest)
-    // Whoever sends in any order asks nobody before the next attempt.
+    // Parts in any order need no look before the next attempt.
     if (!multipart.limits.inOrder) return sent
     const noted = Effect.tapError(sent, (error) =>
       Effect.sync(() => {

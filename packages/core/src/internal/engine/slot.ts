@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as InFlight from "../../InFlight.js"
 import type * as Limits from "../../Limits.js"
 import { inTurn } from "./inTurn.js"
+import * as Step from "./step.js"
 
 export interface SlotContext {
   readonly limits: Limits.Limits
@@ -13,11 +14,10 @@ export interface SlotContext {
   readonly memory: InFlight.InFlight
 }
 
-/** The observer that is told when a request is in flight. */
+/** What the requests of an owner share. */
 export interface SlotOwner {
   readonly clock: Clock.Clock
-  readonly requestStarted: () => void
-  readonly requestEnded: () => void
+  readonly record: Step.Record
 }
 
 export class Slot {
@@ -49,7 +49,7 @@ export class Slot {
   /** Waits for the memory, which is kept from one attempt to the next, because its content cannot be read again. */
   readonly reserve: Effect.Effect<void> = Effect.suspend(() => {
     this.keepsMemory = true
-    return this.takeMemory
+    return this.takeMemory ?? Effect.void
   })
 
   /**
@@ -57,19 +57,20 @@ export class Slot {
    * of a permit waits for nothing else; and for the start last, because a start is used at once.
    */
   readonly take: Effect.Effect<void> = Effect.suspend(() =>
-    this.unsafeTake() ? this.takeStart : inTurn(this.takeMemory, inTurn(this.takePermit, this.takeStart))
+    (this.unsafeTake() ? this.takeStart : inTurn(this.takeMemory, inTurn(this.takePermit, this.takeStart))) ??
+      Effect.void
   )
 
   /** The request is in flight from here on. */
   begin(): void {
     this.counted = true
-    this.owner.requestStarted()
+    this.owner.record(Step.requestStarted)
   }
 
   /** Gives back what a request holds when it is over or waits for its next attempt. */
   release(): void {
     this.holdsStart = false
-    if (this.counted) this.owner.requestEnded()
+    if (this.counted) this.owner.record(Step.requestEnded)
     this.counted = false
     if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)
     this.holdsPermit = false
@@ -91,9 +92,9 @@ export class Slot {
     return this.holdsPermit ||= limits.inFlight.unsafeTake(1, this.lane)
   }
 
-  private get takeMemory(): Effect.Effect<void> {
+  private get takeMemory(): Effect.Effect<void> | undefined {
     return this.holdsMemory || this.bytes === 0
-      ? Effect.void
+      ? undefined
       : this.context.memory.take(this.bytes, () => this.holdsMemory = true, "parts")
   }
 

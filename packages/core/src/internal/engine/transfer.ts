@@ -5,7 +5,7 @@ import type * as Clock from "effect/Clock"
 import type * as ByteSource from "../../ByteSource.js"
 import type { Algorithm } from "../../Checksum.js"
 import type { SourceError } from "../../UploadError.js"
-import type * as Body from "../bytes/body.js"
+import type { Owner } from "../bytes/bodyOwner.js"
 import { Watched } from "../bytes/watch.js"
 
 /** A piece of a file, to be sent in one request. */
@@ -32,7 +32,7 @@ export interface TransferOwner {
   readonly takenBack: (bytes: number) => void
 }
 
-export class Transfer extends Watched implements Body.Owner {
+export class Transfer extends Watched implements Owner {
   readonly source: ByteSource.ByteSource
   readonly offset: number
   readonly size: number

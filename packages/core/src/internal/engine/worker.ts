@@ -1,157 +1,24 @@
 /**
- * One worker of a run: what it holds now, and what it reports about its uploads.
+ * One worker of a run: what it holds now.
  */
-import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import type * as Limits from "../../Limits.js"
-import type * as MultipartUpload from "../../MultipartUpload.js"
-import * as Upload from "../../Upload.js"
-import type { UploadError } from "../../UploadError.js"
-import type { UploadFile } from "../../UploadFile.js"
+import type * as Upload from "../../Upload.js"
 import type { UploadResult } from "../../UploadResult.js"
-import type { Account } from "./account.js"
 
-/** The run's side of a worker. */
-export interface Crew {
-  readonly context: Upload.Context
-  readonly clock: Clock.Clock
-  readonly account: Account
-  readonly onInterrupt: "abort" | "keep"
-  readonly onSourceChange: Upload.OnSourceChange
-  readonly answerMillis: number
-  readonly backoffStarted: () => void
-  readonly backoffEnded: () => void
-  readonly retrying: (upload: Upload.Upload, delayMillis: number, error: UploadError) => Effect.Effect<void>
-  /** A result is being reported, which may be slow. */
-  readonly tellingStarted: () => void
-  readonly tellingEnded: () => void
-  readonly settle: (upload: Upload.Upload, outcome: Upload.Outcome) => Effect.Effect<void>
-  /** What the worker does next. */
-  readonly step: (worker: Worker) => Effect.Effect<void>
-}
-
-export class Worker implements Upload.Observer {
-  private readonly crew: Crew
-  standingBy = false
-  leading = false
-  /** Whether `upload` has its permit and its start. */
-  ready = false
+export class Worker {
+  readonly fiber: Fiber.RuntimeFiber<void>
+  /** Whether it waits at the turnstile. */
+  isWaiting = false
+  /** Whether it is in the turnstile. */
+  isInside = false
   /** The current upload, or the file pulled for the next one. */
   upload: Upload.Upload | undefined = undefined
   /** A result that came from the list and has not been reported yet. */
   decided: UploadResult | undefined = undefined
-  fiber: Fiber.RuntimeFiber<void> | undefined = undefined
   /** Whether it was interrupted because another run will resume its upload. */
   leavesOff = false
-  /** Whether it was interrupted because nothing moved. */
-  private isCut = false
 
-  constructor(crew: Crew) {
-    this.crew = crew
-  }
-
-  get clock(): Clock.Clock {
-    return this.crew.clock
-  }
-
-  get onInterrupt(): "abort" | "keep" {
-    return this.crew.onInterrupt
-  }
-
-  get onSourceChange(): Upload.OnSourceChange {
-    return this.crew.onSourceChange
-  }
-
-  get answerMillis(): number {
-    return this.crew.answerMillis
-  }
-
-  /**
-   * Interrupts it because nothing moves: only once, since further interruptions would only lengthen the cause of the
-   * first.
-   */
-  unsafeCut(): void {
-    if (this.isCut) return
-    this.isCut = true
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
-  }
-
-  take(item: UploadFile | Upload.Upload): Upload.Upload {
-    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(this.crew.context, item, this)
-    upload.observer = this
-    this.upload = upload
-    return upload
-  }
-
-  attemptStarted(upload: Upload.Upload): Effect.Effect<void> {
-    return this.crew.account.attemptStarted(upload)
-  }
-
-  sent(upload: Upload.Upload, bytes: number): void {
-    this.crew.account.sent(upload, bytes)
-  }
-
-  takenBack(upload: Upload.Upload, bytes: number): void {
-    this.crew.account.takenBack(upload, bytes)
-  }
-
-  requestStarted(): void {
-    this.crew.account.requestStarted()
-  }
-
-  requestEnded(): void {
-    this.crew.account.requestEnded()
-  }
-
-  requestRetried(upload: Upload.Upload, retry: MultipartUpload.RequestRetry): Effect.Effect<void> {
-    return this.crew.account.requestRetried(upload, retry)
-  }
-
-  resumed(upload: Upload.Upload, bytes: number, parts: number): Effect.Effect<void> {
-    return this.crew.account.resumed(upload, bytes, parts)
-  }
-
-  restarted(upload: Upload.Upload, reason: MultipartUpload.RestartReason): Effect.Effect<void> {
-    return this.crew.account.restarted(upload, reason)
-  }
-
-  abortFailed(upload: Upload.Upload, error: UploadError): Effect.Effect<void> {
-    return this.crew.account.abortFailed(upload, error)
-  }
-
-  relisted(upload: Upload.Upload, sizeBefore: number | undefined): void {
-    this.crew.account.tally.relisted(sizeBefore, upload.size)
-  }
-
-  attemptEnded(upload: Upload.Upload, outcome: Limits.Observation["outcome"]): void {
-    this.crew.account.attemptEnded(upload, outcome === "Succeeded")
-  }
-
-  backoffStarted(): void {
-    this.crew.backoffStarted()
-  }
-
-  retrying(upload: Upload.Upload, delayMillis: number, error: UploadError): Effect.Effect<void> {
-    return this.crew.retrying(upload, delayMillis, error)
-  }
-
-  backoffEnded(): void {
-    this.crew.backoffEnded()
-  }
-
-  settled(upload: Upload.Upload, outcome: Upload.Outcome): Effect.Effect<void> {
-    upload.state = "Settled"
-    const told = this.crew.settle(upload, outcome)
-    // With files that fail before they begin, each next step would go deeper into the call stack.
-    if (told === Effect.void) {
-      return outcome._tag === "Stored" ? this.crew.step(this) : Effect.suspend(() => this.crew.step(this))
-    }
-    this.crew.tellingStarted()
-    return Effect.flatMap(told, () => {
-      this.crew.tellingEnded()
-      return this.crew.step(this)
-    })
+  constructor(fiber: Fiber.RuntimeFiber<void>) {
+    this.fiber = fiber
   }
 }

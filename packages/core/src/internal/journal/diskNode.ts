@@ -33,12 +33,12 @@ export const prepareDirectory = (directory: string): Effect.Effect<void, Journal
     yield* checkOwner(directory, uid)
     if (process.getuid !== undefined && (mode & 0o022n) !== 0n) {
       yield* Effect.fail(
-        unusable(`Others may write to ${directory}: a journal needs a directory of its own (chmod 700).`)
+        unusable(`Other users may write to ${directory}: a journal needs a directory of its own (chmod 700).`)
       )
     }
-  }).pipe(Effect.catchAll(failing(directory, "be made")))
+  }).pipe(Effect.catchAll(failing(directory, "be created")))
 
-// One by one: in some places, such as /proc, a recursive call in Node never returns.
+// Level by level: in some places, such as /proc, a recursive call in Node never returns.
 const makeDirectory = (directory: string): Effect.Effect<void, Failure | JournalError> =>
   Effect.catchIf(
     makeOne(directory),
@@ -56,13 +56,13 @@ const makeOne = (directory: string): Effect.Effect<void, Failure | JournalError>
         onFailure: (error) =>
           Effect.fail(
             isMissing(error)
-              ? unusable(`There can be no journal in ${directory}: it is a symbolic link that leads nowhere.`, error)
+              ? unusable(`No journal can be kept in ${directory}: it is a symbolic link that leads nowhere.`, error)
               : error
           ),
         onSuccess: (stat) =>
           stat.isDirectory()
             ? Effect.void
-            : Effect.fail(unusable(`There can be no journal in ${directory}: it is not a directory.`))
+            : Effect.fail(unusable(`No journal can be kept in ${directory}: it is not a directory.`))
       })
   )
 
@@ -72,43 +72,42 @@ const isMissing = (error: Failure | JournalError): boolean => "code" in error &&
  * Refuses a path that somebody else could redirect: each link on it must belong to this user or root, and so must the
  * directory that contains the link.
  */
-const checkLinks = (directory: string): Effect.Effect<void, Failure | JournalError> =>
-  Effect.gen(function*() {
-    if (process.getuid === undefined) return
-    const own = BigInt(process.getuid())
-    const isTrusted = ({ uid }: fs.BigIntStats) => uid === own || uid === 0n
-    const absolute = yield* Effect.try({
-      try: () => path.resolve(directory),
-      catch: (cause) => unusable(`There can be no journal in ${directory}: the current directory is not there.`, cause)
-    })
-    const { root } = path.parse(absolute)
-    let at = root
-    const rest = absolute.slice(root.length).split(path.sep)
-    for (let name = rest.shift(), links = 0; name !== undefined; name = rest.shift()) {
-      if (name === "" || name === ".") continue
-      if (name === "..") {
-        at = path.dirname(at)
-        continue
-      }
-      const next = path.join(at, name)
-      const stat = yield* call<fs.BigIntStats>((done) => fs.lstat(next, bigint, done))
-      if (!stat.isSymbolicLink()) {
-        at = next
-        continue
-      }
-      const parent = yield* call<fs.BigIntStats>((done) => fs.stat(at, bigint, done))
-      const isOpenToAll = (parent.mode & 0o002n) !== 0n && (parent.mode & 0o1000n) === 0n
-      if (!isTrusted(stat) || !isTrusted(parent) || isOpenToAll) {
-        yield* Effect.fail(
-          unusable(`${next} is a symbolic link that others can lead elsewhere: a journal is not kept behind it.`)
-        )
-      }
-      if (++links > mostLinks) yield* Effect.fail(unusable(`${directory} is behind too many symbolic links.`))
-      const target = yield* call<string>((done) => fs.readlink(next, done))
-      if (path.isAbsolute(target)) at = path.parse(target).root
-      rest.unshift(...target.split(path.sep))
-    }
+const checkLinks = Effect.fnUntraced(function*(directory: string): Effect.fn.Return<void, Failure | JournalError> {
+  if (process.getuid === undefined) return
+  const own = BigInt(process.getuid())
+  const isTrusted = ({ uid }: fs.BigIntStats) => uid === own || uid === 0n
+  const absolute = yield* Effect.try({
+    try: () => path.resolve(directory),
+    catch: (cause) => unusable(`No journal can be kept in ${directory}: the current directory does not exist.`, cause)
   })
+  const { root } = path.parse(absolute)
+  let at = root
+  const rest = absolute.slice(root.length).split(path.sep)
+  for (let name = rest.shift(), links = 0; name !== undefined; name = rest.shift()) {
+    if (name === "" || name === ".") continue
+    if (name === "..") {
+      at = path.dirname(at)
+      continue
+    }
+    const next = path.join(at, name)
+    const stat = yield* call<fs.BigIntStats>((done) => fs.lstat(next, bigint, done))
+    if (!stat.isSymbolicLink()) {
+      at = next
+      continue
+    }
+    const parent = yield* call<fs.BigIntStats>((done) => fs.stat(at, bigint, done))
+    const isOpenToAll = (parent.mode & 0o002n) !== 0n && (parent.mode & 0o1000n) === 0n
+    if (!isTrusted(stat) || !isTrusted(parent) || isOpenToAll) {
+      yield* Effect.fail(
+        unusable(`${next} is a symbolic link that other users can change: no journal is kept behind it.`)
+      )
+    }
+    if (++links > mostLinks) yield* Effect.fail(unusable(`${directory} is behind too many symbolic links.`))
+    const target = yield* call<string>((done) => fs.readlink(next, done))
+    if (path.isAbsolute(target)) at = path.parse(target).root
+    rest.unshift(...target.split(path.sep))
+  }
+})
 
 /** The number of links that Linux follows. */
 const mostLinks = 40
@@ -120,7 +119,7 @@ const checkOwner = (file: string, uid: bigint): Effect.Effect<void, JournalError
   const own = process.getuid?.()
   return own === undefined || BigInt(own) === uid
     ? Effect.void
-    : Effect.fail(unusable(`${file} belongs to another user (${uid}), and is not used as a journal.`))
+    : Effect.fail(unusable(`${file} belongs to another user (${uid}), so it is not used as a journal.`))
 }
 
 /** An open journal file. */
@@ -164,13 +163,13 @@ export const close = (descriptor: number): Effect.Effect<void> =>
 const blockSize = 256 * 1024
 
 /** Passes on the content of the file from `start` to `end`, one character per byte. */
-const readThrough = (
-  descriptor: number,
-  start: number,
-  end: number,
-  take: (text: string) => Effect.Effect<void, Failure> | void
-): Effect.Effect<void, Failure> =>
-  Effect.gen(function*() {
+const readThrough = Effect.fnUntraced(
+  function*(
+    descriptor: number,
+    start: number,
+    end: number,
+    take: (text: string) => Effect.Effect<void, Failure> | void
+  ): Effect.fn.Return<void, Failure> {
     const block = Buffer.allocUnsafeSlow(Math.min(blockSize, Math.max(0, end - start)))
     for (let at = start; at < end;) {
       const wanted = Math.min(block.length, end - at)
@@ -180,7 +179,8 @@ const readThrough = (
       const taken = take(block.toString("latin1", 0, read))
       if (taken !== undefined) yield* taken
     }
-  })
+  }
+)
 
 /** Drops everything after the last whole record. */
 export const cut = (

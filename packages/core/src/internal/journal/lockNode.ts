@@ -4,7 +4,7 @@
  * The file `lock` says who holds it. It appears whole, as a hard link to a file written before. A process that finds
  * the lock of a dead process first becomes its only heir, by creating `lock-<token of the dead>-heir`, which like all
  * of these files can be created only once, and then moves its own file onto `lock`. An heir that dies in between has an
- * heir of its own. So of any number of processes that find a stale lock, exactly one gets it, and there is no moment
+ * heir of its own. So if several processes find a stale lock, exactly one of them gets it, and there is no moment
  * without a lock.
  *
  * The system knows whether a holder is dead if its process number means the same process here: on the same machine, and
@@ -35,8 +35,8 @@ export interface Lock {
 }
 
 /** Takes the lock of a directory until the scope ends; fails with `Locked` at once if it is held. */
-export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const acquire = Effect.fnUntraced(
+  function*(directory: string): Effect.fn.Return<Lock, JournalError, Scope.Scope> {
     const { text, token } = yield* describeSelf
     yield* Effect.acquireRelease(take(directory, token, text), () => release(directory, text))
     yield* Effect.ignore(sweep(directory))
@@ -66,7 +66,8 @@ export const acquire = (directory: string): Effect.Effect<Lock, JournalError, Sc
           undefined
         )).pipe(Effect.map(() => lost))
     }
-  })
+  }
+)
 
 /** The running process on this machine that holds the lock of a directory; `undefined` if there is none. */
 export const holderOf = (directory: string): Effect.Effect<number | undefined> =>
@@ -192,7 +193,7 @@ const isStale = ({ age, holder }: Look): boolean => {
 }
 
 const shown = (millis: number): string =>
-  Math.abs(millis) <= latestMillis ? new Date(millis).toISOString() : "a time that cannot be"
+  Math.abs(millis) <= latestMillis ? new Date(millis).toISOString() : "an impossible time"
 
 const locked = (directory: string, found: Look | undefined): Effect.Effect<JournalError> =>
   Effect.sync(() => {
@@ -211,11 +212,9 @@ const freeWhen = (directory: string, { age, holder, touchedAt }: Look): string =
   if (holder !== undefined && isVisible(holder)) return ""
   const lock = path.join(directory, "lock")
   return age < -silentMillis
-    ? ` Its lock is dated ${
-      shown(touchedAt)
-    }, in the future, so that nobody can tell whether that process still runs: ` +
+    ? ` Its lock is dated ${shown(touchedAt)}, in the future, so it is unknown whether that process still runs: ` +
       `if it does not, remove ${lock}.`
-    : ` Whether that process still runs cannot be seen from here: if it does not, the journal is free at ${
+    : ` It cannot be seen from here whether that process still runs: if it does not, the journal is free at ${
       shown(touchedAt + patienceFor(holder))
     }, or at once when ${lock} is removed.`
 }
@@ -250,31 +249,30 @@ interface Attempt {
 /**
  * Tries to become the last heir of a lock: returns nothing on success, else why not or that the lock has changed hands.
  */
-const inherit = (directory: string, { found, own, text }: Attempt) =>
-  Effect.gen(function*() {
-    const lock = path.join(directory, "lock")
-    const claims: Array<string> = []
-    for (let last = found; isStale(last);) {
-      const claim = path.join(directory, `lock-${last.token}-heir`)
-      claims.push(claim)
-      if (yield* appear(own, claim, text)) {
-        const now = yield* look(lock)
-        // Claims are removed after the lock has changed hands: a claim that came too late is detected here.
-        if (now?.text !== found.text || now.token !== found.token) {
-          yield* Effect.ignore(unlink(claim))
-          return "again" as const
-        }
-        yield* call((done) => fs.rename(own, lock, (error) => done(error, undefined)))
-        yield* Effect.forEach(claims, (claim) => Effect.ignore(unlink(claim)), { discard: true })
-        return undefined
+const inherit = Effect.fnUntraced(function*(directory: string, { found, own, text }: Attempt) {
+  const lock = path.join(directory, "lock")
+  const claims: Array<string> = []
+  for (let last = found; isStale(last);) {
+    const claim = path.join(directory, `lock-${last.token}-heir`)
+    claims.push(claim)
+    if (yield* appear(own, claim, text)) {
+      const now = yield* look(lock)
+      // Claims are removed after the lock has changed hands: a claim that came too late is detected here.
+      if (now?.text !== found.text || now.token !== found.token) {
+        yield* Effect.ignore(unlink(claim))
+        return "again" as const
       }
-      const heir = yield* look(claim)
-      if (heir === undefined) return "again" as const
-      if (!isStale(heir)) return yield* locked(directory, heir)
-      last = heir
+      yield* call((done) => fs.rename(own, lock, (error) => done(error, undefined)))
+      yield* Effect.forEach(claims, (claim) => Effect.ignore(unlink(claim)), { discard: true })
+      return undefined
     }
-    return yield* locked(directory, found)
-  })
+    const heir = yield* look(claim)
+    if (heir === undefined) return "again" as const
+    if (!isStale(heir)) return yield* locked(directory, heir)
+    last = heir
+  }
+  return yield* locked(directory, found)
+})
 
 const release = (directory: string, text: string): Effect.Effect<void> => {
   const lock = path.join(directory, "lock")
@@ -282,15 +280,14 @@ const release = (directory: string, text: string): Effect.Effect<void> => {
 }
 
 /** Removes the leftovers of processes that died while trying; only the heirs of the lock itself count. */
-const sweep = (directory: string) =>
-  Effect.gen(function*() {
-    const names = yield* call<Array<string>>((done) => fs.readdir(directory, done))
-    for (const name of names) {
-      if (!name.startsWith("lock-")) continue
-      const found = yield* Effect.orElseSucceed(look(path.join(directory, name)), () => undefined)
-      if (found !== undefined && isStale(found)) yield* unlink(path.join(directory, name))
-    }
-  })
+const sweep = Effect.fnUntraced(function*(directory: string) {
+  const names = yield* call<Array<string>>((done) => fs.readdir(directory, done))
+  for (const name of names) {
+    if (!name.startsWith("lock-")) continue
+    const found = yield* Effect.orElseSucceed(look(path.join(directory, name)), () => undefined)
+    if (found !== undefined && isStale(found)) yield* unlink(path.join(directory, name))
+  }
+})
 
 /** Creates a file with all of its content atomically, unless it exists. */
 const appear = (own: string, name: string, text: string): Effect.Effect<boolean, NodeJS.ErrnoException> =>
@@ -344,4 +341,4 @@ const look = (
   )
 
 const noLock = (file: string): NodeJS.ErrnoException =>
-  new Error(`${file} is not a regular file. Remove it when nobody else uses this journal`)
+  new Error(`${file} is not a regular file. Remove it if nobody else uses this journal`)

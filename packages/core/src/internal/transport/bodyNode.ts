@@ -179,4 +179,4 @@ const feedFrom = (
   })
 
 const wrongSize = (size: number) =>
-  new SourceChanged({ reason: "EndedEarly", detail: `The body has not the ${size} bytes that it should have.` })
+  new SourceChanged({ reason: "EndedEarly", detail: `The body does not have the ${size} bytes that it should have.` })

@@ -13,7 +13,7 @@ export const invalidRequest = (name: string, problem: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `The request to ${name} cannot be sent: ${problem}.` })
 
 export const unknownSize = (name: string): Rejected =>
-  new Rejected({ reason: "Unsupported", detail: `${name} has to be told the size of a body beforehand.` })
+  new Rejected({ reason: "Unsupported", detail: `${name} must know the size of a body beforehand.` })
 
 /** The failure of an answer that stops after its head, or never arrives. */
 export const stalled = (name: string): Transient =>
@@ -56,7 +56,7 @@ export const failed = (name: string, error: unknown, proxy?: string): UploadErro
   if (code !== undefined && /HEADERS_OVERFLOW/.test(code)) {
     return new Rejected({
       reason: "Unexpected",
-      detail: `${name} answered with headers that are too large to be read.`,
+      detail: `${name} answered with headers that are too large to read.`,
       cause
     })
   }
@@ -67,7 +67,7 @@ export const failed = (name: string, error: unknown, proxy?: string): UploadErro
   }
   // If no connection was made, the path does not matter: all requests fail with the same message.
   const to = code !== undefined && neverConnected.test(code) ? originOf(name) : name
-  const by = proxy === undefined ? "" : ` by ${proxy}`
+  const by = proxy === undefined ? "" : ` through ${proxy}`
   return new Transient({ reason: "Connection", detail: `The connection to ${to}${by} failed (${said}).`, cause })
 }
 

@@ -19,7 +19,7 @@ export interface Proxy {
   readonly url: string
   /** The credentials for the proxy's authorization header. */
   readonly token: string | undefined
-  /** The secrets that only it may know, and might repeat. */
+  /** The credentials of the proxy, which its answers may repeat and messages must not. */
   readonly secrets: ReadonlyArray<string>
 }
 
@@ -93,5 +93,5 @@ const unsupported = (variable: string, scheme: string) =>
   new Rejected({
     reason: "Unsupported",
     detail:
-      `The proxy in ${variable} cannot be used: it is of ${scheme}://, and only those of http:// and https:// can.`
+      `The proxy in ${variable} cannot be used: it is a ${scheme}:// proxy, and only http:// and https:// proxies are supported.`
   })

@@ -41,7 +41,7 @@ const stored = (files: ReadonlyArray<UploadFile.UploadFile>) =>
     return { shelf, outcomes }
   })
 
-describe("files that are made when they are read", () => {
+describe("files whose content is generated when they are read", () => {
   // Each of them says that it has 0 bytes, or 4,096, and has another number of them.
   const steady = ["/proc/version", "/proc/filesystems", "/proc/sys/kernel/ostype", "/sys/kernel/mm/ksm/run"]
     .filter((file) => fs.existsSync(file))
@@ -80,7 +80,7 @@ describe("files that are made when they are read", () => {
       )
     }))
 
-  it.scopedLive("and say that they are empty where nobody would think so, fail as grown", () =>
+  it.scopedLive("and claim to be empty fail as grown", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       for (const name of ["says nothing", "is empty", "is not"]) {

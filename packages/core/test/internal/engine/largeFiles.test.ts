@@ -30,7 +30,7 @@ const upload = (files: number, parts: number) =>
   }).pipe(Effect.scoped, VirtualClock.run, Effect.map(({ value }) => value))
 
 describe("Large files at once", () => {
-  it.effect("are as many as it takes to use all permits, where each has few parts", () =>
+  it.effect("are as many as it takes to use all permits, if each has few parts", () =>
     Effect.gen(function*() {
       // 128 parts of a second each, 16 at once.
       const { peak, seconds } = yield* upload(64, 2)
@@ -38,7 +38,7 @@ describe("Large files at once", () => {
       assert.isAtMost(seconds, 9)
     }))
 
-  it.effect("are few where each has many parts", () =>
+  it.effect("are few if each has many parts", () =>
     Effect.gen(function*() {
       const { most, seconds } = yield* upload(4, 64)
       assert.isAtMost(most, 2)

@@ -11,7 +11,7 @@ const once =
     request.verb === verb && request.attempt >= from && request.attempt <= to ? fault : undefined
 
 describe("a large file", () => {
-  it.effect("that can be read once keeps its memory in a backoff, and nobody waits for it with a permit", () =>
+  it.effect("that can be read once keeps its memory in a backoff, and nothing waits for it with a permit", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         fault: ({ verb, key, number, attempt }) =>
@@ -34,7 +34,7 @@ describe("a large file", () => {
       }
       assert.deepStrictEqual(waits, [3, 120, 30])
     }))
-  it.effect("that begins again has its old session aborted with the permit it came with", () =>
+  it.effect("that starts over has its old session aborted with the permit it came with", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       const journal = yield* LargeRun.memoryJournal
@@ -78,7 +78,7 @@ describe("a large file", () => {
         ["Failed s: SessionGone"]
       )
     }))
-  it.effect("of which less arrived than was sent begins again, and is not aborted once completed", () =>
+  it.effect("of which less arrived than was sent starts over, and is not aborted once completed", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({ fault: once("complete", { _tag: "Tells", stored: { size: 3 } }) })
       const out = yield* LargeRun.upload(recording, [LargeRun.inMemory("a", 25)])
@@ -97,7 +97,7 @@ describe("a large file", () => {
       })
       assert.strictEqual(recording.sessions.size, 0)
     }))
-  it.effect("is not kept where nobody would find it", () =>
+  it.effect("is not kept if nothing could find it", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make()
       yield* LargeRun.leftUnfinished(recording, { run: { onInterrupt: "keep" } })
@@ -135,7 +135,7 @@ describe("a large file", () => {
       const last = recording.history.filter(([, e]) => e.startsWith("put")).at(-1)![0]
       assert.isAtMost(last, 40 + 20 + 20 * 10 / 2)
     }))
-  it.effect("is aborted where the journal cannot write what was created", () =>
+  it.effect("is aborted if the journal cannot record its creation", () =>
     Effect.gen(function*() {
       const memory = yield* LargeRun.memoryJournal
       const journal = {
@@ -201,7 +201,7 @@ describe("a large file", () => {
       assert.deepStrictEqual(report.bytes, { total: 45, uploaded: 45, resumed: 0 })
     }))
 
-  it.effect("comes to an end in order, from where a broken request has left it", () =>
+  it.effect("is completed in order, from where a broken request has left it", () =>
     Effect.gen(function*() {
       const recording = PartsRecording.make({
         limits: { inOrder: true },

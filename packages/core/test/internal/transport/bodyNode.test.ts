@@ -16,7 +16,7 @@ const request = (size: number, url = "http://127.0.0.1/a"): Transport.Request =>
 
 const answer: Transport.Answer = { status: 200, headers: {}, body: new Uint8Array() }
 
-/** Sends so many bytes, which takes so long, and tells in which pieces they were written. */
+/** Sends a number of bytes in a given time, and returns the pieces in which they were written. */
 const pieces = (
   blockSize: BlockSize,
   size: number,
@@ -31,7 +31,7 @@ const pieces = (
       const all = sent instanceof Uint8Array ? note(sent) : Stream.runForEach(blocksOf(sent, () => assert.fail()), note)
       return all.pipe(Effect.zipRight(Effect.sleep(millis)), Effect.zipRight(result))
     })))
-    // Readables tell of themselves by ticks of the process.
+    // Readables emit their events in ticks of the process.
     while (written.reduce((sum, length) => sum + length, 0) < size) {
       yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
     }
@@ -41,7 +41,7 @@ const pieces = (
   })
 
 describe("blocks that are written", () => {
-  it.effect("are as much as a second moves, so that a slow link has small ones", () =>
+  it.effect("hold as much as moves in a second, so that a slow link has small ones", () =>
     Effect.gen(function*() {
       const blockSize = new BlockSize()
       assert.deepStrictEqual(yield* pieces(blockSize, MiB, 10_000), [512 * KiB, 512 * KiB], "nothing is known yet")
@@ -53,7 +53,7 @@ describe("blocks that are written", () => {
       assert.deepStrictEqual(yield* pieces(blockSize, 12 * MiB, 100), [8 * MiB, 4 * MiB])
     }))
 
-  it.effect("are all of a body that has its bytes, where that is no more, and where the bandwidth lets them", () =>
+  it.effect("are a whole body in memory, if it is no larger and the bandwidth allows it", () =>
     Effect.gen(function*() {
       const bytes = new Uint8Array(3 * MiB)
       const sent = (blockSize: BlockSize, isLet: boolean) => {
@@ -88,7 +88,7 @@ describe("blocks that are written", () => {
       assert.deepStrictEqual(yield* pieces(blockSize, 512 * KiB, 1), [512 * KiB])
     }))
 
-  it("are no larger than a MiB where they are encrypted", () => {
+  it("are no larger than a MiB if they are encrypted", () => {
     const blockSize = new BlockSize()
     blockSize.ended(64 * MiB, 1)
     assert.deepStrictEqual(

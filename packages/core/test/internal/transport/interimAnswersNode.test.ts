@@ -58,7 +58,7 @@ const allArrive = (transport: Transport.Transport["Type"], url: string, heard: R
     }
   })
 
-describe("interim answers that nobody has asked for", () => {
+describe("unsolicited interim answers", () => {
   const cases: ReadonlyArray<readonly [name: string, before: ReadonlyArray<string>]> = [
     ["100", [proceed]],
     ["100 over HTTP/1.0", ["HTTP/1.0 100 Continue\r\n\r\n"]],
@@ -99,7 +99,7 @@ describe("interim answers that nobody has asked for", () => {
     }
   }
 
-  it.scopedLive("may come while the body is on its way", () =>
+  it.scopedLive("may arrive while the body is in flight", () =>
     Effect.gen(function*() {
       const heard: Array<RawServer.Heard> = []
       const { connections, url } = yield* RawServer.make((socket) =>
@@ -116,7 +116,7 @@ describe("interim answers that nobody has asked for", () => {
       assert.strictEqual(connections(), 1)
     }))
 
-  it.scopedLive("and nothing after them are no answer, and neither is one without an end", () =>
+  it.scopedLive("without anything after them are not an answer, and neither is one without an end", () =>
     Effect.gen(function*() {
       for (
         const said of [proceed, "HTTP/1.1 100 Cont", `HTTP/1.1 103 Early Hints\r\nlink: ${"x".repeat(300 * 1024)}`]
@@ -128,7 +128,7 @@ describe("interim answers that nobody has asked for", () => {
       }
     }))
 
-  it.scopedLive("are no part of what an answer holds, even where that looks like one", () =>
+  it.scopedLive("do not become part of an answer's body, even if that looks like one", () =>
     Effect.gen(function*() {
       const { url } = yield* RawServer.make((socket) =>
         RawServer.hear(socket, {
@@ -145,7 +145,7 @@ describe("interim answers that nobody has asked for", () => {
       }
     }))
 
-  it.scopedLive("are passed over on the way by a proxy", () =>
+  it.scopedLive("are skipped behind a proxy", () =>
     Effect.gen(function*() {
       const heard: Array<RawServer.Heard> = []
       const { url } = yield* RawServer.make((socket) =>

@@ -59,7 +59,7 @@ describe("masking", () => {
     })
   }
 
-  it("takes out what is in base64, wherever it begins there", () => {
+  it("removes a secret in base64, at any offset", () => {
     const secret = "secret-token-of-mine"
     for (const before of ["", "u", "us", "use"]) {
       for (const encoding of ["base64", "base64url"] as const) {
@@ -70,7 +70,7 @@ describe("masking", () => {
     }
   })
 
-  it("takes short ones out where they stand by themselves, and leaves words alone", () => {
+  it("removes short ones if they stand alone, and leaves words alone", () => {
     assert.strictEqual(
       masking("no")("no, nothing is known: no%2Cno"),
       "<redacted>, nothing is known: <redacted>%2C<redacted>"
@@ -92,7 +92,7 @@ describe("masking", () => {
     assert.strictEqual(masking("one", "two")("one and two"), "<redacted> and <redacted>")
   })
 
-  it("leaves a text alone that has none, whatever it looks like", () => {
+  it("leaves a text without any alone, whatever it looks like", () => {
     fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
       fc.pre(!text.includes("not there"))
       return masking("it is not there")(text) === text

@@ -103,7 +103,7 @@ describe("the proxies of an environment", () => {
       assert.isAbove(asked.length, 0)
     }))
 
-  it.scopedLive("are told who asks, however that is written", () =>
+  it.scopedLive("receive the credentials, however they are written", () =>
     Effect.gen(function*() {
       const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`
       for (
@@ -126,18 +126,18 @@ describe("the proxies of an environment", () => {
       }
     }))
 
-  it.scopedLive("are refused where they cannot be used, by the variable, and only for what would go by them", () =>
+  it.scopedLive("are refused if they cannot be used, by variable, and only for addresses that would use them", () =>
     Effect.gen(function*() {
       const { port } = yield* serve((request, response) => readBody(request, () => response.writeHead(201).end()))
       const address = `http://127.0.0.1:${port}/a`
       const socks = yield* failure(address, { ALL_PROXY: "socks5://me:s3cr3t-password@127.0.0.1:1080" })
       assert.strictEqual(
         socks.message,
-        "The proxy in ALL_PROXY cannot be used: it is of socks5://, and only those of http:// and https:// can."
+        "The proxy in ALL_PROXY cannot be used: it is a socks5:// proxy, and only http:// and https:// proxies are supported."
       )
       for (const scheme of ["socks", "socks4", "socks4a", "socks5h", "ftp"]) {
         const error = yield* failure(address, { http_proxy: `${scheme}://127.0.0.1:1080` })
-        assert.include(error.message, `The proxy in http_proxy cannot be used: it is of ${scheme}://`)
+        assert.include(error.message, `The proxy in http_proxy cannot be used: it is a ${scheme}:// proxy`)
         assert.strictEqual(error._tag, "Rejected")
       }
       for (const wrong of ["http://me:s3cr3t-password@bad host:1", "http://", "127.0.0.1:99999", ":3128"]) {
@@ -177,7 +177,7 @@ describe("a proxy that is dead", () => {
       assert.match(nowhere.message, /^The proxy http:\/\/proxy\.invalid:3128 \(HTTP_PROXY\) cannot be reached \(E/)
     }))
 
-  it.scopedLive("or hangs up is on the way of the connection that failed", () =>
+  it.scopedLive("or that hangs up is named with the failed connection", () =>
     Effect.gen(function*() {
       const { url } = yield* RawServer.make((socket) => void socket.once("data", () => socket.destroy()))
       for (
@@ -187,7 +187,7 @@ describe("a proxy that is dead", () => {
         ]] as const
       ) {
         const error = yield* failure(address, { [variable]: url })
-        assert.include(error.message, `The connection to ${address} by the proxy ${url} (${variable}) failed (`)
+        assert.include(error.message, `The connection to ${address} through the proxy ${url} (${variable}) failed (`)
       }
     }))
 

@@ -47,4 +47,4 @@ export const settled = (
 const passes = /\block(?:ed|s|ing|-token\S*)?\b|temporar|\btry(?:ing)? again|in progress|concurrent|\bbusy\b/i
 
 const withoutDirectory = ({ detail }: Conflict) =>
-  new Conflict({ detail: `${detail} (its directory is not there: WebDAV servers want it made first)` })
+  new Conflict({ detail: `${detail} (its directory does not exist, and WebDAV servers do not create it)` })

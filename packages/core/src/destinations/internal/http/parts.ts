@@ -63,7 +63,7 @@ export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>
         answer.status === 200 ? sizeByRange(wire, key) : Effect.succeed(undefined),
         (size) =>
           size === undefined
-            ? Effect.fail(unexpected(wire.name, answer, "does not say how large the object is"))
+            ? Effect.fail(unexpected(wire.name, answer, "does not report the size of the object"))
             : Effect.succeed(found(size))
       )
     }
@@ -131,7 +131,7 @@ export const contentRange = (wire: Wire): Multipart => {
       if (wantsMore(response)) {
         const persisted = persistedBy(response)
         return persisted === undefined
-          ? Effect.fail(unexpected(name, response, "does not say in bytes from 0 what it has"))
+          ? Effect.fail(unexpected(name, response, "does not report a range of bytes from 0"))
           : total !== undefined && persisted > total
           ? Effect.fail(wrongSize(name, key, total, persisted))
           : persisted >= end
@@ -146,7 +146,7 @@ export const contentRange = (wire: Wire): Multipart => {
         ({ etag }) =>
           total === end
             ? Effect.succeed(storedPart(etag))
-            : Effect.fail(unexpected(name, response, `took part ${number} of ${key} for all of it`))
+            : Effect.fail(unexpected(name, response, `treated part ${number} of ${key} as the whole object`))
       )
     }
     // A server that stores part of the bytes and says so is sent the rest next, as long as it stores any.
@@ -182,7 +182,7 @@ export const contentRange = (wire: Wire): Multipart => {
       if (!wantsMore(response)) return isSuccess(response) ? Effect.succeed(undefined) : wire.refused(response)
       const persisted = persistedBy(response)
       return persisted === undefined
-        ? Effect.fail(unexpected(name, response, "does not say in bytes from 0 what it has"))
+        ? Effect.fail(unexpected(name, response, "does not report a range of bytes from 0"))
         : Effect.succeed(persisted)
     }).pipe(
       Effect.flatMap((persisted) =>
@@ -208,7 +208,7 @@ export const contentRange = (wire: Wire): Multipart => {
         // A proxy may have weakened either.
         ({ etag }) =>
           etag !== undefined && last !== undefined && Etag.read(etag) !== Etag.read(last)
-            ? Effect.fail(new Conflict({ detail: `Somebody else has written ${key} to ${name} meanwhile.` }))
+            ? Effect.fail(new Conflict({ detail: `Another client has written ${key} to ${name} meanwhile.` }))
             : Effect.succeed({ etag: etag ?? last })
       )
     })
@@ -241,7 +241,7 @@ const persistedBy = ({ headers }: Transport.Head): number | undefined => {
 }
 
 const sessionGone = ({ key, uploadId }: Session) =>
-  new SessionGone({ detail: `The server has forgotten the upload ${uploadId} of ${key}.` })
+  new SessionGone({ detail: `The server no longer has the upload ${uploadId} of ${key}.` })
 
 const unexpected = (name: string, { status }: Transport.Head, problem: string) =>
   new Rejected({ reason: "Unexpected", detail: `${name} answered ${status} and ${problem}.` })
@@ -252,5 +252,5 @@ const unknownSize = (key: string, number: number) =>
 const persistedLess = (name: string, number: number, persisted: number, end: number) =>
   new Transient({
     reason: "Unavailable",
-    detail: `${name} has stored ${persisted} bytes; with part ${number} it should be ${end}.`
+    detail: `${name} has stored ${persisted} bytes, but should have ${end} after part ${number}.`
   })

@@ -4,7 +4,7 @@
 import type { PlatformError } from "@effect/platform/Error"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { isFull, patience } from "../../../internal/calls/descriptors.js"
+import { isFull, patience } from "../../../internal/calls/tooManyOpenFiles.js"
 import { Conflict, Rejected, Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 
@@ -50,7 +50,11 @@ export const errorOf =
       case "EACCES":
       case "EPERM":
       case "EROFS":
-        return new Rejected({ reason: "Forbidden", detail: `${filePath} may not be ${verb} (${said}).`, cause: error })
+        return new Rejected({
+          reason: "Forbidden",
+          detail: `${filePath} cannot be ${verb}: permission denied (${said}).`,
+          cause: error
+        })
       case "ENAMETOOLONG":
         return new Rejected({
           reason: "InvalidKey",
@@ -58,13 +62,17 @@ export const errorOf =
           cause: error
         })
       case "EFBIG":
-        return new Rejected({ reason: "TooLarge", detail: `${filePath} is too large here (${said}).`, cause: error })
+        return new Rejected({
+          reason: "TooLarge",
+          detail: `${filePath} is too large for this file system (${said}).`,
+          cause: error
+        })
       case "EISDIR":
       case "ENOTDIR":
       case "EEXIST":
       case "ENOTEMPTY":
         return new Conflict({
-          detail: `A file and a directory want the same name at ${filePath} (${said}).`,
+          detail: `A file and a directory have the same name at ${filePath} (${said}).`,
           cause: error
         })
       default:

@@ -20,7 +20,7 @@ import * as ObjectKey from "../../../ObjectKey.js"
 import { Rejected } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import { codeOf, errorOf, isMissing, opening } from "./errors.js"
-import * as LocalPlaces from "./places.js"
+import * as OpenDirectories from "./openDirectories.js"
 
 /** Where an object goes: the file, the directory that it is in, and its name there. */
 export interface Target {
@@ -54,9 +54,9 @@ export class LocalFiles {
   readonly fsync: boolean
   /** The budget of files open for writing. */
   readonly openFiles: InFlight.InFlight
-  readonly by: LocalPlaces.By
+  readonly by: OpenDirectories.By
   /** The directories below it. */
-  readonly places: LocalPlaces.Places
+  readonly places: OpenDirectories.Places
 
   constructor(
     fs: FileSystem.FileSystem,
@@ -64,7 +64,7 @@ export class LocalFiles {
     root: string,
     fsync: boolean,
     openFiles: InFlight.InFlight,
-    by: LocalPlaces.By
+    by: OpenDirectories.By
   ) {
     this.by = by
     this.fs = fs
@@ -72,7 +72,7 @@ export class LocalFiles {
     this.root = root
     this.fsync = fsync
     this.openFiles = openFiles
-    this.places = new LocalPlaces.Places({ fs, path, root, fsync, by })
+    this.places = new OpenDirectories.Places({ fs, path, root, fsync, by })
   }
 
   targetOf(key: string): Either.Either<Target, Rejected> {
@@ -156,14 +156,14 @@ export class LocalFiles {
    * open, and never to one that has replaced it.
    */
   commit(
-    { check, path, sync }: LocalPlaces.Place,
+    { check, path, sync }: OpenDirectories.Place,
     temporary: string,
     name: string,
     { file, mode, modifiedAt }: Commit
   ): Effect.Effect<void, PlatformError | UploadError> {
     const { fs } = this
     const written = this.path.join(path, temporary)
-    const subject = file !== undefined && this.by === "descriptor" ? LocalPlaces.descriptorPath(file) : written
+    const subject = file !== undefined && this.by === "descriptor" ? OpenDirectories.descriptorPath(file) : written
     return Effect.gen(this, function*() {
       yield* check
       if (mode !== undefined && this.path.sep === "/") {
@@ -248,10 +248,16 @@ const lacksPermissions = (error: PlatformError): boolean =>
 const walkBatch = 256
 
 /**
- * A time as `utimes` takes it. `utimes` truncates numbers to microseconds, so half a microsecond is added; it takes
- * numbers before 1970 for the present, but not dates.
+ * A time as `utimes` takes it. `utimes` cuts numbers off, to microseconds before Node 24 and to nanoseconds since, so half
+ * a microsecond is added where that would be the microsecond before. It takes numbers before 1970 for the present, but
+ * not dates.
  */
-const timeOf = (millis: number): number | Date => millis < 0 ? new Date(millis) : millis / 1000 + 5e-7
+const timeOf = (millis: number): number | Date => {
+  if (millis < 0) return new Date(millis)
+  const seconds = millis / 1000
+  const isCutRight = Math.trunc(seconds) * 1e6 + Math.trunc((seconds % 1) * 1e6) === Math.round(millis * 1000)
+  return isCutRight ? seconds : seconds + 5e-7
+}
 
 const isFile = (info: Option.Option<FileSystem.File.Info>): info is Option.Some<FileSystem.File.Info> =>
   Option.isSome(info) && info.value.type === "File"

@@ -27,7 +27,8 @@ import type { UploadError } from "../../../UploadError.js"
 import { codeOf, errorOf, isMissing, opening, ownErrors } from "./errors.js"
 import { ownerOnly } from "./files.js"
 import type { LocalFiles, Target } from "./files.js"
-import type { Place } from "./places.js"
+import type { Place } from "./openDirectories.js"
+import * as TemporaryNames from "./temporaryNames.js"
 
 export const limits: PartLimits = {
   minSize: 1,
@@ -37,9 +38,6 @@ export const limits: PartLimits = {
   maxObjectSize: Number.MAX_SAFE_INTEGER,
   inOrder: false
 }
-
-/** Whether a file is the temporary file of a multipart upload, by its name. */
-export const isPartsName = (name: string): boolean => /^\.sluice-[\w-]{8,64}\.parts$/.test(name)
 
 /** How long stored parts are read to verify them. The rest are sent again, which is no slower. */
 const mostMillis = 10_000
@@ -62,7 +60,7 @@ export const multipart = (files: LocalFiles): Multipart => {
     use: (name: string, target: Target) => Effect.Effect<A, UploadError>
   ): Effect.Effect<A, UploadError> => {
     if (!/^[\w-]{8,64}$/.test(uploadId)) return Effect.fail(invalidId(uploadId))
-    return Effect.flatMap(files.targetOf(key), (target) => use(`.sluice-${uploadId}.parts`, target))
+    return Effect.flatMap(files.targetOf(key), (target) => use(TemporaryNames.ofParts(uploadId), target))
   }
 
   /** The same if the object's directory still exists inside the root. */
@@ -241,14 +239,14 @@ const evidenceOf = ({ etag }: StoredPart): Evidence | undefined => {
 const invalidId = (uploadId: string) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `${JSON.stringify(uploadId)} is not an upload id: 8 to 64 letters, digits, "_" and "-" are.`
+    detail: `${JSON.stringify(uploadId)} is not a valid upload id: it takes 8 to 64 letters, digits, "_" and "-".`
   })
 
 const sessionGone = ({ key, uploadId }: Session) =>
-  new SessionGone({ detail: `There is no upload ${uploadId} of ${key} any more.` })
+  new SessionGone({ detail: `The upload ${uploadId} of ${key} no longer exists.` })
 
 const wrongSize = ({ key, size }: CompleteRequest, there: number, sent: number) =>
   new IntegrityMismatch({
     reason: "Size",
-    detail: `${key} should have ${size} bytes: its parts have ${sent}, and its file has ${there}.`
+    detail: `${key} should have ${size} bytes, but its parts have ${sent} and its file has ${there}.`
   })

@@ -23,7 +23,7 @@ export interface Address {
   readonly host: string
   /** The path of the bucket, encoded, without a trailing slash. */
   readonly root: string
-  /** Whether nobody on the way can change the request. */
+  /** Whether nobody can change the request in transit. */
   readonly isSafe: boolean
 }
 
@@ -42,17 +42,17 @@ export const isRegion = (name: string): boolean => /^[a-z0-9](?:[a-z0-9-]{0,38}[
 export const make = (options: AddressOptions): Either.Either<Place, Rejected> => {
   const { bucket, endpoint, prefix } = options
   if (!bucketName.test(bucket) || bucket.includes("..")) {
-    return refused(`${JSON.stringify(bucket)} is no name of a bucket.`)
+    return refused(`${JSON.stringify(bucket)} is not a valid bucket name.`)
   }
   const base = endpoint === undefined ? undefined : Option.getOrUndefined(parse(endpoint))
   if (endpoint !== undefined && base === undefined) {
-    return refused("The endpoint has to be an address of http or https, without user, query and fragment.")
+    return refused("The endpoint must be an http or https address without user, query and fragment.")
   }
   const problem = prefixProblem(prefix)
   if (problem !== undefined) return refused(`The prefix ${JSON.stringify(prefix)} ${problem}.`)
   const profile = Provider.of(options.provider ?? Provider.at(base?.hostname))
   const region = options.region ?? Provider.regionAt(base?.hostname) ?? profile.region
-  if (!isRegion(region)) return refused(`${JSON.stringify(region)} is no name of a region.`)
+  if (!isRegion(region)) return refused(`${JSON.stringify(region)} is not a valid region name.`)
   const inPath = (base !== undefined && isNumeric(base.hostname)) ||
     (options.pathStyle ?? (endpoint !== undefined || bucket.includes(".")))
   return Either.right({
@@ -81,7 +81,7 @@ export const keyProblem = (full: string): string | undefined => {
     if (full.length * 3 > maxKeySize && new TextEncoder().encode(full).length > maxKeySize) return tooLong
   } else if (full.length > maxKeySize) return tooLong
   return dots.test(full)
-    ? "has a segment \".\" or \"..\", which nothing between here and there would let pass"
+    ? "contains a segment \".\" or \"..\", which clients and proxies would remove"
     : undefined
 }
 

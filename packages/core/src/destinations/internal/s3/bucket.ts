@@ -170,7 +170,7 @@ export class Bucket {
     const sum = isRead || isSafe ? undefined : body.sum?.("sha256")
     if (!isRead && !isSafe && sum === undefined) {
       return Either.left(
-        new Rejected({ reason: "Unsupported", detail: `${this.name} needs TLS for bodies like this.` })
+        new Rejected({ reason: "Unsupported", detail: `${this.name} requires TLS for bodies like this.` })
       )
     }
     const payload = isRead

@@ -56,8 +56,9 @@ export class Identities {
   }
 
   /**
-   * Requests credentials, once for all uploads that wait for them, also when they cannot be obtained. An upload that has
-   * waited for a minute fails; the request continues for others, until the last upload that waits for it is interrupted.
+   * Requests credentials, once for all uploads that wait for them, also when they cannot be obtained. An upload that
+   * has waited for a minute fails; the request continues for others, until the last upload that waits for it is
+   * interrupted.
    */
   readonly asked: Effect.Effect<void, UploadError> = Effect.suspend(() => {
     const { refusal } = this
@@ -141,7 +142,7 @@ const refusalMillis = 30_000
 const credentialsMillis = 60_000
 
 const late = () =>
-  new Transient({ reason: "Stalled", detail: "The credentials have not come for a minute, and are still waited for." })
+  new Transient({ reason: "Stalled", detail: "The credentials have not arrived for a minute, and may still arrive." })
 
 /** How long before credentials expire new ones are requested, in milliseconds. */
 const early = 60_000

@@ -200,8 +200,8 @@ const reasons: Readonly<Record<string, Rejected["reason"]>> = {
 }
 
 /**
- * `x-amz-retry-after` in milliseconds, or `Retry-After` in seconds or as a date. Nonsense is ignored, and more than a day
- * counts as a day.
+ * `x-amz-retry-after` in milliseconds, or `Retry-After` in seconds or as a date. Nonsense is ignored, and more than a
+ * day counts as a day.
  */
 const retryAfter = (headers: Answer["headers"], now: number): number | undefined => {
   const exact = headers["x-amz-retry-after"]

@@ -16,7 +16,7 @@ import * as Xml from "./xml.js"
 export const without = (name: string, what: string): Transient =>
   new Transient({
     reason: "Unavailable",
-    detail: `${name} gave no ${what}: its answer cannot be read.`,
+    detail: `${name} returned no ${what}: its answer cannot be read.`,
     cause: new Unreadable()
   })
 
@@ -42,7 +42,7 @@ export const isOfPage = ({ headers }: Head): boolean =>
 export const pageOf = (name: string, title?: string): Transient =>
   new Transient({
     reason: "Unavailable",
-    detail: `${name} answered with a web page${title === undefined ? "" : ` (${title})`} instead of what S3 answers: ` +
+    detail: `${name} answered with a web page${title === undefined ? "" : ` (${title})`} instead of an answer of S3: ` +
       "something in between may have answered, such as a proxy or a login page.",
     cause: new Unreadable()
   })

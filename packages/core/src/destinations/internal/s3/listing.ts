@@ -58,38 +58,37 @@ const beginning: Cursor = {
   round: { query: "{}", first: undefined, pages: 0, until: 1 }
 }
 
-const pageAt = (bucket: Bucket, cursor: Cursor): Effect.Effect<Page, UploadError> =>
-  Effect.gen(function*() {
-    const { name, prefix } = bucket
-    const query = {
-      "list-type": "2",
-      "encoding-type": "url",
-      "max-keys": String(cursor.count),
-      prefix,
-      ...cursor.query
-    }
-    const answer = yield* bucket.ask({
-      method: "GET",
-      key: undefined,
-      subject: "object",
-      query,
-      answerMillis,
-      answerBytes: Xml.largest
-    })
-    const read = Evidence.document(name, answer, {
-      root: "ListBucketResult",
-      evidence: ["IsTruncated", "MaxKeys"],
-      subject: "object"
-    })
-    // A page of long keys may exceed the answer limit.
-    const isLarge = answer.body.length >= answerLimit && cursor.count > 100
-    const root = yield* isLarge ? Effect.option(read) : Effect.asSome(read)
-    if (Option.isNone(root)) return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
-    return yield* pageOf(bucket, cursor, root.value)
+const pageAt = Effect.fnUntraced(function*(bucket: Bucket, cursor: Cursor): Effect.fn.Return<Page, UploadError> {
+  const { name, prefix } = bucket
+  const query = {
+    "list-type": "2",
+    "encoding-type": "url",
+    "max-keys": String(cursor.count),
+    prefix,
+    ...cursor.query
+  }
+  const answer = yield* bucket.ask({
+    method: "GET",
+    key: undefined,
+    subject: "object",
+    query,
+    answerMillis,
+    answerBytes: Xml.largest
   })
+  const read = Evidence.document(name, answer, {
+    root: "ListBucketResult",
+    evidence: ["IsTruncated", "MaxKeys"],
+    subject: "object"
+  })
+  // A page of long keys may exceed the answer limit.
+  const isLarge = answer.body.length >= answerLimit && cursor.count > 100
+  const root = yield* isLarge ? Effect.option(read) : Effect.asSome(read)
+  if (Option.isNone(root)) return yield* pageAt(bucket, { ...cursor, count: Math.floor(cursor.count / 4) })
+  return yield* pageOf(bucket, cursor, root.value)
+})
 
-const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Effect.Effect<Page, UploadError> =>
-  Effect.gen(function*() {
+const pageOf = Effect.fnUntraced(
+  function*({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Effect.fn.Return<Page, UploadError> {
     const failed = (problem: string) =>
       Effect.fail(new Rejected({ reason: "Unexpected", detail: `${name} cannot be listed: ${problem}.` }))
     const contents = root.all("Contents").map((object) => ({
@@ -100,7 +99,7 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
     const listed: Array<Listed> = []
     for (const { etag, key, size } of contents) {
       if (key.length <= prefix.length || !key.startsWith(prefix)) continue
-      if (size === undefined) return yield* failed(`it does not tell how large ${key} is`)
+      if (size === undefined) return yield* failed(`it does not report the size of ${key}`)
       listed.push({ key: key.slice(prefix.length), size, etag })
     }
     if (!Evidence.hasMore(root, "NextContinuationToken")) return { listed, next: Option.none() }
@@ -117,9 +116,9 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
     const text = JSON.stringify(next)
     const isSeen = text === JSON.stringify(cursor.query) || text === round.query ||
       (first !== undefined && first === round.first)
-    if (next === undefined || isSeen) return yield* failed("a page has no next one")
+    if (next === undefined || isSeen) return yield* failed("a page does not name the next one")
     const empty = contents.length === 0 ? cursor.empty + 1 : 0
-    if (empty >= maxEmptyPages) return yield* failed(`${empty} pages in a row brought nothing`)
+    if (empty >= maxEmptyPages) return yield* failed(`${empty} pages in a row were empty`)
     const pages = round.pages + 1
     const isMark = pages === round.until
     return {
@@ -131,4 +130,5 @@ const pageOf = ({ name, prefix }: Bucket, cursor: Cursor, root: Xml.Element): Ef
         round: isMark ? { query: text, first, pages: 0, until: round.until * 2 } : { ...round, pages }
       })
     }
-  })
+  }
+)

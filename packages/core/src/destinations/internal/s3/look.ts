@@ -144,4 +144,4 @@ const isPassing = (error: UploadError): boolean =>
   error._tag === "Throttled" || (error._tag === "Transient" && error.reason !== "Unavailable")
 
 const unsaid = ({ name }: Bucket, key: string) =>
-  new Rejected({ reason: "Unexpected", detail: `${name} does not tell how large ${key} is.` })
+  new Rejected({ reason: "Unexpected", detail: `${name} does not report the size of ${key}.` })

@@ -32,7 +32,7 @@ export const make = (
   const { metadata: common } = options
   if (Either.isLeft(shared)) return () => shared
   return ({ contentType = defaultType, metadata, modifiedAt }) => {
-    if (!isPrintable(contentType)) return refused(`${JSON.stringify(contentType)} is no content type.`)
+    if (!isPrintable(contentType)) return refused(`${JSON.stringify(contentType)} is not a valid content type.`)
     const headers: Record<string, string> = { "content-type": contentType, ...shared.right }
     if (metadata !== undefined || common !== undefined) {
       const problem = addMetadata(headers, { ...common, ...metadata }, profile.maxMetadata)
@@ -105,13 +105,13 @@ const addMetadata = (
   for (const [given, text] of Object.entries(metadata)) {
     const name = metaName(given)
     if (headers[metaPrefix + name] !== undefined) {
-      return rejected("Unsupported", `Two names of metadata are the same to S3: ${JSON.stringify(name)}.`)
+      return rejected("Unsupported", `Two metadata names are the same in S3: ${JSON.stringify(name)}.`)
     }
     const value = metaValue(text)
     headers[metaPrefix + name] = value
     size += name.length + value.length
   }
-  return size > most ? rejected("TooLarge", `The metadata are ${size} bytes; at most ${most} are taken.`) : undefined
+  return size > most ? rejected("TooLarge", `The metadata has ${size} bytes; at most ${most} are allowed.`) : undefined
 }
 
 /** Metadata names are tokens in lower case; other characters are replaced. */

@@ -95,7 +95,7 @@ export class Objects {
         return Effect.fail(
           new Rejected({
             reason: "Unsupported",
-            detail: `${name} cannot be asked to leave alone what is there already.`
+            detail: `${name} cannot be told to leave existing objects alone.`
           })
         )
       case undefined:
@@ -105,15 +105,15 @@ export class Objects {
               error._tag !== "Rejected" || error.reason === "InvalidKey" ? error : new Rejected({
                 reason: error.reason === "Unauthorized" ? "Unauthorized" : "Unsupported",
                 detail:
-                  `Whether ${key} is there already cannot be known: ${error.detail} Nobody knows of this server ` +
-                  "whether it leaves alone what is there.",
+                  `It is unknown whether ${key} exists: ${error.detail} It is also unknown whether this server leaves ` +
+                  "existing objects alone.",
                 cause: error
               })
             ),
           onSuccess: (found) =>
             Option.isNone(found)
               ? Effect.succeed(absent)
-              : Effect.fail(new Conflict({ detail: `${key} is at ${name} already.` }))
+              : Effect.fail(new Conflict({ detail: `${key} already exists at ${name}.` }))
         })
     }
   }
@@ -224,15 +224,14 @@ const absent: Record<string, string> = { "if-none-match": "*" }
 const unverified = ({ name }: Bucket, algorithm: Algorithm) =>
   new Rejected({
     reason: "Unsupported",
-    detail:
-      `${name} does not check ${algorithm}: nothing that it answers shows that what it stored is what was sent. ` +
-      "Take md5, or no checksum."
+    detail: `${name} does not verify ${algorithm}: nothing in its answer shows that it stored what was sent. ` +
+      "Use md5, or no checksum."
   })
 
 const damaged = ({ name }: Bucket, sent: string, stored: string) =>
   new IntegrityMismatch({
     reason: "Checksum",
-    detail: `What ${name} stored has the md5 ${stored}, not ${sent}.`
+    detail: `The object at ${name} has the md5 ${stored}, not ${sent}.`
   })
 
 const isSame = (head: Head, body: Body, modifiedAt: number | undefined): boolean => {

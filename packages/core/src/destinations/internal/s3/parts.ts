@@ -34,36 +34,35 @@ export const multipart = (objects: Objects): Multipart => {
   /** Whether one checksum covers a whole multipart object. */
   const isFull = (algorithm: Algorithm): boolean => profile.fullObject.includes(algorithm)
 
-  const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
-    Effect.gen(function*() {
-      const { checksum } = request
-      yield* objects.checking(checksum)
-      // An upload is not begun if the server cannot keep its condition at the end.
-      yield* objects.condition(request.key, profile.conditionalComplete)
-      const headers = yield* objects.describe(request)
-      if (checksum !== undefined && checksum !== "md5") {
-        headers["x-amz-checksum-algorithm"] = checksum.toUpperCase()
-        if (profile.fullObject.length > 0) {
-          headers["x-amz-checksum-type"] = isFull(checksum)
-            ? "FULL_OBJECT"
-            : "COMPOSITE"
-        }
+  const create = Effect.fnUntraced(function*(request: CreateRequest): Effect.fn.Return<string, UploadError> {
+    const { checksum } = request
+    yield* objects.checking(checksum)
+    // An upload is not begun if the server cannot keep its condition at the end.
+    yield* objects.condition(request.key, profile.conditionalComplete)
+    const headers = yield* objects.describe(request)
+    if (checksum !== undefined && checksum !== "md5") {
+      headers["x-amz-checksum-algorithm"] = checksum.toUpperCase()
+      if (profile.fullObject.length > 0) {
+        headers["x-amz-checksum-type"] = isFull(checksum)
+          ? "FULL_OBJECT"
+          : "COMPOSITE"
       }
-      const answer = yield* bucket.ask({
-        method: "POST",
-        key: request.key,
-        subject: "object",
-        query: { uploads: "" },
-        headers
-      })
-      const root = yield* Evidence.document(bucket.name, answer, {
-        root: "InitiateMultipartUploadResult",
-        evidence: ["UploadId"],
-        subject: "object"
-      })
-      const uploadId = root.text("UploadId")
-      return uploadId === undefined || uploadId === "" ? yield* Effect.fail(unread("upload id")) : uploadId
+    }
+    const answer = yield* bucket.ask({
+      method: "POST",
+      key: request.key,
+      subject: "object",
+      query: { uploads: "" },
+      headers
     })
+    const root = yield* Evidence.document(bucket.name, answer, {
+      root: "InitiateMultipartUploadResult",
+      evidence: ["UploadId"],
+      subject: "object"
+    })
+    const uploadId = root.text("UploadId")
+    return uploadId === undefined || uploadId === "" ? yield* Effect.fail(unread("upload id")) : uploadId
+  })
 
   const uploadPart = ({ body, key, number, uploadId }: PartRequest): Effect.Effect<StoredPart, UploadError> =>
     Effect.flatMap(body.whole, (whole) => {
@@ -97,8 +96,8 @@ export const multipart = (objects: Objects): Multipart => {
       () => unread("etag")
     )
 
-  const listParts = ({ key, uploadId }: Session): Effect.Effect<ReadonlyArray<StoredPart>, UploadError> =>
-    Effect.gen(function*() {
+  const listParts = Effect.fnUntraced(
+    function*({ key, uploadId }: Session): Effect.fn.Return<ReadonlyArray<StoredPart>, UploadError> {
       const parts: Array<StoredPart> = []
       let empty = 0
       for (let marker = 0;;) {
@@ -131,45 +130,45 @@ export const multipart = (objects: Objects): Multipart => {
         }
         marker = next
       }
-    })
+    }
+  )
 
-  const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
-    Effect.gen(function*() {
-      const { checksum, key, parts, size, uploadId } = request
-      const whole = checksum !== undefined && isFull(checksum.algorithm) ? checksum : undefined
-      const answer = yield* bucket.ask({
-        method: "POST",
-        key,
-        subject: "completion",
-        query: { uploadId },
-        headers: {
-          "content-type": "application/xml",
-          ...(yield* objects.condition(key, profile.conditionalComplete)),
-          ...(whole !== undefined && {
-            [headerOf(whole.algorithm)]: whole.value,
-            "x-amz-checksum-type": "FULL_OBJECT"
-          }),
-          ...(profile.fullObject.length > 0 && { "x-amz-mp-object-size": String(size) })
-        },
-        body: new TextEncoder().encode(documentOf(parts)),
-        answerMillis: completeMillis
-      })
-      // A success may turn into an error after its head was sent: the document tells.
-      const root = yield* Evidence.document(bucket.name, answer, {
-        root: "CompleteMultipartUploadResult",
-        evidence: ["ETag"],
-        subject: "completion"
-      })
-      const etag = Etag.read(root.text("ETag"))
-      if (etag === undefined) return yield* Effect.fail(unread("etag of what was completed"))
-      const theirs = whole === undefined ? undefined : root.text(elementOf(whole.algorithm))
-      return {
-        etag,
-        ...(whole !== undefined && theirs !== undefined && !theirs.includes("-") && {
-          checksum: { algorithm: whole.algorithm, value: theirs }
-        })
-      }
+  const complete = Effect.fnUntraced(function*(request: CompleteRequest): Effect.fn.Return<Stored, UploadError> {
+    const { checksum, key, parts, size, uploadId } = request
+    const whole = checksum !== undefined && isFull(checksum.algorithm) ? checksum : undefined
+    const answer = yield* bucket.ask({
+      method: "POST",
+      key,
+      subject: "completion",
+      query: { uploadId },
+      headers: {
+        "content-type": "application/xml",
+        ...(yield* objects.condition(key, profile.conditionalComplete)),
+        ...(whole !== undefined && {
+          [headerOf(whole.algorithm)]: whole.value,
+          "x-amz-checksum-type": "FULL_OBJECT"
+        }),
+        ...(profile.fullObject.length > 0 && { "x-amz-mp-object-size": String(size) })
+      },
+      body: new TextEncoder().encode(documentOf(parts)),
+      answerMillis: completeMillis
     })
+    // A success may turn into an error after its head was sent: the document tells.
+    const root = yield* Evidence.document(bucket.name, answer, {
+      root: "CompleteMultipartUploadResult",
+      evidence: ["ETag"],
+      subject: "completion"
+    })
+    const etag = Etag.read(root.text("ETag"))
+    if (etag === undefined) return yield* Effect.fail(unread("etag of what was completed"))
+    const theirs = whole === undefined ? undefined : root.text(elementOf(whole.algorithm))
+    return {
+      etag,
+      ...(whole !== undefined && theirs !== undefined && !theirs.includes("-") && {
+        checksum: { algorithm: whole.algorithm, value: theirs }
+      })
+    }
+  })
 
   // Parts in flight may still arrive after an abort: it is done when the session is gone or has no parts.
   const abort = (session: Session): Effect.Effect<void, UploadError> =>

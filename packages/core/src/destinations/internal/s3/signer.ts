@@ -60,7 +60,7 @@ export class Signer {
     this.crypto = crypto
   }
 
-  /** The headers of a request, signed as of `now`, in milliseconds since the epoch. */
+  /** The headers of a request, signed at `now`, in milliseconds since the epoch. */
   sign({ headers, host, method, path, payload, query }: Signable, region: string, now: number): Record<string, string> {
     const { accessKeyId, sessionToken } = this.credentials
     const stamp = this.stampOf(now)

@@ -12,7 +12,7 @@ import type { UploadError } from "../../../UploadError.js"
 import type { Connection, Link } from "./link.js"
 
 export interface Options {
-  /** The time of a request besides its bytes. */
+  /** The time of a request, without its bytes. */
   readonly requestMillis: number
   readonly perByteMillis: number
   /** The link that all connections share. */

@@ -43,10 +43,10 @@ export class Link {
   private readonly options: Options
   private readonly sending = new Heap<Connection>((a, b) => a.endsAt < b.endsAt)
   private connections = 0
-  /** The bytes that each connection has got since the beginning, as of `at`. */
+  /** The bytes that each connection has received since the beginning, up to `at`. */
   private service = 0
   private at: number
-  /** Bytes a millisecond of all connections together, as of `at`, and until when. */
+  /** The bytes per millisecond of all connections together at `at`, and until when they apply. */
   private capacity = 0
   private changesAt = Infinity
   private wakesAt = Infinity
@@ -108,7 +108,7 @@ export class Link {
     return Effect.flatMap(clock.sleep(Duration.millis(at - this.at)), () => this.wake(clock, at))
   }
 
-  /** Ends transfers that are complete by now, and waits for the next. */
+  /** Ends transfers that are complete, and waits for the next one. */
   private wake(clock: Clock.Clock, at: number): Effect.Effect<void> {
     // An earlier alarm has taken over, or the link is empty.
     if (this.wakesAt !== at) return Effect.void
@@ -166,7 +166,7 @@ export class Link {
     this.changesAt = next < 0 ? Infinity : now + capacities[next]!.atMillis
   }
 
-  /** Bytes a millisecond that each connection has, as of `at`. */
+  /** The bytes per millisecond of each connection at `at`. */
   private get speed(): number {
     return Math.min(this.options.fastest, this.capacity / Math.max(1, this.connections))
   }

@@ -182,7 +182,7 @@ const outOfOrder = ({ key, number }: PartRequest) =>
   new Conflict({ detail: `Part ${number} of ${key} is out of order.` })
 
 const tooLarge = (size: number) =>
-  new Rejected({ reason: "TooLarge", detail: `The simulated network takes no ${size} bytes.` })
+  new Rejected({ reason: "TooLarge", detail: `The simulated network does not accept ${size} bytes.` })
 
 const unsupported = (detail: string) => new Rejected({ reason: "Unsupported", detail })
 
@@ -203,7 +203,7 @@ const completeProblem = (
   for (const [i, { etag, number }] of parts.entries()) {
     const part = session.parts.get(number)
     if (part === undefined || (etag !== undefined && etag !== part.etag)) {
-      return new IntegrityMismatch({ reason: "Size", detail: `Part ${number} of ${key} is not there.` })
+      return new IntegrityMismatch({ reason: "Size", detail: `Part ${number} of ${key} does not exist.` })
     }
     if (i > 0 && number <= parts[i - 1]!.number) return unsupported(`The parts of ${key} are not in order.`)
     if (i < parts.length - 1 && (part.size < limits.minSize || part.size % limits.multiple !== 0)) {

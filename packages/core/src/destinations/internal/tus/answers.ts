@@ -32,7 +32,7 @@ export const refused = (
     case 423:
       return new Transient({ reason: "Unavailable", detail: `${detail} (the upload is locked)` })
     case 460:
-      return new IntegrityMismatch({ reason: "Checksum", detail: `${detail} (not what the checksum says)` })
+      return new IntegrityMismatch({ reason: "Checksum", detail: `${detail} (the checksum does not match)` })
     default:
       return error
   }
@@ -47,7 +47,7 @@ const withoutPath = (answer: Answer): Answer => {
 export const otherVersion = (name: string, versions: ReadonlyArray<string>) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `${name} speaks tus ${plain(versions.join(", "))}, and not ${Offer.version}.`
+    detail: `${name} speaks tus ${plain(versions.join(", "))}, not ${Offer.version}.`
   })
 
 /** A server's text, shortened and on one line. */

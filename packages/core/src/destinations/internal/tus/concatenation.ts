@@ -1,7 +1,7 @@
 /**
  * Large files on a tus server with concatenation: every part is its own upload, and at the end one more upload is made
- * of them. Before that the server does not know the session. Its id holds the metadata, and the etags of its parts are
- * their paths.
+ * from them. Before that the server does not know the session. Its id holds the metadata, and the etags of its parts
+ * are their paths.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ import { isPath } from "./server.js"
 import type { Server } from "./server.js"
 import * as Uploads from "./uploads.js"
 
-/** The paths of all parts go in one header, and few servers take headers of more than 8 KiB. */
+/** The paths of all parts go into one header, and few servers accept headers of more than 8 KiB. */
 const maxCount = 100
 
 export const limits = ({ offer: { maxSize } }: Server): PartLimits => ({
@@ -64,16 +64,15 @@ export const multipart = (server: Server): Multipart => {
   const create = (request: CreateRequest): Effect.Effect<string, UploadError> =>
     Effect.as(server.reached, `${prefix}${request.token} ${Metadata.encode(server.keyName, request)}`)
 
-  const uploadPart = (request: PartRequest): Effect.Effect<StoredPart, UploadError> =>
-    Effect.gen(function*() {
-      const { body, key, number } = request
-      const { parts } = knownOf(request)
-      const path = yield* Uploads.send(server, key, body, { "upload-concat": "partial" }, false)
-      const former = parts.get(number)
-      parts.set(number, path)
-      if (former !== undefined) yield* Uploads.discard(server, former)
-      return { number, size: body.size ?? 0, etag: path }
-    })
+  const uploadPart = Effect.fnUntraced(function*(request: PartRequest): Effect.fn.Return<StoredPart, UploadError> {
+    const { body, key, number } = request
+    const { parts } = knownOf(request)
+    const path = yield* Uploads.send(server, key, body, { "upload-concat": "partial" }, false)
+    const former = parts.get(number)
+    parts.set(number, path)
+    if (former !== undefined) yield* Uploads.discard(server, former)
+    return { number, size: body.size ?? 0, etag: path }
+  })
 
   /** The parts that the server has completely. */
   const wholeOf = (key: string, parts: ReadonlyArray<StoredPart>) =>
@@ -98,8 +97,8 @@ export const multipart = (server: Server): Multipart => {
   }
 
   /** Concatenates the parts and returns the path of the new upload. */
-  const concatenate = ({ key, parts, uploadId }: CompleteRequest): Effect.Effect<string, UploadError> =>
-    Effect.gen(function*() {
+  const concatenate = Effect.fnUntraced(
+    function*({ key, parts, uploadId }: CompleteRequest): Effect.fn.Return<string, UploadError> {
       const metadata = metadataOf(uploadId)
       const paths = parts.flatMap(({ etag }) => etag !== undefined && isPath(etag) ? [etag] : [])
       if (metadata === undefined || paths.length < parts.length) return yield* Effect.fail(Uploads.gone(server, key))
@@ -114,7 +113,8 @@ export const multipart = (server: Server): Multipart => {
         return yield* Effect.fail(Uploads.gone(server, key))
       }
       return yield* server.refused(answer)
-    })
+    }
+  )
 
   /**
    * The server's state of the whole once it is assembled. Until then the server reports no offset, one that still
@@ -143,25 +143,24 @@ export const multipart = (server: Server): Multipart => {
     return again(pauses.least)
   }
 
-  const complete = (request: CompleteRequest): Effect.Effect<Stored, UploadError> =>
-    Effect.gen(function*() {
-      const { key, size, uploadId } = request
-      const known = knownOf(request)
-      const path = known.whole ?? (yield* concatenate(request))
-      known.whole = path
-      const { length, offset } = yield* assembled(known, path, request)
-      if ((length ?? size) !== size || (offset ?? size) !== size) {
-        yield* Uploads.discard(server, path)
-        known.whole = undefined
-        known.since = undefined
-        return yield* Effect.fail(wrongSize(name, key, size, offset ?? length))
-      }
-      sessions.delete(uploadId)
-      // The whole is there with the right size: its parts are no longer needed.
-      if (offset === size) yield* Effect.ignore(withDeadline(Uploads.abort(server, request), Uploads.besidesMillis))
-      yield* server.stored(key, path, size)
-      return { size, location: path }
-    })
+  const complete = Effect.fnUntraced(function*(request: CompleteRequest): Effect.fn.Return<Stored, UploadError> {
+    const { key, size, uploadId } = request
+    const known = knownOf(request)
+    const path = known.whole ?? (yield* concatenate(request))
+    known.whole = path
+    const { length, offset } = yield* assembled(known, path, request)
+    if ((length ?? size) !== size || (offset ?? size) !== size) {
+      yield* Uploads.discard(server, path)
+      known.whole = undefined
+      known.since = undefined
+      return yield* Effect.fail(wrongSize(name, key, size, offset ?? length))
+    }
+    sessions.delete(uploadId)
+    // The whole is there with the right size: its parts are no longer needed.
+    if (offset === size) yield* Effect.ignore(withDeadline(Uploads.abort(server, request), Uploads.besidesMillis))
+    yield* server.stored(key, path, size)
+    return { size, location: path }
+  })
 
   return {
     limits: limits(server),
@@ -191,7 +190,7 @@ const pauses = { least: 250, most: 10_000 }
 /** The state of an upload that existed and is no longer visible. */
 const putAway: Uploads.State = { length: undefined, offset: undefined }
 
-/** The metadata that a session's id holds; `undefined` where it is none of ours. */
+/** The metadata in a session's id; `undefined` if the id is not ours. */
 const metadataOf = (uploadId: string): string | undefined =>
   uploadId.startsWith(prefix) ? /^\S* ([\x21-\x7e ]*)$/.exec(uploadId)?.[1] : undefined
 
@@ -199,4 +198,4 @@ const metadataOf = (uploadId: string): string | undefined =>
 const mayMiss = (status: number): boolean => status === 400 || (status >= 403 && status < 412) || status === 422
 
 const unfinished = (name: string, key: string) =>
-  new Transient({ reason: "Unavailable", detail: `${name} has not put ${key} together yet.` })
+  new Transient({ reason: "Unavailable", detail: `${name} has not finished concatenating ${key}.` })

@@ -98,20 +98,20 @@ const lookedUp = (
         : `answered with ${OwnFunction.kindOf(found)} instead of an Option of an address`
   )
 
-/** What servers answer to `GET` that take uploads only: the protocol has none. */
+/** The answers to `GET` of servers that only accept uploads: the protocol does not define `GET`. */
 const notServing: ReadonlySet<number> = new Set([404, 405, 410, 501])
 
 const unserved = (name: string, status: number) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `${name} does not serve what it has: it answered ${status} to GET.`
+    detail: `${name} does not let uploads be read: it answered ${status} to GET.`
   })
 
 const unknown = (name: string, key: string) =>
-  new Rejected({ reason: "NotFound", detail: `Where ${key} is at ${name} is not known.` })
+  new Rejected({ reason: "NotFound", detail: `The address of ${key} at ${name} is not known.` })
 
 const elsewhere = (name: string, key: string) =>
-  new Rejected({ reason: "Unexpected", detail: `The address that is given for ${key} is not one at ${name}.` })
+  new Rejected({ reason: "Unexpected", detail: `The address given for ${key} is not at ${name}.` })
 
 const keeping = (name: string) =>
-  new Rejected({ reason: "Unsupported", detail: `${name} does not remove what it has: it offers no termination.` })
+  new Rejected({ reason: "Unsupported", detail: `${name} does not remove uploads: it does not support termination.` })

@@ -71,8 +71,8 @@ export interface Server {
   readonly stored: (key: string, path: string, size: number) => Effect.Effect<void>
 }
 
-export const make = (transport: Transport["Type"], options: Options): Effect.Effect<Server> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(transport: Transport["Type"], options: Options): Effect.fn.Return<Server> {
     const name = renderUrl(options.url)
     const endpoint = Option.getOrUndefined(parse(options.url))
     const { origin = "", username = "" } = endpoint ?? {}
@@ -144,8 +144,10 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
         )
         return Effect.fail(Answers.refused(name, answer, { isOfUpload: path !== undefined, mask, now }))
       })
-    const probe = Effect.flatMap(send({ method: "OPTIONS" }, {}), (answer) =>
-      isUnwell(answer) ? refused(answer) : Effect.void)
+    const probe = Effect.flatMap(
+      send({ method: "OPTIONS" }, {}),
+      (answer) => isUnwell(answer) ? refused(answer) : Effect.void
+    )
 
     return {
       name,
@@ -155,15 +157,15 @@ export const make = (transport: Transport["Type"], options: Options): Effect.Eff
       left: new Set(),
       ask: (asked) =>
         otherVersion === undefined ? send(asked, { "tus-resumable": Offer.version }) : Effect.fail(otherVersion),
-      open: (asked) =>
-        otherVersion === undefined ? open(asked) : Effect.fail(otherVersion),
+      open: (asked) => otherVersion === undefined ? open(asked) : Effect.fail(otherVersion),
       refused,
       probe,
       reached: Effect.suspend(() => isReached ? Effect.void : probe),
       pathOf,
       stored: (key, path, size) => options.onStored?.({ key, url: origin + path, size }) ?? Effect.void
     }
-  })
+  }
+)
 
 /** Whether a path that was recorded earlier is one that a request can be sent to. */
 export const isPath = (text: string): boolean =>
@@ -184,7 +186,7 @@ interface Offered {
   readonly version: ReadonlyArray<string> | undefined
 }
 
-/** Asks, and once more if the server is in trouble. */
+/** Asks the server, and once more if it is in trouble. */
 const asked = (ask: Effect.Effect<Answer, UploadError>): Effect.Effect<Answer, "unwell" | UploadError> =>
   Effect.flatMap(
     ask,
@@ -243,13 +245,13 @@ const repeats = ({ href }: URL, mask: (text: string) => string): boolean => {
 const repeating = (name: string) =>
   new Rejected({
     reason: "Unexpected",
-    detail: `${name} says that the upload is at an address with the request's credentials in it.`
+    detail: `${name} returned an address for the upload that contains the request's credentials.`
   })
 
 const withPassword = (name: string) =>
   new Rejected({
     reason: "Unsupported",
-    detail: `The address of ${name} has a user or a password in it: they belong in the credentials.`
+    detail: `The address of ${name} contains a user or a password: pass them as credentials.`
   })
 
 const nowhere = (name: string) =>
@@ -259,5 +261,5 @@ const elsewhere = (name: string, origin: string) =>
   new Rejected({
     reason: "Redirected",
     detail: `${name} says that the upload is at ${renderUrl(origin)}: only its own origin is trusted. A server behind` +
-      " a proxy may have to be told its own address."
+      " a proxy may need its public address in its configuration."
   })

@@ -26,27 +26,28 @@ const contentType = "application/offset+octet-stream"
 const nothing = new Uint8Array(0)
 
 /** Puts a file into its own upload. */
-export const put = (server: Server, request: PutRequest): Effect.Effect<Stored, UploadError> =>
-  Effect.gen(function*() {
+export const put = Effect.fnUntraced(
+  function*(server: Server, request: PutRequest): Effect.fn.Return<Stored, UploadError> {
     const { body, key } = request
     const metadata = Metadata.encode(server.keyName, request)
     const path = yield* send(server, key, body, { "upload-metadata": metadata }, server.takesBytesAtOnce)
     yield* server.stored(key, path, body.size ?? 0)
     return { location: path }
-  })
+  }
+)
 
 /**
- * Creates an upload, sends all of it, and returns its path. A failed upload is removed or, if that fails, removed when the
- * next one is sent. The path of an upload sent `atOnce` with its creation is not known before the answer.
+ * Creates an upload, sends all of it, and returns its path. A failed upload is removed or, if that fails, removed when
+ * the next one is sent. The path of an upload sent `atOnce` with its creation is not known before the answer.
  */
-export const send = (
-  server: Server,
-  key: string,
-  body: Body,
-  headers: Readonly<Record<string, string>>,
-  atOnce: boolean
-): Effect.Effect<string, UploadError> =>
-  Effect.gen(function*() {
+export const send = Effect.fnUntraced(
+  function*(
+    server: Server,
+    key: string,
+    body: Body,
+    headers: Readonly<Record<string, string>>,
+    atOnce: boolean
+  ): Effect.fn.Return<string, UploadError> {
     const { size } = body
     if (size === undefined) return yield* Effect.fail(sizeless(server.name))
     yield* removeLeft(server)
@@ -66,15 +67,18 @@ export const send = (
       const sending = isAtOnce
         ? goOn(server, { ...request, from: offset })
         : patch(server, { ...request, offset: 0, headers: checksum })
-      return Effect.catchTag(sending, "Transient", (error) =>
-        Effect.matchEffect(withDeadline(head(server, path, key), besidesMillis), {
-          onFailure: () =>
-            Effect.fail(error),
-          onSuccess: ({ offset }) =>
-            offset === size ? Effect.void : Effect.fail(error)
-        }))
+      return Effect.catchTag(
+        sending,
+        "Transient",
+        (error) =>
+          Effect.matchEffect(withDeadline(head(server, path, key), besidesMillis), {
+            onFailure: () => Effect.fail(error),
+            onSuccess: ({ offset }) => offset === size ? Effect.void : Effect.fail(error)
+          })
+      )
     })
-  })
+  }
+)
 
 /** A body to send, with the header of its checksum. */
 export const summed = (
@@ -111,8 +115,8 @@ interface PatchRequest {
 }
 
 /**
- * Sends bytes to an upload, after those that it has. Succeeds when the server says that it has them all: a server that
- * stores some of them and says so is sent the rest next, as long as it stores any.
+ * Appends bytes to an upload. Succeeds when the server says that it has them all. If the server says that it has stored
+ * only some of them, the rest is sent next, as long as it stores any.
  */
 export const patch = (server: Server, request: PatchRequest): Effect.Effect<void, UploadError> =>
   Effect.flatMap(patchOnce(server, request), (persisted) => {
@@ -138,12 +142,12 @@ const patchRest = (
     ({ checksum, sent }) => patch(server, { ...request, body: sent, headers: checksum })
   )
 
-/** Sends bytes once, and tells how many the upload has then; `undefined` where that is not said. */
-const patchOnce = (
-  server: Server,
-  { body, headers, key, offset, path }: PatchRequest
-): Effect.Effect<number | undefined, UploadError> =>
-  Effect.gen(function*() {
+/** Sends bytes once, and returns how many the upload has then; `undefined` if the server does not say. */
+const patchOnce = Effect.fnUntraced(
+  function*(
+    server: Server,
+    { body, headers, key, offset, path }: PatchRequest
+  ): Effect.fn.Return<number | undefined, UploadError> {
     const answer = yield* server.ask({
       method: "PATCH",
       path,
@@ -153,40 +157,37 @@ const patchOnce = (
     if (isMissing(answer)) return yield* Effect.fail(gone(server, key))
     if (!isSuccess(answer)) return yield* server.refused(answer, path)
     return Offer.sizeOf(answer.headers["upload-offset"]) ?? (yield* head(server, path, key)).offset
-  })
-
-/** Sends the missing bytes of an upload created with bytes; `from` is how many it has, if the answer told. */
-const goOn = (
-  server: Server,
-  { body, from, ...request }: {
-    readonly path: string
-    readonly key: string
-    readonly size: number
-    readonly body: Body
-    readonly from: number | undefined
   }
-): Effect.Effect<void, UploadError> =>
-  Effect.gen(function*() {
-    const { key, path, size } = request
-    const offset = from ?? (yield* head(server, path, key)).offset ?? 0
-    if (offset === size) return
-    if (offset > size) return yield* Effect.fail(wrongSize(server.name, key, size, offset))
-    // A server that stores none does not take bytes at creation, whatever it claims.
-    if (offset === 0) server.takesBytesAtOnce = false
-    const rest = body.rest?.(offset)
-    if (rest === undefined) return yield* Effect.fail(storedLess(server, key, offset, size))
-    yield* patchRest(server, { path, key, offset, size: size - offset, body: rest })
-  })
+)
+
+/** Sends the missing bytes of an upload created with bytes; `from` is how many it has, if the answer said so. */
+const goOn = Effect.fnUntraced(function*(server: Server, { body, from, ...request }: {
+  readonly path: string
+  readonly key: string
+  readonly size: number
+  readonly body: Body
+  readonly from: number | undefined
+}): Effect.fn.Return<void, UploadError> {
+  const { key, path, size } = request
+  const offset = from ?? (yield* head(server, path, key)).offset ?? 0
+  if (offset === size) return
+  if (offset > size) return yield* Effect.fail(wrongSize(server.name, key, size, offset))
+  // A server that stores none does not take bytes at creation, whatever it claims.
+  if (offset === 0) server.takesBytesAtOnce = false
+  const rest = body.rest?.(offset)
+  if (rest === undefined) return yield* Effect.fail(storedLess(server, key, offset, size))
+  yield* patchRest(server, { path, key, offset, size: size - offset, body: rest })
+})
 
 /** The server's state of an upload. */
 export interface State {
-  /** How many bytes it has; `undefined` where that is not said, as of what is still put together. */
+  /** The number of bytes that it has; `undefined` if the server does not say, such as while it concatenates parts. */
   readonly offset: number | undefined
   /** The total number of bytes, if known. */
   readonly length: number | undefined
 }
 
-/** Asks how far an upload is. Fails with `SessionGone` where there is none. */
+/** Requests the state of an upload. Fails with `SessionGone` if it does not exist. */
 export const head = (server: Server, path: string, key: string): Effect.Effect<State, UploadError> =>
   Effect.flatMap(server.ask({ method: "HEAD", path }), (answer): Effect.Effect<State, UploadError> =>
     // Servers may hide that an upload does not exist.
@@ -238,13 +239,13 @@ export const giveUp = (server: Server, session: Session): Effect.Effect<never, U
   Effect.zipRight(Effect.ignore(abort(server, session)), Effect.fail(gone(server, session.key)))
 
 export const gone = ({ name }: Server, key: string) =>
-  new SessionGone({ detail: `${name} has no such upload of ${key} any more.` })
+  new SessionGone({ detail: `${name} no longer has this upload of ${key}.` })
 
 export const sizeless = (name: string) =>
-  new Rejected({ reason: "Unsupported", detail: `${name} has to be told the size of an upload beforehand.` })
+  new Rejected({ reason: "Unsupported", detail: `${name} must know the size of an upload beforehand.` })
 
 export const silent = (name: string, key: string) =>
-  new Rejected({ reason: "Unexpected", detail: `${name} does not say how much of ${key} it has.` })
+  new Rejected({ reason: "Unexpected", detail: `${name} does not report how much of ${key} it has.` })
 
 // -----------------------------------------------------------------------------
 // internal
@@ -279,7 +280,7 @@ const createWith = (
 const storedLess = ({ name }: Server, key: string, persisted: number, end: number) =>
   new Transient({
     reason: "Unavailable",
-    detail: `${name} has stored ${persisted} bytes of ${key}, and was sent ${end}.`
+    detail: `${name} has stored ${persisted} bytes of ${key}, but was sent ${end}.`
   })
 
 /** Uses an upload and removes it unless that succeeds. */

@@ -27,8 +27,8 @@ export interface ProcessJournal {
 /** How long a note may wait before it is written, in milliseconds. */
 const noteMillis = 100
 
-export const make = (written: Port, clock: Clock.Clock, guard: Guard): Effect.Effect<ProcessJournal> =>
-  Effect.gen(function*() {
+export const make = Effect.fnUntraced(
+  function*(written: Port, clock: Clock.Clock, guard: Guard): Effect.fn.Return<ProcessJournal> {
     const own = yield* Effect.provide(Journal.Journal, Journal.layerMemory)
     for (const session of yield* written.sessions) {
       yield* Effect.ignore(own.begin(session))
@@ -80,4 +80,5 @@ export const make = (written: Port, clock: Clock.Clock, guard: Guard): Effect.Ef
       for (const { write } of notes.splice(0, Math.floor(notes.length * part))) write()
     }
     return { journal, tear }
-  })
+  }
+)

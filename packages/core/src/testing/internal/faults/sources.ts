@@ -25,7 +25,7 @@ interface Version {
   readonly bytes: (range: ByteSource.Range) => Effect.Effect<Uint8Array, SourceError>
 }
 
-const vanished = new SourceUnreadable({ reason: "NotFound", detail: "The file is not there any more." })
+const vanished = new SourceUnreadable({ reason: "NotFound", detail: "The file no longer exists." })
 
 const unreadable = new SourceUnreadable({ reason: "Failed", detail: "The file could not be read to its end." })
 

@@ -44,7 +44,7 @@ const results = (process: Process, { ending, sources }: Recorded): Array<Violati
     }
     told.set(key, result)
     if (result._tag === "Uploaded" && ending !== undefined && !ending.objects.has(key)) {
-      violations.push({ promise: "lost", message: `${key} was reported as uploaded and is not there` })
+      violations.push({ promise: "lost", message: `${key} was reported as uploaded but does not exist` })
     }
   }
   return violations

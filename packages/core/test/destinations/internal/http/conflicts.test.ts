@@ -15,7 +15,7 @@ interface Server {
   readonly looks?: Readonly<Record<string, number>>
 }
 
-/** Uploads a file to a server that refuses it for a while, and tells how that went and what the server was asked. */
+/** Uploads a file to a server that refuses it for a while; returns the outcome and the server's requests. */
 const uploading = (
   { headers = {}, looks = {}, refusals, said = "", status }: Server,
   { key = "dir/a.txt", ...options }: Partial<Http.Options> & { readonly key?: string } = {}
@@ -51,7 +51,7 @@ const uploading = (
   }))
 
 describe("a file that is locked (423)", () => {
-  it.live("is tried again until it is not, and is told to be locked where it stays so", () =>
+  it.live("is retried until it ends, and is reported as locked if it does not", () =>
     Effect.gen(function*() {
       const freed = yield* uploading({ refusals: 2, status: 423 })
       assert.deepStrictEqual([freed.outcome, freed.puts], ["Uploaded", 3])
@@ -69,7 +69,7 @@ describe("a file that is locked (423)", () => {
 describe("a file that is in conflict (409)", () => {
   const dir = "/base/dir"
 
-  it.live("is tried again where the server says when, or that it passes", () =>
+  it.live("is retried if the server says when, or that it is temporary", () =>
     Effect.gen(function*() {
       const cases: ReadonlyArray<Pick<Server, "headers" | "said">> = [
         { headers: { "retry-after": "0" } },
@@ -84,7 +84,7 @@ describe("a file that is in conflict (409)", () => {
       }
     }))
 
-  it.live("is tried again where nothing is there that it could be in conflict with, but its directory", () =>
+  it.live("is retried if only its directory exists, and nothing that it could conflict with", () =>
     Effect.gen(function*() {
       for (const status of [200, 301, 403, 405]) {
         const { outcome, puts } = yield* uploading({ refusals: 2, status: 409, looks: { [dir]: status } })
@@ -94,18 +94,18 @@ describe("a file that is in conflict (409)", () => {
       assert.deepStrictEqual([top.outcome, top.puts], ["Uploaded", 3])
     }))
 
-  it.live("is not tried again where its directory is missing, and says so", () =>
+  it.live("is not retried if its directory is missing, and says so", () =>
     Effect.gen(function*() {
       for (const key of ["dir/a.txt", "a.txt"]) {
         const { outcome, puts } = yield* uploading({ refusals: 9, status: 409 }, { key })
         assert.deepStrictEqual([outcome, puts], [
-          "Conflict: /base answered 409 (its directory is not there: WebDAV servers want it made first)",
+          "Conflict: /base answered 409 (its directory does not exist, and WebDAV servers do not create it)",
           1
         ])
       }
     }))
 
-  it.live("is not tried again where something is there, where nothing can be seen, or where that was asked for", () =>
+  it.live("is not retried if something is there, if nothing can be seen, or if that was requested", () =>
     Effect.gen(function*() {
       const there = yield* uploading({ refusals: 9, status: 409, looks: { [`${dir}/a.txt`]: 200, [dir]: 200 } })
       assert.deepStrictEqual([there.outcome, there.puts], ["Conflict: /base answered 409", 1])

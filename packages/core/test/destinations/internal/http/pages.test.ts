@@ -49,7 +49,7 @@ const head = (respond: Respond) => {
 }
 
 describe("a file that a server over HTTP answers with a page for", () => {
-  it.effect("is not stored where a portal says the same to a look", () =>
+  it.effect("is not stored if a portal answers a look in the same way", () =>
     Effect.gen(function*() {
       const portals: ReadonlyArray<Respond> = [
         ({ method }) => method === "HEAD" ? { headers: { ...html, "content-length": "62" } } : page,
@@ -59,7 +59,7 @@ describe("a file that a server over HTTP answers with a page for", () => {
         ...[201, 202, 203, 226].map((status): Respond => ({ method }) =>
           method === "HEAD" ? { status: 203, headers: { ...html, "content-length": "62" } } : { ...page, status }
         ),
-        // What is told of a page is not told of the file.
+        // The page's details are not those of the file.
         ({ method }) => method === "HEAD" ? { status: 404 } : { ...page, headers: { ...html, etag: "\"e\"" } },
         ({ method }) => method === "HEAD" ? { status: 404 } : { ...page, headers: { ...html, location: "/files/k" } },
         ({ method }) =>
@@ -74,14 +74,14 @@ describe("a file that a server over HTTP answers with a page for", () => {
       }
     }))
 
-  it.effect("is not stored where a portal says the same to anything, and not how long that is", () =>
+  it.effect("is not stored if a portal answers everything in the same way, without a length", () =>
     Effect.gen(function*() {
       const { message, outcome } = yield* upload(() => page)
       assert.strictEqual(outcome, "Transient Unavailable")
       assert.include(message, "answered with a web page")
     }))
 
-  it.effect("is stored where a look shows it, or the server is not to be looked at", () =>
+  it.effect("is stored if a look shows it, or the server refuses looks", () =>
     Effect.gen(function*() {
       const servers: ReadonlyArray<Respond> = [
         ({ method }) => method === "HEAD" ? { headers: { "content-length": "5" } } : { ...page, status: 201 },
@@ -94,7 +94,7 @@ describe("a file that a server over HTTP answers with a page for", () => {
       for (const server of servers) assert.strictEqual((yield* upload(server)).outcome, "none")
     }))
 
-  it.effect("is stored without a look where the answer shows it, or is no page", () =>
+  it.effect("is stored without a look if the answer shows it, or is not a page", () =>
     Effect.gen(function*() {
       const answers: ReadonlyArray<Partial<Transport.Answer>> = [
         // As Apache does.
@@ -111,14 +111,14 @@ describe("a file that a server over HTTP answers with a page for", () => {
       assert.strictEqual((yield* upload(() => page, Http.layer({ url, form: {} }))).outcome, "none")
     }))
 
-  it.effect("is not stored where its address was signed beforehand, since there is no look", () =>
+  it.effect("is not stored if its address is presigned, since there is no look", () =>
     Effect.gen(function*() {
       const presigned = Http.layerPresigned({ urls: { k: `${url}/k?s=1` } })
       for (const status of [200, 202, 203]) {
         const { asked, outcome } = yield* upload(() => ({ ...page, status }), presigned)
         assert.deepStrictEqual([outcome, asked], ["Transient Unavailable", ["PUT"]])
       }
-      // That something has been created, nobody in between says.
+      // Nothing in between claims that something was created.
       assert.strictEqual((yield* upload(() => ({ ...page, status: 201 }), presigned)).outcome, "none")
     }))
 
@@ -138,7 +138,7 @@ describe("a file that a server over HTTP answers with a page for", () => {
       assert.strictEqual(uploaded._tag === "Uploaded" ? uploaded.etag : undefined, "\"of the file\"")
     }))
 
-  it.effect("is not stored where its last part or its end is answered so", () =>
+  it.effect("is not stored if its last part or its end is answered like that", () =>
     Effect.gen(function*() {
       const parts = Http.layer({ url, parts: "contentRange" })
       const kib = 1024
@@ -177,7 +177,7 @@ describe("a file that a server over HTTP answers with a page for", () => {
 })
 
 describe("a tus server", () => {
-  it.effect("has stored nothing where a portal answers for it, in whatever step", () =>
+  it.effect("has stored nothing if a portal answers for it, at any step", () =>
     Effect.gen(function*() {
       const tus = Tus.layer({ url: "http://host/files/", offer: { extensions: ["creation"] } })
       const created = { status: 201, headers: { location: "/files/1", "tus-resumable": "1.0.0" } }
@@ -191,7 +191,7 @@ describe("a tus server", () => {
     }))
 })
 
-describe("a look at an HTTP server that does not tell the size", () => {
+describe("a look at an HTTP server that does not report the size", () => {
   it.effect("asks for the first byte", () =>
     Effect.gen(function*() {
       const answers: ReadonlyArray<readonly [get: Partial<Transport.Answer>, found: unknown]> = [

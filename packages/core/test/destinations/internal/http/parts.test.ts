@@ -7,6 +7,7 @@ import { Cause, Deferred, Effect, Fiber, Layer, Option, Redacted, Stream } from 
 import * as fs from "node:fs"
 import type * as http from "node:http"
 import { hostileKeys, oddNames } from "../../../contract/DestinationContract.js"
+import { errorName } from "../../../support/ErrorName.js"
 import * as PartsServer from "../../../support/PartsServer.js"
 import { readBody, serve } from "../../../support/PutServer.js"
 import * as TemporaryDirectory from "../../../support/TemporaryDirectory.js"
@@ -62,9 +63,7 @@ const completing = (
   parts: ReadonlyArray<Destination.StoredPart> = []
 ): Destination.CompleteRequest => ({ ...session(key), size, parts, checksum: undefined })
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), shortly)
+const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), errorName)
 
 /** A server that gives one answer to everything. */
 const answering = (status: number, headers: http.OutgoingHttpHeaders = {}, text = "") =>
@@ -94,7 +93,7 @@ describe("Http in parts", () => {
         checksum: undefined,
         contentType: "text/x-test"
       })
-      // What is there before the first part is looked at, so that what comes of the upload can be told from it.
+      // The existing object is looked up before the first part, to distinguish it from the upload's result.
       assert.strictEqual(uploadId, "token-12345678:")
       assert.deepStrictEqual(server.log.map(({ method, status }) => [method, status]), [["HEAD", 404]])
       const parts = [
@@ -131,7 +130,7 @@ describe("Http in parts", () => {
       )
     }))
 
-  it.scopedLive("learns the size at the end, where nobody knew it", () =>
+  it.scopedLive("learns the size at the end, if it was unknown", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const bytes = pattern(2 * step)
@@ -153,7 +152,7 @@ describe("Http in parts", () => {
       assert.isTrue(sameBytes(server.object("empty"), new Uint8Array(0)))
     }))
 
-  it.scopedLive("tells how far the server is, as one part of number 0, and goes on from there", () =>
+  it.scopedLive("reports the server's offset, as one part of number 0, and continues from there", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const bytes = pattern(3 * step)
@@ -210,7 +209,7 @@ describe("Http in parts", () => {
       assert.isTrue(sameBytes(server.object("key"), bytes))
     }))
 
-  it.scopedLive("says that the session is gone where the server has forgotten what it had", () =>
+  it.scopedLive("says that the session is gone if the server no longer has its parts", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const bytes = pattern(3 * step)
@@ -223,7 +222,7 @@ describe("Http in parts", () => {
       assert.deepStrictEqual([server.sessions(), server.objects()], [[], []])
     }))
 
-  it.scopedLive("begins anew with a part at 0, and leaves the old object until the new one is whole", () =>
+  it.scopedLive("starts over with a part at 0, and keeps the old object until the new one is complete", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       const old = pattern(100, 9)
@@ -292,7 +291,7 @@ describe("Http in parts", () => {
         for (const [number, expected] of [[2, middle], [3, last]] as const) {
           const outcome = yield* Effect.match(http.multipart.uploadPart(partOf("key", bytes, number)), {
             onSuccess: () => "stored",
-            onFailure: shortly
+            onFailure: errorName
           })
           assert.strictEqual(outcome, expected, `${status} ${JSON.stringify(headers)} to part ${number}`)
         }
@@ -312,7 +311,7 @@ describe("Http in parts", () => {
         ], (verb) =>
           Effect.match(verb as Effect.Effect<unknown, UploadError.UploadError>, {
             onSuccess: () => "ok",
-            onFailure: shortly
+            onFailure: errorName
           }))
       const table: ReadonlyArray<readonly [number, http.OutgoingHttpHeaders, ReadonlyArray<string>]> = [
         [200, { "content-length": "0" }, ["SessionGone", "ok", "ok", "ok", "ok"]],
@@ -358,7 +357,7 @@ describe("Http in parts", () => {
       }
     }))
 
-  it.scopedLive("notices another's object in the place of its own", () =>
+  it.scopedLive("notices another client's object in place of its own", () =>
     Effect.gen(function*() {
       const { http } = yield* answering(200, { etag: "\"theirs\"" })
       const parts = [{ number: 1, size: 10, etag: "\"mine\"" }]
@@ -388,7 +387,7 @@ describe("Http in parts", () => {
       assert.lengthOf(server.log, 0)
     }))
 
-  it.scopedLive("sends what it is told with every request, and tells no secrets", () =>
+  it.scopedLive("sends the given headers with every request, and reveals no secrets", () =>
     Effect.gen(function*() {
       const seen: Array<string | undefined> = []
       const { url } = yield* serve((request, response) =>
@@ -419,7 +418,7 @@ describe("Http in parts", () => {
 })
 
 describe("Http looked at", () => {
-  it.scopedLive("tells what is under a key, and reads it", () =>
+  it.scopedLive("finds the object under a key, and reads it", () =>
     Effect.gen(function*() {
       const { http, server } = yield* fresh()
       for (const [i, key] of oddNames.entries()) {
@@ -460,7 +459,7 @@ describe("Http looked at", () => {
       assert.strictEqual(yield* failure(Stream.runDrain(http.read("key"))), "Transient Connection")
     }))
 
-  it.scopedLive("is not offered where objects have no addresses, nor parts where nobody asked for them", () =>
+  it.scopedLive("is not offered if objects have no addresses, nor parts unless requested", () =>
     Effect.gen(function*() {
       const plain = yield* to({ url: "http://example.org", parts: undefined })
       assert.isUndefined(plain.multipart)
@@ -497,7 +496,7 @@ describe("a large file by ranges, as one uploads it", () => {
       )
     )
 
-  it.scopedLive("gets through where the server keeps a part of every request, and no attempt is spent", () =>
+  it.scopedLive("succeeds if the server keeps only a part of every request, without another attempt", () =>
     Effect.gen(function*() {
       const bytes = pattern(9 * step + 5)
       let there = Buffer.alloc(0)

@@ -10,6 +10,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { crc32 } from "node:zlib"
 import { hostileKeys } from "../../../contract/DestinationContract.js"
+import { errorName } from "../../../support/ErrorName.js"
 import { openFiles } from "../../../support/OpenFiles.js"
 import * as TemporaryDirectory from "../../../support/TemporaryDirectory.js"
 import * as TestBody from "../../../support/TestBody.js"
@@ -70,9 +71,7 @@ const put = (local: Local, key: string, bytes: Uint8Array) => local.put({ key, b
 
 const session = (key: string) => ({ key, uploadId: token })
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), shortly)
+const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), errorName)
 
 describe("LocalDirectory in parts", () => {
   it.scopedLive("takes parts in any order and at once, the last one short, and makes them the object", () =>
@@ -124,7 +123,7 @@ describe("LocalDirectory in parts", () => {
       assert.deepStrictEqual(openFiles(root), [])
     }))
 
-  it.scopedLive("tells the checksum of the body, takes a part again, and begins again from nothing", () =>
+  it.scopedLive("reports the checksum of the body, accepts a part again, and can start over", () =>
     Effect.gen(function*() {
       const { local, root } = yield* fresh()
       const checksum = { algorithm: "crc32", value: "AAAAAA==" } as const
@@ -141,7 +140,7 @@ describe("LocalDirectory in parts", () => {
       assert.isTrue(sameBytes(fs.readFileSync(temporary), new Uint8Array(500)))
     }))
 
-  it.scopedLive("goes on in another process", () =>
+  it.scopedLive("continues in another process", () =>
     Effect.gen(function*() {
       const { local, root } = yield* fresh()
       yield* create(local, "a/key", 2000)
@@ -155,11 +154,11 @@ describe("LocalDirectory in parts", () => {
       )
     }))
 
-  describe("goes on with parts that are still what they were, and no others", () => {
+  describe("continues only with unchanged parts", () => {
     const sizes = [1000, 1000, 1000, 500]
     const whole = pattern(3500)
 
-    /** What another process is told of parts 1, 2 and 4, when `meddle` has been at the file. */
+    /** The parts 1, 2 and 4 as another process sees them after `meddle` has changed the file. */
     const afterwards = (meddle: (file: string) => void, algorithm?: "crc32c") =>
       Effect.gen(function*() {
         const { local, root } = yield* fresh()
@@ -217,7 +216,7 @@ describe("LocalDirectory in parts", () => {
         }))
     }
 
-    it.scopedLive("where a journal of before says nothing of what they were", () =>
+    it.scopedLive("with an old journal that does not record them", () =>
       Effect.gen(function*() {
         const { local } = yield* fresh()
         yield* create(local, "key", 2000)
@@ -229,7 +228,7 @@ describe("LocalDirectory in parts", () => {
       }))
   })
 
-  it.scopedLive("does not complete what is not whole, nor twice", () =>
+  it.scopedLive("completes nothing incomplete, and nothing twice", () =>
     Effect.gen(function*() {
       const { local, root } = yield* fresh()
       yield* create(local, "key", undefined)
@@ -300,16 +299,17 @@ describe("LocalDirectory in parts", () => {
       assert.isTrue(sameBytes(fs.readFileSync(path.join(root, "key")), pattern(3 * mib)))
     }))
 
-  it.scopedLive("has few files open at once, whatever is asked for, and waits unwatched", () =>
+  it.scopedLive("has few files open at once, whatever is requested, and waits without being watched", () =>
     Effect.gen(function*() {
       const { local, root } = yield* fresh({ maxOpenFiles: 3 })
       yield* create(local, "key", 20 * mib)
       let highest = 0
       const between = Effect.sync(() => highest = Math.max(highest, openFiles(`${root}/`).length))
-      const requests = Array.from({ length: 10 }, (_, i) =>
-        part("key", pattern(2 * mib, i + 1), i + 1, i * 2 * mib, { between }))
-      yield* Effect.forEach(requests, (request) =>
-        local.multipart.uploadPart(request), { concurrency: "unbounded" })
+      const requests = Array.from(
+        { length: 10 },
+        (_, i) => part("key", pattern(2 * mib, i + 1), i + 1, i * 2 * mib, { between })
+      )
+      yield* Effect.forEach(requests, (request) => local.multipart.uploadPart(request), { concurrency: "unbounded" })
       assert.deepStrictEqual(requests.map(({ body }) => body.turns()), requests.map(() => 1))
       assert.isAtMost(highest, 3)
       yield* complete(local, "key", requests.map(() => 2 * mib))
@@ -319,7 +319,7 @@ describe("LocalDirectory in parts", () => {
       }
     }))
 
-  it.scopedLive("forces parts, the file and its directory to the disk where asked", () =>
+  it.scopedLive("forces parts, the file and its directory to the disk if asked", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       const steps: Array<string> = []
@@ -481,7 +481,7 @@ describe("LocalDirectory in parts", () => {
 })
 
 describe("LocalDirectory looked at", () => {
-  it.scopedLive("tells what is under a key, and reads it", () =>
+  it.scopedLive("finds the object under a key, and reads it", () =>
     Effect.gen(function*() {
       const { local, root } = yield* fresh()
       const bytes = pattern(mib + 3)
@@ -501,7 +501,7 @@ describe("LocalDirectory looked at", () => {
       assert.deepStrictEqual(openFiles(root), [])
     }))
 
-  it.scopedLive("lists all objects, and neither temporaries nor what links lead to", () =>
+  it.scopedLive("lists all objects, but neither temporary files nor targets of links", () =>
     Effect.gen(function*() {
       const { local, root } = yield* fresh()
       const keys = Array.from({ length: 600 }, (_, i) => `many/${i}`)
@@ -548,7 +548,7 @@ describe("LocalDirectory looked at", () => {
       assert.deepStrictEqual(TemporaryDirectory.filesBelow(root), [...keep].sort())
     }))
 
-  it.scopedLive("draws an owner for each, and finds what an interrupted put of another has left", () =>
+  it.scopedLive("draws an owner for each, and finds leftovers of another's interrupted put", () =>
     Effect.gen(function*() {
       const root = yield* TemporaryDirectory.make
       // A process that was killed removes nothing.

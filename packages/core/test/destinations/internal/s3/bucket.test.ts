@@ -19,7 +19,7 @@ describe("a clock that is off", () => {
       }))
   }
 
-  it.effect("is left alone where it is right within minutes", () =>
+  it.effect("is left alone if it is right within minutes", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse(date) - 200_000)
       const tried = yield* upload(() => ({ status: 403, headers: { date }, body: error("AccessDenied") }))
@@ -27,7 +27,7 @@ describe("a clock that is off", () => {
     }))
 })
 
-describe("what can be put right", () => {
+describe("what can be corrected", () => {
   const skewed = {
     status: 403,
     headers: { date: "Fri, 24 May 2013 00:00:00 GMT" },
@@ -83,7 +83,7 @@ describe("what can be put right", () => {
       assert.deepStrictEqual([failure(never), never.seen.length], ["Rejected Unsupported", 4])
     }))
 
-  it.effect("is put right for a part of a large file, whose bytes count once", () =>
+  it.effect("is corrected for a part of a large file, whose bytes count once", () =>
     Effect.gen(function*() {
       const mib = 1024 ** 2
       const file = UploadFile.fromBytes("big", new Uint8Array(6 * mib))
@@ -115,7 +115,7 @@ describe("what can be put right", () => {
 describe("a bucket in another region", () => {
   const hostOf = (url: string) => new URL(url).host
 
-  it.effect("is found by its header, where an answer has no body", () =>
+  it.effect("is found by its header, if an answer has no body", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* using(
         (_, index) =>
@@ -131,7 +131,7 @@ describe("a bucket in another region", () => {
       ])
     }))
 
-  it.effect("is asked where it is, where an answer does not say", () =>
+  it.effect("is requested, if an answer does not name it", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* using(
         ({ method, url }) =>
@@ -146,7 +146,7 @@ describe("a bucket in another region", () => {
       assert.deepStrictEqual(seen.map(({ method }) => method), ["DELETE", "HEAD", "DELETE"])
     }))
 
-  it.effect("is asked where it is, where a look gets no reason", () =>
+  it.effect("is requested, if a look gets no reason", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* using(
         ({ headers, method }) =>
@@ -214,7 +214,7 @@ describe("a hostile answer", () => {
       }))
   }
 
-  it.effect("is obeyed where it asks to wait for a while", () =>
+  it.effect("is obeyed if it asks to wait for a while", () =>
     Effect.gen(function*() {
       const waits: ReadonlyArray<readonly [headers: Record<string, string>, millis: number]> = [
         [{ "retry-after": "1.5" }, 1_500],
@@ -231,7 +231,7 @@ describe("a hostile answer", () => {
       }
     }))
 
-  it.effect("in XML is not read where it is no XML that S3 would send", () =>
+  it.effect("in XML is not read if S3 would not send such XML", () =>
     Effect.gen(function*() {
       const bodies: ReadonlyArray<Uint8Array> = [
         text("<!DOCTYPE e [<!ENTITY a \"x\">]><Error><Code>SlowDown</Code></Error>"),
@@ -254,13 +254,13 @@ describe("a hostile answer", () => {
       assert.include(JSON.stringify(result), "a <b> A")
     }))
 
-  it.effect("of 200 that holds an error is none of success", () =>
+  it.effect("of 200 that contains an error is not a success", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* failing(() => ({ body: error("InternalError") })), ["Transient Unavailable", 3])
       assert.deepStrictEqual(yield* failing(() => ({ body: error("SlowDown") })), ["Throttled", 3])
     }))
 
-  it.effect("to a look, without a size, is no object", () =>
+  it.effect("to a look, without a size, is not an object", () =>
     Effect.gen(function*() {
       assert.strictEqual(failure(yield* using(() => ({}), ({ head }) => head!("k"))), "Rejected Unexpected")
     }))
@@ -280,7 +280,7 @@ describe("an object that is to be absent", () => {
       assert.deepStrictEqual([result._tag, seen.map(({ method }) => method)], ["Right", ["PUT", "PUT", "HEAD"]])
     }))
 
-  it.effect("and is another's, is a conflict", () =>
+  it.effect("and belongs to another client, is a conflict", () =>
     Effect.gen(function*() {
       const others = [{ ...size, "x-amz-meta-mtime": "9" }, { ...size, "x-amz-checksum-crc32": "AAAAAA==" }, {
         "content-length": "5"
@@ -298,7 +298,7 @@ describe("an object that is to be absent", () => {
 })
 
 describe("a removal", () => {
-  it.effect("succeeds where there is nothing, and fails where there is no bucket", () =>
+  it.effect("succeeds if there is no object, and fails if there is no bucket", () =>
     Effect.gen(function*() {
       const remove = (code: string) =>
         using(() => ({ status: 404, body: error(code) }), (destination) => destination.remove!("k"))

@@ -19,7 +19,7 @@ const counted = (more: (asked: number) => Partial<S3.Credentials> = () => ({})) 
 }
 
 describe("credentials", () => {
-  it.effect("are asked for once, however many wait for them", () =>
+  it.effect("are requested once, however many requests wait for them", () =>
     Effect.gen(function*() {
       const given = yield* Deferred.make<S3.Credentials>()
       let asked = 0
@@ -58,14 +58,14 @@ describe("credentials", () => {
               onLeft: (error) => `${error._tag}: ${error.message}`,
               onRight: () => "found"
             }))
-            const late = "Transient: The credentials have not come for a minute, and are still waited for."
+            const late = "Transient: The credentials have not arrived for a minute, and may still arrive."
             assert.deepStrictEqual(told, Array(3).fill(late))
           }), { credentials: asking })
         assert.strictEqual(asked, 1)
       }
     }))
 
-  it.effect("that take longer than a minute are there for who asks again", () =>
+  it.effect("that take longer than a minute are available for the next request", () =>
     Effect.gen(function*() {
       let asked = 0
       const asking = Effect.suspend(() => {
@@ -84,7 +84,7 @@ describe("credentials", () => {
       assert.deepStrictEqual([result._tag, asked], ["Right", 1])
     }))
 
-  it.effect("go on being asked for while anybody waits, and are asked for anew where nobody does", () =>
+  it.effect("are still awaited while anything waits for them, and are requested again otherwise", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()
       const given = yield* Deferred.make<S3.Credentials>()
@@ -128,7 +128,7 @@ describe("credentials", () => {
       assert.strictEqual(asked.times, 2)
     }))
 
-  it.effect("are not asked for again where new ones are as good as the old", () =>
+  it.effect("are not requested again if the new ones are the same as the old", () =>
     Effect.gen(function*() {
       const { asked, credentials } = counted()
       const tried = yield* upload(() => ({ status: 400, body: error("ExpiredToken") }), { credentials })
@@ -146,7 +146,7 @@ describe("credentials", () => {
       assert.deepStrictEqual([result._tag, asked.times], ["Right", 3])
     }))
 
-  it.effect("that cannot be had are asked for once, for all who wait and for those who come after", () =>
+  it.effect("that are unavailable are requested once, for all that wait and for those that come later", () =>
     Effect.gen(function*() {
       const refusals = [
         new UploadError.Rejected({ reason: "Unauthorized", detail: "There are no credentials." }),
@@ -175,7 +175,7 @@ describe("credentials", () => {
       }
     }))
 
-  it.effect("that cannot be had for now are asked for again, once for all who wait", () =>
+  it.effect("that are temporarily unavailable are requested again, once for all that wait", () =>
     Effect.gen(function*() {
       let asked = 0
       const asking = Effect.suspend(() => {
@@ -206,7 +206,7 @@ describe("credentials", () => {
       )
     }))
 
-  it.effect("are not in what is said of a failure, even where the server repeats what it was sent", () =>
+  it.effect("do not appear in a failure's message, even if the server repeats what it was sent", () =>
     Effect.gen(function*() {
       const sessionToken = Redacted.make("canary-session-token")
       const tried = yield* upload(

@@ -43,7 +43,7 @@ describe("an object", () => {
       }))
   }
 
-  it.effect("is not stored where a page comes with an etag", () =>
+  it.effect("is not stored if a page comes with an etag", () =>
     Effect.gen(function*() {
       for (const body of [page, text("<html>x"), text("<?xml version=\"1.0\"?>\n<HTML xmlns=\"x\"/>")]) {
         const tried = yield* upload(() => ({ headers: { etag: "\"e\"" }, body }))
@@ -51,7 +51,7 @@ describe("an object", () => {
       }
     }))
 
-  it.effect("is stored where its answer has lost the etag and a look shows what was sent", () =>
+  it.effect("is stored if its answer has lost the etag and a look shows what was sent", () =>
     Effect.gen(function*() {
       const found = { "content-length": "5", etag: `"${md5}"`, "x-amz-meta-mtime": "1.5" }
       const { result, seen } = yield* upload(
@@ -69,7 +69,7 @@ describe("an object", () => {
       assert.strictEqual(failure(tried), "Transient Unavailable")
     }))
 
-  it.effect("is not there, not read and not removed where a portal says so by its page", () =>
+  it.effect("is not found, read or removed because of a portal's page", () =>
     Effect.gen(function*() {
       const portal: Respond = ({ method }) => ({
         headers: { ...html, "content-length": String(page.length) },
@@ -87,7 +87,7 @@ describe("an object", () => {
       )
     }))
 
-  it.effect("that is a page itself is looked at and read as any other", () =>
+  it.effect("that is a page itself is looked up and read like any other", () =>
     Effect.gen(function*() {
       const server: Respond = () => ({
         headers: { ...html, "content-length": String(page.length), etag: "\"e\"" },
@@ -100,7 +100,7 @@ describe("an object", () => {
       assert.strictEqual(result._tag, "Right")
     }))
 
-  it.effect("is stored where the success has a body that says nothing against it", () =>
+  it.effect("is stored if the success has a body without a contradiction", () =>
     Effect.gen(function*() {
       for (const body of [text("\n"), text("OK"), text("<CopyObjectResult/>")]) {
         const { result } = yield* upload(() => ({ headers: { ...html, etag: "\"e\"" }, body }))
@@ -137,7 +137,7 @@ describe("an etag", () => {
       }))
   }
 
-  it.effect("is compared with the MD5 of what was sent in any of these forms", () =>
+  it.effect("is compared with the MD5 of what was sent, in any of these forms", () =>
     Effect.gen(function*() {
       for (const etag of [`W/"${md5}"`, `&quot;${md5}&quot;`, md5.toUpperCase()]) {
         assert.strictEqual(failure(yield* upload(() => ({ headers: { etag } }), { provider: "minio" })), "none")
@@ -239,7 +239,7 @@ describe("the reason of an error", () => {
       }))
   }
 
-  it.effect("has no secrets in it, in whatever form it comes", () =>
+  it.effect("contains no secrets, in any form", () =>
     Effect.gen(function*() {
       const tried = yield* upload(({ headers }) => ({
         status: 403,

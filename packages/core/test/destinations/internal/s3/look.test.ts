@@ -14,10 +14,10 @@ const head = (respond: Respond) =>
     })
   )
 
-describe("a look that does not tell the size", () => {
+describe("a look that does not report the size", () => {
   const headers = { etag: "\"e\"", "x-amz-meta-mtime": "1.5" }
 
-  it.effect("asks for the first byte, and keeps what it was told", () =>
+  it.effect("requests the first byte, and keeps what it learned", () =>
     Effect.gen(function*() {
       const { asked, found } = yield* head(({ method }) =>
         method === "HEAD" ? { headers } : { status: 206, headers: { "content-range": "bytes 0-0/1234" } }
@@ -34,7 +34,7 @@ describe("a look that does not tell the size", () => {
       assert.deepInclude(found, { size: 0 })
     }))
 
-  it.effect("takes the length of all where the server gives no ranges", () =>
+  it.effect("uses the total length if the server supports no ranges", () =>
     Effect.gen(function*() {
       const { found } = yield* head(({ method }) =>
         method === "HEAD" ? { headers } : { headers: { ...headers, "content-length": "77" } }
@@ -42,7 +42,7 @@ describe("a look that does not tell the size", () => {
       assert.deepInclude(found, { size: 77 })
     }))
 
-  it.effect("lists the one key where reading tells nothing or is refused", () =>
+  it.effect("lists the one key if reading shows nothing or is refused", () =>
     Effect.gen(function*() {
       const listing = (key: string) =>
         `<ListBucketResult><Contents><Key>${key}</Key><Size>42</Size><ETag>"l"</ETag></Contents></ListBucketResult>`
@@ -59,7 +59,7 @@ describe("a look that does not tell the size", () => {
       assert.strictEqual(other.found, "Rejected Unexpected")
     }))
 
-  it.effect("fails as a failure that may pass where it is one", () =>
+  it.effect("fails with a temporary failure if it is one", () =>
     Effect.gen(function*() {
       const { found } = yield* head(({ method }) => method === "HEAD" ? {} : { status: 503, body: error("SlowDown") })
       assert.strictEqual(found, "Throttled")

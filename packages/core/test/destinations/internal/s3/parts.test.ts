@@ -19,7 +19,7 @@ const partsList = (numbers: ReadonlyArray<number>, rest = "", etag = "\"e\"") =>
     )
   }${rest}</ListPartsResult>`
 
-/** Answers create and parts; the rest is told. */
+/** Answers create and parts; the given function answers the rest. */
 const serving = (respond: Respond): Respond => (request, index) => {
   if (request.method === "POST" && request.url.endsWith("?uploads=")) {
     return "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
@@ -72,7 +72,7 @@ describe("the parts of an object", () => {
       }))
   }
 
-  it.effect("have a composite checksum by SHA-256, of which only parts are told", () =>
+  it.effect("have a composite SHA-256 checksum, of which only parts are reported", () =>
     Effect.gen(function*() {
       const { result, seen } = yield* upload(serving(() => done), {}, letters, settings("sha256"))
       assert.strictEqual(result._tag, "Right")
@@ -87,7 +87,7 @@ describe("the parts of an object", () => {
       )
     }))
 
-  it.effect("go without checksums where none are wanted, and with MD5 alone where nothing else is known", () =>
+  it.effect("have no checksums if none are wanted, and only MD5 if nothing else is known", () =>
     Effect.gen(function*() {
       const none = yield* upload(serving(() => done), {}, letters, settings("none"))
       const swift = yield* upload(serving(() => done), { provider: "swift" }, letters, settings("md5"))
@@ -99,7 +99,7 @@ describe("the parts of an object", () => {
       assert.isUndefined(swift.seen[4]?.headers["x-amz-mp-object-size"])
     }))
 
-  it.effect("are not what was sent where the server says so", () =>
+  it.effect("are damaged if the server says so", () =>
     Effect.gen(function*() {
       const answered = { headers: { etag: "\"e\"", "x-amz-checksum-crc32": "AAAAAA==" } }
       const tried = yield* upload(
@@ -152,7 +152,7 @@ describe("a checksum that the server does not repeat", () => {
       }))
   }
 
-  it.effect("is refused where nothing else shows what was stored, and the next file before it is sent", () =>
+  it.effect("is refused if nothing else shows what was stored, and the next file before it is sent", () =>
     Effect.gen(function*() {
       const { layer, seen } = answering(() => ({ headers: { etag: "\"opaque\"" } }))
       const errors = yield* Effect.flatMap(Uploader.Uploader, (uploader) =>
@@ -173,11 +173,11 @@ describe("a checksum that the server does not repeat", () => {
         "Rejected Unsupported",
         "Rejected Unsupported"
       ])
-      assert.include(errors[0]?.message, "does not check sha256")
+      assert.include(errors[0]?.message, "does not verify sha256")
       assert.strictEqual(seen.length, 1)
     }))
 
-  it.effect("is compared by the etag, too, where a server may repeat what it has not looked at", () =>
+  it.effect("is also compared by the etag, if a server may repeat a checksum without verifying it", () =>
     Effect.gen(function*() {
       const tried = yield* upload(
         ({ body, headers }) => ({
@@ -198,7 +198,7 @@ describe("a checksum that the server does not repeat", () => {
       assert.strictEqual(result._tag, "Right")
     }))
 
-  it.effect("is found out by MD5 at servers of which nobody knows whether etags of parts are MD5s", () =>
+  it.effect("is found out by MD5 at servers where it is unknown whether etags of parts are MD5s", () =>
     Effect.gen(function*() {
       const serve = (etagOf: (body: Uint8Array, index: number) => string): Respond => (request, index) =>
         request.method === "PUT"
@@ -261,7 +261,7 @@ describe("an object that is to be absent", () => {
       }))
   }
 
-  it.effect("is left alone in one request, too, by a server that does not heed the condition", () =>
+  it.effect("is also left alone in one request, by a server that ignores the condition", () =>
     Effect.gen(function*() {
       const there = yield* upload(
         ({ method }) => method === "HEAD" ? { headers: { "content-length": "3", etag: "\"x\"" } } : {},
@@ -270,7 +270,7 @@ describe("an object that is to be absent", () => {
       assert.deepStrictEqual([failure(there), there.seen.map(({ method }) => method)], ["Conflict", ["HEAD"]])
     }))
 
-  it.effect("is refused where neither the condition nor a look can be trusted", () =>
+  it.effect("is refused if neither the condition nor a look can be trusted", () =>
     Effect.gen(function*() {
       for (const file of [letters, undefined]) {
         const tried = yield* upload(
@@ -318,7 +318,7 @@ describe("a list of parts", () => {
       assert.deepStrictEqual([failure(endless), endless.seen.length], ["Transient Unavailable", 3])
     }))
 
-  it.effect("of an upload that is gone, by whatever name, fails so", () =>
+  it.effect("of an upload that is gone fails as such, under any name", () =>
     Effect.gen(function*() {
       const answers = [error("NoSuchUpload"), error("NoSuchKey"), text("")]
       for (const body of answers) assert.strictEqual(failure(yield* list(() => ({ status: 404, body }))), "SessionGone")
@@ -359,7 +359,7 @@ describe("the end of an upload in parts", () => {
       }))
   }
 
-  it.effect("is settled by a look where its answer was lost", () =>
+  it.effect("is settled by a look if its answer was lost", () =>
     Effect.gen(function*() {
       let completions = 0
       const { result, seen } = yield* upload(
@@ -382,7 +382,7 @@ describe("the end of an upload in parts", () => {
       assert.strictEqual(seen.at(-1)?.headers["x-amz-checksum-mode"], "ENABLED")
     }))
 
-  it.effect("begins anew, bounded, where a part is not there any more", () =>
+  it.effect("starts over, a bounded number of times, if a part is missing", () =>
     Effect.gen(function*() {
       let completions = 0
       const { result, seen } = yield* upload(
@@ -400,7 +400,7 @@ describe("the end of an upload in parts", () => {
       assert.strictEqual(seen.filter(({ method }) => method === "PUT").length, 6)
     }))
 
-  it.effect("is refused at its beginning where the server knows no conditions", () =>
+  it.effect("is refused at the beginning if the server knows no conditions", () =>
     Effect.gen(function*() {
       const tried = yield* upload(serving(() => done), { provider: "swift", ifAbsent: true }, letters, settings("md5"))
       assert.deepStrictEqual([failure(tried), tried.seen.length], ["Rejected Unsupported", 0])
@@ -410,20 +410,20 @@ describe("the end of an upload in parts", () => {
 describe("an abort", () => {
   const abort = (respond: Respond) => using(respond, ({ multipart }) => multipart!.abort(session))
 
-  it.effect("is over when there is no such upload any more, or it has no parts", () =>
+  it.effect("is done when the upload no longer exists, or has no parts", () =>
     Effect.gen(function*() {
       const answers: ReadonlyArray<Respond> = [
         ({ method }) => method === "DELETE" ? { status: 204 } : { status: 404, body: error("NoSuchUpload") },
         ({ method }) => method === "DELETE" ? { status: 204 } : partsList([]),
         () => ({ status: 404, body: error("NoSuchUpload") }),
-        // Who may abort need not be allowed to look.
+        // A client that may abort is not necessarily allowed to look.
         ({ method }) => method === "DELETE" ? { status: 204 } : { status: 403, body: error("AccessDenied") },
         ({ method }) => method === "DELETE" ? { status: 204 } : { status: 501, body: error("NotImplemented") }
       ]
       for (const respond of answers) assert.strictEqual((yield* abort(respond)).result._tag, "Right")
     }))
 
-  it.effect("is to be tried again where parts were still on their way", () =>
+  it.effect("should be retried if parts were still in flight", () =>
     Effect.gen(function*() {
       const late = yield* abort(({ method }) => method === "DELETE" ? { status: 204 } : partsList([7]))
       assert.strictEqual(failure(late), "Transient Unavailable")

@@ -141,7 +141,7 @@ describe("a signature of version 4", () => {
     })
   }
 
-  it("is of the day and the region that it is asked for, whatever was signed before", () => {
+  it("is for the requested day and region, whatever was signed before", () => {
     const signer = signerOf()
     const request: Signable = { method: "PUT", host, path: "/k", query: "", headers: {}, payload: unsigned }
     const asked = [["us-east-1", now], ["eu-central-1", now], ["us-east-1", now + 86_400_000], [
@@ -153,7 +153,7 @@ describe("a signature of version 4", () => {
     }
   })
 
-  it.effect("is that of @smithy/signature-v4, whatever is asked", () => {
+  it.effect("equals that of @smithy/signature-v4, for any request", () => {
     const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,12}$/).map((tail) => `x-amz-meta-${tail}`)
     const value = fc.stringMatching(/^[\x20-\x7e]{0,20}$/)
     const requests = fc.record({

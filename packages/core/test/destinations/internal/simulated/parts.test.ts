@@ -4,6 +4,7 @@ import type { Destination, UploadError } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Option, Stream } from "effect"
+import { errorName } from "../../../support/ErrorName.js"
 import * as TestBody from "../../../support/TestBody.js"
 import { pattern, sameBytes } from "../../../support/TestSource.js"
 
@@ -45,9 +46,7 @@ const completing = (
   modifiedAt: 5
 })
 
-const shortly = (error: UploadError.UploadError) => "reason" in error ? `${error._tag} ${error.reason}` : error._tag
-
-const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), shortly)
+const failure = <A>(effect: Effect.Effect<A, UploadError.UploadError>) => Effect.map(Effect.flip(effect), errorName)
 
 const millisOf = <A, E>(effect: Effect.Effect<A, E>) => Effect.map(VirtualClock.run(effect), ({ millis }) => millis)
 
@@ -115,7 +114,7 @@ describe("Simulated in parts", () => {
       assert.isUndefined((yield* made({ parts: false })).destination.multipart)
     }))
 
-  it.effect("does not complete what is not there", () =>
+  it.effect("does not complete missing parts", () =>
     Effect.gen(function*() {
       const { multipart, network } = yield* made({ parts: { minSize: 10, multiple: 5, maxObjectSize: 100 } })
       const session = { key: "key", uploadId: yield* multipart.create(creating("key")) }
@@ -150,7 +149,7 @@ describe("Simulated in parts", () => {
       assert.strictEqual(yield* failure(multipart.create({ ...creating("key"), size: 26 })), "Rejected TooLarge")
     }))
 
-  it.effect("takes parts in order only, where it says so", () =>
+  it.effect("accepts parts only in order, if configured", () =>
     Effect.gen(function*() {
       const { multipart } = yield* made({ parts: { inOrder: true }, observe: true })
       const session = { key: "key", uploadId: yield* multipart.create(creating("key")) }
@@ -164,7 +163,7 @@ describe("Simulated in parts", () => {
       assert.deepStrictEqual((yield* multipart.listParts(session))!.map(({ number }) => number), [1, 2])
     }))
 
-  it.effect("takes the time of a request for each verb, and that of the bytes", () =>
+  it.effect("takes the time of a request for each verb, and the time of its bytes", () =>
     Effect.gen(function*() {
       const { multipart } = yield* made({ requestLatency: "100 millis", latencyPerByte: "1 millis" })
       const session = { key: "key", uploadId: "upload-1" }
@@ -191,7 +190,7 @@ describe("Simulated in parts", () => {
       assert.isAtMost(Math.abs(millis - 10_000), 200)
     }))
 
-  it.effect("fails any verb as often as asked, and then nothing has changed", () =>
+  it.effect("fails any verb as often as configured, without changing anything", () =>
     Effect.gen(function*() {
       const { multipart, network } = yield* made({ failureRate: 1, seed: 1 })
       const session = { key: "key", uploadId: "upload-1" }
@@ -231,7 +230,7 @@ describe("Simulated in parts", () => {
       assert.deepStrictEqual([yield* network.inFlight, yield* network.peakInFlight], [0, 2])
     }))
 
-  it.effect("tells the checksums of what it has stored, flipped bits and all", () =>
+  it.effect("reports the checksums of what it has stored, including flipped bits", () =>
     Effect.gen(function*() {
       const bytes = [pattern(1_000, 1), pattern(500, 2)]
       const whole = new Uint8Array([...bytes[0]!, ...bytes[1]!])

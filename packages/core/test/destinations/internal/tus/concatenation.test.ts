@@ -2,10 +2,11 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { RetryPolicy, Strategy, UploadFile } from "@sluice/core"
 import type * as Tus from "@sluice/core/destinations/Tus"
 import { Deferred, Effect, Fiber, TestClock } from "effect"
+import { errorName } from "../../../support/ErrorName.js"
 import * as LargeRun from "../../../support/LargeRun.js"
 import { sameBytes } from "../../../support/TestSource.js"
 import * as TusModel from "../../../support/TusModel.js"
-import { driver, film, filmBytes, nth, saying, shortly, status, upload } from "../../../support/TusRun.js"
+import { driver, film, filmBytes, nth, saying, status, upload } from "../../../support/TusRun.js"
 import type { Setup } from "../../../support/TusRun.js"
 
 vi.setConfig({ testTimeout: 10_000 })
@@ -30,8 +31,8 @@ const isWhole = (model: TusModel.Model, bytes = filmBytes) => {
   assert.isTrue(sameBytes(model.whole().get("film"), bytes))
 }
 
-describe("a large file, where the server concatenates", () => {
-  it.effect("is made of parts that are uploads of their own", () =>
+describe("a large file, if the server concatenates", () => {
+  it.effect("consists of parts that are separate uploads", () =>
     Effect.gen(function*() {
       const told: Array<Tus.Uploaded> = []
       const { history, model, outcome } = yield* parallel({
@@ -65,7 +66,7 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("goes up in order where that is asked for", () =>
+  it.effect("is sent in order if that is requested", () =>
     Effect.gen(function*() {
       const { history } = yield* parallel({ options: { concatenation: false } })
       assert.strictEqual(history[0], "POST /files/ length=25: 201")
@@ -74,7 +75,7 @@ describe("a large file, where the server concatenates", () => {
   it.effect("need not have a known size", () =>
     Effect.gen(function*() {
       const { history, model } = yield* parallel({ file: UploadFile.make("film", LargeRun.streamed(filmBytes)) })
-      // The second part is larger than the first, since nobody knows how many there will be.
+      // The second part is larger than the first, since their number is unknown.
       assert.deepStrictEqual(history, [
         ...part(1, 10),
         ...part(2, 15),
@@ -133,7 +134,7 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("has parts of which the server keeps a part sent on", () =>
+  it.effect("sends the rest of a part of which the server keeps only a beginning", () =>
     Effect.gen(function*() {
       const { model, outcome, report } = yield* parallel({
         model: { fault: (request) => request.method === "PATCH" ? { keep: 4 } : undefined }
@@ -142,7 +143,7 @@ describe("a large file, where the server concatenates", () => {
       isWhole(model)
     }))
 
-  /** What servers say of a whole that they are putting together. */
+  /** The answers of servers about an upload that they are concatenating. */
   const assembling: ReadonlyArray<readonly [what: string, fault: TusModel.Fault]> = [
     ["nothing", { alter: () => ({ status: 200, headers: { "upload-concat": "final;/files/1 /files/2 /files/3" } }) }],
     ["its length only", { alter: () => ({ status: 200, headers: { "upload-length": "25" } }) }],
@@ -186,18 +187,18 @@ describe("a large file, where the server concatenates", () => {
       yield* TestClock.adjust("2 minutes")
       const { error, outcome } = yield* Fiber.join(fiber)
       assert.strictEqual(outcome, "Transient Unavailable")
-      assert.include(error?.message, "has not put film together yet")
+      assert.include(error?.message, "has not finished concatenating film")
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("keeps its parts where the whole is not seen", () =>
+  it.effect("keeps its parts if the whole is not visible", () =>
     Effect.gen(function*() {
       const { history, model, outcome } = yield* parallel({ model: { fault: nth("HEAD", status(404)) } })
       assert.deepStrictEqual([outcome, ...history], ["stored", ...parts, joined, "HEAD /files/4: 404"])
       assert.strictEqual(model.uploads.size, 4)
     }))
 
-  it.effect("begins anew where the whole is of another size", () =>
+  it.effect("starts over if the whole has another size", () =>
     Effect.gen(function*() {
       const { model, outcome } = yield* parallel({
         model: { fault: nth("HEAD", saying({ "upload-length": "24", "upload-offset": "24" }), 1, 99) }
@@ -206,7 +207,7 @@ describe("a large file, where the server concatenates", () => {
       assert.strictEqual(model.uploads.size, 0)
     }))
 
-  it.effect("begins anew where a part is missing at the end", () =>
+  it.effect("starts over if a part is missing at the end", () =>
     Effect.gen(function*() {
       const model: TusModel.Model = new TusModel.Model({
         extensions,
@@ -226,7 +227,7 @@ describe("a large file, where the server concatenates", () => {
       isWhole(model)
     }))
 
-  it.effect("fails where the server does not concatenate after all", () =>
+  it.effect("fails if the server does not concatenate after all", () =>
     Effect.gen(function*() {
       const { model, outcome } = yield* parallel({ model: { fault: nth("POST", status(501), 4, 99) } })
       assert.strictEqual(outcome, "Rejected Unsupported")
@@ -245,13 +246,13 @@ describe("another process", () => {
     const before = yield* parallel({ model, journal })
     assert.strictEqual(before.outcome, "Transient Connection")
     down = false
-    // What became of the attempts at the third part is none of those that come later.
+    // The uploads from attempts at the third part differ from those that come later.
     for (const [path, { bytes }] of model.uploads) if (bytes.length === 0) model.uploads.delete(path)
     assert.deepStrictEqual([...model.uploads.keys()], ["/files/1", "/files/2"])
     return { journal, model }
   })
 
-  it.effect("sends only the parts that are not there", () =>
+  it.effect("sends only the missing parts", () =>
     Effect.gen(function*() {
       const { journal, model } = yield* begun
       const { history, outcome } = yield* parallel({ model, journal })
@@ -273,7 +274,7 @@ describe("another process", () => {
       isWhole(model)
     }))
 
-  it.effect("sends again what has expired, and what is not whole", () =>
+  it.effect("sends again what has expired, and what is incomplete", () =>
     Effect.gen(function*() {
       for (
         const spoil of [
@@ -296,7 +297,7 @@ describe("another process", () => {
       }
     }))
 
-  it.effect("removes all parts where the file has changed", () =>
+  it.effect("removes all parts if the file has changed", () =>
     Effect.gen(function*() {
       const { journal, model } = yield* begun
       const { history, outcome } = yield* parallel({ model, journal, file: LargeRun.onDisk("film", 25, 2) })
@@ -308,7 +309,7 @@ describe("another process", () => {
       isWhole(model, LargeRun.bytesOf(25, 2))
     }))
 
-  it.effect("that does not send parts at once begins anew, and so the other way round", () =>
+  it.effect("that does not send parts at once starts over, and vice versa", () =>
     Effect.gen(function*() {
       const { journal, model } = yield* begun
       const { history, outcome } = yield* parallel({ model, journal, options: { concatenation: false } })
@@ -323,7 +324,7 @@ describe("another process", () => {
       })
       const { multipart } = yield* driver(other)
       const error = yield* Effect.flip(multipart.listParts({ key: "film", uploadId: "/files/1" }))
-      assert.strictEqual(shortly(error), "SessionGone")
+      assert.strictEqual(errorName(error), "SessionGone")
       assert.strictEqual(other.uploads.size, 0)
     }))
 })

@@ -34,8 +34,8 @@ const knowing = <A, E>(
     return yield* use({ head: head!, read: read!, remove: remove! })
   }).pipe(Effect.provide(TransportNode.layer()), Effect.scoped)
 
-describe("a tus server of which the addresses are known", () => {
-  it.scopedLive("is looked at, read, and has what it stored removed", () =>
+describe("a tus server whose addresses are known", () => {
+  it.scopedLive("is looked up, read, and emptied", () =>
     Effect.gen(function*() {
       const directory = yield* TemporaryDirectory.make
       const { url } = yield* TusReference.serve({ directory })
@@ -58,8 +58,8 @@ describe("a tus server of which the addresses are known", () => {
           assert.deepStrictEqual(yield* head("empty"), Option.some({ size: 0 }))
           assert.deepStrictEqual(yield* head("c"), Option.none())
           assert.strictEqual(yield* Stream.mkString(Stream.decodeText(read("a b.txt"))), "hello")
-          assert.strictEqual(yield* outcome(Stream.runDrain(read("c"))), `Where c is at ${url} is not known.`)
-          assert.strictEqual(yield* outcome(remove("c")), `Where c is at ${url} is not known.`)
+          assert.strictEqual(yield* outcome(Stream.runDrain(read("c"))), `The address of c at ${url} is not known.`)
+          assert.strictEqual(yield* outcome(remove("c")), `The address of c at ${url} is not known.`)
           yield* remove("a b.txt")
           yield* remove("a b.txt")
           assert.deepStrictEqual(yield* head("a b.txt"), Option.none())
@@ -96,9 +96,9 @@ describe("a tus server of which the addresses are known", () => {
       assert.deepStrictEqual(told, [
         Option.some({ size: 3 }),
         Option.none(),
-        `${url} does not serve what it has: it answered 405 to GET.`,
-        `${url} does not remove what it has: it offers no termination.`,
-        `The address that is given for x is not one at ${url}.`
+        `${url} does not let uploads be read: it answered 405 to GET.`,
+        `${url} does not remove uploads: it does not support termination.`,
+        `The address given for x is not at ${url}.`
       ])
       assert.notInclude(JSON.stringify(told), secret)
       const { head } = yield* Effect.provide(Tus.make({ url }), TransportNode.layer())

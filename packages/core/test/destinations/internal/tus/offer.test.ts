@@ -40,7 +40,7 @@ describe("what a server can do", () => {
       assert.deepStrictEqual(yield* offered({ versions: "2.0.0,1.0.0" }), plain)
     }))
 
-  it.effect("is what is said beforehand, and then nobody asks", () =>
+  it.effect("is taken from options, without a request", () =>
     Effect.gen(function*() {
       const { model, outcome } = yield* upload({
         model: { extensions: ["creation", "checksum"] },
@@ -74,7 +74,7 @@ describe("what a server can do", () => {
       }))
   }
 
-  it.effect("is asked again where it is unwell, three times in all", () =>
+  it.effect("is asked again if it fails, three times in all", () =>
     Effect.gen(function*() {
       for (const [times, checksums] of [[2, ["sha256", "md5"]], [3, []]] as const) {
         const model = new TusModel.Model({
@@ -130,7 +130,7 @@ describe("an address", () => {
       ["", " is not a valid address."],
       [
         "https://me:s3cr3t@tus.example.org/",
-        "The address of https://tus.example.org/ has a user or a password in it: they belong in the credentials."
+        "The address of https://tus.example.org/ contains a user or a password: pass them as credentials."
       ]
     ] as const
   ) {
@@ -141,7 +141,7 @@ describe("an address", () => {
       }))
   }
 
-  it.effect("is sent to as it is, without its fragment, and not shown with its query", () =>
+  it.effect("is used unchanged, without its fragment, and shown without its query", () =>
     Effect.gen(function*() {
       const model = new TusModel.Model({ extensions: ["creation"], fault: nth("POST", status(403)) })
       const { error } = yield* upload({ model, options: { url: `${TusModel.url}?sig=s3cr3t#part` } })
@@ -151,7 +151,7 @@ describe("an address", () => {
 })
 
 describe("credentials and headers", () => {
-  it.effect("go with every request, and do not replace what the protocol says", () =>
+  it.effect("are sent with every request, and do not replace headers of the protocol", () =>
     Effect.gen(function*() {
       const { model } = yield* upload({
         file: medium,
@@ -170,7 +170,7 @@ describe("credentials and headers", () => {
 })
 
 describe("a failure of the transport", () => {
-  it.effect("does not tell the address of an upload", () =>
+  it.effect("does not reveal the address of an upload", () =>
     Effect.gen(function*() {
       const model = new TusModel.Model({
         locate: () => "/files/s3cr3t?x",

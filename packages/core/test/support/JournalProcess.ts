@@ -44,7 +44,7 @@ const work = Effect.gen(function*() {
   }
 })
 
-/** Opens each journal that it is told of, and keeps it until it is told to close it. */
+/** Opens each named journal, and keeps it open until a command closes it. */
 const race = Effect.gen(function*() {
   let scope = yield* Scope.make()
   yield* say("ready")

@@ -1,9 +1,9 @@
 /**
- * Uploads into themselves: a destination inside a source would be listed while it grows, and a file that is its own
- * destination would be replaced by itself. Both are refused before anything is sent.
+ * Detects uploads into themselves: a destination inside a source would be listed while it grows, and a file that is its
+ * own destination would replace itself. Both are refused before anything is sent.
  *
- * Directories are compared by device and inode: one that is mounted at two places, or written in two ways where case does
- * not count, is the same.
+ * Directories are compared by device and inode, so that a directory mounted in two places, or spelled in two ways on a
+ * case-insensitive file system, is recognized.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -11,20 +11,16 @@ import * as path from "node:path"
 import * as CliError from "../CliError.js"
 import type { Filter } from "./Filter.js"
 
-/** Fails where a source holds, or is, what the local directory `root` is going to be. */
-export const check = (
-  sources: ReadonlyArray<string>,
-  root: string,
-  filter: Filter
-): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+/** Fails if a source contains, or is, the local directory `root`. */
+export const check = Effect.fnUntraced(
+  function*(sources: ReadonlyArray<string>, root: string, filter: Filter): Effect.fn.Return<void, CliError.CliError> {
     const way = yield* wayTo(root)
     yield* Effect.forEach(sources, (source) =>
       Effect.flatMap(
         examine(source),
         ({ identity, isDirectory, names }) => {
           if (!isDirectory) {
-            // A directory that is not there yet is made, and holds nothing.
+            // A directory that does not exist yet will be created, and is empty.
             const there = way[0]?.inside.length === 0 ? way[0].identity : undefined
             return names.some(({ directory, name }) => there === directory && name === path.basename(source))
               ? CliError.usage(`${source} and its destination are the same file.`)
@@ -34,30 +30,32 @@ export const check = (
           if (inside === undefined) return Effect.void
           if (inside.length === 0) return CliError.usage(`${source} and the destination are the same directory.`)
           return isLeftOut(inside, filter) ? Effect.void : CliError.usage(
-            `The destination ${root} lies inside the source ${source}, which would upload it into itself. ` +
-              `Leave it out with --exclude "/${inside.join("/")}", or choose another.`
+            `The destination ${root} is inside the source ${source}, which would be uploaded into itself. ` +
+              `Leave it out with --exclude "/${inside.join("/")}", or choose another destination.`
           )
         }
       ), { concurrency: 16, discard: true })
-  })
+  }
+)
 
-/** Fails where listed files would be uploaded from a directory to the same directory. */
-export const checkListed = (source: string, root: string): Effect.Effect<void, CliError.CliError> =>
-  Effect.gen(function*() {
+/** Fails if listed files would be uploaded from a directory to the same directory. */
+export const checkListed = Effect.fnUntraced(
+  function*(source: string, root: string): Effect.fn.Return<void, CliError.CliError> {
     const [place] = yield* wayTo(root)
     const { identity } = yield* examine(source)
     if (place !== undefined && place.inside.length === 0 && place.identity === identity) {
       return yield* CliError.usage(`${source} and the destination are the same directory.`)
     }
-  })
+  }
+)
 
-/** Whether a file or a directory is what its key leads to in the local directory `root`. */
+/** Whether a file or a directory is the one at its key in the local directory `root`. */
 export const isItself = (file: string, root: string, key: string): Effect.Effect<boolean> =>
   Effect.promise(async () => {
     const destination = path.resolve(root, key)
     const [here, there] = await Promise.all([file, destination].map((path) => identityOf(path, "itself")))
     if (here === undefined || here !== there) return false
-    // Of two links to one file, one can be replaced and the other stays.
+    // With two hard links to one file, one can be replaced and the other stays.
     const stat = await fs.stat(file).catch(() => undefined)
     if (stat?.isDirectory() === true) return true
     const [ours, theirs] = await Promise.all([file, destination].map(async (file) => {
@@ -71,7 +69,7 @@ export const isItself = (file: string, root: string, key: string): Effect.Effect
 // internal
 // -----------------------------------------------------------------------------
 
-/** A directory on the way to another, and what is between the two. */
+/** A directory on the way to another, and the path between the two. */
 interface Place {
   readonly identity: string
   readonly inside: ReadonlyArray<string>
@@ -82,7 +80,7 @@ const identityOf = async (file: string, what: "itself" | "link"): Promise<string
   return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
 }
 
-/** Whether a source is a directory, and where it has a name: its own, and that of what it leads to. */
+/** Whether a source is a directory, and its paths: its own, and that of the target if it is a link. */
 const examine = (source: string) =>
   Effect.promise(async () => {
     const absolute = path.resolve(source)
@@ -95,7 +93,7 @@ const examine = (source: string) =>
     return { identity: await identityOf(real, "itself"), isDirectory, names }
   })
 
-/** A directory that is there or will be once it is made, and those that it is in, as far as they are there. */
+/** A directory that exists or will be created, and its existing parent directories. */
 const wayTo = (directory: string): Effect.Effect<ReadonlyArray<Place>> =>
   Effect.promise(async () => {
     const way: Array<Place> = []

@@ -1,0 +1,86 @@
+/**
+ * The public event of a step, if it has one.
+ */
+import * as Record from "effect/Record"
+import { summarize } from "../../UploadError.js"
+import * as UploadEvent from "../../UploadEvent.js"
+import type { Counts } from "./counts.js"
+import type { Step } from "./step.js"
+
+export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.UploadEvent | undefined => {
+  const { version } = UploadEvent
+  switch (step._tag) {
+    case "Listed":
+      return counts && { _tag: "ListingFinished", version, at, files: counts.filesFound, bytes: counts.bytesFound }
+    case "RunChanged":
+      return { _tag: "RunChanged", version, at, state: step.state }
+    case "LimitsChanged": {
+      const { reason, settings } = step
+      return {
+        _tag: "LimitsChanged",
+        version,
+        at,
+        ...Record.filter({ ...settings }, Number.isFinite),
+        ...(reason !== undefined && { reason })
+      }
+    }
+    case "OutageChanged": {
+      const { change } = step
+      return {
+        _tag: "OutageChanged",
+        version,
+        at,
+        state: change.state,
+        since: change.since,
+        ...(change.state === "Away" && { error: summarize(change.error) })
+      }
+    }
+    case "AttemptStarted": {
+      const { attempt, attemptStartedAt, file, size } = step.upload
+      return { _tag: "UploadStarted", version, at: attemptStartedAt, key: file.key, size, attempt }
+    }
+    case "Retrying": {
+      const { attempt, attempts, delayMillis, error, request, upload } = step
+      const part = request?.part
+      return {
+        _tag: "UploadRetrying",
+        version,
+        at,
+        key: upload.file.key,
+        ...(part !== undefined && { part }),
+        attempt,
+        attempts,
+        delayMillis,
+        error: summarize(error)
+      }
+    }
+    case "Resumed": {
+      const { bytes, parts, upload } = step
+      return { _tag: "UploadResumed", version, at, key: upload.file.key, size: upload.size, bytes, parts }
+    }
+    case "Restarted":
+      return { _tag: "UploadRestarted", version, at, key: step.upload.file.key, reason: step.reason }
+    case "AbortFailed":
+      return { _tag: "AbortFailed", version, at, key: step.upload.file.key, error: summarize(step.error) }
+    case "Deferred": {
+      const { error, upload } = step
+      return {
+        _tag: "UploadDeferred",
+        version,
+        at,
+        key: upload.file.key,
+        attempts: upload.attempt,
+        error: summarize(error)
+      }
+    }
+    case "Finished":
+      return UploadEvent.finished(at, step.result)
+    case "Found":
+    case "AttemptEnded":
+    case "RequestStarted":
+    case "RequestEnded":
+    case "Relisted":
+    case "FoundUploaded":
+      return undefined
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * The files that failed in the first round of a run, each of which gets another round of attempts.
+ */
+import * as Effect from "effect/Effect"
+import type * as Upload from "../../Upload.js"
+import type { UploadError } from "../../UploadError.js"
+import * as Attempts from "./attempts.js"
+import * as FileList from "./fileList.js"
+
+export interface Failed {
+  readonly upload: Upload.Upload
+  readonly error: UploadError
+}
+
+export class SecondRound implements FileList.List<Upload.Upload> {
+  private readonly failed: Array<Failed> = []
+  private readonly most: number
+
+  constructor(most: number) {
+    this.most = most
+  }
+
+  /** Keeps a file for the second round, unless there are too many. */
+  offer(failed: Failed): boolean {
+    if (this.failed.length >= this.most) return false
+    this.failed.push(failed)
+    return true
+  }
+
+  /** Puts back a file that was taken for the second round and not begun. */
+  putBack(failed: Failed): void {
+    this.failed.push(failed)
+  }
+
+  /** The files that are left. */
+  get rest(): ReadonlyArray<Failed> {
+    return this.failed
+  }
+
+  unsafePull(): Upload.Upload | typeof FileList.end {
+    const failed = this.failed.shift()
+    return failed === undefined ? FileList.end : Attempts.nextRound(failed.upload, failed.error)
+  }
+
+  mayHaveMore(): boolean {
+    return this.failed.length > 0
+  }
+
+  readonly pull = Effect.sync(() => this.unsafePull())
+  readonly close = Effect.void
+}

@@ -1,0 +1,93 @@
+/**
+ * Sends the parts of a file that are not stored yet, several at once.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Destination from "../../Destination.js"
+import * as MultipartUpload from "../../MultipartUpload.js"
+import * as PartPlan from "../../PartPlan.js"
+import type { UploadError } from "../../UploadError.js"
+import { memoryOf } from "../bytes/blockSizes.js"
+import { reading } from "../bytes/watch.js"
+import * as PartRecords from "../calls/partRecords.js"
+import { inParallel } from "./inParallel.js"
+import * as PartSource from "./partSource.js"
+import { sendPart } from "./sendPart.js"
+import { Slot } from "./slot.js"
+
+/**
+ * The most fibers that send the parts of one file. Without its own bound, a file of very small parts would have one for
+ * each of them.
+ */
+const mostSenders = 1_024
+
+/** A multipart upload that has begun, in this process or in an earlier one. */
+export interface Opened {
+  readonly session: Destination.Session
+  readonly resumed: boolean
+  readonly stored: Map<number, Destination.StoredPart>
+  /** The bytes of the next part that an earlier process stored. */
+  readonly begun: number
+}
+
+/** Sends the parts that are not stored yet, and returns all parts by number. */
+export const sendParts = Effect.fnUntraced(function*(
+  context: MultipartUpload.Context,
+  owner: MultipartUpload.Owner,
+  multipart: Destination.Multipart,
+  { begun, resumed, session, stored }: Opened,
+  plan: PartPlan.PartPlan | undefined
+) {
+  const { file: { contentType }, fingerprint, source } = owner
+  const { limits } = multipart
+  const memoryFor = (size: number) => source.reopenable ? memoryOf(context.destination.capabilities, size) : size
+  const slot = (size: number) => new Slot(context, owner, memoryFor(size))
+  const { partSize } = context.parts
+  if (!source.reopenable) owner.onOpen()
+  const pieces = plan === undefined || !source.reopenable
+    ? yield* PartSource.sequential({
+      source,
+      sizeOf: plan === undefined ? PartPlan.growing({ partSize, limits }).sizeOf : () => plan.partSize,
+      maxCount: limits.maxCount,
+      total: plan?.size,
+      slot,
+      reading: (use) => reading(owner, use)
+    })
+    : PartSource.planned(PartPlan.remaining(plan, stored.values()), { plan, source, fingerprint, slot })
+  const options = { multipart, session, total: plan?.size, contentType }
+  const goesOnAt = resumed ? stored.size + 1 : undefined
+  const sendNext = Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(pieces.next), (claim) => {
+      if (Option.isNone(claim)) return Effect.succeed(false)
+      const { piece, slot } = claim.value
+      const sent = sendPart(context, owner, {
+        ...options,
+        begun: piece.number === goesOnAt ? begun : undefined,
+        piece,
+        slot
+      })
+      // Even if an interruption comes before the first step, the part gives back what it holds.
+      return Effect.matchCauseEffect(restore(sent), {
+        onFailure: (cause) => {
+          slot.close()
+          return Effect.failCause(cause)
+        },
+        onSuccess: (part) => {
+          stored.set(part.number, part)
+          context.journal?.partStored(session.key, part)
+          slot.close()
+          return Effect.succeed(true)
+        }
+      })
+    })
+  )
+  const sendOn: Effect.Effect<void, UploadError> = Effect.flatMap(sendNext, (more) => more ? sendOn : Effect.void)
+  const atOnce = Math.min(
+    MultipartUpload.partsAtOnce(context),
+    mostSenders,
+    plan?.count ?? limits.maxCount,
+    Math.ceil(context.memory.limit / Math.max(1, memoryFor(plan?.partSize ?? partSize))) + 1
+  )
+  yield* inParallel(atOnce, sendOn)
+  return PartRecords.inOrder(stored)
+})
