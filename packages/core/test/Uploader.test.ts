@@ -1,5 +1,5 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { ByteSource, Limits, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import { Limits, RetryPolicy, Strategy, Uploader, UploadError } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Exit, Fiber, Layer, Random } from "effect"

@@ -38,7 +38,7 @@ describe("a user's function that fails", () => {
       ) {
         assert.strictEqual(yield* messageOf(() => given), `The function \`urls\` gave ${kind} instead of an Effect.`)
         const failed = yield* messageOf(() => Effect.fail(given))
-        assert.strictEqual(failed, `The function \`urls\` failed with ${kind}, which is no UploadError.`)
+        assert.strictEqual(failed, `The function \`urls\` failed with ${kind}, which is not an UploadError.`)
       }
     }))
 
