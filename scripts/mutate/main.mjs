@@ -19,7 +19,7 @@
 // Results are kept in `build/mutate`, so an interrupted run continues. A mutant is tried again when its file changes
 // or, if it survived, when any source or test changes. Tests that report nothing for 20 seconds plus five times the
 // duration of the longest of them have timed out, which counts as killed. A failure outside the module's own tests
-// counts only if the same tests pass without the mutant.
+// counts only if the same tests pass without the mutant. Runs share the copy, so there can be only one at a time.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
