@@ -255,12 +255,12 @@ describe("when a journal is written", () => {
         forced++
         return real(...args)
       })
-      for (const fsync of [true, false]) {
+      for (const fsync of [true, false, undefined]) {
         const journal = yield* open(yield* newDirectory, { fsync })
         forced = 0
         yield* journal.begin(intentOf("a"))
         yield* journal.created("a", "u")
-        assert.strictEqual(forced, fsync ? 2 : 0)
+        assert.strictEqual(forced, fsync === true ? 2 : 0)
       }
     }))
 

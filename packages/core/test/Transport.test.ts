@@ -1,5 +1,4 @@
-import { FetchHttpClient } from "@effect/platform"
-import type { HttpClient } from "@effect/platform"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport, UploadError } from "@sluice/core"
@@ -156,6 +155,28 @@ describe("Transport over an HttpClient", () => {
       )
       assert.strictEqual(blocks.length, 1)
       yield* idle
+    }))
+
+  it.effect("reports an answer as cut if it continues after the limit, wherever its blocks end", () =>
+    Effect.gen(function*() {
+      for (const [sizes, isCut] of [[[10, 1], true], [[10], undefined], [[4, 6], undefined], [[11], true]] as const) {
+        const blocks = new ReadableStream<Uint8Array>({
+          start: (controller) => {
+            for (const size of sizes) controller.enqueue(pattern(size))
+            controller.close()
+          }
+        })
+        const client = HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, new Response(blocks)))
+        )
+        const answer = yield* Effect.flatMap(
+          Transport.Transport,
+          ({ send }) => send({ ...put("http://host/"), answerBytes: 10 })
+        ).pipe(
+          Effect.provide(Layer.provide(Transport.layerHttpClient, Layer.succeed(HttpClient.HttpClient, client)))
+        )
+        assert.deepStrictEqual([answer.body.length, answer.isCut], [10, isCut], sizes.join())
+      }
     }))
 
   it.scopedLive("follows no redirects, not even where fetch would", () =>

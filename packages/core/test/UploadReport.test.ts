@@ -104,6 +104,36 @@ describe("the report's schema", () => {
       const exit = yield* Effect.exit(Schema.decodeUnknown(UploadReport.UploadReport)({ ...report, version: 2 }))
       assert.strictEqual(exit._tag, "Failure")
     }))
+
+  it("refuses a report with a field that is missing or of the wrong type", () => {
+    const report: unknown = UploadReport.make(progress, {
+      ended: "Drained",
+      endedAt: 3_000,
+      failures,
+      abortsFailed: 1,
+      leftBehind,
+      kept: { files: 1, bytes: 5 }
+    })
+    const isReport = Schema.is(UploadReport.UploadReport)
+    assert.isTrue(isReport(report))
+    /** Copies of a value, each with one field at any depth removed or replaced. */
+    const broken = (value: unknown): ReadonlyArray<unknown> => {
+      if (Array.isArray(value)) {
+        return value.flatMap((item, i) => broken(item).map((other) => value.with(i, other)))
+      }
+      if (typeof value !== "object" || value === null) return [Symbol("something else")]
+      return Object.entries(value).flatMap(([name, part]) => {
+        const { [name]: _, ...others } = value as Record<string, unknown>
+        return [
+          ...(name === "kept" || name === "reason" ? [] : [others]),
+          ...broken(part).map((other) => ({ ...value, [name]: other }))
+        ]
+      })
+    }
+    const all = broken(report)
+    assert.isAbove(all.length, 40)
+    assert.deepStrictEqual(all.filter(isReport), [])
+  })
 })
 
 describe("UploadReport.isComplete", () => {

@@ -65,6 +65,7 @@ describe("a run that is drained to its journal", () => {
       const journal = yield* LargeRun.memoryJournal
       const cases = [
         { files: [LargeRun.onDisk("L", 45)], options: {} },
+        { files: [LargeRun.onDisk("L", 45)], options: { run: { onInterrupt: "keep" as const } } },
         { files: [LargeRun.onDisk("L", 45)], options: { journal, run: { onInterrupt: "abort" as const } } },
         { files: [LargeRun.inMemory("L", 45)], options: { journal } }
       ]

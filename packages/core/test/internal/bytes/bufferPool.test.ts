@@ -5,6 +5,7 @@ import { Effect, Layer, Stream } from "effect"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { bufferPool } from "../../../src/internal/bytes/bufferPool.js"
 import * as TemporaryDirectory from "../../support/TemporaryDirectory.js"
 import { pattern } from "../../support/TestSource.js"
 
@@ -41,6 +42,26 @@ const upload = (sizes: ReadonlyArray<number>, destination: Layer.Layer<Destinati
   }).pipe(Effect.provide(TemporaryDirectory.layer))
 
 describe("the memory of bytes on their way", () => {
+  it("is kept up to 32 MiB while nothing is in use, and reused first", () => {
+    bufferPool.rest()
+    const take = () => Array.from({ length: 6 }, () => bufferPool.take(9 * mib))
+    const first = take()
+    assert.strictEqual(new Set(first).size, 6)
+    for (const block of first) bufferPool.give(block)
+    bufferPool.rest()
+    const second = take()
+    assert.lengthOf(second.filter((block) => first.includes(block)), 3)
+    for (const block of second) bufferPool.give(block)
+    bufferPool.rest()
+    const third = take()
+    assert.lengthOf(third.filter((block) => second.includes(block)), 3)
+    // A dropped block may still be read, so it is not reused.
+    for (const block of third) bufferPool.drop(block)
+    const fourth = take()
+    assert.isFalse(fourth.some((block) => third.includes(block)))
+    for (const block of fourth) bufferPool.drop(block)
+  })
+
   it.live("of a stream that lends them is as it was until two more blocks have been pulled, whatever is released", () =>
     Effect.gen(function*() {
       const hashes: Array<string> = []

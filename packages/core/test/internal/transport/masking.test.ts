@@ -38,7 +38,16 @@ const forms: Readonly<Record<string, (text: string) => string>> = {
   "in hexadecimal, in capitals": (text) => Buffer.from(text).toString("hex").toUpperCase()
 }
 
-const secrets = ["p&ss/w\"rd<'=+ x", "secret-token-of-mine", "a/b/c/d/e", "naïve päss 🎉", "tok/en", "abc", "7"]
+const secrets = [
+  "p&ss/w\"rd<'=+ x",
+  "secret-token-of-mine",
+  "a/b/c/d/e",
+  "naïve päss 🎉",
+  "last \u{10ffff} of all",
+  "tok/en",
+  "abc",
+  "7"
+]
 
 describe("masking", () => {
   for (const [how, form] of Object.entries(forms)) {
@@ -68,6 +77,14 @@ describe("masking", () => {
     )
     assert.strictEqual(masking("abc")("user%3Aabc%26x user:abc abcd"), "user%3A<redacted>%26x user:<redacted> abcd")
     assert.strictEqual(masking("", "*", "/")("a * b / c"), "a * b / c")
+  })
+
+  it("takes out secrets that are escaped with two or four digits", () => {
+    const secret = "p&ss/w\"rd<'=+ x"
+    const two = Array.from(secret, (sign) => `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`).join("")
+    for (const form of [two, two.toUpperCase().replaceAll("\\X", "\\x"), escapes(secret)]) {
+      assert.strictEqual(masking(secret)(`It says: ${form}.`), "It says: <redacted>.", form)
+    }
   })
 
   it("takes out several, and those that lie over each other", () => {

@@ -1,6 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import type * as Tus from "@sluice/core/destinations/Tus"
-import { Deferred, Effect, Fiber, Redacted, TestClock } from "effect"
+import { Destination, Transport, UploadError } from "@sluice/core"
+import * as Tus from "@sluice/core/destinations/Tus"
+import { Deferred, Effect, Fiber, Layer, Redacted, TestClock } from "effect"
 import * as TusModel from "../../../support/TusModel.js"
 import { driver, film, medium, mib, nth, status, upload } from "../../../support/TusRun.js"
 
@@ -88,6 +89,26 @@ describe("what a server can do", () => {
         assert.deepStrictEqual(capabilities.checksums, checksums)
         assert.strictEqual(model.log.length, 3)
       }
+    }))
+
+  it.effect("is asked again if the request is throttled", () =>
+    Effect.gen(function*() {
+      const transport = TusModel.transport(new TusModel.Model({ extensions: TusModel.all }))
+      let asked = 0
+      const send: Transport.Transport["Type"]["send"] = (request) =>
+        Effect.suspend(() =>
+          asked++ === 0 ? Effect.fail(new UploadError.Throttled({ detail: "later" })) : transport.send(request)
+        )
+      const destination = Layer.provide(
+        Tus.layer({ url: TusModel.url }),
+        Layer.succeed(Transport.Transport, { ...transport, send })
+      )
+      const asking = yield* Effect.fork(Effect.provide(Destination.Destination, destination))
+      yield* TestClock.adjust("199 millis")
+      assert.strictEqual(asked, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual((yield* Fiber.join(asking)).capabilities.checksums, ["sha256", "md5"])
+      assert.strictEqual(asked, 2)
     }))
 
   it.effect("is not waited for longer than 10 seconds", () =>

@@ -41,6 +41,12 @@ const isWhole = (model: TusModel.Model, bytes = filmBytes) => {
 }
 
 describe("a large file", () => {
+  it.effect("has an id from the server, and becomes an object with its last part", () =>
+    Effect.gen(function*() {
+      const { multipart } = yield* driver(new TusModel.Model({}))
+      assert.deepInclude(multipart, { ownIds: false, becomesObject: true })
+    }))
+
   it.effect("goes up part by part into one upload", () =>
     Effect.gen(function*() {
       const told: Array<Tus.Uploaded> = []
