@@ -37,16 +37,18 @@ const environment: ReadonlyArray<Help.Entry> = [
   ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN", "the credentials for S3"],
   [
     "AWS_PROFILE",
-    "or a profile; without either, AWS's other credential sources: the default profile, SSO, web identity, " +
+    "the AWS profile to use for credentials; if none of these is set, AWS's other credential sources are used: " +
+    "the default profile, SSO, web identity, " +
     "containers, instances"
   ],
   [
     "AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE",
-    "for S3, unless set by flags; if unset, region and endpoint_url are read from the profile in ~/.aws/config"
+    "the region, the endpoint and the certificate authorities for S3, unless flags set them; region and " +
+    "endpoint_url default to those of the profile in ~/.aws/config"
   ],
   ["SLUICE_HTTP_TOKEN", "a bearer token for HTTP and tus servers"],
-  ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "or a user and a password"],
-  ["SLUICE_HTTP_HEADERS", "headers for HTTP and tus servers, which may hold secrets; one per line"],
+  ["SLUICE_HTTP_USER, SLUICE_HTTP_PASSWORD", "a user and a password for HTTP and tus servers, instead of a token"],
+  ["SLUICE_HTTP_HEADERS", "headers for HTTP and tus servers, one per line; they may hold secrets"],
   ["HTTPS_PROXY, HTTP_PROXY, ALL_PROXY", "the proxies to use, such as http://proxy:3128"],
   ["NO_PROXY", "hosts, addresses and networks to reach without a proxy"]
 ]
@@ -134,7 +136,7 @@ const verifyTopic: Help.Topic = {
     ["Environment", environment],
     ["Exit codes", [
       ["0", "the destination has all files, and no others"],
-      ["1", "something is missing, different, extra or could not be compared"],
+      ["1", "something is missing, different or extra, or could not be compared"],
       ["2", "a flag or an argument is wrong"],
       ["3", "a source does not exist"],
       ["4", "the destination cannot be used, or offers no way to compare"],
@@ -212,7 +214,7 @@ const doctorTopic: Help.Topic = {
     "Finds out whether uploads to a destination will work, and says what to do if they will not. It connects to " +
     "the server, compares clocks, writes a small object, looks it up, reads it back, lists objects, starts a " +
     "multipart upload and aborts it, and removes what it has written.",
-    "Problems make uploads fail. Notes do not."
+    "A finding reported as a problem makes uploads fail; one reported as a note does not."
   ],
   get flags() {
     return flagsOf(doctor)

@@ -176,7 +176,7 @@ export class Upload implements BodyOwner, MultipartUpload.Owner {
   /** @internal */
   fingerprint: string | undefined
   /** @internal */
-  state: "Idle" | "Attempt" | "Backoff" | "Settled" = "Idle"
+  state: "Idle" | "Attempt" | "Backoff" = "Idle"
   /** @internal */
   opened = false
   /** @internal */

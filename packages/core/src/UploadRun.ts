@@ -1,9 +1,9 @@
 /**
  * A running batch: its results, progress and events while it runs, its report at the end, and controls to steer it.
  *
- * Files are pulled from a lazy list by fibers that take turns as leader: the leader pulls one file, waits in line for a
- * permit and a start, hands the lead to the next fiber and uploads its file. So at most one file waits ahead of the
- * limits, the list is pulled no faster than uploads start, and runs that share an uploader take turns.
+ * Files are pulled from a lazy list by fibers that share a turnstile: one of them at a time pulls a file and waits for
+ * its memory, permit and start; then it lets the next fiber in and uploads its file. So at most one file waits ahead of
+ * the limits, the list is pulled no faster than uploads start, and runs that share an uploader take turns.
  *
  * A run is scoped: closing its scope interrupts everything that it started and waits until nothing is left running.
  *
@@ -38,7 +38,10 @@ import type { UploadResult } from "./UploadResult.js"
  * @category models
  */
 export interface Options {
-  /** Called for every event, in order for each file. The run waits for it, so a slow callback slows the run. */
+  /**
+   * Called for every event, in order for each file. The run waits for it, so a slow callback slows the run. Fibers that
+   * it forks belong to the run and end with it, or earlier: to outlive the callback, they need `Effect.forkDaemon`.
+   */
   readonly onEvent?: ((event: UploadEvent) => Effect.Effect<void>) | undefined
   /**
    * Called for every result. The run waits for it. Once a result is counted, its callback runs to the end: it cannot be

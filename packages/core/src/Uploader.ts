@@ -203,15 +203,16 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       }
     }
     // To the journal, all single uploads together are one run, which ends with the uploader.
-    const single = Single.make(context, yield* Effect.scope, (result) => {
+    const single = Single.make(context, (result) => {
       const isComplete = (result?._tag === "Uploaded" || result?._tag === "Skipped") && singles !== "Incomplete"
       singles = isComplete ? "Complete" : "Incomplete"
     })
-    yield* Effect.addFinalizer((exit) =>
-      journal !== undefined && singles === "Complete" && !incomplete && Exit.isSuccess(exit)
+    yield* Effect.addFinalizer((exit) => {
+      single.close()
+      return journal !== undefined && singles === "Complete" && !incomplete && runs.size === 0 && Exit.isSuccess(exit)
         ? Effect.ignoreLogged(journal.runEnded)
         : Effect.void
-    )
+    })
     const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
       UploadRun.make(context, files, runOptions)
     const byDefault = UploadRun.decode(context, {})
@@ -224,7 +225,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         ),
       upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
         Effect.suspend(() =>
-          single(file, typeof uploadOptions === "number" ? byDefault : UploadRun.decode(context, uploadOptions))
+          single.upload(file, typeof uploadOptions === "number" ? byDefault : UploadRun.decode(context, uploadOptions))
         ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
     })
   })

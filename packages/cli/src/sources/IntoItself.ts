@@ -1,6 +1,6 @@
 /**
- * Detects uploads into themselves: a destination inside a source would be listed while it grows, and a file that is its
- * own destination would replace itself. Both are refused before anything is sent.
+ * Detects sources that would be uploaded into themselves: a destination inside a source would be listed while it
+ * grows, and a file that is its own destination would replace itself. Both are refused before anything is sent.
  *
  * Directories are compared by device and inode, so that a directory mounted in two places, or spelled in two ways on a
  * case-insensitive file system, is recognized.

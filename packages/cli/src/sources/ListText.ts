@@ -2,8 +2,8 @@
  * Decodes a list of names: detects its encoding and the separator of its names.
  *
  * Lists are UTF-8, or UTF-16 if they begin with its byte order mark, as PowerShell writes them. Names are separated by
- * line ends or, as `find -print0` writes them, by NUL. The separator is detected from the first bytes that arrive at
- * once, so that a list can be read while it is being written.
+ * line ends or, as `find -print0` writes them, by NUL. The separator is detected as soon as the first name has
+ * arrived, so that a list can be read while it is being written.
  */
 import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"

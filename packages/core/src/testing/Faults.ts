@@ -1,7 +1,7 @@
 /**
  * Scripted faults: failures of a destination, a source, a journal or a whole process at chosen moments.
  *
- * A script is a list of faults. Each names where it strikes (a verb of the destination, the source or the process), at
+ * A script is a list of faults. Each names where it strikes (a call to the destination, the source or the process), at
  * which occurrence (by key, by part, by number) and what happens. {@link make} returns wrappers that carry out the
  * script: around any destination, around files, and around a whole process, which a fault can kill. A fault strikes
  * once. A test whose scripted fault never struck has not tested what it claims, so check {@link Faults.allConsumed} at
@@ -44,7 +44,7 @@ export type {
    */
   Kind,
   /**
-   * Where a fault strikes: at a verb of the destination, when a source is read, or at a moment of a process. Each
+   * Where a fault strikes: at a call to the destination, when a source is read, or at a moment of a process. Each
    * request has two moments, before it reaches the destination and before its answer arrives, and so has each write of
    * the journal.
    *

@@ -23,6 +23,7 @@ const forks = (file: string): ReadonlyArray<string> => {
     const end = found.index + found[0].length
     if (before.test(text.slice(0, found.index)) || inside.test(text.slice(end))) return []
     const line = text.slice(text.lastIndexOf("\n", found.index) + 1, text.indexOf("\n", end)).trim()
+    if (/^(\*|\/\/|\/\*)/.test(line)) return []
     return [...saidElsewhere].some((said) => said.startsWith(`${file}: `) && line.includes(said.slice(file.length + 2)))
       ? []
       : [`${file}: ${line}`]

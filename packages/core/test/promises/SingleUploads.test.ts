@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
+  ByteSource,
   Destination,
   Journal,
   RetryPolicy,
@@ -13,7 +14,7 @@ import {
   UploadMetrics
 } from "@sluice/core"
 import type { UploadResult } from "@sluice/core"
-import { Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, Stream } from "effect"
 import * as LargeRun from "../support/LargeRun.js"
 import type { PartsRecording } from "../support/PartsRecording.js"
 import * as PartsRecordings from "../support/PartsRecording.js"
@@ -286,5 +287,84 @@ describe("an upload without a run", () => {
         return [exit, uploader.limits.inFlight.taken]
       }))
       assert.deepStrictEqual(value, [Exit.die("boom"), 0])
+    }))
+
+  it.effect("is watched for stalls after a long backoff, too", () =>
+    Effect.gen(function*() {
+      const throttled = new UploadError.Throttled({ detail: "later", retryAfterMillis: 60_000 })
+      const recording = Recording.make(({ attempt, body }) =>
+        attempt === 1 ? Effect.fail(throttled) : attempt === 2 ? Effect.never : body.bytes
+      )
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(recording, { retry })
+        return tagged(yield* uploader.upload(UploadFile.fromText("a", "a")))
+      }))
+      assert.strictEqual(value, "Uploaded a")
+      assert.deepStrictEqual(recording.starts.slice(0, 2), [0, 60_000])
+      assert.deepStrictEqual(recording.history[3], [90_000, "interrupted a"])
+    }))
+
+  for (const where of ["in a finalizer of the uploader's own scope", "after the uploader is closed"]) {
+    it.effect(`is watched for stalls ${where}`, () =>
+      Effect.gen(function*() {
+        const recording = Recording.make(() => Effect.never)
+        const make = Recording.uploader(recording, { retry: RetryPolicy.none })
+        const upload = (uploader: Uploader.Uploader["Type"]) =>
+          Effect.exit(uploader.upload(UploadFile.fromText("a", "a")))
+        yield* Recording.virtual(
+          where.startsWith("after")
+            ? Effect.flatMap(Effect.scoped(make), upload)
+            : Effect.scoped(Effect.flatMap(make, (uploader) => Effect.addFinalizer(() => upload(uploader))))
+        )
+        assert.deepStrictEqual(recording.history, [[0, "put a"], [30_000, "interrupted a"]])
+      }))
+  }
+
+  it.effect("lets go of its source when it is interrupted before it began", () =>
+    Effect.gen(function*() {
+      let abandoned = 0
+      const source = ByteSource.fromStream(Stream.make(new Uint8Array(3)), {
+        onAbandon: Effect.sync(() => {
+          abandoned += 1
+        })
+      })
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(() => Effect.never), {
+          strategy: Strategy.workerPool({ workers: 1 })
+        })
+        yield* Effect.forkScoped(uploader.upload(UploadFile.fromText("first", "a")))
+        yield* Effect.sleep(10)
+        const waiting = yield* Effect.fork(uploader.upload(UploadFile.make("second", source)))
+        yield* Effect.sleep(10)
+        yield* Fiber.interrupt(waiting)
+        assert.strictEqual(uploader.limits.inFlight.waiting, 0)
+      }))
+      assert.strictEqual(abandoned, 1)
+    }))
+
+  it.effect("is remembered by the journal while another one is in flight when the uploader closes", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecordings.make()
+      const memory = yield* LargeRun.memoryJournal
+      const log: Array<string> = []
+      const journal: Journal.Journal["Type"] = {
+        ...memory,
+        finished: (file) => {
+          log.push(file.key)
+          memory.finished(file)
+        },
+        runEnded: Effect.zipRight(Effect.sync(() => log.push("run ended")), memory.runEnded)
+      }
+      yield* Recording.virtual(Effect.gen(function*() {
+        const slow = yield* Deferred.make<Fiber.Fiber<unknown, unknown>>()
+        yield* process(recording, journal, (uploader) =>
+          Effect.gen(function*() {
+            yield* uploader.upload(files[0]!)
+            yield* Deferred.succeed(slow, yield* Effect.forkDaemon(uploader.upload(files[1]!)))
+            yield* Effect.yieldNow()
+          }))
+        yield* Effect.flatMap(Deferred.await(slow), Fiber.await)
+      }))
+      assert.deepStrictEqual(log, ["a", "b"])
     }))
 })

@@ -35,7 +35,7 @@ export const upload = (
   upload: Upload.Upload,
   restore: Restore
 ): Effect.Effect<Upload.Outcome> =>
-  Effect.catchAllCause(run(context, upload, restore), (cause) => {
+  Effect.catchAllCause(Effect.suspend(() => run(context, upload, restore)), (cause) => {
     if (upload.stored !== undefined && upload.state === "Attempt") {
       acknowledge(context, upload, upload.stored)
       const defect = Cause.isInterruptedOnly(cause) ? undefined : Effect.failCause(cause)

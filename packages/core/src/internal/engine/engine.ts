@@ -32,6 +32,7 @@ import { settle } from "./settle.js"
 import { Stalls } from "./stalls.js"
 import type { Step } from "./step.js"
 import { Turnstile } from "./turnstile.js"
+import { Unawaited } from "./unawaited.js"
 import { Worker } from "./worker.js"
 
 export interface EngineOptions {
@@ -57,6 +58,7 @@ export class Engine {
   private readonly options: EngineOptions
   private readonly turnstile = new Turnstile()
   private readonly workers = new Set<Worker>()
+  private readonly unawaited: Unawaited
   private readonly secondRound: SecondRound
   private readonly largeFiles: LargeFiles
   private list: FileList.List<Item.Item> = FileList.empty
@@ -75,6 +77,7 @@ export class Engine {
     }
     this.recorder = options.recorder
     this.context = options.context
+    this.unawaited = new Unawaited(options.fork)
     this.largeFiles = new LargeFiles(options.context)
     this.gate = new Gate(options.context.limits.inFlight, options.paused ? "Paused" : "Running")
     this.secondRound = new SecondRound(options.failuresKept)
@@ -110,6 +113,7 @@ export class Engine {
       for (const { error, upload } of this.secondRound.rest) {
         yield* this.recorder.recorded({ _tag: "Finished", result: Results.failed(upload, error) })
       }
+      yield* this.unawaited.ended
       if (this.defect !== undefined) yield* this.defect
     })
   }
@@ -124,13 +128,16 @@ export class Engine {
   }
 
   change(state: "Running" | "Paused" | "Draining"): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (state === this.gate.state || this.gate.stopping || this.ended) return Effect.void
-      this.gate.state = state
-      // A worker may be waiting for a list that yields nothing.
-      if (state === "Draining") this.options.fork(this.list.close)
-      return this.recorder.recorded({ _tag: "RunChanged", state })
-    })
+    return Effect.suspend(() => this.changed(state))
+  }
+
+  /** Changes at once, and returns the report of it. */
+  private changed(state: "Running" | "Paused" | "Draining"): Effect.Effect<void> {
+    if (state === this.gate.state || this.gate.stopping || this.ended) return Effect.void
+    this.gate.state = state
+    // A worker may be waiting for a list that yields nothing.
+    if (state === "Draining") this.options.fork(this.list.close)
+    return this.recorder.recorded({ _tag: "RunChanged", state })
   }
 
   /**
@@ -144,18 +151,9 @@ export class Engine {
       ? Array.from(this.workers).filter(({ upload }) => upload !== undefined && Attempts.canResume(upload))
       : []
     const keys = cut.flatMap(({ upload }) => upload === undefined ? [] : [upload.file.key])
-    return Effect.as(
-      Effect.zipLeft(
-        this.change("Draining"),
-        Effect.sync(() => {
-          for (const worker of cut) {
-            worker.leavesOff = true
-            worker.fiber.unsafeInterruptAsFork(FiberId.none)
-          }
-        })
-      ),
-      keys
-    )
+    const told = this.changed("Draining")
+    for (const { fiber } of cut) fiber.unsafeInterruptAsFork(FiberId.none)
+    return Effect.as(told, keys)
   })
 
   /** Interrupts all workers at once; the run then ends. */
@@ -183,7 +181,7 @@ export class Engine {
   /** Records a step that no fiber waits for. */
   private tell(step: Step): void {
     const told = this.recorder.record(step)
-    if (told !== undefined) this.options.fork(told)
+    if (told !== undefined) this.unawaited.run(Effect.catchAllCause(told, (cause) => this.die(cause)))
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */
@@ -258,7 +256,11 @@ export class Engine {
     restore: Restore
   ): Effect.Effect<void> {
     const told = this.settle(upload, outcome, restore)
-    if (outcome._tag === "Interrupted") return told ?? Effect.void
+    if (outcome._tag === "Interrupted") {
+      // Nobody of this run interrupts a worker that is to go on.
+      if (!this.gate.stopping) this.fork()
+      return told ?? Effect.void
+    }
     // With files that fail before they begin, each next step would go deeper into the call stack.
     if (told === undefined) return Effect.suspend(() => this.step(worker, restore))
     this.gate.reportStarted()

@@ -26,10 +26,6 @@ export class LargeFiles {
     return this.seated.size
   }
 
-  get waiting(): number {
-    return this.aside.length
-  }
-
   /** Whether those in progress, except the last, cannot use all permits: many files have few parts. */
   private get hasRoom(): boolean {
     const { limit } = this.context.limits.inFlight

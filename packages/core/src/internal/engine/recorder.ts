@@ -2,8 +2,10 @@
  * The record of a run: it takes every step, and keeps counts, throughput, metrics and the failures that the report
  * names. Events and results are published to whoever listens.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import * as Bandwidth from "../../Bandwidth.js"
 import { summarize } from "../../UploadError.js"
@@ -132,7 +134,7 @@ export class Recorder implements Recording {
     return inTurn(
       event === undefined ? undefined : this.emit(event, restore),
       inTurn(
-        onResult === undefined ? undefined : effectOf("onResult", onResult(result)),
+        onResult === undefined ? undefined : effectOf("onResult", () => onResult(result)),
         this.results.listening ? this.publish(this.results, result, restore) : undefined
       )
     )
@@ -145,7 +147,7 @@ export class Recorder implements Recording {
   private emit(event: UploadEvent, restore: Restore): Effect.Effect<void> | undefined {
     const { onEvent } = this.options
     return inTurn(
-      onEvent === undefined ? undefined : effectOf("onEvent", onEvent(event)),
+      onEvent === undefined ? undefined : effectOf("onEvent", () => onEvent(event)),
       this.events.listening ? this.publish(this.events, event, restore) : undefined
     )
   }
@@ -153,12 +155,7 @@ export class Recorder implements Recording {
   /** Waits for readers that have no room, unless the fiber is interrupted. */
   private publish<A>(broadcast: Broadcast<A>, value: A, restore: Restore): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (!this.hasty) {
-        return Effect.catchAllCause(
-          restore(broadcast.publish(value)),
-          () => Effect.sync(() => broadcast.unsafePublish(value))
-        )
-      }
+      if (!this.hasty) return broadcast.publish(value, restore)
       broadcast.unsafePublish(value)
       return Effect.void
     })
@@ -166,10 +163,22 @@ export class Recorder implements Recording {
 }
 
 /**
- * The answer of a callback that may be written without types: `undefined` is fine; any other value but an Effect is a
- * mistake.
+ * Calls a callback that may be written without types: `undefined` is fine; any other answer but an Effect is a mistake,
+ * and so is an effect that interrupts itself, such as an offer to a queue that was shut down.
  */
-export const effectOf = (name: string, answer: Effect.Effect<void>): Effect.Effect<void> | undefined =>
-  answer === undefined || Effect.isEffect(answer)
-    ? answer
-    : Effect.die(new TypeError(`${name} has to give an Effect, not ${kindOf(answer)}.`))
+export const effectOf = (name: string, call: () => Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchAllCause(
+    Effect.suspend(() => {
+      const answer: unknown = call()
+      if (answer === undefined) return Effect.void
+      return Effect.isEffect(answer)
+        ? answer as Effect.Effect<void>
+        : Effect.die(new TypeError(`${name} has to give an Effect, not ${kindOf(answer)}.`))
+    }),
+    (cause) =>
+      Effect.withFiberRuntime((fiber) =>
+        Cause.isInterruptedOnly(cause) && Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+          ? Effect.die(new Error(`The effect of ${name} interrupted itself.`))
+          : Effect.failCause(cause)
+      )
+  )

@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
-import type * as Scope from "effect/Scope"
 import * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
 import type { UploadEvent } from "../../UploadEvent.js"
@@ -41,43 +40,45 @@ export type Single = (file: UploadFile, options: Options) => Effect.Effect<Uploa
 /** How long an interrupted upload is waited for: an abort and its retries have a minute and a half. */
 const patienceMillis = 120_000
 
+/** How long an upload that did not begin waits for the release of its source, in milliseconds. */
+const letGoMillis = 1_000
+
 /**
- * Makes the upload of single files for an uploader: `scope` is the uploader's, and `ended` is called with each result, or without one if there
- * is none.
+ * Makes the upload of single files for an uploader. `ended` is called with each result, and without one if an upload
+ * died. `close` is for the end of the uploader's scope.
  */
 export const make = (
   context: Upload.Context,
-  scope: Scope.Scope,
   ended: (result: UploadResult | undefined) => void
-): Single => {
+): { readonly upload: Single; readonly close: () => void } => {
   const watches = new Watches()
-  return (item, options) => {
+  const upload: Single = (item, options) => {
     const file = ListItem.decode(item)
     if (!UploadList.isFile(file)) return file._tag === "Failed" ? Effect.fail(file.error) : Effect.die(file)
     const handle = { limitsChanged: () => {}, outageChanged: () => {} }
     const pipeline = Effect.uninterruptibleMask((restore) =>
       Effect.withFiberRuntime<UploadResult>((fiber) =>
         Effect.clockWith((clock) => {
-          const stalls = watches.of(clock, options.stallMillis)
-          const recorder = new SingleRecorder(clock, fiber.getFiberRef(FiberRef.currentMetricLabels), options.onEvent)
-          const run = { ...options, clock, answerMillis: options.stallMillis, recorder, stalls }
-          const upload = new Upload.Upload(context, run, file)
-          const watched = stalls.watchIn(scope)
-          const uploaded = Effect.flatMap(ready(context, upload, restore), () =>
+          const { onEvent, onInterrupt, onSourceChange, stallMillis } = options
+          const upload = new Upload.Upload(context, {
+            clock,
+            onInterrupt,
+            onSourceChange,
+            answerMillis: stallMillis,
+            recorder: new SingleRecorder(clock, fiber.getFiberRef(FiberRef.currentMetricLabels), onEvent),
+            stalls: watches.of(clock, stallMillis)
+          }, file)
+          return Effect.flatMap(ready(context, upload, restore), () =>
             Effect.flatMap(Attempts.upload(context, upload, restore), (outcome) => {
-              const { after, result } = settle(upload, outcome, options.stallMillis, restore)
+              const { after, result } = settle(upload, outcome, stallMillis, restore)
               return after === undefined ? Effect.succeed(result) : Effect.as(after, result)
             }))
-          return watched === undefined ? uploaded : Effect.zipRight(watched, uploaded)
         })
       )
     )
-    const counted = Effect.suspend(() => {
+    return Effect.uninterruptibleMask((restore) => {
       context.runs.add(handle)
-      return Effect.zipRight(context.prepare, pipeline)
-    })
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.forkDaemon(Effect.interruptible(counted)), (fiber) => {
+      return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(pipeline)), (fiber) => {
         fiber.addObserver((exit) => {
           context.runs.delete(handle)
           if (context.runs.size === 0) bufferPool.rest()
@@ -85,8 +86,9 @@ export const make = (
         })
         return Effect.flatMap(exitOf(fiber, restore), answer)
       })
-    )
+    })
   }
+  return { upload, close: () => watches.close() }
 }
 
 // -----------------------------------------------------------------------------
@@ -120,22 +122,35 @@ const exitOf = <A>(fiber: Fiber.RuntimeFiber<A>, restore: Restore): Effect.Effec
       })
   )
 
-/** Takes the lease of an upload, at once if possible. */
-const ready = (context: Upload.Context, upload: Upload.Upload, restore: Restore): Effect.Effect<void> =>
-  Lease.unsafeTake(context, upload)
-    ? Effect.void
-    : Effect.onError(restore(Lease.take(context, upload)), () => Effect.sync(() => Lease.giveBack(context, upload)))
+/** Prepares the destination and takes the lease, at once if possible. Without them, the source is not read. */
+const ready = (context: Upload.Context, upload: Upload.Upload, restore: Restore): Effect.Effect<void> => {
+  const lease = Effect.suspend(() =>
+    Lease.unsafeTake(context, upload) ? Effect.void : restore(Lease.take(context, upload))
+  )
+  return Effect.onError(Effect.zipRight(restore(context.prepare), lease), () =>
+    Effect.suspend(() => {
+      Lease.giveBack(context, upload)
+      return Attempts.letGo(upload, letGoMillis) ?? Effect.void
+    }))
+}
 
 /** The stall watches of single uploads: one for each stall timeout, which lives while there is something to watch. */
 class Watches {
-  private readonly byClock = new WeakMap<Clock.Clock, Map<number, Stalls>>()
+  private readonly byClock = new Map<Clock.Clock, Map<number, Stalls>>()
 
   of(clock: Clock.Clock, millis: number): Stalls {
     let watches = this.byClock.get(clock)
     if (watches === undefined) this.byClock.set(clock, watches = new Map())
     let stalls = watches.get(millis)
-    if (stalls === undefined) watches.set(millis, stalls = new Stalls(clock, millis))
+    if (stalls === undefined) watches.set(millis, stalls = new Stalls(clock, millis, true))
     return stalls
+  }
+
+  /** The uploader is closed: what is still in flight is watched to its end. */
+  close(): void {
+    for (const watches of this.byClock.values()) {
+      for (const stalls of watches.values()) stalls.close()
+    }
   }
 }
 
@@ -156,7 +171,7 @@ class SingleRecorder implements Recording {
     const { onEvent } = this
     if (onEvent === undefined) return undefined
     const event = eventOf(step, this.clock.unsafeCurrentTimeMillis())
-    return event === undefined ? undefined : effectOf("onEvent", onEvent(event))
+    return event === undefined ? undefined : effectOf("onEvent", () => onEvent(event))
   }
 
   recorded(step: Step): Effect.Effect<void> {

@@ -12,7 +12,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
-import type * as Scope from "effect/Scope"
+import * as Option from "effect/Option"
 import type { UploadError } from "../../UploadError.js"
 import { stalled } from "../bytes/watch.js"
 import type { Moving, Watched } from "../bytes/watch.js"
@@ -36,11 +36,17 @@ export class Stalls {
   private readonly clock: Clock.Clock
   private readonly millis: number
   private readonly guarded = new Set<Guarded>()
-  private isWatched = false
   /** The watch interrupts under a name of its own, by which its interruptions are told from all others. */
-  private readonly id = FiberId.unsafeMake(undefined)
+  private readonly id = FiberId.unsafeMake()
 
-  constructor(clock: Clock.Clock, millis: number) {
+  /** Whether it watches by itself while there is something to watch. */
+  private readonly isAlone: boolean
+  private isWatched = false
+  private watching: Fiber.RuntimeFiber<void> | undefined = undefined
+  private isClosed = false
+
+  constructor(clock: Clock.Clock, millis: number, isAlone = false) {
+    this.isAlone = isAlone
     this.clock = clock
     this.millis = millis
   }
@@ -62,19 +68,22 @@ export class Stalls {
       const guarded: Guarded = { upload, fiber, isCut: false }
       this.guarded.add(guarded)
       const failed = (cause: Cause.Cause<UploadError>): Effect.Effect<B> =>
-        isInterrupted(fiber) ? Effect.failCause(Cause.stripFailures(cause)) : onFailure(cause)
-      return Effect.matchCauseEffect(restore(attempt), {
+        isInterrupted(fiber) ? Effect.failCause(interruptionOf(cause)) : onFailure(cause)
+      const watched = this.watchAlone()
+      const result = Effect.matchCauseEffect(restore(attempt), {
         onSuccess: (value) => {
-          this.guarded.delete(guarded)
+          this.release(guarded)
           return guarded.isCut ? Effect.zipRight(this.takenBack, onSuccess(value)) : onSuccess(value)
         },
         onFailure: (cause) => {
-          this.guarded.delete(guarded)
+          this.release(guarded)
           if (!guarded.isCut) return failed(cause)
-          const error = Cause.isInterruptedOnly(cause) ? Cause.fail(stalled(upload, this.millis)) : cause
+          // A driver may die of its cleanup: what ended the attempt is the stall.
+          const error = Option.isNone(Cause.failureOption(cause)) ? Cause.fail(stalled(upload, this.millis)) : cause
           return Effect.flatMap(this.takenBack, () => failed(error))
         }
       })
+      return watched === undefined ? result : Effect.zipRight(watched, result)
     })
   }
 
@@ -86,16 +95,35 @@ export class Stalls {
     this.millis === Infinity ? Effect.void : Effect.zipRight(this.look, this.watch)
   )
 
-  /** Watches in a fiber of a scope, unless one does already, for as long as there is something to watch. */
-  watchIn(scope: Scope.Scope): Effect.Effect<unknown> | undefined {
-    if (this.isWatched || this.millis === Infinity) return undefined
+  /** Starts a watch that lasts as long as there is something to watch, unless there is one. */
+  private watchAlone(): Effect.Effect<void> | undefined {
+    if (!this.isAlone || this.isWatched || this.millis === Infinity) return undefined
     this.isWatched = true
     const watch: Effect.Effect<void> = Effect.flatMap(this.look, () => {
       if (this.guarded.size > 0) return watch
       this.isWatched = false
       return Effect.void
     })
-    return Effect.forkIn(Effect.interruptible(watch), scope)
+    return Effect.map(Effect.forkDaemon(Effect.interruptible(watch)), (fiber) => {
+      this.watching = fiber
+    })
+  }
+
+  /** Ends that watch: at once if there is nothing to watch, and otherwise after the last attempt. */
+  close(): void {
+    this.isClosed = true
+    this.rest()
+  }
+
+  private release(guarded: Guarded): void {
+    this.guarded.delete(guarded)
+    if (this.isClosed) this.rest()
+  }
+
+  private rest(): void {
+    if (this.guarded.size > 0) return
+    this.isWatched = false
+    this.watching?.unsafeInterruptAsFork(this.id)
   }
 
   /** Looks at all attempts, and sleeps until the next look. */
@@ -157,3 +185,7 @@ export class Stalls {
 
 const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
   !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+
+/** The interruption in a cause, without what the cleanup after it failed or died of. */
+const interruptionOf = (cause: Cause.Cause<unknown>): Cause.Cause<never> =>
+  Cause.isInterrupted(cause) ? Cause.interrupt(FiberId.none) : Cause.stripFailures(cause)

@@ -15,8 +15,6 @@ export class Worker {
   upload: Upload.Upload | undefined = undefined
   /** A result that came from the list and has not been reported yet. */
   decided: UploadResult | undefined = undefined
-  /** Whether it was interrupted because another run will resume its upload. */
-  leavesOff = false
 
   constructor(fiber: Fiber.RuntimeFiber<void>) {
     this.fiber = fiber

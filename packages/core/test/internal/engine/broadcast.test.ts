@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, identity, Stream } from "effect"
 import { Broadcast } from "../../../src/internal/engine/broadcast.js"
 
 describe("a broadcast", () => {
@@ -11,10 +11,10 @@ describe("a broadcast", () => {
       const [one, two] = [yield* read(1), yield* read(2)]
       yield* Effect.repeatN(Effect.yieldNow(), 100)
       assert.isTrue(broadcast.listening)
-      yield* broadcast.publish(1)
+      yield* broadcast.publish(1, identity)
       assert.deepStrictEqual(Array.from(yield* Fiber.join(one)), [1])
       assert.isTrue(broadcast.listening)
-      yield* broadcast.publish(2)
+      yield* broadcast.publish(2, identity)
       assert.deepStrictEqual(Array.from(yield* Fiber.join(two)), [1, 2])
       assert.isFalse(broadcast.listening)
       const third = yield* read(3)

@@ -1,0 +1,39 @@
+/**
+ * Fibers that nobody waits for while a run goes on: reports of what happens outside its workers, such as a change of the
+ * limits. The end of the run waits for them, with a bound.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import { endedWithin } from "../calls/ended.js"
+
+/** How long the end of a run waits for callbacks, in milliseconds. */
+const patienceMillis = 120_000
+
+export class Unawaited {
+  private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  private readonly fibers = new Set<Fiber.RuntimeFiber<void>>()
+
+  constructor(fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>) {
+    this.fork = fork
+  }
+
+  run(effect: Effect.Effect<void>): void {
+    const fiber = this.fork(effect)
+    this.fibers.add(fiber)
+    fiber.addObserver(() => this.fibers.delete(fiber))
+  }
+
+  /** Waits for all of them, and interrupts those that do not end. */
+  readonly ended: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach(
+      this.fibers,
+      (fiber) =>
+        Effect.zipRight(
+          endedWithin(fiber, patienceMillis),
+          Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none))
+        ),
+      { discard: true }
+    )
+  )
+}

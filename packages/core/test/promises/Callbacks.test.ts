@@ -1,0 +1,172 @@
+/**
+ * Callbacks are foreign code: whatever they do, limits hold, results are told once, and nothing is left behind.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { RetryPolicy, Strategy, UploadFile } from "@sluice/core"
+import type { UploadRun } from "@sluice/core"
+import { Cause, Effect, Exit, Fiber, Queue, Stream } from "effect"
+import * as Recording from "../support/Recording.js"
+
+const options = { strategy: Strategy.workerPool({ workers: 1 }), retry: RetryPolicy.make({ jitter: "none" }) }
+
+const text = (key: string) => UploadFile.fromText(key, "hello")
+
+const messageOf = <A, E>(exit: Exit.Exit<A, E>): string =>
+  Exit.isSuccess(exit) ? "success" : Cause.pretty(exit.cause).split("\n", 1)[0]!
+
+const throwing = (at: string): Pick<UploadRun.Options, "onEvent"> => ({
+  onEvent: (event) => {
+    if (event._tag === at) throw new Error(`thrown at ${at}`)
+    return Effect.void
+  }
+})
+
+describe("a callback that throws", () => {
+  for (const at of ["UploadStarted", "UploadFinished"]) {
+    it.effect(`gives back what the upload held: at ${at}`, () =>
+      Effect.gen(function*() {
+        const { value } = yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(Recording.make(), options)
+          const single = yield* Effect.exit(uploader.upload(text("a"), throwing(at)))
+          const run = yield* Effect.exit(uploader.uploadAll([text("b")], throwing(at)))
+          const { inFlight } = uploader.limits
+          const next = yield* uploader.upload(text("c"))
+          return [messageOf(single), messageOf(run), inFlight.taken, next._tag]
+        }))
+        const message = `Error: thrown at ${at}`
+        assert.deepStrictEqual(value, [message, message, 0, "Uploaded"])
+      }))
+  }
+
+  it.effect("at a change of the limits ends the run, not who changes them", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(100)), options)
+        const run = yield* uploader.start([text("a")], throwing("LimitsChanged"))
+        yield* Effect.sleep(10)
+        const set = yield* Effect.exit(uploader.limits.set({ concurrency: 3 }))
+        return [messageOf(set), messageOf(yield* Effect.exit(run.report))]
+      }))
+      assert.deepStrictEqual(value, ["success", "Error: thrown at LimitsChanged"])
+    }))
+})
+
+describe("a callback that interrupts itself", () => {
+  for (const workers of [1, 8, 100]) {
+    it.effect(`ends the run with a defect that says so, and loses no file silently: ${workers} workers`, () =>
+      Effect.gen(function*() {
+        const { value } = yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(10)), {
+            ...options,
+            strategy: Strategy.workerPool({ workers })
+          })
+          const queue = yield* Queue.unbounded<string>()
+          yield* Queue.shutdown(queue)
+          let results = 0
+          const exit = yield* Effect.exit(
+            uploader.uploadAll(Array.from({ length: 300 }, (_, i) => text(`f${i}`)), {
+              onResult: ({ file }) => ++results % 7 === 0 ? Effect.asVoid(Queue.offer(queue, file.key)) : Effect.void
+            })
+          )
+          return [messageOf(exit), uploader.limits.inFlight.taken]
+        }))
+        assert.deepStrictEqual(value, ["Error: The effect of onResult interrupted itself.", 0])
+      }))
+  }
+})
+
+describe("what is told while nobody waits", () => {
+  it.effect("ends before the scope of the run", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(100)), options)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const run = yield* uploader.start([text("a")], {
+            onEvent: (event) =>
+              event._tag === "LimitsChanged"
+                ? Effect.ensuring(Effect.sleep("1 hour"), Effect.sync(() => log.push("callback ended")))
+                : Effect.void
+          })
+          yield* Effect.sleep(10)
+          yield* uploader.limits.set({ concurrency: 3 })
+          yield* run.report
+        }))
+        log.push("scope closed")
+        yield* Effect.sleep("2 hours")
+      }))
+      assert.deepStrictEqual(log, ["callback ended", "scope closed"])
+    }))
+
+  it.effect("ends the run with its defect", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(100)), options)
+        const run = yield* uploader.start([text("a")], {
+          onEvent: (event) => event._tag === "LimitsChanged" ? Effect.die("boom") : Effect.void
+        })
+        yield* Effect.sleep(10)
+        yield* uploader.limits.set({ concurrency: 3 })
+        return messageOf(yield* Effect.exit(run.report))
+      }))
+      assert.strictEqual(value, "Error: boom")
+    }))
+})
+
+describe("a reader of results that is slow and interrupts the run", () => {
+  for (const at of [2, 3, 10]) {
+    it.effect(`reads none of them twice: at result ${at}`, () =>
+      Effect.gen(function*() {
+        const seen: Array<string> = []
+        yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(Recording.make(), {
+            ...options,
+            strategy: Strategy.workerPool({ workers: 100 })
+          })
+          const run = yield* uploader.start(Array.from({ length: 2_000 }, (_, i) => text(`f${i}`)), { paused: true })
+          const reader = yield* Effect.fork(Stream.runForEach(run.results, ({ file }) =>
+            Effect.suspend(() => {
+              seen.push(file.key)
+              return seen.length === 1 ? Effect.sleep("1 second") : seen.length === at ? run.interrupt : Effect.void
+            })))
+          yield* run.resume
+          yield* run.report
+          yield* Fiber.join(reader)
+        }))
+        assert.isAbove(seen.length, 200)
+        assert.strictEqual(new Set(seen).size, seen.length)
+      }))
+  }
+})
+
+describe("a driver whose cleanup dies", () => {
+  const dying = Effect.onInterrupt(Effect.never, () => Effect.die(new Error("cleanup")))
+
+  it.effect("keeps an interrupted run from no result", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const recording = Recording.make(({ body, key }) => key === "a" ? dying : body.bytes)
+        const uploader = yield* Recording.uploader(recording, {
+          ...options,
+          strategy: Strategy.workerPool({ workers: 2 })
+        })
+        const results: Array<string> = []
+        const run = yield* uploader.start([text("a"), text("b")], {
+          onResult: (result) => Effect.sync(() => results.push(Recording.summary(result)))
+        })
+        yield* Effect.sleep(100)
+        yield* run.interrupt
+        const { ended } = yield* run.report
+        return [ended, results.sort()]
+      }))
+      assert.deepStrictEqual(value, ["Interrupted", ["Interrupted a", "Uploaded b"]])
+    }))
+
+  it.effect("fails its stalled attempt as stalled, which is retried", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(({ attempt, body }) => attempt === 1 ? dying : body.bytes)
+      const { report } = yield* Recording.uploadAll(recording, [text("a")], options)
+      assert.strictEqual(report.files.uploaded, 1)
+      assert.deepStrictEqual(recording.starts, [0, 30_100])
+    }))
+})
