@@ -1,8 +1,10 @@
 import { assert, describe, it, vi } from "@effect/vitest"
+import { Destination, Journal, Uploader } from "@sluice/core"
 import type { UploadRun } from "@sluice/core"
 import { Effect } from "effect"
 import * as LargeRun from "../support/LargeRun.js"
 import * as PartsRecording from "../support/PartsRecording.js"
+import * as Recording from "../support/Recording.js"
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -76,5 +78,27 @@ describe("a run that is drained to its journal", () => {
         assert.deepStrictEqual(keys, [])
         assert.deepInclude(report.files, { uploaded: 1, interrupted: 0 })
       }
+    }))
+
+  it.effect("returns keys of interrupted files only, however slow its callback is", () =>
+    Effect.gen(function*() {
+      const results: Array<string> = []
+      const journal = yield* LargeRun.memoryJournal
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Uploader.make({ multipartThreshold: 10, partSize: 10, checksum: "none" }).pipe(
+          Effect.provideService(Journal.Journal, journal),
+          Effect.provideService(Destination.Destination, PartsRecording.make().destination)
+        )
+        const run = yield* uploader.start([LargeRun.onDisk("L", 45)], {
+          onResult: (result) => Effect.sync(() => results.push(Recording.summary(result))),
+          onEvent: (event) => event._tag === "RunChanged" ? Effect.sleep("1 minute") : Effect.void
+        })
+        yield* Effect.sleep(2)
+        const keys = yield* run.drainToJournal
+        yield* run.report
+        return keys
+      }))
+      assert.deepStrictEqual(value, ["L"])
+      assert.deepStrictEqual(results, ["Interrupted L"])
     }))
 })
