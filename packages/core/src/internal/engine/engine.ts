@@ -205,7 +205,7 @@ export class Engine {
       Effect.uninterruptibleMask((restore) => Effect.suspend(() => this.step(worker, restore)))
     )
     const worker = new Worker(fiber)
-    this.turnstile.line(worker)
+    this.turnstile.startWaiting(worker)
     this.workers.add(worker)
     fiber.addObserver((exit) => this.workerEnded(worker, exit))
   }
@@ -227,7 +227,7 @@ export class Engine {
     const resumed = this.largeFiles.unsafeResume()
     if (resumed !== undefined) {
       this.take(worker, resumed)
-      this.turnstile.unline(worker)
+      this.turnstile.stopWaiting(worker)
       return this.next(worker, restore)
     }
     if (!this.turnstile.unsafeEnter(worker)) {
@@ -343,7 +343,7 @@ export class Engine {
   }
 
   private workerEnded(worker: Worker, exit: Exit.Exit<void>): void {
-    this.turnstile.unline(worker)
+    this.turnstile.stopWaiting(worker)
     this.turnstile.leave(worker)
     if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return this.left(worker)
     this.options.fork(Effect.ensuring(this.die(exit.cause), Effect.sync(() => this.left(worker))))

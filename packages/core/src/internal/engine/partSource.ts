@@ -12,6 +12,7 @@ import { Rejected, SourceChanged } from "../../UploadError.js"
 import type { SourceError, UploadError } from "../../UploadError.js"
 import { sourcePull, sourceStream, watchOf } from "../bytes/watch.js"
 import type { Watched } from "../bytes/watch.js"
+import type { Restore } from "../calls/ended.js"
 import type { Slot } from "./slot.js"
 import type { Piece } from "./transfer.js"
 
@@ -21,9 +22,12 @@ export interface Claim {
   readonly slot: Slot
 }
 
-/** A source of parts. Several fibers may pull at once. */
+/**
+ * A source of parts. Several fibers may pull at once. They can be interrupted only through `restore`: a claim that has
+ * been made holds memory, and reaches its caller.
+ */
 export interface PartSource {
-  readonly next: Effect.Effect<Option.Option<Claim>, UploadError>
+  readonly next: (restore: Restore) => Effect.Effect<Option.Option<Claim>, UploadError>
 }
 
 /** The wanted parts of a plan, read from the source when their turn comes. */
@@ -38,20 +42,19 @@ export const planned = (
 ): PartSource => {
   const { fingerprint, plan, source } = options
   const iterator = parts[Symbol.iterator]()
-  return {
-    next: Effect.sync(() => {
-      const { done, value } = iterator.next()
-      if (done === true) return Option.none()
-      const piece: Piece = {
-        ...value,
-        source,
-        from: value.offset,
-        toEnd: value.number === plan.count,
-        fingerprint
-      }
-      return Option.some({ piece, slot: options.slot(value.size) })
-    })
-  }
+  const next = Effect.sync(() => {
+    const { done, value } = iterator.next()
+    if (done === true) return Option.none()
+    const piece: Piece = {
+      ...value,
+      source,
+      from: value.offset,
+      toEnd: value.number === plan.count,
+      fingerprint
+    }
+    return Option.some({ piece, slot: options.slot(value.size) })
+  })
+  return { next: () => next }
 }
 
 /** The parts of a source that can be read only once. The memory of each is taken before it is read. */
@@ -114,42 +117,43 @@ export const sequential = (options: {
         return ByteSource.concat(blocks)
       }
 
-      const next: Effect.Effect<Option.Option<Claim>, UploadError> = Effect.suspend(() => {
-        if (ended && heldSize === 0 && number > 1) return Effect.succeedNone
-        if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
-        const wanted = options.sizeOf(number)
-        const slot = options.slot(wanted)
-        return slot.reserve.pipe(
-          Effect.zipRight(options.reading((watched) => {
+      const next = (restore: Restore): Effect.Effect<Option.Option<Claim>, UploadError> =>
+        Effect.suspend(() => {
+          if (ended && heldSize === 0 && number > 1) return Effect.succeedNone
+          if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
+          const wanted = options.sizeOf(number)
+          const slot = options.slot(wanted)
+          const read = options.reading((watched) => {
             reader = watched
             return gather(wanted, watched)
-          })),
-          Effect.zipRight(Effect.suspend(() => {
-            const problem = wrongTotal(options.total, offset + heldSize, ended)
-            if (problem !== undefined) return Effect.fail(problem)
-            if (heldSize === 0 && number > 1) {
-              slot.close()
-              return Effect.succeedNone
-            }
-            const bytes = cut(wanted)
-            const piece: Piece = {
-              number,
-              offset,
-              size: bytes.length,
-              source: ByteSource.fromBytes(bytes),
-              from: 0,
-              toEnd: true,
-              fingerprint: undefined
-            }
-            number += 1
-            offset += bytes.length
-            return Effect.succeedSome({ piece, slot })
-          })),
-          Effect.onError(() => Effect.sync(() => slot.close()))
-        )
-      })
+          })
+          return restore(Effect.zipRight(slot.reserve, read)).pipe(
+            Effect.zipRight(Effect.suspend(() => {
+              const problem = wrongTotal(options.total, offset + heldSize, ended)
+              if (problem !== undefined) return Effect.fail(problem)
+              if (heldSize === 0 && number > 1) {
+                slot.close()
+                return Effect.succeedNone
+              }
+              const bytes = cut(wanted)
+              const piece: Piece = {
+                number,
+                offset,
+                size: bytes.length,
+                source: ByteSource.fromBytes(bytes),
+                from: 0,
+                toEnd: true,
+                fingerprint: undefined
+              }
+              number += 1
+              offset += bytes.length
+              return Effect.succeedSome({ piece, slot })
+            })),
+            Effect.onError(() => Effect.sync(() => slot.close()))
+          )
+        })
 
-      return { next: turn.withPermits(1)(next) }
+      return { next: (restore) => turn.withPermits(1, restore)(next(restore)) }
     })
   })
 

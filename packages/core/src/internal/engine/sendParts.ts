@@ -57,7 +57,7 @@ export const sendParts = Effect.fnUntraced(function*(
   const options = { multipart, session, total: plan?.size, contentType }
   const goesOnAt = resumed ? stored.size + 1 : undefined
   const sendNext = Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(restore(pieces.next), (claim) => {
+    Effect.flatMap(pieces.next(restore), (claim) => {
       if (Option.isNone(claim)) return Effect.succeed(false)
       const { piece, slot } = claim.value
       const sent = sendPart(context, owner, {

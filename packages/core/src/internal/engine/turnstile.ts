@@ -27,18 +27,18 @@ export class Turnstile {
   /** Waits to enter; `undefined` if enough workers wait already. */
   enter(worker: Worker): Effect.Effect<void> | undefined {
     if (!worker.isWaiting && this.count >= maxWaiting) return undefined
-    this.line(worker)
+    this.startWaiting(worker)
     return this.turn.take(1, () => this.entered(worker))
   }
 
   /** Counts a worker as one that waits. */
-  line(worker: Worker): void {
+  startWaiting(worker: Worker): void {
     if (!worker.isWaiting) this.count += 1
     worker.isWaiting = true
   }
 
   /** Counts a worker as one that does not wait. */
-  unline(worker: Worker): void {
+  stopWaiting(worker: Worker): void {
     if (worker.isWaiting) this.count -= 1
     worker.isWaiting = false
   }
@@ -52,6 +52,6 @@ export class Turnstile {
 
   private entered(worker: Worker): void {
     worker.isInside = true
-    this.unline(worker)
+    this.stopWaiting(worker)
   }
 }
