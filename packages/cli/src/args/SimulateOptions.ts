@@ -47,7 +47,8 @@ const network = {
     "100MB/s",
     decodeLink,
     `${speed}, or several with the time from which each holds, such as 100MB/s,25MB/s@30s`,
-    "The capacity of all connections together. It may change: 100MB/s,25MB/s@30s. Defaults to 100MB/s."
+    "The capacity of all connections together. It may change: 100MB/s,25MB/s@30s falls to 25MB/s " +
+      "after 30 seconds. Defaults to 100MB/s."
   ),
   perConnection: flag(
     "per-connection",

@@ -351,8 +351,8 @@ export const verify = {
   exclude,
   filesFrom: filePath("files-from").pipe(
     Options.withDescription(
-      "Compares the files that this file lists, as for an upload. Does not look for files that only the " +
-        "destination has."
+      "Compares the files that this file lists, in the formats that upload accepts. Does not look for files " +
+        "that only the destination has."
     )
   ),
   followSymlinks: Options.boolean("follow-symlinks").pipe(

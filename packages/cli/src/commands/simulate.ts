@@ -1,6 +1,6 @@
 /**
- * `sluice simulate [<source>...]`: how long uploads would take under each strategy, over a given network; or, without a
- * source or a network, four strategies side by side.
+ * `sluice simulate [<source>...]`: predicts how long uploads would take under each strategy, over a given network;
+ * without a source or a network, compares four strategies side by side.
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"

@@ -4,7 +4,7 @@
  * | written | matches |
  * |---|---|
  * | `*` | any number of characters of one name |
- * | `**` | any number of characters, `/` included; `**` and `/` together also match nothing |
+ * | `**` | any number of characters, `/` included; `**` and `/` together also match the empty string |
  * | `?` | one character of a name |
  * | `[abc]`, `[a-z]`, `[!a-z]` or `[^a-z]` | one character of a name that is, or is not, one of these |
  * | `{one,two}` | either; these may be globs too |

@@ -2,7 +2,8 @@
  * Rewrites the AWS configuration files, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read
  * them.
  *
- * That library accepts only section names of letters, digits and a few other characters, after one space. It does not
+ * That library accepts a profile's name in a section header only after a single space, and only if it consists of
+ * letters, digits and a few other characters. It does not
  * recognize the section that `aws configure` writes for a profile with a space in its name, `[profile 'my team']`, so
  * it uses the profile's keys without its region and endpoint. The rewritten files replace such names with names that
  * the library can read.

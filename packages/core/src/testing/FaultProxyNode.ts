@@ -1,12 +1,13 @@
 /**
- * A TCP proxy in front of a real server that degrades the connection in chosen ways: toxics. For tests, on Node.
+ * A TCP proxy for tests on Node. It stands in front of a real server and degrades the connection in ways that the test
+ * chooses, called toxics.
  *
  * A toxic strikes the bytes of one direction: `up`, from the client to the server, or `down`. Whether it strikes a
- * connection is drawn once per pair, so that with a seed the n-th connection has the same fate in every run. Toxics can
- * be changed while connections are open. Each counts the connections that it has struck: a test should check {@link
- * FaultProxy} for `missed`, so that it does not pass because nothing went wrong.
+ * connection is decided at random; with a seed, the n-th connection has the same fate in every run. Toxics can
+ * be changed while connections are open. Each counts the connections that it has struck: a test should check
+ * that `missed` of {@link FaultProxy} is empty, so that it does not pass merely because no fault occurred.
  *
- * All waits are on `Clock`. The proxy listens on 127.0.0.1 only; its sockets are closed with the scope.
+ * All waits use `Clock`. The proxy listens on 127.0.0.1 only; its sockets are closed with the scope.
  *
  * @since 0.1.0
  */

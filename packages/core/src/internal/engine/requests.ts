@@ -1,5 +1,5 @@
 /**
- * The requests of a multipart upload: each with its own permit, memory, start and attempts, and without a permit during
+ * The requests of a multipart upload: each with its own memory, permit, start and attempts, and without a permit during
  * a backoff.
  */
 import * as Cause from "effect/Cause"

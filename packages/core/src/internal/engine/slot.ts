@@ -1,5 +1,6 @@
 /**
- * What one request holds while in flight: a permit, memory for its body, and a start from the rate limit.
+ * What one request of a multipart upload holds while in flight: memory for its body, a permit, and a start from the rate
+ * limit, taken in this order. (`lease` does the same for a file in one request.)
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -7,7 +7,7 @@ import * as Journal from "../../../Journal.js"
 
 type Port = Journal.Journal["Type"]
 
-/** A guard that can cut a process off at any write of its journal. */
+/** A guard that can kill a process at any write to its journal. */
 export interface Guard {
   readonly isDead: () => boolean
   /** Makes a write unless the process is killed before or during it; returns unless the process is killed after it. */
