@@ -6,7 +6,7 @@
 /** The exit code when the command cannot open enough files: nothing else is known to be wrong. */
 export const exitCode = 1
 
-/** What is wrong and what to do, if too many open files are why an error, or one of its causes, happened. */
+/** What is wrong and what to do about it, if an error or one of its causes is due to too many open files. */
 export const problemOf = (cause: unknown): string | undefined => {
   for (let at = cause, depth = 0; depth < 8 && typeof at === "object" && at !== null; depth++) {
     const { cause, code } = at as { readonly cause?: unknown; readonly code?: unknown }

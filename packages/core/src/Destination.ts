@@ -154,7 +154,7 @@ export interface Stored {
   readonly size?: number | undefined
   /**
    * Where the object is, if the destination chooses the location itself and an object cannot be found by its key. A
-   * journal records it, and another process finds the object by it, with `headAt`. It must contain no secrets.
+   * journal records it, and another process uses it to find the object, with `headAt`. It must contain no secrets.
    */
   readonly location?: string | undefined
 }

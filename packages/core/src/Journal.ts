@@ -1,6 +1,6 @@
 /**
- * The port to memory across processes: which multipart uploads were begun, which of their parts are stored, and which
- * files an unfinished run has already finished.
+ * The port to what is remembered across processes: which multipart uploads were begun, which of their parts are stored,
+ * and which files an unfinished run has already finished.
  *
  * With a journal in the context, an `Uploader` resumes where a killed process left off. Without one everything works,
  * but a crash means starting over. A journal is for one destination, and for one process at a time.

@@ -4,8 +4,8 @@
  * Every request takes a permit of the shared budget, memory for its body and a start from the rate limit, and holds
  * none of them during a backoff. Parts go up concurrently where the destination allows that, each with its own
  * attempts. When the last part is stored, the source is checked once more, the journal is flushed, and `complete` is
- * called; from there on an interruption waits. If the answer to `complete` is lost, a look at the destination settles
- * the outcome.
+ * called; from then on, interruption is deferred. If the answer to `complete` is lost, a look at the destination
+ * settles the outcome.
  *
  * With a journal, stored parts are recorded, and an upload that an earlier process began continues if the file, the
  * part size and the checksum have not changed. Otherwise the old upload is aborted and the file begins again.
@@ -75,14 +75,14 @@ export interface Owner extends SenderOwner {
   readonly mode?: number | undefined
   /** What happens to an upload that does not succeed but could be resumed. */
   readonly onInterrupt: "abort" | "keep"
-  /** The permit and the start that came with the file are given to its first request. */
+  /** Called when the permit and the start that came with the file are given to its first request. */
   readonly disownPermit: () => void
-  /** A source that can be read only once is about to be read. */
+  /** Called when a source that can be read only once is about to be read. */
   readonly onOpen: () => void
   readonly size: number | undefined
   /** Bytes that an earlier process stored and the current attempt need not send. */
   resumedBytes: number
-  /** The object is stored, whatever else happens to this fiber. */
+  /** Called when the object is stored, whatever else happens to this fiber. */
   readonly committed: (stored: Destination.Stored) => void
 }
 

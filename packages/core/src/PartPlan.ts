@@ -96,7 +96,8 @@ export const defaults = { partSize: 8 * 1024 ** 2 } as const
 
 /**
  * The smallest part size, in bytes, when all parts must have the same size and their number is not known in advance: 64
- * MiB. With 10,000 parts an object may then have 625 GiB, and four parts fit into the default memory of an uploader.
+ * MiB. With 10,000 parts an object may then be up to 625 GiB, and four parts fit into the default memory of an
+ * uploader.
  *
  * @since 0.1.0
  * @category constants
@@ -169,10 +170,10 @@ export const make = (options: {
  *
  * Part `n` has `min(maxSize, partSize * 2 ** floor((n - 1) / doublesEvery))` bytes, with `maxSize` rounded down to a
  * multiple of `limits.multiple`. `doublesEvery` is the largest number with which `limits.maxCount` parts hold
- * `limits.maxObjectSize`, or half of what that many largest parts would hold, whichever is less: to reach all of that,
- * the very first part would have to be of the largest size. A part larger than the first thus has at most `2 /
- * doublesEvery` of the bytes before it. The first part is larger than requested only if the limits allow so few parts
- * that doubling with each does not suffice.
+ * `limits.maxObjectSize`, or half of what that many parts of the largest size would hold, whichever is less: to reach
+ * all of that, the very first part would have to be of the largest size. A part larger than the first thus has at most
+ * `2 / doublesEvery` of the bytes before it. The first part is larger than requested only if the limits allow so few
+ * parts that doubling with each does not suffice.
  *
  * `partSize` is in bytes, defaults to {@link defaults}, and is adjusted to the limits as in {@link make}.
  *

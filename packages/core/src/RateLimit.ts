@@ -5,7 +5,7 @@
  * milliseconds there are never more starts than rate × window, rounded up; there is no burst at the beginning or after
  * a pause. (`effect/RateLimiter` lets a whole window start at once, rounds a token's time up to whole milliseconds, so
  * that 900 a second become 500, and cannot change its rate.) The limiter makes up for timers that fire late, as real
- * ones do, with at most 20 ms of starts.
+ * ones do, with at most 20 ms' worth of starts.
  *
  * @since 0.1.0
  */

@@ -10,8 +10,8 @@
  * budget is empty, failures are final at once.
  *
  * A destination that answered before and no longer does is away. It counts as away after as many failures in a row as
- * uploads were in flight, and a look that fails too. The uploader waits for it for up to 5 minutes and looks again and
- * again, 250 ms to 5 s apart; failed and new uploads wait for that without spending attempts or tokens.
+ * uploads were in flight, followed by a look that fails too. The uploader waits for it for up to 5 minutes and looks
+ * repeatedly, 250 ms to 5 s apart; meanwhile, failed and new uploads wait without spending attempts or tokens.
  *
  * A file that has used up its attempts gets a second round of them at the end of the run.
  *

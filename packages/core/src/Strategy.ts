@@ -63,8 +63,8 @@ export const workerPool = (options: { readonly workers: number }): Strategy => (
 
 /**
  * At most `uploadsPerSecond` starts a second, evenly spaced; fractions are allowed. The number in flight is not
- * bounded: stack it on a {@link workerPool} for that. Throws a `RangeError` unless it is above 0; to pause, set the
- * live limit in `Limits` to 0.
+ * bounded: to bound it, stack this strategy on a {@link workerPool}. Throws a `RangeError` unless it is above 0; to
+ * pause, set the live limit in `Limits` to 0.
  *
  * @since 0.1.0
  * @category constructors
@@ -89,7 +89,7 @@ export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
 })
 
 /**
- * As many uploads in flight as make the whole run faster, tuned while they run: between `min`, which defaults to 1, and
+ * Enough uploads in flight to make the whole run faster, tuned while they run: between `min`, which defaults to 1, and
  * `max`, which defaults to 64, beginning with `initial`, which defaults to 4. See `AdaptiveConcurrency`.
  *
  * @since 0.1.0

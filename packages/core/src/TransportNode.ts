@@ -4,7 +4,7 @@
  * A request takes a connection as soon as one is free; there are never more than `connections` of them per origin.
  * Bodies whose bytes are known are written at once, others block by block as the socket takes them. A broken connection
  * is a `Transient` failure of its request, even if the server closed it while it was idle: whether to repeat a request
- * is up to the caller, who knows what it does.
+ * is up to the caller, who knows what the request does.
  *
  * @since 0.1.0
  */

@@ -27,7 +27,7 @@ const context = {
 }
 
 /**
- * A failure that may pass: a broken connection, an attempt on which no bytes moved, a server in trouble.
+ * A failure that may pass: a broken connection, an attempt in which no bytes moved, a server in trouble.
  *
  * @since 0.1.0
  * @category errors

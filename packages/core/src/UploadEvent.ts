@@ -169,8 +169,8 @@ export const LimitsChanged = Schema.TaggedStruct("LimitsChanged", {
 })
 
 /**
- * The destination, which has answered before, is away; or it is back; or it was away for longer than the uploader
- * waits, so that failures count as failures of the files again. While it is away nothing starts.
+ * The destination, which has answered before, no longer answers; or it answers again; or it has been out for longer
+ * than the uploader waits, so that failures count as failures of the files again. Nothing starts during an outage.
  *
  * @since 0.1.0
  * @category schemas

@@ -89,7 +89,7 @@ const locations = (description: string) => ({
   locations: text("locations", "FILE", `${description} Anyone who knows an address may be able to read the object.`)
 })
 
-/** The flags of `sluice upload` besides its own. */
+/** The destination flags that `sluice upload` takes in addition to its own. */
 export const upload = {
   ...reach,
   ...storing,
@@ -111,13 +111,13 @@ export const upload = {
   )
 }
 
-/** The flags of `sluice verify` besides its own. */
+/** The destination flags that `sluice verify` takes in addition to its own. */
 export const verify = {
   ...reach,
   ...locations("The file, written by sluice upload --locations, that lists the addresses of objects on a tus server.")
 }
 
-/** The flags of `sluice doctor` besides its own. */
+/** The destination flags that `sluice doctor` takes in addition to its own. */
 export const doctor = { ...reach, ...storing }
 
 /** The decoded flags that say how to reach a destination. */

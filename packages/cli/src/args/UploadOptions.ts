@@ -36,7 +36,7 @@ export const decodeDuration: Decode<number> = (text) => {
   return Option.some(Number(digits) * (unit.toLowerCase() === "ms" ? 1 : 1000 * (secondsOf[unit.toLowerCase()] ?? 1)))
 }
 
-/** A whole number from `least`. */
+/** A whole number that is at least `least`. */
 export const decodeCount = (least: number): Decode<number> => (text) =>
   /^\d+$/.test(text) && Number(text) >= least && Number.isSafeInteger(Number(text))
     ? Option.some(Number(text))

@@ -34,7 +34,7 @@ export interface Scenario {
   readonly workers: number
   /** The fixed rate, in starts per second. */
   readonly uploadsPerSecond: number
-  /** The initial rate of the adaptive rate, in starts per second. */
+  /** The initial value of the adaptive rate, in starts per second. */
   readonly baseUploadsPerSecond: number
   readonly seed: string
 }

@@ -18,7 +18,7 @@ export interface Attempt {
 
 /** Builds attempts from a run's events. */
 export interface Recorder {
-  /** For `onEvent` of a run. */
+  /** Receives the events of a run: pass it as `onEvent`. */
   readonly onEvent: (event: UploadEvent) => Effect.Effect<void>
   /** The attempts that have ended, in the order in which they ended. */
   readonly attempts: ReadonlyArray<Attempt>

@@ -1,7 +1,7 @@
 /**
  * The sizes of the files to upload, which is all that a forecast needs.
  *
- * Each request of a simulation costs much, and each byte little. So a workload of many requests is simulated in two
+ * In a simulation, each request is expensive and each byte is cheap. So a workload of many requests is simulated in two
  * samples, one about half as large as the other, and their times are extrapolated to the whole. Bytes, the network's
  * speed and the size of parts are scaled down together, which leaves all times unchanged.
  */

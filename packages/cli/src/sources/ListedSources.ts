@@ -1,11 +1,11 @@
 /**
  * Reads the list that `--files-from` names: a file of plain lines, or a manifest written by `--failed`.
  *
- * Plain lines are paths relative to a root, and also the keys. A path that leads out of the root fails by itself, and
- * so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them. Links, special files and
- * names that are not UTF-8 are treated as in a walk through the root. The files of a manifest were meant to be uploaded
- * before, so links among them are followed. A path that occurs twice is uploaded twice. Lists of any length are read
- * while the upload runs.
+ * Plain lines are paths relative to a root, and also the keys. A path that leads out of the root fails without
+ * affecting the others, and so does a directory. Paths may be separated by NUL instead, as `find -print0` writes them.
+ * Links, special files and names that are not UTF-8 are treated as in a walk through the root. The files of a manifest
+ * were meant to be uploaded before, so links among them are followed. A path that occurs twice is uploaded twice. Lists
+ * of any length are read while the upload runs.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as FilesNode from "@sluice/core/FilesNode"

@@ -15,7 +15,7 @@ export interface OwnFiles {
   readonly has: (identity: Identity) => boolean
   /** Adds the file that has this name now, if there is one. */
   readonly add: (file: string) => Effect.Effect<void>
-  /** Adds the journals of this user and the directory of another journal, as far as they exist. */
+  /** Adds the journals of this user and the directory of another journal, if they exist. */
   readonly addJournals: (directory?: string) => Effect.Effect<void>
   /** Adds an open file. */
   readonly addOpen: (descriptor: number) => Effect.Effect<void>

@@ -1,8 +1,8 @@
 /**
  * Uploads from standard input, whose size is unknown and which cannot be read again.
  *
- * If the program that writes to the pipe fails, the only sign may be that nothing arrives. So empty standard input does not
- * replace an object with contents, unless a flag asks for it.
+ * If the program that writes to the pipe fails, the only sign may be that nothing arrives. So empty standard input does
+ * not replace an object with contents, unless a flag asks for it.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as ByteSource from "@sluice/core/ByteSource"

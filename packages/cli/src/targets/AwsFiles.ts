@@ -1,6 +1,6 @@
 /**
- * Rewrites the AWS configuration files, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library can read
- * them.
+ * Rewrites the AWS configuration files, `~/.aws/config` and `~/.aws/credentials`, so that AWS's own JavaScript library
+ * can read them.
  *
  * That library accepts a profile's name in a section header only after a single space, and only if it consists of
  * letters, digits and a few other characters. It does not

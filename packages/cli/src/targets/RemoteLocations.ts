@@ -3,9 +3,9 @@
  *
  * A list consists of lines of JSON. The first is `{"_tag":"Locations","version":1}`; each other line names an object:
  * `{"key":"a.jpg","url":"https://tus.example.org/files/24e533e","size":1024}`. A line is added when an upload is
- * complete and before it counts as uploaded, so no address is lost in a crash. If several lines have the same key, the last one
- * applies; an incomplete last line is ignored. Anyone who knows an address may be able to read the object, so a
- * list is readable only by its owner.
+ * complete and before it counts as uploaded, so no address is lost in a crash. If several lines have the same key, the
+ * last one applies; an incomplete last line is ignored. Anyone who knows an address may be able to read the object, so
+ * a list is readable only by its owner.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,5 +1,5 @@
 /**
- * The simulated network of an address: `sim:flaky`, `sim:?latency=20ms&failures=5%`.
+ * The simulated network that an address describes: `sim:flaky`, `sim:?latency=20ms&failures=5%`.
  */
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Either from "effect/Either"

@@ -30,7 +30,7 @@ export interface Options extends Settings {
   readonly connections: number
 }
 
-/** A target as a destination. Fails with `DestinationUnusable` if that shows before the first upload. */
+/** A target as a destination. Fails with `DestinationUnusable` if it proves unusable before the first upload. */
 export const layer = (
   target: Target,
   options: Options

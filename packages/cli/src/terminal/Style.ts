@@ -1,5 +1,5 @@
 /**
- * Colours for terminals, or none of them.
+ * Colours for terminals, or no colours at all.
  */
 
 /** A way to paint text. */

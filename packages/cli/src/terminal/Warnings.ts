@@ -12,7 +12,7 @@ import * as LogLevel from "effect/LogLevel"
 import type { Sink } from "./Output.js"
 import { printable } from "./TerminalText.js"
 
-/** Prints everything that an effect logs on a sink, and nowhere else, instead of any other loggers. */
+/** Prints everything that an effect logs to a sink, and nowhere else: it replaces all other loggers. */
 export const toldOn = (sink: Sink) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.locally(effect, FiberRef.currentLoggers, HashSet.make(loggerOf(sink)))
 

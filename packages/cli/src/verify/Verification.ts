@@ -3,13 +3,13 @@
  *
  * For each file the sizes are compared first. If the destination reports a checksum of the object, the file is read and
  * its checksum computed; otherwise both are read and compared block by block. If the destination turns out not to let
- * its objects be read, only the sizes are compared, and the summary says so. For as many files as `concurrency` says, a
- * few blocks each are in memory, and up to {@link aheadOfComparing} files of the list; nothing is kept of finished
- * files. Objects that only the destination has are found by checking each of its keys, one after the other, against the
+ * its objects be read, only the sizes are compared, and the summary says so. Memory holds a few blocks for each of up
+ * to `concurrency` files, and up to {@link aheadOfComparing} files of the list; nothing is kept of finished files.
+ * Objects that only the destination has are found by checking each of its keys, one after the other, against the
  * sources: no list of keys is held in memory.
  *
- * A temporary failure of the destination is retried, unless it fails all the time. A destination that is silent for 30
- * seconds has failed.
+ * A temporary failure of the destination is retried, unless the destination fails all the time. A destination that is
+ * silent for 30 seconds has failed.
  */
 import * as Bandwidth from "@sluice/core/Bandwidth"
 import * as Checksum from "@sluice/core/Checksum"

@@ -5,10 +5,10 @@
  * body of unknown size is held in memory first, up to 8 MiB. Redirects are refused, because following one would hand
  * the credentials to whatever host it names. Requests are not traced, because an address may be a secret.
  *
- * A file is stored when the server answers with a success. A success with a web page may come from something in
- * between, such as a login page: then a look with `HEAD` must show the file with its size, unless the server refuses
- * `HEAD` or has answered 201 with a `Location` that is the file's own address. Presigned addresses cannot be looked at:
- * there a page is a failure unless it comes with 201.
+ * A file counts as stored when the server answers with a success. A success with a web page may come from an
+ * intermediary, such as a login portal: then a `HEAD` request must show the file with its size, unless the server
+ * refuses `HEAD` or has answered 201 with a `Location` that is the file's own address. Presigned addresses cannot be
+ * checked in this way: for them a page is a failure unless it comes with 201.
  *
  * `TransportNode.layer`, with as many connections as there are uploads in flight, is the transport for Node.
  *

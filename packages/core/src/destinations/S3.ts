@@ -2,16 +2,17 @@
  * S3 and compatible servers: one `PUT` for a small object, a multipart upload for a large one.
  *
  * Checksums go in a header, computed before the request is sent, so every body is read whole into memory, within the
- * uploader's budget. Requests are signed with version 4. The signature covers the payload except over TLS and to this
- * machine itself. A request that goes to the wrong region, with a wrong clock or with expired credentials is corrected
- * and sent once more, within the same attempt and not as a retry. Credentials that cannot be obtained, or do not arrive
- * within a minute, are requested once for all files that wait for them, and then not for 30 seconds, unless the failure
- * may pass. The modification time is kept as `mtime` in the metadata, in seconds, as rclone does.
+ * uploader's budget. Requests are signed with Signature Version 4. The signature covers the payload, except over TLS
+ * and to the local machine. A request that goes to the wrong region, with a wrong clock or with expired credentials is
+ * corrected and sent once more, within the same attempt and not as a retry. Credentials are requested once for all
+ * files that wait for them. If they cannot be obtained, or do not arrive within a minute, they are not requested again
+ * for 30 seconds, unless the failure may pass. The modification time is kept as `mtime` in the metadata, in seconds, as
+ * rclone does.
  *
- * An object is stored when the answer has an etag, or when a look shows what was sent: a page from something in
- * between, or an empty answer, is a failure whatever its status. If the server does not repeat a checksum in its
- * answer, it may not have checked it: then the etag must be the MD5 of what was sent. If it is not an MD5 either, and
- * the provider is not known to check that algorithm, the upload fails with `Rejected`.
+ * An object counts as stored when the answer has an etag, or when a look at the object shows what was sent: a page from
+ * an intermediary, or an empty answer, is a failure whatever its status. If the server does not repeat a checksum in
+ * its answer, it may not have checked it: then the etag must be the MD5 of what was sent. If the etag is not an MD5,
+ * and the provider is not known to check that algorithm, the upload fails with `Rejected`.
  *
  * If the server creates a multipart upload but its answer is lost because the connection broke at that moment, the
  * upload stays on the server under a name that nobody knows. Nothing is stored in it, and a bucket rule that ends
@@ -55,7 +56,7 @@ export interface Credentials {
 }
 
 /**
- * The differences between servers, by their maker.
+ * The differences between servers, by provider.
  *
  * | provider | known by its endpoint | checksum | `ifAbsent` |
  * |---|---|---|---|

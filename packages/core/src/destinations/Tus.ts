@@ -8,10 +8,10 @@
  * The server chooses the address of every upload and does not list its uploads: the key is part of the upload's
  * metadata, as `filename`, and uploading the same key twice makes two uploads. `onStored` reports the addresses, and
  * `locations` takes them back, to look at stored objects. Messages omit the addresses, because knowing one may be all
- * it takes to read or remove an object. An upload must be at the origin of the endpoint. If even the address is
- * missing, because the answer to the creation was lost, the upload cannot be found again and is left to expire. With a
- * journal, the address of each file is kept until its run has ended, so that the next process looks at what a killed
- * process uploaded and does not send it again.
+ * it takes to read or remove an object. An upload must be at the origin of the endpoint. If its address never arrived,
+ * because the answer to the creation was lost, the upload cannot be found again and is left to expire. With a journal,
+ * the address of each file is kept until its run has ended, so that the next process looks at what a killed process
+ * uploaded and does not send it again.
  *
  * @since 0.1.0
  */

@@ -135,7 +135,7 @@ export const slice = (
   })
 
 /**
- * Closes the connection gracefully to both sides after a number of bytes.
+ * Closes the connection gracefully on both sides after a number of bytes.
  *
  * @since 0.1.0
  * @category toxics

@@ -2,7 +2,7 @@
  * A history of runs, and a check of an uploader's promises against it.
  *
  * {@link make} returns a history that wrappers record. The wrapper around the destination of a process records what the
- * engine requests and hears; the one around the storage itself, beneath any scripted fault, records what is really
+ * engine requests and is told; the one around the storage itself, beneath any scripted fault, records what is really
  * done. The history also takes the events, results and progress of the runs. {@link check} then looks for broken
  * promises: each key holds exactly one version of its source, or nothing; files reported as uploaded are there; nothing
  * is committed and then aborted; no multipart upload is left over; limits hold at every instant; permits, memory and

@@ -73,7 +73,7 @@ export interface Outcome<A> {
 
 /**
  * Runs an effect under virtual time, which starts at 0. A run in which nothing more can wake up dies with a
- * {@link Deadlock}, after whatever can be interrupted has been. Interrupting the run interrupts the effect.
+ * {@link Deadlock}, after interrupting whatever can be interrupted. Interrupting the run interrupts the effect.
  *
  * @example
  * ```ts

@@ -6,7 +6,7 @@ import type * as Destination from "../../Destination.js"
 /** Bodies up to this size are read whole, not as a stream of blocks, if nothing prevents it. */
 export const onePiece = 1024 * 1024
 
-/** The size of blocks, where the destination asks for none. */
+/** The size of blocks if the destination does not ask for a particular one. */
 export const defaultBlockSize = 256 * 1024
 
 /** The largest block that a stream reads at once, whatever size the destination asks for. */

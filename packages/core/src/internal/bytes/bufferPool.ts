@@ -2,8 +2,8 @@
  * A pool of reusable memory for bytes in transit. Buffers live outside the heap, where the garbage collector is slow to
  * free them, so a fresh block for each read would pile up far beyond what is in flight.
  *
- * There is one pool per process, since there is one memory. It never holds more than was in use at once, and when
- * nothing is in use it keeps at most {@link idleSize}.
+ * There is one pool per process, since all of a process shares one memory. It never holds more than was in use at once,
+ * and when nothing is in use it keeps at most {@link idleSize}.
  */
 
 /** The most that is kept while nothing is in use, in bytes. */

@@ -108,7 +108,7 @@ const closeMillis = 1_000
 
 /**
  * The blocks of a source's stream, pulled one after the other. An interrupted or failed reader waits at most a second
- * for the stream's finalizers: those of an async generator that owes a block never end.
+ * for the stream's finalizers: those of an async generator that was asked for a block and never yields it never end.
  */
 export const sourcePull = (
   stream: Stream.Stream<Uint8Array, SourceError>
@@ -233,7 +233,7 @@ interface WatchOwner {
   readonly transfers: Set<Watched>
 }
 
-/** Runs an effect that fails when nothing moves, and continues when it has ended, whatever its outcome. */
+/** Runs an effect, makes it fail when nothing moves, and continues when it has ended, whatever its outcome. */
 export const whileWatched = <A, E, B, E2>(
   owner: Pick<WatchOwner, "transfers">,
   watched: Watched,

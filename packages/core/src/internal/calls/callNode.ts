@@ -9,7 +9,7 @@ import { isFull, patience } from "./tooManyOpenFiles.js"
 
 /**
  * Makes a `stat` fill its own buffer. A plain `stat`, synchronous or with a callback, fills the buffer that Node's
- * `realpath` also reads: after a `stat` of a pipe or a socket, Node 20 takes links on the way to a module for their
+ * `realpath` also reads: after a `stat` of a pipe or a socket, Node 20 mistakes links on the path of a module for their
  * targets.
  */
 export const bigint = { bigint: true } as const

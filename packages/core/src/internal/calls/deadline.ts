@@ -1,5 +1,5 @@
 /**
- * Calls that have a deadline and are not cut before it.
+ * Calls that have a deadline and are not interrupted before it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

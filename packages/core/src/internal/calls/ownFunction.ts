@@ -1,7 +1,8 @@
 /**
  * Effects that a user passes to a destination, and functions that return them: credentials, addresses. They may be
- * written without types, so their mistakes are reported as their own and fail one request. The values that they return
- * are never shown, since they may be secret; addresses in their errors are shown without query, user and password.
+ * written without types, so mistakes in them are reported as the user's own and fail one request. The values that they
+ * return are never shown, since they may be secret; addresses in their errors are shown without query, user and
+ * password.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,7 +13,8 @@ import type { UploadError } from "../../UploadError.js"
 import { isUploadError } from "../values/uploadErrors.js"
 
 /**
- * Runs `whose`, such as "The function `urls`", and fails if the result is invalid: `problem` says why, after its name.
+ * Runs the user's code that `whose` names, such as "The function `urls`", and fails if the result is invalid. `problem`
+ * returns the reason, which follows the name in the message.
  */
 export const asked = <A>(
   whose: string,

@@ -15,7 +15,10 @@ import { isUnreadable } from "./unreadable.js"
 export const canGoOn = (error: UploadError): boolean =>
   (!isSourceError(error) || isRetryable(error)) && error._tag !== "SessionGone" && error._tag !== "IntegrityMismatch"
 
-/** The same for an upload whose parts are all stored and whose completion failed: the same request would fail again. */
+/**
+ * The same for an upload whose parts are all stored and whose completion failed: not after a failure that the same
+ * request would meet again.
+ */
 export const canComplete: (error: UploadError) => boolean = Match.type<UploadError>().pipe(
   Match.tag("Transient", "Throttled", "AuthExpired", () => true),
   // Failures that people can repair at the destination, and then resume.

@@ -1,6 +1,7 @@
 /**
- * Time limits that hold wherever they are set. In an uninterruptible region, `Effect.timeout` cuts nothing and waits for as
- * long as the effect it should cut; and it runs a child, which an interruption of its parent cuts even there.
+ * Time limits that hold wherever they are set. In an uninterruptible region, `Effect.timeout` interrupts nothing and
+ * waits until the effect ends by itself. It also runs the effect in a child fiber, which an interruption of the parent
+ * reaches even there.
  */
 import type * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
@@ -12,8 +13,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 /**
- * Runs an effect for at most `millis`, and then fails. Before that, only an interruption that reaches the caller cuts it.
- * In both cases the effect has ended when this has: an effect that may not end when interrupted goes through
+ * Runs an effect for at most `millis`, and then fails. Before that, only an interruption that reaches the caller ends
+ * it. In both cases the effect has ended when this has: an effect that may not end when interrupted goes through
  * `Effect.disconnect` first.
  */
 export const within = <A, E, E2, R>(

@@ -16,13 +16,13 @@ export const mostOpen = (): number => {
   return found === undefined ? assumed : found === "unlimited" ? Infinity : Number(found)
 }
 
-/** How many more files and connections it may open. */
+/** How many more files and connections this process may open. */
 export const leftToOpen = (): number => Math.max(0, mostOpen() - openNow())
 
 /** The path by which Linux reaches an open file or directory, whatever happens to its name. */
 export const pathOf = (descriptor: number): string => `${descriptors}/${descriptor}`
 
-/** Whether descriptors are paths on this system. */
+/** Whether descriptors have paths on this system. */
 export const arePaths: boolean = process.platform === "linux" && fs.existsSync(descriptors)
 
 /**

@@ -46,7 +46,7 @@ export interface Seen {
   readonly stat: fs.BigIntStats
 }
 
-/** The target of a link and its real path; on Linux both are of the same file. */
+/** The target of a link and its real path; on Linux both are certain to be of the same file. */
 export const seeThrough = (linkPath: string, reached: string): Effect.Effect<Seen, SourceUnreadable> =>
   Effect.acquireUseRelease(
     call<number>(linkPath, (done) => fs.open(reached, Descriptors.lookOnly, done)),
@@ -58,7 +58,7 @@ export const seeThrough = (linkPath: string, reached: string): Effect.Effect<See
     close
   )
 
-/** The same if descriptors are not paths. */
+/** The same, on systems where descriptors have no paths. */
 export const seeByName = (linkPath: string): Effect.Effect<Seen, SourceUnreadable> =>
   Effect.flatMap(
     call<string>(linkPath, (done) => fs.realpath.native(linkPath, done)),

@@ -8,7 +8,7 @@ import { JournalError } from "../../Journal.js"
 import type { Journal } from "../../Journal.js"
 import { within } from "../calls/within.js"
 
-/** Each member is asked of the journal itself, which may be an object of a class. */
+/** Each member is called on the journal itself, which may be an instance of a class. */
 export const answering = (journal: Journal["Type"]): Journal["Type"] => ({
   session: (key) => journal.session(key),
   sessions: Effect.suspend(() => journal.sessions),

@@ -142,7 +142,7 @@ export const abandon = (context: Upload.Context, upload: Upload.Upload): void =>
   endBackoff(upload)
 }
 
-/** Releases a source that was never read and will not be. It is waited for `millis` at most. */
+/** Releases a source that was never read and will not be. Waits for this for at most `millis`. */
 export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: number): Effect.Effect<void> | undefined => {
   if (opened || source.abandon === undefined) return undefined
   const released = Effect.catchAllCause(source.abandon, (cause) =>

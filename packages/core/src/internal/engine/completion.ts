@@ -1,5 +1,5 @@
 /**
- * Settles by looking whether an object exists whose completion was requested but not answered.
+ * Checks whether an object exists, to settle a completion that was requested but not answered.
  */
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"

@@ -1,9 +1,9 @@
 /**
- * Sequences effects most of which are absent.
+ * Sequences effects, most of which are absent.
  */
 import * as Effect from "effect/Effect"
 
-/** Runs one effect after the other. Either may be absent, and then costs no step. */
+/** Runs one effect after the other. Either may be absent, in which case it costs no step. */
 export const inTurn = <E>(
   first: Effect.Effect<void, E> | undefined,
   second: Effect.Effect<void, E> | undefined

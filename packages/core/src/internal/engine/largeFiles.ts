@@ -2,7 +2,7 @@
  * The large files of a run: those in progress, and those that wait.
  *
  * Only as many are in progress at once as it takes to use all permits, plus one. Any others from the list are set aside
- * while small files continue, and a worker that ends a large file continues with the next of them. So neither kind
+ * while small files continue, and a worker that finishes a large file continues with the next of them. So neither kind
  * waits for the other.
  */
 import * as Effect from "effect/Effect"

@@ -38,7 +38,7 @@ export const take = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
       : Effect.flatMap(taken, () => context.outage?.isSuspected === true ? take(context, upload) : Effect.void)
   })
 
-/** Takes all of it at once and returns `true`, or returns `false` and keeps what it has taken so far. */
+/** Takes all an attempt needs at once and returns `true`, or returns `false` and keeps what it has taken so far. */
 export const unsafeTake = (context: Upload.Context, upload: Upload.Upload): boolean => {
   if (context.outage?.isSuspected === true) return false
   const memory = memoryOf(context, upload)
@@ -49,7 +49,7 @@ export const unsafeTake = (context: Upload.Context, upload: Upload.Upload): bool
   return context.limits.rate.unsafeTake(upload.clock)
 }
 
-/** Gives back memory and permit. A start is used up. */
+/** Gives back the memory and the permit. A start cannot be given back: it is used up. */
 export const giveBack = (context: Upload.Context, upload: Upload.Upload): void => {
   if (upload.heldMemory > 0) {
     context.memory.unsafeRelease(upload.heldMemory)

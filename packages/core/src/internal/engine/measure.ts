@@ -1,5 +1,5 @@
 /**
- * The metrics of a step. They are updated at once, without an effect: this is done several times a file.
+ * The metrics of a step. They are updated at once, without an effect: this happens several times per file.
  */
 import * as Duration from "effect/Duration"
 import type * as MetricLabel from "effect/MetricLabel"

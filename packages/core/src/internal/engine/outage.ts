@@ -1,6 +1,6 @@
 /**
- * A destination that was reachable and is away. One waiter looks at it again and again, instead of all uploads retrying
- * until their retries are spent.
+ * A destination that was reachable and now is not: it is "away". One waiter checks it again and again (each check is a
+ * "look"), instead of all uploads retrying until their retries are spent.
  *
  * ```
  *   failures in a row, and none that was answered      a look fails
@@ -9,9 +9,9 @@
  *     └───────────────────────────────────────────────────────┴──────────┘  a look, or anything else, is answered
  * ```
  *
- * Meanwhile, failed and new uploads wait and hold nothing; the attempts lost to an outage are not counted. There is no wait
- * for a destination that was never reached, or that is away for too long: then failures count again. A look that is
- * answered proves nothing more: until a request is answered, the time away adds up.
+ * Meanwhile, failed and new uploads wait and hold nothing; the attempts lost to an outage are not counted. Nothing
+ * waits for a destination that was never reached, or that is away for too long: then failures count again. A look that
+ * is answered proves no more than that: until a request is answered, the time away adds up.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -163,8 +163,9 @@ export class Recorder implements Recording {
 }
 
 /**
- * Calls a callback that may be written without types: `undefined` is fine; any other answer but an Effect is a mistake,
- * and so is an effect that interrupts itself, such as an offer to a queue that was shut down.
+ * Calls a callback that may be written without types: it may return `undefined` or an Effect;
+ * anything else is a mistake, and so is an effect that interrupts itself, such as an offer to a queue that was shut
+ * down.
  */
 export const effectOf = (name: string, call: () => Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchAllCause(

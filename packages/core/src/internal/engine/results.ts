@@ -7,7 +7,7 @@ import type * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
 import type { Failed, Interrupted, Uploaded, UploadResult } from "../../UploadResult.js"
 
-/** The result of an outcome that no second round follows. */
+/** The result of an outcome that is not followed by a second round. */
 export const of = (upload: Upload.Upload, outcome: Upload.Outcome): UploadResult => {
   switch (outcome._tag) {
     case "Stored":

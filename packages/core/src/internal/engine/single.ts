@@ -34,7 +34,7 @@ export interface Options extends Pick<Upload.Run, "onInterrupt" | "onSourceChang
   readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
 }
 
-/** Uploads one file. Fails with what the file failed of. */
+/** Uploads one file. Fails with the error that the file failed with. */
 export type Single = (file: UploadFile, options: Options) => Effect.Effect<Uploaded | Skipped, UploadError>
 
 /** How long an interrupted upload is waited for: an abort and its retries have a minute and a half. */

@@ -2,7 +2,7 @@
  * The watch for attempts that make no progress: of small files and of parts.
  *
  * A stalled attempt of a small file is interrupted in the fiber that runs it, which then takes the interruption back. A
- * fiber for each attempt would be simpler, and doubles the memory of a hundred thousand uploads in flight.
+ * fiber for each attempt would be simpler, but would double the memory of a hundred thousand uploads in flight.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"

@@ -1,7 +1,7 @@
 /**
  * A lock that one process holds, and that a dead process loses.
  *
- * The file `lock` says who holds it. It appears whole, as a hard link to a file written before. A process that finds
+ * The file `lock` says who holds it. It appears whole, as a hard link to an already written file. A process that finds
  * the lock of a dead process first becomes its only heir, by creating `lock-<token of the dead>-heir`, which like all
  * of these files can be created only once, and then moves its own file onto `lock`. An heir that dies in between has an
  * heir of its own. So if several processes find a stale lock, exactly one of them gets it, and there is no moment

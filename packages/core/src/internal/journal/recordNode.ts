@@ -99,8 +99,8 @@ export const finished = (digest: string, location?: string): string =>
 export const runEnded = line(`${version}R`)
 
 /**
- * 48 bits for the key, 60 bits for the whole file and 36 bits for its etag, in base64url. Keys that share the first
- * part only hide each other, and are uploaded again.
+ * 48 bits for the key, 60 bits for the whole file and 36 bits for its etag, in base64url. The worst that
+ * happens to keys that share the first part is that they hide each other, and are uploaded again.
  */
 export const digestOf = ({ etag, fingerprint, key, size }: Finished): string =>
   hash("sha256", key, "base64url").slice(0, 8) +

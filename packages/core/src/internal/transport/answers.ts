@@ -19,12 +19,12 @@ const excerptSize = 512
 /** How long a server may keep sending an answer that is ignored, in milliseconds. */
 export const talkMillis = 1_000
 
-/** The same for an answer that explains what to do. */
+/** How long a server may keep sending an answer that explains what to do, in milliseconds. */
 export const explainMillis = 10_000
 
 export const isSuccess = ({ status }: { readonly status: number }): boolean => status >= 200 && status < 300
 
-/** Whether nothing is at an address, or nothing is there any more. */
+/** Whether there is nothing at an address, or no longer anything. */
 export const isMissing = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
 
 /** `Retry-After`: seconds, or a date. Nonsense and past dates are ignored; more than a day counts as a day. */

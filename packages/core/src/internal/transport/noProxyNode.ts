@@ -9,7 +9,7 @@
  * | `10.0.0.0/8`, `fd00::/8` | the addresses of the network; names are not resolved for it |
  * | any of the first three with `:8080` | that port only; `[2001:db8::1]:8080` |
  *
- * This machine is no exception, as in curl: list `localhost` to exclude it.
+ * As in curl, this machine is no exception: list `localhost` to reach it without a proxy.
  */
 import * as net from "node:net"
 import { domainToASCII } from "node:url"

@@ -42,7 +42,7 @@ const power = (field: Field, exponent: 0 | 8): Residue => {
   return field.width === 32 ? { high: 0, low: word } : { high: word, low: 0 }
 }
 
-/** The factor of a CRC that `size` more bytes follow: x to the power of 8 times `size`. */
+/** The factor for a CRC that is followed by `size` more bytes: x to the power of 8 times `size`. */
 export const shiftBy = (field: Field, size: number): Residue => {
   let shift = power(field, 0)
   let square = power(field, 8)

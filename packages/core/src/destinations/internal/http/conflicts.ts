@@ -1,6 +1,6 @@
 /**
  * The meaning of a 409 in answer to a put: somebody holds the file for now, it exists already or, on WebDAV servers
- * (RFC 4918, 9.7.1), its directory does not exist. The answer seldom says which; looks do.
+ * (RFC 4918, 9.7.1), its directory does not exist. The answer seldom says which; looking does.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -19,8 +19,9 @@ export interface Looks {
 }
 
 /**
- * The meaning of a conflict: it remains one if the object exists or its directory does not, and if nothing can be seen;
- * it passes if the directory exists and the object does not. Without looks, only the server's text counts.
+ * The meaning of a conflict: it is a lasting one if the object exists, if its directory does not, or if neither can be
+ * looked at; it is temporary if the directory exists and the object does not. Without looks, only the server's text
+ * counts.
  */
 export const settled = (
   name: string,

@@ -2,8 +2,8 @@
  * Web pages in answer to a put: what proxies, filters and login portals send for any request, and some servers on
  * success.
  *
- * No status reliably tells the two apart: a proxy that changes an answer sends 203, and Apache sends 201 with a page.
- * Nor does an etag, which is the page's. So the file is looked for.
+ * No status reliably tells whether a page came from the server itself: a proxy that changes an answer sends 203, and
+ * Apache sends 201 with a page. Nor does an etag, because it is the page's own. So the file is looked for.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -25,7 +25,7 @@ export interface Evidence {
   readonly look?: Effect.Effect<Option.Option<Head>, UploadError> | undefined
 }
 
-/** What a success says is stored. A page fails, unless there is evidence or none is needed. */
+/** What is stored, according to a success. A page is a failure, unless there is evidence or none is needed. */
 export const stored = (
   name: string,
   answer: Answer,

@@ -2,7 +2,7 @@
  * The directories of a local destination, each open while something is written in it.
  *
  * Entries below an open directory stay below it, even if a name on the way is replaced by a link in the meantime: on
- * Linux a descriptor has its own path, `/proc/self/fd/7`, and tells where it leads. Elsewhere a directory counts as the
+ * Linux a descriptor has its own path, `/proc/self/fd/7`, and shows where it leads. Elsewhere a directory counts as the
  * same as long as its device and inode are unchanged, which is checked before a file is created and before it gets its
  * name.
  */
@@ -65,7 +65,7 @@ export const howToReach = (fs: FileSystem.FileSystem, root: string): Effect.Effe
     Effect.orElseSucceed((): By => "name")
   )
 
-/** An open file, by its descriptor. */
+/** The path of an open file, by its descriptor. */
 export const descriptorPath = ({ fd }: FileSystem.File): string => `${descriptors}/${fd}`
 
 export class Places {

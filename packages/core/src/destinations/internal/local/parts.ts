@@ -3,8 +3,8 @@
  * target, `.sluice-<token>.parts`, which is renamed when it is whole. The upload id is the token.
  *
  * The etag of a part records its offset, the size of the whole object, and its CRC-32: `0/20971520/7a0c1f52`. A process
- * that resumes the upload of a killed one is told only the parts that are unchanged: a file system that was cut off as
- * well, or somebody else, may have overwritten them with zeros.
+ * that resumes the upload of a killed one is told only of the parts that are unchanged: the others may have been
+ * overwritten, for example with zeros, by a file system that was cut off as well or by somebody else.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"

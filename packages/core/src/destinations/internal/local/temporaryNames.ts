@@ -3,7 +3,7 @@
  * directory makes them visible under their own name.
  */
 
-/** The name of a file that is written in one piece: the owner is a process, and `drawn` its number of the file. */
+/** The name of a file that is written in one piece: the owner is a process, and `drawn` its number for the file. */
 export const ofPiece = (owner: string, drawn: number): string => `.sluice-${owner}-${drawn}.part`
 
 /** The owner of such a file, by its name; `undefined` if it is not one. */

@@ -1,6 +1,7 @@
 /**
  * A bucket that requests are sent to: its address, its credentials, and the correction of requests that failed for a
- * reason that can be corrected: each reason once per request, which is then sent again as part of the same attempt.
+ * reason that can be corrected. Each reason is corrected once per request, which is then sent again as part of the same
+ * attempt.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -20,7 +20,7 @@ export const without = (name: string, what: string): Transient =>
     cause: new Unreadable()
   })
 
-/** The evidence in a success's body against it: an error that occurred after the head was sent, or a page. */
+/** Evidence against a success, in its own body: an error that occurred after the head was sent, or a page. */
 export const problem = (
   name: string,
   { body, headers }: Pick<Answer, "body" | "headers">,
@@ -48,8 +48,8 @@ export const pageOf = (name: string, title?: string): Transient =>
   })
 
 /**
- * Reads a document that has a certain root or, under any name, the content of such a document. A truncated document, an
- * error or a page is not an answer.
+ * Reads a document that has a certain root or, whatever its root is called, elements that only such a document has. A
+ * truncated document, an error or a page is not accepted as an answer.
  */
 export const document = (
   name: string,

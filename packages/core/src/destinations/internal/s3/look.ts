@@ -1,5 +1,5 @@
 /**
- * Looks at objects in a bucket: with `HEAD` and, if that does not tell, by reading the first byte of the object or by
+ * Looks at objects in a bucket: with `HEAD` and, if that is not enough, by reading the first byte of the object or by
  * listing it alone.
  */
 import * as Effect from "effect/Effect"

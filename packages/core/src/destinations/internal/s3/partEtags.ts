@@ -1,9 +1,9 @@
 /**
  * Finds out whether the etags of parts are their MD5s, for servers where that is not known.
  *
- * An etag that could be an MD5 but differs indicates damage, or a server with other etags. Damage is never the same
- * twice: if a part that is sent again gets the same etag again, that is the server's own scheme, and its etags are no
- * longer evaluated. If one etag was the MD5, all are.
+ * An etag that could be an MD5 but is not the part's indicates damage, or a server whose etags are something else.
+ * Damage is never the same twice: if a part that is sent again gets the same etag again, that is the server's own
+ * scheme, and its etags are no longer checked. If one etag was the MD5, all are.
  */
 import type { Body } from "../../../Destination.js"
 import * as Etag from "../../../internal/values/etag.js"

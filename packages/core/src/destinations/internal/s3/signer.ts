@@ -1,6 +1,7 @@
 /**
- * Version 4 signatures of requests whose path and query are already encoded. The key of a day is cached, and nothing is
- * asynchronous: a signature costs half as much as with `@smithy/signature-v4`, against which a test compares them.
+ * Version 4 signatures of requests whose path and query are already encoded. The signing key of each day is cached, and
+ * nothing is asynchronous: a signature costs half as much as with `@smithy/signature-v4`. A test checks that both give
+ * the same signatures.
  */
 import { hmac as portableHmac } from "@noble/hashes/hmac.js"
 import { sha256 } from "@noble/hashes/sha2.js"

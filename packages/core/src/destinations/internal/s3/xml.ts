@@ -1,6 +1,6 @@
 /**
- * Reads and writes the XML of S3: elements by name, with their text. No DOCTYPE, no entities except the predefined
- * ones, bounded size.
+ * Reads and writes the XML of S3: elements by name, with their text. A DOCTYPE, entities other than the predefined
+ * ones, and documents beyond a certain size are not accepted.
  */
 import { parseXml, XmlElement, XmlText } from "@rgrove/parse-xml"
 import * as Option from "effect/Option"

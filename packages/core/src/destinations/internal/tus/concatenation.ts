@@ -1,7 +1,7 @@
 /**
  * Large files on a tus server with concatenation: every part is its own upload, and at the end one more upload is made
- * from them. Before that the server does not know the session. Its id holds the metadata, and the etags of its parts
- * are their paths.
+ * from them. Before that the server does not know the session. The session's id holds the metadata, and the etags of
+ * its parts are their paths.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -16,7 +16,7 @@ export interface Offer {
 /** The supported version of the protocol. */
 export const version = "1.0.0"
 
-/** The assumed capabilities if the server does not say. */
+/** The capabilities that are assumed if the server does not report any. */
 export const unknown: Offer = { extensions: ["creation", "creation-defer-length", "termination"] }
 
 /** The versions that a server says it supports. */

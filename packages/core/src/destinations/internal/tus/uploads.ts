@@ -234,7 +234,7 @@ export const abort = (
     { concurrency, discard: true }
   )
 
-/** Abandons a session that was begun in a different way than parts are sent now. */
+/** Abandons a session that was begun with a different way of sending parts from the one used now. */
 export const giveUp = (server: Server, session: Session): Effect.Effect<never, UploadError> =>
   Effect.zipRight(Effect.ignore(abort(server, session)), Effect.fail(gone(server, session.key)))
 
