@@ -80,6 +80,18 @@ describe("a run that is drained to its journal", () => {
       }
     }))
 
+  it.effect("interrupts nothing after a drain, which lets large files run to their end", () =>
+    Effect.gen(function*() {
+      const journal = yield* LargeRun.memoryJournal
+      const keys: Array<string> = []
+      const { report } = yield* LargeRun.upload(PartsRecording.make(), [LargeRun.onDisk("L", 45)], {
+        journal,
+        meanwhile: (run) => Effect.zipRight(Effect.delay(run.drain, 2), drainedAfter(0, keys)(run))
+      })
+      assert.deepStrictEqual(keys, [])
+      assert.deepStrictEqual([report.ended, report.files.uploaded], ["Drained", 1])
+    }))
+
   it.effect("returns keys of interrupted files only, however slow its callback is", () =>
     Effect.gen(function*() {
       const results: Array<string> = []

@@ -1,5 +1,5 @@
 /**
- * A journal that loses its unwritten notes when its process is killed.
+ * A simulated journal that, when its process is killed, loses the entries that have not been written yet.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
