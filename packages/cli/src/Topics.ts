@@ -37,7 +37,8 @@ const environment: ReadonlyArray<Help.Entry> = [
   ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN", "the credentials for S3"],
   [
     "AWS_PROFILE",
-    "the AWS profile to use for credentials; if neither keys nor a profile are set, AWS's other credential sources are used: " +
+    "the AWS profile to use for credentials; if neither keys nor a profile are set, AWS's other credential sources " +
+    "are used: " +
     "the default profile, SSO, web identity, " +
     "containers, instances"
   ],
