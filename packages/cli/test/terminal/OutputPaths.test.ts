@@ -74,7 +74,8 @@ describe("--report of a run that fails early", { timeout: 60_000 }, () => {
 describe("a dry run", { timeout: 60_000 }, () => {
   it.scopedLive("whose reader has gone says that its total is incomplete", () =>
     Effect.gen(function*() {
-      const files = Object.fromEntries(Array.from({ length: 1_600 }, (_, i) => [`src/${i}-${"x".repeat(220)}`, ""]))
+      // Several times what the sockets and buffers between two processes hold.
+      const files = Object.fromEntries(Array.from({ length: 6_000 }, (_, i) => [`src/${i}-${"x".repeat(220)}`, ""]))
       const root = yield* TemporaryDirectory.withFiles(files)
       const sluice = yield* Sluice.start(["upload", "src", "to", "--dry-run"], { cwd: root })
       yield* Effect.promise(() => new Promise((resolve) => sluice.child.stdout.once("data", resolve)))
