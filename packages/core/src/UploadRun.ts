@@ -20,7 +20,7 @@ import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Bandwidth from "./Bandwidth.js"
-import { endedWithin } from "./internal/calls/ended.js"
+import { endedWithin, patienceMillis } from "./internal/calls/ended.js"
 import { Engine } from "./internal/engine/engine.js"
 import * as FileList from "./internal/engine/fileList.js"
 import { Recorder } from "./internal/engine/recorder.js"
@@ -281,12 +281,6 @@ const start = <E, R>(
       report: Deferred.await(report)
     }
   })
-
-/**
- * How long closing a run waits for callbacks that do not return and drivers that cannot be interrupted. Whatever can be
- * expected takes less: an abort and its retries have a minute and a half.
- */
-const patienceMillis = 120_000
 
 /** The run that a fiber belongs to, if any. Such a fiber cannot wait for the end of its run. */
 const currentRun = FiberRef.unsafeMake<object | undefined>(undefined)

@@ -15,15 +15,25 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
  * Waits for the end of a fiber, and interrupts it if the wait is interrupted. For callers that can be interrupted only
  * in this wait. (`Fiber.await` with `Effect.onInterrupt` does the same, at the cost of three masks.)
  */
-export const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, restore: Restore): Effect.Effect<Exit.Exit<A, E>> => {
+export const ended = <A, E>(
+  fiber: Fiber.RuntimeFiber<A, E>,
+  restore: Restore,
+  interrupt: (fiber: Fiber.RuntimeFiber<A, E>) => Effect.Effect<unknown> = Fiber.interrupt
+): Effect.Effect<Exit.Exit<A, E>> => {
   const exit = Effect.async<Exit.Exit<A, E>>((resume) => {
     fiber.addObserver((exit) => resume(Effect.succeed(exit)))
   })
   return Effect.catchAllCause(
     restore(exit),
-    (interruption) => Effect.zipRight(Fiber.interrupt(fiber), Effect.failCause(interruption))
+    (interruption) => Effect.zipRight(interrupt(fiber), Effect.failCause(interruption))
   )
 }
+
+/**
+ * How long the end of a run or of an upload waits for callbacks that do not return and drivers that cannot be
+ * interrupted, in milliseconds. All that can be expected takes less: an abort and its retries have a minute and a half.
+ */
+export const patienceMillis = 120_000
 
 /** Waits for the end of a fiber that runs foreign code, for at most `millis`. */
 export const endedWithin = (fiber: Fiber.RuntimeFiber<unknown, unknown>, millis: number): Effect.Effect<void> =>

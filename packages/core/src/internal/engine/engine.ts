@@ -28,7 +28,7 @@ import type { Change } from "./outage.js"
 import type { Recorder } from "./recorder.js"
 import * as Results from "./results.js"
 import { SecondRound } from "./secondRound.js"
-import { settle } from "./settle.js"
+import { interruptedMillis, settle } from "./settle.js"
 import { Stalls } from "./stalls.js"
 import type { Step } from "./step.js"
 import { Turnstile } from "./turnstile.js"
@@ -46,9 +46,6 @@ export interface EngineOptions {
   /** The most failed files that are kept for a second round. */
   readonly failuresKept: number
 }
-
-/** How long an interrupted run waits for the release of a source, in milliseconds. */
-const letGoMillis = 1_000
 
 export class Engine {
   readonly run: Upload.Run
@@ -337,7 +334,7 @@ export class Engine {
   private putBack(upload: Upload.Upload): void {
     Lease.giveBack(this.context, upload)
     this.largeFiles.unseat(upload)
-    const letGo = Attempts.letGo(upload, letGoMillis)
+    const letGo = Attempts.letGo(upload, interruptedMillis)
     if (letGo !== undefined) this.options.fork(letGo)
     if (upload.lastError !== undefined) this.secondRound.putBack({ upload, error: upload.lastError })
   }

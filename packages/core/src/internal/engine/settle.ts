@@ -9,8 +9,8 @@ import * as Attempts from "./attempts.js"
 import { inTurn } from "./inTurn.js"
 import * as Results from "./results.js"
 
-/** How long an interrupted upload waits for the release of its source, in milliseconds. */
-const interruptedMillis = 1_000
+/** How long an upload that is interrupted or was not begun waits for the release of its source, in milliseconds. */
+export const interruptedMillis = 1_000
 
 /**
  * Records the result of an outcome, and returns what there is to wait for. The source has `millis` for its release,

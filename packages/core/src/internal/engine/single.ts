@@ -15,7 +15,7 @@ import * as UploadList from "../../UploadList.js"
 import * as UploadMetrics from "../../UploadMetrics.js"
 import type { Skipped, Uploaded, UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
-import { endedWithin } from "../calls/ended.js"
+import { ended, endedWithin, patienceMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "./attempts.js"
 import { eventOf } from "./eventOf.js"
@@ -25,7 +25,7 @@ import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
 import { effectOf } from "./recorder.js"
 import type { Recording } from "./recorder.js"
-import { settle } from "./settle.js"
+import { interruptedMillis, settle } from "./settle.js"
 import { Stalls } from "./stalls.js"
 import type { Step } from "./step.js"
 
@@ -37,19 +37,13 @@ export interface Options extends Pick<Upload.Run, "onInterrupt" | "onSourceChang
 /** Uploads one file. Fails with the error that the file failed with. */
 export type Single = (file: UploadFile, options: Options) => Effect.Effect<Uploaded | Skipped, UploadError>
 
-/** How long an interrupted upload is waited for: an abort and its retries have a minute and a half. */
-const patienceMillis = 120_000
-
-/** How long an upload that did not begin waits for the release of its source, in milliseconds. */
-const letGoMillis = 1_000
-
 /**
- * Makes the upload of single files for an uploader. `ended` is called with each result, and without one if an upload
+ * Makes the upload of single files for an uploader. `onEnd` is called with each result, and without one if an upload
  * died. `close` is for the end of the uploader's scope.
  */
 export const make = (
   context: Upload.Context,
-  ended: (result: UploadResult | undefined) => void
+  onEnd: (result: UploadResult | undefined) => void
 ): { readonly upload: Single; readonly close: () => void } => {
   const watches = new Watches()
   const upload: Single = (item, options) => {
@@ -82,9 +76,9 @@ export const make = (
         fiber.addObserver((exit) => {
           context.runs.delete(handle)
           if (context.runs.size === 0) bufferPool.rest()
-          ended(exit._tag === "Success" ? exit.value : undefined)
+          onEnd(exit._tag === "Success" ? exit.value : undefined)
         })
-        return Effect.flatMap(exitOf(fiber, restore), answer)
+        return Effect.flatMap(ended(fiber, restore, interrupt), answer)
       })
     })
   }
@@ -109,18 +103,12 @@ const answer = (exit: Exit.Exit<UploadResult>): Effect.Effect<Uploaded | Skipped
   }
 }
 
-/** Waits for a fiber, and interrupts it if the wait is interrupted. */
-const exitOf = <A>(fiber: Fiber.RuntimeFiber<A>, restore: Restore): Effect.Effect<Exit.Exit<A>> =>
-  Effect.catchAllCause(
-    restore(Effect.async<Exit.Exit<A>>((resume) => {
-      fiber.addObserver((exit) => resume(Effect.succeed(exit)))
-    })),
-    (interruption) =>
-      Effect.withFiberRuntime((caller) => {
-        fiber.unsafeInterruptAsFork(caller.id())
-        return Effect.zipRight(endedWithin(fiber, patienceMillis), Effect.failCause(interruption))
-      })
-  )
+/** Interrupts a fiber and waits for its end, with a bound: it runs foreign code. */
+const interrupt = <A>(fiber: Fiber.RuntimeFiber<A>): Effect.Effect<void> =>
+  Effect.withFiberRuntime((caller) => {
+    fiber.unsafeInterruptAsFork(caller.id())
+    return endedWithin(fiber, patienceMillis)
+  })
 
 /** Prepares the destination and takes the lease, at once if possible. Without them, the source is not read. */
 const ready = (context: Upload.Context, upload: Upload.Upload, restore: Restore): Effect.Effect<void> => {
@@ -130,7 +118,7 @@ const ready = (context: Upload.Context, upload: Upload.Upload, restore: Restore)
   return Effect.onError(Effect.zipRight(restore(context.prepare), lease), () =>
     Effect.suspend(() => {
       Lease.giveBack(context, upload)
-      return Attempts.letGo(upload, letGoMillis) ?? Effect.void
+      return Attempts.letGo(upload, interruptedMillis) ?? Effect.void
     }))
 }
 

@@ -5,10 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import { endedWithin } from "../calls/ended.js"
-
-/** How long the end of a run waits for callbacks, in milliseconds. */
-const patienceMillis = 120_000
+import { endedWithin, patienceMillis } from "../calls/ended.js"
 
 export class Unawaited {
   private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
