@@ -6,12 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   AdaptiveConcurrency,
   AdaptiveRate,
-  Bandwidth,
   ByteSource,
-  InFlight,
   Limits,
-  PartPlan,
-  RateLimit,
   RetryPolicy,
   Strategy,
   Transport,
@@ -29,15 +25,6 @@ const noNumbers: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as 
 /** Values that are also valid as text: sizes and durations. */
 const takesText =
   /^(bytesPerSecond( of a line)?|delay|jitter|memory|partSize|multipartThreshold|base|cap|throttledBase|retryAfterCap|requestLatency)$/
-
-const partLimits: PartPlan.PartLimits = {
-  minSize: 1,
-  maxSize: 100,
-  multiple: 1,
-  maxCount: 10,
-  maxObjectSize: 1_000,
-  inOrder: false
-}
 
 const files = (count: number) => Array.from({ length: count }, (_, i) => UploadFile.fromText(`f${i}`, `${i}`))
 
@@ -77,9 +64,6 @@ describe("construction", () => {
     stallTimeout: (stallTimeout) => run({ stallTimeout }),
     progressInterval: (progressInterval) => run({ progressInterval }),
     lookahead: (lookahead) => run({ lookahead }),
-    limit: (limit) => now(() => InFlight.make(limit)),
-    "limits.maxCount": (maxCount) => now(() => PartPlan.growing({ limits: { ...partLimits, maxCount } })),
-    "limits.multiple": (multiple) => now(() => PartPlan.make({ size: 1, limits: { ...partLimits, multiple } })),
     "bytesPerSecond of a line": (bytesPerSecond) => now(() => FaultProxyNode.bandwidth({ bytesPerSecond })),
     maxInFlight: (maxInFlight) => () => Simulated.make({ maxInFlight })
   }
@@ -112,9 +96,6 @@ describe("construction", () => {
     failureRate: (failureRate) => () => Simulated.make({ failureRate }),
     stallRate: (stallRate) => () => Simulated.make({ stallRate }),
     noise: (noise) => () => Simulated.make({ noise }),
-    size: (size) => now(() => PartPlan.make({ size, limits: partLimits })),
-    partSize: (partSize) => now(() => PartPlan.growing({ partSize, limits: partLimits })),
-    "limits.minSize": (minSize) => now(() => PartPlan.make({ size: 1, limits: { ...partLimits, minSize } })),
     "capabilities.maxPutSize": (maxPutSize) => () =>
       Effect.scoped(Recording.uploader(Recording.make(Recording.takeAll, { maxPutSize }))),
     probability: (probability) => now(() => FaultProxyNode.latency({ probability })),
@@ -201,14 +182,6 @@ describe("limits.set", () => {
       }
     })
   }
-
-  it("cannot bypass the checks of the limits", () => {
-    for (const value of noNumbers) {
-      assert.isDefined(refusal(() => InFlight.make(1).resize(value)))
-      assert.isDefined(refusal(() => RateLimit.make(1).setRate(value)))
-      assert.isDefined(refusal(() => Bandwidth.make(1).setRate(value)))
-    }
-  })
 
   it.effect("treats 0 starts per second as a pause, and continues at the rate that it is raised to", () =>
     Effect.gen(function*() {

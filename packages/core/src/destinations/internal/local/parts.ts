@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Checksum from "../../../Checksum.js"
+import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -21,7 +22,6 @@ import type {
   Stored,
   StoredPart
 } from "../../../Destination.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import { IntegrityMismatch, Rejected, SessionGone } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import { codeOf, errorOf, isMissing, opening, ownErrors } from "./errors.js"

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as ByteSource from "../../../ByteSource.js"
 import * as Checksum from "../../../Checksum.js"
+import type { PartLimits } from "../../../Destination.js"
 import type {
   Body,
   CompleteRequest,
@@ -15,7 +16,6 @@ import type {
   Stored,
   StoredPart
 } from "../../../Destination.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import { Conflict, IntegrityMismatch, Rejected, SessionGone } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 

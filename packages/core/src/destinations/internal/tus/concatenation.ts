@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -17,7 +18,6 @@ import type {
 } from "../../../Destination.js"
 import { withDeadline } from "../../../internal/calls/deadline.js"
 import { isSuccess, wrongSize } from "../../../internal/transport/answers.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import { Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Metadata from "./metadata.js"

@@ -2,6 +2,7 @@
  * Large files on a tus server: one upload, whose parts are sent one after the other. The upload id is its path.
  */
 import * as Effect from "effect/Effect"
+import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -13,7 +14,6 @@ import type {
 } from "../../../Destination.js"
 import * as PartRecords from "../../../internal/calls/partRecords.js"
 import { wrongSize } from "../../../internal/transport/answers.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Metadata from "./metadata.js"
 import { isPath } from "./server.js"
