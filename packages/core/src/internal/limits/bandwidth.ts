@@ -6,7 +6,7 @@
  * window no more than bytes per second × window + {@link burst} go through. The burst has to be earned: a fresh limit
  * starts empty.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Decode from "../values/decode.js"
 import { Pacer } from "./pacer.js"

@@ -5,12 +5,12 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
   Head,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,

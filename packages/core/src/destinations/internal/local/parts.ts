@@ -12,11 +12,11 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Checksum from "../../../Checksum.js"
-import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,

@@ -5,12 +5,12 @@
 import * as Effect from "effect/Effect"
 import * as ByteSource from "../../../ByteSource.js"
 import * as Checksum from "../../../Checksum.js"
-import type { PartLimits } from "../../../Destination.js"
 import type {
   Body,
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,

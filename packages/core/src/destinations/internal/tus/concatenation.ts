@@ -6,11 +6,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,

@@ -2,11 +2,11 @@
  * Large files on a tus server: one upload, whose parts are sent one after the other. The upload id is its path.
  */
 import * as Effect from "effect/Effect"
-import type { PartLimits } from "../../../Destination.js"
 import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,
