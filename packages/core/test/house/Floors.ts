@@ -39,7 +39,8 @@ export const core: ReadonlyArray<Floor> = [
       "Limits",
       "RetryPolicy",
       "Strategy",
-      "UploadMetrics"
+      "UploadMetrics",
+      "unstable/*"
     ],
     rooms: ["internal/calls", "internal/disk", "internal/journal", "internal/limits", "internal/transport"]
   },

@@ -3,20 +3,12 @@
  * limit, and nothing waits for ever, because of a number that is none.
  */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  AdaptiveConcurrency,
-  AdaptiveRate,
-  ByteSource,
-  Limits,
-  RetryPolicy,
-  Strategy,
-  Transport,
-  UploadFile
-} from "@sluice/core"
+import { AdaptiveRate, ByteSource, Limits, RetryPolicy, Strategy, Transport, UploadFile } from "@sluice/core"
 import type { Uploader, UploadRun } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as FaultProxyNode from "@sluice/core/testing/FaultProxyNode"
+import * as AdaptiveMachine from "@sluice/core/unstable/AdaptiveMachine"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import * as Recording from "../support/Recording.js"
 
@@ -54,7 +46,7 @@ describe("construction", () => {
     "ceiling": (ceiling) => now(() => Strategy.adaptiveRate({ base: 1, ceiling })),
     min: (min) => now(() => Strategy.adaptive({ min })),
     max: (max) => now(() => Strategy.progressive({ max })),
-    initial: (initial) => now(() => AdaptiveConcurrency.initial({ initial })),
+    initial: (initial) => now(() => AdaptiveMachine.initial({ initial })),
     attempts: (attempts) => now(() => RetryPolicy.make({ attempts })),
     "retry.attempts": (attempts) => uploader({ retry: { ...RetryPolicy.none, attempts } }),
     concurrency: (concurrency) => uploader({ strategy: { ...Strategy.unlimited, concurrency } }),
