@@ -9,7 +9,7 @@
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import * as InFlight from "@sluice/core/InFlight"
 import { storedBytes } from "@sluice/core/Journal"
-import type { Journal, JournalError, Session } from "@sluice/core/Journal"
+import type { Immediate, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Limits from "@sluice/core/Limits"
 import * as MultipartUpload from "@sluice/core/MultipartUpload"
@@ -70,7 +70,7 @@ const concurrency = 8
 const lookMillis = 30_000
 
 const abortOne = Effect.fnUntraced(
-  function*(journal: Journal["Type"], destination: Destination["Type"], session: Session): Effect.fn.Return<Outcome> {
+  function*(journal: Immediate, destination: Destination["Type"], session: Session): Effect.fn.Return<Outcome> {
     const { key } = session
     const bytes = storedBytes(session)
     const { multipart } = destination
@@ -138,7 +138,7 @@ const contextOf = (destination: Destination["Type"]): MultipartUpload.Context =>
 })
 
 /** Removes leftovers of small files from killed processes. */
-const sweep = Effect.fnUntraced(function*(journal: Journal["Type"], { leftovers }: Destination["Type"]) {
+const sweep = Effect.fnUntraced(function*(journal: Immediate, { leftovers }: Destination["Type"]) {
   const owners = leftovers === undefined ? [] : yield* journal.owners
   const results = yield* Effect.forEach(owners, (owner) =>
     Effect.either(
