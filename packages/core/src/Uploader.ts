@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -23,7 +24,7 @@ import * as Driver from "./internal/engine/driver.js"
 import * as Orphans from "./internal/engine/orphans.js"
 import { Outage } from "./internal/engine/outage.js"
 import * as Single from "./internal/engine/single.js"
-import * as InFlight from "./internal/limits/inFlight.js"
+import * as EngineLimits from "./internal/limits/engineLimits.js"
 import * as Decode from "./internal/values/decode.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
@@ -45,6 +46,19 @@ import * as UploadRun from "./UploadRun.js"
 export interface Options {
   /** How many uploads run at once, and how fast. Defaults to `Strategy.adaptive()`, which tunes itself, up to 64. */
   readonly strategy?: Strategy.Strategy | undefined
+  /**
+   * Limits that hold for the uploads of this uploader together with those of all others that have them, besides its own
+   * strategy and memory: see `Limits.shared`. Defaults to none.
+   */
+  readonly within?: Limits.Limits | undefined
+  /**
+   * Asked before each start: the request that has a permit waits until the gate lets it through. It is the last thing
+   * that is waited for, so what it has found out still holds when the request begins. It is asked for one request at a
+   * time, in the order of the starts, so that those that waited for a closed gate start no faster than the strategy
+   * allows; a gate that takes 10 milliseconds allows 100 starts per second. Requests that abort a multipart upload or
+   * ask for its parts pass it, too. Defaults to none.
+   */
+  readonly gate?: Effect.Effect<void> | undefined
   /** When failed attempts are retried. Defaults to `RetryPolicy.make()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
@@ -156,14 +170,21 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     const measure = ({ concurrency }: Limits.Settings): void => {
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
-    const limits = Limits.make(Strategy.decode(strategy), (settings, reason) => {
-      measure(settings)
-      for (const run of runs) run.limitsChanged(settings, reason)
+    const limits = EngineLimits.make({
+      values: Strategy.decode(strategy),
+      memory: Decode.size("memory", options.memory ?? defaults.memory),
+      whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
+      gate: gateOf(options.gate),
+      changed: (settings, reason) => {
+        measure(settings)
+        for (const run of runs) run.limitsChanged(settings, reason)
+      }
     })
     measure(strategy)
-    const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
+    for (const controller of strategy.controllers) {
       // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
-      Effect.interruptible(controller.start(Limits.forController(limits))))
+      limits.observers.push(yield* Effect.interruptible(controller.start(Limits.forController(limits))))
+    }
     const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
     let incomplete = false
     let singles: "None" | "Complete" | "Incomplete" = "None"
@@ -183,7 +204,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       retry,
       budget,
       outage,
-      memory: InFlight.make(Decode.size("memory", options.memory ?? defaults.memory)),
+      memory: limits.memory,
       parts: {
         threshold: Decode.size("multipartThreshold", options.multipartThreshold ?? defaults.multipartThreshold, 0),
         partSize: Decode.size("partSize", options.partSize ?? defaults.partSize),
@@ -198,9 +219,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
           ? Effect.void
           : Effect.ignoreLogged(journal.runEnded)
       },
-      observe: observers.length === 0 ? undefined : (observation) => {
-        for (const observe of observers) observe(observation)
-      }
+      observe: EngineLimits.observing(limits)
     }
     // To the journal, all single uploads together are one run, which ends with the uploader.
     const single = Single.make(context, (result) => {
@@ -265,6 +284,12 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** A gate that fails is a defect, and one that interrupts itself does not end its fiber in silence. */
+const gateOf = (option: Options["gate"]): Options["gate"] => {
+  const gate = Decode.effect("gate", option)
+  return gate && Effect.catchAllCause(gate, (cause) => Effect.die(Cause.squash(cause)))
+}
 
 const checksumOf = (
   checksum: Options["checksum"],

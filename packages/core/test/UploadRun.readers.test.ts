@@ -3,6 +3,7 @@ import { ByteSource, Progress, RetryPolicy, Strategy, UploadFile } from "@sluice
 import type { UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Chunk, Clock, Duration, Effect, Exit, Fiber, Schedule, Stream } from "effect"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 import * as Recording from "./support/Recording.js"
 import { broken, files, keysOf, leftRunning, one } from "./support/RunFiles.js"
 
@@ -292,7 +293,10 @@ describe("a callback", () => {
             ["boom"]
           )
           assert.strictEqual(yield* Clock.currentTimeMillis, ended)
-          assert.deepStrictEqual([uploader.limits.inFlight.taken, uploader.limits.inFlight.waiting], [0, 0])
+          assert.deepStrictEqual([
+            EngineLimits.of(uploader.limits).inFlight.taken,
+            EngineLimits.of(uploader.limits).inFlight.waiting
+          ], [0, 0])
           assert.strictEqual(recording.inFlight(), 0)
           yield* Fiber.join(readers)
         }))))

@@ -2,7 +2,7 @@
  * One seed: files, a network and at least twenty faults, uploaded by processes that are interrupted and killed, until
  * one may end by itself; and what must hold then.
  */
-import { Journal, Limits, RetryPolicy, Strategy, UploadReport, UploadRun } from "@sluice/core"
+import { Journal, RetryPolicy, Strategy, UploadReport, UploadRun } from "@sluice/core"
 import type { Destination, Upload } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
@@ -12,7 +12,7 @@ import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "ef
 import type { Context, Fiber, Scope } from "effect"
 import { answering } from "../../src/internal/engine/answeringJournal.js"
 import { Outage } from "../../src/internal/engine/outage.js"
-import * as InFlight from "../../src/internal/limits/inFlight.js"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import * as Dice from "../support/Dice.js"
 import { withOwnIds } from "./OwnIds.js"
 import * as Script from "./Script.js"
@@ -86,8 +86,12 @@ const contextOf = (
 ): Effect.Effect<Upload.Context, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runs: Upload.Context["runs"] = new Set()
-    const limits = Limits.make(strategy, (settings, reason) => {
-      for (const run of runs) run.limitsChanged(settings, reason)
+    const limits = EngineLimits.make({
+      values: strategy,
+      memory,
+      changed: (settings, reason) => {
+        for (const run of runs) run.limitsChanged(settings, reason)
+      }
     })
     const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
     const retry = RetryPolicy.make()
@@ -105,7 +109,7 @@ const contextOf = (
           for (const run of runs) run.outageChanged(change)
         }
       }),
-      memory: InFlight.make(memory),
+      memory: limits.memory,
       parts,
       journal,
       prepare: Effect.void,

@@ -1,8 +1,8 @@
-import { ByteSource, Journal, Limits, RetryPolicy, Strategy, UploadFile, UploadReport, UploadRun } from "@sluice/core"
+import { ByteSource, Journal, RetryPolicy, Strategy, UploadFile, UploadReport, UploadRun } from "@sluice/core"
 import type { Checksum, Upload, UploadError, UploadEvent, UploadList, UploadResult } from "@sluice/core"
 import { Effect, FiberRef, Option, Stream } from "effect"
 import { answering } from "../../src/internal/engine/answeringJournal.js"
-import * as InFlight from "../../src/internal/limits/inFlight.js"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import type { PartsRecording } from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 
@@ -63,15 +63,20 @@ export const context = ({ destination }: PartsRecording, setup: Setup = {}): Upl
   const runs: Upload.Context["runs"] = new Set()
   const journal = setup.journal === undefined ? undefined : answering(setup.journal)
   const policy = setup.retry ?? retry
+  const limits = EngineLimits.make({
+    values: setup.strategy ?? Strategy.workerPool({ workers: setup.workers ?? 4 }),
+    memory: setup.memory ?? 1_000_000,
+    changed: (settings, reason) => {
+      for (const run of runs) run.limitsChanged(settings, reason)
+    }
+  })
   return {
     runs,
     destination,
-    limits: Limits.make(setup.strategy ?? Strategy.workerPool({ workers: setup.workers ?? 4 }), (settings, reason) => {
-      for (const run of runs) run.limitsChanged(settings, reason)
-    }),
+    limits,
     retry: policy,
     budget: RetryPolicy.makeBudget(policy),
-    memory: InFlight.make(setup.memory ?? 1_000_000),
+    memory: limits.memory,
     parts: {
       threshold: setup.threshold ?? 10,
       partSize: setup.partSize ?? 10,

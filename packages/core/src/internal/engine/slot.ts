@@ -4,13 +4,13 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Limits from "../../Limits.js"
+import type { EngineLimits } from "../limits/engineLimits.js"
 import type * as InFlight from "../limits/inFlight.js"
 import { inTurn } from "./inTurn.js"
 import * as Step from "./step.js"
 
 export interface SlotContext {
-  readonly limits: Limits.Limits
+  readonly limits: EngineLimits
   /** The budget of bytes in memory. */
   readonly memory: InFlight.InFlight
 }
