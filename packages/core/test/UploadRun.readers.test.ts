@@ -1,6 +1,6 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, Progress, RetryPolicy, Strategy, UploadFile } from "@sluice/core"
-import type { UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
+import type { Uploader, UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Chunk, Clock, Duration, Effect, Exit, Fiber, Schedule, Stream } from "effect"
 import * as EngineLimits from "../src/internal/limits/engineLimits.js"
@@ -15,7 +15,7 @@ describe("progress", () => {
   const samples = (
     recording: Recording.Recording,
     list: UploadList.UploadList,
-    options: Recording.Options = {}
+    options: Uploader.Options = {}
   ) =>
     Recording.virtual(Effect.gen(function*() {
       const uploader = yield* Recording.uploader(recording, options)
