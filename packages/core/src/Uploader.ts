@@ -55,8 +55,8 @@ export interface Options {
    * Asked before each start: the request that has a permit waits until the gate lets it through. It is the last thing
    * that is waited for, so what it has found out still holds when the request begins. It is asked for one request at a
    * time, in the order of the starts, so that those that waited for a closed gate start no faster than the strategy
-   * allows; a gate that takes 10 milliseconds allows 100 starts per second. Requests that abort a multipart upload or
-   * ask for its parts pass it, too. Defaults to none.
+   * allows; a gate that takes 10 milliseconds allows 100 starts per second. All requests that take a permit pass it: an
+   * interruption that has to abort a multipart upload waits at a closed gate, for up to two minutes. Defaults to none.
    */
   readonly gate?: Effect.Effect<void> | undefined
   /** When failed attempts are retried. Defaults to `RetryPolicy.make()`. */

@@ -152,19 +152,19 @@ export class Pacer {
   private waitTurn(clock: Clock.Clock, units: number, waited: boolean, part: Part | undefined): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       if (part?.isDue() === false) return Effect.succeed(false)
-      const wait = this.millisLeft(this.now(clock), units)
+      const now = this.now(clock)
+      const wait = this.millisLeft(now, units)
       if (wait > 0) return Effect.zipRight(this.sleep(clock, wait), this.waitTurn(clock, units, true, part))
       const { gate } = this.options
       if (gate === undefined) return this.pass(clock, units, waited, part)
-      return Effect.zipRight(
-        gate,
-        Effect.suspend(() =>
-          // The rate may have changed, and the part may have gone, while the gate was closed.
-          part?.isDue() === false || this.millisLeft(this.now(clock), units) > 0
-            ? this.waitTurn(clock, units, true, part)
-            : this.pass(clock, units, waited, part)
-        )
-      )
+      return Effect.flatMap(gate, () => {
+        // The rate may have changed, and the part may have gone, while the gate was closed.
+        if (part?.isDue() === false || this.millisLeft(this.now(clock), units) > 0) {
+          return this.waitTurn(clock, units, true, part)
+        }
+        // It was the gate that was late, not a timer.
+        return this.pass(clock, units, waited && this.now(clock) - now <= continuousMillis, part)
+      })
     })
   }
 

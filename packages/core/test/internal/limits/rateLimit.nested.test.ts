@@ -129,6 +129,7 @@ describe("the gate of a rate", () => {
         const take = Effect.zipRight(limit.take, note("start"))
         yield* Effect.all([take, take, take], { concurrency: "unbounded" })
       }))
+      // The first one comes late, and that is not made up for.
       assert.deepStrictEqual(history, [
         [0, "asked"],
         [1_000, "start"],
