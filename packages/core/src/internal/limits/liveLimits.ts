@@ -4,6 +4,7 @@
  * Limits can be within others. What they grant is then granted by the others, too, in one instant and never by one of
  * them alone, so that nothing is held while it waits, and no order of taking has to be kept.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Decode from "../values/decode.js"
 import * as Bandwidth from "./bandwidth.js"
@@ -41,7 +42,7 @@ export interface MakeOptions<Observation> {
   /** The most bytes in memory. Defaults to no limit. */
   readonly memory?: number | undefined
   readonly whole?: LiveLimits<Observation> | undefined
-  /** Asked before each start. */
+  /** Asked before each start. If it fails, that is a defect, and so is it to interrupt itself, which would be silent. */
   readonly gate?: Effect.Effect<void> | undefined
   /** Called after each change. */
   readonly changed?: ((values: Values, reason: string | undefined) => void) | undefined
@@ -51,7 +52,10 @@ export interface MakeOptions<Observation> {
 export const make = <Observation>(options: MakeOptions<Observation>): LiveLimits<Observation> => {
   const { changed, gate, memory = Infinity, values, whole } = options
   const inFlight = InFlight.make(values.concurrency, whole?.inFlight)
-  const rate = RateLimit.make(values.uploadsPerSecond, { whole: whole?.rate, gate })
+  const rate = RateLimit.make(values.uploadsPerSecond, {
+    whole: whole?.rate,
+    gate: gate && Effect.catchAllCause(gate, (cause) => Effect.die(Cause.squash(cause)))
+  })
   const bandwidth = Bandwidth.make(values.bytesPerSecond, whole?.bandwidth)
   const current = (): Values => ({
     concurrency: inFlight.limit,
