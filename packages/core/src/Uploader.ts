@@ -18,6 +18,7 @@ import type * as ByteSize from "./ByteSize.js"
 import type * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
 import * as PartPlan from "./internal/calls/partPlan.js"
+import { ofDestination } from "./internal/engine/measure.js"
 import * as Orphans from "./internal/engine/orphans.js"
 import { partSettings } from "./internal/engine/partSettings.js"
 import * as Run from "./internal/engine/run.js"
@@ -168,7 +169,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       Decode.between(`retry.budget.${name}`, value, 0, Infinity)
     }
     const runs: Env["runs"] = new Set()
-    const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
+    const labels = ofDestination(yield* FiberRef.get(FiberRef.currentMetricLabels), destination)
     const measure = ({ concurrency }: Limits.Settings): void => {
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }

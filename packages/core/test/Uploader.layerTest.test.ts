@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Strategy, Uploader, UploadError, UploadFile, UploadResult } from "@sluice/core"
+import { Destination, Strategy, Uploader, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import type { UploadRun } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Cause, Chunk, Effect, Exit, Fiber, Layer, Stream } from "effect"
