@@ -3,6 +3,7 @@
  * `NaN` would be no limit, since every comparison with it fails.
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ByteSize from "../../ByteSize.js"
@@ -83,6 +84,10 @@ export const oneOf = <const A extends string>(name: string, value: A, words: Rea
 /** A function, if given. */
 export const callback = <A extends (...args: never) => unknown>(name: string, value: A | undefined): A | undefined =>
   accepted(name, value, value === undefined || typeof value === "function", "a function", () => value)
+
+/** An effect, if given. */
+export const effect = <A, E, R>(name: string, value: Effect.Effect<A, E, R> | undefined) =>
+  accepted(name, value, value === undefined || Effect.isEffect(value), "an Effect", () => value)
 
 // -----------------------------------------------------------------------------
 // internal
