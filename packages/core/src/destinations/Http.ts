@@ -15,6 +15,8 @@
  * @since 0.1.0
  */
 import * as Headers from "@effect/platform/Headers"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -185,6 +187,30 @@ export const basic: (user: string, password: Redacted.Redacted<string>) => Crede
  */
 export const layer = (options: Options): Layer.Layer<Destination, never, Transport> =>
   Layer.effect(Destination, make(options))
+
+/**
+ * An HTTP server as a destination, with options from the configuration: each is a `Config`. An option that the program
+ * decides itself is a `Config.succeed`.
+ *
+ * @example
+ * ```ts
+ * import * as Http from "@sluice/core/destinations/Http"
+ * import { Config } from "effect"
+ *
+ * const ArtifactsLayer = Http.layerConfig({
+ *   url: Config.string("ARTIFACTS_URL"),
+ *   credentials: Config.map(Config.redacted("ARTIFACTS_TOKEN"), Http.bearer),
+ *   headers: Config.succeed({ "x-source": "ci" })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<Destination, ConfigError, Transport> =>
+  Layer.effect(Destination, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
 
 /**
  * Presigned addresses as a destination. Only the bytes, their length and the headers that come with an address are
