@@ -29,6 +29,7 @@ import * as AdaptiveRate from "./AdaptiveRate.js"
 import * as ByteSize from "./ByteSize.js"
 import * as Decode from "./internal/values/decode.js"
 import type { Controller, Settings } from "./Limits.js"
+import * as AdaptiveMachine from "./unstable/AdaptiveMachine.js"
 
 /**
  * @since 0.1.0
@@ -105,7 +106,7 @@ export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
 export const adaptive = (options: AdaptiveConcurrency.Options = {}): Strategy => ({
   ...unlimited,
   name: "adaptive",
-  concurrency: AdaptiveConcurrency.initial(options).limit,
+  concurrency: AdaptiveMachine.initial(options).limit,
   controllers: [AdaptiveConcurrency.controller(options)]
 })
 

@@ -19,7 +19,6 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Bandwidth from "./Bandwidth.js"
 import { endedWithin, patienceMillis } from "./internal/calls/ended.js"
 import { Engine } from "./internal/engine/engine.js"
 import * as FileList from "./internal/engine/fileList.js"
@@ -27,6 +26,7 @@ import { Recorder } from "./internal/engine/recorder.js"
 import * as Decode from "./internal/values/decode.js"
 import type * as Limits from "./Limits.js"
 import type * as Progress from "./Progress.js"
+import type { Throughput } from "./Throughput.js"
 import type * as Upload from "./Upload.js"
 import type { UploadEvent } from "./UploadEvent.js"
 import type * as UploadList from "./UploadList.js"
@@ -149,7 +149,7 @@ export interface UploadRun<E = never> {
   /** The progress of the run now. */
   readonly currentProgress: Effect.Effect<Progress.Progress>
   /** Bytes per second handed to the destination, over the last 5 seconds and overall. */
-  readonly throughput: Effect.Effect<Bandwidth.Throughput>
+  readonly throughput: Effect.Effect<Throughput>
   /** The attempts in flight now. */
   readonly inFlight: Effect.Effect<ReadonlyArray<Transfer>>
   /** The uploader's live limits. */

@@ -2,7 +2,7 @@
  * One seed: files, a network and at least twenty faults, uploaded by processes that are interrupted and killed, until
  * one may end by itself; and what must hold then.
  */
-import { InFlight, Journal, Limits, RetryPolicy, Strategy, UploadReport, UploadRun } from "@sluice/core"
+import { Journal, Limits, RetryPolicy, Strategy, UploadReport, UploadRun } from "@sluice/core"
 import type { Destination, Upload } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
@@ -12,6 +12,7 @@ import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "ef
 import type { Context, Fiber, Scope } from "effect"
 import { answering } from "../../src/internal/engine/answeringJournal.js"
 import { Outage } from "../../src/internal/engine/outage.js"
+import * as InFlight from "../../src/internal/limits/inFlight.js"
 import * as Dice from "../support/Dice.js"
 import { withOwnIds } from "./OwnIds.js"
 import * as Script from "./Script.js"

@@ -36,13 +36,11 @@ export const core: ReadonlyArray<Floor> = [
       "TransportNode",
       "AdaptiveConcurrency",
       "AdaptiveRate",
-      "Bandwidth",
-      "InFlight",
       "Limits",
-      "RateLimit",
       "RetryPolicy",
       "Strategy",
-      "UploadMetrics"
+      "UploadMetrics",
+      "unstable/*"
     ],
     rooms: ["internal/calls", "internal/disk", "internal/journal", "internal/limits", "internal/transport"]
   },
@@ -53,8 +51,8 @@ export const core: ReadonlyArray<Floor> = [
       "ByteSource",
       "Checksum",
       "ObjectKey",
-      "PartPlan",
       "Progress",
+      "Throughput",
       "UploadError",
       "UploadEvent",
       "UploadFile",

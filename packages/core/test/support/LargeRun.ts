@@ -1,17 +1,8 @@
-import {
-  ByteSource,
-  InFlight,
-  Journal,
-  Limits,
-  RetryPolicy,
-  Strategy,
-  UploadFile,
-  UploadReport,
-  UploadRun
-} from "@sluice/core"
+import { ByteSource, Journal, Limits, RetryPolicy, Strategy, UploadFile, UploadReport, UploadRun } from "@sluice/core"
 import type { Checksum, Upload, UploadError, UploadEvent, UploadList, UploadResult } from "@sluice/core"
 import { Effect, FiberRef, Option, Stream } from "effect"
 import { answering } from "../../src/internal/engine/answeringJournal.js"
+import * as InFlight from "../../src/internal/limits/inFlight.js"
 import type { PartsRecording } from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 

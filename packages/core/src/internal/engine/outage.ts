@@ -17,10 +17,10 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as InFlight from "../../InFlight.js"
 import type { Budget, RetryPolicy } from "../../RetryPolicy.js"
 import type { UploadError } from "../../UploadError.js"
 import { isSourceError } from "../../UploadError.js"
+import * as InFlight from "../limits/inFlight.js"
 import * as Decode from "../values/decode.js"
 
 /** A change that watchers are notified of. */

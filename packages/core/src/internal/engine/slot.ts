@@ -4,8 +4,8 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as InFlight from "../../InFlight.js"
 import type * as Limits from "../../Limits.js"
+import type * as InFlight from "../limits/inFlight.js"
 import { inTurn } from "./inTurn.js"
 import * as Step from "./step.js"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { InFlight } from "@sluice/core"
 import { Effect } from "effect"
+import * as InFlight from "../../../src/internal/limits/inFlight.js"
 
 type Lane = "files" | "parts"
 

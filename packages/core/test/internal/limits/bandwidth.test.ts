@@ -1,9 +1,9 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Bandwidth } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Clock, Effect, Fiber } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Option } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./support/Property.js"
+import * as Bandwidth from "../../../src/internal/limits/bandwidth.js"
+import * as Property from "../../support/Property.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })
@@ -234,50 +234,15 @@ describe("Bandwidth", () => {
     ))
 })
 
-describe("Bandwidth.makeMonitor", () => {
-  const at = (monitor: Bandwidth.Monitor, millis: number) =>
-    VirtualClock.run(Effect.zipRight(Effect.sleep(millis), monitor.throughput)).pipe(
-      Effect.map(({ value }) => value)
-    )
-
-  it.effect("has seen nothing at its start", () =>
+describe("a bandwidth's rate", () => {
+  it.effect("cannot be changed to no number or to less than nothing", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* at(Bandwidth.makeMonitor(0), 0), { current: 0, overall: 0 })
-    }))
-
-  it.effect("measures since the start while that is less than the window", () =>
-    Effect.gen(function*() {
-      const monitor = Bandwidth.makeMonitor(0)
-      monitor.unsafeRecord(0, 600)
-      monitor.unsafeRecord(400, 400)
-      assert.deepStrictEqual(yield* at(monitor, 500), { current: 2_000, overall: 2_000 })
-      assert.deepStrictEqual(yield* at(monitor, 2_000), { current: 500, overall: 500 })
-    }))
-
-  it.effect("forgets in `current` what left the window, and never in `overall`", () =>
-    Effect.gen(function*() {
-      const monitor = Bandwidth.makeMonitor(0)
-      for (let now = 0; now < 10_000; now += 100) monitor.unsafeRecord(now, 100)
-      for (let now = 10_000; now < 20_000; now += 100) monitor.unsafeRecord(now, 500)
-      const { current, overall } = yield* at(monitor, 19_999)
-      assert.approximately(current, 5_000, 60)
-      assert.approximately(overall, 3_000, 1)
-    }))
-
-  it.effect("falls to nothing when nothing moves", () =>
-    Effect.gen(function*() {
-      const monitor = Bandwidth.makeMonitor(0)
-      for (let now = 0; now < 10_000; now += 100) monitor.unsafeRecord(now, 100)
-      assert.approximately((yield* at(monitor, 12_500)).current, 500, 30)
-      assert.deepStrictEqual(yield* at(monitor, 20_000), { current: 0, overall: 500 })
-      assert.deepStrictEqual(yield* at(monitor, 1_000_000), { current: 0, overall: 10 })
-    }))
-
-  it.effect("starts at any instant", () =>
-    Effect.gen(function*() {
-      const monitor = Bandwidth.makeMonitor(12_345)
-      monitor.unsafeRecord(12_345, 100)
-      monitor.unsafeRecord(12_445, 100)
-      assert.deepStrictEqual(yield* at(monitor, 12_545), { current: 1_000, overall: 1_000 })
+      for (const rate of [NaN, -1, -Infinity, "8" as unknown as number]) {
+        const bandwidth = Bandwidth.make(1)
+        const exit = yield* Effect.exit(bandwidth.setRate(rate))
+        assert(Exit.isFailure(exit))
+        assert.instanceOf(Option.getOrThrow(Cause.dieOption(exit.cause)), RangeError)
+        assert.strictEqual(bandwidth.bytesPerSecond, 1)
+      }
     }))
 })

@@ -1,9 +1,9 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { RateLimit } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Clock, Duration, Effect, Fiber } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./support/Property.js"
+import * as RateLimit from "../../../src/internal/limits/rateLimit.js"
+import * as Property from "../../support/Property.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })
@@ -359,5 +359,18 @@ describe("RateLimit.unsafeHold", () => {
       assert.strictEqual((yield* held(Infinity)).millis, 10_000)
       // Credit for the pause is not given: the second of the two comes a whole interval after the first.
       assert.isAtLeast((yield* held(10)).millis, 10_080)
+    }))
+})
+
+describe("a limit's rate", () => {
+  it.effect("cannot be changed to no number or to less than nothing", () =>
+    Effect.gen(function*() {
+      for (const rate of [NaN, -1, -Infinity, "8" as unknown as number]) {
+        const limit = RateLimit.make(1)
+        const exit = yield* Effect.exit(limit.setRate(rate))
+        assert(Exit.isFailure(exit))
+        assert.instanceOf(Option.getOrThrow(Cause.dieOption(exit.cause)), RangeError)
+        assert.strictEqual(limit.uploadsPerSecond, 1)
+      }
     }))
 })

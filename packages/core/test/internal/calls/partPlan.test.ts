@@ -1,14 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ByteSize, PartPlan } from "@sluice/core"
+import { ByteSize } from "@sluice/core"
+import type { Destination } from "@sluice/core"
 import { Either } from "effect"
 import * as fc from "fast-check"
+import * as PartPlan from "../../../src/internal/calls/partPlan.js"
 
 const KiB = 1024
 const MiB = 1024 ** 2
 const GiB = 1024 ** 3
 const TiB = 1024 ** 4
 
-const s3: PartPlan.PartLimits = {
+const s3: Destination.PartLimits = {
   minSize: 5 * MiB,
   maxSize: 5 * GiB,
   multiple: 1,
@@ -17,7 +19,7 @@ const s3: PartPlan.PartLimits = {
   inOrder: false
 }
 
-const gcs: PartPlan.PartLimits = {
+const gcs: Destination.PartLimits = {
   minSize: 256 * KiB,
   maxSize: Infinity,
   multiple: 256 * KiB,
@@ -26,7 +28,7 @@ const gcs: PartPlan.PartLimits = {
   inOrder: true
 }
 
-const azure: PartPlan.PartLimits = {
+const azure: Destination.PartLimits = {
   minSize: 1,
   maxSize: 4000 * MiB,
   multiple: 1,
@@ -35,7 +37,7 @@ const azure: PartPlan.PartLimits = {
   inOrder: false
 }
 
-const unbounded: PartPlan.PartLimits = {
+const unbounded: Destination.PartLimits = {
   minSize: 1,
   maxSize: Infinity,
   multiple: 1,
@@ -44,10 +46,10 @@ const unbounded: PartPlan.PartLimits = {
   inOrder: true
 }
 
-const plan = (size: number, limits: PartPlan.PartLimits, partSize?: number): PartPlan.PartPlan =>
+const plan = (size: number, limits: Destination.PartLimits, partSize?: number): PartPlan.PartPlan =>
   Either.getOrThrow(PartPlan.make({ size, partSize, limits }))
 
-const refused = (size: number, limits: PartPlan.PartLimits, partSize?: number) =>
+const refused = (size: number, limits: Destination.PartLimits, partSize?: number) =>
   Either.match(PartPlan.make({ size, partSize, limits }), {
     onLeft: ({ _tag, detail, reason }) => ({ _tag, reason, detail }),
     onRight: () => undefined
@@ -56,7 +58,7 @@ const refused = (size: number, limits: PartPlan.PartLimits, partSize?: number) =
 const oneOf = (...choices: ReadonlyArray<fc.Arbitrary<number>>) => fc.oneof(...choices)
 
 /** Limits that real destinations have, and small ones on which every edge is near. */
-const anyLimits: fc.Arbitrary<PartPlan.PartLimits> = fc.oneof(
+const anyLimits: fc.Arbitrary<Destination.PartLimits> = fc.oneof(
   fc.constantFrom(s3, gcs, azure, unbounded),
   fc.record({
     minSize: fc.integer({ min: 1, max: 40 }),
@@ -77,7 +79,7 @@ const anyLimits: fc.Arbitrary<PartPlan.PartLimits> = fc.oneof(
 )
 
 /** The part sizes that the limits allow: the smallest and the largest; `undefined` if there is none. */
-const range = (limits: PartPlan.PartLimits): readonly [number, number] | undefined => {
+const range = (limits: Destination.PartLimits): readonly [number, number] | undefined => {
   const least = BigInt(limits.minSize)
   const step = BigInt(limits.multiple)
   const most = BigInt(Math.min(limits.maxSize, Number.MAX_SAFE_INTEGER))
@@ -87,7 +89,7 @@ const range = (limits: PartPlan.PartLimits): readonly [number, number] | undefin
 }
 
 /** Sizes around everything at which a plan changes. */
-const anySize = (limits: PartPlan.PartLimits): fc.Arbitrary<number> => {
+const anySize = (limits: Destination.PartLimits): fc.Arbitrary<number> => {
   const [low, high] = range(limits) ?? [1, limits.maxSize]
   const edges = [0, 1, low, high, 8 * MiB, limits.maxObjectSize]
     .flatMap((edge) => [edge, edge * limits.maxCount])
@@ -371,7 +373,7 @@ describe("PartPlan.growing", () => {
 
   it("has parts of one size if required, and still room for large objects", () => {
     const r2 = { ...s3, equalParts: true }
-    const outline = (limits: PartPlan.PartLimits, partSize?: number) => {
+    const outline = (limits: Destination.PartLimits, partSize?: number) => {
       const { capacity, sizeOf } = PartPlan.growing({ limits, partSize })
       const sizes = new Set([1, 2, 3, limits.maxCount - 1, limits.maxCount].map(sizeOf))
       return [...sizes, capacity].map((size) => ByteSize.format(size))
@@ -436,4 +438,30 @@ describe("PartPlan.growing", () => {
       assert.strictEqual(growing.partSize === first, doubling >= reach)
     })
   })
+})
+
+describe("the limits and sizes of a plan", () => {
+  const limits: Destination.PartLimits = {
+    minSize: 1,
+    maxSize: 100,
+    multiple: 1,
+    maxCount: 10,
+    maxObjectSize: 1_000,
+    inOrder: false
+  }
+  const knobs: Record<string, readonly [least: number, plan: (value: number) => unknown]> = {
+    "limits.maxCount": [1, (maxCount) => PartPlan.growing({ limits: { ...limits, maxCount } })],
+    "limits.multiple": [1, (multiple) => PartPlan.make({ size: 1, limits: { ...limits, multiple } })],
+    "limits.minSize": [0, (minSize) => PartPlan.make({ size: 1, limits: { ...limits, minSize } })],
+    size: [0, (size) => PartPlan.make({ size, limits })],
+    partSize: [0, (partSize) => PartPlan.growing({ partSize, limits })]
+  }
+  for (const [name, [least, plan]] of Object.entries(knobs)) {
+    it(`refuse ${name} of no number and of less than ${least}, and take ${least}`, () => {
+      for (const value of [least - 1, NaN, -Infinity, "8" as unknown as number]) {
+        assert.throws(() => plan(value), RangeError, new RegExp(`^${name.replace(".", "\\.")} takes .+, not .+\\.$`))
+      }
+      plan(least)
+    })
+  }
 })

@@ -1,9 +1,9 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { InFlight } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Clock, Deferred, Effect, Exit, Fiber } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Option } from "effect"
 import * as fc from "fast-check"
-import * as Property from "./support/Property.js"
+import * as InFlight from "../../../src/internal/limits/inFlight.js"
+import * as Property from "../../support/Property.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })
@@ -269,4 +269,26 @@ describe("InFlight", () => {
           assert.deepStrictEqual([budget.taken, budget.waiting], [0, 0])
         }).pipe(Effect.withMaxOpsBeforeYield(steps))
     ))
+})
+
+describe("a budget's limit", () => {
+  const noLimits: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as number]
+
+  it("is refused at 0, at no number and at less than nothing, and taken at 1", () => {
+    for (const limit of [0, ...noLimits]) {
+      assert.throws(() => InFlight.make(limit), RangeError, /^limit takes .+, not .+\.$/)
+    }
+    assert.strictEqual(InFlight.make(1).limit, 1)
+  })
+
+  it.effect("cannot be changed to what is none", () =>
+    Effect.gen(function*() {
+      for (const limit of noLimits) {
+        const budget = InFlight.make(1)
+        const exit = yield* Effect.exit(budget.resize(limit))
+        assert(Exit.isFailure(exit))
+        assert.instanceOf(Option.getOrThrow(Cause.dieOption(exit.cause)), RangeError)
+        assert.strictEqual(budget.limit, 1)
+      }
+    }))
 })

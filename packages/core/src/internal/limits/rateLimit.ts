@@ -6,18 +6,12 @@
  * a pause. (`effect/RateLimiter` lets a whole window start at once, rounds a token's time up to whole milliseconds, so
  * that 900 a second become 500, and cannot change its rate.) The limiter makes up for timers that fire late, as real
  * ones do, with at most 20 ms' worth of starts.
- *
- * @since 0.1.0
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Pacer } from "./internal/limits/pacer.js"
-import * as Decode from "./internal/values/decode.js"
+import * as Decode from "../values/decode.js"
+import { Pacer } from "./pacer.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface RateLimit {
   /** Starts per second; `Infinity` when there is no limit. */
   readonly uploadsPerSecond: number
@@ -39,19 +33,6 @@ export interface RateLimit {
 /**
  * A limit of `uploadsPerSecond` starts, more than 0, or `Infinity` for no limit. Throws a `RangeError` for anything
  * else.
- *
- * @example
- * ```ts
- * import { RateLimit } from "@sluice/core"
- * import { Effect } from "effect"
- *
- * const limit = RateLimit.make(50)
- * const ping = Effect.zipRight(limit.take, Effect.log("at most 50 of these a second"))
- * Effect.runFork(ping)
- * ```
- *
- * @since 0.1.0
- * @category constructors
  */
 export const make = (uploadsPerSecond: number): RateLimit => {
   const pacer = new Pacer({ rate: Decode.rate("uploadsPerSecond", uploadsPerSecond), burst: () => 1, startsFull: true })

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AdaptiveConcurrency, Limits } from "@sluice/core"
-import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Effect } from "effect"
+import type { Limits } from "@sluice/core"
+import * as AdaptiveMachine from "@sluice/core/unstable/AdaptiveMachine"
+import type { State, Window } from "@sluice/core/unstable/AdaptiveState"
 import * as fc from "fast-check"
+import { constants } from "../../src/internal/limits/adaptiveSteps.js"
 
-const { controller, defaults, gather, initial, isFull, openWindow, overruled, step } = AdaptiveConcurrency
+const { gather, initial, isFull, merge, openWindow, overruled, step } = AdaptiveMachine
 
 const succeeded = (inFlight: number, durationMillis: number, bytes = 1_000): Limits.Observation => ({
   outcome: "Succeeded",
@@ -14,17 +15,17 @@ const succeeded = (inFlight: number, durationMillis: number, bytes = 1_000): Lim
 })
 
 /** A window of attempts that all took so long. */
-const windowOf = (state: AdaptiveConcurrency.State, durationMillis: number, inFlight = state.limit) => {
-  const count = Math.max(defaults.completions, state.limit)
+const windowOf = (state: State, durationMillis: number, inFlight = state.limit) => {
+  const count = Math.max(constants.completions, state.limit)
   const empty = openWindow(state, 0, 0)
-  return Array.from({ length: count }).reduce<AdaptiveConcurrency.Window>(
+  return Array.from({ length: count }).reduce<Window>(
     (window) => gather(window, succeeded(inFlight, durationMillis), durationMillis),
     empty
   )
 }
 
 /** The limits and reasons of so many windows on a link of so many lanes, each attempt of which takes 100 ms alone. */
-const history = (lanes: (window: number) => number, windows: number, options: AdaptiveConcurrency.Options = {}) => {
+const history = (lanes: (window: number) => number, windows: number, options: AdaptiveMachine.Options = {}) => {
   const limits: Array<number> = []
   const reasons: Array<string> = []
   let state = initial({ seed: 1, ...options })
@@ -36,7 +37,7 @@ const history = (lanes: (window: number) => number, windows: number, options: Ad
   return { limits, reasons, state }
 }
 
-describe("AdaptiveConcurrency.step", () => {
+describe("AdaptiveMachine.step", () => {
   it("doubles while it pays, and settles a tenth above the knee", () => {
     const { limits, reasons } = history(() => 20, 6)
     assert.deepStrictEqual(limits, [4, 8, 16, 32, 22, 22])
@@ -63,7 +64,7 @@ describe("AdaptiveConcurrency.step", () => {
     const probes = reasons.slice(0, from).filter((reason, i, all) =>
       reason.startsWith("probing") && !all[i - 1]!.startsWith("probing")
     )
-    assert.deepStrictEqual([limits[6], limits[from + 1], probes.length], [4, 3, defaults.flatProbesOfFew])
+    assert.deepStrictEqual([limits[6], limits[from + 1], probes.length], [4, 3, constants.flatProbesOfFew])
   })
 
   it("finds the knee of any link within 8 windows, and stays within a quarter of it", () => {
@@ -90,7 +91,7 @@ describe("AdaptiveConcurrency.step", () => {
 
   it("does not react to a change that is no larger than the usual variation", () => {
     const usual = windowOf({ ...initial(), limit: 16 }, 100)
-    const state: AdaptiveConcurrency.State = {
+    const state: State = {
       ...initial(),
       limit: 16,
       concurrency: 16,
@@ -99,7 +100,7 @@ describe("AdaptiveConcurrency.step", () => {
     }
     const fall = (deviation: number) => {
       let after = { ...state, deviation, moments: usual.moments }
-      for (let i = 0; i < defaults.changeWindows; i++) after = { ...step(after, windowOf(after, 160))[0], deviation }
+      for (let i = 0; i < constants.changeWindows; i++) after = { ...step(after, windowOf(after, 160))[0], deviation }
       return after.reason
     }
     assert.strictEqual(fall(0.05), "slower: shrinking")
@@ -107,7 +108,7 @@ describe("AdaptiveConcurrency.step", () => {
   })
 
   it("comes down by 0.7 when throttled, at once, and stays below nine tenths for 30 windows", () => {
-    const busy: AdaptiveConcurrency.State = {
+    const busy: State = {
       ...initial(),
       limit: 40,
       concurrency: 40,
@@ -117,7 +118,7 @@ describe("AdaptiveConcurrency.step", () => {
     assert.isTrue(isFull(busy, refused, 10))
     let [state] = step(busy, refused)
     assert.deepStrictEqual([state.limit, state.reason], [28, "throttled: backing off"])
-    for (let i = 0; i < defaults.heldWindows; i++) {
+    for (let i = 0; i < constants.heldWindows; i++) {
       state = step(state, windowOf(state, 100))[0]
       assert.isAtMost(state.limit, 36)
     }
@@ -167,7 +168,7 @@ describe("AdaptiveConcurrency.step", () => {
       limits.push(state.limit)
       const slow = Math.max(1, state.limit / 10)
       let window = openWindow(state, 0, 0)
-      for (let file = 0; file < Math.max(defaults.completions, state.limit); file++) {
+      for (let file = 0; file < Math.max(constants.completions, state.limit); file++) {
         const bytes = (file + i) % 3 === 0 ? 1_000_000 : 1_000
         window = gather(window, succeeded(state.limit, (50 + bytes / 1_000) * slow, bytes), 100_000)
       }
@@ -188,7 +189,7 @@ describe("a window", () => {
     const first = initial()
     const fast = windowOf(first, 5)
     assert.isTrue(isFull(first, fast, 10))
-    const later: AdaptiveConcurrency.State = { ...first, phase: { _tag: "Resting", left: 3 } }
+    const later: State = { ...first, phase: { _tag: "Resting", left: 3 } }
     assert.isFalse(isFull(later, fast, 199))
     assert.isTrue(isFull(later, fast, 200))
   })
@@ -201,7 +202,7 @@ describe("a window", () => {
   })
 })
 
-describe("AdaptiveConcurrency.overruled", () => {
+describe("AdaptiveMachine.overruled", () => {
   it("takes a lower limit as the most that is allowed, and continues from a higher one", () => {
     const lower = overruled({ ...initial(), limit: 16, concurrency: 16 }, 8)
     assert.deepStrictEqual([lower.limit, lower.allowed], [8, 8])
@@ -215,26 +216,48 @@ describe("AdaptiveConcurrency.overruled", () => {
   })
 })
 
-describe("AdaptiveConcurrency.controller", () => {
-  it("is called adaptive", () => assert.strictEqual(controller().name, "adaptive"))
+describe("AdaptiveMachine.merge", () => {
+  /** So many of so many lanes, as one of several machines sees them: attempts that take 100 ms alone. */
+  const share = (state: State, limit: number, all: number, lanes: number, now: number) => {
+    const millis = 100 * Math.max(1, all / lanes)
+    let window = openWindow({ ...state, limit }, now, now)
+    for (let i = 0; i < constants.completions; i++) window = gather(window, succeeded(limit, millis), now + millis)
+    return window
+  }
 
-  it.effect("counts nothing that began in the instant in which the limit fell", () =>
-    VirtualClock.run(Effect.scoped(Effect.gen(function*() {
-      const counted: Array<readonly [limit: number, ended: number, busyMillis: number]> = []
-      const limits = Limits.make({ concurrency: 8, uploadsPerSecond: Infinity, bytesPerSecond: Infinity })
-      const observe = yield* controller({
-        initial: 8,
-        seed: 1,
-        onWindow: ({ busyMillis, ended, limit }) => Effect.sync(() => counted.push([limit, ended, busyMillis]))
-      }).start(limits)
-      yield* Effect.sleep(1_000)
-      observe({ ...succeeded(8, 100, 0), outcome: "Throttled" })
-      yield* Effect.sleep(900)
-      // Began with the others, when there were 8.
-      observe(succeeded(6, 900))
-      yield* Effect.sleep(100)
-      for (let i = 0; i < defaults.completions; i++) observe(succeeded(6, 100))
-      yield* Effect.yieldNow()
-      assert.deepStrictEqual(counted, [[8, 1, 100], [6, defaults.completions, 1_000]])
-    }))))
+  it("adds what was in flight, whatever number of attempts each machine has ended", () => {
+    const state = initial({ initial: 30 })
+    const total = openWindow(state, 5, 5)
+    const few = gather(openWindow(state, 900, 900), succeeded(10, 50), 1_000)
+    const many = Array.from({ length: 9 }).reduce<Window>(
+      (window) => gather(window, succeeded(20, 100), 1_000),
+      openWindow(state, 800, 800)
+    )
+    const merged = merge(total, [few, many])
+    assert.deepStrictEqual([merged.limit, merged.openedAt, merged.since, merged.throttledAt], [30, 5, 5, 0])
+    assert.deepStrictEqual([merged.ended, merged.stored, merged.bytes, merged.busyMillis], [10, 10, 10_000, 950])
+    assert.strictEqual(merged.lanes / merged.ended, 30)
+    assert.strictEqual(merged.moments.weight, few.moments.weight + many.moments.weight)
+  })
+
+  it("is throttled when one of them is: at what all had in flight", () => {
+    const state = initial({ initial: 30 })
+    const refused = gather(openWindow(state, 0, 0), { ...succeeded(10, 5, 0), outcome: "Throttled" }, 10)
+    const merged = merge(openWindow(state, 0, 0), [refused, share(state, 20, 20, 100, 0)])
+    assert.strictEqual(merged.throttledAt, 30)
+    assert.deepStrictEqual([isFull(state, merged, 10), step(state, merged)[1]], [true, 21])
+  })
+
+  it("lets one state decide for many machines as for one: the knee of the link that they share", () => {
+    for (const shares of [[1], [0.5, 0.5], [0.6, 0.3, 0.1]]) {
+      let state = initial({ seed: 1, initial: 20, min: 10, max: 200 })
+      const limits: Array<number> = []
+      for (let i = 0; i < 30; i++) {
+        limits.push(state.limit)
+        const windows = shares.map((part) => share(state, part * state.limit, state.limit, 60, i * 1_000))
+        state = step(state, merge(openWindow(state, i * 1_000, i * 1_000), windows))[0]
+      }
+      for (const limit of limits.slice(8)) assert.isTrue(limit >= 48 && limit <= 85, `${shares}: ${limits.join(" ")}`)
+    }
+  })
 })

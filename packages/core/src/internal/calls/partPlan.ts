@@ -6,42 +6,15 @@
  * GrowingPlan} grow with their number instead.
  *
  * Everything is in whole bytes and exact up to `Number.MAX_SAFE_INTEGER`. A limit may be `Infinity`.
- *
- * @since 0.1.0
  */
 import * as Either from "effect/Either"
-import * as ByteSize from "./ByteSize.js"
-import * as Decode from "./internal/values/decode.js"
-import { Rejected } from "./UploadError.js"
-
-/**
- * A destination's limits on parts.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PartLimits {
-  /** The smallest size of a part other than the last, in bytes; at least 1. */
-  readonly minSize: number
-  /** The largest size of a part, in bytes. */
-  readonly maxSize: number
-  /** The size of every part but the last is a multiple of this, in bytes; at least 1. */
-  readonly multiple: number
-  /** The most parts that an object can have. */
-  readonly maxCount: number
-  /** The largest object, in bytes. */
-  readonly maxObjectSize: number
-  /** Whether parts must be sent one at a time, in order. */
-  readonly inOrder: boolean
-  /** Whether all parts but the last must have the same size, as on Cloudflare R2. Defaults to `false`. */
-  readonly equalParts?: boolean | undefined
-}
+import * as ByteSize from "../../ByteSize.js"
+import type { PartLimits } from "../../Destination.js"
+import { Rejected } from "../../UploadError.js"
+import * as Decode from "../values/decode.js"
 
 /**
  * An object of `size` bytes, cut into `count` parts of `partSize` bytes, the last of which may be smaller.
- *
- * @since 0.1.0
- * @category models
  */
 export interface PartPlan {
   /** The size of the whole object, in bytes. */
@@ -54,9 +27,6 @@ export interface PartPlan {
 
 /**
  * A range of an object that is sent as one part.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Part {
   /** The part number, from 1. */
@@ -69,9 +39,6 @@ export interface Part {
 
 /**
  * The sizes of the parts of an object whose size is not known in advance.
- *
- * @since 0.1.0
- * @category models
  */
 export interface GrowingPlan {
   /** The size of the first part, in bytes. */
@@ -88,9 +55,6 @@ export interface GrowingPlan {
 
 /**
  * The default part size: 8 MiB, as in aws-cli and s3transfer.
- *
- * @since 0.1.0
- * @category defaults
  */
 export const defaults = { partSize: 8 * 1024 ** 2 } as const
 
@@ -98,9 +62,6 @@ export const defaults = { partSize: 8 * 1024 ** 2 } as const
  * The smallest part size, in bytes, when all parts must have the same size and their number is not known in advance: 64
  * MiB. With 10,000 parts an object may then be up to 625 GiB, and four parts fit into the default memory of an
  * uploader.
- *
- * @since 0.1.0
- * @category constants
  */
 export const equalPartSize = 64 * 1024 ** 2
 
@@ -114,37 +75,6 @@ export const equalPartSize = 64 * 1024 ** 2
  * plan.
  *
  * Fails with `Rejected`, reason `TooLarge`, if no part size makes the object fit.
- *
- * @example
- * ```ts
- * import * as assert from "node:assert"
- * import { PartPlan } from "@sluice/core"
- * import { Either } from "effect"
- *
- * const MiB = 1024 ** 2
- * const limits: PartPlan.PartLimits = {
- *   minSize: 5 * MiB,
- *   maxSize: 5 * 1024 * MiB,
- *   multiple: 1,
- *   maxCount: 10_000,
- *   maxObjectSize: 50_000 * 1024 * MiB,
- *   inOrder: false
- * }
- *
- * const plan = Either.getOrThrow(PartPlan.make({ size: 20 * MiB, limits }))
- * assert.deepStrictEqual([...PartPlan.parts(plan)], [
- *   { number: 1, offset: 0, size: 8 * MiB },
- *   { number: 2, offset: 8 * MiB, size: 8 * MiB },
- *   { number: 3, offset: 16 * MiB, size: 4 * MiB }
- * ])
- *
- * // Parts of 8 MiB would number 131,072.
- * const large = Either.getOrThrow(PartPlan.make({ size: 1024 ** 4, limits }))
- * assert.deepStrictEqual([large.partSize / MiB, large.count], [105, 9987])
- * ```
- *
- * @since 0.1.0
- * @category constructors
  */
 export const make = (options: {
   readonly size: number
@@ -179,31 +109,6 @@ export const make = (options: {
  *
  * If `limits.equalParts` is true, parts do not grow: each has the requested size, but at least {@link equalPartSize}
  * unless smaller parts hold `limits.maxObjectSize` as well. For larger objects, request larger parts.
- *
- * @example
- * ```ts
- * import * as assert from "node:assert"
- * import { PartPlan } from "@sluice/core"
- *
- * const MiB = 1024 ** 2
- * const plan = PartPlan.growing({
- *   limits: {
- *     minSize: 5 * MiB,
- *     maxSize: 5 * 1024 * MiB,
- *     multiple: 1,
- *     maxCount: 10_000,
- *     maxObjectSize: 5 * 1024 ** 4,
- *     inOrder: false
- *   }
- * })
- *
- * assert.strictEqual(plan.doublesEvery, 1089)
- * assert.deepStrictEqual([1, 1089, 1090, 5000, 10_000].map((n) => plan.sizeOf(n) / MiB), [8, 8, 16, 128, 4096])
- * assert.strictEqual(plan.capacity, 5 * 1024 ** 4)
- * ```
- *
- * @since 0.1.0
- * @category constructors
  */
 export const growing = (options: {
   readonly partSize?: number | undefined
@@ -239,9 +144,6 @@ export const growing = (options: {
 
 /**
  * The part with this number, from 1 to `plan.count`. Throws a `RangeError` for any other number.
- *
- * @since 0.1.0
- * @category getters
  */
 export const part = (plan: PartPlan, number: number): Part => {
   checkNumber(number, plan.count)
@@ -251,9 +153,6 @@ export const part = (plan: PartPlan, number: number): Part => {
 
 /**
  * All parts in order, computed lazily. The iterable can be iterated more than once.
- *
- * @since 0.1.0
- * @category getters
  */
 export const parts = (plan: PartPlan): Iterable<Part> => ({
   *[Symbol.iterator]() {
@@ -264,9 +163,6 @@ export const parts = (plan: PartPlan): Iterable<Part> => ({
 /**
  * The parts still to be sent, in order, given those already stored: parts whose number is not stored, or is stored with
  * another size.
- *
- * @since 0.1.0
- * @category getters
  */
 export const remaining = (
   plan: PartPlan,

@@ -7,26 +7,17 @@
  *
  * There are two lanes, for whole files and for parts of large ones. While both wait, the one that holds fewer permits
  * is served first: each lane is guaranteed half, and may use everything that the other leaves.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import { WaitQueue } from "./internal/limits/waitQueue.js"
-import * as Decode from "./internal/values/decode.js"
+import * as Decode from "../values/decode.js"
+import { WaitQueue } from "./waitQueue.js"
 
 /**
  * The kind of taker: a whole file, or a part of a large one.
- *
- * @since 0.1.0
- * @category models
  */
 export type Lane = "files" | "parts"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface InFlight {
   /** The number of permits; may be `Infinity`. */
   readonly limit: number
@@ -58,22 +49,6 @@ export interface InFlight {
 
 /**
  * A budget of `limit` permits, more than 0 or `Infinity`. Throws a `RangeError` for anything else.
- *
- * @example
- * ```ts
- * import { InFlight } from "@sluice/core"
- * import { Effect } from "effect"
- *
- * const program = Effect.gen(function*() {
- *   const budget = InFlight.make(2)
- *   const work = budget.withPermits(1)(Effect.sleep("10 millis"))
- *   yield* Effect.all([work, work, work], { concurrency: "unbounded" })
- * })
- * Effect.runFork(program)
- * ```
- *
- * @since 0.1.0
- * @category constructors
  */
 export const make = (limit: number): InFlight => new Budget(Decode.rate("limit", limit))
 
