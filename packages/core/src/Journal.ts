@@ -5,12 +5,14 @@
  * With a journal in the context, an `Uploader` resumes where a killed process left off. Without one everything works,
  * but a crash means starting over. A journal is for one destination, and for one process at a time.
  *
+ * Anybody can write one. `layerMemory` is a journal in memory, `JournalNode` one in a directory, and `JournalStore` one
+ * in a `KeyValueStore`; `Journal` documents what a journal in a database has to do.
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Algorithm } from "./Checksum.js"
 import type { StoredPart } from "./Destination.js"
@@ -105,37 +107,89 @@ export class JournalError extends Schema.TaggedError<JournalError>("@sluice/core
 }
 
 /**
+ * The answer of a journal: the value itself, or an effect that gives it. A value is used at once, without a step of a
+ * fiber. `A` must not be an effect itself, as `Option` and `Either` are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Answer<A> = A | Effect.Effect<A, JournalError>
+
+/**
+ * The record of a file that an earlier, unfinished run has uploaded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Noted {
+  /** Where the object is, if the destination chooses the location itself. */
+  readonly location: string | undefined
+  /** Whether the object had this etag, in the strong form (`"…"`); `true` if no etag was recorded. */
+  readonly isEtag: (etag: string) => boolean
+}
+
+/**
+ * Where a file may be, and what identifies its content.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Identity = Pick<Finished, "key" | "size" | "fingerprint">
+
+/**
+ * The journal of an uploader.
+ *
+ * **Answers.** Verbs of type `Answer` may answer at once or by an effect, so a journal may be in memory, on a disk, in a
+ * database or behind a network. Before an upload takes its next step, it waits for the effect. Different files, and the
+ * parts of one file, call the journal concurrently. For one file the order is: `wasFinished` or `session`; `begin`,
+ * before the destination is asked to create the upload; `created`, before the first part; `partStored`, after each part;
+ * `flush`, before the destination is asked to complete the upload; `finished`; `ended`. `runEnded` comes after all of
+ * this, for every file of the run.
+ *
+ * **Durability.** What `begin`, `created`, `own` and `disown` record must survive the death of the process from the
+ * moment they return, and what `partStored`, `finished` and `ended` record from the end of the next `flush` at the
+ * latest. If such a record is lost in a crash, the part is sent again, or the object is looked for.
+ *
+ * **Failures.** If `session`, `begin`, `created`, `partStored` or `flush` fails, so does the file, as `Rejected`: without
+ * the record, a crash would leave an orphan. If `wasFinished` fails, the file is uploaded. If `finished`, `ended`,
+ * `runEnded`, `owners`, `own` or `disown` fails, that is logged. A defect and an interruption of its own count as
+ * failures. A journal retries what it wants retried, with a `Schedule` of its own.
+ *
+ * **Time.** An effect has a minute. Then it is interrupted, is not waited for any longer, and has failed. An upload that
+ * is interrupted itself stops waiting for `wasFinished`, but not for what records its state.
+ *
  * @since 0.1.0
  * @category tags
  */
 export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
-  /** The unfinished multipart upload of a key, if there is one. */
-  readonly session: (key: string) => Option.Option<Session>
+  /**
+   * The unfinished multipart upload of a key; `undefined` if there is none. Asked once for each attempt of a large file,
+   * and of a small one if the destination also takes parts.
+   */
+  readonly session: (key: string) => Answer<Session | undefined>
   /** All multipart uploads that have not ended. */
-  readonly sessions: Effect.Effect<ReadonlyArray<Session>>
+  readonly sessions: Effect.Effect<ReadonlyArray<Session>, JournalError>
   /** Records an upload about to be created, replacing any record for the key; returns when that is written. */
   readonly begin: (intent: Intent) => Effect.Effect<void, JournalError>
   /** Records the destination's upload id; returns when that is written. */
   readonly created: (key: string, uploadId: string) => Effect.Effect<void, JournalError>
-  /** Notes a stored part. It is written soon, in a batch with others: see `flush`. */
-  readonly partStored: (key: string, part: StoredPart) => void
+  /** Notes a stored part. It may be written later, in a batch with others: see `flush`. */
+  readonly partStored: (key: string, part: StoredPart) => Answer<void>
   /** Returns when everything noted is written. */
   readonly flush: Effect.Effect<void, JournalError>
   /** Notes that the session of a key has ended: it was completed, aborted or abandoned. */
-  readonly ended: (key: string) => void
-  /** Notes that a file is at the destination, for as long as the run is unfinished. */
-  readonly finished: (file: Finished) => void
+  readonly ended: (key: string) => Answer<void>
+  /** Notes that a file is at the destination, for as long as the run is unfinished. It replaces what the key had. */
+  readonly finished: (file: Finished) => Answer<void>
   /**
-   * Whether an earlier, unfinished run has uploaded exactly this file, to any location. If both the file and the record
-   * have an `etag`, they must also match: a different etag means that something else is there by now.
+   * The record of exactly this file if an earlier, unfinished run has uploaded it. Asked once for each file that has a
+   * fingerprint, while the file holds its permit.
    */
-  readonly wasFinished: (file: Finished) => boolean
-  /** The location of exactly this file as noted by an earlier, unfinished run. Defaults to none. */
-  readonly locationOf?: ((file: Finished) => string | undefined) | undefined
+  readonly wasFinished: (file: Identity) => Answer<Noted | undefined>
   /** The run has done everything it was asked to do: forgets the finished files and keeps the sessions. */
   readonly runEnded: Effect.Effect<void, JournalError>
   /** The names under which killed processes may have left things at the destination. */
-  readonly owners: Effect.Effect<ReadonlyArray<string>>
+  readonly owners: Effect.Effect<ReadonlyArray<string>, JournalError>
   /** Records a name under which this process may leave things; returns when that is written. */
   readonly own: (owner: string) => Effect.Effect<void, JournalError>
   /** Forgets a name under which nothing is left. */
@@ -143,9 +197,51 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
 }>() {}
 
 /**
- * A journal in memory, for tests and for runs within one process. It lives as long as the layer and touches no disk.
+ * A journal that answers at once, as those in memory and in a directory do.
  *
- * It keeps the key of every finished file until its run has ended, about 200 bytes each.
+ * @since 0.1.0
+ * @category models
+ */
+export interface Immediate extends Service {
+  readonly session: (key: string) => Session | undefined
+  readonly sessions: Effect.Effect<ReadonlyArray<Session>>
+  readonly partStored: (key: string, part: StoredPart) => void
+  readonly ended: (key: string) => void
+  readonly finished: (file: Finished) => void
+  readonly wasFinished: (file: Identity) => Noted | undefined
+  readonly owners: Effect.Effect<ReadonlyArray<string>>
+}
+
+/**
+ * What a journal answers to `wasFinished`, from its record of the key: `undefined` if there is none, or it is of a file
+ * of another size or fingerprint.
+ *
+ * @example
+ * ```ts
+ * import { Journal } from "@sluice/core"
+ * import * as assert from "node:assert"
+ *
+ * const record = { key: "notes.txt", size: 12, fingerprint: "1:2:12:3", etag: "\"5eb63bbb\"" }
+ * const file = { key: "notes.txt", size: 12, fingerprint: "1:2:12:3" }
+ *
+ * assert.strictEqual(Journal.noted(record, file)?.isEtag("\"5eb63bbb\""), true)
+ * assert.strictEqual(Journal.noted(record, { ...file, fingerprint: "1:2:12:4" }), undefined)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const noted = (
+  record: Omit<Finished, "key"> | undefined,
+  { fingerprint, size }: Omit<Identity, "key">
+): Noted | undefined => {
+  if (record === undefined || record.size !== size || record.fingerprint !== fingerprint) return undefined
+  const { etag: known, location } = record
+  return { location, isEtag: (etag) => known === undefined || known === etag }
+}
+
+/**
+ * Makes a journal in memory; see `layerMemory`.
  *
  * @example
  * ```ts
@@ -154,48 +250,64 @@ export class Journal extends Context.Tag("@sluice/core/Journal")<Journal, {
  * import * as assert from "node:assert"
  *
  * const program = Effect.gen(function*() {
- *   const journal = yield* Journal.Journal
+ *   const journal = yield* Journal.makeMemory
  *   const file = { key: "notes.txt", size: 12, fingerprint: "1:2:12:3" }
  *   journal.finished(file)
- *   assert.strictEqual(journal.wasFinished(file), true)
+ *   assert.notStrictEqual(journal.wasFinished(file), undefined)
  *   yield* journal.runEnded
- *   assert.strictEqual(journal.wasFinished(file), false)
+ *   assert.strictEqual(journal.wasFinished(file), undefined)
  * })
  *
- * Effect.runSync(Effect.provide(program, Journal.layerMemory))
+ * Effect.runSync(program)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory: Effect.Effect<Immediate> = Effect.sync((): Immediate => {
+  const state = new JournalState<Intent>()
+  const finished = new Map<string, Omit<Finished, "key">>()
+  return {
+    session: (key) => state.session(key),
+    sessions: Effect.sync(() => state.sessions),
+    begin: (intent) => Effect.sync(() => state.begin(intent)),
+    created: (key, uploadId) => Effect.sync(() => state.created(key, uploadId)),
+    partStored: (key, part) => state.partStored(key, part),
+    flush: Effect.void,
+    ended: (key) => void state.end(key),
+    finished: ({ key, ...file }) => void finished.set(key, file),
+    wasFinished: (file) => noted(finished.get(file.key), file),
+    runEnded: Effect.sync(() => finished.clear()),
+    owners: Effect.sync(() => [...state.owners]),
+    own: (owner) => Effect.sync(() => state.owners.add(owner)),
+    disown: (owner) => Effect.sync(() => state.owners.delete(owner))
+  }
+})
+
+/**
+ * A journal in memory, for tests and for runs within one process. It lives as long as the layer and touches no disk.
+ *
+ * It keeps the key of every finished file until its run has ended, about 200 bytes each.
+ *
+ * @example
+ * ```ts
+ * import { Journal, Uploader } from "@sluice/core"
+ * import * as Simulated from "@sluice/core/destinations/Simulated"
+ * import { Layer } from "effect"
+ *
+ * const UploaderLayer = Uploader.layer().pipe(
+ *   Layer.provide(Simulated.layer()),
+ *   Layer.provide(Journal.layerMemory)
+ * )
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<Journal> = Layer.sync(Journal, () => {
-  const state = new JournalState<Intent>()
-  const finished = new Map<string, Omit<Finished, "key">>()
-  const noted = (file: Finished) => {
-    const known = finished.get(file.key)
-    return known?.size === file.size && known.fingerprint === file.fingerprint ? known : undefined
-  }
-  return Journal.of({
-    session: (key) => Option.fromNullable(state.session(key)),
-    sessions: Effect.sync(() => state.sessions),
-    begin: (intent) => Effect.sync(() => state.begin(intent)),
-    created: (key, uploadId) =>
-      Effect.sync(() => {
-        const entry = state.entries.get(key)
-        if (entry !== undefined) entry.uploadId = uploadId
-      }),
-    partStored: (key, part) => void state.entries.get(key)?.parts.set(part.number, part),
-    flush: Effect.void,
-    ended: (key) => void state.end(key),
-    finished: ({ key, ...file }) => void finished.set(key, file),
-    wasFinished: (file) => {
-      const known = noted(file)
-      return known !== undefined && (known.etag === undefined || file.etag === undefined || known.etag === file.etag)
-    },
-    locationOf: (file) => noted(file)?.location,
-    runEnded: Effect.sync(() => finished.clear()),
-    owners: Effect.sync(() => [...state.owners]),
-    own: (owner) => Effect.sync(() => state.owners.add(owner)),
-    disown: (owner) => Effect.sync(() => state.owners.delete(owner))
-  })
-})
+export const layerMemory: Layer.Layer<Journal> = Layer.effect(Journal, makeMemory)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Service = Journal["Type"]

@@ -12,7 +12,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Disk from "./internal/journal/diskNode.js"
@@ -21,7 +20,7 @@ import * as Record from "./internal/journal/recordNode.js"
 import type { Replay } from "./internal/journal/replayNode.js"
 import { Writer } from "./internal/journal/writerNode.js"
 import { Journal, JournalError } from "./Journal.js"
-import type { Session } from "./Journal.js"
+import type { Immediate, Session } from "./Journal.js"
 
 /**
  * Where a journal is, and what it records.
@@ -165,7 +164,7 @@ export const layerDirectory = (options: Options): Layer.Layer<Journal, JournalEr
  * @category constructors
  */
 export const make = Effect.fnUntraced(
-  function*(options: Options): Effect.fn.Return<Journal["Type"], JournalError, Scope.Scope> {
+  function*(options: Options): Effect.fn.Return<Immediate, JournalError, Scope.Scope> {
     const { destination, directory, fsync = defaults.fsync, removeWhenEmpty = defaults.removeWhenEmpty, source } =
       options
     // The previous user may remove an empty directory before it is locked here.
@@ -257,82 +256,86 @@ const create = (directory: string, fresh: Record.Header, fsync: boolean): Effect
     return { file, replay: yield* Disk.replay(file) }
   }).pipe(Effect.mapError(Disk.failedTo(directory, "be created")))
 
-const journalOf = (writer: Writer, { finished, locations, state }: Replay): Journal["Type"] =>
-  Journal.of({
-    session: (key) => Option.fromNullable(state.session(key)),
-    sessions: Effect.sync(() => state.sessions),
-    begin: (intent) =>
-      Effect.suspend(() => {
-        const tooLong = refuse(intent.key, intent.token, intent.fingerprint)
-        if (tooLong !== undefined) return Effect.fail(tooLong)
-        const entry = state.begin(intent)
-        state.record(entry, writer.note(Record.begin(entry.number, intent)))
-        return writer.settled
-      }),
-    created: (key, uploadId) =>
-      Effect.suspend(() => {
-        const entry = state.entries.get(key)
-        const tooLong = refuse(uploadId)
-        if (tooLong !== undefined) return Effect.fail(tooLong)
-        if (entry !== undefined) {
-          entry.uploadId = uploadId
-          state.record(entry, writer.note(Record.created(entry.number, uploadId)))
-        }
-        return writer.settled
-      }),
-    partStored: (key, part) => {
-      const entry = state.entries.get(key)
-      if (entry === undefined) return
-      const recorded = writer.note(Record.part(entry.number, part))
-      if (!entry.parts.has(part.number)) state.record(entry, recorded)
-      entry.parts.set(part.number, part)
-    },
-    flush: writer.settled,
-    ended: (key) => {
-      const entry = state.end(key)
-      if (entry !== undefined) writer.note(Record.ended(entry.number))
-    },
-    finished: (file) => {
-      const digest = Record.digestOf(file)
-      const location = file.location === undefined || refuse(file.location) !== undefined ? undefined : file.location
-      const identity = Record.identityIn(digest)
-      if (finished.has(digest) && locations.get(identity) === location) return
-      if (finished.hasKey(digest)) {
-        finished.set(digest)
-        if (location === undefined) locations.delete(identity)
-        else locations.set(identity, location)
-      }
-      writer.noteFinished(Record.finished(digest, location))
-    },
-    wasFinished: (file) => finished.size > 0 && finished.hasFile(Record.digestOf(file)),
-    locationOf: (file) => {
-      if (locations.size === 0) return undefined
-      const digest = Record.digestOf(file)
-      return finished.hasFile(digest) ? locations.get(Record.identityIn(digest)) : undefined
-    },
-    runEnded: Effect.suspend(() => {
-      finished.clear()
-      locations.clear()
-      writer.noteRunEnded()
+const journalOf = (writer: Writer, { finished, locations, state }: Replay): Immediate => ({
+  session: (key) => state.session(key),
+  sessions: Effect.sync(() => state.sessions),
+  begin: (intent) =>
+    Effect.suspend(() => {
+      const tooLong = refuse(intent.key, intent.token, intent.fingerprint)
+      if (tooLong !== undefined) return Effect.fail(tooLong)
+      const entry = state.begin(intent)
+      state.record(entry, writer.note(Record.begin(entry.number, intent)))
       return writer.settled
     }),
-    owners: Effect.sync(() => [...state.owners]),
-    own: (owner) =>
-      Effect.suspend(() => {
-        const tooLong = refuse(owner)
-        if (tooLong !== undefined) return Effect.fail(tooLong)
-        if (!state.owners.has(owner)) {
-          state.owners.add(owner)
-          writer.noteOwned(owner)
-        }
-        return writer.settled
-      }),
-    disown: (owner) =>
-      Effect.suspend(() => {
-        if (state.owners.delete(owner)) writer.noteDisowned(owner)
-        return writer.settled
-      })
-  })
+  created: (key, uploadId) =>
+    Effect.suspend(() => {
+      const entry = state.entries.get(key)
+      const tooLong = refuse(uploadId)
+      if (tooLong !== undefined) return Effect.fail(tooLong)
+      if (entry !== undefined) {
+        entry.uploadId = uploadId
+        state.record(entry, writer.note(Record.created(entry.number, uploadId)))
+      }
+      return writer.settled
+    }),
+  partStored: (key, part) => {
+    const entry = state.entries.get(key)
+    if (entry === undefined) return
+    const recorded = writer.note(Record.part(entry.number, part))
+    if (!entry.parts.has(part.number)) state.record(entry, recorded)
+    entry.parts.set(part.number, part)
+  },
+  flush: writer.settled,
+  ended: (key) => {
+    const entry = state.end(key)
+    if (entry !== undefined) writer.note(Record.ended(entry.number))
+  },
+  finished: (file) => {
+    const digest = Record.digestOf(file)
+    const location = file.location === undefined || refuse(file.location) !== undefined ? undefined : file.location
+    const identity = Record.identityIn(digest)
+    if (finished.has(digest) && locations.get(identity) === location) return
+    if (finished.hasKey(digest)) {
+      finished.set(digest)
+      if (location === undefined) locations.delete(identity)
+      else locations.set(identity, location)
+    }
+    writer.noteFinished(Record.finished(digest, location))
+  },
+  wasFinished: ({ fingerprint, key, size }) => {
+    if (finished.size === 0) return undefined
+    const file = { key, size, fingerprint }
+    const digest = Record.digestOf(file)
+    return finished.hasFile(digest)
+      ? {
+        location: locations.size === 0 ? undefined : locations.get(Record.identityIn(digest)),
+        isEtag: (etag) => finished.hasFile(Record.digestOf({ ...file, etag }))
+      }
+      : undefined
+  },
+  runEnded: Effect.suspend(() => {
+    finished.clear()
+    locations.clear()
+    writer.noteRunEnded()
+    return writer.settled
+  }),
+  owners: Effect.sync(() => [...state.owners]),
+  own: (owner) =>
+    Effect.suspend(() => {
+      const tooLong = refuse(owner)
+      if (tooLong !== undefined) return Effect.fail(tooLong)
+      if (!state.owners.has(owner)) {
+        state.owners.add(owner)
+        writer.noteOwned(owner)
+      }
+      return writer.settled
+    }),
+  disown: (owner) =>
+    Effect.suspend(() => {
+      if (state.owners.delete(owner)) writer.noteDisowned(owner)
+      return writer.settled
+    })
+})
 
 /** A record that is too long could be written but not read back. A character takes up to 6 bytes. */
 const refuse = (...texts: ReadonlyArray<string | undefined>): JournalError | undefined => {

@@ -19,12 +19,12 @@ import type * as Checksum from "./Checksum.js"
 import type * as Destination from "./Destination.js"
 import { withDeadline } from "./internal/calls/deadline.js"
 import * as PartPlan from "./internal/calls/partPlan.js"
+import type { AnsweringJournal } from "./internal/engine/answeringJournal.js"
 import { answerMillis, request } from "./internal/engine/requests.js"
 import type * as Requests from "./internal/engine/requests.js"
 import type { SenderOwner } from "./internal/engine/sendPart.js"
 import type { Slot } from "./internal/engine/slot.js"
 import type * as InFlight from "./internal/limits/inFlight.js"
-import type * as Journal from "./Journal.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import { Rejected } from "./UploadError.js"
 import type { UploadError } from "./UploadError.js"
@@ -58,7 +58,7 @@ export interface Context extends Requests.RequestContext {
   /** The budget of bytes in memory. */
   readonly memory: InFlight.InFlight
   readonly parts: Settings
-  readonly journal: Journal.Journal["Type"] | undefined
+  readonly journal: AnsweringJournal | undefined
 }
 
 /**

@@ -1,10 +1,19 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import * as JournalNode from "@sluice/core/JournalNode"
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { crc32 } from "node:zlib"
-import { destination, fileIn, intentOf, newDirectory, plant, stateOf, use } from "./support/JournalDirectory.js"
+import {
+  destination,
+  fileIn,
+  intentOf,
+  newDirectory,
+  plant,
+  stateOf,
+  use,
+  wasFinished
+} from "./support/JournalDirectory.js"
 import type { Service } from "./support/JournalDirectory.js"
 
 vi.setConfig({ testTimeout: 120_000 })
@@ -29,9 +38,9 @@ describe("the size of a journal", () => {
       const told = (journal: Service) =>
         Effect.sync(() => {
           for (let i = 0; i < 2_000; i++) {
-            assert.isTrue(journal.wasFinished(fileOf(i)))
-            assert.strictEqual(journal.locationOf?.(fileOf(i)), locationOf(i), `${i}`)
-            assert.isUndefined(journal.locationOf?.({ ...fileOf(i), fingerprint: "other" }))
+            assert.isTrue(wasFinished(journal, fileOf(i)))
+            assert.strictEqual(journal.wasFinished(fileOf(i))?.location, locationOf(i), `${i}`)
+            assert.isUndefined(journal.wasFinished({ ...fileOf(i), fingerprint: "other" })?.location)
           }
         })
       yield* use(directory, told)
@@ -52,16 +61,16 @@ describe("the size of a journal", () => {
           // One that was put somewhere else now.
           journal.finished({ ...fileOf(1), location: "/files/elsewhere" })
           journal.finished({ ...fileOf(2), location: undefined })
-          assert.strictEqual(journal.locationOf?.(fileOf(1)), "/files/elsewhere")
+          assert.strictEqual(journal.wasFinished(fileOf(1))?.location, "/files/elsewhere")
           yield* journal.flush
         }))
       yield* use(directory, (journal) =>
         Effect.gen(function*() {
-          assert.strictEqual(journal.locationOf?.(fileOf(1)), "/files/elsewhere")
-          assert.strictEqual(journal.locationOf?.(fileOf(4)), locationOf(4))
+          assert.strictEqual(journal.wasFinished(fileOf(1))?.location, "/files/elsewhere")
+          assert.strictEqual(journal.wasFinished(fileOf(4))?.location, locationOf(4))
           journal.ended("film.mov")
           yield* journal.runEnded
-          assert.isUndefined(journal.locationOf?.(fileOf(4)))
+          assert.isUndefined(journal.wasFinished(fileOf(4))?.location)
         }))
       assert.isBelow(fs.statSync(fileIn(directory)).size, 300)
     }))
@@ -79,8 +88,8 @@ describe("the size of a journal", () => {
       plant(directory, record(`1H${JSON.stringify({ destination, createdAt: 1 })}`) + record(`1F${digest}`))
       yield* use(directory, (journal) =>
         Effect.sync(() => {
-          assert.isTrue(journal.wasFinished(finished))
-          assert.isUndefined(journal.locationOf?.(finished))
+          assert.isTrue(wasFinished(journal, finished))
+          assert.isUndefined(journal.wasFinished(finished)?.location)
         }))
     }))
 
@@ -106,10 +115,10 @@ describe("the size of a journal", () => {
       yield* use(directory, (journal) =>
         Effect.gen(function*() {
           for (let i = 0; i < 10_000; i++) {
-            assert.isTrue(journal.wasFinished({ key: `photos/2024/${i}.jpg`, size: i, fingerprint: `1:${i}:2:3` }))
-            assert.isFalse(journal.wasFinished({ key: `photos/2024/${i}.jpg`, size: i, fingerprint: `1:${i}:2:4` }))
+            assert.isTrue(wasFinished(journal, { key: `photos/2024/${i}.jpg`, size: i, fingerprint: `1:${i}:2:3` }))
+            assert.isFalse(wasFinished(journal, { key: `photos/2024/${i}.jpg`, size: i, fingerprint: `1:${i}:2:4` }))
           }
-          assert.strictEqual(Option.getOrThrow(journal.session("film.mov")).parts.size, 200)
+          assert.strictEqual(journal.session("film.mov")?.parts.size, 200)
           journal.ended("film.mov")
           journal.finished({ key: "last", size: 1, fingerprint: "f" })
           yield* journal.runEnded
@@ -159,7 +168,7 @@ describe("the size of a journal", () => {
         }))
       yield* use(directory, (journal) =>
         Effect.gen(function*() {
-          assert.isFalse(journal.wasFinished(file))
+          assert.isFalse(wasFinished(journal, file))
           assert.deepStrictEqual(yield* journal.owners, ["x"])
         }))
     }))

@@ -1,7 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Journal } from "@sluice/core"
 import * as JournalNode from "@sluice/core/JournalNode"
-import { Context, Deferred, Effect, Either, Exit, Fiber, Layer } from "effect"
+import { Deferred, Effect, Either, Exit, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import {
@@ -88,7 +88,7 @@ describe("JournalNode.layerDirectory", () => {
   it.scopedLive("keeps everything over a close", () =>
     Effect.gen(function*() {
       const directory = yield* newDirectory
-      const memory = Context.get(yield* Layer.build(Journal.layerMemory), Journal.Journal)
+      const memory = yield* Journal.makeMemory
       for (const step of steps) {
         yield* step(memory)
         yield* use(directory, step)
@@ -106,7 +106,7 @@ describe("JournalNode.layerDirectory", () => {
   it.scopedLive("ends in the same state when many write at once, and the file is replaced meanwhile", () =>
     Effect.gen(function*() {
       const directory = yield* fastDirectory
-      const memory = Context.get(yield* Layer.build(Journal.layerMemory), Journal.Journal)
+      const memory = yield* Journal.makeMemory
       let replaced = 0
       yield* patched("rename" as never, (real) => (...args) => {
         if (String(args[1]).endsWith("journal")) replaced++

@@ -192,7 +192,7 @@ interface Flags {
   /** The kind of the destination, if it is on the network. */
   readonly remote: Targets.Kind | undefined
   readonly run: UploadRequest.UploadRequest["run"]
-  readonly journal: Journal.Journal["Type"] | undefined
+  readonly journal: Journal.Immediate | undefined
   readonly json: boolean
   readonly quiet: boolean
   readonly report: string | undefined
@@ -228,8 +228,10 @@ const transfer = (sources: Sources.Sources, flags: Flags) =>
         return undone?.note(result) ?? Effect.void
       }
     })
-    const storedOf = (key: string) =>
-      Option.match(flags.journal?.session(key) ?? Option.none(), { onNone: () => 0, onSome: Journal.storedBytes })
+    const storedOf = (key: string) => {
+      const session = flags.journal?.session(key)
+      return session === undefined ? 0 : Journal.storedBytes(session)
+    }
     const stop = Effect.zipRight(undone?.stop ?? Effect.void, run.interrupt)
     yield* Effect.forkScoped(
       Signals.steer(received, { run, isPiped: !flags.isList, stop, storedOf, say: display.say, leave })

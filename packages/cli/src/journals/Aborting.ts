@@ -8,7 +8,7 @@
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
 import { storedBytes } from "@sluice/core/Journal"
-import type { Journal, JournalError, Session } from "@sluice/core/Journal"
+import type { Immediate, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
 import { Transient } from "@sluice/core/UploadError"
@@ -67,7 +67,7 @@ const concurrency = 8
 const lookMillis = 30_000
 
 const abortOne = Effect.fnUntraced(
-  function*(journal: Journal["Type"], destination: Destination["Type"], session: Session): Effect.fn.Return<Outcome> {
+  function*(journal: Immediate, destination: Destination["Type"], session: Session): Effect.fn.Return<Outcome> {
     const { key } = session
     const bytes = storedBytes(session)
     const { multipart } = destination
@@ -128,7 +128,7 @@ const abortRetry = RetryPolicy.make({ attempts: 10, base: "200 millis", cap: "5 
 const noAnswer = new Transient({ reason: "Stalled", detail: "The destination did not answer within 30 seconds." })
 
 /** Removes leftovers of small files from killed processes. */
-const sweep = Effect.fnUntraced(function*(journal: Journal["Type"], { leftovers }: Destination["Type"]) {
+const sweep = Effect.fnUntraced(function*(journal: Immediate, { leftovers }: Destination["Type"]) {
   const owners = leftovers === undefined ? [] : yield* journal.owners
   const results = yield* Effect.forEach(owners, (owner) =>
     Effect.either(

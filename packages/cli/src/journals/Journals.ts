@@ -1,7 +1,7 @@
 /**
  * The journals of this user: one for each source and destination, in the platform's state directory.
  */
-import type { Journal, JournalError } from "@sluice/core/Journal"
+import type { Immediate, JournalError } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -80,7 +80,7 @@ export const removeDirectory = (directory: string): Effect.Effect<void> =>
 export const open = (
   subject: Subject,
   options: { readonly directory: string | undefined; readonly fsync: boolean }
-): Effect.Effect<Option.Option<Journal["Type"]>, CliError.CliError, Output | Scope.Scope> =>
+): Effect.Effect<Option.Option<Immediate>, CliError.CliError, Output | Scope.Scope> =>
   Option.match(Option.orElse(Option.fromNullable(options.directory), () => directoryOf(subject)), {
     onNone: () => Effect.as(warn(noHome), Option.none()),
     onSome: (directory) => {

@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Destination } from "../Destination.js"
-import type { Journal } from "../Journal.js"
+import type { Immediate } from "../Journal.js"
 import type { SourceError } from "../UploadError.js"
 import type { UploadFile } from "../UploadFile.js"
 import { destination } from "./internal/faults/calls.js"
@@ -112,7 +112,7 @@ export interface Process {
    * A journal as the process sees it. Parts and ends are written 100 ms after they are noted, or with the next write;
    * anything not yet written is lost when the process is killed.
    */
-  readonly journal: (written: Journal["Type"]) => Effect.Effect<Journal["Type"]>
+  readonly journal: (written: Immediate) => Effect.Effect<Immediate>
   /** Whether the process has been killed; anything it still reports is ignored. */
   readonly isKilled: () => boolean
 }
@@ -229,7 +229,7 @@ export const make = (script: ReadonlyArray<Fault>): Faults => {
   const process = <A, E, R>(program: (process: Process) => Effect.Effect<A, E, R>) =>
     Clock.clockWith((clock) => {
       const life = new Life(clock)
-      const journal = (written: Journal["Type"]) => {
+      const journal = (written: Immediate) => {
         const call: Call = { verb: "process", key: undefined, part: undefined }
         let torn = 0
         const write = <E>(effect: Effect.Effect<void, E>): Effect.Effect<void, E> =>

@@ -40,8 +40,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [
       [
         "internal/engine/multipart.ts",
-        "yield* this.written(\n        journal?.begin({",
-        "const begun = this.written(\n        journal?.begin({"
+        "yield* written(\n        journal?.begin({",
+        "const begun = written(\n        journal?.begin({"
       ],
       [
         "internal/engine/multipart.ts",

@@ -82,7 +82,7 @@ interface Setup {
 const contextOf = (
   { memory, parts, strategy }: Setup,
   destination: Destination.Destination["Type"],
-  journal: Journal.Journal["Type"] | undefined
+  journal: ReturnType<typeof answering> | undefined
 ): Effect.Effect<Upload.Context, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runs: Upload.Context["runs"] = new Set()
@@ -138,7 +138,7 @@ const live = (seed: number): Effect.Effect<Outcome> =>
     const faults = Faults.make(Script.draw(dice, inOrder))
     const history = History.make()
     const storage = history.beneath(ownIds ? withOwnIds(network.destination) : network.destination)
-    const disk = yield* Effect.provide(Journal.Journal, Journal.layerMemory)
+    const disk = yield* Journal.makeMemory
     const setup: Setup = {
       strategy: drawStrategy(dice),
       memory: dice.one([1, 4 * KiB, 20 * KiB, 8 * KiB * KiB]),

@@ -10,7 +10,7 @@ import {
   UploadMetrics
 } from "@sluice/core"
 import type { Journal } from "@sluice/core"
-import { Effect, Metric, Option, Stream } from "effect"
+import { Effect, Metric, Stream } from "effect"
 import * as LargeRun from "../support/LargeRun.js"
 import * as PartsRecording from "../support/PartsRecording.js"
 
@@ -130,7 +130,7 @@ describe("an abort that fails permanently", () => {
       )
       assert.deepStrictEqual([report.abortsFailed, report.leftBehind], [1, [{ key: "a", error }]])
       assert.strictEqual((yield* count) - earlier, 1)
-      assert.isTrue(Option.isSome(journal.session("a")))
+      assert.isDefined(journal.session("a"))
     }))
 
   it.effect("is tried until it works", () =>

@@ -3,22 +3,19 @@
  */
 import { Journal } from "@sluice/core"
 import * as JournalNode from "@sluice/core/JournalNode"
-import { Context, Effect, Either, Layer, Logger, LogLevel } from "effect"
+import { Effect, Either, Logger, LogLevel } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { crc32 } from "node:zlib"
 import * as TemporaryDirectory from "./TemporaryDirectory.js"
 
-export type Service = Journal.Journal["Type"]
+export type Service = Journal.Immediate
 
 export const destination = "https://host/bucket"
 
 export const open = (directory: string, options?: Partial<JournalNode.Options>) =>
-  Effect.map(
-    Layer.build(JournalNode.layerDirectory({ directory, destination, ...options })),
-    Context.get(Journal.Journal)
-  )
+  JournalNode.make({ directory, destination, ...options })
 
 /** Opens the journal, does something with it, and closes it. */
 export const use = <A, E>(directory: string, f: (journal: Service) => Effect.Effect<A, E>) =>
@@ -65,13 +62,19 @@ export const files = ["a", "b", "ü\n\ud83d\ude00"].flatMap((key) =>
   )
 )
 
+/** Whether a journal has noted exactly this file, and under its etag if it has one. */
+export const wasFinished = (journal: Service, file: Journal.Finished): boolean => {
+  const noted = journal.wasFinished(file)
+  return noted !== undefined && (file.etag === undefined || noted.isEtag(file.etag))
+}
+
 /** What a journal knows, in a form that can be compared: fields that are absent and undefined are the same. */
 export const stateOf = (journal: Service) =>
   Effect.gen(function*() {
     return plain({
       sessions: yield* journal.sessions,
       owners: yield* journal.owners,
-      finished: files.filter((file) => journal.wasFinished(file))
+      finished: files.filter((file) => wasFinished(journal, file))
     })
   })
 
@@ -130,7 +133,7 @@ export const steps: ReadonlyArray<Step> = [
 export const record = (directory: string) =>
   Effect.gen(function*() {
     const moments: Array<{ readonly size: number; readonly state: string }> = []
-    const memory = Context.get(yield* Layer.build(Journal.layerMemory), Journal.Journal)
+    const memory = yield* Journal.makeMemory
     // Where the file cannot be replaced, all records stay in it.
     fs.mkdirSync(path.join(directory, "journal.new"), { recursive: true, mode: 0o700 })
     fs.chmodSync(directory, 0o700)

@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Journal } from "@sluice/core"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import * as fc from "fast-check"
 import * as path from "node:path"
 import { fastDirectory, files, intentOf, open, stateOf, sync } from "./JournalDirectory.js"
@@ -35,7 +35,7 @@ export const endAsInMemory = (cases: number) =>
       (steps) =>
         Effect.scoped(Effect.gen(function*() {
           const directory = path.join(root, `${opened++}`)
-          const memory = Context.get(yield* Layer.build(Journal.layerMemory), Journal.Journal)
+          const memory = yield* Journal.makeMemory
           let scope = yield* Scope.make()
           let journal = yield* Scope.extend(open(directory), scope)
           for (const step of [...steps, "reopen" as const]) {

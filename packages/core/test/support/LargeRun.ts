@@ -175,10 +175,7 @@ export const interruptedAfter = (millis: number) => (run: UploadRun.UploadRun<un
 export const leftUnfinished = (recording: PartsRecording, options: Options = {}): Effect.Effect<Outcome> =>
   upload(recording, [onDisk("a", 55)], { ...options, meanwhile: interruptedAfter(25) })
 
-export const memoryJournal: Effect.Effect<Journal.Journal["Type"]> = Effect.provide(
-  Journal.Journal,
-  Journal.layerMemory
-)
+export const memoryJournal: Effect.Effect<Journal.Immediate> = Journal.makeMemory
 
 /** Errors and results in a few words. */
 export const told = ({ results }: Pick<Outcome, "results">): ReadonlyArray<string> =>

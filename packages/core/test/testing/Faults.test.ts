@@ -140,7 +140,7 @@ describe("Faults of a process", () => {
   const twice = (fault: Faults.Fault) =>
     VirtualClock.run(Effect.gen(function*() {
       const { destination, network } = yield* Simulated.make({ observe: true, requestLatency: 10 })
-      const disk = yield* Effect.provide(Journal.Journal, Journal.layerMemory)
+      const disk = yield* Journal.makeMemory
       const faults = Faults.make([fault])
       const process = faults.process((self) =>
         Effect.flatMap(self.journal(disk), (journal: JournalModule.Journal["Type"]) =>

@@ -19,6 +19,7 @@ import { ofSource } from "../bytes/watch.js"
 import type { Restore } from "../calls/ended.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { within } from "../calls/within.js"
+import { isLater, later } from "./answeringJournal.js"
 import { failureOf, wrongAnswer } from "./driver.js"
 import * as FinishedBefore from "./finishedBefore.js"
 import * as Lease from "./lease.js"
@@ -37,7 +38,7 @@ export const upload = (
 ): Effect.Effect<Upload.Outcome> =>
   Effect.catchAllCause(Effect.suspend(() => run(context, upload, restore)), (cause) => {
     if (upload.stored !== undefined && upload.state === "Attempt") {
-      acknowledge(context, upload, upload.stored)
+      endAttempt(context, upload, "Succeeded")
       const defect = Cause.isInterruptedOnly(cause) ? undefined : Effect.failCause(cause)
       return Effect.succeed<Upload.Outcome>({ _tag: "Stored", stored: upload.stored, defect })
     }
@@ -56,10 +57,25 @@ const run = (context: Upload.Context, upload: Upload.Upload, restore: Restore): 
       endAttempt(context, upload, "Failed")
       return Effect.succeed({ _tag: "Failed", error, again: false })
     }
-    if (upload.roundStart === 0 && FinishedBefore.isNoted(context, upload)) return skipIfThere(context, upload, restore)
+    const noted = upload.roundStart === 0 ? FinishedBefore.ask(context, upload) : undefined
+    if (isLater(noted)) {
+      return Effect.flatMap(restore(noted), (noted) => skipOrBegin(context, upload, noted, restore))
+    }
+    if (noted !== undefined) return skipIfThere(context, upload, noted, restore)
   }
   return begin(context, upload, now, restore)
 }
+
+/** Decides what an answer of the journal that had to be waited for leads to. */
+const skipOrBegin = (
+  context: Upload.Context,
+  upload: Upload.Upload,
+  noted: FinishedBefore.FinishedBefore | undefined,
+  restore: Restore
+): Effect.Effect<Upload.Outcome> =>
+  noted === undefined
+    ? begin(context, upload, upload.clock.unsafeCurrentTimeMillis(), restore)
+    : skipIfThere(context, upload, noted, restore)
 
 const begin = (
   context: Upload.Context,
@@ -156,14 +172,16 @@ export const letGo = ({ file: { source }, opened }: Upload.Upload, millis: numbe
 export const canResume = ({ fingerprint, large, source, state }: Upload.Upload): boolean =>
   large && source.reopenable && fingerprint !== undefined && (state === "Attempt" || state === "Backoff")
 
-/** Ends an attempt that stored the file. */
-const acknowledge = (context: Upload.Context, upload: Upload.Upload, stored: Destination.Stored): void => {
-  const { file: { key }, fingerprint, handedOut, large } = upload
-  endAttempt(context, upload, "Succeeded")
+/** Records a file that was stored in one request; returns what there is to wait for. */
+const recordFinished = (
+  { journal }: Upload.Context,
+  { file: { key }, fingerprint, handedOut, large }: Upload.Upload,
+  stored: Destination.Stored
+): Effect.Effect<void> | undefined =>
   // A multipart upload was recorded when it was completed.
-  if (large || fingerprint === undefined) return
-  context.journal?.finished(PartRecords.finished({ key, size: handedOut, fingerprint }, stored))
-}
+  journal === undefined || large || fingerprint === undefined
+    ? undefined
+    : later(journal.finished(PartRecords.finished({ key, size: handedOut, fingerprint }, stored)))
 
 /** Begins another round of attempts for a file whose round failed with `lastError`. */
 export const nextRound = (upload: Upload.Upload, lastError: UploadError): Upload.Upload => {
@@ -196,9 +214,11 @@ const succeeded = (
     context.budget.unsafeRefund(upload.attempt - 1)
     context.outage?.answered(upload.attemptStartedAt)
   }
-  acknowledge(context, upload, stored)
+  endAttempt(context, upload, "Succeeded")
   const { checksum = upload.body?.checksum, etag } = stored
-  return Effect.succeed({ _tag: "Stored", stored: { etag, checksum, size: stored.size } })
+  const outcome: Upload.Outcome = { _tag: "Stored", stored: { etag, checksum, size: stored.size } }
+  const recorded = recordFinished(context, upload, stored)
+  return recorded === undefined ? Effect.succeed(outcome) : Effect.as(recorded, outcome)
 }
 
 const endAttempt = (
@@ -331,13 +351,13 @@ const refusal = (context: Upload.Context, { file, large, size }: Upload.Upload):
 const skipIfThere = (
   context: Upload.Context,
   upload: Upload.Upload,
+  noted: FinishedBefore.FinishedBefore,
   restore: Restore
 ): Effect.Effect<Upload.Outcome> => {
   const look = Effect.suspend(() => {
     upload.record(Step.requestStarted)
-    const asked = Effect.suspend(() => FinishedBefore.look(context, upload) ?? Effect.succeedNone)
-    return within(asked, answerMillis(upload), () => "late" as const).pipe(
-      Effect.map(Option.exists((found) => FinishedBefore.isSame(context, upload, found))),
+    return within(noted.look, answerMillis(upload), () => "late" as const).pipe(
+      Effect.map(Option.exists((found) => FinishedBefore.isSame(noted, upload, found))),
       Effect.catchAllCause(() => Effect.succeed(false)),
       Effect.ensuring(Effect.sync(() => upload.record(Step.requestEnded)))
     )
@@ -350,7 +370,7 @@ const skipIfThere = (
         () => begin(context, upload, upload.clock.unsafeCurrentTimeMillis(), restore)
       )
     }
-    return Effect.map(restore(tidy(context, upload) ?? Effect.void), (): Upload.Outcome => {
+    return Effect.map(restore(tidy(context, upload) ?? Effect.succeed(false)), (): Upload.Outcome => {
       endAttempt(context, upload, "Succeeded")
       return { _tag: "Skipped", reason: finishedBefore, uploadedBefore: true }
     })

@@ -9,7 +9,6 @@ import * as Option from "effect/Option"
 import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
 import * as MultipartUpload from "../../MultipartUpload.js"
-import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { modified } from "../bytes/body.js"
 import { ofSource, reading } from "../bytes/watch.js"
@@ -18,12 +17,13 @@ import type * as PartPlan from "../calls/partPlan.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { drawUploadName } from "../calls/uploadName.js"
 import * as Etag from "../values/etag.js"
+import { later } from "./answeringJournal.js"
 import { Completion } from "./completion.js"
 import { answerMillis, lookAt, request } from "./requests.js"
 import type * as Requests from "./requests.js"
 import { sendParts } from "./sendParts.js"
 import type { Opened } from "./sendParts.js"
-import { abandon, idOf, sessionOf } from "./session.js"
+import { abandon, ended, idOf, isOfJournal, sessionOf, written } from "./session.js"
 import { Slot } from "./slot.js"
 import type { RestartReason, Step } from "./step.js"
 
@@ -56,7 +56,6 @@ class Flow {
   private completed = false
   /** Whether all parts are stored and the completion was requested. */
   private completing = false
-  private journalFails = false
 
   constructor(
     context: MultipartUpload.Context,
@@ -84,27 +83,29 @@ class Flow {
       const { size } = this
       const plan = size === undefined ? undefined : yield* MultipartUpload.plan(this.context, size)
       const opened = yield* this.open(plan)
-      if (!("session" in opened)) return this.commit(opened)
+      if (!("session" in opened)) return yield* this.commit(opened)
       const result = yield* this.restore(
         Effect.scoped(sendParts(this.context, this.owner, this.multipart, opened, plan))
       ).pipe(
         Effect.flatMap((parts) => this.complete(opened, parts)),
         Effect.exit
       )
-      if (Exit.isSuccess(result)) return this.commit(result.value)
+      if (Exit.isSuccess(result)) return yield* this.commit(result.value)
       return yield* this.giveUp(opened.session, result.cause)
     }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
   }
 
   /** Records that the object exists. It is recorded before the end of its session, so that a crash in between loses nothing. */
-  private commit(stored: Destination.Stored): Destination.Stored {
+  private commit(stored: Destination.Stored): Effect.Effect<Destination.Stored> {
     const { context: { journal }, key, owner: { fingerprint }, size } = this
-    if (fingerprint !== undefined && size !== undefined) {
-      journal?.finished(PartRecords.finished({ key, size, fingerprint }, stored))
-    }
-    journal?.ended(key)
-    this.owner.committed(stored)
-    return stored
+    return Effect.gen(this, function*() {
+      this.owner.committed(stored)
+      if (fingerprint !== undefined && size !== undefined) {
+        yield* later(journal?.finished(PartRecords.finished({ key, size, fingerprint }, stored))) ?? Effect.void
+      }
+      yield* this.ended
+      return stored
+    })
   }
 
   // ---------------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Flow {
 
   private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
     return Effect.gen(this, function*() {
-      const known = Option.getOrUndefined(sessionOf(this.context, this.key))
+      const known = yield* this.restore(sessionOf(this.context, this.key))
       const resumed = known === undefined ? undefined : yield* this.goOn(known, plan)
       return resumed ?? (yield* this.create(plan))
     })
@@ -123,7 +124,7 @@ class Flow {
     const { context: { journal, parts: { checksum, partSize } }, key, multipart, owner: { file, fingerprint } } = this
     return Effect.gen(this, function*() {
       const token = yield* drawUploadName
-      yield* this.written(
+      yield* written(
         journal?.begin({
           key,
           token,
@@ -157,12 +158,12 @@ class Flow {
       if (Exit.isFailure(created)) {
         // With an id of our own, an upload whose creation was not answered can be aborted. Nothing is stored yet, so nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
-        else journal?.ended(key)
+        else yield* this.ended
         return yield* Effect.failCause(created.cause)
       }
       const uploadId = created.value
       const opened: Opened = { session: { key, uploadId }, resumed: false, stored: new Map(), begun: 0 }
-      const noted = yield* Effect.exit(this.written(uploadId === token ? undefined : journal?.created(key, uploadId)))
+      const noted = yield* Effect.exit(written(uploadId === token ? undefined : journal?.created(key, uploadId)))
       return Exit.isSuccess(noted) ? opened : yield* this.giveUp(opened.session, noted.cause)
     })
   }
@@ -172,7 +173,7 @@ class Flow {
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
   ): Effect.Effect<Opened | Destination.Stored | undefined, UploadError> {
-    const { context: { journal }, key, multipart, owner } = this
+    const { key, multipart, owner } = this
     const uploadId = idOf(multipart)(known)
     if (uploadId === undefined) return Effect.succeed(undefined)
     const session: Destination.Session = { key, uploadId, parts: PartRecords.inOrder(known.parts) }
@@ -203,7 +204,7 @@ class Flow {
           yield* this.resumed(plan.size, plan.count)
           return there.value
         }
-        journal?.ended(key)
+        yield* this.ended
         yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "SessionGone" })
         return undefined
       }
@@ -236,7 +237,7 @@ class Flow {
         if (aborted.left._tag !== "Rejected") return yield* this.giveUp(session, cause)
         yield* this.recorded({ _tag: "AbortFailed", upload: owner, error: aborted.left })
       }
-      context.journal?.ended(session.key)
+      yield* this.ended
       yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "PartsUnknown" })
       return undefined
     })
@@ -284,7 +285,7 @@ class Flow {
     )
     return Effect.gen(this, function*() {
       yield* this.restore(this.unchanged)
-      yield* this.written(context.journal?.flush)
+      yield* written(context.journal?.flush)
       this.completing = true
       const result = yield* Effect.exit(this.request(call))
       if (Exit.isSuccess(result)) {
@@ -321,26 +322,26 @@ class Flow {
     const { context: { journal }, outcome: { asked } } = this
     return Effect.gen(this, function*() {
       if (this.completed) {
-        journal?.ended(session.key)
+        yield* this.ended
         return yield* Effect.failCause(cause)
       }
       if (this.keeps(Option.getOrUndefined(Cause.failureOption(cause)))) {
-        yield* Effect.ignore(this.written(journal?.flush))
+        yield* Effect.ignore(written(journal?.flush))
         return yield* Effect.failCause(cause)
       }
       yield* this.abort(session)
       // A late request may have been carried out by now.
       const there = asked === undefined ? Option.none() : yield* this.outcome.settleAfterAbort(asked)
-      return Option.isSome(there) ? this.commit(there.value) : yield* Effect.failCause(cause)
+      return yield* Option.isSome(there) ? this.commit(there.value) : Effect.failCause(cause)
     })
   }
 
   /** Whether a session abandoned for this reason is kept: if it can be resumed, and the journal knows it. */
   private keeps(error: UploadError | undefined): boolean {
-    const { completing, context: { journal }, journalFails, owner: { fingerprint, onInterrupt, source } } = this
+    const { completing, context: { journal }, owner: { fingerprint, onInterrupt, source } } = this
     const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
-    return onInterrupt === "keep" && journal !== undefined && !journalFails && fingerprint !== undefined &&
-      source.reopenable && (error === undefined || canGoOn(error))
+    return onInterrupt === "keep" && journal !== undefined && fingerprint !== undefined && source.reopenable &&
+      (error === undefined || (canGoOn(error) && !isOfJournal(error)))
   }
 
   private resumed(bytes: number, parts: number): Effect.Effect<void> {
@@ -350,6 +351,10 @@ class Flow {
 
   private recorded(step: Step): Effect.Effect<void> {
     return this.owner.record(step) ?? Effect.void
+  }
+
+  private get ended(): Effect.Effect<void> {
+    return ended(this.context, this.key)
   }
 
   private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {
@@ -365,15 +370,6 @@ class Flow {
       ...options,
       wait: this.restore,
       look: lookAt(context, owner, this.key)
-    })
-  }
-
-  /** A failed journal write fails the upload: without the record, a crash would leave an orphan. */
-  private written(write: Effect.Effect<void, Journal.JournalError> | undefined): Effect.Effect<void, Rejected> {
-    return write === undefined ? Effect.void : Effect.mapError(write, (cause) => {
-      this.journalFails = true
-      const detail = `The journal cannot be written: ${cause.message}`
-      return new Rejected({ reason: "Unexpected", detail, cause })
     })
   }
 }

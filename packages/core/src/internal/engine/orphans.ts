@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Destination from "../../Destination.js"
-import type * as Journal from "../../Journal.js"
+import type { AnsweringJournal } from "./answeringJournal.js"
 
 export interface Orphans {
   /**
@@ -14,7 +14,7 @@ export interface Orphans {
 }
 
 export const make = (
-  journal: Journal.Journal["Type"],
+  journal: AnsweringJournal,
   { leftovers }: Destination.Destination["Type"]
 ): Effect.Effect<Orphans | undefined, never, Scope.Scope> =>
   Effect.gen(function*() {

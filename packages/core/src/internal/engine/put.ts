@@ -2,14 +2,17 @@
  * What one attempt does: it takes the fingerprint of the source, and sends the file in one request or in parts.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as ByteSize from "../../ByteSize.js"
 import * as ByteSource from "../../ByteSource.js"
 import type * as Destination from "../../Destination.js"
+import type * as Journal from "../../Journal.js"
 import type * as Upload from "../../Upload.js"
 import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { UploadBody } from "../bytes/body.js"
 import { eachBlock, ofSource, reading, sourceStream, watchOf } from "../bytes/watch.js"
+import { isLater } from "./answeringJournal.js"
 import * as Lease from "./lease.js"
 import * as Multipart from "./multipart.js"
 import * as Session from "./session.js"
@@ -37,7 +40,8 @@ const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Des
   const { multipart } = context.destination
   if (upload.large && multipart !== undefined) return Multipart.run(context, upload, multipart, upload.size)
   const tidied = tidy(context, upload)
-  return tidied === undefined ? sizedPut(context, upload) : Effect.flatMap(tidied, () => {
+  return tidied === undefined ? sizedPut(context, upload) : Effect.flatMap(tidied, (isLeaseUsed) => {
+    if (!isLeaseUsed) return sizedPut(context, upload)
     upload.onWait()
     return Effect.flatMap(Lease.take(context, upload), () => {
       upload.onGo()
@@ -46,12 +50,26 @@ const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Des
   })
 }
 
-/** Aborts the multipart upload that an earlier run began for a file that no longer needs one. This uses up the permit. */
-export const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<void> | undefined => {
-  const { multipart } = context.destination
-  return multipart === undefined || !Session.isBegun(context, upload.file.key)
-    ? undefined
-    : Session.discard(context, upload, multipart)
+/**
+ * Aborts the multipart upload that an earlier run began for a file that no longer needs one. Returns whether this has
+ * used up the permit; `undefined` if there is nothing to abort.
+ */
+export const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<boolean> | undefined => {
+  const { journal, destination: { multipart } } = context
+  if (multipart === undefined || journal === undefined) return undefined
+  const discard = (known: Journal.Session) => Effect.as(Session.discard(context, upload, multipart, known), true)
+  const asked = journal.session(upload.file.key)
+  if (!isLater(asked)) return asked === undefined ? undefined : discard(asked)
+  return Effect.suspend(() => {
+    // A slow journal is not a stall.
+    upload.onWait()
+    return Effect.flatMap(Effect.exit(asked), (answer) => {
+      upload.onGo()
+      if (Exit.isSuccess(answer)) return answer.value === undefined ? Effect.succeed(false) : discard(answer.value)
+      // What is not known now can be aborted another time.
+      return Effect.as(Effect.logDebug("The journal does not tell whether to abort an upload.", answer.cause), false)
+    })
+  })
 }
 
 const sizedPut = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {

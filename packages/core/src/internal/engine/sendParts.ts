@@ -10,9 +10,11 @@ import { memoryOf } from "../bytes/blockSizes.js"
 import { reading } from "../bytes/watch.js"
 import * as PartPlan from "../calls/partPlan.js"
 import * as PartRecords from "../calls/partRecords.js"
+import { later } from "./answeringJournal.js"
 import { inParallel } from "./inParallel.js"
 import * as PartSource from "./partSource.js"
 import { sendPart } from "./sendPart.js"
+import { written } from "./session.js"
 import { Slot } from "./slot.js"
 
 /**
@@ -74,9 +76,9 @@ export const sendParts = Effect.fnUntraced(function*(
         },
         onSuccess: (part) => {
           stored.set(part.number, part)
-          context.journal?.partStored(session.key, part)
+          const noted = later(context.journal?.partStored(session.key, part))
           slot.close()
-          return Effect.succeed(true)
+          return noted === undefined ? Effect.succeed(true) : Effect.as(written(noted), true)
         }
       })
     })

@@ -32,6 +32,15 @@ export class JournalState<Intent extends { readonly key: string }> {
     return entry
   }
 
+  created(key: string, uploadId: string): void {
+    const entry = this.entries.get(key)
+    if (entry !== undefined) entry.uploadId = uploadId
+  }
+
+  partStored(key: string, part: StoredPart): void {
+    this.entries.get(key)?.parts.set(part.number, part)
+  }
+
   end(key: string): Entry<Intent> | undefined {
     const entry = this.entries.get(key)
     if (entry === undefined) return undefined

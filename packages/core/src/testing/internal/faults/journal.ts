@@ -5,7 +5,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Journal from "../../../Journal.js"
 
-type Port = Journal.Journal["Type"]
+type Port = Journal.Immediate
 
 /** A guard that can kill a process at any write to its journal. */
 export interface Guard {
@@ -29,7 +29,7 @@ const noteMillis = 100
 
 export const make = Effect.fnUntraced(
   function*(written: Port, clock: Clock.Clock, guard: Guard): Effect.fn.Return<ProcessJournal> {
-    const own = yield* Effect.provide(Journal.Journal, Journal.layerMemory)
+    const own = yield* Journal.makeMemory
     for (const session of yield* written.sessions) {
       yield* Effect.ignore(own.begin(session))
       if (session.uploadId !== undefined) yield* Effect.ignore(own.created(session.key, session.uploadId))
@@ -65,8 +65,7 @@ export const make = Effect.fnUntraced(
       flush: write((to) => to.flush),
       ended: (key) => note(() => own.ended(key), () => written.ended(key)),
       finished: (file) => note(() => own.finished(file), () => written.finished(file)),
-      wasFinished: (file) => own.wasFinished(file) || (!forgotten && written.wasFinished(file)),
-      locationOf: (file) => own.locationOf?.(file) ?? (forgotten ? undefined : written.locationOf?.(file)),
+      wasFinished: (file) => own.wasFinished(file) ?? (forgotten ? undefined : written.wasFinished(file)),
       runEnded: write((to) => {
         forgotten = true
         return to.runEnded
