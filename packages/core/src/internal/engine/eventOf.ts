@@ -6,8 +6,8 @@ import * as Record from "effect/Record"
 import { summarize } from "../../UploadError.js"
 import * as UploadEvent from "../../UploadEvent.js"
 import type { UploadResult } from "../../UploadResult.js"
+import type { Step } from "../upload/step.js"
 import type { Counts } from "./counts.js"
-import type { Step } from "./step.js"
 
 export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.UploadEvent | undefined => {
   const { version } = UploadEvent

@@ -15,6 +15,7 @@ import * as UploadReport from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Restore } from "../calls/ended.js"
 import { kindOf } from "../calls/ownFunction.js"
+import type { Recording, Step } from "../upload/step.js"
 import { Broadcast } from "./broadcast.js"
 import { Counts } from "./counts.js"
 import { eventOf } from "./eventOf.js"
@@ -22,7 +23,6 @@ import { inTurn } from "./inTurn.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
 import { makeReport } from "./report.js"
-import type { Step } from "./step.js"
 
 export interface RecorderOptions {
   readonly clock: Clock.Clock
@@ -30,14 +30,6 @@ export interface RecorderOptions {
   readonly labels: Labels
   readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
-}
-
-/** What uploads report to. */
-export interface Recording {
-  readonly record: (step: Step, restore?: Restore) => Effect.Effect<void> | undefined
-  readonly recorded: (step: Step) => Effect.Effect<void>
-  readonly sent: (bytes: number, at: number, sizeKnown: boolean) => void
-  readonly takenBack: (bytes: number, sizeKnown: boolean) => void
 }
 
 export class Recorder implements Recording {

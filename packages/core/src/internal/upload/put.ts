@@ -7,46 +7,53 @@ import * as ByteSize from "../../ByteSize.js"
 import * as ByteSource from "../../ByteSource.js"
 import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
-import type * as Upload from "../../Upload.js"
 import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { UploadBody } from "../bytes/body.js"
-import { eachBlock, ofSource, reading, sourceStream, watchOf } from "../bytes/watch.js"
+import { eachBlock, ofSource, sourceStream, watchOf } from "../bytes/watch.js"
 import { isLater } from "./answeringJournal.js"
-import * as Lease from "./lease.js"
+import { lookAt } from "./call.js"
+import type { Env } from "./env.js"
 import * as Multipart from "./multipart.js"
+import * as Request from "./request.js"
 import * as Session from "./session.js"
+import type { Upload } from "./upload.js"
 
 /** The most bytes of a source of unknown size that are held in memory, for a destination that needs the size first. */
 const maxBuffered = 8 * 1024 * 1024
 
 /** Sends the file once. The caller holds the lease. */
 export const attempt = (
-  context: Upload.Context,
-  upload: Upload.Upload
+  env: Env,
+  upload: Upload
 ): Effect.Effect<Destination.Stored, UploadError> => {
   const fingerprint = upload.fingerprint === undefined ? upload.source.fingerprint : undefined
-  if (fingerprint === undefined) return send(context, upload)
+  if (fingerprint === undefined) return send(env, upload)
   upload.onAsk()
-  const asked = upload.large ? reading(upload, () => ofSource(() => fingerprint)) : ofSource(() => fingerprint)
+  const asked = upload.large
+    ? upload.run.stalls.reading(() => ofSource(() => fingerprint))
+    : ofSource(() => fingerprint)
   return Effect.flatMap(asked, (now) => {
     upload.onRead()
     upload.fingerprint = now
-    return send(context, upload)
+    return send(env, upload)
   })
 }
 
-const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const { multipart } = context.destination
-  if (upload.large && multipart !== undefined) return Multipart.run(context, upload, multipart, upload.size)
-  const tidied = tidy(context, upload)
-  return tidied === undefined ? sizedPut(context, upload) : Effect.flatMap(tidied, (isLeaseUsed) => {
-    if (!isLeaseUsed) return sizedPut(context, upload)
+const send = (env: Env, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { multipart } = env.destination
+  if (upload.large && multipart !== undefined) return Multipart.run(env, upload, multipart)
+  const tidied = tidy(env, upload)
+  return tidied === undefined ? sizedPut(env, upload) : Effect.flatMap(tidied, (isLeaseUsed) => {
+    if (!isLeaseUsed) return sizedPut(env, upload)
     upload.onWait()
-    return Effect.flatMap(Lease.take(context, upload), () => {
-      upload.onGo()
-      return sizedPut(context, upload)
-    })
+    return Effect.flatMap(
+      Request.take(env, { clock: upload.clock, lease: upload.lease, look: lookAt(env, upload) }),
+      () => {
+        upload.onGo()
+        return sizedPut(env, upload)
+      }
+    )
   })
 }
 
@@ -54,10 +61,10 @@ const send = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Des
  * Aborts the multipart upload that an earlier run began for a file that no longer needs one. Returns whether this has
  * used up the permit; `undefined` if there is nothing to abort.
  */
-export const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<boolean> | undefined => {
-  const { journal, destination: { multipart } } = context
+export const tidy = (env: Env, upload: Upload): Effect.Effect<boolean> | undefined => {
+  const { journal, destination: { multipart } } = env
   if (multipart === undefined || journal === undefined) return undefined
-  const discard = (known: Journal.Session) => Effect.as(Session.discard(context, upload, multipart, known), true)
+  const discard = (known: Journal.Session) => Effect.as(Session.discard(env, upload, multipart, known), true)
   const asked = journal.session(upload.file.key)
   if (!isLater(asked)) return asked === undefined ? undefined : discard(asked)
   return Effect.suspend(() => {
@@ -72,17 +79,17 @@ export const tidy = (context: Upload.Context, upload: Upload.Upload): Effect.Eff
   })
 }
 
-const sizedPut = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const { capabilities } = context.destination
-  if (upload.size !== undefined || capabilities.unknownSize) return put(context, upload)
+const sizedPut = (env: Env, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const { capabilities } = env.destination
+  if (upload.size !== undefined || capabilities.unknownSize) return put(env, upload)
   return Effect.flatMap(
     buffer(upload),
-    (size) => size > capabilities.maxPutSize ? Effect.fail(tooLarge(capabilities)) : put(context, upload)
+    (size) => size > capabilities.maxPutSize ? Effect.fail(tooLarge(capabilities)) : put(env, upload)
   )
 }
 
-const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Destination.Stored, UploadError> => {
-  const body = new UploadBody(upload, context.limits.bandwidth)
+const put = (env: Env, upload: Upload): Effect.Effect<Destination.Stored, UploadError> => {
+  const body = new UploadBody(upload, env.limits.bandwidth)
   upload.body = body
   const request = {
     key: upload.file.key,
@@ -91,7 +98,7 @@ const put = (context: Upload.Context, upload: Upload.Upload): Effect.Effect<Dest
     metadata: upload.file.metadata,
     modifiedAt: upload.modifiedAt
   }
-  return context.destination.put(upload.mode === undefined ? request : { ...request, mode: upload.mode })
+  return env.destination.put(upload.mode === undefined ? request : { ...request, mode: upload.mode })
 }
 
 /** The failure of a file that is too large for one request. */
@@ -102,7 +109,7 @@ export const tooLarge = (capabilities: Destination.Capabilities) =>
   })
 
 /** Reads a source of unknown size into memory, once, so that its size is known and it can be sent again. */
-const buffer = (upload: Upload.Upload): Effect.Effect<number, UploadError> =>
+const buffer = (upload: Upload): Effect.Effect<number, UploadError> =>
   Effect.suspend(() => {
     upload.opened = true
     upload.onAsk()

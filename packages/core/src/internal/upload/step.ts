@@ -7,6 +7,7 @@ import type { UploadError } from "../../UploadError.js"
 import type { RunChanged, UploadEvent } from "../../UploadEvent.js"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadResult } from "../../UploadResult.js"
+import type { Restore } from "../calls/ended.js"
 import type { Change } from "./outage.js"
 
 /** A file as steps name it. */
@@ -73,3 +74,11 @@ export const requestEnded: Step = { _tag: "RequestEnded" }
 
 /** Records a step. Returns what there is to wait for, if anyone listens. */
 export type Record = (step: Step) => Effect.Effect<void> | undefined
+
+/** What uploads report to. */
+export interface Recording {
+  readonly record: (step: Step, restore?: Restore) => Effect.Effect<void> | undefined
+  readonly recorded: (step: Step) => Effect.Effect<void>
+  readonly sent: (bytes: number, at: number, sizeKnown: boolean) => void
+  readonly takenBack: (bytes: number, sizeKnown: boolean) => void
+}

@@ -1,33 +1,26 @@
 /**
- * The watch for attempts that make no progress: of small files and of parts.
+ * The watch for attempts that make no progress: small files, parts, and sources that are read ahead.
  *
- * A stalled attempt of a small file is interrupted in the fiber that runs it, which then takes the interruption back. A
- * fiber for each attempt would be simpler, but would double the memory of a hundred thousand uploads in flight.
+ * A stalled attempt is interrupted in the fiber that runs it, which then takes the interruption back. A fiber for each
+ * attempt would be simpler, but would double the memory of a hundred thousand uploads in flight.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
-import type { UploadError } from "../../UploadError.js"
-import { stalled } from "../bytes/watch.js"
-import type { Moving, Watched } from "../bytes/watch.js"
+import type { SourceUnreadable, Transient } from "../../UploadError.js"
+import { stalled, Watched } from "../bytes/watch.js"
 import type { Restore } from "../calls/ended.js"
 
-/** What an attempt moves: bytes of its own, or those of its parts. */
-interface Attempted extends Moving {
-  readonly large: boolean
-  readonly transfers: Set<Watched>
-  readonly moved: () => void
-}
-
-/** An attempt on its way, and the fiber that runs it. */
+/** Something that moves bytes, or should, and the fiber that runs it. */
 interface Guarded {
-  readonly upload: Attempted
+  readonly watched: Watched
   readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   isCut: boolean
 }
@@ -52,43 +45,39 @@ export class Stalls {
   }
 
   /**
-   * Runs an attempt, which fails if it stalls. For fibers of our own that can be interrupted only through `restore`: an
-   * interruption also reaches the children of a fiber. Fails with the cause if the fiber itself is interrupted.
+   * Runs an effect, which fails if it stalls. For fibers of our own, outside of what can be interrupted: an interruption
+   * also reaches the children of a fiber.
    */
-  guard<A, B>(
-    upload: Attempted,
-    attempt: Effect.Effect<A, UploadError>,
-    restore: Restore,
-    { onFailure, onSuccess }: {
-      readonly onSuccess: (value: A) => Effect.Effect<B>
-      readonly onFailure: (cause: Cause.Cause<UploadError>) => Effect.Effect<B>
-    }
-  ): Effect.Effect<B> {
-    return Effect.withFiberRuntime<B>((fiber) => {
-      const guarded: Guarded = { upload, fiber, isCut: false }
+  guard<A, E>(
+    watched: Watched,
+    effect: Effect.Effect<A, E>,
+    restore: Restore
+  ): Effect.Effect<A, E | SourceUnreadable | Transient> {
+    return Effect.withFiberRuntime<A, E | SourceUnreadable | Transient>((fiber) => {
+      const guarded: Guarded = { watched, fiber, isCut: false }
       this.guarded.add(guarded)
-      const failed = (cause: Cause.Cause<UploadError>): Effect.Effect<B> =>
-        isInterrupted(fiber) ? Effect.failCause(interruptionOf(cause)) : onFailure(cause)
-      const watched = this.watchAlone()
-      const result = Effect.matchCauseEffect(restore(attempt), {
-        onSuccess: (value) => {
-          this.release(guarded)
-          return guarded.isCut ? Effect.zipRight(this.takenBack, onSuccess(value)) : onSuccess(value)
-        },
-        onFailure: (cause) => {
-          this.release(guarded)
-          if (!guarded.isCut) return failed(cause)
-          // A driver may die of its cleanup: what ended the attempt is the stall.
-          const error = Option.isNone(Cause.failureOption(cause)) ? Cause.fail(stalled(upload, this.millis)) : cause
-          return Effect.flatMap(this.takenBack, () => failed(error))
-        }
+      const watching = this.watchAlone()
+      const result = Effect.matchCauseEffect(restore(effect), {
+        onSuccess: (value) => this.ended(guarded, Exit.succeed(value)),
+        onFailure: (cause) => this.ended(guarded, Exit.failCause(cause))
       })
-      return watched === undefined ? result : Effect.zipRight(watched, result)
+      return watching === undefined ? result : Effect.zipRight(watching, result)
     })
   }
 
+  /** Reads a source ahead of any request: `use` reports when it asks and when bytes arrive. */
+  reading<A, E>(use: (watched: Watched) => Effect.Effect<A, E>): Effect.Effect<A, E | SourceUnreadable | Transient> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const watched = new Watched(this.clock)
+        watched.onAsk()
+        return this.guard(watched, use(watched), restore)
+      })
+    )
+  }
+
   /**
-   * Interrupts stalled attempts. It sleeps until the first instant at which one can be overdue. The observable progress
+   * Interrupts what stalls. It sleeps until the first instant at which something can be overdue. The observable progress
    * of bytes in transit is checked twice: halfway through the stall timeout, and at its end.
    */
   readonly watch: Effect.Effect<void> = Effect.suspend(() =>
@@ -115,45 +104,53 @@ export class Stalls {
     this.rest()
   }
 
-  private release(guarded: Guarded): void {
-    this.guarded.delete(guarded)
-    if (this.isClosed) this.rest()
-  }
-
   private rest(): void {
     if (this.guarded.size > 0) return
     this.isWatched = false
     this.watching?.unsafeInterruptAsFork(this.id)
   }
 
-  /** Looks at all attempts, and sleeps until the next look. */
+  /** What something that was guarded has ended with: if it was cut, and by nobody else, it has stalled. */
+  private ended<A, E>(guarded: Guarded, exit: Exit.Exit<A, E>): Effect.Effect<A, E | SourceUnreadable | Transient> {
+    this.guarded.delete(guarded)
+    if (this.isClosed) this.rest()
+    if (!guarded.isCut) return exit
+    return Effect.zipRight(
+      this.takenBack,
+      Effect.withFiberRuntime<A, E | SourceUnreadable | Transient>((fiber) => {
+        if (exit._tag === "Success") return exit
+        if (isInterrupted(fiber)) return Effect.interrupt
+        // A driver may die of its cleanup: what ended the attempt is the stall.
+        return Option.isNone(Cause.failureOption(exit.cause))
+          ? Effect.fail(stalled(guarded.watched, this.millis))
+          : exit
+      })
+    )
+  }
+
+  /** Looks at everything, and sleeps until the next look. */
   private readonly look: Effect.Effect<void> = Effect.suspend(() => {
     const { clock, guarded, millis } = this
     const now = clock.unsafeCurrentTimeMillis()
     let wait = millis / 2
     const looks: Array<Effect.Effect<void>> = []
-    const look = (transfer: Moving & { readonly moved: () => void }, isUnderWay: () => boolean, cut: () => void) => {
-      if (transfer.waits > 0) return
-      const { lastByteAt, track } = transfer
+    for (const one of guarded) {
+      const { watched } = one
+      const { lastByteAt, track, waits } = watched
+      if (waits > 0) continue
       const left = lastByteAt + millis - now
       const tracked = track !== undefined && !track.isSeenSince(lastByteAt)
       if (left > 0) wait = Math.min(wait, tracked && left > millis / 2 ? left - millis / 2 : left)
-      if (track === undefined) return left <= 0 ? cut() : undefined
-      if (left > (tracked ? millis / 2 : 0)) return
-      looks.push(Effect.map(track.look(lastByteAt, millis / 2), (moved) => {
-        if (transfer.lastByteAt !== lastByteAt || transfer.waits > 0 || !isUnderWay()) return
-        if (moved) transfer.moved()
-        else if (left <= 0) cut()
-      }))
-    }
-    for (const one of guarded) {
-      const { upload } = one
-      if (upload.large) {
-        const { transfers } = upload
-        for (const part of transfers) look(part, () => transfers.has(part), () => part.unsafeStall(millis))
-      } else {
-        look(upload, () => guarded.has(one), () => this.cut(one))
+      if (track === undefined) {
+        if (left <= 0) this.cut(one)
+        continue
       }
+      if (left > (tracked ? millis / 2 : 0)) continue
+      looks.push(Effect.map(track.look(lastByteAt, millis / 2), (moved) => {
+        if (watched.lastByteAt !== lastByteAt || watched.waits > 0 || !guarded.has(one)) return
+        if (moved) watched.moved()
+        else if (left <= 0) this.cut(one)
+      }))
     }
     // On a clock with fractions, the rest may be too small for the clock to advance.
     const sleep = clock.sleep(Duration.millis(Math.max(1, wait)))
@@ -183,9 +180,6 @@ export class Stalls {
   }
 }
 
-const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
+/** Whether a fiber was interrupted, even if it has not noticed yet. */
+export const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
   !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
-
-/** The interruption in a cause, without what the cleanup after it failed or died of. */
-const interruptionOf = (cause: Cause.Cause<unknown>): Cause.Cause<never> =>
-  Cause.isInterrupted(cause) ? Cause.interrupt(FiberId.none) : Cause.stripFailures(cause)

@@ -6,14 +6,15 @@ import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
-import type * as MultipartUpload from "../../MultipartUpload.js"
 import type { UploadError } from "../../UploadError.js"
-import { eachBlock, reading, sourceStream } from "../bytes/watch.js"
+import { eachBlock, sourceStream } from "../bytes/watch.js"
 import { withDeadline } from "../calls/deadline.js"
 import type * as PartPlan from "../calls/partPlan.js"
 import * as PartRecords from "../calls/partRecords.js"
 import * as Etag from "../values/etag.js"
-import { answerMillis, request } from "./requests.js"
+import { call } from "./call.js"
+import type { Env } from "./env.js"
+import type { Upload } from "./upload.js"
 
 /** The expected content of an object. */
 export interface Content {
@@ -22,8 +23,8 @@ export interface Content {
 }
 
 export class Completion {
-  private readonly context: MultipartUpload.Context
-  private readonly owner: MultipartUpload.Owner
+  private readonly env: Env
+  private readonly upload: Upload
   private readonly multipart: Destination.Multipart
   /** The content of a completion whose outcome is unknown. */
   asked: Content | undefined = undefined
@@ -36,9 +37,9 @@ export class Completion {
   /** The object that was there while the session existed, if known. */
   private before: Option.Option<Destination.Head> | undefined = undefined
 
-  constructor(context: MultipartUpload.Context, owner: MultipartUpload.Owner, multipart: Destination.Multipart) {
-    this.context = context
-    this.owner = owner
+  constructor(env: Env, upload: Upload, multipart: Destination.Multipart) {
+    this.env = env
+    this.upload = upload
     this.multipart = multipart
   }
 
@@ -101,7 +102,7 @@ export class Completion {
   /** The etag of the source's content, put in one request or in parts of a given size. */
   private etagOfSource(partSize: number = Infinity): Effect.Effect<string | undefined, UploadError> {
     return Effect.suspend(() => {
-      const { fingerprint, source } = this.owner
+      const { fingerprint, source } = this.upload
       const parts: Array<{ readonly etag: string }> = []
       let fold = Checksum.make("md5")
       let left = partSize
@@ -120,14 +121,12 @@ export class Completion {
         }
       }
       return Effect.map(
-        reading(
-          this.owner,
-          (watched) =>
-            eachBlock(sourceStream(() => source.read({ offset: 0, fingerprint })), (block) => {
-              update(block)
-              watched.onAsk()
-              return false
-            })
+        this.upload.run.stalls.reading((watched) =>
+          eachBlock(sourceStream(() => source.read({ offset: 0, fingerprint })), (block) => {
+            update(block)
+            watched.onAsk()
+            return false
+          })
         ),
         () => {
           cut()
@@ -138,13 +137,13 @@ export class Completion {
   }
 
   isOurs(found: Destination.Head, content: Content): boolean | undefined {
-    return PartRecords.isSame(found, { ...content, etag: this.etag, modifiedAt: this.owner.modifiedAt })
+    return PartRecords.isSame(found, { ...content, etag: this.etag, modifiedAt: this.upload.modifiedAt })
   }
 
   look(isIt: (found: Destination.Head) => boolean): Effect.Effect<Option.Option<Destination.Stored>> {
-    const { destination: { head } } = this.context
+    const { destination: { head } } = this.env
     if (head === undefined) return Effect.succeedNone
-    return this.inTime(head(this.owner.file.key)).pipe(
+    return this.inTime(head(this.upload.file.key)).pipe(
       Effect.map((found) => {
         this.before = found
         return Option.filter(found, isIt)
@@ -154,7 +153,8 @@ export class Completion {
   }
 
   /** Makes a request despite an interruption: its answer decides the result. */
-  private inTime<A>(call: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
-    return request(this.context, this.owner, () => withDeadline(call, answerMillis(this.owner)))
+  private inTime<A>(request: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
+    const { env, upload } = this
+    return call(env, upload, { send: () => withDeadline(request, upload.run.answerMillis) })
   }
 }

@@ -17,7 +17,8 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { Budget, RetryPolicy } from "../../RetryPolicy.js"
+import type { RetryPolicy } from "../../RetryPolicy.js"
+import type { RetryBudget } from "../../unstable/RetryBudget.js"
 import type { UploadError } from "../../UploadError.js"
 import { isSourceError } from "../../UploadError.js"
 import * as InFlight from "../limits/inFlight.js"
@@ -34,7 +35,7 @@ export type Look = Effect.Effect<unknown, UploadError>
 export interface OutageOptions {
   readonly policy: RetryPolicy
   /** The budget to which retries caused by an outage are given back. */
-  readonly budget: Budget
+  readonly budget: RetryBudget
   readonly changed: (change: Change) => void
 }
 
@@ -162,7 +163,7 @@ export class Outage {
     episode.pause = Math.min(pauses.most, episode.pause * 2)
     if (episode.isConfirmed || this.episode !== episode) return
     episode.isConfirmed = true
-    for (let retries = 1; retries < this.failures; retries++) this.options.budget.unsafeRefund(1)
+    for (let retries = 1; retries < this.failures; retries++) this.options.budget.refund(1)
     this.current = { state: "Away", since: episode.since, error: episode.error }
     this.options.changed(this.current)
   }

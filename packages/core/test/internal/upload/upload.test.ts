@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSource, RetryPolicy, Strategy, UploadError, UploadFile, UploadResult } from "@sluice/core"
 import { Clock, Deferred, Duration, Effect, Random, Stream } from "effect"
-import * as Recording from "./support/Recording.js"
+import * as Recording from "../../support/Recording.js"
 
 const broken = new UploadError.Transient({ reason: "Connection", detail: "The connection broke." })
 

@@ -3,28 +3,34 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Checksum from "../../Checksum.js"
+import type * as ByteSource from "../../ByteSource.js"
+import type { Algorithm } from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
 import { SessionGone } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import { UploadBody } from "../bytes/body.js"
-import { whileWatched } from "../bytes/watch.js"
-import type { Watched } from "../bytes/watch.js"
+import type { Restore } from "../calls/ended.js"
 import * as PartRecords from "../calls/partRecords.js"
-import { lookAt, request } from "./requests.js"
-import type { RequestContext, RequestOwner } from "./requests.js"
-import type { Slot } from "./slot.js"
+import { call } from "./call.js"
+import type { Env } from "./env.js"
+import type { Lease } from "./lease.js"
 import { Transfer } from "./transfer.js"
-import type { Piece, TransferOwner } from "./transfer.js"
+import type { Upload } from "./upload.js"
 
-export interface SenderContext extends RequestContext {
-  readonly destination: Destination.Destination["Type"]
-  readonly parts: { readonly checksum: Checksum.Algorithm | undefined }
-}
-
-export interface SenderOwner extends RequestOwner, TransferOwner {
-  /** The parts in flight. */
-  readonly transfers: Set<Watched>
+/** A piece of a file, to be sent in one request. */
+export interface Piece {
+  /** The part number, from 1. */
+  readonly number: number
+  /** The offset in the object at which it begins, in bytes. */
+  readonly offset: number
+  readonly size: number
+  readonly source: ByteSource.ByteSource
+  /** The offset in `source` at which it begins. */
+  readonly from: number
+  /** Whether nothing may follow it in `source`. */
+  readonly toEnd: boolean
+  /** The fingerprint that the source must have. */
+  readonly fingerprint: string | undefined
 }
 
 export interface SendOptions {
@@ -36,28 +42,24 @@ export interface SendOptions {
   readonly total: number | undefined
   readonly contentType: string | undefined
   readonly piece: Piece
-  readonly slot: Slot
+  readonly lease: Lease
+  readonly restore: Restore
 }
 
 /** Sends a piece until it is stored or has failed for good. */
 export const sendPart = (
-  context: SenderContext,
-  owner: SenderOwner,
+  env: Env,
+  upload: Upload,
   options: SendOptions
 ): Effect.Effect<Destination.StoredPart, UploadError> => {
-  const { begun, multipart, piece, session, slot } = options
+  const { begun, lease, multipart, piece, restore, session } = options
   const end = piece.offset + piece.size
   // With parts in order, a broken request may have stored some bytes, and the next one continues after them.
   let persisted = piece.offset + (begun ?? 0)
   let isDamaged = false
-  const list = Effect.suspend(() => {
-    const transfer = new Transfer(owner, piece, undefined)
-    return whileWatched(owner, transfer, multipart.listParts(session), {
-      onSuccess: Effect.succeed,
-      onFailure: Effect.failCause
-    })
-  })
-  const lookUp = Effect.flatMap(list, (listed) => {
+  const lookUp = Effect.suspend(() =>
+    upload.run.stalls.guard(new PartTransfer(upload, piece), multipart.listParts(session), restore)
+  ).pipe(Effect.flatMap((listed) => {
     const now = PartRecords.persistedBytes(listed, piece.offset)
     if (now < piece.offset) {
       return Effect.fail(new SessionGone({ detail: "The destination has lost what it had stored." }))
@@ -68,17 +70,17 @@ export const sendPart = (
     }
     isDamaged = false
     const gained = Math.min(now, end) - persisted
-    if (gained >= 0) owner.sent(gained)
-    else owner.takenBack(-gained)
+    if (gained >= 0) upload.onSent(gained)
+    else upload.onTakenBack(-gained)
     persisted += gained
     return Effect.void
-  })
+  }))
   const rest = Effect.suspend((): Effect.Effect<Destination.StoredPart, UploadError> => {
     if (persisted === end && piece.size > 0) return Effect.succeed({ number: piece.number, size: piece.size })
     const from = piece.from + persisted - piece.offset
     const isWhole = persisted === piece.offset
     const rest = isWhole ? piece : { ...piece, offset: persisted, from, size: end - persisted }
-    const sent = transfer(context, owner, options, rest)
+    const sent = transfer(env, upload, options, rest)
     // Parts in any order need no look before the next attempt.
     if (!multipart.limits.inOrder) return sent
     const noted = Effect.tapError(sent, (error) =>
@@ -87,38 +89,70 @@ export const sendPart = (
       }))
     return isWhole ? noted : Effect.map(noted, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
   })
-  const attempt = (number: number) =>
-    multipart.limits.inOrder && (begun !== undefined || number > 1) ? Effect.zipRight(lookUp, rest) : rest
-  return request(context, owner, attempt, {
-    slot,
+  return call(env, upload, {
+    send: (_, attempt) =>
+      multipart.limits.inOrder && (begun !== undefined || attempt > 1) ? Effect.zipRight(lookUp, rest) : rest,
+    lease,
     part: piece.number,
-    bytes: () => piece.size,
-    look: lookAt(context, owner, session.key)
+    bytes: piece.size,
+    waits: true,
+    restore
   })
 }
 
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** The bytes of a part, which are bytes of its file. */
+class PartTransfer extends Transfer {
+  readonly source: ByteSource.ByteSource
+  readonly offset: number
+  readonly size: number
+  readonly toEnd: boolean
+  readonly fingerprint: string | undefined
+  readonly checksum: Algorithm | undefined
+  private readonly upload: Upload
+
+  constructor(upload: Upload, { fingerprint, from, size, source, toEnd }: Piece) {
+    super(upload.clock)
+    this.upload = upload
+    this.source = source
+    this.offset = from
+    this.size = size
+    this.toEnd = toEnd
+    this.fingerprint = fingerprint
+    this.checksum = upload.checksum
+  }
+
+  protected override count(bytes: number): void {
+    if (bytes < 0) this.upload.onTakenBack(-bytes)
+    else this.upload.onSent(bytes)
+  }
+}
+
 const transfer = (
-  context: SenderContext,
-  owner: SenderOwner,
-  { contentType, multipart, session, total }: SendOptions,
+  env: Env,
+  upload: Upload,
+  { contentType, multipart, restore, session, total }: SendOptions,
   piece: Piece
 ): Effect.Effect<Destination.StoredPart, UploadError> => {
-  const transfer = new Transfer(owner, piece, context.parts.checksum)
-  const body = new UploadBody(transfer, context.limits.bandwidth)
+  const transfer = new PartTransfer(upload, piece)
+  const body = new UploadBody(transfer, env.limits.bandwidth)
   const { number, offset, size } = piece
-  const request = multipart.uploadPart({ ...session, number, offset, total, contentType, body })
-  return whileWatched(owner, transfer, request, {
+  const request = Effect.suspend(() => multipart.uploadPart({ ...session, number, offset, total, contentType, body }))
+  return Effect.matchCauseEffect(upload.run.stalls.guard(transfer, request, restore), {
     onSuccess: (part) => {
       body.ended()
       const { checksum } = body
       const problem = PartRecords.mismatch(part, transfer.handedOut, size, checksum)
       if (problem === undefined) return Effect.succeed({ ...part, number, size, checksum })
-      owner.takenBack(transfer.handedOut)
+      upload.onTakenBack(transfer.handedOut)
       return Effect.fail(transfer.sourceError ?? problem)
     },
     onFailure: (cause) => {
       body.ended()
-      owner.takenBack(transfer.handedOut)
+      upload.onTakenBack(transfer.handedOut)
       const { sourceError } = transfer
       return Effect.failCause(sourceError === undefined ? cause : Cause.map(cause, () => sourceError))
     }

@@ -6,37 +6,40 @@ import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
-import * as MultipartUpload from "../../MultipartUpload.js"
+import * as RetryPolicy from "../../RetryPolicy.js"
 import { Rejected } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
+import { withDeadline } from "../calls/deadline.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { later, whenAnswered } from "./answeringJournal.js"
 import type { Asked } from "./answeringJournal.js"
-import { Slot } from "./slot.js"
+import { call } from "./call.js"
+import type { Env } from "./env.js"
+import type { Lease } from "./lease.js"
+import type { Upload } from "./upload.js"
 
 /**
  * Aborts the multipart upload that an earlier process began for a file that no longer needs one. The caller has taken a
- * permit and a start, which are used up.
+ * lease, which is used up.
  */
 export const discard = (
-  context: MultipartUpload.Context,
-  owner: MultipartUpload.Owner,
+  env: Env,
+  upload: Upload,
   multipart: Destination.Multipart,
   known: Journal.Session
 ): Effect.Effect<void> =>
   Effect.uninterruptible(Effect.suspend(() => {
-    const { key } = owner.file
-    const slot = Slot.adopt(context, owner)
-    owner.disownPermit()
     const uploadId = idOf(multipart)(known)
-    return uploadId === undefined
-      ? Effect.sync(() => slot.close())
-      : abandon(context, owner, multipart, { key, uploadId, parts: PartRecords.inOrder(known.parts) }, slot)
+    if (uploadId !== undefined) {
+      const session = { key: upload.file.key, uploadId, parts: PartRecords.inOrder(known.parts) }
+      return abandon(env, upload, multipart, session, upload.lease)
+    }
+    return Effect.sync(() => upload.lease.release())
   }))
 
 /** The multipart upload of a key as the journal knows it. */
 export const sessionOf = (
-  { journal }: MultipartUpload.Context,
+  { journal }: Env,
   key: string
 ): Effect.Effect<Journal.Session | undefined, Rejected> =>
   journal === undefined
@@ -52,7 +55,7 @@ export const isOfJournal = (error: UploadError): boolean =>
   error._tag === "Rejected" && Predicate.isTagged(error.cause, "JournalError")
 
 /** Notes that the session of a key has ended. */
-export const ended = ({ journal }: MultipartUpload.Context, key: string): Effect.Effect<void> =>
+export const ended = ({ journal }: Env, key: string): Effect.Effect<void> =>
   Effect.suspend(() => later(journal?.ended(key)) ?? Effect.void)
 
 /** The destination's id of a session, if known. */
@@ -61,18 +64,36 @@ export const idOf = ({ ownIds }: Destination.Multipart) => ({ token, uploadId }:
 
 /** Aborts a session, and forgets it or reports that it is left behind. */
 export const abandon = (
-  context: MultipartUpload.Context,
-  owner: MultipartUpload.Owner,
+  env: Env,
+  upload: Upload,
   multipart: Destination.Multipart,
   session: Destination.Session,
-  slot?: Slot
+  lease?: Lease
 ): Effect.Effect<void> =>
-  Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {
+  Effect.flatMap(abort(env, upload, multipart, session, lease), (outcome) => {
     if (Either.isLeft(outcome)) {
-      return owner.record({ _tag: "AbortFailed", upload: owner, error: outcome.left }) ?? Effect.void
+      return upload.record({ _tag: "AbortFailed", upload, error: outcome.left }) ?? Effect.void
     }
-    return ended(context, session.key)
+    return ended(env, session.key)
   })
+
+/** Aborts a session that will not be resumed, with bounded retries, and returns whether that worked. */
+export const abort = (
+  env: Env,
+  upload: Upload,
+  multipart: Destination.Multipart,
+  session: Destination.Session,
+  lease?: Lease
+): Effect.Effect<Either.Either<void, UploadError>> =>
+  call(env, upload, {
+    send: () => withDeadline(multipart.abort(session), upload.run.answerMillis),
+    lease,
+    policy: abortRetry,
+    retryMillis: abortMillis
+  }).pipe(
+    Effect.catchTag("SessionGone", () => Effect.void),
+    Effect.either
+  )
 
 // -----------------------------------------------------------------------------
 // internal
@@ -80,3 +101,8 @@ export const abandon = (
 
 const unusable = (how: "read" | "written", cause: Journal.JournalError) =>
   new Rejected({ reason: "Unexpected", detail: `The journal cannot be ${how}: ${cause.message}`, cause })
+
+/** How long after the first attempt to abort a retry may begin. */
+const abortMillis = 60_000
+
+const abortRetry = RetryPolicy.make({ attempts: 10, base: "200 millis", cap: "5 seconds", budget: false })

@@ -13,13 +13,13 @@ import type { Watched } from "../bytes/watch.js"
 import type { Restore } from "../calls/ended.js"
 import type * as PartPlan from "../calls/partPlan.js"
 import * as InFlight from "../limits/inFlight.js"
-import type { Slot } from "./slot.js"
-import type { Piece } from "./transfer.js"
+import type { Lease } from "./lease.js"
+import type { Piece } from "./sendPart.js"
 
-/** A part, and the slot to send it in. */
+/** A part, and the lease to send it with. */
 export interface Claim {
   readonly piece: Piece
-  readonly slot: Slot
+  readonly lease: Lease
 }
 
 /**
@@ -37,7 +37,7 @@ export const planned = (
     readonly plan: PartPlan.PartPlan
     readonly source: ByteSource.ByteSource
     readonly fingerprint: string | undefined
-    readonly slot: (size: number) => Slot
+    readonly leaseOf: (size: number) => Lease
   }
 ): PartSource => {
   const { fingerprint, plan, source } = options
@@ -52,7 +52,7 @@ export const planned = (
       toEnd: value.number === plan.count,
       fingerprint
     }
-    return Option.some({ piece, slot: options.slot(value.size) })
+    return Option.some({ piece, lease: options.leaseOf(value.size) })
   })
   return { next: () => next }
 }
@@ -64,7 +64,7 @@ export const sequential = (options: {
   readonly maxCount: number
   /** The required number of bytes, if known. */
   readonly total: number | undefined
-  readonly slot: (size: number) => Slot
+  readonly leaseOf: (size: number) => Lease
   /** Runs a read of the source, and fails if it stalls. */
   readonly reading: <A>(use: (watched: Watched) => Effect.Effect<A, SourceError>) => Effect.Effect<A, UploadError>
 }): Effect.Effect<PartSource, never, Scope.Scope> =>
@@ -122,17 +122,17 @@ export const sequential = (options: {
           if (ended && heldSize === 0 && number > 1) return Effect.succeedNone
           if (number > options.maxCount) return Effect.fail(tooManyParts(options.maxCount))
           const wanted = options.sizeOf(number)
-          const slot = options.slot(wanted)
+          const lease = options.leaseOf(wanted)
           const read = options.reading((watched) => {
             reader = watched
             return gather(wanted, watched)
           })
-          return restore(Effect.zipRight(slot.reserve, read)).pipe(
+          return restore(Effect.zipRight(lease.reserve, read)).pipe(
             Effect.zipRight(Effect.suspend(() => {
               const problem = wrongTotal(options.total, offset + heldSize, ended)
               if (problem !== undefined) return Effect.fail(problem)
               if (heldSize === 0 && number > 1) {
-                slot.close()
+                lease.close()
                 return Effect.succeedNone
               }
               const bytes = cut(wanted)
@@ -147,9 +147,9 @@ export const sequential = (options: {
               }
               number += 1
               offset += bytes.length
-              return Effect.succeedSome({ piece, slot })
+              return Effect.succeedSome({ piece, lease })
             })),
-            Effect.onError(() => Effect.sync(() => slot.close()))
+            Effect.onError(() => Effect.sync(() => lease.close()))
           )
         })
 

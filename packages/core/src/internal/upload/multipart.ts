@@ -8,98 +8,86 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Destination from "../../Destination.js"
 import type * as Journal from "../../Journal.js"
-import * as MultipartUpload from "../../MultipartUpload.js"
 import type { UploadError } from "../../UploadError.js"
 import { modified } from "../bytes/body.js"
-import { ofSource, reading } from "../bytes/watch.js"
+import { ofSource } from "../bytes/watch.js"
 import { withDeadline } from "../calls/deadline.js"
+import type { Restore } from "../calls/ended.js"
 import type * as PartPlan from "../calls/partPlan.js"
 import * as PartRecords from "../calls/partRecords.js"
 import { drawUploadName } from "../calls/uploadName.js"
 import * as Etag from "../values/etag.js"
 import { later } from "./answeringJournal.js"
+import { call } from "./call.js"
+import type { CallOptions } from "./call.js"
 import { Completion } from "./completion.js"
-import { answerMillis, lookAt, request } from "./requests.js"
-import type * as Requests from "./requests.js"
+import type { Env } from "./env.js"
+import type { Lease } from "./lease.js"
+import * as Parts from "./parts.js"
 import { sendParts } from "./sendParts.js"
 import type { Opened } from "./sendParts.js"
-import { abandon, ended, idOf, isOfJournal, sessionOf, written } from "./session.js"
-import { Slot } from "./slot.js"
+import { abandon, abort, ended, idOf, isOfJournal, sessionOf, written } from "./session.js"
 import type { RestartReason, Step } from "./step.js"
+import type { Upload } from "./upload.js"
 
-/** Sends a file in parts. The caller has taken a permit and a start, which the first request uses. */
+/** Sends a file in parts. The caller has taken its lease, with which the first request is made. */
 export const run = (
-  context: MultipartUpload.Context,
-  owner: MultipartUpload.Owner,
-  multipart: Destination.Multipart,
-  size: number | undefined
+  env: Env,
+  upload: Upload,
+  multipart: Destination.Multipart
 ): Effect.Effect<Destination.Stored, UploadError> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      const flow = new Flow(context, owner, multipart, size, restore)
-      return flow.run
-    })
-  )
+  Effect.uninterruptibleMask((restore) => Effect.suspend(() => new Flow(env, upload, multipart, restore).run))
 
 /** How long `complete` may take, in milliseconds: some destinations assemble the object before they answer. */
 const completeMillis = 600_000
 
 class Flow {
-  private readonly context: MultipartUpload.Context
-  private readonly owner: MultipartUpload.Owner
+  private readonly env: Env
+  private readonly upload: Upload
   private readonly multipart: Destination.Multipart
   private readonly size: number | undefined
-  private readonly restore: Requests.Wait
-  private readonly first: Slot
+  private readonly restore: Restore
   private readonly outcome: Completion
   /** Whether the session has ended in success, whatever happened to the object. */
   private completed = false
   /** Whether all parts are stored and the completion was requested. */
   private completing = false
 
-  constructor(
-    context: MultipartUpload.Context,
-    owner: MultipartUpload.Owner,
-    multipart: Destination.Multipart,
-    size: number | undefined,
-    restore: Requests.Wait
-  ) {
-    this.context = context
-    this.owner = owner
+  constructor(env: Env, upload: Upload, multipart: Destination.Multipart, restore: Restore) {
+    this.env = env
+    this.upload = upload
     this.multipart = multipart
-    this.size = size
+    this.size = upload.size
     this.restore = restore
-    this.outcome = new Completion(context, owner, multipart)
-    this.first = Slot.adopt(context, owner)
-    owner.disownPermit()
+    this.outcome = new Completion(env, upload, multipart)
   }
 
   private get key(): string {
-    return this.owner.file.key
+    return this.upload.file.key
   }
 
   get run(): Effect.Effect<Destination.Stored, UploadError> {
     return Effect.gen(this, function*() {
       const { size } = this
-      const plan = size === undefined ? undefined : yield* MultipartUpload.plan(this.context, size)
+      const plan = size === undefined ? undefined : yield* Parts.planOf(this.env, size)
       const opened = yield* this.open(plan)
       if (!("session" in opened)) return yield* this.commit(opened)
       const result = yield* this.restore(
-        Effect.scoped(sendParts(this.context, this.owner, this.multipart, opened, plan))
+        Effect.scoped(sendParts(this.env, this.upload, this.multipart, opened, plan))
       ).pipe(
         Effect.flatMap((parts) => this.complete(opened, parts)),
         Effect.exit
       )
       if (Exit.isSuccess(result)) return yield* this.commit(result.value)
       return yield* this.giveUp(opened.session, result.cause)
-    }).pipe(Effect.ensuring(Effect.sync(() => this.first.close())))
+    }).pipe(Effect.ensuring(Effect.sync(() => this.upload.lease.release())))
   }
 
   /** Records that the object exists. It is recorded before the end of its session, so that a crash in between loses nothing. */
   private commit(stored: Destination.Stored): Effect.Effect<Destination.Stored> {
-    const { context: { journal }, key, owner: { fingerprint }, size } = this
+    const { env: { journal }, key, upload: { fingerprint }, size } = this
     return Effect.gen(this, function*() {
-      this.owner.committed(stored)
+      this.upload.stored = stored
       if (fingerprint !== undefined && size !== undefined) {
         yield* later(journal?.finished(PartRecords.finished({ key, size, fingerprint }, stored))) ?? Effect.void
       }
@@ -114,14 +102,14 @@ class Flow {
 
   private open(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
     return Effect.gen(this, function*() {
-      const known = yield* this.restore(sessionOf(this.context, this.key))
+      const known = yield* this.restore(sessionOf(this.env, this.key))
       const resumed = known === undefined ? undefined : yield* this.goOn(known, plan)
       return resumed ?? (yield* this.create(plan))
     })
   }
 
   private create(plan: PartPlan.PartPlan | undefined): Effect.Effect<Opened | Destination.Stored, UploadError> {
-    const { context: { journal, parts: { checksum, partSize } }, key, multipart, owner: { file, fingerprint } } = this
+    const { env: { journal, parts: { checksum, partSize } }, key, multipart, upload: { file, fingerprint } } = this
     return Effect.gen(this, function*() {
       const token = yield* drawUploadName
       yield* written(
@@ -132,7 +120,7 @@ class Flow {
           fingerprint,
           partSize: plan?.partSize ?? partSize,
           checksum,
-          startedAt: this.owner.clock.unsafeCurrentTimeMillis()
+          startedAt: this.upload.clock.unsafeCurrentTimeMillis()
         })
       )
       let asked = false
@@ -144,17 +132,17 @@ class Flow {
           token,
           contentType: file.contentType,
           metadata: file.metadata,
-          modifiedAt: this.owner.modifiedAt,
-          mode: this.owner.mode
+          modifiedAt: this.upload.modifiedAt,
+          mode: this.upload.mode
         }),
-        answerMillis(this.owner)
+        this.upload.run.answerMillis
       )
       // Some destinations begin without a request.
       const asking = Effect.suspend(() => {
         asked = true
         return create
       })
-      const created = yield* Effect.exit(this.request(asking, { slot: this.first, isHeard: false }))
+      const created = yield* Effect.exit(this.request(asking, { lease: this.upload.lease, isHeard: false }))
       if (Exit.isFailure(created)) {
         // With an id of our own, an upload whose creation was not answered can be aborted. Nothing is stored yet, so nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
@@ -173,19 +161,19 @@ class Flow {
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
   ): Effect.Effect<Opened | Destination.Stored | undefined, UploadError> {
-    const { key, multipart, owner } = this
+    const { key, multipart, upload } = this
     const uploadId = idOf(multipart)(known)
     if (uploadId === undefined) return Effect.succeed(undefined)
     const session: Destination.Session = { key, uploadId, parts: PartRecords.inOrder(known.parts) }
     return Effect.gen(this, function*() {
       const difference = this.differenceFrom(known, plan)
       if (difference !== undefined || plan === undefined) {
-        yield* this.recorded({ _tag: "Restarted", upload: owner, reason: difference ?? "SourceChanged" })
-        yield* this.abort(session, this.first)
+        yield* this.recorded({ _tag: "Restarted", upload, reason: difference ?? "SourceChanged" })
+        yield* this.abort(session, this.upload.lease)
         return undefined
       }
       const listed = yield* Effect.exit(
-        this.request(withDeadline(multipart.listParts(session), answerMillis(owner)), { slot: this.first })
+        this.request(withDeadline(multipart.listParts(session), upload.run.answerMillis), { lease: this.upload.lease })
       )
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
@@ -201,11 +189,11 @@ class Flow {
           ? completed
           : yield* this.restore(this.outcome.lookByContent(plan))
         if (Option.isSome(there)) {
-          yield* this.resumed(plan.size, plan.count)
+          yield* this.noteResumed(plan.size, plan.count)
           return there.value
         }
         yield* this.ended
-        yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "SessionGone" })
+        yield* this.recorded({ _tag: "Restarted", upload, reason: "SessionGone" })
         return undefined
       }
       const stored = PartRecords.reconcile(plan, known.parts, listed.value, multipart.limits.inOrder)
@@ -214,7 +202,7 @@ class Flow {
       const begun = multipart.limits.inOrder
         ? Math.min(PartRecords.persistedBytes(listed.value, whole), plan.size) - whole
         : 0
-      yield* this.resumed(whole + begun, stored.size)
+      yield* this.noteResumed(whole + begun, stored.size)
       return { session, resumed: true, stored, begun }
     })
   }
@@ -227,18 +215,18 @@ class Flow {
     session: Destination.Session,
     cause: Cause.Cause<UploadError>
   ): Effect.Effect<Destination.Stored | undefined, UploadError> {
-    const { context, multipart, owner } = this
+    const { env, multipart, upload } = this
     return Effect.gen(this, function*() {
       const isWillful = Option.exists(Cause.failureOption(cause), PartRecords.mayBeginAgain)
       // If a session becomes the object, an abort could remove an object.
       if (!isWillful || multipart.becomesObject) return yield* this.giveUp(session, cause)
-      const aborted = yield* MultipartUpload.abort(context, owner, multipart, session, this.first)
+      const aborted = yield* abort(env, upload, multipart, session, this.upload.lease)
       if (Either.isLeft(aborted)) {
         if (aborted.left._tag !== "Rejected") return yield* this.giveUp(session, cause)
-        yield* this.recorded({ _tag: "AbortFailed", upload: owner, error: aborted.left })
+        yield* this.recorded({ _tag: "AbortFailed", upload, error: aborted.left })
       }
       yield* this.ended
-      yield* this.recorded({ _tag: "Restarted", upload: owner, reason: "PartsUnknown" })
+      yield* this.recorded({ _tag: "Restarted", upload, reason: "PartsUnknown" })
       return undefined
     })
   }
@@ -254,7 +242,7 @@ class Flow {
     known: Journal.Session,
     plan: PartPlan.PartPlan | undefined
   ): RestartReason | undefined {
-    const { context: { parts: { checksum } }, owner: { fingerprint } } = this
+    const { env: { parts: { checksum } }, upload: { fingerprint } } = this
     if (plan === undefined || known.size !== plan.size) return "SourceChanged"
     if (known.fingerprint !== fingerprint || fingerprint === undefined) return "SourceChanged"
     if (known.partSize !== plan.partSize) return "PartSizeChanged"
@@ -269,13 +257,13 @@ class Flow {
     { resumed, session }: Opened,
     parts: ReadonlyArray<Destination.StoredPart>
   ): Effect.Effect<Destination.Stored, UploadError> {
-    const { context, multipart, owner } = this
+    const { env, multipart, upload } = this
     const size = parts.reduce((total, part) => total + part.size, 0)
-    const checksum = PartRecords.combined(context.parts.checksum, parts)
+    const checksum = PartRecords.combined(env.parts.checksum, parts)
     this.outcome.etag = Etag.ofParts(parts)
     const call = Effect.tapError(
       withDeadline(
-        multipart.complete({ ...session, parts, size, checksum, modifiedAt: owner.modifiedAt, mode: owner.mode }),
+        multipart.complete({ ...session, parts, size, checksum, modifiedAt: upload.modifiedAt, mode: upload.mode }),
         completeMillis
       ),
       (error) =>
@@ -285,7 +273,7 @@ class Flow {
     )
     return Effect.gen(this, function*() {
       yield* this.restore(this.unchanged)
-      yield* written(context.journal?.flush)
+      yield* written(env.journal?.flush)
       this.completing = true
       const result = yield* Effect.exit(this.request(call))
       if (Exit.isSuccess(result)) {
@@ -304,11 +292,11 @@ class Flow {
 
   /** Fails unless the source is unchanged. */
   private get unchanged(): Effect.Effect<unknown, UploadError> {
-    const { fingerprint, source } = this.owner
+    const { fingerprint, source } = this.upload
     return source.fingerprint === undefined || fingerprint === undefined
       ? Effect.void
       : Effect.filterOrFail(
-        reading(this.owner, () => ofSource(() => source.fingerprint!)),
+        this.upload.run.stalls.reading(() => ofSource(() => source.fingerprint!)),
         (now) => now === fingerprint,
         modified
       )
@@ -319,7 +307,7 @@ class Flow {
     session: Destination.Session,
     cause: Cause.Cause<UploadError>
   ): Effect.Effect<Destination.Stored, UploadError> {
-    const { context: { journal }, outcome: { asked } } = this
+    const { env: { journal }, outcome: { asked } } = this
     return Effect.gen(this, function*() {
       if (this.completed) {
         yield* this.ended
@@ -338,39 +326,35 @@ class Flow {
 
   /** Whether a session abandoned for this reason is kept: if it can be resumed, and the journal knows it. */
   private keeps(error: UploadError | undefined): boolean {
-    const { completing, context: { journal }, owner: { fingerprint, onInterrupt, source } } = this
+    const { completing, env: { journal }, upload: { fingerprint, run: { onInterrupt }, source } } = this
     const canGoOn = completing ? PartRecords.canComplete : PartRecords.canGoOn
     return onInterrupt === "keep" && journal !== undefined && fingerprint !== undefined && source.reopenable &&
       (error === undefined || (canGoOn(error) && !isOfJournal(error)))
   }
 
-  private resumed(bytes: number, parts: number): Effect.Effect<void> {
-    this.owner.resumedBytes = bytes
-    return this.recorded({ _tag: "Resumed", upload: this.owner, bytes, parts })
+  private noteResumed(bytes: number, parts: number): Effect.Effect<void> {
+    this.upload.resumedBytes = bytes
+    return this.recorded({ _tag: "Resumed", upload: this.upload, bytes, parts })
   }
 
   private recorded(step: Step): Effect.Effect<void> {
-    return this.owner.record(step) ?? Effect.void
+    return this.upload.record(step) ?? Effect.void
   }
 
   private get ended(): Effect.Effect<void> {
-    return ended(this.context, this.key)
+    return ended(this.env, this.key)
   }
 
-  private abort(session: Destination.Session, slot?: Slot): Effect.Effect<void> {
-    return abandon(this.context, this.owner, this.multipart, session, slot)
+  private abort(session: Destination.Session, lease?: Lease): Effect.Effect<void> {
+    return abandon(this.env, this.upload, this.multipart, session, lease)
   }
 
   private request<A>(
-    call: Effect.Effect<A, UploadError>,
-    options?: Pick<Requests.RequestOptions, "slot" | "isHeard">
+    request: Effect.Effect<A, UploadError>,
+    options?: Pick<CallOptions<A>, "isHeard" | "lease">
   ): Effect.Effect<A, UploadError> {
-    const { context, owner } = this
-    return request(context, owner, () => call, {
-      ...options,
-      wait: this.restore,
-      look: lookAt(context, owner, this.key)
-    })
+    const { env, restore, upload } = this
+    return call(env, upload, { ...options, send: () => request, restore, waits: true })
   }
 }
 

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Destination, Journal, Strategy, Uploader } from "@sluice/core"
 import type { UploadEvent, UploadFile, UploadReport, UploadResult, UploadRun } from "@sluice/core"
 import { Effect } from "effect"
-import * as LargeRun from "./support/LargeRun.js"
-import * as PartsRecording from "./support/PartsRecording.js"
-import * as Recording from "./support/Recording.js"
+import * as LargeRun from "../../support/LargeRun.js"
+import * as PartsRecording from "../../support/PartsRecording.js"
+import * as Recording from "../../support/Recording.js"
 
 const settings = {
   strategy: Strategy.workerPool({ workers: 4 }),
