@@ -78,13 +78,32 @@ describe("a journal that answers by effects", () => {
   it.effect("is not waited for by an upload that is interrupted before it begins", () =>
     Effect.gen(function*() {
       const memory = yield* LargeRun.memoryJournal
-      const journal = { ...memory, wasFinished: () => Effect.never }
+      for (const verb of ["wasFinished", "session"] as const) {
+        for (const size of [5, 25]) {
+          const journal = { ...memory, [verb]: () => Effect.never }
+          const recording = recorded()
+          const { millis } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", size)], {
+            journal,
+            meanwhile: LargeRun.interruptedAfter(7)
+          })
+          assert.deepStrictEqual([millis, recording.history], [7, []], `${verb} ${size}`)
+        }
+      }
+    }))
+
+  it.effect("uses up no starts", () =>
+    Effect.gen(function*() {
+      const journal = JournalForms.inDatabase(yield* LargeRun.memoryJournal)
       const recording = recorded()
-      const { millis, results } = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 5)], {
+      yield* LargeRun.upload(recording, ["a", "b", "c"].map((key) => LargeRun.onDisk(key, 5)), {
         journal,
-        meanwhile: LargeRun.interruptedAfter(7)
+        strategy: Strategy.rateLimited({ uploadsPerSecond: 1 })
       })
-      assert.deepStrictEqual([millis, results.length, recording.history], [7, 0, []])
+      assert.deepStrictEqual(recording.history.map(([at, event]) => `${event} ${Math.floor(at / 1_000)}`), [
+        "put a 0",
+        "put b 1",
+        "put c 2"
+      ])
     }))
 
   it.effect("learns of a file whose upload is interrupted while it takes its time", () =>
