@@ -31,17 +31,17 @@
  * controllers on one link cannot see each other, and each gains by using more: hence the ceiling, and one controller
  * for each uploader.
  *
- * {@link step} is the whole algorithm, as a pure function; {@link controller} applies it to a running uploader.
+ * The algorithm is a pure machine, `unstable/AdaptiveMachine`; {@link controller} applies it to a running uploader.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
-import * as Steps from "./internal/limits/adaptiveSteps.js"
 import * as Measure from "./internal/limits/adaptiveWindow.js"
-import * as Decode from "./internal/values/decode.js"
-import type { Controller, Observation } from "./Limits.js"
+import type { Controller } from "./Limits.js"
+import * as Machine from "./unstable/AdaptiveMachine.js"
+import type { State, Window } from "./unstable/AdaptiveState.js"
 
 /**
  * @since 0.1.0
@@ -61,138 +61,20 @@ export interface Options {
 }
 
 /**
- * The defaults of the options, and the controller's constants.
+ * The options' defaults.
  *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults: typeof Steps.defaults = Steps.defaults
+export const defaults = {
+  min: Machine.defaults.min,
+  max: Machine.defaults.max,
+  initial: Machine.defaults.initial
+} as const satisfies Options
 
 /**
- * Measurements of attempts that ran under one limit.
- *
- * @since 0.1.0
- * @category models
- */
-export type Window = Measure.Window
-
-/**
- * The controller's phase: `Doubling` and `Halving` at first, then `Resting` and `Probing`.
- *
- * @since 0.1.0
- * @category models
- */
-export type Phase = Steps.Phase
-
-/**
- * The controller's whole state. It is immutable, and decisions depend on nothing else.
- *
- * @since 0.1.0
- * @category models
- */
-export type State = Steps.State
-
-/**
- * The initial state. Throws a `RangeError` if `min`, `max` or `initial` is not at least 1.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const initial = (options: Options = {}): State => {
-  const min = Decode.count("min", options.min ?? defaults.min)
-  const max = Math.max(min, Decode.count("max", options.max ?? defaults.max))
-  const concurrency = Math.min(max, Math.max(min, Decode.count("initial", options.initial ?? defaults.initial)))
-  return {
-    min,
-    max,
-    allowed: Infinity,
-    phase: { _tag: "Doubling", before: undefined, anchor: undefined, isFirst: true },
-    concurrency,
-    limit: concurrency,
-    reason: "starting",
-    windows: 0,
-    moments: Measure.noMoments,
-    usual: undefined,
-    deviation: 0.05,
-    streak: 0,
-    flat: 0,
-    ceiling: undefined,
-    random: (options.seed ?? 1) | 0
-  }
-}
-
-/**
- * An empty window under a state's limit. Attempts that began before `since` will not count.
- *
- * @since 0.1.0
- * @category windows
- */
-export const openWindow = (state: State, now: number, since: number): Window =>
-  Measure.open(openingOf(state, now, since))
-
-/**
- * Adds one observation to a window.
- *
- * @since 0.1.0
- * @category windows
- */
-export const gather: (window: Window, observation: Observation, now: number) => Window = Measure.gather
-
-/**
- * Whether a window has seen enough: at once if the destination throttled; otherwise after enough completions, whose
- * durations add up to more than the error of a clock with whole milliseconds.
- *
- * @since 0.1.0
- * @category windows
- */
-export const isFull = (
-  { phase }: State,
-  window: Pick<Window, "busyMillis" | "ended" | "limit" | "openedAt" | "throttledAt">,
-  now: number
-): boolean => {
-  const { busyMillis, ended, limit, openedAt, throttledAt } = window
-  if (throttledAt > 0) return true
-  const isEarly = phase._tag === "Doubling" || phase._tag === "Halving"
-  if (ended < Math.max(limit, isEarly ? defaults.firstCompletions : defaults.completions)) return false
-  const lasted = now - openedAt
-  return (isEarly || lasted >= defaults.windowMillis) &&
-    (busyMillis >= grain * Math.sqrt(ended) || lasted >= grainMillis)
-}
-
-/**
- * Evaluates a window: gives the next state and the limit it asks for.
- *
- * @since 0.1.0
- * @category transitions
- */
-export const step = (state: State, window: Window): readonly [state: State, limit: number] => {
-  const next = Steps.decide(
-    {
-      ...state,
-      windows: state.windows + 1,
-      moments: Measure.addMoments(state.moments, window.moments, kept)
-    },
-    window
-  )
-  return [next, next.limit]
-}
-
-/**
- * The state after somebody else changed the limit in force. A lower limit is taken as the most that is allowed until
- * the limit is raised; the controller then continues from the higher one.
- *
- * @since 0.1.0
- * @category transitions
- */
-export const overruled = (state: State, limit: number): State => {
-  if (limit === state.limit) return state
-  if (limit < state.limit) return { ...state, allowed: limit, limit, concurrency: Math.min(state.concurrency, limit) }
-  const concurrency = Math.min(limit, state.max)
-  return { ...state, allowed: Infinity, limit, concurrency }
-}
-
-/**
- * Applies {@link step} to an uploader's limit while it runs.
+ * A controller of the number of uploads in flight, for a strategy: `Strategy.adaptive` has it. Its `start` dies with a
+ * `RangeError` if `min`, `max` or `initial` is not at least 1.
  *
  * @since 0.1.0
  * @category constructors
@@ -203,11 +85,11 @@ export const controller = (options: Options = {}): Controller => ({
     Effect.gen(function*() {
       const clock = yield* Effect.clock
       const decided = yield* Queue.unbounded<Decided>()
-      let state = initial({ ...options, seed: options.seed ?? (yield* Random.nextInt) })
+      let state = Machine.initial({ ...options, seed: options.seed ?? (yield* Random.nextInt) })
       let applied = state
       let since = clock.unsafeCurrentTimeMillis()
       yield* limits.set({ concurrency: state.limit }, state.reason)
-      let gathering = new Measure.Gathering(openingOf(state, since, since))
+      let gathering = new Measure.Gathering(Measure.openingOf(state, since, since))
       const apply = ({ changed, state, window }: Decided) =>
         (changed ? limits.set({ concurrency: state.limit }, state.reason) : Effect.void).pipe(
           Effect.zipRight(Effect.suspend(() => {
@@ -224,16 +106,16 @@ export const controller = (options: Options = {}): Controller => ({
           limits.rate.unsafeHold(clock, Math.min(observation.retryAfterMillis, longestHoldMillis))
         }
         gathering.add(observation, now)
-        if (!isFull(state, gathering, now)) return
+        if (!Machine.isFull(state, gathering, now)) return
         // Other strategies and callers change the same limit.
-        const before = applied === state ? overruled(state, limits.inFlight.limit) : state
+        const before = applied === state ? Machine.overruled(state, limits.inFlight.limit) : state
         const closed = gathering.close(before.limit)
-        state = step(before, closed)[0]
+        state = Machine.step(before, closed)[0]
         const changed = state.limit !== before.limit
         // An attempt that begins in the instant the limit falls ran under the old one: one of eight would count as one
         // of two.
         if (changed) since = state.limit < before.limit ? now + grainOfClock : now
-        gathering = new Measure.Gathering(openingOf(state, now, since))
+        gathering = new Measure.Gathering(Measure.openingOf(state, now, since))
         decided.unsafeOffer({ window: closed, state, changed: changed || state.reason !== before.reason })
       }
     })
@@ -249,24 +131,6 @@ interface Decided {
   readonly state: State
   readonly changed: boolean
 }
-
-const openingOf = ({ limit, moments }: State, now: number, since: number): Measure.Opening => ({
-  limit,
-  now,
-  since,
-  scale: Math.max(1, meanSize(moments))
-})
-
-const meanSize = ({ size, weight }: Measure.Moments): number => weight === 0 ? defaultScale : size / weight
-
-/** The share of the learned costs that each window keeps. */
-const kept = 0.9
-
-const defaultScale = 1_000_000
-
-/** Durations in whole milliseconds are off by half a millisecond each: 5 % for a window. */
-const grain = 8
-const grainMillis = 2_000
 
 /** Half the clock's resolution, in milliseconds. */
 const grainOfClock = 0.5

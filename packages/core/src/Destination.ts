@@ -15,7 +15,6 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Algorithm, Checksum } from "./Checksum.js"
-import type { PartLimits } from "./PartPlan.js"
 import type { UploadError } from "./UploadError.js"
 
 /**
@@ -266,6 +265,29 @@ export interface CompleteRequest extends Session {
   readonly modifiedAt?: number | undefined
   /** The permission bits of the file, such as `0o640`, for destinations that keep them; `undefined` if it has none. */
   readonly mode?: number | undefined
+}
+
+/**
+ * A destination's limits on parts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PartLimits {
+  /** The smallest size of a part other than the last, in bytes; at least 1. */
+  readonly minSize: number
+  /** The largest size of a part, in bytes. */
+  readonly maxSize: number
+  /** The size of every part but the last is a multiple of this, in bytes; at least 1. */
+  readonly multiple: number
+  /** The most parts that an object can have. */
+  readonly maxCount: number
+  /** The largest object, in bytes. */
+  readonly maxObjectSize: number
+  /** Whether parts must be sent one at a time, in order. */
+  readonly inOrder: boolean
+  /** Whether all parts but the last must have the same size, as on Cloudflare R2. Defaults to `false`. */
+  readonly equalParts?: boolean | undefined
 }
 
 /**

@@ -8,10 +8,10 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Bandwidth from "./Bandwidth.js"
-import * as InFlight from "./InFlight.js"
+import * as Bandwidth from "./internal/limits/bandwidth.js"
+import * as InFlight from "./internal/limits/inFlight.js"
+import * as RateLimit from "./internal/limits/rateLimit.js"
 import * as Decode from "./internal/values/decode.js"
-import * as RateLimit from "./RateLimit.js"
 
 /**
  * The values of the limits. `Infinity` means no limit.

@@ -19,11 +19,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import * as Decode from "./internal/values/decode.js"
 import { isRetryable } from "./UploadError.js"
 import type { UploadError } from "./UploadError.js"
@@ -177,78 +174,4 @@ export const none: RetryPolicy = {
   schedule: Schedule.stop,
   budget: undefined,
   secondRound: false
-}
-
-/**
- * A retry budget in use.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Budget {
-  /** The number of tokens left. */
-  readonly tokens: number
-  /** Takes the price of a retry and returns `true`, or returns `false`. */
-  readonly unsafeTake: () => boolean
-  /** Gives back the tokens due for a success after `retries` retries. */
-  readonly unsafeRefund: (retries: number) => void
-}
-
-/**
- * A full budget for a policy.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makeBudget = (policy: RetryPolicy): Budget => {
-  const { budget } = policy
-  if (budget === undefined) return { tokens: Infinity, unsafeTake: () => true, unsafeRefund: () => {} }
-  let tokens = budget.tokens
-  return {
-    get tokens() {
-      return tokens
-    },
-    unsafeTake: () => {
-      if (tokens < budget.retryCost) return false
-      tokens -= budget.retryCost
-      return true
-    },
-    unsafeRefund: (retries) => {
-      tokens = Math.min(budget.tokens, tokens + (retries === 0 ? budget.successRefund : budget.retryCost))
-    }
-  }
-}
-
-/**
- * One upload's progress through its policy's schedule: `next` returns the milliseconds to wait before the next attempt,
- * or `None` if the failure is final.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Driver {
-  readonly next: (now: number, error: UploadError) => Effect.Effect<Option.Option<number>>
-}
-
-/**
- * Starts a policy's schedule from the beginning.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makeDriver = (policy: RetryPolicy): Driver => {
-  let state: unknown = policy.schedule.initial
-  let attempt = 1
-  return {
-    next: (now, error) => {
-      if (!(attempt < policy.attempts) || !isRetryable(error)) return Effect.succeedNone
-      attempt += 1
-      return Effect.map(policy.schedule.step(now, error, state), ([nextState, , decision]) => {
-        state = nextState
-        return ScheduleDecision.isDone(decision)
-          ? Option.none()
-          : Option.some(Math.max(0, ScheduleIntervals.start(decision.intervals) - now))
-      })
-    }
-  }
 }

@@ -22,6 +22,7 @@ import * as AdaptiveRate from "./AdaptiveRate.js"
 import type * as ByteSize from "./ByteSize.js"
 import * as Decode from "./internal/values/decode.js"
 import type { Controller, Settings } from "./Limits.js"
+import * as AdaptiveMachine from "./unstable/AdaptiveMachine.js"
 
 /**
  * @since 0.1.0
@@ -98,7 +99,7 @@ export const adaptiveRate = (options: AdaptiveRate.Options): Strategy => ({
 export const adaptive = (options: AdaptiveConcurrency.Options = {}): Strategy => ({
   ...unlimited,
   name: "adaptive",
-  concurrency: AdaptiveConcurrency.initial(options).limit,
+  concurrency: AdaptiveMachine.initial(options).limit,
   controllers: [AdaptiveConcurrency.controller(options)]
 })
 

@@ -9,11 +9,9 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import type { Progress } from "./Progress.js"
 import * as UploadError from "./UploadError.js"
-import type { UploadResult } from "./UploadResult.js"
 
 /**
  * The version that every event and report carries.
@@ -243,34 +241,6 @@ export const UploadEvent = Schema.Union(
  * @category schemas
  */
 export type UploadEvent = typeof UploadEvent.Type
-
-/**
- * The event for a file's result.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const finished = (at: number, result: UploadResult): typeof UploadFinished.Type => {
-  const event = {
-    _tag: "UploadFinished",
-    version,
-    at,
-    key: result.file.key,
-    outcome: result._tag,
-    attempts: result._tag === "Skipped" ? 0 : result.attempts,
-    bytes: result._tag === "Uploaded" ? result.bytes : 0,
-    durationMillis: result._tag === "Skipped" ? 0 : Duration.toMillis(result.duration)
-  } as const
-  switch (result._tag) {
-    case "Skipped":
-      return { ...event, reason: result.reason }
-    case "Failed":
-      return { ...event, error: UploadError.summarize(result.error) }
-    case "Uploaded":
-    case "Interrupted":
-      return event
-  }
-}
 
 /**
  * A sample of a run's progress.

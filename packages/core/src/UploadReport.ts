@@ -7,7 +7,6 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import * as Progress from "./Progress.js"
 import * as UploadError from "./UploadError.js"
 import { version } from "./UploadEvent.js"
 
@@ -90,49 +89,6 @@ export const UploadReport = Schema.TaggedStruct("Report", {
  * @category schemas
  */
 export interface UploadReport extends Schema.Schema.Type<typeof UploadReport> {}
-
-/**
- * The report of a run from its final progress at `endedAt`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (
-  progress: Progress.Progress,
-  options: {
-    readonly ended: UploadReport["ended"]
-    readonly endedAt: number
-    readonly failures: ReadonlyArray<Failure>
-    readonly abortsFailed: number
-    readonly leftBehind: UploadReport["leftBehind"]
-    readonly kept?: UploadReport["kept"]
-  }
-): UploadReport => {
-  const durationMillis = options.endedAt - progress.startedAt
-  return {
-    _tag: "Report",
-    version,
-    ended: options.ended,
-    files: {
-      total: progress.filesFound,
-      uploaded: progress.filesUploaded,
-      skipped: progress.filesSkipped,
-      failed: progress.filesFailed,
-      interrupted: progress.filesInterrupted,
-      notStarted: progress.filesFound - Progress.filesFinished(progress)
-    },
-    bytes: { total: progress.bytesFound, uploaded: progress.bytesUploaded, resumed: progress.bytesResumed },
-    attempts: progress.attempts,
-    retries: progress.retries,
-    peakInFlight: progress.peakInFlight,
-    durationMillis,
-    throughputBytesPerSecond: durationMillis > 0 ? (progress.bytesUploaded * 1000) / durationMillis : 0,
-    failures: options.failures,
-    abortsFailed: options.abortsFailed,
-    leftBehind: options.leftBehind,
-    ...(options.kept !== undefined && { kept: options.kept })
-  }
-}
 
 /**
  * Whether every file found is at the destination or was skipped on purpose: see `UploadResult.Skipped`.

@@ -9,27 +9,13 @@
  *
  * @since 0.1.0
  */
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Scheduler from "effect/Scheduler"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import type * as Bandwidth from "./Bandwidth.js"
-import { endedWithin, patienceMillis } from "./internal/calls/ended.js"
-import { Engine } from "./internal/engine/engine.js"
-import * as FileList from "./internal/engine/fileList.js"
-import { Recorder } from "./internal/engine/recorder.js"
-import * as Decode from "./internal/values/decode.js"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
 import type * as Limits from "./Limits.js"
 import type * as Progress from "./Progress.js"
-import type * as Upload from "./Upload.js"
+import type { Throughput } from "./Throughput.js"
 import type { UploadEvent } from "./UploadEvent.js"
-import type * as UploadList from "./UploadList.js"
 import type { UploadReport } from "./UploadReport.js"
 import type { UploadResult } from "./UploadResult.js"
 
@@ -79,7 +65,7 @@ export interface Options {
    * What happens to a file that changes while it is uploaded: it fails, starts over with its new content, or is
    * skipped. Defaults to `fail`.
    */
-  readonly onSourceChange?: Upload.OnSourceChange | undefined
+  readonly onSourceChange?: OnSourceChange | undefined
 }
 
 /**
@@ -96,6 +82,15 @@ export const defaults = {
   failuresKept: 10_000,
   onSourceChange: "fail"
 } as const
+
+/**
+ * What happens to a file whose source changes while it is uploaded: it fails, starts over with its new content, or is
+ * skipped.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnSourceChange = "fail" | "retry" | "skip"
 
 /**
  * An attempt in flight.
@@ -149,7 +144,7 @@ export interface UploadRun<E = never> {
   /** The progress of the run now. */
   readonly currentProgress: Effect.Effect<Progress.Progress>
   /** Bytes per second handed to the destination, over the last 5 seconds and overall. */
-  readonly throughput: Effect.Effect<Bandwidth.Throughput>
+  readonly throughput: Effect.Effect<Throughput>
   /** The attempts in flight now. */
   readonly inFlight: Effect.Effect<ReadonlyArray<Transfer>>
   /** The uploader's live limits. */
@@ -174,155 +169,4 @@ export interface UploadRun<E = never> {
   readonly interrupt: Effect.Effect<void>
   /** Waits for the end. Fails only if the list itself failed, after all files before the failure have their results. */
   readonly report: Effect.Effect<UploadReport, E>
-}
-
-/**
- * Starts a run over a list of files. Programs call `Uploader.start`, which provides the context.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = <Files extends UploadList.Any>(
-  context: Upload.Context,
-  files: Files,
-  options: Options = {}
-): Effect.Effect<UploadRun<UploadList.ErrorOf<Files>>, never, UploadList.ContextOf<Files> | Scope.Scope> =>
-  // E and R are those of `Files`, which the compiler cannot see.
-  start(context, files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>, options)
-
-/** @internal */
-export const decode = (
-  { journal }: Upload.Context,
-  options: Pick<Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
-) => {
-  const onInterrupt = options.onInterrupt ?? (journal === undefined ? "abort" : "keep")
-  const onSourceChange = options.onSourceChange ?? defaults.onSourceChange
-  Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
-  Decode.oneOf("onSourceChange", onSourceChange, ["fail", "retry", "skip"])
-  return {
-    onInterrupt,
-    onSourceChange,
-    onEvent: Decode.callback("onEvent", options.onEvent),
-    stallMillis: Decode.millis("stallTimeout", options.stallTimeout ?? defaults.stallTimeout)
-  }
-}
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-const start = <E, R>(
-  context: Upload.Context,
-  files: UploadList.UploadList<E, R>,
-  options: Options
-): Effect.Effect<UploadRun<E>, never, R | Scope.Scope> =>
-  Effect.gen(function*() {
-    const lookahead = Decode.count("lookahead", options.lookahead ?? defaults.lookahead)
-    const failuresKept = Decode.count("failuresKept", options.failuresKept ?? defaults.failuresKept, 0)
-    const progressMillis = Decode.millis("progressInterval", options.progressInterval ?? defaults.progressInterval)
-    const onResult = Decode.callback("onResult", options.onResult)
-    const { onEvent, onInterrupt, onSourceChange, stallMillis } = decode(context, options)
-    const self = {}
-    const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
-    const clock = yield* Effect.clock
-    const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
-    const recorder = new Recorder({ clock, labels, onEvent, onResult })
-    const engine = new Engine({
-      context,
-      run: { clock, onInterrupt, onSourceChange, answerMillis: stallMillis },
-      recorder,
-      fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
-      paused: options.paused ?? defaults.paused,
-      stallMillis,
-      failuresKept
-    })
-    const list = yield* FileList.make(files, lookahead, {
-      found: (items) => {
-        recorder.record({ _tag: "Found", items })
-      },
-      listed: () => recorder.record({ _tag: "Listed" }) ?? Effect.void
-    })
-    const report = yield* Deferred.make<UploadReport, E>()
-    const main = yield* Effect.forkDaemon(
-      Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
-    )
-    const ended = endedWithin(main, patienceMillis)
-    // `onEvent` is also told of the interruption, and may not return either.
-    const interrupted = Effect.flatMap(
-      Effect.forkDaemon(Effect.interruptible(engine.interrupt)),
-      (telling) => endedWithin(telling, patienceMillis)
-    )
-    context.runs.add(engine)
-    if (context.outage?.current !== undefined) engine.outageChanged(context.outage.current)
-    yield* Effect.addFinalizer(() =>
-      Effect.all([interrupted, ended, Effect.sync(() => context.runs.delete(engine))], { discard: true })
-    )
-    return {
-      results: recorder.results.stream,
-      events: recorder.events.stream,
-      progress: sampled(
-        () => recorder.counts.snapshot(),
-        Duration.millis(progressMillis),
-        Effect.exit(Deferred.await(report))
-      ),
-      currentProgress: Effect.sync(() => recorder.counts.snapshot()),
-      throughput: recorder.throughput,
-      inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
-      limits: context.limits,
-      pause: engine.change("Paused"),
-      // All other runnable fibers run first, so readers that were forked before `resume` miss nothing.
-      resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
-      drain: engine.change("Draining"),
-      drainToJournal: engine.drainToJournal,
-      interrupt: Effect.zipRight(
-        engine.interrupt,
-        Effect.flatMap(FiberRef.get(currentRun), (run) => run === self ? Effect.void : ended)
-      ),
-      report: Deferred.await(report)
-    }
-  })
-
-/** The run that a fiber belongs to, if any. Such a fiber cannot wait for the end of its run. */
-const currentRun = FiberRef.unsafeMake<object | undefined>(undefined)
-
-/**
- * The runtime that all workers of a run fork from. It does not separate tasks by fiber, so they share one task queue:
- * the default scheduler keeps a queue for each fiber, which costs more than everything else a worker needs.
- */
-const workerRuntime: Effect.Effect<Runtime.Runtime<never>> = Effect.flatMap(
-  FiberRef.get(FiberRef.currentScheduler),
-  (scheduler) =>
-    Effect.map(
-      Effect.withScheduler(
-        Effect.runtime<never>(),
-        scheduler instanceof Scheduler.MixedScheduler
-          ? {
-            shouldYield: (fiber) => scheduler.shouldYield(fiber),
-            scheduleTask: (task, priority) => scheduler.scheduleTask(task, priority)
-          }
-          : scheduler
-      ),
-      Runtime.enableRuntimeFlag(RuntimeFlags.Interruption)
-    )
-)
-
-const transferOf = (upload: Upload.Upload): Transfer => ({
-  key: upload.file.key,
-  size: upload.size,
-  sent: upload.handedOut + upload.resumedBytes,
-  attempt: upload.attempt,
-  startedAt: upload.attemptStartedAt
-})
-
-/** The values of `look`, taken at each `interval` and at the end. */
-const sampled = <A>(
-  look: () => A,
-  interval: Duration.Duration,
-  end: Effect.Effect<unknown>
-): Stream.Stream<A> => {
-  const beat = Effect.raceFirst(Effect.as(Effect.sleep(interval), false), Effect.as(end, true))
-  return Stream.unfoldEffect(false, (ended) =>
-    ended
-      ? Effect.succeedNone
-      : Effect.map(beat, (endsNow) => Option.some([look(), endsNow] as const)))
 }

@@ -17,26 +17,28 @@ import type * as Scope from "effect/Scope"
 import type * as ByteSize from "./ByteSize.js"
 import * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
-import * as InFlight from "./InFlight.js"
-import { answering } from "./internal/engine/answeringJournal.js"
-import * as Driver from "./internal/engine/driver.js"
+import * as PartPlan from "./internal/calls/partPlan.js"
 import * as Orphans from "./internal/engine/orphans.js"
-import { Outage } from "./internal/engine/outage.js"
+import * as Run from "./internal/engine/run.js"
 import * as Single from "./internal/engine/single.js"
+import * as InFlight from "./internal/limits/inFlight.js"
+import { answering } from "./internal/upload/answeringJournal.js"
+import * as Driver from "./internal/upload/driver.js"
+import type { Env } from "./internal/upload/env.js"
+import { Outage } from "./internal/upload/outage.js"
 import * as Decode from "./internal/values/decode.js"
 import * as Journal from "./Journal.js"
 import * as Limits from "./Limits.js"
-import * as PartPlan from "./PartPlan.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as Strategy from "./Strategy.js"
-import type * as Upload from "./Upload.js"
+import * as RetryBudget from "./unstable/RetryBudget.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
 import * as UploadMetrics from "./UploadMetrics.js"
 import * as UploadReport from "./UploadReport.js"
 import type { Skipped, Uploaded } from "./UploadResult.js"
-import * as UploadRun from "./UploadRun.js"
+import type * as UploadRun from "./UploadRun.js"
 
 /**
  * @since 0.1.0
@@ -151,7 +153,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     for (const [name, value] of Object.entries(retry.budget ?? {})) {
       Decode.between(`retry.budget.${name}`, value, 0, Infinity)
     }
-    const runs: Upload.Context["runs"] = new Set()
+    const runs: Env["runs"] = new Set()
     const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
     const measure = ({ concurrency }: Limits.Settings): void => {
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
@@ -168,7 +170,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
     let incomplete = false
     let singles: "None" | "Complete" | "Incomplete" = "None"
     const leftovers = journal === undefined ? undefined : yield* Orphans.make(journal, destination)
-    const budget = RetryPolicy.makeBudget(retry)
+    const budget = RetryBudget.make(retry)
     const outage = new Outage({
       policy: retry,
       budget,
@@ -176,7 +178,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         for (const run of runs) run.outageChanged(change)
       }
     })
-    const context: Upload.Context = {
+    const env: Env = {
       runs,
       destination,
       limits,
@@ -203,7 +205,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       }
     }
     // To the journal, all single uploads together are one run, which ends with the uploader.
-    const single = Single.make(context, (result) => {
+    const single = Single.make(env, (result) => {
       const isComplete = (result?._tag === "Uploaded" || result?._tag === "Skipped") && singles !== "Incomplete"
       singles = isComplete ? "Complete" : "Incomplete"
     })
@@ -214,8 +216,8 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         : Effect.void
     })
     const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
-      UploadRun.make(context, files, runOptions)
-    const byDefault = UploadRun.decode(context, {})
+      Run.make(env, files, runOptions)
+    const byDefault = Run.decode(env, {})
     return Uploader.of({
       limits,
       start,
@@ -225,7 +227,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         ),
       upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
         Effect.suspend(() =>
-          single.upload(file, typeof uploadOptions === "number" ? byDefault : UploadRun.decode(context, uploadOptions))
+          single.upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
         ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
     })
   })

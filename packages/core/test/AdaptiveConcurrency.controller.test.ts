@@ -1,6 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AdaptiveConcurrency, Limits } from "@sluice/core"
+import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, TestClock } from "effect"
+import { constants } from "../src/internal/limits/adaptiveSteps.js"
+
+const succeeded = (inFlight: number, durationMillis: number, bytes = 1_000): Limits.Observation => ({
+  outcome: "Succeeded",
+  durationMillis,
+  bytes,
+  inFlight
+})
 
 const started = Effect.gen(function*() {
   const limits = Limits.make({ concurrency: 4, uploadsPerSecond: Infinity, bytesPerSecond: Infinity })
@@ -38,4 +47,26 @@ describe("AdaptiveConcurrency.controller", () => {
       yield* attemptsEnd(100)
       assert.isAbove(windows.length, before)
     }))
+
+  it("is called adaptive", () => assert.strictEqual(AdaptiveConcurrency.controller().name, "adaptive"))
+
+  it.effect("counts nothing that began in the instant in which the limit fell", () =>
+    VirtualClock.run(Effect.scoped(Effect.gen(function*() {
+      const counted: Array<readonly [limit: number, ended: number, busyMillis: number]> = []
+      const limits = Limits.make({ concurrency: 8, uploadsPerSecond: Infinity, bytesPerSecond: Infinity })
+      const observe = yield* AdaptiveConcurrency.controller({
+        initial: 8,
+        seed: 1,
+        onWindow: ({ busyMillis, ended, limit }) => Effect.sync(() => counted.push([limit, ended, busyMillis]))
+      }).start(limits)
+      yield* Effect.sleep(1_000)
+      observe({ ...succeeded(8, 100, 0), outcome: "Throttled" })
+      yield* Effect.sleep(900)
+      // Began with the others, when there were 8.
+      observe(succeeded(6, 900))
+      yield* Effect.sleep(100)
+      for (let i = 0; i < constants.completions; i++) observe(succeeded(6, 100))
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(counted, [[8, 1, 100], [6, constants.completions, 1_000]])
+    }))))
 })

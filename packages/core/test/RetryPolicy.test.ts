@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, UploadError } from "@sluice/core"
 import { Duration, Effect, Option, Random, Schedule } from "effect"
 import * as fc from "fast-check"
+import * as Retries from "../src/internal/upload/retries.js"
 import * as Property from "./support/Property.js"
 
 const broken = new UploadError.Transient({ reason: "Connection", detail: "" })
@@ -16,7 +17,7 @@ const delays = (
   startedAt = 1_760_000_000_000
 ): Effect.Effect<Array<number>> =>
   Effect.gen(function*() {
-    const driver = RetryPolicy.makeDriver(policy)
+    const driver = Retries.start(policy)
     const delays: Array<number> = []
     let now = startedAt
     for (const error of errors) {
@@ -200,71 +201,4 @@ describe("RetryPolicy.none", () => {
       assert.deepStrictEqual(yield* delays(RetryPolicy.none, [broken]), [])
       assert.deepStrictEqual([RetryPolicy.none.attempts, RetryPolicy.none.secondRound], [1, false])
     }))
-})
-
-describe("a retry budget", () => {
-  const make = (budget: RetryPolicy.BudgetOptions | false) => RetryPolicy.makeBudget(RetryPolicy.make({ budget }))
-
-  it("pays for retries until it is empty", () => {
-    const budget = make({ tokens: 12, retryCost: 5, successRefund: 1 })
-    assert.deepStrictEqual(times(4, 0).map(() => [budget.unsafeTake(), budget.tokens]), [
-      [true, 7],
-      [true, 2],
-      [false, 2],
-      [false, 2]
-    ])
-  })
-
-  it("gets back what successes return, and never exceeds its capacity", () => {
-    const budget = make({ tokens: 10, retryCost: 5, successRefund: 1 })
-    budget.unsafeRefund(0)
-    assert.strictEqual(budget.tokens, 10)
-    budget.unsafeTake()
-    budget.unsafeTake()
-    budget.unsafeRefund(0)
-    assert.strictEqual(budget.tokens, 1)
-    budget.unsafeRefund(2)
-    assert.strictEqual(budget.tokens, 6)
-    budget.unsafeRefund(1)
-    assert.strictEqual(budget.tokens, 10)
-  })
-
-  it("of the default pays for a hundred retries", () => {
-    const budget = RetryPolicy.makeBudget(RetryPolicy.make())
-    let retries = 0
-    while (budget.unsafeTake()) retries += 1
-    assert.strictEqual(retries, 100)
-  })
-
-  it("may be none", () => {
-    const budget = make(false)
-    for (let i = 0; i < 1_000; i++) assert.isTrue(budget.unsafeTake())
-    budget.unsafeRefund(1)
-    assert.strictEqual(budget.tokens, Infinity)
-  })
-
-  it("stays between empty and full, whatever happens", () => {
-    fc.assert(
-      fc.property(
-        fc.record({ tokens: fc.nat(50), retryCost: fc.integer({ min: 1, max: 10 }), successRefund: fc.nat(10) }),
-        fc.array(fc.option(fc.nat(3), { nil: "take" as const }), { maxLength: 100 }),
-        (options, steps) => {
-          const budget = make(options)
-          let tokens = options.tokens
-          for (const step of steps) {
-            if (step === "take") {
-              const enough = tokens >= options.retryCost
-              assert.strictEqual(budget.unsafeTake(), enough)
-              if (enough) tokens -= options.retryCost
-            } else {
-              budget.unsafeRefund(step)
-              tokens = Math.min(options.tokens, tokens + (step === 0 ? options.successRefund : options.retryCost))
-            }
-            assert.strictEqual(budget.tokens, tokens)
-          }
-        }
-      ),
-      { numRuns: 1_000 }
-    )
-  })
 })

@@ -2,75 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { UploadError, UploadFile, UploadReport } from "@sluice/core"
 import { Effect, Schema } from "effect"
 import * as fc from "fast-check"
+import { makeReport } from "../src/internal/engine/report.js"
 import * as Property from "./support/Property.js"
 import * as Recording from "./support/Recording.js"
-
-const progress = {
-  startedAt: 1_000,
-  listing: false,
-  filesFound: 10,
-  filesUploaded: 4,
-  filesSkipped: 1,
-  filesFailed: 2,
-  filesInterrupted: 1,
-  inFlight: 0,
-  peakInFlight: 3,
-  bytesFound: 500,
-  bytesUploaded: 200,
-  bytesInFlight: 0,
-  bytesResumed: 50,
-  attempts: 9,
-  retries: 2
-}
-
-const failures = [
-  { key: "a", attempts: 2, error: { _tag: "Transient", reason: "Connection", message: "no" } },
-  { key: "b", attempts: 1, error: { _tag: "Conflict", message: "no" } }
-]
-
-const leftBehind = [{ key: "c", error: { _tag: "Transient", reason: "Connection", message: "no" } }]
-
-describe("UploadReport.make", () => {
-  it("says what a run did", () => {
-    assert.deepStrictEqual(
-      UploadReport.make(progress, { ended: "Drained", endedAt: 3_000, failures, abortsFailed: 3, leftBehind }),
-      {
-        _tag: "Report",
-        version: 1,
-        ended: "Drained",
-        files: { total: 10, uploaded: 4, skipped: 1, failed: 2, interrupted: 1, notStarted: 2 },
-        bytes: { total: 500, uploaded: 200, resumed: 50 },
-        attempts: 9,
-        retries: 2,
-        peakInFlight: 3,
-        durationMillis: 2_000,
-        throughputBytesPerSecond: 100,
-        failures,
-        abortsFailed: 3,
-        leftBehind
-      }
-    )
-  })
-
-  it("says what is kept, if there is a journal", () => {
-    const options = { ended: "Drained", endedAt: 3_000, failures, abortsFailed: 3, leftBehind } as const
-    const kept = { files: 1, bytes: 5 }
-    const report = UploadReport.make(progress, { ...options, kept })
-    assert.deepStrictEqual(report, { ...UploadReport.make(progress, options), kept })
-    assert.deepStrictEqual(Schema.encodeSync(UploadReport.UploadReport)(report), report)
-  })
-
-  it("has no throughput if no time has passed", () => {
-    const report = UploadReport.make(progress, {
-      ended: "Completed",
-      endedAt: 1_000,
-      failures: [],
-      abortsFailed: 0,
-      leftBehind: []
-    })
-    assert.deepStrictEqual([report.durationMillis, report.throughputBytesPerSecond], [0, 0])
-  })
-})
+import { failures, leftBehind, progress } from "./support/ReportParts.js"
 
 describe("the report's schema", () => {
   it.effect("decodes what it has encoded, for reports of every shape", () =>
@@ -94,7 +29,7 @@ describe("the report's schema", () => {
 
   it.effect("refuses another version", () =>
     Effect.gen(function*() {
-      const report = UploadReport.make(progress, {
+      const report = makeReport(progress, {
         ended: "Completed",
         endedAt: 0,
         failures,
@@ -106,7 +41,7 @@ describe("the report's schema", () => {
     }))
 
   it("refuses a report with a field that is missing or of the wrong type", () => {
-    const report: unknown = UploadReport.make(progress, {
+    const report: unknown = makeReport(progress, {
       ended: "Drained",
       endedAt: 3_000,
       failures,
@@ -150,7 +85,7 @@ describe("UploadReport.isComplete", () => {
         }),
         ({ ended, ...files }) => {
           const total = files.uploaded + files.skipped + files.failed + files.interrupted + files.notStarted
-          const report = UploadReport.make(progress, {
+          const report = makeReport(progress, {
             ended,
             endedAt: 0,
             failures: [],

@@ -7,18 +7,15 @@
  * destination does not say, and an abort cannot harm an object, the upload is aborted all the same.
  */
 import type { Destination, Multipart, Session as Begun } from "@sluice/core/Destination"
-import * as InFlight from "@sluice/core/InFlight"
 import { storedBytes } from "@sluice/core/Journal"
 import type { Immediate, JournalError, Session } from "@sluice/core/Journal"
 import * as JournalNode from "@sluice/core/JournalNode"
-import * as Limits from "@sluice/core/Limits"
-import * as MultipartUpload from "@sluice/core/MultipartUpload"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
-import * as Strategy from "@sluice/core/Strategy"
 import { Transient } from "@sluice/core/UploadError"
 import type { UploadError } from "@sluice/core/UploadError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Journals from "./Journals.js"
 
@@ -77,14 +74,13 @@ const abortOne = Effect.fnUntraced(
     const uploadId = session.uploadId ?? (multipart?.ownIds === true ? session.token : undefined)
     const done = multipart === undefined || uploadId === undefined
       ? Either.right(undefined)
-      : yield* abort(destination, multipart, { key, uploadId, parts: Array.from(session.parts.values()) })
+      : yield* abort(multipart, { key, uploadId, parts: Array.from(session.parts.values()) })
     if (Either.isRight(done)) journal.ended(key)
     return { key, bytes, error: Either.isLeft(done) ? done.left : undefined }
   }
 )
 
 const abort = (
-  destination: Destination["Type"],
   multipart: Multipart,
   session: Begun
 ): Effect.Effect<Either.Either<void, UploadError>> =>
@@ -98,22 +94,22 @@ const abort = (
     Effect.either,
     Effect.flatMap((there) =>
       Either.isRight(there) || isUntold(there.left, multipart)
-        ? Effect.flatMap(
-          Effect.clock,
-          (clock) =>
-            MultipartUpload.abort(
-              contextOf(destination),
-              {
-                clock,
-                file: session,
-                record: () => undefined
-              },
-              multipart,
-              session
-            )
-        )
+        ? abortKnown(multipart, session)
         : Effect.succeed(there.left._tag === "SessionGone" ? Either.right(undefined) : Either.left(there.left))
     )
+  )
+
+/** Aborts an upload that the destination has, or may have. */
+const abortKnown = (multipart: Multipart, session: Begun): Effect.Effect<Either.Either<void, UploadError>> =>
+  multipart.abort(session).pipe(
+    Effect.timeoutFail({ duration: lookMillis, onTimeout: () => noAnswer }),
+    Effect.retry({
+      schedule: Schedule.upTo(abortRetry.schedule, abortMillis),
+      times: abortRetry.attempts - 1,
+      while: (error) => error._tag !== "SessionGone"
+    }),
+    Effect.catchTag("SessionGone", () => Effect.void),
+    Effect.either
   )
 
 /** Whether a destination refuses to report on an upload that can be aborted all the same. */
@@ -124,18 +120,12 @@ const isUntold = (error: UploadError, { becomesObject }: Multipart): boolean =>
 
 const retry = RetryPolicy.make()
 
-const noAnswer = new Transient({ reason: "Stalled", detail: "The destination did not answer within 30 seconds." })
+/** How long after the first attempt to abort a retry may begin, in milliseconds. */
+const abortMillis = 60_000
 
-const contextOf = (destination: Destination["Type"]): MultipartUpload.Context => ({
-  destination,
-  limits: Limits.make(Strategy.workerPool({ workers: concurrency })),
-  memory: InFlight.make(Infinity),
-  retry,
-  budget: RetryPolicy.makeBudget(RetryPolicy.none),
-  observe: undefined,
-  journal: undefined,
-  parts: { threshold: Infinity, partSize: 1, partConcurrency: 1, checksum: undefined }
-})
+const abortRetry = RetryPolicy.make({ attempts: 10, base: "200 millis", cap: "5 seconds" })
+
+const noAnswer = new Transient({ reason: "Stalled", detail: "The destination did not answer within 30 seconds." })
 
 /** Removes leftovers of small files from killed processes. */
 const sweep = Effect.fnUntraced(function*(journal: Immediate, { leftovers }: Destination["Type"]) {

@@ -5,8 +5,8 @@
  * wider than the terminal: the last numbers are left out, and keys are cut at the beginning. Elsewhere there is one
  * plain line every few seconds.
  */
-import type { Throughput } from "@sluice/core/Bandwidth"
 import * as Progress from "@sluice/core/Progress"
+import type { Throughput } from "@sluice/core/Throughput"
 import type { Transfer } from "@sluice/core/UploadRun"
 import * as Format from "./Format.js"
 import type { Paint, Style } from "./Style.js"

@@ -11,11 +11,12 @@
  * A temporary failure of the destination is retried, unless the destination fails all the time. A destination that is
  * silent for 30 seconds has failed.
  */
-import * as Bandwidth from "@sluice/core/Bandwidth"
 import * as Checksum from "@sluice/core/Checksum"
 import type { Destination, Head, Listed } from "@sluice/core/Destination"
 import type { Progress } from "@sluice/core/Progress"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
+import * as Throughput from "@sluice/core/Throughput"
+import * as RetryBudget from "@sluice/core/unstable/RetryBudget"
 import * as UploadError from "@sluice/core/UploadError"
 import type { UploadFile } from "@sluice/core/UploadFile"
 import * as UploadList from "@sluice/core/UploadList"
@@ -81,9 +82,9 @@ class Run implements Comparison {
   private readonly options: Options
   private readonly clock: Clock.Clock
   private readonly startedAt: number
-  private readonly monitor: Bandwidth.Monitor
+  private readonly monitor: Throughput.Monitor
   private readonly under = new Set<Under>()
-  private readonly budget = RetryPolicy.makeBudget(retry)
+  private readonly budget = RetryBudget.make(retry)
   private readonly counts = { same: 0, missing: 0, different: 0, extra: 0, unreadable: 0, skipped: 0 }
   private ended: Report["ended"] = "Interrupted"
   private isListing = true
@@ -99,7 +100,7 @@ class Run implements Comparison {
     this.options = options
     this.clock = clock
     this.startedAt = clock.unsafeCurrentTimeMillis()
-    this.monitor = Bandwidth.makeMonitor(this.startedAt)
+    this.monitor = Throughput.makeMonitor(this.startedAt)
   }
 
   get run(): Effect.Effect<void> {
@@ -146,12 +147,12 @@ class Run implements Comparison {
       const under: Under = { key: file.key, size: file.size, startedAt: this.clock.unsafeCurrentTimeMillis(), sent: 0 }
       this.under.add(under)
       return this.judge(file, under).pipe(
-        Effect.tap(() => Effect.sync(() => this.budget.unsafeRefund(0))),
+        Effect.tap(() => Effect.sync(() => this.budget.refund(0))),
         Effect.retry({
           schedule: retry.schedule,
           times: retry.attempts - 1,
           // Permanent failures are not retried, nor are requests to a destination that keeps failing.
-          while: (error) => UploadError.isRetryable(error) && this.budget.unsafeTake()
+          while: (error) => UploadError.isRetryable(error) && this.budget.spend()
         }),
         Effect.catchAll((error) => {
           if (!UploadError.isSourceError(error)) this.firstDestinationError ??= error
@@ -194,7 +195,7 @@ class Run implements Comparison {
     const note = (bytes: number) => {
       under.sent += bytes
       this.bytesCompared += bytes
-      this.monitor.unsafeRecord(this.clock.unsafeCurrentTimeMillis(), bytes)
+      this.monitor.record(this.clock.unsafeCurrentTimeMillis(), bytes)
     }
     const ours = file.source.read({ offset: 0 })
     // A source may claim to be empty without being so.
@@ -246,7 +247,7 @@ class Run implements Comparison {
         schedule: retry.schedule,
         times: retry.attempts - 1,
         // Retrying a list that broke off would report its first objects again.
-        while: (error) => !begun && UploadError.isRetryable(error) && this.budget.unsafeTake()
+        while: (error) => !begun && UploadError.isRetryable(error) && this.budget.spend()
       }),
       Effect.catchAll((error) => {
         this.firstDestinationError ??= error

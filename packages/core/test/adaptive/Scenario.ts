@@ -1,6 +1,7 @@
 import { ByteSource, Destination, Strategy, Uploader, UploadFile } from "@sluice/core"
 import type { AdaptiveConcurrency, RetryPolicy, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
+import type { State, Window } from "@sluice/core/unstable/AdaptiveState"
 import { Clock, Deferred, Effect } from "effect"
 import * as Network from "./Network.js"
 
@@ -53,7 +54,7 @@ export const run = (options: Options): Effect.Effect<Outcome> =>
     let carried = 0
     const program = Effect.gen(function*() {
       const enough = yield* Deferred.make<void>()
-      const onWindow = (window: AdaptiveConcurrency.Window, state: AdaptiveConcurrency.State) =>
+      const onWindow = (window: Window, state: State) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const total = network.carried(now)
           seen.push({

@@ -7,13 +7,13 @@ import {
   Checksum,
   Destination,
   Journal,
-  PartPlan,
   RetryPolicy,
   Uploader,
   UploadError,
   UploadFile
 } from "@sluice/core"
 import { Effect, Either, Fiber } from "effect"
+import * as PartPlan from "../../src/internal/calls/partPlan.js"
 import { pattern, sameBytes, scripted } from "../support/TestSource.js"
 import { Stages } from "./Stages.js"
 import type { Fate, Stage } from "./Stages.js"

@@ -15,7 +15,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "permit not released on interrupt",
     edits: [[
-      "internal/engine/attempts.ts",
+      "internal/upload/attempts.ts",
       "  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}",
       "  upload.holdsPermit = false\n  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}"
     ]]
@@ -24,12 +24,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "complete retried blindly",
     edits: [
       [
-        "internal/engine/multipart.ts",
+        "internal/upload/multipart.ts",
         "const there = yield* this.outcome.settle(session, { size, checksum }, isGone(result.cause))",
         "const there = Option.none<Destination.Stored>()"
       ],
       [
-        "internal/engine/multipart.ts",
+        "internal/upload/multipart.ts",
         "asked === undefined ? Option.none() : yield* this.outcome.settleAfterAbort(asked)",
         "Option.none<Destination.Stored>()"
       ]
@@ -39,12 +39,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "journal record after the act",
     edits: [
       [
-        "internal/engine/multipart.ts",
+        "internal/upload/multipart.ts",
         "yield* written(\n        journal?.begin({",
         "const begun = written(\n        journal?.begin({"
       ],
       [
-        "internal/engine/multipart.ts",
+        "internal/upload/multipart.ts",
         "      const uploadId = created.value\n",
         "      const uploadId = created.value\n      yield* begun\n"
       ]
@@ -53,7 +53,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "bytes counted twice",
     edits: [[
-      "internal/engine/sendPart.ts",
+      "internal/upload/sendPart.ts",
       "      body.ended()\n      owner.takenBack(transfer.handedOut)\n      const { sourceError }",
       "      body.ended()\n      const { sourceError }"
     ]]
@@ -77,7 +77,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "abort skipped",
     edits: [[
-      "internal/engine/session.ts",
+      "internal/upload/session.ts",
       "Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {",
       "Effect.flatMap(Effect.sync(() => (slot?.close(), Either.right(undefined))), (outcome) => {"
     ]]

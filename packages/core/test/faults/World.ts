@@ -2,16 +2,20 @@
  * One seed: files, a network and at least twenty faults, uploaded by processes that are interrupted and killed, until
  * one may end by itself; and what must hold then.
  */
-import { InFlight, Journal, Limits, RetryPolicy, Strategy, UploadReport, UploadRun } from "@sluice/core"
-import type { Destination, Upload } from "@sluice/core"
+import { Journal, Limits, RetryPolicy, Strategy, UploadReport } from "@sluice/core"
+import type { Destination } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
 import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
+import * as RetryBudget from "@sluice/core/unstable/RetryBudget"
 import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "effect"
 import type { Context, Fiber, Scope } from "effect"
-import { answering } from "../../src/internal/engine/answeringJournal.js"
-import { Outage } from "../../src/internal/engine/outage.js"
+import * as Run from "../../src/internal/engine/run.js"
+import * as InFlight from "../../src/internal/limits/inFlight.js"
+import { answering } from "../../src/internal/upload/answeringJournal.js"
+import type { Env } from "../../src/internal/upload/env.js"
+import { Outage } from "../../src/internal/upload/outage.js"
 import * as Dice from "../support/Dice.js"
 import { withOwnIds } from "./OwnIds.js"
 import * as Script from "./Script.js"
@@ -74,7 +78,7 @@ const drawStrategy = (dice: Dice.Dice): Strategy.Strategy => {
 interface Setup {
   readonly strategy: Strategy.Strategy
   readonly memory: number
-  readonly parts: Upload.Context["parts"]
+  readonly parts: Env["parts"]
 }
 
 /** What `Uploader.make` makes, with all of its insides at hand. */
@@ -82,15 +86,15 @@ const contextOf = (
   { memory, parts, strategy }: Setup,
   destination: Destination.Destination["Type"],
   journal: ReturnType<typeof answering> | undefined
-): Effect.Effect<Upload.Context, never, Scope.Scope> =>
+): Effect.Effect<Env, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const runs: Upload.Context["runs"] = new Set()
+    const runs: Env["runs"] = new Set()
     const limits = Limits.make(strategy, (settings, reason) => {
       for (const run of runs) run.limitsChanged(settings, reason)
     })
     const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
     const retry = RetryPolicy.make()
-    const budget = RetryPolicy.makeBudget(retry)
+    const budget = RetryBudget.make(retry)
     return {
       runs,
       destination,
@@ -166,7 +170,7 @@ const live = (seed: number): Effect.Effect<Outcome> =>
             const journal = hasJournal ? answering(recorder.journal(yield* process.journal(disk))) : undefined
             const destination = recorder.destination(process.destination(storage))
             const context = yield* contextOf(setup, destination, journal)
-            const run = yield* UploadRun.make(context, files, {
+            const run = yield* Run.make(context, files, {
               paused: true,
               onInterrupt,
               onSourceChange,

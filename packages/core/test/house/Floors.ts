@@ -22,8 +22,8 @@ export const core: ReadonlyArray<Floor> = [
     modules: ["destinations/*"],
     rooms: ["http", "local", "s3", "simulated", "tus"].map((driver) => `destinations/internal/${driver}`)
   },
-  { name: "many files", modules: ["Uploader", "UploadRun"], rooms: [] },
-  { name: "one file", modules: ["Upload", "MultipartUpload"], rooms: ["internal/engine", "internal/bytes"] },
+  { name: "many files", modules: ["Uploader", "UploadRun"], rooms: ["internal/engine"] },
+  { name: "one file", modules: [], rooms: ["internal/upload", "internal/bytes"] },
   {
     name: "ports and policies",
     modules: [
@@ -37,13 +37,11 @@ export const core: ReadonlyArray<Floor> = [
       "TransportNode",
       "AdaptiveConcurrency",
       "AdaptiveRate",
-      "Bandwidth",
-      "InFlight",
       "Limits",
-      "RateLimit",
       "RetryPolicy",
       "Strategy",
-      "UploadMetrics"
+      "UploadMetrics",
+      "unstable/*"
     ],
     rooms: ["internal/calls", "internal/disk", "internal/journal", "internal/limits", "internal/transport"]
   },
@@ -54,8 +52,8 @@ export const core: ReadonlyArray<Floor> = [
       "ByteSource",
       "Checksum",
       "ObjectKey",
-      "PartPlan",
       "Progress",
+      "Throughput",
       "UploadError",
       "UploadEvent",
       "UploadFile",

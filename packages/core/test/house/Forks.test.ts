@@ -14,7 +14,7 @@ const isExempt = (file: string): boolean => /^testing\/|\/(?:fault|history)[A-Z]
 /** Forks of effects that say it where they are made. */
 const saidElsewhere: ReadonlySet<string> = new Set([
   // `one` restores what it runs, and what follows must not be cut.
-  "internal/engine/inParallel.ts: Effect.replicateEffect(Effect.forkDaemon(one), count)"
+  "internal/upload/inParallel.ts: Effect.replicateEffect(Effect.forkDaemon(one), count)"
 ])
 
 const forks = (file: string): ReadonlyArray<string> => {

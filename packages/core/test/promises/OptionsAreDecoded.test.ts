@@ -3,24 +3,12 @@
  * limit, and nothing waits for ever, because of a number that is none.
  */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  AdaptiveConcurrency,
-  AdaptiveRate,
-  Bandwidth,
-  ByteSource,
-  InFlight,
-  Limits,
-  PartPlan,
-  RateLimit,
-  RetryPolicy,
-  Strategy,
-  Transport,
-  UploadFile
-} from "@sluice/core"
+import { AdaptiveRate, ByteSource, Limits, RetryPolicy, Strategy, Transport, UploadFile } from "@sluice/core"
 import type { Uploader, UploadRun } from "@sluice/core"
 import * as Http from "@sluice/core/destinations/Http"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as FaultProxyNode from "@sluice/core/testing/FaultProxyNode"
+import * as AdaptiveMachine from "@sluice/core/unstable/AdaptiveMachine"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import * as Recording from "../support/Recording.js"
 
@@ -29,15 +17,6 @@ const noNumbers: ReadonlyArray<number> = [NaN, -1, -Infinity, "8" as unknown as 
 /** Values that are also valid as text: sizes and durations. */
 const takesText =
   /^(bytesPerSecond( of a line)?|delay|jitter|memory|partSize|multipartThreshold|base|cap|throttledBase|retryAfterCap|requestLatency)$/
-
-const partLimits: PartPlan.PartLimits = {
-  minSize: 1,
-  maxSize: 100,
-  multiple: 1,
-  maxCount: 10,
-  maxObjectSize: 1_000,
-  inOrder: false
-}
 
 const files = (count: number) => Array.from({ length: count }, (_, i) => UploadFile.fromText(`f${i}`, `${i}`))
 
@@ -67,7 +46,7 @@ describe("construction", () => {
     "ceiling": (ceiling) => now(() => Strategy.adaptiveRate({ base: 1, ceiling })),
     min: (min) => now(() => Strategy.adaptive({ min })),
     max: (max) => now(() => Strategy.progressive({ max })),
-    initial: (initial) => now(() => AdaptiveConcurrency.initial({ initial })),
+    initial: (initial) => now(() => AdaptiveMachine.initial({ initial })),
     attempts: (attempts) => now(() => RetryPolicy.make({ attempts })),
     "retry.attempts": (attempts) => uploader({ retry: { ...RetryPolicy.none, attempts } }),
     concurrency: (concurrency) => uploader({ strategy: { ...Strategy.unlimited, concurrency } }),
@@ -77,9 +56,6 @@ describe("construction", () => {
     stallTimeout: (stallTimeout) => run({ stallTimeout }),
     progressInterval: (progressInterval) => run({ progressInterval }),
     lookahead: (lookahead) => run({ lookahead }),
-    limit: (limit) => now(() => InFlight.make(limit)),
-    "limits.maxCount": (maxCount) => now(() => PartPlan.growing({ limits: { ...partLimits, maxCount } })),
-    "limits.multiple": (multiple) => now(() => PartPlan.make({ size: 1, limits: { ...partLimits, multiple } })),
     "bytesPerSecond of a line": (bytesPerSecond) => now(() => FaultProxyNode.bandwidth({ bytesPerSecond })),
     maxInFlight: (maxInFlight) => () => Simulated.make({ maxInFlight })
   }
@@ -112,9 +88,6 @@ describe("construction", () => {
     failureRate: (failureRate) => () => Simulated.make({ failureRate }),
     stallRate: (stallRate) => () => Simulated.make({ stallRate }),
     noise: (noise) => () => Simulated.make({ noise }),
-    size: (size) => now(() => PartPlan.make({ size, limits: partLimits })),
-    partSize: (partSize) => now(() => PartPlan.growing({ partSize, limits: partLimits })),
-    "limits.minSize": (minSize) => now(() => PartPlan.make({ size: 1, limits: { ...partLimits, minSize } })),
     "capabilities.maxPutSize": (maxPutSize) => () =>
       Effect.scoped(Recording.uploader(Recording.make(Recording.takeAll, { maxPutSize }))),
     probability: (probability) => now(() => FaultProxyNode.latency({ probability })),
@@ -201,14 +174,6 @@ describe("limits.set", () => {
       }
     })
   }
-
-  it("cannot bypass the checks of the limits", () => {
-    for (const value of noNumbers) {
-      assert.isDefined(refusal(() => InFlight.make(1).resize(value)))
-      assert.isDefined(refusal(() => RateLimit.make(1).setRate(value)))
-      assert.isDefined(refusal(() => Bandwidth.make(1).setRate(value)))
-    }
-  })
 
   it.effect("treats 0 starts per second as a pause, and continues at the rate that it is raised to", () =>
     Effect.gen(function*() {

@@ -1,17 +1,11 @@
-import {
-  ByteSource,
-  InFlight,
-  Journal,
-  Limits,
-  RetryPolicy,
-  Strategy,
-  UploadFile,
-  UploadReport,
-  UploadRun
-} from "@sluice/core"
-import type { Checksum, Upload, UploadError, UploadEvent, UploadList, UploadResult } from "@sluice/core"
+import { ByteSource, Journal, Limits, RetryPolicy, Strategy, UploadFile, UploadReport } from "@sluice/core"
+import type { Checksum, UploadError, UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
+import * as RetryBudget from "@sluice/core/unstable/RetryBudget"
 import { Effect, FiberRef, Option, Stream } from "effect"
-import { answering } from "../../src/internal/engine/answeringJournal.js"
+import * as Run from "../../src/internal/engine/run.js"
+import * as InFlight from "../../src/internal/limits/inFlight.js"
+import { answering } from "../../src/internal/upload/answeringJournal.js"
+import type { Env } from "../../src/internal/upload/env.js"
 import type { PartsRecording } from "./PartsRecording.js"
 import * as Recording from "./Recording.js"
 
@@ -68,8 +62,8 @@ export interface Setup {
 }
 
 /** What `Uploader.make` makes, with all of its insides at hand. */
-export const context = ({ destination }: PartsRecording, setup: Setup = {}): Upload.Context => {
-  const runs: Upload.Context["runs"] = new Set()
+export const context = ({ destination }: PartsRecording, setup: Setup = {}): Env => {
+  const runs: Env["runs"] = new Set()
   const journal = setup.journal === undefined ? undefined : answering(setup.journal)
   const policy = setup.retry ?? retry
   return {
@@ -79,7 +73,8 @@ export const context = ({ destination }: PartsRecording, setup: Setup = {}): Upl
       for (const run of runs) run.limitsChanged(settings, reason)
     }),
     retry: policy,
-    budget: RetryPolicy.makeBudget(policy),
+    budget: RetryBudget.make(policy),
+    outage: undefined,
     memory: InFlight.make(setup.memory ?? 1_000_000),
     parts: {
       threshold: setup.threshold ?? 10,
@@ -101,7 +96,7 @@ export interface Options extends Setup {
   readonly run?: UploadRun.Options | undefined
   /** Runs alongside the run, from its start. */
   readonly meanwhile?:
-    | ((run: UploadRun.UploadRun<unknown>, context: Upload.Context) => Effect.Effect<unknown>)
+    | ((run: UploadRun.UploadRun<unknown>, context: Env) => Effect.Effect<unknown>)
     | undefined
   /** Runs again and again between the steps of fibers, which then yield: an interruption can strike anywhere. */
   readonly steps?: (() => void) | undefined
@@ -111,7 +106,7 @@ export interface Outcome {
   readonly report: UploadReport.UploadReport
   readonly results: ReadonlyArray<UploadResult.UploadResult>
   readonly events: ReadonlyArray<UploadEvent.UploadEvent>
-  readonly context: Upload.Context
+  readonly context: Env
   /** When the run ended. */
   readonly millis: number
 }
@@ -130,7 +125,7 @@ export const upload = (
   const shared = context(recording, options)
   const program = Effect.gen(function*() {
     const outcome = yield* Effect.scoped(Effect.gen(function*() {
-      const run = yield* UploadRun.make(shared, files, {
+      const run = yield* Run.make(shared, files, {
         onResult: (result) => Effect.sync(() => results.push(result)),
         onEvent: (event) => Effect.sync(() => events.push(event)),
         ...options.run

@@ -1,5 +1,4 @@
 import { ByteSource, Checksum, Destination, UploadError } from "@sluice/core"
-import type { PartPlan } from "@sluice/core"
 import { Cause, Clock, Effect, Encoding, Exit, Option, Stream } from "effect"
 import type { Entry } from "./Recording.js"
 
@@ -40,7 +39,7 @@ export const refused = (error: UploadError.UploadError = broken): Fault => ({ _t
 export const answerLost: Fault = { _tag: "AnswerLost", error: broken }
 
 export interface Options {
-  readonly limits?: Partial<PartPlan.PartLimits> | undefined
+  readonly limits?: Partial<Destination.PartLimits> | undefined
   readonly capabilities?: Partial<Destination.Capabilities> | undefined
   /** Whether the token is the upload id. */
   readonly ownIds?: boolean | undefined

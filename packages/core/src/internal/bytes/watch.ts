@@ -7,16 +7,13 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as ByteSource from "../../ByteSource.js"
 import { SourceUnreadable, Transient } from "../../UploadError.js"
 import type { SourceError } from "../../UploadError.js"
-import { ended, endedWithin } from "../calls/ended.js"
-import type { Restore } from "../calls/ended.js"
+import { endedWithin } from "../calls/ended.js"
 import { within } from "../calls/within.js"
 
 /** The state of something that moves bytes, or should. */
@@ -168,35 +165,10 @@ export class Watched implements Moving {
   waits = 0
   asking = false
   track: Track | undefined = undefined
-  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
-  private stall: SourceUnreadable | Transient | undefined = undefined
 
   constructor(clock: Clock.Clock) {
     this.clock = clock
     this.lastByteAt = clock.unsafeCurrentTimeMillis()
-  }
-
-  /**
-   * Runs an effect and fails when `unsafeStall` is called. By the time this ends, the effect has ended, whatever the
-   * outcome: a race would leave the effect behind when the fiber is interrupted. For fibers that can be interrupted
-   * only through `restore`.
-   */
-  watched<A, E>(effect: Effect.Effect<A, E>, restore: Restore): Effect.Effect<A, E | SourceUnreadable | Transient> {
-    return Effect.flatMap(Effect.fork(restore(effect)), (fiber) => {
-      this.fiber = fiber
-      return Effect.flatMap(
-        ended(fiber, restore),
-        (exit): Effect.Effect<A, E | SourceUnreadable | Transient> =>
-          this.stall !== undefined && Exit.isInterrupted(exit) ? Effect.fail(this.stall) : exit
-      )
-    })
-  }
-
-  /** Interrupts only once: each further interruption would only lengthen the cause of the first. */
-  unsafeStall(millis: number): void {
-    if (this.stall !== undefined) return
-    this.stall = stalled(this, millis)
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
   onWait(): void {
@@ -226,44 +198,3 @@ export class Watched implements Moving {
     this.lastByteAt = this.clock.unsafeCurrentTimeMillis()
   }
 }
-
-/** The owner of transfers that move bytes on their own. */
-interface WatchOwner {
-  readonly clock: Clock.Clock
-  readonly transfers: Set<Watched>
-}
-
-/** Runs an effect, makes it fail when nothing moves, and continues when it has ended, whatever its outcome. */
-export const whileWatched = <A, E, B, E2>(
-  owner: Pick<WatchOwner, "transfers">,
-  watched: Watched,
-  effect: Effect.Effect<A, E>,
-  options: {
-    readonly onSuccess: (value: A) => Effect.Effect<B, E2>
-    readonly onFailure: (cause: Cause.Cause<E | SourceUnreadable | Transient>) => Effect.Effect<B, E2>
-  }
-): Effect.Effect<B, E2> =>
-  Effect.uninterruptibleMask((restore) => {
-    owner.transfers.add(watched)
-    return Effect.matchCauseEffect(watched.watched(effect, restore), {
-      onSuccess: (value) => {
-        owner.transfers.delete(watched)
-        return options.onSuccess(value)
-      },
-      onFailure: (cause) => {
-        owner.transfers.delete(watched)
-        return options.onFailure(cause)
-      }
-    })
-  })
-
-/** Reads a source ahead of any request and fails when it stalls: `use` reports when it asks and when bytes arrive. */
-export const reading = <A, E>(
-  owner: WatchOwner,
-  use: (watched: Watched) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SourceUnreadable | Transient> =>
-  Effect.suspend(() => {
-    const watched = new Watched(owner.clock)
-    watched.onAsk()
-    return whileWatched(owner, watched, use(watched), { onSuccess: Effect.succeed, onFailure: Effect.failCause })
-  })

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Bandwidth from "../../Bandwidth.js"
 import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
+import type * as Bandwidth from "../limits/bandwidth.js"
 import { defaultBlockSize } from "./blockSizes.js"
 import type { Owner } from "./bodyOwner.js"
 import { OwnedBody } from "./ownedBody.js"

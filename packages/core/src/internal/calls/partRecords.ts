@@ -5,10 +5,10 @@ import * as Match from "effect/Match"
 import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
 import type { Finished } from "../../Journal.js"
-import * as PartPlan from "../../PartPlan.js"
 import { IntegrityMismatch, isRetryable, isSourceError } from "../../UploadError.js"
 import type { Rejected, UploadError } from "../../UploadError.js"
 import * as Etag from "../values/etag.js"
+import * as PartPlan from "./partPlan.js"
 import { isUnreadable } from "./unreadable.js"
 
 /** Whether an upload with this failure can be resumed later. */

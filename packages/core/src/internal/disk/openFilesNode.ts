@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as ByteSource from "../../ByteSource.js"
-import * as InFlight from "../../InFlight.js"
+import * as InFlight from "../limits/inFlight.js"
 import * as Descriptors from "./descriptorsNode.js"
 
 /** The most source files open at once in the whole process; fewer if it may not have many open. */

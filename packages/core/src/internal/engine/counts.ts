@@ -3,7 +3,7 @@
  */
 import type * as Progress from "../../Progress.js"
 import * as UploadList from "../../UploadList.js"
-import type { Step } from "./step.js"
+import type { Step } from "../upload/step.js"
 
 export class Counts implements Progress.Progress {
   readonly startedAt: number

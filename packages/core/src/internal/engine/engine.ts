@@ -11,33 +11,33 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Settings } from "../../Limits.js"
-import * as Upload from "../../Upload.js"
 import type { UploadFile } from "../../UploadFile.js"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
 import type { Restore } from "../calls/ended.js"
-import * as Attempts from "./attempts.js"
+import * as Attempts from "../upload/attempts.js"
+import type { Env } from "../upload/env.js"
+import type { Change } from "../upload/outage.js"
+import { Stalls } from "../upload/stalls.js"
+import type { Step } from "../upload/step.js"
+import { Upload } from "../upload/upload.js"
+import type { Outcome, Run } from "../upload/upload.js"
 import * as FileList from "./fileList.js"
 import { Gate } from "./gate.js"
 import * as Item from "./item.js"
 import { LargeFiles } from "./largeFiles.js"
-import * as Lease from "./lease.js"
-import type { Change } from "./outage.js"
 import type { Recorder } from "./recorder.js"
 import * as Results from "./results.js"
 import { SecondRound } from "./secondRound.js"
 import { interruptedMillis, settle } from "./settle.js"
-import { Stalls } from "./stalls.js"
-import type { Step } from "./step.js"
 import { Turnstile } from "./turnstile.js"
 import { Unawaited } from "./unawaited.js"
 import { Worker } from "./worker.js"
 
 export interface EngineOptions {
-  readonly context: Upload.Context
-  readonly run: Omit<Upload.Run, "stalls" | "backoffs" | "recorder">
+  readonly run: Omit<Run, "stalls" | "backoffs" | "recorder">
   readonly recorder: Recorder
   /** Forks a worker. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
@@ -48,9 +48,9 @@ export interface EngineOptions {
 }
 
 export class Engine {
-  readonly run: Upload.Run
+  readonly run: Run
   readonly gate: Gate
-  readonly context: Upload.Context
+  readonly env: Env
   private readonly recorder: Recorder
   private readonly options: EngineOptions
   private readonly turnstile = new Turnstile()
@@ -73,16 +73,16 @@ export class Engine {
       backoffs: this
     }
     this.recorder = options.recorder
-    this.context = options.context
+    this.env = options.run.env
     this.unawaited = new Unawaited(options.fork)
-    this.largeFiles = new LargeFiles(options.context)
-    this.gate = new Gate(options.context.limits.inFlight, options.paused ? "Paused" : "Running")
+    this.largeFiles = new LargeFiles(options.run.env)
+    this.gate = new Gate(options.run.env.limits.inFlight, options.paused ? "Paused" : "Running")
     this.secondRound = new SecondRound(options.failuresKept)
   }
 
   runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
     return Effect.gen(this, function*() {
-      yield* this.context.prepare
+      yield* this.env.prepare
       const watch = yield* Effect.forkDaemon(
         Effect.interruptible(this.run.stalls.watch)
       )
@@ -91,12 +91,12 @@ export class Engine {
       const report = this.recorder.report(
         this.gate.state === "Interrupting" ? "Interrupted" : this.gate.stopping ? "Drained" : "Completed"
       )
-      yield* this.context.conclude(report)
+      yield* this.env.conclude(report)
       return report
     }).pipe(Effect.ensuring(Effect.suspend(() => {
       this.ended = true
-      this.context.runs.delete(this)
-      if (this.context.runs.size === 0) bufferPool.rest()
+      this.env.runs.delete(this)
+      if (this.env.runs.size === 0) bufferPool.rest()
       return this.recorder.close
     })))
   }
@@ -142,7 +142,7 @@ export class Engine {
    * is kept, as for all interruptions.
    */
   readonly drainToJournal: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
-    const { journal } = this.context
+    const { journal } = this.env
     const keeps = !this.gate.stopping && !this.ended && journal !== undefined && this.run.onInterrupt === "keep"
     const cut = keeps
       ? Array.from(this.workers).filter(({ upload }) => upload !== undefined && Attempts.canResume(upload))
@@ -182,8 +182,8 @@ export class Engine {
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */
-  private take(worker: Worker, item: UploadFile | Upload.Upload): boolean {
-    const upload = item instanceof Upload.Upload ? item : new Upload.Upload(this.context, this.run, item)
+  private take(worker: Worker, item: UploadFile | Upload): boolean {
+    const upload = item instanceof Upload ? item : new Upload(this.run, item)
     worker.upload = upload
     if (this.largeFiles.seat(upload) || !this.largeFiles.setAside(upload)) return true
     worker.upload = undefined
@@ -191,7 +191,7 @@ export class Engine {
   }
 
   /** The attempts in flight now. */
-  get transfers(): ReadonlyArray<Upload.Upload> {
+  get transfers(): ReadonlyArray<Upload> {
     return Array.from(this.workers).flatMap(({ upload }) => upload?.state === "Attempt" ? [upload] : [])
   }
 
@@ -236,11 +236,11 @@ export class Engine {
       : this.next(worker, restore)
   }
 
-  private upload(worker: Worker, upload: Upload.Upload, restore: Restore): Effect.Effect<void> {
+  private upload(worker: Worker, upload: Upload, restore: Restore): Effect.Effect<void> {
     if (this.hasRoom) this.callWorker()
     this.turnstile.leave(worker)
     return Effect.flatMap(
-      Attempts.upload(this.context, upload, restore),
+      Attempts.upload(this.env, upload, restore),
       (outcome) => this.proceed(worker, upload, outcome, restore)
     )
   }
@@ -248,8 +248,8 @@ export class Engine {
   /** Reports the result of an upload, and continues with the next file unless the worker was interrupted. */
   private proceed(
     worker: Worker,
-    upload: Upload.Upload,
-    outcome: Upload.Outcome,
+    upload: Upload,
+    outcome: Outcome,
     restore: Restore
   ): Effect.Effect<void> {
     const told = this.settle(upload, outcome, restore)
@@ -272,8 +272,8 @@ export class Engine {
    * turns with the files of this one.
    */
   private get hasRoom(): boolean {
-    const { inFlight } = this.context.limits
-    return inFlight.taken < inFlight.limit || this.largeFiles.onTheirWay > 0 || this.context.runs.size > 1
+    const { inFlight } = this.env.limits
+    return inFlight.taken < inFlight.limit || this.largeFiles.onTheirWay > 0 || this.env.runs.size > 1
   }
 
   /**
@@ -290,7 +290,7 @@ export class Engine {
       return false
     }
     return this.take(worker, item) && worker.upload !== undefined && this.largeFiles.seat(worker.upload) &&
-      Lease.unsafeTake(this.context, worker.upload)
+      Attempts.unsafeTake(this.env, worker.upload)
   }
 
   /** Waits for what `unsafeNext` could not get at once. The worker ends when no file is left or wanted. */
@@ -314,14 +314,14 @@ export class Engine {
   }
 
   /** Waits for what a file needs and uploads it. */
-  private getReady(worker: Worker, upload: Upload.Upload, restore: Restore): Effect.Effect<void> {
+  private getReady(worker: Worker, upload: Upload, restore: Restore): Effect.Effect<void> {
     const again = () => this.getReady(worker, upload, restore)
     const waiting = (wait: Effect.Effect<void>): Effect.Effect<void> =>
       Effect.onError(restore(wait), () => Effect.sync(() => this.putBack(upload)))
     if (!this.largeFiles.seat(upload)) return Effect.flatMap(waiting(this.largeFiles.room), again)
-    return Effect.flatMap(waiting(Lease.take(this.context, upload)), () => {
+    return Effect.flatMap(waiting(Attempts.take(this.env, upload)), () => {
       if (this.gate.isOpen && !this.gate.stopping) return this.upload(worker, upload, restore)
-      Lease.giveBack(this.context, upload)
+      upload.lease.release()
       return Effect.flatMap(waiting(this.gate.await), () => {
         if (!this.gate.stopping) return again()
         this.putBack(upload)
@@ -331,8 +331,8 @@ export class Engine {
   }
 
   /** Returns a file that was not begun: if it has failed before, that failure is its result. */
-  private putBack(upload: Upload.Upload): void {
-    Lease.giveBack(this.context, upload)
+  private putBack(upload: Upload): void {
+    upload.lease.release()
     this.largeFiles.unseat(upload)
     const letGo = Attempts.letGo(upload, interruptedMillis)
     if (letGo !== undefined) this.options.fork(letGo)
@@ -370,8 +370,8 @@ export class Engine {
   }
 
   private settle(
-    upload: Upload.Upload,
-    outcome: Upload.Outcome,
+    upload: Upload,
+    outcome: Outcome,
     restore: Restore
   ): Effect.Effect<void> | undefined {
     this.largeFiles.unseat(upload)

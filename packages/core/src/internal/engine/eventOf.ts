@@ -1,11 +1,13 @@
 /**
  * The public event of a step, if it has one.
  */
+import * as Duration from "effect/Duration"
 import * as Record from "effect/Record"
 import { summarize } from "../../UploadError.js"
 import * as UploadEvent from "../../UploadEvent.js"
+import type { UploadResult } from "../../UploadResult.js"
+import type { Step } from "../upload/step.js"
 import type { Counts } from "./counts.js"
-import type { Step } from "./step.js"
 
 export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.UploadEvent | undefined => {
   const { version } = UploadEvent
@@ -74,7 +76,7 @@ export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.Up
       }
     }
     case "Finished":
-      return UploadEvent.finished(at, step.result)
+      return finished(at, step.result)
     case "Found":
     case "AttemptEnded":
     case "RequestStarted":
@@ -82,5 +84,28 @@ export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.Up
     case "Relisted":
     case "FoundUploaded":
       return undefined
+  }
+}
+
+/** The event for a file's result. */
+export const finished = (at: number, result: UploadResult): typeof UploadEvent.UploadFinished.Type => {
+  const event = {
+    _tag: "UploadFinished",
+    version: UploadEvent.version,
+    at,
+    key: result.file.key,
+    outcome: result._tag,
+    attempts: result._tag === "Skipped" ? 0 : result.attempts,
+    bytes: result._tag === "Uploaded" ? result.bytes : 0,
+    durationMillis: result._tag === "Skipped" ? 0 : Duration.toMillis(result.duration)
+  } as const
+  switch (result._tag) {
+    case "Skipped":
+      return { ...event, reason: result.reason }
+    case "Failed":
+      return { ...event, error: summarize(result.error) }
+    case "Uploaded":
+    case "Interrupted":
+      return event
   }
 }

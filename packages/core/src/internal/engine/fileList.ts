@@ -16,8 +16,8 @@ import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as InFlight from "../../InFlight.js"
 import { endedWithin } from "../calls/ended.js"
+import * as InFlight from "../limits/inFlight.js"
 
 /** The list has ended. */
 export const end: unique symbol = Symbol.for("@sluice/core/internal/fileList/end")

@@ -3,8 +3,8 @@
  * result to be reported: no further file is taken then.
  */
 import * as Effect from "effect/Effect"
-import type * as InFlight from "../../InFlight.js"
 import type { RunChanged } from "../../UploadEvent.js"
+import type * as InFlight from "../limits/inFlight.js"
 
 /** What a run is doing. */
 export type State = (typeof RunChanged.Type)["state"]

@@ -6,20 +6,21 @@
  * waits for the other.
  */
 import * as Effect from "effect/Effect"
-import * as MultipartUpload from "../../MultipartUpload.js"
-import type * as Upload from "../../Upload.js"
+import type { Env } from "../upload/env.js"
+import * as Parts from "../upload/parts.js"
+import type { Upload } from "../upload/upload.js"
 
 /** The most large files that may be set aside before the list has to wait. */
 const maxSetAside = 1_000
 
 export class LargeFiles {
-  private readonly context: Upload.Context
-  private readonly seated = new Set<Upload.Upload>()
-  private readonly aside: Array<Upload.Upload> = []
+  private readonly env: Env
+  private readonly seated = new Set<Upload>()
+  private readonly aside: Array<Upload> = []
   private readonly latch = Effect.unsafeMakeLatch(true)
 
-  constructor(context: Upload.Context) {
-    this.context = context
+  constructor(env: Env) {
+    this.env = env
   }
 
   get onTheirWay(): number {
@@ -28,18 +29,18 @@ export class LargeFiles {
 
   /** Whether those in progress, except the last, cannot use all permits: many files have few parts. */
   private get hasRoom(): boolean {
-    const { limit } = this.context.limits.inFlight
+    const { limit } = this.env.limits.inFlight
     if (limit === Infinity) return true
-    const atOnce = Math.min(limit, MultipartUpload.partsAtOnce(this.context))
+    const atOnce = Math.min(limit, Parts.atOnce(this.env))
     let wanted = 0
     for (const { size } of this.seated) {
-      wanted += size === undefined ? atOnce : Math.min(atOnce, Math.ceil(size / this.context.parts.partSize))
+      wanted += size === undefined ? atOnce : Math.min(atOnce, Math.ceil(size / this.env.parts.partSize))
     }
     return wanted < limit + atOnce
   }
 
   /** Admits a file if it is small or there is room. */
-  seat(upload: Upload.Upload): boolean {
+  seat(upload: Upload): boolean {
     if (!upload.large || this.seated.has(upload)) return true
     if (!this.hasRoom) {
       this.latch.unsafeClose()
@@ -49,7 +50,7 @@ export class LargeFiles {
     return true
   }
 
-  unseat(upload: Upload.Upload): void {
+  unseat(upload: Upload): void {
     if (this.seated.delete(upload)) this.latch.unsafeOpen()
   }
 
@@ -61,7 +62,7 @@ export class LargeFiles {
   }
 
   /** Sets a file aside if there are not too many. */
-  setAside(upload: Upload.Upload): boolean {
+  setAside(upload: Upload): boolean {
     if (this.aside.length >= maxSetAside) return false
     this.aside.push(upload)
     return true
@@ -72,12 +73,12 @@ export class LargeFiles {
   }
 
   /** The next of the files set aside, if there is room for it. */
-  unsafeResume(): Upload.Upload | undefined {
+  unsafeResume(): Upload | undefined {
     return this.canResume ? this.aside.shift() : undefined
   }
 
   /** All files still set aside. */
-  takeAll(): ReadonlyArray<Upload.Upload> {
+  takeAll(): ReadonlyArray<Upload> {
     return this.aside.splice(0)
   }
 }

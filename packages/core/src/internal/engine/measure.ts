@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import type * as MetricLabel from "effect/MetricLabel"
 import * as UploadMetrics from "../../UploadMetrics.js"
-import type { Step } from "./step.js"
+import type { Step } from "../upload/step.js"
 
 export type Labels = ReadonlyArray<MetricLabel.MetricLabel>
 

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Destination from "../../Destination.js"
-import type { AnsweringJournal } from "./answeringJournal.js"
+import type { AnsweringJournal } from "../upload/answeringJournal.js"
 
 export interface Orphans {
   /**

@@ -7,7 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
-import * as Bandwidth from "../../Bandwidth.js"
+import * as Throughput from "../../Throughput.js"
 import { summarize } from "../../UploadError.js"
 import type { UploadEvent } from "../../UploadEvent.js"
 import * as UploadMetrics from "../../UploadMetrics.js"
@@ -15,13 +15,14 @@ import * as UploadReport from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Restore } from "../calls/ended.js"
 import { kindOf } from "../calls/ownFunction.js"
+import type { Recording, Step } from "../upload/step.js"
 import { Broadcast } from "./broadcast.js"
 import { Counts } from "./counts.js"
 import { eventOf } from "./eventOf.js"
 import { inTurn } from "./inTurn.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
-import type { Step } from "./step.js"
+import { makeReport } from "./report.js"
 
 export interface RecorderOptions {
   readonly clock: Clock.Clock
@@ -31,14 +32,6 @@ export interface RecorderOptions {
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
 }
 
-/** What uploads report to. */
-export interface Recording {
-  readonly record: (step: Step, restore?: Restore) => Effect.Effect<void> | undefined
-  readonly recorded: (step: Step) => Effect.Effect<void>
-  readonly sent: (bytes: number, at: number, sizeKnown: boolean) => void
-  readonly takenBack: (bytes: number, sizeKnown: boolean) => void
-}
-
 export class Recorder implements Recording {
   readonly counts: Counts
   readonly results = new Broadcast<UploadResult>()
@@ -46,7 +39,7 @@ export class Recorder implements Recording {
   /** Whether to stop waiting for slow readers: one of them may be the fiber that interrupts the run. */
   hasty = false
   private readonly options: RecorderOptions
-  private readonly monitor: Bandwidth.Monitor
+  private readonly monitor: Throughput.Monitor
   private readonly failures: Array<UploadReport.Failure> = []
   private readonly leftBehind: Array<UploadReport.UploadReport["leftBehind"][number]> = []
   private abortsFailed = 0
@@ -55,10 +48,10 @@ export class Recorder implements Recording {
     const now = options.clock.unsafeCurrentTimeMillis()
     this.options = options
     this.counts = new Counts(now)
-    this.monitor = Bandwidth.makeMonitor(now)
+    this.monitor = Throughput.makeMonitor(now)
   }
 
-  get throughput(): Effect.Effect<Bandwidth.Throughput> {
+  get throughput(): Effect.Effect<Throughput.Throughput> {
     return Effect.tap(this.monitor.throughput, ({ current }) => {
       UploadMetrics.throughput.unsafeUpdate(current, this.options.labels)
     })
@@ -67,7 +60,7 @@ export class Recorder implements Recording {
   report(ended: UploadReport.UploadReport["ended"]): UploadReport.UploadReport {
     const { abortsFailed, failures, leftBehind } = this
     const endedAt = this.options.clock.unsafeCurrentTimeMillis()
-    return UploadReport.make(this.counts, { ended, endedAt, failures, abortsFailed, leftBehind })
+    return makeReport(this.counts, { ended, endedAt, failures, abortsFailed, leftBehind })
   }
 
   /** Ends the streams of events and results. */
@@ -102,7 +95,7 @@ export class Recorder implements Recording {
   /** Counts bytes that were handed to the destination. */
   sent(bytes: number, at: number, sizeKnown: boolean): void {
     this.counts.sent(bytes, sizeKnown)
-    this.monitor.unsafeRecord(at, bytes)
+    this.monitor.record(at, bytes)
     UploadMetrics.sentBytes.unsafeUpdate(bytes, this.options.labels)
   }
 

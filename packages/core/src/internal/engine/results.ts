@@ -3,12 +3,12 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Destination from "../../Destination.js"
-import type * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
 import type { Failed, Interrupted, Uploaded, UploadResult } from "../../UploadResult.js"
+import type { Outcome, Upload } from "../upload/upload.js"
 
 /** The result of an outcome that is not followed by a second round. */
-export const of = (upload: Upload.Upload, outcome: Upload.Outcome): UploadResult => {
+export const of = (upload: Upload, outcome: Outcome): UploadResult => {
   switch (outcome._tag) {
     case "Stored":
       return uploaded(upload, outcome.stored)
@@ -21,7 +21,7 @@ export const of = (upload: Upload.Upload, outcome: Upload.Outcome): UploadResult
   }
 }
 
-export const uploaded = (upload: Upload.Upload, { checksum, etag }: Destination.Stored): Uploaded => {
+export const uploaded = (upload: Upload, { checksum, etag }: Destination.Stored): Uploaded => {
   const { attempt, file, handedOut, resumedBytes } = upload
   return {
     _tag: "Uploaded",
@@ -35,7 +35,7 @@ export const uploaded = (upload: Upload.Upload, { checksum, etag }: Destination.
   }
 }
 
-export const failed = (upload: Upload.Upload, error: UploadError): Failed => ({
+export const failed = (upload: Upload, error: UploadError): Failed => ({
   _tag: "Failed",
   file: upload.file,
   attempts: upload.attempt,
@@ -43,12 +43,12 @@ export const failed = (upload: Upload.Upload, error: UploadError): Failed => ({
   duration: durationOf(upload)
 })
 
-export const interrupted = (upload: Upload.Upload): Interrupted => ({
+export const interrupted = (upload: Upload): Interrupted => ({
   _tag: "Interrupted",
   file: upload.file,
   attempts: upload.attempt,
   duration: durationOf(upload)
 })
 
-const durationOf = ({ clock, startedAt }: Upload.Upload): Duration.Duration =>
+const durationOf = ({ clock, startedAt }: Upload): Duration.Duration =>
   Duration.millis(clock.unsafeCurrentTimeMillis() - startedAt)

@@ -2,17 +2,17 @@
  * The files that failed in the first round of a run, each of which gets another round of attempts.
  */
 import * as Effect from "effect/Effect"
-import type * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
-import * as Attempts from "./attempts.js"
+import * as Attempts from "../upload/attempts.js"
+import type { Upload } from "../upload/upload.js"
 import * as FileList from "./fileList.js"
 
 export interface Failed {
-  readonly upload: Upload.Upload
+  readonly upload: Upload
   readonly error: UploadError
 }
 
-export class SecondRound implements FileList.List<Upload.Upload> {
+export class SecondRound implements FileList.List<Upload> {
   private readonly failed: Array<Failed> = []
   private readonly most: number
 
@@ -37,7 +37,7 @@ export class SecondRound implements FileList.List<Upload.Upload> {
     return this.failed
   }
 
-  unsafePull(): Upload.Upload | typeof FileList.end {
+  unsafePull(): Upload | typeof FileList.end {
     const failed = this.failed.shift()
     return failed === undefined ? FileList.end : Attempts.nextRound(failed.upload, failed.error)
   }

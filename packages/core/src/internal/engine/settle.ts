@@ -2,10 +2,10 @@
  * The end of an upload: its result is recorded, and a source that was never read is released.
  */
 import type * as Effect from "effect/Effect"
-import type * as Upload from "../../Upload.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Restore } from "../calls/ended.js"
-import * as Attempts from "./attempts.js"
+import * as Attempts from "../upload/attempts.js"
+import type { Outcome, Upload } from "../upload/upload.js"
 import { inTurn } from "./inTurn.js"
 import * as Results from "./results.js"
 
@@ -17,8 +17,8 @@ export const interruptedMillis = 1_000
  * which can be interrupted through `restore`.
  */
 export const settle = (
-  upload: Upload.Upload,
-  outcome: Upload.Outcome,
+  upload: Upload,
+  outcome: Outcome,
   millis: number,
   restore: Restore
 ): { readonly result: UploadResult; readonly after: Effect.Effect<void> | undefined } => {
@@ -33,8 +33,8 @@ export const settle = (
 }
 
 const released = (
-  upload: Upload.Upload,
-  outcome: Upload.Outcome,
+  upload: Upload,
+  outcome: Outcome,
   millis: number,
   restore: Restore
 ): Effect.Effect<void> | undefined => {

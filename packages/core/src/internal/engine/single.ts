@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
-import * as Upload from "../../Upload.js"
 import type { UploadError } from "../../UploadError.js"
 import type { UploadEvent } from "../../UploadEvent.js"
 import type { UploadFile } from "../../UploadFile.js"
@@ -17,19 +16,20 @@ import type { Skipped, Uploaded, UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
 import { ended, endedWithin, patienceMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
-import * as Attempts from "./attempts.js"
+import * as Attempts from "../upload/attempts.js"
+import type { Env } from "../upload/env.js"
+import { Stalls } from "../upload/stalls.js"
+import type { Recording, Step } from "../upload/step.js"
+import { Upload } from "../upload/upload.js"
+import type { Run } from "../upload/upload.js"
 import { eventOf } from "./eventOf.js"
-import * as Lease from "./lease.js"
 import * as ListItem from "./listItem.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
 import { effectOf } from "./recorder.js"
-import type { Recording } from "./recorder.js"
 import { interruptedMillis, settle } from "./settle.js"
-import { Stalls } from "./stalls.js"
-import type { Step } from "./step.js"
 
-export interface Options extends Pick<Upload.Run, "onInterrupt" | "onSourceChange"> {
+export interface Options extends Pick<Run, "onInterrupt" | "onSourceChange"> {
   readonly stallMillis: number
   readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
 }
@@ -42,7 +42,7 @@ export type Single = (file: UploadFile, options: Options) => Effect.Effect<Uploa
  * died. `close` is for the end of the uploader's scope.
  */
 export const make = (
-  context: Upload.Context,
+  env: Env,
   onEnd: (result: UploadResult | undefined) => void
 ): { readonly upload: Single; readonly close: () => void } => {
   const watches = new Watches()
@@ -54,7 +54,8 @@ export const make = (
       Effect.withFiberRuntime<UploadResult>((fiber) =>
         Effect.clockWith((clock) => {
           const { onEvent, onInterrupt, onSourceChange, stallMillis } = options
-          const upload = new Upload.Upload(context, {
+          const upload = new Upload({
+            env,
             clock,
             onInterrupt,
             onSourceChange,
@@ -62,8 +63,8 @@ export const make = (
             recorder: new SingleRecorder(clock, fiber.getFiberRef(FiberRef.currentMetricLabels), onEvent),
             stalls: watches.of(clock, stallMillis)
           }, file)
-          return Effect.flatMap(ready(context, upload, restore), () =>
-            Effect.flatMap(Attempts.upload(context, upload, restore), (outcome) => {
+          return Effect.flatMap(ready(env, upload, restore), () =>
+            Effect.flatMap(Attempts.upload(env, upload, restore), (outcome) => {
               const { after, result } = settle(upload, outcome, stallMillis, restore)
               return after === undefined ? Effect.succeed(result) : Effect.as(after, result)
             }))
@@ -71,11 +72,11 @@ export const make = (
       )
     )
     return Effect.uninterruptibleMask((restore) => {
-      context.runs.add(handle)
+      env.runs.add(handle)
       return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(pipeline)), (fiber) => {
         fiber.addObserver((exit) => {
-          context.runs.delete(handle)
-          if (context.runs.size === 0) bufferPool.rest()
+          env.runs.delete(handle)
+          if (env.runs.size === 0) bufferPool.rest()
           onEnd(exit._tag === "Success" ? exit.value : undefined)
         })
         return Effect.flatMap(ended(fiber, restore, interrupt), answer)
@@ -111,13 +112,13 @@ const interrupt = <A>(fiber: Fiber.RuntimeFiber<A>): Effect.Effect<void> =>
   })
 
 /** Prepares the destination and takes the lease, at once if possible. Without them, the source is not read. */
-const ready = (context: Upload.Context, upload: Upload.Upload, restore: Restore): Effect.Effect<void> => {
+const ready = (env: Env, upload: Upload, restore: Restore): Effect.Effect<void> => {
   const lease = Effect.suspend(() =>
-    Lease.unsafeTake(context, upload) ? Effect.void : restore(Lease.take(context, upload))
+    Attempts.unsafeTake(env, upload) ? Effect.void : restore(Attempts.take(env, upload))
   )
-  return Effect.onError(Effect.zipRight(restore(context.prepare), lease), () =>
+  return Effect.onError(Effect.zipRight(restore(env.prepare), lease), () =>
     Effect.suspend(() => {
-      Lease.giveBack(context, upload)
+      upload.lease.release()
       return Attempts.letGo(upload, interruptedMillis) ?? Effect.void
     }))
 }

@@ -2,7 +2,7 @@
  * The turnstile of a run: one worker at a time pulls a file and takes a lease for it, and the others wait in line.
  */
 import type * as Effect from "effect/Effect"
-import * as InFlight from "../../InFlight.js"
+import * as InFlight from "../limits/inFlight.js"
 import type { Worker } from "./worker.js"
 
 /** The most workers that may wait in line; any more end. */

@@ -1,16 +1,10 @@
 /**
- * The decisions of the adaptive controller after a window, and the state they need: see `AdaptiveConcurrency`.
+ * The decisions of the adaptive machine after a window: see `unstable/AdaptiveMachine`.
  */
+import type { Phase, State, Window } from "../../unstable/AdaptiveState.js"
 import * as Measure from "./adaptiveWindow.js"
-import type { Window } from "./adaptiveWindow.js"
 
-/**
- * The defaults of the options, and the controller's constants.
- */
-export const defaults = {
-  min: 1,
-  max: 64,
-  initial: 4,
+export const constants = {
   /** The fewest completions in a window, and in a window of the initial phases. */
   completions: 10,
   firstCompletions: 8,
@@ -51,60 +45,6 @@ export const defaults = {
   changeWindows: 3
 } as const
 
-/**
- * The controller's phase.
- */
-export type Phase =
-  | {
-    readonly _tag: "Doubling"
-    /** The window before the doubling, and the last one in which each upload counted in full. */
-    readonly before: Window | undefined
-    readonly anchor: Window | undefined
-    /** Whether nothing is known about smaller limits. */
-    readonly isFirst: boolean
-  }
-  | { readonly _tag: "Halving"; readonly above: Window }
-  | { readonly _tag: "Resting"; readonly left: number }
-  | {
-    readonly _tag: "Probing"
-    /** The probes still to come, and the measurements so far. */
-    readonly next: ReadonlyArray<"up" | "down">
-    readonly current: "up" | "down"
-    readonly up: Window | undefined
-    readonly down: Window | undefined
-  }
-
-/**
- * The controller's whole state. It is immutable, and decisions depend on nothing else.
- */
-export interface State {
-  readonly min: number
-  readonly max: number
-  /** The most that others allow. */
-  readonly allowed: number
-  readonly phase: Phase
-  /** The estimated best concurrency, not rounded. */
-  readonly concurrency: number
-  /** The limit in force: the estimate, or a probe. */
-  readonly limit: number
-  /** The reason, in a few plain words. */
-  readonly reason: string
-  /** Windows so far. */
-  readonly windows: number
-  /** The recent cost of requests. */
-  readonly moments: Measure.Moments
-  /** The recent pace of resting windows, and the deviation of single ones, as a logarithm. */
-  readonly usual: Window | undefined
-  readonly deviation: number
-  /** The number of resting windows in a row that were far off: above, or below if negative. */
-  readonly streak: number
-  /** The number of probes in a row that found no loss with fewer uploads. */
-  readonly flat: number
-  /** The ceiling learned from throttling, and for how many windows it holds. */
-  readonly ceiling: { readonly at: number; readonly left: number; readonly held: number } | undefined
-  readonly random: number
-}
-
 /** The state after a window, whose costs are already in `moments`. */
 export const decide = (state: State, window: Window): State => {
   if (window.throttledAt > 0) return throttled(state, window)
@@ -128,8 +68,8 @@ const doubled = (state: State, phase: Extract<Phase, { _tag: "Doubling" }>, wind
   // Somebody else has lowered the limit in the meantime.
   if (before !== undefined && window.limit <= before.limit) return settled(state, window.limit)
   const gain = before === undefined ? 1 : elasticity(state, before, window)
-  if (gain >= defaults.worthwhile) {
-    const reached = gain >= defaults.linear ? window : anchor
+  if (gain >= constants.worthwhile) {
+    const reached = gain >= constants.linear ? window : anchor
     if (window.limit < most(state)) return doubling(state, window, reached, isFirst)
     return settled(state, Math.max(reached.limit * ratio(state, reached, window), reached.limit))
   }
@@ -160,18 +100,18 @@ const rested = (state: State, phase: Extract<Phase, { _tag: "Resting" }>, window
     usual: streak === 0 ? Measure.mixed(usual, window, usualKept) : usual,
     deviation: state.deviation * usualKept + Math.min(Math.abs(change), 1) * (1 - usualKept)
   }
-  if (Math.abs(streak) < defaults.changeWindows) return rest(next, phase.left - 1)
+  if (Math.abs(streak) < constants.changeWindows) return rest(next, phase.left - 1)
   if (change > 0) return doubling({ ...next, usual: undefined, streak: 0 }, window, window, false, "faster: doubling")
   const concurrency = state.concurrency * Math.max(leastLeft, Math.exp(change)) * afterFall
   return rest(
     { ...next, concurrency, usual: undefined, streak: 0, flat: 0, reason: "slower: shrinking" },
-    defaults.shortRestWindows
+    constants.shortRestWindows
   )
 }
 
 /** The change from which a pace counts as unusual, as a logarithm. */
 const unusual = ({ deviation }: State): number =>
-  Math.max(Math.log(1 + defaults.change), defaults.changeDeviations * deviation)
+  Math.max(Math.log(1 + constants.change), constants.changeDeviations * deviation)
 
 const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window: Window): State => {
   const { usual } = state
@@ -179,22 +119,22 @@ const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window
   if (usual !== undefined) {
     const explained = Math.abs(Math.log(window.limit / usual.limit))
     if (Math.abs(Math.log(ratio(state, usual, window))) > explained + unusual(state)) {
-      return rest({ ...state, reason: "watching a change" }, defaults.restWindows)
+      return rest({ ...state, reason: "watching a change" }, constants.restWindows)
     }
   }
   const seen = { ...phase, [phase.current]: Measure.together(phase[phase.current], window) }
   const [current, ...next] = phase.next
   if (current !== undefined) return probing(state, { ...seen, current, next })
   const { down, up } = seen
-  if (up === undefined || down === undefined || up.limit <= down.limit) return rest(state, defaults.restWindows)
+  if (up === undefined || down === undefined || up.limit <= down.limit) return rest(state, constants.restWindows)
   const gain = elasticity(state, down, up)
-  if (gain >= defaults.linear && up.limit < most(state)) {
+  if (gain >= constants.linear && up.limit < most(state)) {
     return doubling(state, up, up, false, "every upload more counts: doubling")
   }
   const gained = ratio(state, down, up)
-  const isFew = state.concurrency < defaults.few
-  const flat = gained < (isFew ? defaults.flatOfFew : defaults.flat) ? state.flat + 1 : 0
-  const isBeyond = flat >= (isFew ? defaults.flatProbesOfFew : defaults.flatProbes)
+  const isFew = state.concurrency < constants.few
+  const flat = gained < (isFew ? constants.flatOfFew : constants.flat) ? state.flat + 1 : 0
+  const isBeyond = flat >= (isFew ? constants.flatProbesOfFew : constants.flatProbes)
   const target = isBeyond ? down.limit : Math.min(up.limit, above(down.limit * Math.max(1, gained)))
   const concurrency = within(state, target)
   const moved = Math.abs(Math.log(concurrency / state.concurrency))
@@ -209,7 +149,7 @@ const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window
         ? "more is faster"
         : "fewer are as fast"
     },
-    moved > hasMoved ? defaults.shortRestWindows : defaults.restWindows
+    moved > hasMoved ? constants.shortRestWindows : constants.restWindows
   )
 }
 
@@ -217,17 +157,17 @@ const probed = (state: State, phase: Extract<Phase, { _tag: "Probing" }>, window
 const throttled = (state: State, window: Window): State => {
   const at = Math.min(window.limit, Math.max(window.throttledAt, 1))
   const { ceiling } = state
-  const isSame = ceiling !== undefined && Math.abs(Math.log(at * defaults.ceiling / ceiling.at)) < Math.log(1.3)
-  const held = isSame ? Math.min(ceiling.held * 2, defaults.mostHeldWindows) : defaults.heldWindows
+  const isSame = ceiling !== undefined && Math.abs(Math.log(at * constants.ceiling / ceiling.at)) < Math.log(1.3)
+  const held = isSame ? Math.min(ceiling.held * 2, constants.mostHeldWindows) : constants.heldWindows
   return rest({
     ...state,
-    ceiling: { at: Math.max(state.min, at * defaults.ceiling), left: held, held },
-    concurrency: at * defaults.backOff,
+    ceiling: { at: Math.max(state.min, at * constants.ceiling), left: held, held },
+    concurrency: at * constants.backOff,
     usual: undefined,
     streak: 0,
     flat: 0,
     reason: "throttled: backing off"
-  }, defaults.restWindows)
+  }, constants.restWindows)
 }
 
 /** The ceiling learned from throttling holds for a while, and is then forgotten gradually. */
@@ -235,14 +175,14 @@ const relax = (state: State): State => {
   const { ceiling } = state
   if (ceiling === undefined) return state
   if (ceiling.left > 0) return { ...state, ceiling: { ...ceiling, left: ceiling.left - 1 } }
-  const at = ceiling.at * defaults.ceilingGrowth
+  const at = ceiling.at * constants.ceilingGrowth
   return { ...state, ceiling: at >= state.max ? undefined : { ...ceiling, at } }
 }
 
 /** There is too little work to learn anything. */
 const idle = (state: State): State =>
   state.phase._tag === "Probing"
-    ? rest({ ...state, reason: "too few uploads to tell" }, defaults.restWindows)
+    ? rest({ ...state, reason: "too few uploads to tell" }, constants.restWindows)
     : { ...state, reason: "too few uploads to tell" }
 
 const doubling = (state: State, before: Window, anchor: Window, isFirst: boolean, reason = "doubling"): State => {
@@ -263,14 +203,14 @@ const halving = (state: State, above: Window): State => {
 }
 
 const settled = (state: State, knee: number): State =>
-  rest({ ...state, concurrency: above(knee), usual: undefined, reason: "settled" }, defaults.restWindows)
+  rest({ ...state, concurrency: above(knee), usual: undefined, reason: "settled" }, constants.restWindows)
 
 /** The limit for a given knee: requests do not take turns, so some lanes idle now and then. */
 const above = (knee: number): number =>
-  Math.max(knee * defaults.headroom, knee + defaults.rootHeadroom * Math.sqrt(knee))
+  Math.max(knee * constants.headroom, knee + constants.rootHeadroom * Math.sqrt(knee))
 
 const whole = (concurrency: number): number =>
-  concurrency < defaults.few ? Math.ceil(concurrency - 0.1) : Math.round(concurrency)
+  concurrency < constants.few ? Math.ceil(concurrency - 0.1) : Math.round(concurrency)
 
 /** Keeps the limit for some windows, or starts probing when they are over. */
 const rest = (state: State, left: number): State => {
@@ -292,8 +232,8 @@ const rest = (state: State, left: number): State => {
 const probing = (state: State, phase: Extract<Phase, { _tag: "Probing" }>): State => {
   const rested = whole(state.concurrency)
   const limit = phase.current === "up"
-    ? Math.floor(within(state, Math.max(Math.round(rested * defaults.probeUp), rested + 1)))
-    : Math.floor(within(state, Math.min(Math.floor(rested / defaults.probeDown), rested - 1)))
+    ? Math.floor(within(state, Math.max(Math.round(rested * constants.probeUp), rested + 1)))
+    : Math.floor(within(state, Math.min(Math.floor(rested / constants.probeDown), rested - 1)))
   return { ...state, phase, limit, reason: `probing ${phase.current}` }
 }
 

@@ -8,39 +8,7 @@
  * come in bursts.
  */
 import type { Observation } from "../../Limits.js"
-
-/** Sums for fitting a line through durations by size; larger requests weigh less. */
-export interface Moments {
-  readonly weight: number
-  readonly size: number
-  readonly millis: number
-  readonly sizeSquared: number
-  readonly sizeMillis: number
-}
-
-export interface Window {
-  /** The limit that was in force. */
-  readonly limit: number
-  /** When it began, in milliseconds. */
-  readonly openedAt: number
-  /** Attempts that began before this do not count: they ran under another limit. */
-  readonly since: number
-  /** Attempts that ended. */
-  readonly ended: number
-  /** Attempts that stored something. */
-  readonly stored: number
-  /** The bytes that they stored. */
-  readonly bytes: number
-  /** The total duration of all attempts. */
-  readonly busyMillis: number
-  /** Attempts in flight, summed over the attempts that ended. */
-  readonly lanes: number
-  /** The number in flight when the destination first throttled, or 0. */
-  readonly throttledAt: number
-  /** The mean size by which requests are weighted. */
-  readonly scale: number
-  readonly moments: Moments
-}
+import type { Moments, State, Window } from "../../unstable/AdaptiveState.js"
 
 /** The cost of requests, in milliseconds. */
 export interface Cost {
@@ -56,6 +24,14 @@ export interface Opening {
   readonly since: number
   readonly scale: number
 }
+
+/** The opening of a window under a state's limit. */
+export const openingOf = ({ limit, moments: { size, weight } }: State, now: number, since: number): Opening => ({
+  limit,
+  now,
+  since,
+  scale: Math.max(1, weight === 0 ? defaultScale : size / weight)
+})
 
 export const open = (opening: Opening): Window => new Gathering(opening).close()
 
@@ -138,6 +114,27 @@ export class Gathering {
   }
 }
 
+/**
+ * Windows of one time, each gathered under its share of the limit, as one: what was in flight adds up. `total` has the
+ * limit and the times.
+ */
+export const allTogether = (total: Window, shares: ReadonlyArray<Window>): Window => {
+  const all = [total, ...shares]
+  const sum = (of: (window: Window) => number): number => all.reduce((sum, window) => sum + of(window), 0)
+  const ended = sum((window) => window.ended)
+  const isThrottled = all.some((window) => window.throttledAt > 0)
+  return {
+    ...total,
+    ended,
+    stored: sum((window) => window.stored),
+    bytes: sum((window) => window.bytes),
+    busyMillis: sum((window) => window.busyMillis),
+    lanes: ended * sum(meanLanes),
+    throttledAt: isThrottled ? sum((window) => window.throttledAt > 0 ? window.throttledAt : meanLanes(window)) : 0,
+    moments: all.reduce((sum, window) => addMoments(sum, window.moments, 1), noMoments)
+  }
+}
+
 /** Merges two windows. */
 export const together = (a: Window | undefined, b: Window): Window => a === undefined ? b : mixed(a, b, 1)
 
@@ -181,3 +178,5 @@ export const cost = ({ millis, size, sizeMillis, sizeSquared, weight }: Moments)
 
 /** The duration that a clock of whole milliseconds cannot tell from zero. */
 const tick = 0.5
+
+const defaultScale = 1_000_000

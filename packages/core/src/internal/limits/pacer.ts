@@ -8,8 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as InFlight from "../../InFlight.js"
 import { ended } from "../calls/ended.js"
+import * as InFlight from "./inFlight.js"
 
 /** The most timer lateness that is made up for while demand continues, in milliseconds. */
 const slackMillis = 20

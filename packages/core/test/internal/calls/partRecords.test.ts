@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Checksum, UploadError } from "@sluice/core"
-import type { Destination, PartPlan } from "@sluice/core"
+import type { Destination } from "@sluice/core"
+import type * as PartPlan from "../../../src/internal/calls/partPlan.js"
 import * as PartRecords from "../../../src/internal/calls/partRecords.js"
 
 const checksumOf = (text: string, algorithm: Checksum.Algorithm = "crc32c") =>

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Limits } from "@sluice/core"
+import type { Window } from "@sluice/core/unstable/AdaptiveState"
 import * as Measure from "../../../src/internal/limits/adaptiveWindow.js"
 
 const ended = (
@@ -10,7 +11,7 @@ const ended = (
 
 const opened = (scale = 1_000) => Measure.open({ limit: 4, now: 0, since: 0, scale })
 
-const windowOf = (observations: ReadonlyArray<Limits.Observation>, scale?: number): Measure.Window =>
+const windowOf = (observations: ReadonlyArray<Limits.Observation>, scale?: number): Window =>
   observations.reduce((window, observation, i) => Measure.gather(window, observation, 10_000 + i), opened(scale))
 
 const near = (actual: number, expected: number, what: string) =>

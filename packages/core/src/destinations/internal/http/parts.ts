@@ -10,16 +10,16 @@ import type {
   CreateRequest,
   Head,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,
   StoredPart
 } from "../../../Destination.js"
-import type * as InFlight from "../../../InFlight.js"
 import * as PartRecords from "../../../internal/calls/partRecords.js"
+import type * as InFlight from "../../../internal/limits/inFlight.js"
 import { isMissing, isSuccess, wrongSize } from "../../../internal/transport/answers.js"
 import * as Etag from "../../../internal/values/etag.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import type * as Transport from "../../../Transport.js"
 import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"

@@ -16,12 +16,12 @@ import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,
   StoredPart
 } from "../../../Destination.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import { IntegrityMismatch, Rejected, SessionGone } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import { codeOf, errorOf, isMissing, opening, ownErrors } from "./errors.js"

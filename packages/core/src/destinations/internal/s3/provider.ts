@@ -3,7 +3,7 @@
  * Cloud Storage, and the answers of Swift's s3api.
  */
 import type { Algorithm } from "../../../Checksum.js"
-import type { PartLimits } from "../../../PartPlan.js"
+import type { PartLimits } from "../../../Destination.js"
 
 export type Provider = "aws" | "r2" | "b2" | "minio" | "ceph" | "swift" | "gcs" | "other"
 

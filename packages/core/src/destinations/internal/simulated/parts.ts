@@ -10,12 +10,12 @@ import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,
   StoredPart
 } from "../../../Destination.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import { Conflict, IntegrityMismatch, Rejected, SessionGone } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 

@@ -10,6 +10,7 @@ import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,
@@ -17,7 +18,6 @@ import type {
 } from "../../../Destination.js"
 import { withDeadline } from "../../../internal/calls/deadline.js"
 import { isSuccess, wrongSize } from "../../../internal/transport/answers.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import { Transient } from "../../../UploadError.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Metadata from "./metadata.js"

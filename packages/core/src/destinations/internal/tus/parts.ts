@@ -6,6 +6,7 @@ import type {
   CompleteRequest,
   CreateRequest,
   Multipart,
+  PartLimits,
   PartRequest,
   Session,
   Stored,
@@ -13,7 +14,6 @@ import type {
 } from "../../../Destination.js"
 import * as PartRecords from "../../../internal/calls/partRecords.js"
 import { wrongSize } from "../../../internal/transport/answers.js"
-import type { PartLimits } from "../../../PartPlan.js"
 import type { UploadError } from "../../../UploadError.js"
 import * as Metadata from "./metadata.js"
 import { isPath } from "./server.js"

@@ -1,7 +1,7 @@
 /**
  * Checks that a history stays within the limits at every instant: requests in flight, starts, bytes and memory.
  */
-import * as Bandwidth from "../../../Bandwidth.js"
+import * as Bandwidth from "../../../internal/limits/bandwidth.js"
 import { isBodied, named } from "./record.js"
 import type { Operation, Process, Recorded, Violation } from "./record.js"
 

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Destination, PartPlan } from "@sluice/core"
+import type { Destination } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import { Effect } from "effect"
 import * as TestBody from "../../../support/TestBody.js"
 import { pattern } from "../../../support/TestSource.js"
 
-const started = (parts: Partial<PartPlan.PartLimits>) =>
+const started = (parts: Partial<Destination.PartLimits>) =>
   Effect.gen(function*() {
     const multipart = (yield* Simulated.make({ parts, observe: true })).destination.multipart!
     const create = (size?: number) =>
