@@ -40,6 +40,7 @@ export interface Options {
   readonly partSize: ByteSize.ByteSizeInput
   readonly partConcurrency: number
   readonly checksum: Checksum.Algorithm | "none" | undefined
+  readonly tracing: "run" | "file" | "attempt"
 }
 
 /** Makes what all uploads of an uploader share, and the upload of single files. Dies if an option is invalid. */
@@ -49,6 +50,7 @@ export const make = (
   Effect.gen(function*() {
     const destination = Driver.checked(yield* Destination)
     const { retry, strategy } = options
+    Decode.oneOf("tracing", options.tracing, ["run", "file", "attempt"])
     // A policy made by hand has not been validated yet.
     Decode.count("retry.attempts", retry.attempts)
     Decode.between("capabilities.maxPutSize", destination.capabilities.maxPutSize, 0, Infinity)
@@ -102,6 +104,7 @@ export const make = (
         partConcurrency: Decode.count("partConcurrency", options.partConcurrency),
         checksum: checksumOf(options.checksum, destination.capabilities)
       },
+      tracing: options.tracing,
       journal,
       prepare: leftovers?.sweep ?? Effect.void,
       conclude: (report) => {

@@ -26,6 +26,8 @@ import * as Parts from "./parts.js"
 import { attempt, tidy, tooLarge } from "./put.js"
 import * as Request from "./request.js"
 import type * as Retries from "./retries.js"
+import * as Spans from "./spans.js"
+import type { Spanned } from "./spans.js"
 import { isInterrupted } from "./stalls.js"
 import * as Step from "./step.js"
 import type { Outcome, Upload } from "./upload.js"
@@ -41,7 +43,13 @@ export const unsafeTake = ({ outage }: Env, { lease }: Upload): boolean =>
  * Uploads a file: attempts until it is stored or has failed for good. The caller has taken its lease, which is given
  * back, and can be interrupted only through `restore`. An interruption is an outcome, too.
  */
-export const upload = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> => {
+export const upload = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> =>
+  upload.run.tracing === "run" ? outcomeOf(env, upload, restore) : Spans.ofFile(
+    upload,
+    Effect.suspend(() => outcomeOf(env, upload, restore))
+  )
+
+const outcomeOf = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> => {
   if (upload.attempt > 0) return send(env, upload, restore)
   upload.startedAt = upload.clock.unsafeCurrentTimeMillis()
   const error = refusal(env, upload)
@@ -146,6 +154,11 @@ class FileRequest implements Request.Request<Destination.Stored> {
   /** The requests of a large file wait for the destination themselves. */
   get look(): Look | undefined {
     return this.upload.large ? undefined : lookAt(this.env, this.upload)
+  }
+
+  get span(): Spanned | undefined {
+    const { attempt, run: { tracing } } = this.upload
+    return tracing === "attempt" ? { name: "Uploader.attempt", attributes: { "sluice.attempt": attempt } } : undefined
   }
 
   record(step: Step.Step): Effect.Effect<void> | undefined {

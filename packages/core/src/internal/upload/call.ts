@@ -13,10 +13,13 @@ import { Lease } from "./lease.js"
 import type { Look } from "./outage.js"
 import * as Request from "./request.js"
 import type * as Retries from "./retries.js"
+import type { Spanned } from "./spans.js"
 import * as Step from "./step.js"
 import type { Upload } from "./upload.js"
 
 export interface CallOptions<A> {
+  /** The name of its span. */
+  readonly name: string
   /** Makes the request once; `attempt` counts from 1. */
   readonly send: (restore: Restore, attempt: number) => Effect.Effect<A, UploadError>
   /** The caller closes its lease. Defaults to one without memory. */
@@ -49,6 +52,7 @@ export const lookAt = (env: Env, upload: Upload): Look | undefined => {
   const millis = Math.min(lookMillis, upload.run.answerMillis)
   return Effect.uninterruptibleMask((restore) =>
     call({ ...env, observe: undefined }, upload, {
+      name: "look",
       send: () => restore(withDeadline(look, millis)),
       policy: RetryPolicy.none,
       restore
@@ -108,6 +112,13 @@ class Call<A> implements Request.Request<A> {
 
   get bytes(): number {
     return this.options.bytes ?? 0
+  }
+
+  get span(): Spanned | undefined {
+    const { upload: { run: { tracing } }, options: { bytes, name, part } } = this
+    if (tracing !== "attempt") return undefined
+    const ofPart = part === undefined ? {} : { "sluice.part": part, "sluice.size": bytes }
+    return { name: `Uploader.${name}`, attributes: { ...ofPart, "sluice.attempt": this.attempt } }
   }
 
   record(step: Step.Step): Effect.Effect<void> | undefined {

@@ -90,6 +90,7 @@ export const sendPart = (
     return isWhole ? noted : Effect.map(noted, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
   })
   return call(env, upload, {
+    name: "part",
     send: (_, attempt) =>
       multipart.limits.inOrder && (begun !== undefined || attempt > 1) ? Effect.zipRight(lookUp, rest) : rest,
     lease,
