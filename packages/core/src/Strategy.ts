@@ -165,17 +165,6 @@ export const optimalWorkerCount = (machine: { readonly cpus: number; readonly op
     )
   )
 
-/**
- * The limits of a strategy. Throws a `RangeError` for a strategy made by hand with an invalid limit.
- *
- * @internal
- */
-export const decode = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Strategy): Settings => ({
-  concurrency: Decode.count("concurrency", concurrency),
-  uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
-  bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
-})
-
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

@@ -174,7 +174,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
     const limits = EngineLimits.make({
-      values: Strategy.decode(strategy),
+      values: EngineLimits.valuesOf(strategy),
       memory: Decode.size("memory", options.memory ?? defaults.memory),
       whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
       gate: Decode.effect("gate", options.gate),
