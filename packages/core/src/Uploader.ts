@@ -7,6 +7,8 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -278,6 +280,29 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
  */
 export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Destination> =>
   Layer.scoped(Uploader, make(options))
+
+/**
+ * An uploader whose options come from the configuration: each is a `Config`. An option that the program decides itself
+ * is a `Config.succeed`. Invalid values are `InvalidData`, also those that {@link make} refuses.
+ *
+ * @example
+ * ```ts
+ * import { ByteSize, RetryPolicy, Strategy, Uploader } from "@sluice/core"
+ * import { Config } from "effect"
+ *
+ * // STRATEGY=pool:64+bandwidth:10MiB/s UPLOAD_MEMORY=1GiB
+ * const UploaderLayer = Uploader.layerConfig({
+ *   strategy: Strategy.config("STRATEGY"),
+ *   memory: Config.withDefault(ByteSize.config("UPLOAD_MEMORY"), undefined),
+ *   retry: Config.succeed(RetryPolicy.make({ attempts: 8 }))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<Uploader, ConfigError, Destination> =>
+  Layer.scoped(Uploader, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
 
 /**
  * The tag of an uploader of one's own, for applications with several destinations.

@@ -35,6 +35,7 @@ const progress = (changes: { readonly bytesUploaded?: number; readonly inFlight?
   filesSkipped: 0,
   filesFailed: 0,
   filesInterrupted: 0,
+  filesOfUnknownSize: 0,
   inFlight: 0,
   peakInFlight: 1,
   bytesFound: 100,

@@ -2,6 +2,7 @@
  * Options, decoded once at the edge. An invalid value is refused at once, by name, with a `RangeError`: a limit of
  * `NaN` would be no limit, since every comparison with it fails.
  */
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -88,6 +89,14 @@ export const callback = <A extends (...args: never) => unknown>(name: string, va
 /** An effect, if given. */
 export const effect = <A, E, R>(name: string, value: Effect.Effect<A, E, R> | undefined) =>
   accepted(name, value, value === undefined || Effect.isEffect(value), "an Effect", () => value)
+
+/** What is made from a configuration: an invalid option is an error of the configuration, not a defect. */
+export const configured = <A, E, R>(make: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
+  Effect.catchSomeDefect(make, (defect) =>
+    Option.map(
+      Option.liftPredicate(defect, (it) => it instanceof RangeError),
+      ({ message }) => Effect.fail(ConfigError.InvalidData([], message))
+    ))
 
 // -----------------------------------------------------------------------------
 // internal
