@@ -158,17 +158,13 @@ export interface SharedOptions {
  */
 export const shared = (options: SharedOptions = {}): Effect.Effect<Limits, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { bytesPerSecond, concurrency, controllers, uploadsPerSecond } = options.strategy ?? unlimited
+    const strategy = options.strategy ?? unlimited
     const limits = branded({
-      values: {
-        concurrency: Decode.count("concurrency", concurrency),
-        uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
-        bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
-      },
+      values: LiveLimits.valuesOf(strategy),
       memory: options.memory === undefined ? undefined : Decode.size("memory", options.memory),
       whole: options.within as LiveLimits.LiveLimits<Observation> | undefined
     })
-    for (const controller of controllers) {
+    for (const controller of strategy.controllers) {
       // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
       limits.observers.push(yield* Effect.interruptible(controller.start(forController(limits))))
     }

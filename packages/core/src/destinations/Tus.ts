@@ -45,7 +45,7 @@ export type Credentials = Redacted.Redacted<string>
  * @since 0.1.0
  * @category models
  */
-export type Offer = TusOffer.Offer
+export interface Offer extends TusOffer.Offer {}
 
 /**
  * An upload that is complete at the server.

@@ -14,7 +14,7 @@ import type { Capabilities } from "../../Destination.js"
 import * as Journal from "../../Journal.js"
 import * as Limits from "../../Limits.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
-import * as Strategy from "../../Strategy.js"
+import type { Strategy } from "../../Strategy.js"
 import * as RetryBudget from "../../unstable/RetryBudget.js"
 import * as UploadMetrics from "../../UploadMetrics.js"
 import * as UploadReport from "../../UploadReport.js"
@@ -31,7 +31,7 @@ import * as Single from "./single.js"
 
 /** The options of an uploader, with their defaults. */
 export interface Options {
-  readonly strategy: Strategy.Strategy
+  readonly strategy: Strategy
   readonly within: Limits.Limits | undefined
   readonly gate: Effect.Effect<void> | undefined
   readonly retry: RetryPolicy
@@ -64,7 +64,7 @@ export const make = (
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
     const limits = EngineLimits.make({
-      values: Strategy.decode(strategy),
+      values: EngineLimits.valuesOf(strategy),
       memory: Decode.size("memory", options.memory),
       whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
       gate: Decode.effect("gate", options.gate),
