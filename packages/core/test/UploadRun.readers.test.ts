@@ -1,8 +1,9 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, Progress, RetryPolicy, Strategy, UploadFile } from "@sluice/core"
-import type { UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
+import type { Uploader, UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Chunk, Clock, Duration, Effect, Exit, Fiber, Option, Schedule, Stream } from "effect"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 import * as Recording from "./support/Recording.js"
 import { broken, files, keysOf, leftRunning, one } from "./support/RunFiles.js"
 
@@ -14,7 +15,7 @@ describe("progress", () => {
   const samples = (
     recording: Recording.Recording,
     list: UploadList.UploadList,
-    options: Recording.Options = {}
+    options: Uploader.Options = {}
   ) =>
     Recording.virtual(Effect.gen(function*() {
       const uploader = yield* Recording.uploader(recording, options)
@@ -298,7 +299,10 @@ describe("a callback", () => {
             ["boom"]
           )
           assert.strictEqual(yield* Clock.currentTimeMillis, ended)
-          assert.deepStrictEqual([uploader.limits.inFlight.taken, uploader.limits.inFlight.waiting], [0, 0])
+          assert.deepStrictEqual([
+            EngineLimits.of(uploader.limits).inFlight.taken,
+            EngineLimits.of(uploader.limits).inFlight.waiting
+          ], [0, 0])
           assert.strictEqual(recording.inFlight(), 0)
           yield* Fiber.join(readers)
         }))))

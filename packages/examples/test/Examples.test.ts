@@ -13,11 +13,13 @@ import * as HugeLazyList from "../src/huge-lazy-list.js"
 import * as InterruptAndDrain from "../src/interrupt-and-drain.js"
 import * as LargeFile from "../src/large-file-resume.js"
 import * as Metrics from "../src/metrics.js"
+import * as PerTenantLimits from "../src/per-tenant-limits.js"
 import * as ProgressMonitor from "../src/progress-monitor.js"
 import * as RateLimited from "../src/rate-limited.js"
 import * as Retry from "../src/retry-with-backoff.js"
 import * as VirtualTesting from "../src/testing-on-the-virtual-clock.js"
 import * as Testing from "../src/testing-with-test-clock.js"
+import * as TwoDestinations from "../src/two-destinations.js"
 import * as UploadToTus from "../src/upload-to-tus.js"
 import * as WorkerPool from "../src/worker-pool.js"
 import * as Transcript from "./Transcript.js"
@@ -46,6 +48,25 @@ describe("the examples", () => {
         "second process: 24.0 MiB sent, 16.0 MiB were there",
         "crc32c SX6EHw==: the same"
       ])
+    }))
+
+  it.effect("per-tenant-limits: one with many files does not hold up the others", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.virtual(PerTenantLimits.program)
+      assert.deepStrictEqual(value, { peak: 6, inUse: 0 })
+      assert.deepStrictEqual(lines, [
+        "first: 5 files in 222 ms",
+        "second: 5 files in 232 ms",
+        "third: 5 files in 241 ms",
+        "large: 200 files in 5101 ms",
+        "never more than 6 requests in flight"
+      ])
+    }))
+
+  it.effect("two-destinations", () =>
+    Effect.gen(function*() {
+      const { lines } = yield* Transcript.virtual(TwoDestinations.program)
+      assert.deepStrictEqual(lines, ["32 avatars in 40 ms", "an export of 4.8 MiB in 1 attempt"])
     }))
 
   it.effect("worker-pool: two lists, one pool", () =>
