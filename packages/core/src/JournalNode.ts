@@ -20,7 +20,7 @@ import * as Record from "./internal/journal/recordNode.js"
 import type { Replay } from "./internal/journal/replayNode.js"
 import { Writer } from "./internal/journal/writerNode.js"
 import { Journal, JournalError } from "./Journal.js"
-import type { Immediate, Session } from "./Journal.js"
+import type { Identity, Immediate, Noted, Session } from "./Journal.js"
 
 /**
  * Where a journal is, and what it records.
@@ -302,16 +302,10 @@ const journalOf = (writer: Writer, { finished, locations, state }: Replay): Imme
     }
     writer.noteFinished(Record.finished(digest, location))
   },
-  wasFinished: ({ fingerprint, key, size }) => {
+  wasFinished: (file) => {
     if (finished.size === 0) return undefined
-    const file = { key, size, fingerprint }
     const digest = Record.digestOf(file)
-    return finished.hasFile(digest)
-      ? {
-        location: locations.size === 0 ? undefined : locations.get(Record.identityIn(digest)),
-        isEtag: (etag) => finished.hasFile(Record.digestOf({ ...file, etag }))
-      }
-      : undefined
+    return finished.hasFile(digest) ? notedOf(finished, locations.get(Record.identityIn(digest)), file) : undefined
   },
   runEnded: Effect.suspend(() => {
     finished.clear()
@@ -335,6 +329,15 @@ const journalOf = (writer: Writer, { finished, locations, state }: Replay): Imme
       if (state.owners.delete(owner)) writer.noteDisowned(owner)
       return writer.settled
     })
+})
+
+const notedOf = (
+  finished: Replay["finished"],
+  location: string | undefined,
+  { fingerprint, key, size }: Identity
+): Noted => ({
+  location,
+  isEtag: (etag) => finished.hasFile(Record.digestOf({ key, size, fingerprint, etag }))
 })
 
 /** A record that is too long could be written but not read back. A character takes up to 6 bytes. */

@@ -11,38 +11,24 @@ import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type * as ByteSize from "./ByteSize.js"
 import type * as Checksum from "./Checksum.js"
-import { Destination } from "./Destination.js"
-import * as GivenNumbers from "./internal/engine/givenNumbers.js"
-import { JournalEnding } from "./internal/engine/journalEnding.js"
-import { ofDestination } from "./internal/engine/measure.js"
-import * as Orphans from "./internal/engine/orphans.js"
-import { partSettings } from "./internal/engine/partSettings.js"
+import type { Destination } from "./Destination.js"
 import * as Run from "./internal/engine/run.js"
 import * as Scripted from "./internal/engine/scripted.js"
-import * as Single from "./internal/engine/single.js"
-import * as EngineLimits from "./internal/limits/engineLimits.js"
-import { answering } from "./internal/upload/answeringJournal.js"
-import * as Driver from "./internal/upload/driver.js"
-import type { Env } from "./internal/upload/env.js"
-import { Outage } from "./internal/upload/outage.js"
+import * as Uploads from "./internal/engine/uploads.js"
 import * as Decode from "./internal/values/decode.js"
-import * as Journal from "./Journal.js"
-import * as Limits from "./Limits.js"
+import type * as Limits from "./Limits.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as Strategy from "./Strategy.js"
-import * as RetryBudget from "./unstable/RetryBudget.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
-import * as UploadMetrics from "./UploadMetrics.js"
 import type * as UploadReport from "./UploadReport.js"
-import type { Skipped, Uploaded } from "./UploadResult.js"
+import type { Skipped, Uploaded, UploadResult } from "./UploadResult.js"
 import type * as UploadRun from "./UploadRun.js"
 
 /**
@@ -105,8 +91,8 @@ export const defaults = {
  * @since 0.1.0
  * @category models
  */
-export interface UploadOptions
-  extends Pick<UploadRun.Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
+export interface UploadOptions<E = never, R = never>
+  extends Pick<UploadRun.Options<E, R>, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
 {}
 
 /**
@@ -125,7 +111,10 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
    * single uploads have finished when the uploader's scope ends in success and none has failed.
    */
   readonly upload: {
-    (file: UploadFile, options?: UploadOptions): Effect.Effect<Uploaded | Skipped, UploadError>
+    <E = never, R = never>(
+      file: UploadFile,
+      options?: UploadOptions<E, R>
+    ): Effect.Effect<Uploaded | Skipped, UploadError | E, R>
     /** For `Effect.forEach(files, uploader.upload)`, which also passes an index. */
     (file: UploadFile, index: number): Effect.Effect<Uploaded | Skipped, UploadError>
   }
@@ -133,18 +122,27 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
    * Uploads all files of a list and returns a report. A failed file is in the report, not in the error channel, which
    * carries only the list's own errors. Interrupting the effect interrupts everything that it started.
    */
-  readonly uploadAll: <Files extends UploadList.Any>(
+  readonly uploadAll: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
-    options?: UploadRun.Options
-  ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
+    options?: UploadRun.Options<E, R>
+  ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R>
+  /**
+   * Uploads all files of a list as a stream of their results, in the order in which they come. Nothing happens before
+   * the stream is run, a slow reader slows the uploads, and leaving the stream interrupts them. A failed file is an
+   * element; the stream fails with the list's own errors, after the results of all files before.
+   */
+  readonly stream: <Files extends UploadList.Any, E = never, R = never>(
+    files: Files,
+    options?: UploadRun.Options<E, R>
+  ) => Stream.Stream<UploadResult, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R>
   /** Starts uploading a list and returns the run, to watch and to steer. */
-  readonly start: <Files extends UploadList.Any>(
+  readonly start: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
-    options?: UploadRun.Options
+    options?: UploadRun.Options<E, R>
   ) => Effect.Effect<
-    UploadRun.UploadRun<UploadList.ErrorOf<Files>>,
+    UploadRun.UploadRun<UploadList.ErrorOf<Files> | E>,
     never,
-    UploadList.ContextOf<Files> | Scope.Scope
+    UploadList.ContextOf<Files> | R | Scope.Scope
   >
   /** The live limits of this uploader. */
   readonly limits: Limits.Limits
@@ -160,64 +158,38 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
  */
 export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], never, Destination | Scope.Scope> =>
   Effect.gen(function*() {
-    const destination = Driver.checked(yield* Destination)
-    const strategy = options.strategy ?? defaults.strategy
-    const retry = options.retry ?? defaults.retry
-    GivenNumbers.check(destination, retry)
-    const runs: Env["runs"] = new Set()
-    const labels = ofDestination(yield* FiberRef.get(FiberRef.currentMetricLabels), destination)
-    const measure = ({ concurrency }: Limits.Settings) => UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
-    const limits = EngineLimits.make({
-      values: Strategy.decode(strategy),
-      memory: Decode.size("memory", options.memory ?? defaults.memory),
-      whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
-      gate: Decode.effect("gate", options.gate),
-      changed: (settings, reason) => {
-        measure(settings)
-        for (const run of runs) run.limitsChanged(settings, reason)
-      }
+    const { env, upload } = yield* Uploads.make({
+      strategy: options.strategy ?? defaults.strategy,
+      within: options.within,
+      gate: options.gate,
+      retry: options.retry ?? defaults.retry,
+      memory: options.memory ?? defaults.memory,
+      multipartThreshold: options.multipartThreshold ?? defaults.multipartThreshold,
+      partSize: options.partSize ?? defaults.partSize,
+      partConcurrency: options.partConcurrency ?? defaults.partConcurrency,
+      checksum: options.checksum
     })
-    measure(strategy)
-    for (const controller of strategy.controllers) {
-      // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
-      limits.observers.push(yield* Effect.interruptible(controller.start(Limits.forController(limits))))
-    }
-    const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
-    const ending = new JournalEnding(journal, runs)
-    const leftovers = journal === undefined ? undefined : yield* Orphans.make(journal, destination)
-    const budget = RetryBudget.make(retry)
-    const outage = new Outage({ policy: retry, budget, changed: (it) => runs.forEach((run) => run.outageChanged(it)) })
-    const env: Env = {
-      runs,
-      destination,
-      limits,
-      retry,
-      budget,
-      outage,
-      memory: limits.memory,
-      parts: partSettings(options, defaults, destination.capabilities),
-      journal,
-      prepare: leftovers?.sweep ?? Effect.void,
-      conclude: (report) => ending.runEnded(report),
-      observe: EngineLimits.observing(limits)
-    }
-    const single = Single.make(env, (result) => ending.uploaded(result))
-    yield* Effect.addFinalizer((exit) => ending.uploaderEnded(exit))
-    yield* Effect.addFinalizer(() => Effect.sync(single.close))
-    const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
-      Run.make(env, files, runOptions)
     const byDefault = Run.decode(env, {})
+    function one<E = never, R = never>(
+      file: UploadFile,
+      uploadOptions?: UploadOptions<E, R>
+    ): Effect.Effect<Uploaded | Skipped, UploadError | E, R>
+    function one(file: UploadFile, index: number): Effect.Effect<Uploaded | Skipped, UploadError>
+    function one<E, R>(file: UploadFile, uploadOptions: UploadOptions<E, R> | number = {}) {
+      // E and R are those of the callback, which runs in a fiber of the caller's.
+      return Effect.suspend(() =>
+        upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
+      ) as Effect.Effect<Uploaded | Skipped, UploadError>
+    }
     return Uploader.of({
-      limits,
-      start,
+      limits: env.limits,
+      start: (files, runOptions) => Run.make(env, files, runOptions),
+      stream: (files, runOptions) => Run.stream(env, files, runOptions),
       uploadAll: (files, runOptions) =>
-        Effect.scoped(Effect.flatMap(start(files, runOptions), (run) => run.report)).pipe(
+        Effect.scoped(Effect.flatMap(Run.make(env, files, runOptions), (run) => run.report)).pipe(
           Effect.withSpan("Uploader.uploadAll")
         ),
-      upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
-        Effect.suspend(() =>
-          single.upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
-        ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
+      upload: one
     })
   })
 

@@ -7,10 +7,12 @@ import * as AdaptiveRate from "../src/adaptive-rate.js"
 import * as Adaptive from "../src/adaptive.js"
 import * as BandwidthCap from "../src/bandwidth-cap-and-monitor.js"
 import * as Basic from "../src/basic-parallel-upload.js"
+import * as Composed from "../src/composed-uploads.js"
 import * as CustomDestination from "../src/custom-destination.js"
 import * as ErrorResilience from "../src/error-resilience.js"
 import * as HugeLazyList from "../src/huge-lazy-list.js"
 import * as InterruptAndDrain from "../src/interrupt-and-drain.js"
+import * as JournalInDatabase from "../src/journal-in-a-database.js"
 import * as LargeFile from "../src/large-file-resume.js"
 import * as Metrics from "../src/metrics.js"
 import * as PerTenantLimits from "../src/per-tenant-limits.js"
@@ -67,6 +69,28 @@ describe("the examples", () => {
     Effect.gen(function*() {
       const { lines } = yield* Transcript.virtual(TwoDestinations.program)
       assert.deepStrictEqual(lines, ["32 avatars in 40 ms", "an export of 4.8 MiB in 1 attempt"])
+    }))
+
+  it.effect("journal-in-a-database: the next process sends the rest", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.virtual(JournalInDatabase.program)
+      assert.deepStrictEqual(value, { left: [], aborted: 0 })
+      assert.deepStrictEqual(lines, [
+        "first process: cut off, with films/holiday.mkv: 4 parts in the database",
+        "second process: 1 file, 24.0 MiB sent, 16.0 MiB were there"
+      ])
+    }))
+
+  it.effect("composed-uploads: what Effect has for effects works on an upload", () =>
+    Effect.gen(function*() {
+      const { lines } = yield* Transcript.virtual(Composed.program)
+      assert.deepStrictEqual(lines, [
+        "forEach: 20 photos, 8 at once",
+        "retry: Uploaded at try 3",
+        "timeout: too late, 0 uploads left behind",
+        "race: Paris has it",
+        "semaphore: 20 photos for each of two users, two at once, in 1s"
+      ])
     }))
 
   it.effect("worker-pool: two lists, one pool", () =>

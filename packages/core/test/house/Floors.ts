@@ -32,6 +32,7 @@ export const core: ReadonlyArray<Floor> = [
       "Transport",
       "FilesNode",
       "JournalNode",
+      "JournalStore",
       "MachineNode",
       "TransportNode",
       "AdaptiveConcurrency",

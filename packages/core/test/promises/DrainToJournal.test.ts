@@ -2,6 +2,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { Destination, Journal, Uploader } from "@sluice/core"
 import type { UploadRun } from "@sluice/core"
 import { Effect } from "effect"
+import * as JournalForms from "../support/JournalForms.js"
 import * as LargeRun from "../support/LargeRun.js"
 import * as PartsRecording from "../support/PartsRecording.js"
 import * as Recording from "../support/Recording.js"
@@ -16,34 +17,36 @@ const drainedAfter = (millis: number, told: Array<string> = []) => (run: UploadR
   Effect.delay(Effect.map(run.drainToJournal, (keys) => told.push(...keys)), millis)
 
 describe("a run that is drained to its journal", () => {
-  it.effect("ends small files, keeps large ones, and another run has all, whenever that is", () =>
-    Effect.gen(function*() {
-      let kept = 0
-      for (let at = 0; at <= 90; at += 1.5) {
-        const recording = PartsRecording.make()
-        const journal = yield* LargeRun.memoryJournal
-        const keys: Array<string> = []
-        const options = { workers: 3, journal }
-        const first = yield* LargeRun.upload(recording, onDisk, { ...options, meanwhile: drainedAfter(at, keys) })
-        const ends = new Map(first.results.map(({ _tag, file: { key } }) => [key, _tag]))
-        // A file that was complete at that moment is uploaded after all.
-        for (const key of keys) assert.include(["Interrupted", "Uploaded"], ends.get(key), `${key} after ${at} ms`)
-        for (const [key, end] of ends) {
-          if (end === "Interrupted") assert.include(keys, key, `after ${at} ms`)
-          else assert.strictEqual(end, "Uploaded", `${key} after ${at} ms`)
+  for (const { name, over } of JournalForms.forms) {
+    it.effect(`ends small files, keeps large ones, and another run has all, whenever that is: ${name}`, () =>
+      Effect.gen(function*() {
+        let kept = 0
+        for (let at = 0; at <= 90; at += 1.5) {
+          const recording = PartsRecording.make()
+          const journal = yield* LargeRun.memoryJournal
+          const keys: Array<string> = []
+          const options = { workers: 3, journal: over(journal) }
+          const first = yield* LargeRun.upload(recording, onDisk, { ...options, meanwhile: drainedAfter(at, keys) })
+          const ends = new Map(first.results.map(({ _tag, file: { key } }) => [key, _tag]))
+          // A file that was complete at that moment is uploaded after all.
+          for (const key of keys) assert.include(["Interrupted", "Uploaded"], ends.get(key), `${key} after ${at} ms`)
+          for (const [key, end] of ends) {
+            if (end === "Interrupted") assert.include(keys, key, `after ${at} ms`)
+            else assert.strictEqual(end, "Uploaded", `${key} after ${at} ms`)
+          }
+          const sessions = (yield* journal.sessions).map(({ key }) => key)
+          assert.deepStrictEqual([...recording.sessions.values()].map(({ key }) => key).toSorted(), sessions.toSorted())
+          kept += sessions.length
+          const second = yield* LargeRun.upload(recording, onDisk, options)
+          assert.strictEqual(second.report.files.failed, 0)
+          for (const [key, size] of sizes) {
+            assert.deepStrictEqual(recording.objects.get(key), LargeRun.bytesOf(size), `${key} after ${at} ms`)
+          }
+          assert.strictEqual(recording.sessions.size, 0)
         }
-        const sessions = (yield* journal.sessions).map(({ key }) => key)
-        assert.deepStrictEqual([...recording.sessions.values()].map(({ key }) => key).toSorted(), sessions.toSorted())
-        kept += sessions.length
-        const second = yield* LargeRun.upload(recording, onDisk, options)
-        assert.strictEqual(second.report.files.failed, 0)
-        for (const [key, size] of sizes) {
-          assert.deepStrictEqual(recording.objects.get(key), LargeRun.bytesOf(size), `${key} after ${at} ms`)
-        }
-        assert.strictEqual(recording.sessions.size, 0)
-      }
-      assert.isAbove(kept, 20)
-    }))
+        assert.isAbove(kept, 20)
+      }))
+  }
 
   it.effect("does not wait for a large file", () =>
     Effect.gen(function*() {

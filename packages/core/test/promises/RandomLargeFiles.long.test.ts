@@ -1,7 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { UploadError, UploadFile } from "@sluice/core"
-import type { Journal } from "@sluice/core"
 import { Cause, Effect, Exit } from "effect"
+import * as JournalForms from "../support/JournalForms.js"
 import * as LargeRun from "../support/LargeRun.js"
 import * as PartsRecording from "../support/PartsRecording.js"
 
@@ -92,13 +92,14 @@ const world = (seed: number) =>
       partConcurrency: oneOf([1, 2, Infinity]),
       checksum
     } as const
-    const journal: Journal.Journal["Type"] = yield* LargeRun.memoryJournal
+    const journal = yield* LargeRun.memoryJournal
+    const over = seed % 2 === 0 ? journal : JournalForms.inDatabase(journal)
     for (let round = 1; round <= 3; round++) {
       quirks.troubled = round < 3
       const at = below(400) + next()
       const outcome = yield* LargeRun.upload(recording, files(), {
         ...settings,
-        journal,
+        journal: over,
         run: { onInterrupt: oneOf(["abort", "keep"] as const) },
         ...(round < 3 && { meanwhile: LargeRun.interruptedAfter(at) })
       })
