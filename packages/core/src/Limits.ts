@@ -44,6 +44,26 @@ export interface Settings {
 }
 
 /**
+ * The limits of an uploader, `uploader.limits`, or shared ones: see {@link shared}.
+ *
+ * @example
+ * ```ts
+ * import { Uploader } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * // Runs an effect while no upload starts: those in flight end, and the others wait.
+ * const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+ *   Effect.gen(function*() {
+ *     const { limits } = yield* Uploader.Uploader
+ *     const { concurrency } = yield* limits.current
+ *     return yield* Effect.acquireUseRelease(
+ *       limits.set({ concurrency: 0 }, "quiet"),
+ *       () => effect,
+ *       () => limits.set({ concurrency }, "no longer quiet")
+ *     )
+ *   })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

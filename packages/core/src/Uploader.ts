@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -240,14 +240,13 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
  *
  * @example
  * ```ts
- * import { ByteSize, RetryPolicy, Strategy, Uploader } from "@sluice/core"
+ * import { ByteSize, Strategy, Uploader } from "@sluice/core"
  * import { Config } from "effect"
  *
- * // STRATEGY=pool:64+bandwidth:10MiB/s UPLOAD_MEMORY=1GiB
  * const UploaderLayer = Uploader.layerConfig({
  *   strategy: Strategy.config("STRATEGY"),
- *   memory: Config.withDefault(ByteSize.config("UPLOAD_MEMORY"), undefined),
- *   retry: Config.succeed(RetryPolicy.make({ attempts: 8 }))
+ *   memory: Config.withDefault(ByteSize.config("MEMORY"), undefined),
+ *   checksum: Config.succeed("md5")
  * })
  * ```
  *
@@ -255,7 +254,7 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
  * @category layers
  */
 export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<Uploader, ConfigError, Destination> =>
-  Layer.scoped(Uploader, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
+  Layer.scoped(Uploader, Decode.configured(config, make))
 
 /**
  * The tag of an uploader of one's own, for applications with several destinations.
@@ -266,6 +265,8 @@ export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<Up
 export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Uploader["Type"]> {
   /** As {@link layer}, for this tag. */
   readonly layer: (options?: Options) => Layer.Layer<Self, never, Destination>
+  /** As {@link layerConfig}, for this tag. */
+  readonly layerConfig: (config: Config.Config.Wrap<Options>) => Layer.Layer<Self, ConfigError, Destination>
   /** As {@link layerTest}, for this tag. */
   readonly layerTest: (options?: TestOptions) => Layer.Layer<Self | TestUploads>
 }
@@ -296,6 +297,7 @@ export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self,
   const tag = Context.Tag(id)<Self, Uploader["Type"]>()
   return Object.assign(tag, {
     layer: (options?: Options) => Layer.scoped(tag, make(options)),
+    layerConfig: (config: Config.Config.Wrap<Options>) => Layer.scoped(tag, Decode.configured(config, make)),
     layerTest: (options?: TestOptions) => layerTestOf(tag, options)
   })
 }
