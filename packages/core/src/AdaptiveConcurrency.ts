@@ -39,6 +39,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Measure from "./internal/limits/adaptiveWindow.js"
+import * as EngineLimits from "./internal/limits/engineLimits.js"
 import type { Controller } from "./Limits.js"
 import * as Machine from "./unstable/AdaptiveMachine.js"
 import type { State, Window } from "./unstable/AdaptiveState.js"
@@ -84,6 +85,7 @@ export const controller = (options: Options = {}): Controller => ({
   start: (limits) =>
     Effect.gen(function*() {
       const clock = yield* Effect.clock
+      const { inFlight, rate } = EngineLimits.of(limits)
       const decided = yield* Queue.unbounded<Decided>()
       let state = Machine.initial({ ...options, seed: options.seed ?? (yield* Random.nextInt) })
       let applied = state
@@ -100,15 +102,15 @@ export const controller = (options: Options = {}): Controller => ({
       yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.flatMap(Queue.take(decided), apply))))
       return (observation) => {
         // The uploader is paused: attempts that end now say nothing about a limit.
-        if (limits.inFlight.limit === 0) return
+        if (inFlight.limit === 0) return
         const now = clock.unsafeCurrentTimeMillis()
         if (observation.retryAfterMillis !== undefined) {
-          limits.rate.unsafeHold(clock, Math.min(observation.retryAfterMillis, longestHoldMillis))
+          rate.unsafeHold(clock, Math.min(observation.retryAfterMillis, longestHoldMillis))
         }
         gathering.add(observation, now)
         if (!Machine.isFull(state, gathering, now)) return
         // Other strategies and callers change the same limit.
-        const before = applied === state ? Machine.overruled(state, limits.inFlight.limit) : state
+        const before = applied === state ? Machine.overruled(state, inFlight.limit) : state
         const closed = gathering.close(before.limit)
         state = Machine.step(before, closed)[0]
         const changed = state.limit !== before.limit

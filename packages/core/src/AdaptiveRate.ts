@@ -96,7 +96,8 @@ export const controller = (options: Options): Controller => ({
         succeeded = 0
         totalMillis = 0
         throttled = false
-        return limits.set({ uploadsPerSecond: next(options, limits.rate.uploadsPerSecond, mean) })
+        return Effect.flatMap(limits.current, ({ uploadsPerSecond }) =>
+          limits.set({ uploadsPerSecond: next(options, uploadsPerSecond, mean) }))
       })
       yield* Effect.sleep(interval).pipe(
         Effect.zipRight(adjust),
@@ -105,8 +106,12 @@ export const controller = (options: Options): Controller => ({
         Effect.forkScoped
       )
       return ({ durationMillis, outcome }) => {
-        if (outcome === "Throttled") throttled = true
-        if (outcome !== "Succeeded") return
+        if (outcome === "Throttled") {
+          throttled = true
+        }
+        if (outcome !== "Succeeded") {
+          return
+        }
         succeeded += 1
         totalMillis += durationMillis
       }

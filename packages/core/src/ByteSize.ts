@@ -7,6 +7,9 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 
 /**
@@ -75,6 +78,36 @@ export const decode = (input: ByteSizeInput): number =>
     parse(input),
     () => new RangeError(`Not a size: ${JSON.stringify(input)}. Give bytes, or a number with a unit, such as "8 MiB".`)
   )
+
+/**
+ * A size in bytes from the configuration, as {@link parse} reads it: `PART_SIZE=8MiB`. Anything else is `InvalidData`.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { ByteSize } from "@sluice/core"
+ * import { ConfigProvider, Effect } from "effect"
+ *
+ * const provider = ConfigProvider.fromMap(new Map([["PART_SIZE", "16 MiB"]]))
+ * const partSize = Effect.runSync(Effect.withConfigProvider(ByteSize.config("PART_SIZE"), provider))
+ * assert.strictEqual(partSize, 16 * 1024 * 1024)
+ * ```
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const config = (name?: string): Config.Config<number> => {
+  const size = Config.primitive(
+    "a size in bytes, such as 8MiB",
+    (text) =>
+      Either.fromOption(
+        parse(text),
+        () =>
+          ConfigError.InvalidData([], `Expected a size, such as 8MiB or 500kB, but received ${JSON.stringify(text)}`)
+      )
+  )
+  return name === undefined ? size : Config.nested(size, name)
+}
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
 

@@ -45,16 +45,24 @@ export type Algorithm = typeof Algorithm.Type
 export type Combinable = "crc32" | "crc32c" | "crc64nvme"
 
 /**
+ * A schema for a checksum in the form that destinations use.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Checksum = Schema.Struct({
+  algorithm: Algorithm,
+  /** The digest in base64; in a composite checksum, followed by `-` and the number of parts. */
+  value: Schema.String
+})
+
+/**
  * A checksum in the form that destinations use.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Checksum {
-  readonly algorithm: Algorithm
-  /** The digest in base64; in a composite checksum, followed by `-` and the number of parts. */
-  readonly value: string
-}
+export interface Checksum extends Schema.Schema.Type<typeof Checksum> {}
 
 /**
  * A checksum being computed.

@@ -8,10 +8,25 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Bandwidth from "./internal/limits/bandwidth.js"
-import * as InFlight from "./internal/limits/inFlight.js"
-import * as RateLimit from "./internal/limits/rateLimit.js"
+import type * as ByteSize from "./ByteSize.js"
+import * as LiveLimits from "./internal/limits/liveLimits.js"
 import * as Decode from "./internal/values/decode.js"
+
+/**
+ * The identifier of limits.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("@sluice/core/Limits")
+
+/**
+ * The type of the identifier.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * The values of the limits. `Infinity` means no limit.
@@ -33,8 +48,11 @@ export interface Settings {
  * @category models
  */
 export interface Limits {
+  readonly [TypeId]: TypeId
   /** The current values. */
   readonly current: Effect.Effect<Settings>
+  /** Uploads in flight now: the permits of `concurrency` that are taken. */
+  readonly inUse: Effect.Effect<number>
   /**
    * Changes some limits, with a short reason in plain words. A raised limit applies at once; a lowered one is reached
    * as attempts in flight end. Setting a limit to 0 pauses: whatever it holds up waits until the limit is raised again
@@ -43,12 +61,6 @@ export interface Limits {
   readonly set: (settings: Partial<Settings>, reason?: string) => Effect.Effect<void>
   /** The reason for the last change, if one was given. */
   readonly reason: Effect.Effect<string | undefined>
-  /** The budget of uploads in flight. Resize it with `set`, which notifies the runs. */
-  readonly inFlight: InFlight.InFlight
-  /** The limit on starts. */
-  readonly rate: RateLimit.RateLimit
-  /** The limit on bytes. */
-  readonly bandwidth: Bandwidth.Bandwidth
 }
 
 /**
@@ -82,44 +94,86 @@ export interface Controller {
 }
 
 /**
- * Makes limits from `settings`; throws a `RangeError` for an invalid limit. `changed` is called after each change with
- * the new values and the reason.
+ * Makes limits from `settings`, which a strategy has, too; throws a `RangeError` for an invalid limit. `changed` is
+ * called after each change with the new values and the reason. Controllers of a strategy do not run: for these, see
+ * {@link shared}.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
   settings: Settings,
-  changed: (settings: Settings, reason: string | undefined) => void = () => {}
-): Limits => {
-  const inFlight = InFlight.make(settings.concurrency)
-  const rate = RateLimit.make(settings.uploadsPerSecond)
-  const bandwidth = Bandwidth.make(settings.bytesPerSecond)
-  const current = (): Settings => ({
-    concurrency: inFlight.limit,
-    uploadsPerSecond: rate.uploadsPerSecond,
-    bytesPerSecond: bandwidth.bytesPerSecond
-  })
-  let lastReason: string | undefined = undefined
-  return {
-    inFlight,
-    rate,
-    bandwidth,
-    current: Effect.sync(current),
-    reason: Effect.sync(() => lastReason),
-    set: (wanted, reason) =>
-      Effect.flatMap(Effect.sync(() => decode(wanted)), (changes) =>
-        Effect.all([
-          changes.concurrency === undefined ? Effect.void : inFlight.resize(changes.concurrency),
-          changes.uploadsPerSecond === undefined ? Effect.void : rate.setRate(changes.uploadsPerSecond),
-          changes.bytesPerSecond === undefined ? Effect.void : bandwidth.setRate(changes.bytesPerSecond),
-          Effect.sync(() => {
-            lastReason = reason
-            changed(current(), reason)
-          })
-        ], { discard: true }))
-  }
+  changed?: (settings: Settings, reason: string | undefined) => void
+): Limits => branded({ values: settings, changed })
+
+/**
+ * The options of {@link shared}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SharedOptions {
+  /**
+   * The limits over all uploads, and the controllers that adjust them. Any `Strategy` fits. Defaults to no limits.
+   */
+  readonly strategy?: (Settings & { readonly controllers: ReadonlyArray<Controller> }) | undefined
+  /** How much memory all uploads together may use for bytes. Defaults to no limit. */
+  readonly memory?: ByteSize.ByteSizeInput | undefined
+  /** Limits that these are within. Defaults to none. */
+  readonly within?: Limits | undefined
 }
+
+/**
+ * Makes limits that several uploaders share: pass them as `within` to each. The uploads of all these uploaders together
+ * keep to them, and those of each one also to its own. Nothing is held while it waits for the other, and the uploaders
+ * take turns, so that one with many files does not hold up the others. Limits of 0 pause them all.
+ *
+ * A strategy's controllers observe the attempts of all uploaders, and run in the scope. Dies with a `RangeError` if an
+ * option is invalid.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { Limits, Strategy, Uploader, UploadFile } from "@sluice/core"
+ * import * as Simulated from "@sluice/core/destinations/Simulated"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   // 64 uploads and 256 MiB in all, of which each tenant may use 4 and 64 MiB.
+ *   const all = yield* Limits.shared({ strategy: Strategy.workerPool({ workers: 64 }), memory: "256 MiB" })
+ *   const forTenant = Uploader.make({ within: all, strategy: Strategy.workerPool({ workers: 4 }), memory: "64 MiB" })
+ *   const [first, second] = yield* Effect.all([forTenant, forTenant])
+ *   const reports = yield* Effect.all([
+ *     first.uploadAll([UploadFile.fromText("first/a.txt", "a")]),
+ *     second.uploadAll([UploadFile.fromText("second/a.txt", "a")])
+ *   ], { concurrency: 2 })
+ *   assert.deepStrictEqual(reports.map(({ files }) => files.uploaded), [1, 1])
+ * })
+ *
+ * Effect.runPromise(Effect.scoped(Effect.provide(program, Simulated.layer())))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const shared = (options: SharedOptions = {}): Effect.Effect<Limits, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { bytesPerSecond, concurrency, controllers, uploadsPerSecond } = options.strategy ?? unlimited
+    const limits = branded({
+      values: {
+        concurrency: Decode.count("concurrency", concurrency),
+        uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
+        bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
+      },
+      memory: options.memory === undefined ? undefined : Decode.size("memory", options.memory),
+      whole: options.within as LiveLimits.LiveLimits<Observation> | undefined
+    })
+    for (const controller of controllers) {
+      // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
+      limits.observers.push(yield* Effect.interruptible(controller.start(forController(limits))))
+    }
+    return limits
+  })
 
 /**
  * The same limits for a controller, which cannot raise a limit that a caller has paused.
@@ -145,10 +199,8 @@ export const forController = (limits: Limits): Limits => ({
 // internal
 // -----------------------------------------------------------------------------
 
-const decode = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Partial<Settings>): Partial<Settings> => ({
-  ...(concurrency !== undefined && { concurrency: wholeOrPaused(Decode.adjusted("concurrency", concurrency)) }),
-  ...(uploadsPerSecond !== undefined && { uploadsPerSecond: Decode.adjusted("uploadsPerSecond", uploadsPerSecond) }),
-  ...(bytesPerSecond !== undefined && { bytesPerSecond: Decode.adjusted("bytesPerSecond", bytesPerSecond) })
-})
+const branded = (
+  options: LiveLimits.MakeOptions<Observation>
+): Limits & LiveLimits.LiveLimits<Observation> => ({ ...LiveLimits.make(options), [TypeId]: TypeId })
 
-const wholeOrPaused = (concurrency: number): number => concurrency === 0 ? 0 : Math.max(1, Math.floor(concurrency))
+const unlimited = { concurrency: Infinity, uploadsPerSecond: Infinity, bytesPerSecond: Infinity, controllers: [] }

@@ -123,19 +123,17 @@ export const defaults = {
  * @category constructors
  */
 export const make = (options: Options = {}): RetryPolicy => {
-  const time = (name: "base" | "throttledBase" | "cap" | "retryAfterCap"): number =>
+  const time = (name: "base" | "throttledBase" | "cap"): number =>
     Decode.millis(name, options[name] ?? defaults[name], { orNone: true })
   const base = time("base")
   const throttledBase = time("throttledBase")
   const cap = time("cap")
-  const retryAfterCap = time("retryAfterCap")
+  const retryAfterCap = decodeRetryAfterCap(options)
   const jitter = options.jitter ?? defaults.jitter
   const attempts = Decode.count("attempts", options.attempts ?? defaults.attempts)
-  const budget = options.budget === false ? undefined : options.budget ?? defaults.budget
   const delay = (doublings: number, error: UploadError): Effect.Effect<number> => {
-    if (error._tag === "Throttled" && error.retryAfterMillis !== undefined && error.retryAfterMillis >= 0) {
-      return Effect.succeed(Math.min(error.retryAfterMillis, retryAfterCap))
-    }
+    const asked = retryAfter(error, retryAfterCap)
+    if (asked !== undefined) return Effect.succeed(asked)
     const backoff = Math.min(cap, (error._tag === "Throttled" ? throttledBase : base) * 2 ** Math.min(doublings, 60))
     return jitter === "none"
       ? Effect.succeed(Math.round(backoff))
@@ -153,13 +151,58 @@ export const make = (options: Options = {}): RetryPolicy => {
       ),
       Schedule.whileInput(isRetryable)
     ),
-    budget: budget && {
-      tokens: Decode.between("budget.tokens", budget.tokens, 0, Infinity),
-      retryCost: Decode.between("budget.retryCost", budget.retryCost, 0, Infinity),
-      successRefund: Decode.between("budget.successRefund", budget.successRefund, 0, Infinity)
-    },
-    secondRound: options.secondRound ?? defaults.secondRound,
-    outage: Duration.millis(Decode.millis("outage", options.outage ?? defaults.outage, { orNone: true }))
+    ...decodeRules(options)
+  }
+}
+
+/**
+ * The options of {@link fromSchedule}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScheduleOptions extends Pick<Options, "budget" | "outage" | "retryAfterCap" | "secondRound"> {
+  /** The number of attempts, including the first, if the schedule allows as many. Defaults to `Infinity`. */
+  readonly attempts?: number | undefined
+}
+
+/**
+ * A policy whose backoff, jitter and end are those of a schedule, which receives each failure as its input. Every file
+ * and every request of a multipart upload runs the schedule from its beginning.
+ *
+ * The policy adds what a schedule does not know. Only failures that are `UploadError.isRetryable` are retried. A
+ * `Retry-After` replaces the delay of the schedule, up to `retryAfterCap`. The budget, the wait for a destination that
+ * is away and the second round are those of {@link make}, with the same defaults. Throws a `RangeError` if an option is
+ * invalid.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "@sluice/core"
+ * import { Schedule } from "effect"
+ *
+ * // Fibonacci with jitter, for five minutes.
+ * const patient = RetryPolicy.fromSchedule(
+ *   Schedule.fibonacci("200 millis").pipe(Schedule.jittered, Schedule.upTo("5 minutes")),
+ *   { secondRound: false }
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromSchedule = <Out>(
+  schedule: Schedule.Schedule<Out, UploadError>,
+  options: ScheduleOptions = {}
+): RetryPolicy => {
+  const retryAfterCap = decodeRetryAfterCap(options)
+  return {
+    attempts: Decode.count("attempts", options.attempts ?? Infinity),
+    schedule: Schedule.identity<UploadError>().pipe(
+      Schedule.intersect(schedule),
+      Schedule.modifyDelay(([error], delay) => retryAfter(error, retryAfterCap) ?? delay),
+      Schedule.whileInput(isRetryable)
+    ),
+    ...decodeRules(options)
   }
 }
 
@@ -174,4 +217,33 @@ export const none: RetryPolicy = {
   schedule: Schedule.stop,
   budget: undefined,
   secondRound: false
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const decodeRetryAfterCap = ({ retryAfterCap = defaults.retryAfterCap }: Pick<Options, "retryAfterCap">): number =>
+  Decode.millis("retryAfterCap", retryAfterCap, { orNone: true })
+
+/** How long the destination asks to wait, in milliseconds, if it says so. */
+const retryAfter = (error: UploadError, cap: number): number | undefined =>
+  error._tag === "Throttled" && error.retryAfterMillis !== undefined && error.retryAfterMillis >= 0
+    ? Math.min(error.retryAfterMillis, cap)
+    : undefined
+
+/** The rules that do not depend on the schedule. */
+const decodeRules = (
+  options: Pick<Options, "budget" | "outage" | "secondRound">
+): Pick<RetryPolicy, "budget" | "outage" | "secondRound"> => {
+  const budget = options.budget === false ? undefined : options.budget ?? defaults.budget
+  return {
+    budget: budget && {
+      tokens: Decode.between("budget.tokens", budget.tokens, 0, Infinity),
+      retryCost: Decode.between("budget.retryCost", budget.retryCost, 0, Infinity),
+      successRefund: Decode.between("budget.successRefund", budget.successRefund, 0, Infinity)
+    },
+    secondRound: options.secondRound ?? defaults.secondRound,
+    outage: Duration.millis(Decode.millis("outage", options.outage ?? defaults.outage, { orNone: true }))
+  }
 }

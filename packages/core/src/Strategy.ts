@@ -15,11 +15,18 @@
  * {@link unlimited} a hundred thousand files are a hundred thousand fibers. The number of open files is bounded
  * separately, by the file source and by the destination: see `FilesNode` and `LocalDirectory`.
  *
+ * {@link parse} reads a strategy from text, such as `pool:64`, and {@link config} from the configuration.
+ *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
 import * as AdaptiveRate from "./AdaptiveRate.js"
-import type * as ByteSize from "./ByteSize.js"
+import * as ByteSize from "./ByteSize.js"
 import * as Decode from "./internal/values/decode.js"
 import type { Controller, Settings } from "./Limits.js"
 import * as AdaptiveMachine from "./unstable/AdaptiveMachine.js"
@@ -166,6 +173,63 @@ export const optimalWorkerCount = (machine: { readonly cpus: number; readonly op
   )
 
 /**
+ * Reads a strategy from text, in the words of the command line; `None` for anything else.
+ *
+ * | text | strategy |
+ * |---|---|
+ * | `unlimited` | {@link unlimited} |
+ * | `adaptive`, `adaptive:128`, `progressive` | {@link adaptive}, with a number as its `max` |
+ * | `pool:64` | {@link workerPool} |
+ * | `rate:100/s`, `rate:3000/m`, `rate:10/h` | {@link rateLimited}; a number without a unit is per second |
+ * | `bandwidth:10MiB/s`, `bandwidth:500kB` | {@link bandwidth}; the size needs a unit |
+ * | `pool:64+rate:100/s` | the {@link stack} of them |
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { Strategy } from "@sluice/core"
+ * import { Option } from "effect"
+ *
+ * const strategy = Option.getOrThrow(Strategy.parse("pool:64+rate:100/s"))
+ * assert.strictEqual(strategy.concurrency, 64)
+ * assert.strictEqual(strategy.uploadsPerSecond, 100)
+ * assert.deepStrictEqual(Strategy.parse("pool:many"), Option.none())
+ * ```
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const parse = (text: string): Option.Option<Strategy> =>
+  Option.map(
+    Option.all(text.split("+").map(parseOne)),
+    (strategies) => strategies.length === 1 ? strategies[0]! : stack(...strategies)
+  )
+
+/**
+ * A strategy from the configuration, as {@link parse} reads it: `STRATEGY=pool:64`. Anything else is `InvalidData`.
+ *
+ * @example
+ * ```ts
+ * import { Strategy, Uploader } from "@sluice/core"
+ * import { Config } from "effect"
+ *
+ * const UploaderLayer = Uploader.layerConfig({
+ *   strategy: Config.withDefault(Strategy.config("STRATEGY"), Strategy.adaptive())
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const config = (name?: string): Config.Config<Strategy> => {
+  const strategy = Config.primitive(
+    "a strategy, such as adaptive or pool:64",
+    (text) => Either.fromOption(parse(text), () => ConfigError.InvalidData([], noStrategy(text)))
+  )
+  return name === undefined ? strategy : Config.nested(strategy, name)
+}
+
+/**
  * The limits of a strategy. Throws a `RangeError` for a strategy made by hand with an invalid limit.
  *
  * @internal
@@ -185,6 +249,48 @@ const tightest = (all: ReadonlyArray<Settings>): Settings => ({
   uploadsPerSecond: Math.min(...all.map((settings) => settings.uploadsPerSecond)),
   bytesPerSecond: Math.min(...all.map((settings) => settings.bytesPerSecond))
 })
+
+const noStrategy = (text: string): string =>
+  "Expected a strategy, such as adaptive, pool:64, rate:100/s, bandwidth:10MiB/s, unlimited or several joined by +, " +
+  `but received ${JSON.stringify(text)}`
+
+/** One strategy: a word, and a value after a colon. */
+const parseOne = (text: string): Option.Option<Strategy> => {
+  const [, word = "", value] = /^([a-z]+)(?::(.+))?$/.exec(text.trim()) ?? []
+  return Option.flatMap(Record.get(parsers, word), (parser) => parser(value))
+}
+
+const parsers: Readonly<Record<string, (value: string | undefined) => Option.Option<Strategy>>> = {
+  unlimited: (value) => value === undefined ? Option.some(unlimited) : Option.none(),
+  adaptive: (value) => parseAdaptive(value),
+  progressive: (value) => parseAdaptive(value),
+  pool: (value = "") => Option.map(parseCount(value), (workers) => workerPool({ workers })),
+  rate: (value = "") => Option.map(parseRate(value), (uploadsPerSecond) => rateLimited({ uploadsPerSecond })),
+  bandwidth: (value = "") => Option.map(parseBandwidth(value), (bytesPerSecond) => bandwidth({ bytesPerSecond }))
+}
+
+const parseAdaptive = (value: string | undefined): Option.Option<Strategy> =>
+  value === undefined ? Option.some(adaptive()) : Option.map(parseCount(value), (max) => adaptive({ max }))
+
+const parseCount = (text: string): Option.Option<number> =>
+  Option.filter(
+    /^\d+$/.test(text) ? Option.some(Number(text)) : Option.none(),
+    (count) => count >= 1 && Number.isSafeInteger(count)
+  )
+
+const parseRate = (text: string): Option.Option<number> => {
+  const [, digits, unit = "s"] = /^(\d+(?:\.\d+)?|\.\d+)(?:\/(s|m|min|h))?$/i.exec(text.replaceAll(" ", "")) ?? []
+  const rate = Number(digits) / (secondsOf[unit.toLowerCase()] ?? 1)
+  return rate > 0 && Number.isFinite(rate) ? Option.some(rate) : Option.none()
+}
+
+const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600 }
+
+/** With a unit: a bare `10` usually means MiB. */
+const parseBandwidth = (text: string): Option.Option<number> => {
+  const size = text.replace(/\s*\/\s*s$/i, "")
+  return Option.filter(/[a-z]\s*$/i.test(size) ? ByteSize.parse(size) : Option.none(), (bytes) => bytes > 0)
+}
 
 /** A controller that cannot raise a limit above the ceilings. */
 const within = (ceilings: Settings, controller: Controller): Controller => ({

@@ -17,6 +17,8 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
+import type { HttpMethod } from "@effect/platform/HttpMethod"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -26,15 +28,28 @@ import * as Stream from "effect/Stream"
 import * as ByteSource from "./ByteSource.js"
 import type { Body } from "./Destination.js"
 import { eachWithin, within } from "./internal/calls/within.js"
+import * as Answers from "./internal/transport/answers.js"
 import * as Failures from "./internal/transport/failures.js"
+import { masking } from "./internal/transport/masking.js"
+import * as RenderUrl from "./internal/values/renderUrl.js"
 import type { UploadError } from "./UploadError.js"
+
+/**
+ * A method: one of those that every client knows, or any other token (RFC 9110, section 9.1), such as `MKCOL` or
+ * `PROPFIND` of WebDAV. Case matters. A request with a method that is not a token is `Rejected` before it is sent, and
+ * so is one with `CONNECT`, `TRACE` or `TRACK`, which browsers do not send either.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Method = HttpMethod | (string & {})
 
 /**
  * @since 0.1.0
  * @category models
  */
 export interface Request {
-  readonly method: "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT"
+  readonly method: Method
   /** The whole address. Messages show it through {@link renderUrl}. */
   readonly url: string
   /** Names are in lower case. The transport adds `content-length`, `host` and the connection headers. */
@@ -152,8 +167,11 @@ export const layerHttpClient: Layer.Layer<Transport, never, HttpClient.HttpClien
       { headers, method, url }: Request,
       body: HttpBody.HttpBody
     ): Effect.Effect<HttpClientResponse, UploadError, Scope.Scope> => {
+      const problem = Failures.methodProblem(method)
+      if (problem !== undefined) return Effect.fail(Failures.invalidRequest(renderUrl(url), problem))
       const length = body.contentLength ?? (method.startsWith("P") ? 0 : undefined)
-      const request = HttpClientRequest.make(method)(url, { body }).pipe(
+      // The client's type knows seven methods; its implementations pass on any.
+      const request = HttpClientRequest.make(method as HttpMethod)(url, { body }).pipe(
         HttpClientRequest.setHeaders(length === undefined ? headers : { ...headers, "content-length": String(length) })
       )
       return Effect.mapError(withoutRedirects(client.execute(request)), (error) => requestFailed(renderUrl(url), error))
@@ -219,12 +237,39 @@ export const layerTraced: Layer.Layer<Transport, never, Transport> = Layer.effec
  * @since 0.1.0
  * @category formatting
  */
-export const renderUrl = (url: string): string =>
-  url
-    .replace(/[?#].*$/s, "")
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
-    // Text after the colon that is not a port may be a truncated password.
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/(?!\[)[^/:]*):(?!\d+(?:\/|$))[^/]*/i, "$1")
+export const renderUrl: (url: string) => string = RenderUrl.renderUrl
+
+/**
+ * Fails with the meaning of an answer that is not a success, as `UploadError.fromStatus` finds it. The message has the
+ * address as {@link renderUrl} shows it, the status, and the beginning of what the server says, as text on one line of
+ * at most 512 characters. The values of the request's headers and of its query may be secrets, and are masked if the
+ * server repeats them.
+ *
+ * @example
+ * ```ts
+ * import { Transport } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * const remove = (url: string) =>
+ *   Effect.gen(function*() {
+ *     const transport = yield* Transport.Transport
+ *     const request: Transport.Request = { method: "DELETE", url, headers: {} }
+ *     const answer = yield* transport.send(request)
+ *     if (answer.status !== 204 && answer.status !== 404) yield* Transport.refused(request, answer)
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const refused = (
+  { headers, url }: Pick<Request, "headers" | "url">,
+  answer: Answer
+): Effect.Effect<never, UploadError> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => Effect.fail(Answers.refused(renderUrl(url), answer, masking(...Answers.secretsOf(url, headers)), now))
+  )
 
 // -----------------------------------------------------------------------------
 // internal

@@ -13,11 +13,14 @@
  * | {@link SourceChanged} | upload again when the source no longer changes |
  * | {@link SourceUnreadable} | repair the source |
  *
+ * {@link fromStatus} finds the class for an answer over HTTP.
+ *
  * Interruption is not an error. No error carries a secret: addresses in messages omit their query.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Statuses from "./internal/values/statuses.js"
 
 const context = {
   /** A human-readable description of what happened, without secrets. */
@@ -221,6 +224,81 @@ export const UploadError = Schema.Union(
  * @category schemas
  */
 export type UploadError = typeof UploadError.Type
+
+/**
+ * What {@link fromStatus} reads of an answer over HTTP; a `Transport.Answer` is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StatusAnswer {
+  /** The status; 0 for a redirect that a browser does not show. */
+  readonly status: number
+  /** The headers, of which `retry-after` and `location` are read. Names are in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/**
+ * The error for an answer over HTTP that is not a success.
+ *
+ * | status | error |
+ * |---|---|
+ * | 429 | `Throttled` |
+ * | 408, 423, 425, 499, 500 and above | `Transient`, or `Throttled` with a `Retry-After` |
+ * | 403, 409, 413 with a `Retry-After` | `Throttled` |
+ * | 409, 412 | `Conflict` |
+ * | 3xx | `Rejected`, `Redirected` |
+ * | 401 | `Rejected`, `Unauthorized` |
+ * | 402, 403 | `Rejected`, `Forbidden` |
+ * | 404, 410 | `Rejected`, `NotFound` |
+ * | 413 | `Rejected`, `TooLarge` |
+ * | 507 | `Rejected`, `NoSpace` |
+ * | 501, 505 and all others | `Rejected`, `Unsupported` |
+ *
+ * `Retry-After` is a number of seconds or a date, compared with `now`, in milliseconds since the epoch. Nonsense and
+ * past dates are ignored, and more than a day counts as a day. `detail` is the message: it must not contain a secret,
+ * so be careful with what the server says. `Transport.refused` writes one from the answer itself.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { UploadError } from "@sluice/core"
+ *
+ * const error = UploadError.fromStatus(
+ *   { status: 503, headers: { "retry-after": "2" } },
+ *   { detail: "The archive is being moved.", now: 0 }
+ * )
+ * assert.deepStrictEqual(
+ *   error,
+ *   new UploadError.Throttled({ detail: "The archive is being moved.", retryAfterMillis: 2_000 })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromStatus = (
+  { headers, status }: StatusAnswer,
+  { detail, now }: { readonly detail: string; readonly now: number }
+): UploadError => {
+  const retryAfterMillis = Statuses.retryAfterMillis(headers["retry-after"], now)
+  if (status === 429) {
+    return new Throttled({ detail, ...(retryAfterMillis !== undefined && { retryAfterMillis }) })
+  }
+  const passes = Statuses.passing.has(status) || (status >= 500 && !Statuses.lasting.has(status))
+  if (retryAfterMillis !== undefined && (passes || Statuses.mayPass.has(status))) {
+    return new Throttled({ detail, retryAfterMillis })
+  }
+  if (passes) {
+    return new Transient({ reason: "Unavailable", detail: status === 423 ? `${detail} (it is locked)` : detail })
+  }
+  if (status === 409 || status === 412) return new Conflict({ detail })
+  // A browser reports only that there was a redirect, by a status of 0.
+  if (status === 0 || (status >= 300 && status < 400)) {
+    return new Rejected({ reason: "Redirected", detail: `${detail} (${Statuses.whereTo(headers["location"])})` })
+  }
+  return new Rejected({ reason: Statuses.rejections[status] ?? "Unsupported", detail })
+}
 
 /**
  * Whether the same upload may succeed later: after a transient failure, a throttled request, corruption in transit, a

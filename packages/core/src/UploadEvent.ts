@@ -50,8 +50,8 @@ export const UploadRetrying = Schema.TaggedStruct("UploadRetrying", {
   part: Schema.optional(Schema.Number),
   /** The attempt that failed, from 1. */
   attempt: Schema.Number,
-  /** The most attempts that there may be. */
-  attempts: Schema.Number,
+  /** The most attempts that there may be; absent if there is no limit. */
+  attempts: Schema.optional(Schema.Number),
   delayMillis: Schema.Number,
   error: UploadError.Summary
 })

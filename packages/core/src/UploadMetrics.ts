@@ -10,12 +10,15 @@
  * | `sluice_retries_total` | counter | `reason` |
  * | `sluice_failed_aborts_total` | counter | |
  * | `sluice_in_flight_uploads` | gauge | |
- * | `sluice_limit_uploads` | gauge | |
+ * | `sluice_limit_uploads` | gauge | `destination` |
  * | `sluice_upload_duration_seconds` | histogram | |
- * | `sluice_throughput_bytes_per_second` | gauge | |
+ * | `sluice_throughput_bytes_per_second` | gauge | `destination` |
  *
  * `sent` counts bytes handed to the destination, including those of failed attempts; `uploaded` counts those that were
  * acknowledged. Tags that the fiber has when the run starts (`Effect.tagMetrics`) are kept.
+ *
+ * `destination` is the destination's name, which has no secrets. Two uploaders to one destination set the same gauges:
+ * to tell them apart, tag the fibers in which they are made and used.
  *
  * @since 0.1.0
  */
@@ -115,6 +118,7 @@ export const inFlight: Metric.Metric.Gauge<number> = Metric.gauge("sluice_in_fli
 
 /**
  * How many requests an uploader currently allows in flight under its strategy: infinitely many under `unlimited`.
+ * Tagged with the `destination`.
  *
  * @since 0.1.0
  * @category metrics
@@ -136,7 +140,7 @@ export const duration: Metric.Metric.Histogram<number> = Metric.histogram(
 )
 
 /**
- * Bytes per second over the last 5 seconds, as progress readers last saw it.
+ * Bytes per second over the last 5 seconds, as progress readers last saw it. Tagged with the `destination`.
  *
  * @since 0.1.0
  * @category metrics

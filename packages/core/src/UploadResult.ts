@@ -2,13 +2,16 @@
  * The result of one file. A file's failure is data: it never fails the batch.
  *
  * Every file that a run takes from its list ends as exactly one of {@link Uploaded}, {@link Skipped}, {@link Failed}
- * and {@link Interrupted}.
+ * and {@link Interrupted}. {@link Summary} is the schema for sending one.
  *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import type { Checksum } from "./Checksum.js"
-import type { UploadError } from "./UploadError.js"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { Checksum } from "./Checksum.js"
+import { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 
 /**
@@ -93,6 +96,66 @@ export interface Interrupted {
  * @category models
  */
 export type UploadResult = Uploaded | Skipped | Failed | Interrupted
+
+/** A property that is required, and absent from JSON if it is `undefined`. */
+const orUndefined = <A, I>(schema: Schema.Schema<A, I>) =>
+  Schema.optionalToRequired(schema, Schema.UndefinedOr(Schema.typeSchema(schema)), {
+    decode: Option.getOrUndefined,
+    encode: Option.fromNullable
+  })
+
+const file = Schema.Struct({ key: Schema.String, size: orUndefined(Schema.Number) })
+
+const attempts = Schema.Number
+
+const duration = Schema.propertySignature(Schema.DurationFromMillis).pipe(Schema.fromKey("durationMillis"))
+
+/** An error without its cause, which may hold what is not for others. */
+const error = Schema.transform(Schema.encodedSchema(UploadError), UploadError, {
+  strict: true,
+  decode: identity,
+  encode: ({ cause: _, ...error }) => error
+})
+
+/**
+ * The schema of a result as it can be sent: of the file, its key and its size, and of an error, all but its cause. Times
+ * are `durationMillis`, in milliseconds. Every {@link UploadResult} can be encoded; what has been decoded has no source.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { UploadResult } from "@sluice/core"
+ * import { Schema } from "effect"
+ *
+ * const json = Schema.encodeSync(Schema.parseJson(UploadResult.Summary))(UploadResult.skipped("a.txt", "a link"))
+ * assert.strictEqual(json, `{"_tag":"Skipped","file":{"key":"a.txt"},"reason":"a link"}`)
+ * ```
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Summary = Schema.Union(
+  Schema.TaggedStruct("Uploaded", {
+    file,
+    attempts,
+    bytes: Schema.Number,
+    resumedBytes: Schema.Number,
+    duration,
+    etag: orUndefined(Schema.String),
+    checksum: orUndefined(Checksum)
+  }),
+  Schema.TaggedStruct("Skipped", { file, reason: Schema.String }),
+  Schema.TaggedStruct("Failed", { file, attempts, error, duration }),
+  Schema.TaggedStruct("Interrupted", { file, attempts, duration })
+)
+
+/**
+ * A result without the source of its file.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export type Summary = typeof Summary.Type
 
 /**
  * Whether the destination has the file.

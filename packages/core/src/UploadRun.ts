@@ -121,7 +121,7 @@ export interface Transfer {
  * const program = Effect.gen(function*() {
  *   const uploader = yield* Uploader.Uploader
  *   const run = yield* uploader.start([UploadFile.fromText("a.txt", "first")])
- *   yield* Stream.runForEach(run.progress, (progress) => Console.log(Progress.fraction(progress)))
+ *   yield* Stream.runForEach(run.progress, (progress) => Console.log(Progress.filesFinished(progress)))
  *   const report = yield* run.report
  *   assert.strictEqual(report.files.failed, 0)
  * })

@@ -7,6 +7,8 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,13 +17,16 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as ByteSize from "./ByteSize.js"
-import * as Checksum from "./Checksum.js"
+import type * as Checksum from "./Checksum.js"
 import { Destination } from "./Destination.js"
 import * as PartPlan from "./internal/calls/partPlan.js"
+import { ofDestination } from "./internal/engine/measure.js"
 import * as Orphans from "./internal/engine/orphans.js"
+import { partSettings } from "./internal/engine/partSettings.js"
 import * as Run from "./internal/engine/run.js"
+import * as Scripted from "./internal/engine/scripted.js"
 import * as Single from "./internal/engine/single.js"
-import * as InFlight from "./internal/limits/inFlight.js"
+import * as EngineLimits from "./internal/limits/engineLimits.js"
 import { answering } from "./internal/upload/answeringJournal.js"
 import * as Driver from "./internal/upload/driver.js"
 import type { Env } from "./internal/upload/env.js"
@@ -47,6 +52,18 @@ import type * as UploadRun from "./UploadRun.js"
 export interface Options {
   /** How many uploads run at once, and how fast. Defaults to `Strategy.adaptive()`, which tunes itself, up to 64. */
   readonly strategy?: Strategy.Strategy | undefined
+  /**
+   * Limits that hold for the uploads of this uploader together with those of all others that have them, besides its own
+   * strategy and memory: see `Limits.shared`. Defaults to none.
+   */
+  readonly within?: Limits.Limits | undefined
+  /**
+   * Asked before each start of a request: the last thing that a request waits for, so that what the gate has found out
+   * still holds when it begins. It is asked for one request at a time, so that those that waited at a closed gate start
+   * no faster than the strategy allows; a gate that takes 10 milliseconds allows 100 starts per second. An interruption
+   * that has to abort a multipart upload waits at a closed gate, for up to two minutes. Defaults to none.
+   */
+  readonly gate?: Effect.Effect<void> | undefined
   /** When failed attempts are retried. Defaults to `RetryPolicy.make()`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
@@ -154,18 +171,25 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       Decode.between(`retry.budget.${name}`, value, 0, Infinity)
     }
     const runs: Env["runs"] = new Set()
-    const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
+    const labels = ofDestination(yield* FiberRef.get(FiberRef.currentMetricLabels), destination)
     const measure = ({ concurrency }: Limits.Settings): void => {
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
-    const limits = Limits.make(Strategy.decode(strategy), (settings, reason) => {
-      measure(settings)
-      for (const run of runs) run.limitsChanged(settings, reason)
+    const limits = EngineLimits.make({
+      values: Strategy.decode(strategy),
+      memory: Decode.size("memory", options.memory ?? defaults.memory),
+      whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
+      gate: Decode.effect("gate", options.gate),
+      changed: (settings, reason) => {
+        measure(settings)
+        for (const run of runs) run.limitsChanged(settings, reason)
+      }
     })
     measure(strategy)
-    const observers = yield* Effect.forEach(strategy.controllers, (controller) =>
+    for (const controller of strategy.controllers) {
       // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
-      Effect.interruptible(controller.start(Limits.forController(limits))))
+      limits.observers.push(yield* Effect.interruptible(controller.start(Limits.forController(limits))))
+    }
     const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
     let incomplete = false
     let singles: "None" | "Complete" | "Incomplete" = "None"
@@ -185,13 +209,8 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       retry,
       budget,
       outage,
-      memory: InFlight.make(Decode.size("memory", options.memory ?? defaults.memory)),
-      parts: {
-        threshold: Decode.size("multipartThreshold", options.multipartThreshold ?? defaults.multipartThreshold, 0),
-        partSize: Decode.size("partSize", options.partSize ?? defaults.partSize),
-        partConcurrency: Decode.count("partConcurrency", options.partConcurrency ?? defaults.partConcurrency),
-        checksum: checksumOf(options.checksum, destination)
-      },
+      memory: limits.memory,
+      parts: partSettings(options, defaults, destination.capabilities),
       journal,
       prepare: leftovers?.sweep ?? Effect.void,
       conclude: (report) => {
@@ -200,9 +219,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
           ? Effect.void
           : Effect.ignoreLogged(journal.runEnded)
       },
-      observe: observers.length === 0 ? undefined : (observation) => {
-        for (const observe of observers) observe(observation)
-      }
+      observe: EngineLimits.observing(limits)
     }
     // To the journal, all single uploads together are one run, which ends with the uploader.
     const single = Single.make(env, (result) => {
@@ -264,15 +281,145 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
 export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Destination> =>
   Layer.scoped(Uploader, make(options))
 
+/**
+ * An uploader whose options come from the configuration: each is a `Config`. An option that the program decides itself
+ * is a `Config.succeed`. Invalid values are `InvalidData`, also those that {@link make} refuses.
+ *
+ * @example
+ * ```ts
+ * import { ByteSize, RetryPolicy, Strategy, Uploader } from "@sluice/core"
+ * import { Config } from "effect"
+ *
+ * // STRATEGY=pool:64+bandwidth:10MiB/s UPLOAD_MEMORY=1GiB
+ * const UploaderLayer = Uploader.layerConfig({
+ *   strategy: Strategy.config("STRATEGY"),
+ *   memory: Config.withDefault(ByteSize.config("UPLOAD_MEMORY"), undefined),
+ *   retry: Config.succeed(RetryPolicy.make({ attempts: 8 }))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<Uploader, ConfigError, Destination> =>
+  Layer.scoped(Uploader, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
+
+/**
+ * The tag of an uploader of one's own, for applications with several destinations.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Uploader["Type"]> {
+  /** As {@link layer}, for this tag. */
+  readonly layer: (options?: Options) => Layer.Layer<Self, never, Destination>
+  /** As {@link layerTest}, for this tag. */
+  readonly layerTest: (options?: TestOptions) => Layer.Layer<Self | TestUploads>
+}
+
+/**
+ * Makes the tag of an uploader of one's own. Each has its own destination, which is given to its layer, and its own
+ * limits, unless they are `within` shared ones.
+ *
+ * @example
+ * ```ts
+ * import { Uploader } from "@sluice/core"
+ * import * as Simulated from "@sluice/core/destinations/Simulated"
+ * import { Layer } from "effect"
+ *
+ * class Avatars extends Uploader.Tag("Avatars")<Avatars>() {}
+ * class Exports extends Uploader.Tag("Exports")<Exports>() {}
+ *
+ * const UploadersLayer = Layer.merge(
+ *   Layer.provide(Avatars.layer(), Simulated.layer()),
+ *   Layer.provide(Exports.layer({ partSize: "64 MiB" }), Simulated.layer())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
+  const tag = Context.Tag(id)<Self, Uploader["Type"]>()
+  return Object.assign(tag, {
+    layer: (options?: Options) => Layer.scoped(tag, make(options)),
+    layerTest: (options?: TestOptions) => layerTestOf(tag, options)
+  })
+}
+
+/**
+ * The options of {@link layerTest}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TestOptions {
+  /**
+   * What becomes of a file: a result, or the error that it fails with. An effect of nothing stands for `Uploaded`, in
+   * one attempt. Defaults to that for every file.
+   */
+  readonly upload?: ((file: UploadFile) => Effect.Effect<Uploaded | Skipped | void, UploadError>) | undefined
+}
+
+/**
+ * What has been given to the uploader of {@link layerTest}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TestUploads extends Context.Tag("@sluice/core/Uploader/TestUploads")<TestUploads, {
+  /** All files so far, in order, whatever became of them. */
+  readonly files: Effect.Effect<ReadonlyArray<UploadFile>>
+}>() {}
+
+/**
+ * An uploader for the tests of applications, which needs no destination: it uploads nothing, and answers as its script
+ * says. Lists are taken one file at a time, and end in a true report. Streams of results and events give all of them,
+ * whenever they are read; the only events are `UploadFinished`. Nothing is read, retried or limited.
+ *
+ * To test what the uploader itself does, use the destination `Simulated` and `testing/VirtualClock`.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert"
+ * import { UploadError, Uploader, UploadFile } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * // What is to be tested: a picture that cannot be stored is replaced by a default.
+ * const publish = (name: string) =>
+ *   Effect.flatMap(Uploader.Uploader, ({ upload }) => upload(UploadFile.fromText(name, "..."))).pipe(
+ *     Effect.as(name),
+ *     Effect.catchTag("Conflict", () => Effect.succeed("default"))
+ *   )
+ *
+ * const conflict = new UploadError.Conflict({ detail: "It is there." })
+ *
+ * const test = Effect.gen(function*() {
+ *   assert.deepStrictEqual(yield* Effect.forEach(["good", "bad"], publish), ["good", "default"])
+ *   const { files } = yield* Uploader.TestUploads
+ *   assert.deepStrictEqual((yield* files).map(({ key }) => key), ["good", "bad"])
+ * }).pipe(
+ *   Effect.provide(Uploader.layerTest({ upload: ({ key }) => key === "bad" ? Effect.fail(conflict) : Effect.void }))
+ * )
+ *
+ * Effect.runPromise(test)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTest = (options: TestOptions = {}): Layer.Layer<Uploader | TestUploads> =>
+  layerTestOf(Uploader, options)
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-const checksumOf = (
-  checksum: Options["checksum"],
-  { capabilities }: Destination["Type"]
-): Checksum.Algorithm | undefined => {
-  if (checksum === undefined) return capabilities.checksums?.[0]
-  Decode.oneOf("checksum", checksum, ["none", ...Checksum.algorithms])
-  return checksum === "none" ? undefined : checksum
-}
+const layerTestOf = <Self>(
+  tag: Context.Tag<Self, Uploader["Type"]>,
+  options: TestOptions = {}
+): Layer.Layer<Self | TestUploads> =>
+  Layer.effectContext(Effect.sync(() => {
+    const { files, uploader } = Scripted.make(options.upload)
+    return Context.add(Context.make(tag, uploader), TestUploads, { files })
+  }))

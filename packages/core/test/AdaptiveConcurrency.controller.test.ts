@@ -3,6 +3,7 @@ import { AdaptiveConcurrency, Limits } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, TestClock } from "effect"
 import { constants } from "../src/internal/limits/adaptiveSteps.js"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 
 const succeeded = (inFlight: number, durationMillis: number, bytes = 1_000): Limits.Observation => ({
   outcome: "Succeeded",
@@ -40,7 +41,7 @@ describe("AdaptiveConcurrency.controller", () => {
       yield* limits.set({ concurrency: 0 }, "paused")
       yield* attemptsEnd(200)
       observe({ outcome: "Throttled", durationMillis: 50, bytes: 0, inFlight: 1, retryAfterMillis: 60_000 })
-      assert.isTrue(limits.rate.unsafeTake(yield* Effect.clock))
+      assert.isTrue(EngineLimits.of(limits).rate.unsafeTake(yield* Effect.clock))
       assert.lengthOf(windows, before)
       assert.deepStrictEqual([(yield* limits.current).concurrency, yield* limits.reason], [0, "paused"])
       yield* limits.set({ concurrency: 4 })

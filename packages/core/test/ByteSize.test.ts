@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSize } from "@sluice/core"
-import { Option } from "effect"
+import { ConfigProvider, Effect, Option } from "effect"
 import * as fc from "fast-check"
 
 describe("ByteSize.parse", () => {
@@ -117,4 +117,30 @@ describe("ByteSize.format", () => {
       { numRuns: 1_000 }
     )
   })
+})
+
+describe("ByteSize.config", () => {
+  const read = (values: Readonly<Record<string, string>>) =>
+    ByteSize.config("PART_SIZE").pipe(
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values)))),
+      Effect.mapError(String)
+    )
+
+  it.effect("reads what parse reads", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* read({ PART_SIZE: "1.5 MiB" }), 1.5 * 1024 ** 2)
+      assert.strictEqual(yield* read({ PART_SIZE: "512" }), 512)
+    }))
+
+  it.effect("refuses anything else by name", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* Effect.flip(read({ PART_SIZE: "-1" })),
+        "(Invalid data at PART_SIZE: \"Expected a size, such as 8MiB or 500kB, but received \"-1\"\")"
+      )
+      assert.strictEqual(
+        yield* Effect.flip(read({})),
+        "(Missing data at PART_SIZE: \"Expected PART_SIZE to exist in the provided map\")"
+      )
+    }))
 })

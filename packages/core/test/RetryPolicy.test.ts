@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { RetryPolicy, UploadError } from "@sluice/core"
-import { Duration, Effect, Option, Random, Schedule } from "effect"
+import { RetryPolicy, UploadError, UploadEvent, UploadFile } from "@sluice/core"
+import { Duration, Effect, Option, Random, Schedule, Schema } from "effect"
 import * as fc from "fast-check"
 import * as Retries from "../src/internal/upload/retries.js"
 import * as Property from "./support/Property.js"
+import * as Recording from "./support/Recording.js"
 
 const broken = new UploadError.Transient({ reason: "Connection", detail: "" })
 
@@ -200,5 +201,88 @@ describe("RetryPolicy.none", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* delays(RetryPolicy.none, [broken]), [])
       assert.deepStrictEqual([RetryPolicy.none.attempts, RetryPolicy.none.secondRound], [1, false])
+    }))
+})
+
+describe("RetryPolicy.fromSchedule", () => {
+  const fibonacci = Schedule.fibonacci("100 millis")
+
+  it.effect("waits as its schedule does, and ends with it", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.fromSchedule(Schedule.intersect(fibonacci, Schedule.recurs(5)))
+      assert.deepStrictEqual(yield* delays(policy, times(9, broken)), [100, 100, 200, 300, 500])
+      // 17 ms pass with each attempt.
+      const brief = RetryPolicy.fromSchedule(Schedule.spaced("1 second").pipe(Schedule.upTo("3 seconds")))
+      assert.deepStrictEqual(yield* delays(brief, times(9, broken)), [1_000, 1_000, 1_000])
+      assert.deepStrictEqual(yield* delays(RetryPolicy.fromSchedule(Schedule.stop), [broken]), [])
+      const bounded = RetryPolicy.fromSchedule(fibonacci, { attempts: 3 })
+      assert.deepStrictEqual(yield* delays(bounded, times(9, broken)), [100, 100])
+      assert.strictEqual(
+        (yield* delays(RetryPolicy.fromSchedule(Schedule.forever), times(2_000, broken))).length,
+        2_000
+      )
+    }))
+
+  it.effect("has the jitter of its schedule, from Random", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.fromSchedule(Schedule.jittered(Schedule.spaced("1 second")))
+      const all = yield* delays(policy, times(3, broken)).pipe(Effect.withRandom(Random.fixed([0, 0.5, 1])))
+      assert.deepStrictEqual(all, [800, 1_000, 1_200])
+    }))
+
+  it.effect("waits for as long as the destination asks instead, up to its cap", () =>
+    Effect.gen(function*() {
+      const errors = [broken, throttled(), throttled(5), throttled(7_000), throttled(90_000), broken]
+      assert.deepStrictEqual(
+        yield* delays(RetryPolicy.fromSchedule(fibonacci), errors),
+        [100, 100, 5, 7_000, 60_000, 800]
+      )
+      assert.deepStrictEqual(
+        yield* delays(RetryPolicy.fromSchedule(fibonacci, { retryAfterCap: "2 seconds" }), errors),
+        [100, 100, 5, 2_000, 2_000, 800]
+      )
+    }))
+
+  it.effect("shows its schedule each failure, but never retries what would recur", () =>
+    Effect.gen(function*() {
+      const seen: Array<UploadError.UploadError> = []
+      const policy = RetryPolicy.fromSchedule(
+        Schedule.recurs(9).pipe(
+          Schedule.tapInput((error: UploadError.UploadError) => Effect.sync(() => seen.push(error)))
+        )
+      )
+      const rejected = new UploadError.Rejected({ reason: "Forbidden", detail: "" })
+      const failures = [broken, throttled(), rejected, broken]
+      assert.deepStrictEqual(yield* delays(policy, failures), [0, 0])
+      assert.deepStrictEqual(seen, failures.slice(0, 2))
+      const gentle = RetryPolicy.fromSchedule(
+        Schedule.recurWhile((error: UploadError.UploadError) => error._tag === "Throttled")
+      )
+      assert.deepStrictEqual(yield* delays(gentle, failures), [])
+      assert.deepStrictEqual(yield* delays(gentle, failures.slice(1)), [0])
+    }))
+
+  it("has the other rules of make, with the same defaults", () => {
+    const { budget, outage, secondRound } = RetryPolicy.make()
+    const policy = RetryPolicy.fromSchedule(Schedule.forever)
+    assert.deepStrictEqual([policy.budget, policy.outage, policy.secondRound], [budget, outage, secondRound])
+    assert.strictEqual(policy.attempts, Infinity)
+    const own = RetryPolicy.fromSchedule(Schedule.forever, { budget: false, outage: 0, secondRound: false })
+    assert.deepStrictEqual([own.budget, own.outage, own.secondRound], [undefined, Duration.zero, false])
+    assert.throws(() => RetryPolicy.fromSchedule(Schedule.forever, { attempts: 0 }), /^attempts takes/)
+    assert.throws(() => RetryPolicy.fromSchedule(Schedule.forever, { retryAfterCap: -1 }), /^retryAfterCap takes/)
+  })
+
+  it.effect("tells of retries without a limit, and such events can be written as JSON", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make(({ attempt, body }) => attempt < 8 ? Effect.fail(broken) : body.bytes)
+      const { events, report } = yield* Recording.uploadAll(recording, [UploadFile.fromText("a", "x")], {
+        retry: RetryPolicy.fromSchedule(Schedule.spaced("1 second"))
+      })
+      assert.deepStrictEqual([report.files.uploaded, report.attempts, report.durationMillis], [1, 8, 7_000])
+      const retries = events.filter(({ _tag }) => _tag === "UploadRetrying")
+      assert.deepStrictEqual(retries.map((event) => "attempts" in event), Array.from({ length: 7 }, () => false))
+      const json = Schema.parseJson(Schema.Array(UploadEvent.UploadEvent))
+      assert.deepStrictEqual(yield* Schema.decode(json)(yield* Schema.encode(json)(retries)), retries)
     }))
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Strategy } from "@sluice/core"
 import type { Limits } from "@sluice/core"
+import { ConfigProvider, Effect, Option } from "effect"
 import * as fc from "fast-check"
 
 const settings = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Limits.Settings) => ({
@@ -123,4 +124,87 @@ describe("Strategy.optimalWorkerCount", () => {
       counts.map(([, count]) => count)
     )
   })
+})
+
+describe("Strategy.parse", () => {
+  const parsed = (text: string) =>
+    Option.getOrUndefined(Option.map(Strategy.parse(text), (strategy) => [strategy.name, settings(strategy)]))
+
+  it("reads the words of the command line", () => {
+    const texts: ReadonlyArray<readonly [text: string, name: string, limits: Partial<Limits.Settings>]> = [
+      ["unlimited", "unlimited", {}],
+      ["pool:64", "workerPool", { concurrency: 64 }],
+      ["rate:100", "rateLimited", { uploadsPerSecond: 100 }],
+      ["rate:100/s", "rateLimited", { uploadsPerSecond: 100 }],
+      ["rate:.5/s", "rateLimited", { uploadsPerSecond: 0.5 }],
+      ["rate:3000/m", "rateLimited", { uploadsPerSecond: 50 }],
+      ["rate:3000/min", "rateLimited", { uploadsPerSecond: 50 }],
+      ["rate: 7200 / H", "rateLimited", { uploadsPerSecond: 2 }],
+      ["bandwidth:10MiB/s", "bandwidth", { bytesPerSecond: 10 * 1024 ** 2 }],
+      ["bandwidth:500kB", "bandwidth", { bytesPerSecond: 500_000 }],
+      ["adaptive", "adaptive", { concurrency: 4 }],
+      ["progressive", "adaptive", { concurrency: 4 }],
+      ["adaptive:2", "adaptive", { concurrency: 2 }],
+      [" pool:8 + rate:5/s + bandwidth:2M ", "workerPool+rateLimited+bandwidth", {
+        concurrency: 8,
+        uploadsPerSecond: 5,
+        bytesPerSecond: 2 * 1024 ** 2
+      }]
+    ]
+    assert.deepStrictEqual(
+      texts.map(([text]) => parsed(text)),
+      texts.map(([, name, limits]) => [name, { ...none, ...limits }])
+    )
+  })
+
+  it("stacks only if there are several, and keeps the controllers", () => {
+    assert.strictEqual(Option.getOrThrow(Strategy.parse("unlimited")), Strategy.unlimited)
+    const { controllers } = Option.getOrThrow(Strategy.parse("adaptive:16+rate:5"))
+    assert.deepStrictEqual(controllers.map(({ name }) => name), ["adaptive"])
+  })
+
+  it("reads nothing else", () => {
+    const texts = [
+      "",
+      "+",
+      "pool",
+      "pool:",
+      "pool:0",
+      "pool:1.5",
+      "pool:auto",
+      "pool:1e3",
+      "pool:99999999999999999999",
+      "Pool:4",
+      "rate:0",
+      "rate:5/d",
+      "rate",
+      "bandwidth:10",
+      "bandwidth:0kB",
+      "bandwidth",
+      "adaptive:",
+      "adaptive:0",
+      "unlimited:4",
+      "constructor",
+      "pool:4+",
+      "pool:4,rate:5"
+    ]
+    assert.deepStrictEqual(texts.filter((text) => Option.isSome(Strategy.parse(text))), [])
+  })
+})
+
+describe("Strategy.config", () => {
+  it.effect("reads a strategy, and refuses anything else by name", () =>
+    Effect.gen(function*() {
+      const read = (text: string) =>
+        Strategy.config("STRATEGY").pipe(
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["STRATEGY", text]]))),
+          Effect.mapError(String)
+        )
+      assert.strictEqual((yield* read("pool:3")).concurrency, 3)
+      assert.strictEqual(
+        yield* Effect.flip(read("pol:3")),
+        "(Invalid data at STRATEGY: \"Expected a strategy, such as adaptive, pool:64, rate:100/s, bandwidth:10MiB/s, " +
+          "unlimited or several joined by +, but received \"pol:3\"\")"
+      )
+    }))
 })

@@ -2,7 +2,7 @@ import { FetchHttpClient, HttpClient, HttpClientResponse } from "@effect/platfor
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Transport, UploadError } from "@sluice/core"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream, TestClock, Tracer } from "effect"
 import type { Socket } from "node:net"
 import { errorName } from "./support/ErrorName.js"
 import { readBody, serve } from "./support/PutServer.js"
@@ -299,5 +299,46 @@ describe("Transport, traced", () => {
       )
       assert.deepStrictEqual(spans.map(({ exit }) => exit), [Exit.fail(failure)])
       assert.notProperty(spans[0]?.attributes, "http.response.status_code")
+    }))
+})
+
+describe("Transport.refused", () => {
+  const answer = (status: number, body: string, headers: Readonly<Record<string, string>> = {}) =>
+    ({ status, headers, body: new TextEncoder().encode(body) }) satisfies Transport.Answer
+
+  const request = {
+    method: "PROPFIND",
+    url: "https://dav.example.org/a.txt?signature=url-canary",
+    headers: { authorization: `Bearer token-canary`, "x-key": "header-canary" }
+  } satisfies Transport.Request
+
+  it.effect("is the error of the answer, with what the server says and without what may be secret", () =>
+    Effect.gen(function*() {
+      const said = "<h1>No</h1> signature url-canary, token token-canary, key header-canary"
+      assert.deepStrictEqual(
+        yield* Effect.flip(Transport.refused(request, answer(403, said))),
+        new UploadError.Rejected({
+          reason: "Forbidden",
+          detail: "https://dav.example.org/a.txt answered 403: No signature <redacted>, token <redacted>, " +
+            "key <redacted>"
+        })
+      )
+      assert.strictEqual(
+        (yield* Effect.flip(Transport.refused(request, answer(307, "", { location: "/login/url-canary" })))).message,
+        "https://dav.example.org/a.txt answered 307 (redirects are not followed; this one leads to /login/<redacted>)"
+      )
+    }))
+
+  it.effect("compares a date in Retry-After with the clock", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+      const headers = { "retry-after": "Thu, 01 Jan 2026 00:00:30 GMT" }
+      assert.deepStrictEqual(
+        yield* Effect.flip(Transport.refused(request, answer(503, "", headers))),
+        new UploadError.Throttled({
+          detail: "https://dav.example.org/a.txt answered 503",
+          retryAfterMillis: 30_000
+        })
+      )
     }))
 })

@@ -47,3 +47,76 @@ describe("UploadError", () => {
       }
     }))
 })
+
+describe("UploadError.fromStatus", () => {
+  const now = Date.UTC(2026, 0, 1)
+
+  const told = (status: number, headers: Readonly<Record<string, string>> = {}) => {
+    const error = UploadError.fromStatus({ status, headers }, { detail: "No.", now })
+    return [
+      error._tag,
+      ...("reason" in error ? [error.reason] : []),
+      ...(error._tag === "Throttled" ? [error.retryAfterMillis] : [])
+    ].join(" ")
+  }
+
+  it("finds the class of every status", () => {
+    const classes: Readonly<Record<string, ReadonlyArray<number>>> = {
+      "Throttled ": [429],
+      "Transient Unavailable": [408, 423, 425, 499, 500, 502, 503, 504, 506, 599],
+      "Conflict": [409, 412],
+      "Rejected Redirected": [0, 300, 301, 302, 304, 307, 308, 399],
+      "Rejected Unauthorized": [401],
+      "Rejected Forbidden": [402, 403],
+      "Rejected NotFound": [404, 410],
+      "Rejected TooLarge": [413],
+      "Rejected NoSpace": [507],
+      "Rejected Unsupported": [400, 405, 406, 411, 415, 418, 422, 451, 501, 505]
+    }
+    for (const [told_, statuses] of Object.entries(classes)) {
+      assert.deepStrictEqual(
+        statuses.map((status) => [status, told(status)]),
+        statuses.map((status) => [status, told_])
+      )
+    }
+  })
+
+  it("heeds a Retry-After where it makes sense: seconds, or a date", () => {
+    const waits: ReadonlyArray<readonly [header: string, millis: number | undefined]> = [
+      ["7", 7_000],
+      [" 1.5 ", 1_500],
+      ["0", 0],
+      ["Thu, 01 Jan 2026 00:01:00 GMT", 60_000],
+      ["2026-01-01T00:00:05Z", 5_000],
+      ["Wed, 31 Dec 2025 23:59:00 GMT", undefined],
+      ["1000000", 86_400_000],
+      ["soon", undefined],
+      ["-5", undefined]
+    ]
+    assert.deepStrictEqual(
+      waits.map(([header]) => told(429, { "retry-after": header })),
+      waits.map(([, millis]) => `Throttled ${millis ?? ""}`)
+    )
+    for (const status of [403, 408, 409, 413, 423, 500, 503]) {
+      assert.strictEqual(told(status, { "retry-after": "7" }), "Throttled 7000")
+    }
+    for (const status of [301, 400, 401, 404, 412, 501, 507]) {
+      assert.strictEqual(told(status, { "retry-after": "7" }), told(status))
+    }
+  })
+
+  it("says what the caller says, and where a redirect leads without its secrets", () => {
+    const detail = (status: number, location?: string) =>
+      UploadError.fromStatus(
+        { status, headers: location === undefined ? {} : { location } },
+        { detail: "No.", now }
+      ).message
+    assert.strictEqual(detail(500), "No.")
+    assert.strictEqual(detail(423), "No. (it is locked)")
+    assert.strictEqual(detail(302), "No. (redirects are not followed)")
+    assert.strictEqual(
+      detail(302, "https://user:canary@example.org/login?token=canary"),
+      "No. (redirects are not followed; this one leads to https://example.org/login)"
+    )
+  })
+})

@@ -1,5 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { RetryPolicy, Strategy, UploadError, UploadFile, UploadMetrics, UploadResult } from "@sluice/core"
+import {
+  Destination,
+  RetryPolicy,
+  Strategy,
+  Uploader,
+  UploadError,
+  UploadFile,
+  UploadMetrics,
+  UploadResult
+} from "@sluice/core"
 import { Effect, Metric, MetricLabel, MetricState } from "effect"
 import * as Recording from "./support/Recording.js"
 
@@ -10,8 +19,10 @@ const labelled = (test: string) => MetricLabel.make("test", test)
 
 const read = <Type, In, Out>(
   metric: Metric.Metric<Type, In, Out>,
-  label: MetricLabel.MetricLabel
-): Effect.Effect<Out> => Metric.value(Metric.taggedWithLabels(metric, [label]))
+  ...labels: ReadonlyArray<MetricLabel.MetricLabel>
+): Effect.Effect<Out> => Metric.value(Metric.taggedWithLabels(metric, labels))
+
+const destination = MetricLabel.make("destination", "recording:")
 
 const files = (count: number) => Array.from({ length: count }, (_, i) => UploadFile.fromText(`f${i}`, "12345"))
 
@@ -20,7 +31,7 @@ describe("UploadMetrics", () => {
     Effect.gen(function*() {
       const seen: Array<number> = []
       const look = Effect.map(
-        read(UploadMetrics.concurrency, labelled("limit")),
+        read(UploadMetrics.concurrency, labelled("limit"), destination),
         ({ value }) => seen.push(value)
       )
       yield* Recording.virtual(Effect.gen(function*() {
@@ -34,6 +45,33 @@ describe("UploadMetrics", () => {
         yield* look
       })).pipe(Effect.tagMetrics("test", "limit"))
       assert.deepStrictEqual(seen, [3, 7, Infinity])
+    }))
+
+  it.effect("show the limit and the throughput of each destination by its name", () =>
+    Effect.gen(function*() {
+      const names = ["first:", "second:"]
+      const seen = yield* Recording.virtual(Effect.gen(function*() {
+        const uploaders = yield* Effect.forEach(names, (name, i) =>
+          Uploader.make({ strategy: Strategy.workerPool({ workers: i + 1 }) }).pipe(
+            Effect.provideService(Destination.Destination, {
+              ...Recording.make(Recording.takeAfter(100)).destination,
+              name
+            })
+          ))
+        const runs = yield* Effect.forEach(uploaders, (uploader, i) =>
+          uploader.start(files(4 * (i + 1))))
+        yield* Effect.sleep(500)
+        yield* Effect.forEach(runs, ({ throughput }) =>
+          throughput)
+        return yield* Effect.forEach(names, (name) =>
+          Effect.forEach([UploadMetrics.concurrency, UploadMetrics.throughput], (gauge) =>
+            Effect.map(
+              read(gauge, labelled("destinations"), MetricLabel.make("destination", name)),
+              ({ value }) =>
+                value
+            )))
+      })).pipe(Effect.tagMetrics("test", "destinations"))
+      assert.deepStrictEqual(seen.value, [[1, 40], [2, 80]])
     }))
 
   it.effect("count what a run does, with the labels of the fiber that started it", () =>
@@ -63,7 +101,7 @@ describe("UploadMetrics", () => {
         assert.strictEqual((yield* read(UploadMetrics.inFlight, labelled("counts"))).value, 10)
         yield* Effect.sleep(1_950)
         assert.strictEqual((yield* run.throughput).overall, 25)
-        assert.strictEqual((yield* read(UploadMetrics.throughput, labelled("counts"))).value, 25)
+        assert.strictEqual((yield* read(UploadMetrics.throughput, labelled("counts"), destination)).value, 25)
         yield* run.interrupt
       })).pipe(Effect.tagMetrics("test", "counts"))
 

@@ -1,8 +1,9 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteSource, Progress, RetryPolicy, Strategy, UploadFile } from "@sluice/core"
-import type { UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
+import type { Uploader, UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Cause, Chunk, Clock, Duration, Effect, Exit, Fiber, Schedule, Stream } from "effect"
+import { Cause, Chunk, Clock, Duration, Effect, Exit, Fiber, Option, Schedule, Stream } from "effect"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 import * as Recording from "./support/Recording.js"
 import { broken, files, keysOf, leftRunning, one } from "./support/RunFiles.js"
 
@@ -14,7 +15,7 @@ describe("progress", () => {
   const samples = (
     recording: Recording.Recording,
     list: UploadList.UploadList,
-    options: Recording.Options = {}
+    options: Uploader.Options = {}
   ) =>
     Recording.virtual(Effect.gen(function*() {
       const uploader = yield* Recording.uploader(recording, options)
@@ -28,12 +29,13 @@ describe("progress", () => {
         const before = progress[i - 1] ?? sample
         assert.isAtLeast(sample.bytesUploaded, before.bytesUploaded)
         assert.isAtLeast(Progress.filesFinished(sample), Progress.filesFinished(before))
-        assert.isAtMost(Progress.fraction(sample), 1)
+        assert.isAtMost(Option.getOrElse(Progress.fraction(sample), () => 0), 1)
         if (!sample.listing && sample.bytesFound > 0) {
           assert.isAtMost(sample.bytesUploaded + sample.bytesInFlight, sample.bytesFound)
         }
       })
-      return { progress, final, report, fractions: progress.map(Progress.fraction) }
+      const fractions = progress.map((sample) => Option.getOrUndefined(Progress.fraction(sample)))
+      return { progress, final, report, fractions }
     })).pipe(Effect.map(({ value }) => value))
 
   it.effect("ends at exactly 1, and is 1 only then", () =>
@@ -45,7 +47,7 @@ describe("progress", () => {
         strategy: Strategy.workerPool({ workers: 2 })
       })
       assert.strictEqual(fractions.at(-1), 1)
-      assert.isTrue(fractions.slice(0, -1).every((fraction) => fraction < 1))
+      assert.isTrue(fractions.slice(0, -1).every((fraction) => fraction! < 1))
       assert.isAbove(new Set(fractions).size, 40)
       assert.deepStrictEqual([final.bytesFound, final.bytesUploaded, final.bytesInFlight], [100, 100, 0])
     }))
@@ -88,9 +90,14 @@ describe("progress", () => {
       )
       const bytes = ByteSource.fromText("0123456789")
       const unknown = { key: "unknown", size: undefined, source: { ...bytes, size: undefined } }
-      const { final, fractions } = yield* samples(recording, [unknown, ...files(1)], {
+      const { final, fractions, progress } = yield* samples(recording, [...files(1), unknown], {
         retry: RetryPolicy.make({ base: 5, jitter: "none" })
       })
+      // The share is unknown for as long as the size is: until the file has a result, at its second attempt.
+      assert.deepStrictEqual(
+        progress.map(({ filesOfUnknownSize }, i) => [filesOfUnknownSize, fractions[i] === undefined]),
+        progress.map(({ filesUploaded }) => filesUploaded === 2 ? [0, false] : [1, true])
+      )
       assert.strictEqual(fractions.at(-1), 1)
       assert.deepStrictEqual([final.bytesFound, final.bytesUploaded], [20, 20])
     }))
@@ -292,7 +299,10 @@ describe("a callback", () => {
             ["boom"]
           )
           assert.strictEqual(yield* Clock.currentTimeMillis, ended)
-          assert.deepStrictEqual([uploader.limits.inFlight.taken, uploader.limits.inFlight.waiting], [0, 0])
+          assert.deepStrictEqual([
+            EngineLimits.of(uploader.limits).inFlight.taken,
+            EngineLimits.of(uploader.limits).inFlight.waiting
+          ], [0, 0])
           assert.strictEqual(recording.inFlight(), 0)
           yield* Fiber.join(readers)
         }))))

@@ -2,6 +2,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { RetryPolicy, Strategy, UploadError, UploadReport } from "@sluice/core"
 import type { UploadEvent, UploadResult, UploadRun } from "@sluice/core"
 import { Chunk, Clock, Deferred, Duration, Effect, Fiber, Stream } from "effect"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 import * as Interruptions from "./support/Interruptions.js"
 import * as Recording from "./support/Recording.js"
 import { broken, files, keysOf, one } from "./support/RunFiles.js"
@@ -231,7 +232,10 @@ describe("an interrupted run", () => {
         })
         yield* Effect.sleep(150)
         yield* run.interrupt
-        assert.deepStrictEqual([uploader.limits.inFlight.taken, uploader.limits.inFlight.waiting], [0, 0])
+        assert.deepStrictEqual([
+          EngineLimits.of(uploader.limits).inFlight.taken,
+          EngineLimits.of(uploader.limits).inFlight.waiting
+        ], [0, 0])
         assert.strictEqual(recording.inFlight(), 0)
         return { report: yield* run.report, results: keysOf(results).sort() }
       }))
@@ -266,7 +270,7 @@ describe("an interrupted run", () => {
           yield* way === "scope"
             ? Effect.scoped(Effect.zipRight(uploader.start(files(2)), Effect.sleep(30)))
             : Effect.timeoutOption(uploader.uploadAll(files(2)), 30)
-          assert.strictEqual(uploader.limits.inFlight.taken, 0)
+          assert.strictEqual(EngineLimits.of(uploader.limits).inFlight.taken, 0)
         }))
         assert.deepStrictEqual([millis, recording.history.slice(2)], [30, [
           [30, "interrupted f0"],

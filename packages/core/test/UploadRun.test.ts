@@ -13,6 +13,7 @@ import type { UploadEvent, UploadResult } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Fiber, Random, Stream } from "effect"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 import * as Recording from "./support/Recording.js"
 import { broken, files, keysOf, one } from "./support/RunFiles.js"
 
@@ -218,7 +219,7 @@ describe("the second round", () => {
         const run = yield* uploader.start(files(4), { onResult: (result) => Effect.sync(() => results.push(result)) })
         yield* steer(run)
         const report = yield* run.report
-        assert.strictEqual(uploader.limits.inFlight.taken, 0)
+        assert.strictEqual(EngineLimits.of(uploader.limits).inFlight.taken, 0)
         return report
       }))
       return { recording, report: value, results: keysOf(results) }

@@ -3,6 +3,7 @@ import { Limits, RetryPolicy, Strategy, Uploader, UploadError } from "@sluice/co
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect, Exit, Fiber, Layer, Random } from "effect"
+import * as EngineLimits from "../src/internal/limits/engineLimits.js"
 import * as Recording from "./support/Recording.js"
 import { broken } from "./support/RunFiles.js"
 import { files, inFlight, randomly } from "./support/UploadedFiles.js"
@@ -60,7 +61,10 @@ describe("an uploader", () => {
       const { value } = yield* Recording.virtual(Effect.gen(function*() {
         const uploader = yield* Recording.uploader(recording, { strategy: Strategy.workerPool({ workers: 5 }) })
         const all = yield* Effect.forEach(files(300), uploader.upload, { concurrency: "unbounded" })
-        assert.deepStrictEqual([uploader.limits.inFlight.taken, uploader.limits.inFlight.waiting], [0, 0])
+        assert.deepStrictEqual([
+          EngineLimits.of(uploader.limits).inFlight.taken,
+          EngineLimits.of(uploader.limits).inFlight.waiting
+        ], [0, 0])
         return all
       })).pipe(Effect.withRandom(Random.make("forEach")))
       assert.strictEqual(recording.peak(), 5)
@@ -91,7 +95,7 @@ describe("an uploader", () => {
         const exit = yield* Effect.exit(
           Effect.timeoutFail(uploader.upload(files(1)[0]!), { duration: 300, onTimeout: () => "late" })
         )
-        return [exit, uploader.limits.inFlight.taken] as const
+        return [exit, EngineLimits.of(uploader.limits).inFlight.taken] as const
       }))
       assert.deepStrictEqual(value, [Exit.fail("late"), 0])
       assert.deepStrictEqual(recording.history, [[0, "put f0"], [300, "interrupted f0"]])
@@ -299,10 +303,14 @@ describe("Limits", () => {
       yield* limits.set({})
       assert.deepStrictEqual(yield* limits.current, { concurrency: 5, uploadsPerSecond: 2.5, bytesPerSecond: 1_000 })
       assert.deepStrictEqual(
-        [limits.inFlight.limit, limits.rate.uploadsPerSecond, limits.bandwidth.bytesPerSecond],
+        [
+          EngineLimits.of(limits).inFlight.limit,
+          EngineLimits.of(limits).rate.uploadsPerSecond,
+          EngineLimits.of(limits).bandwidth.bytesPerSecond
+        ],
         [5, 2.5, 1_000]
       )
       assert.strictEqual(changes, 2)
-      yield* Effect.asVoid(Fiber.join(yield* Effect.fork(limits.rate.take)))
+      yield* Effect.asVoid(Fiber.join(yield* Effect.fork(EngineLimits.of(limits).rate.take)))
     }))
 })

@@ -2,8 +2,9 @@
  * A progress line during uploads: bar, percent, files, speed and time left.
  */
 import { ByteSize, ByteSource, Progress, Strategy, Uploader, UploadFile } from "@sluice/core"
+import type { Throughput } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
-import { Console, Effect, Layer, Stream } from "effect"
+import { Console, Duration, Effect, Layer, Option, Stream } from "effect"
 import { runMain } from "./run.js"
 
 const songs = Array.from(
@@ -11,17 +12,18 @@ const songs = Array.from(
   (_, i) => UploadFile.make(`songs/${i}.flac`, ByteSource.generate(100 + 10 * i))
 )
 
-// Rounded down: 100 % means that everything is done.
-const draw = (progress: Progress.Progress, bytesPerSecond: number) => {
+const draw = (progress: Progress.Progress, throughput: Throughput.Throughput) => {
+  // None while files are still being listed, or while the size of one is unknown.
   const fraction = Progress.fraction(progress)
-  const left = progress.bytesFound - progress.bytesUploaded - progress.bytesInFlight
+  const left = Progress.eta(progress, throughput)
   return [
-    `[${"#".repeat(Math.floor(fraction * 20)).padEnd(20, ".")}]`,
-    `${Math.floor(fraction * 100)} %`,
+    `[${"#".repeat(Math.floor(Option.getOrElse(fraction, () => 0) * 20)).padEnd(20, ".")}]`,
+    // Rounded down: 100 % means that everything is done.
+    Option.match(fraction, { onNone: () => "? %", onSome: (fraction) => `${Math.floor(fraction * 100)} %` }),
     `${Progress.filesFinished(progress)}/${progress.filesFound} files`,
-    `${ByteSize.format(bytesPerSecond)}/s`,
+    `${ByteSize.format(throughput.current)}/s`,
     `${progress.inFlight} in flight`,
-    `${bytesPerSecond > 0 ? Math.ceil(left / bytesPerSecond) : "?"} s left`
+    Option.match(left, { onNone: () => "?", onSome: (left) => `${Math.ceil(Duration.toSeconds(left))}` }) + " s left"
   ].join("  ")
 }
 
@@ -32,7 +34,7 @@ export const program = Effect.gen(function*() {
   // `progress` samples the run twice a second, however many files it moves, and ends with the run.
   yield* Stream.runForEach(
     run.progress,
-    (progress) => Effect.flatMap(run.throughput, ({ current }) => Console.log(draw(progress, current)))
+    (progress) => Effect.flatMap(run.throughput, (throughput) => Console.log(draw(progress, throughput)))
   )
   return yield* run.report
 }).pipe(

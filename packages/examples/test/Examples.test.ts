@@ -15,11 +15,13 @@ import * as InterruptAndDrain from "../src/interrupt-and-drain.js"
 import * as JournalInDatabase from "../src/journal-in-a-database.js"
 import * as LargeFile from "../src/large-file-resume.js"
 import * as Metrics from "../src/metrics.js"
+import * as PerTenantLimits from "../src/per-tenant-limits.js"
 import * as ProgressMonitor from "../src/progress-monitor.js"
 import * as RateLimited from "../src/rate-limited.js"
 import * as Retry from "../src/retry-with-backoff.js"
 import * as VirtualTesting from "../src/testing-on-the-virtual-clock.js"
 import * as Testing from "../src/testing-with-test-clock.js"
+import * as TwoDestinations from "../src/two-destinations.js"
 import * as UploadToTus from "../src/upload-to-tus.js"
 import * as WorkerPool from "../src/worker-pool.js"
 import * as Transcript from "./Transcript.js"
@@ -70,6 +72,25 @@ describe("the examples", () => {
         "race: Paris has it",
         "semaphore: 20 photos for each of two users, two at once, in 1s"
       ])
+    }))
+
+  it.effect("per-tenant-limits: one with many files does not hold up the others", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.virtual(PerTenantLimits.program)
+      assert.deepStrictEqual(value, { peak: 6, inUse: 0 })
+      assert.deepStrictEqual(lines, [
+        "first: 5 files in 222 ms",
+        "second: 5 files in 232 ms",
+        "third: 5 files in 241 ms",
+        "large: 200 files in 5101 ms",
+        "never more than 6 requests in flight"
+      ])
+    }))
+
+  it.effect("two-destinations", () =>
+    Effect.gen(function*() {
+      const { lines } = yield* Transcript.virtual(TwoDestinations.program)
+      assert.deepStrictEqual(lines, ["32 avatars in 40 ms", "an export of 4.8 MiB in 1 attempt"])
     }))
 
   it.effect("worker-pool: two lists, one pool", () =>

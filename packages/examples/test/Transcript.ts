@@ -1,5 +1,5 @@
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
-import { Console, Effect, Random } from "effect"
+import { Console, Effect } from "effect"
 import { format } from "node:util"
 
 /** What a program came to: its value, and what it printed. */
@@ -22,7 +22,4 @@ export const printed = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect
 
 /** The same under virtual time, with the same randomness each time. */
 export const virtual = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<Transcript<A>, E, R> =>
-  VirtualClock.run(printed(program)).pipe(
-    Effect.withRandom(Random.make("examples")),
-    Effect.map(({ value }) => value)
-  )
+  Effect.map(VirtualClock.run(printed(program), { seed: "examples" }), ({ value }) => value)

@@ -245,17 +245,24 @@ class Watcher {
   private get look(): Effect.Effect<void> {
     const { currentProgress, limits } = this.run
     return Effect.map(
-      Effect.all([currentProgress, limits.reason, Effect.clockWith((clock) => clock.currentTimeMillis)]),
+      Effect.all([
+        currentProgress,
+        limits.current,
+        limits.inUse,
+        limits.reason,
+        Effect.clockWith((clock) => clock.currentTimeMillis)
+      ]),
       ([
         { bytesInFlight, bytesUploaded },
+        { concurrency: limit },
+        inUse,
         reason,
         at
       ]) => {
-        const { limit, taken } = limits.inFlight
         this.moments = [...this.moments, {
           at,
           bytes: (bytesUploaded + bytesInFlight) * this.scale,
-          inFlight: taken,
+          inFlight: inUse,
           limit: Number.isFinite(limit) ? limit : undefined,
           reason
         }]

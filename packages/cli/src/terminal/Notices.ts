@@ -29,8 +29,8 @@ export class Notices {
           ? "Further retries are only counted."
           : `Retrying ${printable(event.key)}${event.part === undefined ? "" : `, part ${event.part},`} in ${
             Format.duration(event.delayMillis)
-          }, attempt ${event.attempt + 1} of ` +
-            `${event.attempts}: ${printable(event.error.message)}`
+          }, attempt ${event.attempt + 1}${event.attempts === undefined ? "" : ` of ${event.attempts}`}: ` +
+            printable(event.error.message)
       )
     }
     if (event._tag === "OutageChanged") return this.outage(event)

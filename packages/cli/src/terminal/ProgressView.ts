@@ -8,6 +8,8 @@
 import * as Progress from "@sluice/core/Progress"
 import type { Throughput } from "@sluice/core/Throughput"
 import type { Transfer } from "@sluice/core/UploadRun"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Format from "./Format.js"
 import type { Paint, Style } from "./Style.js"
 import * as TerminalText from "./TerminalText.js"
@@ -54,7 +56,7 @@ export const lines = (moment: Moment, screen: Screen): ReadonlyArray<string> => 
 export const plainLine = (moment: Moment): string => {
   const left = timeLeft(moment)
   return [
-    ...(moment.progress.listing ? [] : [Format.percent(Progress.fraction(moment.progress))]),
+    ...Option.toArray(Option.map(Progress.fraction(moment.progress), Format.percent)),
     ...facts(moment, undefined).map(({ text }) => text),
     ...limitOf(moment),
     ...(left === undefined ? [] : [left])
@@ -86,11 +88,14 @@ interface Fact {
 
 const bar = (moment: Moment, columns: number, style: Style): string => {
   const fraction = Progress.fraction(moment.progress)
-  const percent = Format.percent(fraction).padStart(4)
+  const percent = Option.match(fraction, { onNone: () => "", onSome: Format.percent }).padStart(4)
   const after = timeLeft(moment) ?? ""
   const room = Math.min(maxBar, columns - percent.length - after.length - 3)
-  if (room < minBar) return TerminalText.cutEnd(after === "" ? percent : `${percent}  ${after}`, columns)
-  const filled = Math.floor(fraction * room)
+  if (room < minBar) {
+    const text = after === "" ? percent : `${percent}  ${after}`
+    return TerminalText.cutEnd(Option.isNone(fraction) ? after : text, columns)
+  }
+  const filled = Math.floor(Option.getOrElse(fraction, () => 0) * room)
   return `${style.bold(percent)} ${style.cyan("━".repeat(filled))}${style.dim("─".repeat(room - filled))}  ${after}`
     .trimEnd()
 }
@@ -106,9 +111,10 @@ const storedOrSent = ({ bytesInFlight, bytesResumed, bytesUploaded }: Progress.P
 const timeLeft = ({ now, progress, stopping, throughput }: Moment): string | undefined => {
   if (progress.listing) return "still listing"
   if (stopping) return undefined
-  const bytesLeft = progress.bytesFound - storedOrSent(progress)
-  if (throughput.current <= 0 || now - progress.startedAt < 1_000) return undefined
-  return `${Format.duration((bytesLeft * 1000) / throughput.current)} left`
+  if (now - progress.startedAt < 1_000) return undefined
+  return Option.getOrUndefined(
+    Option.map(Progress.eta(progress, throughput), (left) => `${Format.duration(Duration.toMillis(left))} left`)
+  )
 }
 
 /** The adaptive limit and its reason. */

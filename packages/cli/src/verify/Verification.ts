@@ -295,6 +295,7 @@ class Run implements Comparison {
         filesSkipped: skipped,
         filesFailed: missing + different + unreadable,
         filesInterrupted: 0,
+        filesOfUnknownSize: 0,
         inFlight: this.under.size,
         peakInFlight: this.options.concurrency,
         bytesFound: this.bytesFound,

@@ -14,6 +14,7 @@ const progress: Progress.Progress = {
   filesSkipped: 0,
   filesFailed: 0,
   filesInterrupted: 0,
+  filesOfUnknownSize: 0,
   inFlight: 0,
   peakInFlight: 8,
   bytesFound: 1_000,

@@ -12,6 +12,7 @@ const progress: Progress.Progress = {
   filesSkipped: 0,
   filesFailed: 0,
   filesInterrupted: 0,
+  filesOfUnknownSize: 0,
   inFlight: 3,
   peakInFlight: 8,
   bytesFound: 200_000_000,
@@ -71,10 +72,29 @@ describe("ProgressView", () => {
         transfers: []
       }, { columns: 110 }),
       [
-        " 44% ━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────  still listing",
+        "     ────────────────────────────────────────────────────────────  still listing",
         "221 of 500+ files · 88.0 MB of 200.0 MB+ · 16.0 MB/s · 11 failed · 3 in flight · 1 retry · 2 skipped"
       ]
     )
+  })
+
+  it("shows no percent and no time left that it cannot know", () => {
+    const unknown = { progress: { ...progress, filesOfUnknownSize: 1 }, transfers: [] }
+    assert.deepStrictEqual(view(unknown), [
+      "     ────────────────────────────────────────────────────────────",
+      "208 of 500 files · 88.0 MB of 200.0 MB · 16.0 MB/s · 3 in flight"
+    ])
+    assert.strictEqual(
+      ProgressView.plainLine({ ...moment, ...unknown }),
+      "208 of 500 files · 88.0 MB of 200.0 MB · 16.0 MB/s · 3 in flight"
+    )
+    const listing = { progress: { ...progress, listing: true }, transfers: [] }
+    assert.strictEqual(view(listing, { columns: 20, rows: 4 })[0], "still listing")
+  })
+
+  it("leaves out of the time left what an earlier run has stored", () => {
+    const resumed = { progress: { ...progress, bytesResumed: 80_000_000 }, transfers: [] }
+    assert.match(view(resumed)[0]!, /^ 84% ━.*─ {2}2\.0 s left$/)
   })
 
   it("shows the adaptive limit and its reason", () => {

@@ -54,6 +54,7 @@ describe("warnings", { timeout: 60_000 }, () => {
           filesSkipped: 0,
           filesFailed: 0,
           filesInterrupted: 0,
+          filesOfUnknownSize: 0,
           inFlight: 0,
           peakInFlight: 1,
           bytesFound: 2,

@@ -15,15 +15,15 @@
  * @since 0.1.0
  */
 import * as Headers from "@effect/platform/Headers"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Destination } from "../Destination.js"
 import type { PutRequest, Stored } from "../Destination.js"
 import * as InFlight from "../internal/limits/inFlight.js"
-import { isMissing, isSuccess, secretsOf, talkMillis, withBeginning } from "../internal/transport/answers.js"
+import { isMissing, isSuccess, secretsOf, talkMillis } from "../internal/transport/answers.js"
 import * as HttpCredentials from "../internal/transport/credentials.js"
 import { invalidAddress } from "../internal/transport/failures.js"
 import { masking } from "../internal/transport/masking.js"
@@ -38,7 +38,7 @@ import { fail, stored } from "./internal/http/answers.js"
 import * as HttpConflicts from "./internal/http/conflicts.js"
 import * as HttpForm from "./internal/http/form.js"
 import type * as HttpPages from "./internal/http/pages.js"
-import { contentRange, contentTypeOf, head } from "./internal/http/parts.js"
+import { contentRange, contentTypeOf, head, read } from "./internal/http/parts.js"
 import type { Wire, WireRequest } from "./internal/http/parts.js"
 import * as HttpPresigned from "./internal/http/presigned.js"
 
@@ -187,6 +187,30 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
   Layer.effect(Destination, make(options))
 
 /**
+ * An HTTP server as a destination, with options from the configuration: each is a `Config`. An option that the program
+ * decides itself is a `Config.succeed`.
+ *
+ * @example
+ * ```ts
+ * import * as Http from "@sluice/core/destinations/Http"
+ * import { Config } from "effect"
+ *
+ * const ArtifactsLayer = Http.layerConfig({
+ *   url: Config.string("ARTIFACTS_URL"),
+ *   credentials: Config.map(Config.redacted("ARTIFACTS_TOKEN"), Http.bearer),
+ *   headers: Config.succeed({ "x-source": "ci" })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<Destination, ConfigError, Transport> =>
+  Layer.effect(Destination, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
+
+/**
  * Presigned addresses as a destination. Only the bytes, their length and the headers that come with an address are
  * sent, because no other header was signed.
  *
@@ -316,17 +340,6 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       refused: (answer) => fail(name, answer, mask)
     }
 
-    const read = (key: string): Stream.Stream<Uint8Array, UploadError> =>
-      Stream.unwrapScoped(
-        Effect.gen(function*() {
-          yield* holdPermit(requests)
-          const answer = yield* Effect.flatMap(addressed(key, { method: "GET" }), transport.open)
-          return isSuccess(answer)
-            ? answer.stream
-            : Stream.fromEffect(Effect.flatMap(withBeginning(answer), (said) => fail(name, said, mask)))
-        })
-      )
-
     const remove = (key: string): Effect.Effect<void, UploadError> =>
       Effect.flatMap(
         requests.withPermits(1)(wire.ask(key, { method: "DELETE" })),
@@ -341,7 +354,7 @@ export const make = (options: Options): Effect.Effect<Destination["Type"], never
       probe: method === "PUT" && form === undefined ? undefined : HttpAddress.probe(transport, options.url),
       ...(method === "PUT" && form === undefined && {
         head: (key: string) => head(wire, key),
-        read,
+        read: (key: string) => read(wire, key),
         // With parts, a DELETE ends an upload in progress.
         ...(options.parts === undefined && { remove }),
         ...(options.parts === "contentRange" && { multipart: contentRange(wire) })
@@ -372,17 +385,3 @@ export const makePresigned = (
 
 const invalidKey = (key: string, problem: string) =>
   new Rejected({ reason: "InvalidKey", detail: `The key ${JSON.stringify(key)} ${problem}.` })
-
-/** Takes a permit for a request in flight, until the scope ends. */
-const holdPermit = (requests: InFlight.InFlight): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.suspend(() => {
-    let held = false
-    return Effect.zipRight(
-      Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          if (held) requests.unsafeRelease(1)
-        })
-      ),
-      requests.take(1, () => held = true)
-    )
-  })

@@ -25,10 +25,14 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import { Destination } from "../Destination.js"
+import * as Decode from "../internal/values/decode.js"
 import { Transport } from "../Transport.js"
 import type { UploadError } from "../UploadError.js"
 import { Bucket } from "./internal/s3/bucket.js"
@@ -131,12 +135,41 @@ export interface Options {
 }
 
 /**
+ * The options as {@link layerConfig} takes them: credentials from a configuration are known beforehand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConfigOptions extends Omit<Options, "credentials"> {
+  /** The credentials, such as {@link credentialsConfig}, or an effect that gets and renews them. */
+  readonly credentials: Credentials | Effect.Effect<Credentials, UploadError>
+}
+
+/**
  * The options' defaults.
  *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = { prefix: "", ifAbsent: false } as const
+
+/**
+ * Credentials from the configuration, under the names that AWS gives them in the environment: `AWS_ACCESS_KEY_ID`,
+ * `AWS_SECRET_ACCESS_KEY` and, for a session, `AWS_SESSION_TOKEN`. An empty value counts as missing; a missing one is
+ * `MissingData`, by its name. Profiles, roles and other sources of AWS are not searched, and credentials that expire
+ * are not renewed: for these, an effect gets the credentials.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const credentialsConfig: Config.Config<Credentials> = Config.map(
+  Config.all({
+    accessKeyId: Config.nonEmptyString("AWS_ACCESS_KEY_ID"),
+    secretAccessKey: Config.redacted(Config.nonEmptyString("AWS_SECRET_ACCESS_KEY")),
+    sessionToken: Config.option(Config.redacted(Config.nonEmptyString("AWS_SESSION_TOKEN")))
+  }),
+  ({ sessionToken, ...keys }) => ({ ...keys, sessionToken: Option.getOrUndefined(sessionToken) })
+)
 
 /**
  * A bucket as a destination.
@@ -166,6 +199,36 @@ export const defaults = { prefix: "", ifAbsent: false } as const
  */
 export const layer = (options: Options): Layer.Layer<Destination, never, Transport> =>
   Layer.effect(Destination, make(options))
+
+/**
+ * A bucket as a destination, with options from the configuration: each is a `Config`. An option that the program
+ * decides itself, such as an effect that renews credentials, is a `Config.succeed`.
+ *
+ * @example
+ * ```ts
+ * import * as S3 from "@sluice/core/destinations/S3"
+ * import { Config } from "effect"
+ *
+ * const BackupsLayer = S3.layerConfig({
+ *   bucket: Config.string("S3_BUCKET"),
+ *   endpoint: Config.withDefault(Config.string("S3_ENDPOINT"), undefined),
+ *   credentials: S3.credentialsConfig
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigOptions>
+): Layer.Layer<Destination, ConfigError, Transport> =>
+  Layer.effect(
+    Destination,
+    Effect.flatMap(Config.unwrap(config), ({ credentials, ...options }) =>
+      Decode.configured(
+        make({ ...options, credentials: Effect.isEffect(credentials) ? credentials : Effect.succeed(credentials) })
+      ))
+  )
 
 /**
  * Makes a destination from a bucket. Nothing is sent before the first upload.

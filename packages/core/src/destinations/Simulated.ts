@@ -235,19 +235,24 @@ export const make = (
         if (bytes !== undefined) objects.set(key, { bytes, contentType, metadata, etag, checksum, modifiedAt })
       }
 
-      // The stack is kept small here: under `unlimited`, a hundred thousand uploads in flight each hold one.
-      const put = (
-        { body, contentType, key, metadata, modifiedAt }: PutRequest
-      ): Effect.Effect<Stored, UploadError> => {
-        const store = (size: number, bytes: Uint8Array | undefined): Stored => {
+      const storeOf = ({ body, contentType, key, metadata, modifiedAt }: PutRequest) => {
+        return (size: number, bytes: Uint8Array | undefined): Stored => {
           const whole = keep({ size, bytes }, { key, number: undefined }, body.checksum?.algorithm)
           show({ ...whole, key, contentType, metadata, modifiedAt })
           return { etag: whole.etag, checksum: whole.checksum, size }
         }
-        const send = (fate: simulatedConnection.Fate) => line.send(body, fate, observe ? store : ignore)
+      }
+
+      // Little is held here: under `unlimited`, a hundred thousand uploads are in flight at once.
+      const put = (putRequest: PutRequest): Effect.Effect<Stored, UploadError> => {
+        const { body } = putRequest
+        const store = observe ? storeOf(putRequest) : ignore
         return line.isPlain ?
-          send(simulatedConnection.fine) :
-          Effect.flatMap(line.fate(body.size), (fate) => Effect.zipRight(line.begin(fate), send(fate)))
+          line.send(body, simulatedConnection.fine, store) :
+          Effect.flatMap(
+            line.fate(body.size),
+            (fate) => Effect.zipRight(line.begin(fate), line.send(body, fate, store))
+          )
       }
 
       const throttled = new Throttled({
@@ -272,8 +277,12 @@ export const make = (
 
       /** A request without bytes. */
       const ask = <A>(answer: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> =>
-        counted(Effect.flatMap(line.fate(0), (fate) =>
-          Effect.zipRight(line.begin(fate), fate.after < Infinity ? simulatedConnection.lose(fate) : answer)))
+        counted(
+          Effect.flatMap(
+            line.fate(0),
+            (fate) => Effect.zipRight(line.begin(fate), fate.after < Infinity ? simulatedConnection.lose(fate) : answer)
+          )
+        )
 
       const receive: simulatedParts.Line["receive"] = (body, admit) =>
         counted(Effect.flatMap(line.fate(body.size), (fate) =>
@@ -289,8 +298,7 @@ export const make = (
           name: "sim:",
           capabilities: observe ? { ...capabilities, checksums } : capabilities,
           put: observe || maxInFlight < Infinity
-            ? (putRequest) =>
-              counted(put(putRequest))
+            ? (putRequest) => counted(put(putRequest))
             : put,
           ...(options.parts !== false && {
             multipart: simulatedParts.multipart(sessions, { ...defaultParts, ...options.parts }, {

@@ -15,11 +15,14 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { Destination } from "../Destination.js"
 import * as HttpCredentials from "../internal/transport/credentials.js"
+import * as Decode from "../internal/values/decode.js"
 import { Transport } from "../Transport.js"
 import * as Concatenation from "./internal/tus/concatenation.js"
 import * as Objects from "./internal/tus/objects.js"
@@ -148,6 +151,30 @@ export const basic: (user: string, password: Redacted.Redacted<string>) => Crede
  */
 export const layer = (options: Options): Layer.Layer<Destination, never, Transport> =>
   Layer.effect(Destination, make(options))
+
+/**
+ * A tus server as a destination, with options from the configuration: each is a `Config`. An option that the program
+ * decides itself, such as `onStored`, is a `Config.succeed`.
+ *
+ * @example
+ * ```ts
+ * import * as Tus from "@sluice/core/destinations/Tus"
+ * import { Config, Console } from "effect"
+ *
+ * const VideosLayer = Tus.layerConfig({
+ *   url: Config.string("TUS_URL"),
+ *   credentials: Config.map(Config.redacted("TUS_TOKEN"), Tus.bearer),
+ *   onStored: Config.succeed(({ key }: Tus.Uploaded) => Console.log(`${key} is stored`))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<Destination, ConfigError, Transport> =>
+  Layer.effect(Destination, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
 
 /**
  * Makes a destination from a tus server. The server is asked for its capabilities, for at most 10 seconds. If it does

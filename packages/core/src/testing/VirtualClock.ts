@@ -5,13 +5,15 @@
  * steps. This clock moves by itself and costs microseconds per wake-up, which suits whole runs with thousands of them.
  * It handles only waits on `Clock`: do not use it to run an effect that also waits for real files or sockets.
  *
- * The behaviour of an effect under it depends only on the effect and its `Random`: the same seed gives the same
- * history. From time to time a run yields to the rest of the process, so that a long run can be interrupted.
+ * The behaviour of an effect under it depends only on the effect and its `Random`, which is seeded: the same seed gives
+ * the same history. From time to time a run yields to the rest of the process, so that a long run can be interrupted.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,6 +21,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberStatus from "effect/FiberStatus"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import type * as Scheduler from "effect/Scheduler"
 import { Heap } from "../internal/limits/heap.js"
@@ -72,7 +75,27 @@ export interface Outcome<A> {
 }
 
 /**
- * Runs an effect under virtual time, which starts at 0. A run in which nothing more can wake up dies with a
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * The seed of `Random`: the same seed gives the same history, and other seeds give others. Defaults to 0, unless the
+   * run itself has a `Random` from `Effect.withRandom`, which then stays as it is.
+   */
+  readonly seed?: number | string | undefined
+}
+
+/**
+ * The options' defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { seed: 0 } as const satisfies Options
+
+/**
+ * Runs an effect under virtual time, which starts at 0, and with randomness from a seed. A run in which nothing more can wake up dies with a
  * {@link Deadlock}, after interrupting whatever can be interrupted. Interrupting the run interrupts the effect.
  *
  * @example
@@ -91,29 +114,32 @@ export interface Outcome<A> {
  * @since 0.1.0
  * @category execution
  */
-export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Outcome<A>, E, R> =>
-  Effect.flatMap(Effect.runtime<R>(), (runtime) =>
-    Effect.async<Outcome<A>, E>((resume) => {
-      const time = new VirtualTime()
-      const fiber = Runtime.runFork(runtime)(Effect.withClock(effect, time.clock), {
-        scheduler: time,
-        immediate: false
+export const run = <A, E, R>(effect: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<Outcome<A>, E, R> =>
+  Effect.flatMap(
+    Effect.all([Effect.runtime<R>(), randomOf(options)]),
+    ([runtime, random]) =>
+      Effect.async<Outcome<A>, E>((resume) => {
+        const time = new VirtualTime()
+        const fiber = Runtime.runFork(runtime)(Effect.withRandom(Effect.withClock(effect, time.clock), random), {
+          scheduler: time,
+          immediate: false
+        })
+        fiber.addObserver((exit) => {
+          time.ended = true
+          resume(Exit.map(exit, (value) => ({ value, millis: time.now })))
+        })
+        time.onIdle = () => {
+          if (time.ended) return
+          time.ended = true
+          const { now } = time
+          resume(Effect.flatMap(Effect.forEach(time.fibers(), waitingOf), (fibers) => {
+            fiber.unsafeInterruptAsFork(FiberId.none)
+            return Effect.die(new Deadlock({ millis: now, fibers }))
+          }))
+        }
+        return Fiber.interrupt(fiber)
       })
-      fiber.addObserver((exit) => {
-        time.ended = true
-        resume(Exit.map(exit, (value) => ({ value, millis: time.now })))
-      })
-      time.onIdle = () => {
-        if (time.ended) return
-        time.ended = true
-        const { now } = time
-        resume(Effect.flatMap(Effect.forEach(time.fibers(), waitingOf), (fibers) => {
-          fiber.unsafeInterruptAsFork(FiberId.none)
-          return Effect.die(new Deadlock({ millis: now, fibers }))
-        }))
-      }
-      return Fiber.interrupt(fiber)
-    }))
+  )
 
 // -----------------------------------------------------------------------------
 // internal
@@ -126,6 +152,15 @@ const mostShown = 10
 const tasksInTurn = 32_768
 
 const realClock = Clock.make()
+
+/** The randomness of every effect that is given no other: its seed differs in each process. */
+const unseeded = Context.get(DefaultServices.liveServices, Random.Random)
+
+const randomOf = ({ seed }: Options = {}): Effect.Effect<Random.Random> =>
+  Effect.map(
+    Effect.random,
+    (random) => seed === undefined && random !== unseeded ? random : Random.make(seed ?? defaults.seed)
+  )
 
 const waitingOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<Waiting> =>
   Effect.map(fiber.status, (status) => ({

@@ -1,6 +1,7 @@
 import { Destination, Strategy, Uploader } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect } from "effect"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import * as Controllers from "./Controllers.js"
 import { mean, percentile } from "./Criterion.js"
 import * as Network from "./Network.js"
@@ -55,7 +56,7 @@ const watch = (contestant: Contestant, options: Network.Options, max = 512): Eff
       const uploader = yield* Uploader.make({ strategy: contestant.strategy(options.seed, { initial: 4, max }) })
       const look = () =>
         seconds.push({
-          limit: uploader.limits.inFlight.limit,
+          limit: EngineLimits.of(uploader.limits).inFlight.limit,
           carried: network.carried(seconds.length * 1_000),
           requests: network.starts.length,
           throttled: network.throttled

@@ -3,6 +3,7 @@ import type { AdaptiveConcurrency, RetryPolicy, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import type { State, Window } from "@sluice/core/unstable/AdaptiveState"
 import { Clock, Deferred, Effect } from "effect"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import * as Network from "./Network.js"
 
 /** A window as the controller closed it, and what the network did meanwhile. */
@@ -83,7 +84,11 @@ export const run = (options: Options): Effect.Effect<Outcome> =>
       yield* run.interrupt
       yield* run.report
       const endedWithin = (yield* Clock.currentTimeMillis) - asked
-      return { endedWithin, left: uploader.limits.inFlight.taken + uploader.limits.inFlight.waiting + network.inFlight }
+      return {
+        endedWithin,
+        left: EngineLimits.of(uploader.limits).inFlight.taken + EngineLimits.of(uploader.limits).inFlight.waiting +
+          network.inFlight
+      }
     }).pipe(Effect.scoped, Effect.provideService(Destination.Destination, network.destination))
     return Effect.map(VirtualClock.run(program), ({ millis, value }) => ({ ...value, seen, network, millis }))
   })

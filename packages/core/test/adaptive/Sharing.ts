@@ -26,7 +26,8 @@ const beside = (
       const before = new Map(network.stored)
       for (let second = 60; second < options.seconds; second++) {
         yield* Effect.sleep("1 second")
-        peak = Math.max(peak, limits.reduce((sum, { inFlight }) => sum + inFlight.limit, 0))
+        const now = yield* Effect.forEach(limits, ({ current }) => current)
+        peak = Math.max(peak, now.reduce((sum, { concurrency }) => sum + concurrency, 0))
       }
       const owners = uploaders.flat()
       return jain(owners.map((owner) => (network.stored.get(owner) ?? 0) - (before.get(owner) ?? 0)))

@@ -2,7 +2,7 @@
  * One seed: files, a network and at least twenty faults, uploaded by processes that are interrupted and killed, until
  * one may end by itself; and what must hold then.
  */
-import { Journal, Limits, RetryPolicy, Strategy, UploadReport } from "@sluice/core"
+import { Journal, RetryPolicy, Strategy, UploadReport } from "@sluice/core"
 import type { Destination } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as Faults from "@sluice/core/testing/Faults"
@@ -12,7 +12,7 @@ import * as RetryBudget from "@sluice/core/unstable/RetryBudget"
 import { Cause, Effect, Exit, GlobalValue, Option, Random, Supervisor } from "effect"
 import type { Context, Fiber, Scope } from "effect"
 import * as Run from "../../src/internal/engine/run.js"
-import * as InFlight from "../../src/internal/limits/inFlight.js"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import { answering } from "../../src/internal/upload/answeringJournal.js"
 import type { Env } from "../../src/internal/upload/env.js"
 import { Outage } from "../../src/internal/upload/outage.js"
@@ -89,8 +89,12 @@ const contextOf = (
 ): Effect.Effect<Env, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runs: Env["runs"] = new Set()
-    const limits = Limits.make(strategy, (settings, reason) => {
-      for (const run of runs) run.limitsChanged(settings, reason)
+    const limits = EngineLimits.make({
+      values: strategy,
+      memory,
+      changed: (settings, reason) => {
+        for (const run of runs) run.limitsChanged(settings, reason)
+      }
     })
     const observers = yield* Effect.forEach(strategy.controllers, (controller) => controller.start(limits))
     const retry = RetryPolicy.make()
@@ -108,7 +112,7 @@ const contextOf = (
           for (const run of runs) run.outageChanged(change)
         }
       }),
-      memory: InFlight.make(memory),
+      memory: limits.memory,
       parts,
       journal,
       prepare: Effect.void,

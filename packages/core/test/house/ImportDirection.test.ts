@@ -62,7 +62,7 @@ describe("the house of core", () => {
   const isForDrivers = (module: string): boolean =>
     isClosed(module)
       ? ["internal/calls", "internal/transport", "internal/values"].includes(Floors.folderOf(module)) ||
-        ["bandwidth", "heap", "inFlight"].some((limit) => module === `internal/limits/${limit}`)
+        ["bandwidth", "engineLimits", "heap", "inFlight"].some((limit) => module === `internal/limits/${limit}`)
       : floorOf(module) <= 1
 
   it("lets drivers see values, ports, policies and the rooms made for them only", () => {

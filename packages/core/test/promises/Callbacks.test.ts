@@ -29,9 +29,9 @@ describe("a callback that throws", () => {
           const uploader = yield* Recording.uploader(Recording.make(), options)
           const single = yield* Effect.exit(uploader.upload(text("a"), throwing(at)))
           const run = yield* Effect.exit(uploader.uploadAll([text("b")], throwing(at)))
-          const { inFlight } = uploader.limits
+          const inUse = yield* uploader.limits.inUse
           const next = yield* uploader.upload(text("c"))
-          return [messageOf(single), messageOf(run), inFlight.taken, next._tag]
+          return [messageOf(single), messageOf(run), inUse, next._tag]
         }))
         const message = `Error: thrown at ${at}`
         assert.deepStrictEqual(value, [message, message, 0, "Uploaded"])
@@ -68,7 +68,7 @@ describe("a callback that interrupts itself", () => {
               onResult: ({ file }) => ++results % 7 === 0 ? Effect.asVoid(Queue.offer(queue, file.key)) : Effect.void
             })
           )
-          return [messageOf(exit), uploader.limits.inFlight.taken]
+          return [messageOf(exit), yield* uploader.limits.inUse]
         }))
         assert.deepStrictEqual(value, ["Error: The effect of onResult interrupted itself.", 0])
       }))

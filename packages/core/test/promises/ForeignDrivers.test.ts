@@ -56,8 +56,8 @@ const upload = (destination: Destination.Destination["Type"], size: number, opti
     })
     const bad = results.find(({ file }) => file.key === "bad")!
     assert(bad._tag === "Failed")
-    const { limits: { inFlight } } = uploader
-    return { error: bad.error, counts: [report.files.uploaded, report.files.failed], held: inFlight.taken }
+    const held = yield* uploader.limits.inUse
+    return { error: bad.error, counts: [report.files.uploaded, report.files.failed], held }
   }))
 
 /** What a verb may be, and is not allowed to. */

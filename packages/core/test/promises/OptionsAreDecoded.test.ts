@@ -120,6 +120,7 @@ describe("construction", () => {
 
   const words: Record<string, (value: never) => () => Effect.Effect<unknown, unknown>> = {
     checksum: (checksum) => uploader({ checksum }),
+    gate: (gate) => uploader({ gate }),
     onInterrupt: (onInterrupt) => run({ onInterrupt }),
     onSourceChange: (onSourceChange) => run({ onSourceChange }),
     onResult: (onResult) => run({ onResult }),
@@ -156,6 +157,25 @@ describe("construction", () => {
       refusal(run({ stallTimeout: "soon" as unknown as number })),
       "stallTimeout takes a duration above 0, such as \"30 seconds\", not \"soon\"."
     )
+  })
+})
+
+describe("Limits.shared", () => {
+  it("refuses memory and limits that are none, and takes none at all", () => {
+    const shared = (options: Limits.SharedOptions) => () => Effect.scoped(Limits.shared(options))
+    for (const memory of [0, ...noNumbers]) {
+      assert.match(
+        refusal(shared({ memory })) ?? (memory as unknown === "8" ? "memory takes, not 8." : "taken"),
+        /^memory takes/
+      )
+    }
+    for (const knob of ["concurrency", "uploadsPerSecond", "bytesPerSecond"] as const) {
+      for (const value of [0, ...noNumbers]) {
+        const strategy = { ...Strategy.unlimited, [knob]: value }
+        assert.match(refusal(shared({ strategy })) ?? "taken", new RegExp(`^${knob} takes .+, not`), String(value))
+      }
+    }
+    assert.isUndefined(refusal(shared({})))
   })
 })
 

@@ -99,7 +99,7 @@ const upload = (
         yield* Fiber.interrupt(steering)
         return report
       }))
-      return { report, held: uploader.limits.inFlight.taken }
+      return { report, held: yield* uploader.limits.inUse }
     }))
     return { ...value, millis, events, results } as Run
   }).pipe(Effect.withRandom(Random.make("outages")))

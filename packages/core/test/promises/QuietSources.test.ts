@@ -114,7 +114,7 @@ const upload = (way: Way, source: ByteSource.ByteSource, options: Uploader.Optio
       [UploadFile.make("quiet", source), UploadFile.fromText("next", "next")],
       { stallTimeout: "5 seconds", onResult: (result) => Effect.sync(() => results.push(result)) }
     ))
-    return { results, taken, held: uploader.limits.inFlight.taken }
+    return { results, taken, held: yield* uploader.limits.inUse }
   }))
 
 const told = (results: ReadonlyArray<UploadResult.UploadResult>) =>
@@ -202,7 +202,7 @@ describe("a source that gives nothing", () => {
         const exit = yield* fiber.poll
         assert.isTrue(Option.isSome(exit), what)
         assert.strictEqual((yield* fiber).files.uploaded, 1, what)
-        assert.strictEqual(uploader.limits.inFlight.taken, 0, what)
+        assert.strictEqual(yield* uploader.limits.inUse, 0, what)
       }
     }))
 

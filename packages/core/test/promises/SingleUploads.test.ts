@@ -15,6 +15,7 @@ import {
 } from "@sluice/core"
 import type { UploadResult } from "@sluice/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, Stream } from "effect"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import * as LargeRun from "../support/LargeRun.js"
 import type { PartsRecording } from "../support/PartsRecording.js"
 import * as PartsRecordings from "../support/PartsRecording.js"
@@ -251,7 +252,7 @@ describe("an upload without a run", () => {
         yield* Effect.sleep(1_500)
         yield* Fiber.interrupt(singles)
         yield* Fiber.join(listed)
-        const { inFlight } = uploader.limits
+        const { inFlight } = EngineLimits.of(uploader.limits)
         return [inFlight.taken, inFlight.waiting]
       }))
       assert.deepStrictEqual(value, [0, 0])
@@ -284,7 +285,7 @@ describe("an upload without a run", () => {
         const exit = yield* Effect.exit(
           uploader.upload(UploadFile.fromText("a", "a"), { onEvent: () => Effect.die("boom") })
         )
-        return [exit, uploader.limits.inFlight.taken]
+        return [exit, yield* uploader.limits.inUse]
       }))
       assert.deepStrictEqual(value, [Exit.die("boom"), 0])
     }))
@@ -337,7 +338,7 @@ describe("an upload without a run", () => {
         const waiting = yield* Effect.fork(uploader.upload(UploadFile.make("second", source)))
         yield* Effect.sleep(10)
         yield* Fiber.interrupt(waiting)
-        assert.strictEqual(uploader.limits.inFlight.waiting, 0)
+        assert.strictEqual(EngineLimits.of(uploader.limits).inFlight.waiting, 0)
       }))
       assert.strictEqual(abandoned, 1)
     }))

@@ -4,6 +4,7 @@ import * as Http from "@sluice/core/destinations/Http"
 import * as FaultProxy from "@sluice/core/testing/FaultProxyNode"
 import * as TransportNode from "@sluice/core/TransportNode"
 import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import * as PutServer from "../support/PutServer.js"
 
 vi.setConfig({ testTimeout: 240_000 })
@@ -53,7 +54,7 @@ const uploading = (port: number, { connection, link }: Shape, strategy: Strategy
       /** Bytes of files that the server has acknowledged. */
       acknowledged: () => acknowledged,
       failed: () => failed,
-      limit: () => limits.inFlight.limit,
+      limit: () => EngineLimits.of(limits).inFlight.limit,
       reason: limits.reason
     }
   })

@@ -6,6 +6,7 @@ import { ByteSource, Destination, Strategy, Uploader, UploadFile, UploadResult }
 import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Clock, Effect, Random, Stream } from "effect"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import { leftRunning } from "./RunFiles.js"
 
 export const atRandomInstants = (count: number): Effect.Effect<void> =>
@@ -41,7 +42,7 @@ export const atRandomInstants = (count: number): Effect.Effect<void> =>
         yield* Effect.sleep(at)
         yield* run.interrupt
         const report = yield* run.report
-        const { inFlight } = uploader.limits
+        const { inFlight } = EngineLimits.of(uploader.limits)
         assert.deepStrictEqual([yield* network.inFlight, inFlight.taken, inFlight.waiting], [0, 0, 0], `at ${at}`)
         assert.strictEqual(yield* Clock.currentTimeMillis, at)
         // What is stored is whole, and every file that was finished has kept its result.

@@ -1,9 +1,9 @@
-import { ByteSource, Journal, Limits, RetryPolicy, Strategy, UploadFile, UploadReport } from "@sluice/core"
+import { ByteSource, Journal, RetryPolicy, Strategy, UploadFile, UploadReport } from "@sluice/core"
 import type { Checksum, UploadError, UploadEvent, UploadList, UploadResult, UploadRun } from "@sluice/core"
 import * as RetryBudget from "@sluice/core/unstable/RetryBudget"
 import { Effect, FiberRef, Option, Stream } from "effect"
 import * as Run from "../../src/internal/engine/run.js"
-import * as InFlight from "../../src/internal/limits/inFlight.js"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 import { answering } from "../../src/internal/upload/answeringJournal.js"
 import type { Env } from "../../src/internal/upload/env.js"
 import type { PartsRecording } from "./PartsRecording.js"
@@ -66,16 +66,21 @@ export const context = ({ destination }: PartsRecording, setup: Setup = {}): Env
   const runs: Env["runs"] = new Set()
   const journal = setup.journal === undefined ? undefined : answering(setup.journal)
   const policy = setup.retry ?? retry
+  const limits = EngineLimits.make({
+    values: setup.strategy ?? Strategy.workerPool({ workers: setup.workers ?? 4 }),
+    memory: setup.memory ?? 1_000_000,
+    changed: (settings, reason) => {
+      for (const run of runs) run.limitsChanged(settings, reason)
+    }
+  })
   return {
     runs,
     destination,
-    limits: Limits.make(setup.strategy ?? Strategy.workerPool({ workers: setup.workers ?? 4 }), (settings, reason) => {
-      for (const run of runs) run.limitsChanged(settings, reason)
-    }),
+    limits,
     retry: policy,
     budget: RetryBudget.make(policy),
     outage: undefined,
-    memory: InFlight.make(setup.memory ?? 1_000_000),
+    memory: limits.memory,
     parts: {
       threshold: setup.threshold ?? 10,
       partSize: setup.partSize ?? 10,

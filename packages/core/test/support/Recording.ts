@@ -1,14 +1,5 @@
 import { ByteSource, Destination, Uploader } from "@sluice/core"
-import type {
-  RetryPolicy,
-  Strategy,
-  UploadError,
-  UploadEvent,
-  UploadList,
-  UploadReport,
-  UploadResult,
-  UploadRun
-} from "@sluice/core"
+import type { UploadError, UploadEvent, UploadList, UploadReport, UploadResult, UploadRun } from "@sluice/core"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Cause, Clock, Effect, Exit, Option, Stream } from "effect"
 import type { Scope } from "effect"
@@ -100,15 +91,10 @@ export const make = (
   }
 }
 
-export interface Options {
-  readonly strategy?: Strategy.Strategy | undefined
-  readonly retry?: RetryPolicy.RetryPolicy | undefined
-}
-
 /** An uploader to a recording destination. */
 export const uploader = (
   recording: Recording,
-  options: Options = {}
+  options: Uploader.Options = {}
 ): Effect.Effect<Uploader.Uploader["Type"], never, Scope.Scope> =>
   Uploader.make(options).pipe(Effect.provideService(Destination.Destination, recording.destination))
 
@@ -128,7 +114,7 @@ export interface Run {
 export const uploadAll = <E = never>(
   recording: Recording,
   files: UploadList.UploadList<E>,
-  options: Options & { readonly run?: UploadRun.Options | undefined } = {}
+  options: Uploader.Options & { readonly run?: UploadRun.Options | undefined } = {}
 ): Effect.Effect<Run, E> =>
   Effect.gen(function*() {
     const results: Array<UploadResult.UploadResult> = []

@@ -8,6 +8,7 @@ export const progress = {
   filesSkipped: 1,
   filesFailed: 2,
   filesInterrupted: 1,
+  filesOfUnknownSize: 0,
   inFlight: 0,
   peakInFlight: 3,
   bytesFound: 500,

@@ -5,6 +5,7 @@ import * as Simulated from "@sluice/core/destinations/Simulated"
 import * as History from "@sluice/core/testing/History"
 import * as VirtualClock from "@sluice/core/testing/VirtualClock"
 import { Effect } from "effect"
+import * as EngineLimits from "../../src/internal/limits/engineLimits.js"
 
 const bytes = (size: number) => Uint8Array.from({ length: size }, (_, i) => i % 251)
 
@@ -34,6 +35,7 @@ const progress = (changes: { readonly bytesUploaded?: number; readonly inFlight?
   filesSkipped: 0,
   filesFailed: 0,
   filesInterrupted: 0,
+  filesOfUnknownSize: 0,
   inFlight: 0,
   peakInFlight: 1,
   bytesFound: 100,
@@ -162,7 +164,7 @@ describe("History.check", () => {
         Effect.gen(function*() {
           const limits = Limits.make(Strategy.workerPool({ workers: 1 }))
           yield* recorder.watch({ limits, progress: Effect.succeed(progress({})) })
-          limits.inFlight.unsafeTake(1)
+          EngineLimits.of(limits).inFlight.unsafeTake(1)
           const put = destination.put({ key: "a", body: body(5) })
           yield* Effect.all([put, put], { concurrency: 2 })
         })

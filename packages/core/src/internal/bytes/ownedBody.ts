@@ -36,7 +36,7 @@ export abstract class OwnedBody {
 
   get inOnePiece(): boolean {
     const { bandwidth, size } = this
-    return size !== undefined && size <= onePiece && (bandwidth.bytesPerSecond === Infinity || size <= bandwidth.unit)
+    return size !== undefined && size <= onePiece && (bandwidth.isUnlimited || size <= bandwidth.unit)
   }
 
   unwatched<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -56,7 +56,7 @@ export abstract class OwnedBody {
   }
 
   protected sliceSize(blockSize: number): number {
-    return this.bandwidth.bytesPerSecond === Infinity ? blockSize : Math.min(blockSize, this.bandwidth.unit)
+    return this.bandwidth.isUnlimited ? blockSize : Math.min(blockSize, this.bandwidth.unit)
   }
 
   /** Called when the block is due; if the bandwidth allows, the block goes within the call. */

@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -165,6 +166,10 @@ export class Watched implements Moving {
   waits = 0
   asking = false
   track: Track | undefined = undefined
+  /** The fiber that runs it, while it is watched. */
+  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  /** Whether it was interrupted because it stalled. */
+  isCut = false
 
   constructor(clock: Clock.Clock) {
     this.clock = clock

@@ -13,6 +13,7 @@ export class Counts implements Progress.Progress {
   filesSkipped = 0
   filesFailed = 0
   filesInterrupted = 0
+  filesOfUnknownSize = 0
   inFlight = 0
   peakInFlight = 0
   bytesFound = 0
@@ -36,6 +37,9 @@ export class Counts implements Progress.Progress {
       case "Found":
         this.filesFound += step.items.length
         this.bytesFound += UploadList.knownBytes(step.items)
+        for (const item of step.items) {
+          if (UploadList.isFile(item) && item.size === undefined) this.filesOfUnknownSize += 1
+        }
         return
       case "Listed":
         this.listing = false
@@ -78,6 +82,8 @@ export class Counts implements Progress.Progress {
         return
       case "Finished":
         this[counts[step.result._tag]] += 1
+        // The file of a result is the one that was found, unless it was no file.
+        if ("source" in step.result.file && step.result.file.size === undefined) this.filesOfUnknownSize -= 1
         return
       case "RunChanged":
       case "LimitsChanged":

@@ -51,7 +51,7 @@ export const eventOf = (step: Step, at: number, counts?: Counts): UploadEvent.Up
         key: upload.file.key,
         ...(part !== undefined && { part }),
         attempt,
-        attempts,
+        ...(Number.isFinite(attempts) && { attempts }),
         delayMillis,
         error: summarize(error)
       }

@@ -2,7 +2,7 @@
  * The metrics of a step. They are updated at once, without an effect: this happens several times per file.
  */
 import * as Duration from "effect/Duration"
-import type * as MetricLabel from "effect/MetricLabel"
+import * as MetricLabel from "effect/MetricLabel"
 import * as UploadMetrics from "../../UploadMetrics.js"
 import type { Step } from "../upload/step.js"
 
@@ -45,6 +45,12 @@ export const measure = (step: Step, labels: Labels): void => {
       return
   }
 }
+
+/** The labels of gauges that each uploader sets: those of two destinations must not overwrite each other. */
+export const ofDestination = (labels: Labels, { name }: { readonly name: string }): Labels => [
+  ...labels,
+  MetricLabel.make("destination", name)
+]
 
 const inFlight = (change: number, labels: Labels): void => {
   UploadMetrics.inFlight.unsafeModify(change, labels)

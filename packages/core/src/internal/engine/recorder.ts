@@ -28,6 +28,8 @@ export interface RecorderOptions {
   readonly clock: Clock.Clock
   /** Additional labels of the metrics. */
   readonly labels: Labels
+  /** Additional labels of the gauges that are the run's alone. */
+  readonly gaugeLabels: Labels
   readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
   readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
 }
@@ -53,7 +55,7 @@ export class Recorder implements Recording {
 
   get throughput(): Effect.Effect<Throughput.Throughput> {
     return Effect.tap(this.monitor.throughput, ({ current }) => {
-      UploadMetrics.throughput.unsafeUpdate(current, this.options.labels)
+      UploadMetrics.throughput.unsafeUpdate(current, this.options.gaugeLabels)
     })
   }
 

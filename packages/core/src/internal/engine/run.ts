@@ -20,6 +20,7 @@ import type { Upload } from "../upload/upload.js"
 import * as Decode from "../values/decode.js"
 import { Engine } from "./engine.js"
 import * as FileList from "./fileList.js"
+import { ofDestination } from "./measure.js"
 import { Recorder } from "./recorder.js"
 
 /** Starts a run over a list of files. */
@@ -70,7 +71,13 @@ const start = <E, R>(
     const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
     const clock = yield* Effect.clock
     const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
-    const recorder = new Recorder({ clock, labels, onEvent, onResult })
+    const recorder = new Recorder({
+      clock,
+      labels,
+      gaugeLabels: ofDestination(labels, env.destination),
+      onEvent,
+      onResult
+    })
     const engine = new Engine({
       run: { env, clock, onInterrupt, onSourceChange, answerMillis: stallMillis },
       recorder,

@@ -7,11 +7,16 @@
  *
  * There are two lanes, for whole files and for parts of large ones. While both wait, the one that holds fewer permits
  * is served first: each lane is guaranteed half, and may use everything that the other leaves.
+ *
+ * A budget can be part of another. A permit of it is then a permit of the other, too, and both are granted in one
+ * instant: nothing holds the one while it waits for the other. In the line of the whole, each part has one place,
+ * however many of its takes wait, and goes to the end when a take of it has been granted: parts take turns.
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Decode from "../values/decode.js"
 import { WaitQueue } from "./waitQueue.js"
+import type { Place } from "./waitQueue.js"
 
 /**
  * The kind of taker: a whole file, or a part of a large one.
@@ -48,15 +53,23 @@ export interface InFlight {
 }
 
 /**
- * A budget of `limit` permits, more than 0 or `Infinity`. Throws a `RangeError` for anything else.
+ * A budget of `limit` permits, more than 0 or `Infinity`, of which each is also one of `whole`. Throws a `RangeError`
+ * for anything else.
  */
-export const make = (limit: number): InFlight => new Budget(Decode.rate("limit", limit))
+export const make = (limit: number, whole?: InFlight): InFlight => new Budget(Decode.rate("limit", limit), whole)
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-class Waiter {
+/** What waits in a line: a take, or a part of the budget that has one. */
+interface Candidate {
+  /** The permits that it asks for. */
+  readonly permits: number
+  readonly grant: () => void
+}
+
+class Waiter implements Candidate {
   readonly permits: number
   private readonly granted: () => void
   private isGranted = false
@@ -79,20 +92,25 @@ class Waiter {
   })
 }
 
-/** The takes that wait in a lane, and the permits that the lane holds. */
+/** The line of a lane, and the permits that the lane holds. */
 class Queue {
-  readonly line = new WaitQueue<Waiter>()
+  readonly line = new WaitQueue<Candidate>()
   taken = 0
 }
 
-class Budget implements InFlight {
+class Budget implements InFlight, Candidate {
   limit: number
+  private readonly whole: Budget | undefined
   private readonly files = new Queue()
   private readonly parts = new Queue()
   private servedLast = this.parts
+  /** Where this budget stands in line for the whole, while its next take waits for nothing else. */
+  private place: { readonly line: WaitQueue<Candidate>; readonly at: Place<Candidate> } | undefined = undefined
 
-  constructor(limit: number) {
+  constructor(limit: number, whole: InFlight | undefined) {
     this.limit = limit
+    // There is no other implementation.
+    this.whole = whole as Budget | undefined
   }
 
   get taken(): number {
@@ -108,19 +126,29 @@ class Budget implements InFlight {
     return taken + permits <= this.limit || (taken === 0 && this.limit > 0)
   }
 
+  /** Whether a take need not wait, here or in what this is part of. */
+  private isFree(permits: number): boolean {
+    return this.waiting === 0 && this.fits(permits) && this.whole?.isFree(permits) !== false
+  }
+
+  private add(permits: number, lane: Lane): void {
+    this.queue(lane).taken += permits
+    this.whole?.add(permits, lane)
+  }
+
   private queue(lane: Lane): Queue {
     return lane === "files" ? this.files : this.parts
   }
 
   unsafeTake(permits: number, lane: Lane = "files"): boolean {
-    if (this.waiting > 0 || !this.fits(permits)) return false
-    this.queue(lane).taken += permits
+    if (!this.isFree(permits)) return false
+    this.add(permits, lane)
     return true
   }
 
   unsafeRelease(permits: number, lane: Lane = "files"): void {
-    this.queue(lane).taken -= permits
-    this.wake()
+    this.add(-permits, lane)
+    this.freed()
   }
 
   /** The lane whose turn it is. */
@@ -132,16 +160,65 @@ class Budget implements InFlight {
     return this.servedLast === parts ? files : parts
   }
 
-  private wake(): void {
+  /** Permits were given back, here and in all that this is part of. */
+  private freed(): void {
+    this.whole?.freed()
+    this.serve()
+  }
+
+  /** Grants what can be granted to those that wait here, and asks the whole for the next one. */
+  private serve(): void {
     for (;;) {
-      const { next } = this
+      const { next, whole } = this
       const { first } = next.line
-      if (first === undefined || !this.fits(first.value.permits)) return
-      next.line.leave(first)
-      next.taken += first.value.permits
-      this.servedLast = next
-      first.value.grant()
+      if (first === undefined || !this.fits(first.value.permits)) return this.leaveWhole()
+      if (this.place !== undefined) return
+      if (whole?.isFree(first.value.permits) === false) return this.join(whole)
+      this.grantNext()
     }
+  }
+
+  private grantNext(): void {
+    const { next } = this
+    const { first } = next.line
+    if (first === undefined) return
+    next.line.leave(first)
+    this.servedLast = next
+    first.value.grant()
+  }
+
+  /** Gets in line for a permit of the whole. */
+  private join(whole: Budget): void {
+    const { line } = this.next === this.files ? whole.files : whole.parts
+    this.place = { line, at: line.join(this) }
+    // This may be what the whole has been waiting for, or it may have to get in line itself.
+    whole.serve()
+  }
+
+  /** In the line of the whole: what the next take asks for. */
+  get permits(): number {
+    return this.next.line.first?.value.permits ?? 0
+  }
+
+  /** In the line of the whole: it is the turn of this budget. */
+  grant(): void {
+    this.place = undefined
+    this.grantNext()
+    this.serve()
+  }
+
+  /** The next take waits for this budget alone, or there is none. */
+  private leaveWhole(): void {
+    const { place } = this
+    if (place === undefined) return
+    this.place = undefined
+    if (place.line.leave(place.at)) this.whole?.left()
+  }
+
+  /** Somebody in line has left: the next one may ask for less. */
+  private left(): void {
+    this.serve()
+    if (this.place !== undefined) this.whole?.left()
   }
 
   take(permits: number, granted: () => void, lane: Lane = "files"): Effect.Effect<void> {
@@ -161,10 +238,14 @@ class Budget implements InFlight {
         return Effect.void
       }
       const { line } = this.queue(lane)
-      const waiter = new Waiter(permits, granted)
+      const waiter = new Waiter(permits, () => {
+        this.add(permits, lane)
+        granted()
+      })
       const place = line.join(waiter)
+      this.serve()
       return Effect.catchAllCause(restore(waiter.turn), (interruption) => {
-        if (line.leave(place)) this.wake()
+        if (line.leave(place)) this.left()
         return Effect.failCause(interruption)
       })
     })
@@ -188,7 +269,7 @@ class Budget implements InFlight {
   resize(limit: number): Effect.Effect<void> {
     return Effect.sync(() => {
       this.limit = Decode.adjusted("limit", limit)
-      this.wake()
+      this.serve()
     })
   }
 }

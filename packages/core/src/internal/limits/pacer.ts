@@ -2,6 +2,10 @@
  * The pacing algorithm of `RateLimit` and `Bandwidth`: the generic cell rate algorithm, with takes in FIFO order. Only
  * the head of the line sleeps, once, until the instant at which its take conforms; a change of rate wakes it to
  * recalculate, and an interrupted take leaves nothing behind.
+ *
+ * A pacer can be part of another. A take then conforms to both in one instant: while the head of the line stands in the
+ * line of the whole, the others stay behind it, so parts of a whole take turns. What a part could have taken while the
+ * whole let others through, it does not make up for later.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -30,6 +34,18 @@ export interface PacerOptions {
   readonly burst: (rate: number) => number
   /** Whether the burst is available at the start, or must be earned first. */
   readonly startsFull: boolean
+  /** What this is part of. */
+  readonly whole?: Pacer | undefined
+  /** Asked when a take conforms, before it goes; the head of the line waits for it. */
+  readonly gate?: Effect.Effect<void> | undefined
+}
+
+/** The take of a part, in the line of the whole. */
+interface Part {
+  /** Whether it still conforms to the part's own rate. */
+  readonly isDue: () => boolean
+  /** Called in the instant in which the whole lets it through. */
+  readonly admitted: () => void
 }
 
 export class Pacer {
@@ -72,9 +88,17 @@ export class Pacer {
   }
 
   private admit(now: number, units: number, waited: boolean): void {
+    this.heldUntil = -Infinity
+    if (this.rate === Infinity) return
     const lateness = waited || now - this.lastAdmission <= continuousMillis ? slackMillis : 0
     this.arrival = Math.max(this.arrival ?? now, now - lateness) + this.millis(units)
     this.lastAdmission = now
+  }
+
+  /** How many milliseconds it takes until `units` conform; 0 or less if they do now. */
+  private millisLeft(now: number, units: number): number {
+    const due = this.rate === Infinity ? now : this.due(now, units)
+    return Math.ceil(Math.max(due, this.heldUntil) - now - roundingMillis)
   }
 
   private now(clock: Clock.Clock): number {
@@ -85,48 +109,86 @@ export class Pacer {
 
   /** Takes `units` now and returns `true`, or returns `false`. */
   unsafeTake(clock: Clock.Clock, units: number): boolean {
-    if (this.rate === Infinity && this.heldUntil === -Infinity) return true
+    return this.options.gate === undefined && this.unsafePass(clock, units)
+  }
+
+  /** Takes `units` without asking the gate. */
+  private unsafePass(clock: Clock.Clock, units: number): boolean {
+    const { whole } = this.options
+    if (this.rate === Infinity && this.heldUntil === -Infinity) {
+      return whole === undefined || (this.waiting === 0 && whole.unsafeTake(clock, units))
+    }
+    if (this.waiting > 0) return false
     const now = this.now(clock)
-    if (now < this.heldUntil - roundingMillis) return false
-    this.heldUntil = -Infinity
-    if (this.rate === Infinity) return true
-    if (this.waiting > 0 || this.due(now, units) > now + roundingMillis) return false
+    if (this.millisLeft(now, units) > 0 || whole?.unsafeTake(clock, units) === false) return false
     this.admit(now, units, false)
     return true
   }
 
   /** Waits in line until `units` may go. */
   take(units: number): Effect.Effect<void> {
-    return Clock.clockWith((clock) => {
-      if (this.unsafeTake(clock, units)) return Effect.void
-      return Effect.uninterruptibleMask((restore) => {
-        this.waiting += 1
-        return Effect.matchCauseEffect(restore(this.line.withPermits(1)(this.waitTurn(clock, units))), {
-          onSuccess: () => this.waited(Effect.void),
-          onFailure: (cause) => this.waited(Effect.failCause(cause))
-        })
+    return Clock.clockWith((clock) =>
+      this.unsafeTake(clock, units) ? Effect.void : Effect.asVoid(this.inLine(clock, units))
+    )
+  }
+
+  /** Waits in line until `units` may go, and answers `true`; or `false` if they need no longer, as parts of this. */
+  private inLine(clock: Clock.Clock, units: number, part?: Part): Effect.Effect<boolean> {
+    return Effect.uninterruptibleMask((restore) => {
+      const isBehind = this.waiting > 0
+      this.waiting += 1
+      return Effect.matchCauseEffect(restore(this.line.withPermits(1)(this.waitTurn(clock, units, isBehind, part))), {
+        onSuccess: (admitted) => this.waited(Effect.succeed(admitted)),
+        onFailure: (cause) => this.waited(Effect.failCause(cause))
       })
     })
   }
 
-  private waited(exit: Effect.Effect<void>): Effect.Effect<void> {
+  private waited<A>(exit: Effect.Effect<A>): Effect.Effect<A> {
     this.waiting -= 1
     return exit
   }
 
-  private waitTurn(clock: Clock.Clock, units: number): Effect.Effect<void> {
+  private waitTurn(clock: Clock.Clock, units: number, waited: boolean, part: Part | undefined): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      if (this.rate === Infinity && this.heldUntil === -Infinity) return Effect.void
+      if (part?.isDue() === false) return Effect.succeed(false)
       const now = this.now(clock)
-      const due = this.rate === Infinity ? now : this.due(now, units)
-      const wait = Math.ceil(Math.max(due, this.heldUntil) - now - roundingMillis)
-      if (wait <= 0) {
-        this.heldUntil = -Infinity
-        if (this.rate < Infinity) this.admit(now, units, true)
-        return Effect.void
-      }
-      return Effect.zipRight(this.sleep(clock, wait), this.waitTurn(clock, units))
+      const wait = this.millisLeft(now, units)
+      if (wait > 0) return Effect.zipRight(this.sleep(clock, wait), this.waitTurn(clock, units, true, part))
+      const { gate } = this.options
+      if (gate === undefined) return this.pass(clock, units, waited, part)
+      return Effect.flatMap(gate, () => {
+        // The rate may have changed, and the part may have gone, while the gate was closed.
+        if (part?.isDue() === false || this.millisLeft(this.now(clock), units) > 0) {
+          return this.waitTurn(clock, units, true, part)
+        }
+        // It was the gate that was late, not a timer.
+        return this.pass(clock, units, waited && this.now(clock) - now <= continuousMillis, part)
+      })
     })
+  }
+
+  /** Lets a take that conforms through, when the whole does. */
+  private pass(clock: Clock.Clock, units: number, waited: boolean, part: Part | undefined): Effect.Effect<boolean> {
+    const { gate, whole } = this.options
+    if (whole === undefined || whole.unsafeTake(clock, units)) {
+      this.admit(this.now(clock), units, waited)
+      part?.admitted()
+      return Effect.succeed(true)
+    }
+    const inWhole = whole.inLine(clock, units, {
+      isDue: () => part?.isDue() !== false && this.millisLeft(this.now(clock), units) <= 0,
+      // It was the whole that was late, not the timer of this.
+      admitted: () => {
+        this.admit(this.now(clock), units, false)
+        part?.admitted()
+      }
+    })
+    return Effect.flatMap(inWhole, (admitted) =>
+      admitted
+        // The answer of the gate is as old as the wait for the whole.
+        ? gate === undefined ? Effect.succeed(true) : Effect.as(gate, true)
+        : this.waitTurn(clock, units, false, part))
   }
 
   /** Waits for this long, or until something has changed. */

@@ -13,6 +13,8 @@ import * as Decode from "../values/decode.js"
 import { Pacer } from "./pacer.js"
 
 export interface RateLimit {
+  /** For limits that are part of this one. */
+  readonly pacer: Pacer
   /** Starts per second; `Infinity` when there is no limit. */
   readonly uploadsPerSecond: number
   /** The number of takes waiting. */
@@ -32,11 +34,21 @@ export interface RateLimit {
 
 /**
  * A limit of `uploadsPerSecond` starts, more than 0, or `Infinity` for no limit. Throws a `RangeError` for anything
- * else.
+ * else. Each start is also one of `whole`, if there is one, and the first in line asks the `gate` before it goes.
  */
-export const make = (uploadsPerSecond: number): RateLimit => {
-  const pacer = new Pacer({ rate: Decode.rate("uploadsPerSecond", uploadsPerSecond), burst: () => 1, startsFull: true })
+export const make = (
+  uploadsPerSecond: number,
+  options: { readonly whole?: RateLimit | undefined; readonly gate?: Effect.Effect<void> | undefined } = {}
+): RateLimit => {
+  const pacer = new Pacer({
+    rate: Decode.rate("uploadsPerSecond", uploadsPerSecond),
+    burst: () => 1,
+    startsFull: true,
+    whole: options.whole?.pacer,
+    gate: options.gate
+  })
   return {
+    pacer,
     get uploadsPerSecond() {
       return pacer.rate
     },

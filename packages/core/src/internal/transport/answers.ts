@@ -6,12 +6,16 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Answer, OpenAnswer } from "../../Transport.js"
-import { renderUrl } from "../../Transport.js"
-import { Conflict, IntegrityMismatch, Rejected, Throttled, Transient } from "../../UploadError.js"
-import type { UploadError } from "../../UploadError.js"
+import { fromStatus, IntegrityMismatch } from "../../UploadError.js"
+import type { StatusAnswer, UploadError } from "../../UploadError.js"
 import { within } from "../calls/within.js"
+import { renderUrl } from "../values/renderUrl.js"
 import * as AnswerText from "./answerText.js"
+
+/** An answer that has been read. */
+interface Answered extends StatusAnswer {
+  readonly body: Uint8Array
+}
 
 /** The most characters of an answer's text that are shown. */
 const excerptSize = 512
@@ -26,26 +30,6 @@ export const isSuccess = ({ status }: { readonly status: number }): boolean => s
 
 /** Whether there is nothing at an address, or no longer anything. */
 export const isMissing = ({ status }: { readonly status: number }): boolean => status === 404 || status === 410
-
-/** `Retry-After`: seconds, or a date. Nonsense and past dates are ignored; more than a day counts as a day. */
-export const retryAfterMillis = (header: string | undefined, now: number): number | undefined =>
-  header === undefined
-    ? undefined
-    : plausible(
-      /^\s*\d+(\.\d+)?\s*$/.test(header)
-        ? Math.ceil(Number(header) * 1000)
-        : date.test(header)
-        ? Date.parse(header) - now
-        : NaN
-    )
-
-/** The date formats of HTTP and ISO: the parser finds dates in other text, too. */
-const date = /^\s*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s|\d{4}-\d\d-\d\dT)/i
-
-const day = 86_400_000
-
-/** A plausible wait in milliseconds, at most a day; `undefined` for nonsense. */
-export const plausible = (millis: number): number | undefined => millis >= 0 ? Math.min(millis, day) : undefined
 
 /**
  * The potential secrets of a request, in case the server repeats them: the query of its address, and the values of its
@@ -72,53 +56,22 @@ const secretsOfAuthorization = (value: string): ReadonlyArray<string> => {
 /** The meaning of an answer that is not a success. */
 export const refused = (
   name: string,
-  { body, headers, status }: Answer,
+  { body, headers, status }: Answered,
   mask: (text: string) => string,
   now: number
 ): UploadError => {
   const said = excerpt(body, mask, headers["content-type"])
-  const detail = `${name} answered ${status}${said === "" ? "" : `: ${said}`}`
-  const retryAfter = retryAfterMillis(headers["retry-after"], now)
-  if (status === 429) {
-    return new Throttled({ detail, ...(retryAfter !== undefined && { retryAfterMillis: retryAfter }) })
-  }
-  const passes = passing.has(status) || (status >= 500 && !lasting.has(status))
-  if (retryAfter !== undefined && (passes || mayPass.has(status))) {
-    return new Throttled({ detail, retryAfterMillis: retryAfter })
-  }
-  if (passes) {
-    return new Transient({ reason: "Unavailable", detail: status === 423 ? `${detail} (it is locked)` : detail })
-  }
-  if (status === 409 || status === 412) return new Conflict({ detail })
-  // A browser reports only that there was a redirect, by a status of 0.
-  if (status === 0 || (status >= 300 && status < 400)) {
-    return redirected(detail, headers["location"], mask)
-  }
-  return new Rejected({ reason: rejections[status] ?? "Unsupported", detail })
-}
-
-/** Statuses that pass by themselves: a slow, early or busy server, a held lock (WebDAV), a client that left. */
-const passing: ReadonlySet<number> = new Set([408, 423, 425, 499])
-
-/** Statuses of servers that cannot do what is asked, or have no room for it. */
-const lasting: ReadonlySet<number> = new Set([501, 505, 507])
-
-/** Statuses that pass if the server says when to retry: a limit, a conflict, too much at once. */
-const mayPass: ReadonlySet<number> = new Set([403, 409, 413])
-
-/** A redirect, and its target as far as it may be shown. */
-export const redirected = (
-  detail: string,
-  location: string | undefined,
-  mask: (text: string) => string
-): Rejected => {
-  const to = mask(renderUrl(location ?? "")).replace(/[^\x21-\x7e]+/g, " ").slice(0, 200)
-  const leads = to.trim() === "" ? "" : `; this one leads to ${to}`
-  return new Rejected({ reason: "Redirected", detail: `${detail} (redirects are not followed${leads})` })
+  const { location } = headers
+  return fromStatus(
+    { status, headers: location === undefined ? headers : { ...headers, location: mask(renderUrl(location)) } },
+    { detail: `${name} answered ${status}${said === "" ? "" : `: ${said}`}`, now }
+  )
 }
 
 /** An answer with as much of its body as may be shown, if it arrives soon. */
-export const withBeginning = ({ headers, status, stream }: OpenAnswer): Effect.Effect<Answer> =>
+export const withBeginning = (
+  { headers, status, stream }: StatusAnswer & { readonly stream: Stream.Stream<Uint8Array, UploadError> }
+): Effect.Effect<Answered> =>
   within(Stream.runHead(stream), talkMillis, () => "late" as const).pipe(
     Effect.match({
       onFailure: () => new Uint8Array(0),
@@ -133,17 +86,6 @@ export const wrongSize = (name: string, key: string, size: number, persisted: nu
     reason: "Size",
     detail: `${name} has stored ${persisted ?? "an unknown number of"} bytes of ${key} instead of ${size}.`
   })
-
-/** The reasons for final refusals, by status. */
-export const rejections: Readonly<Record<number, Rejected["reason"]>> = {
-  401: "Unauthorized",
-  402: "Forbidden",
-  403: "Forbidden",
-  404: "NotFound",
-  410: "NotFound",
-  413: "TooLarge",
-  507: "NoSpace"
-}
 
 /**
  * The beginning of the server's text, on one line and without control characters and secrets. Secrets are searched for

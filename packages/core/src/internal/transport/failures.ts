@@ -12,6 +12,16 @@ export const invalidAddress = (name: string): Rejected =>
 export const invalidRequest = (name: string, problem: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `The request to ${name} cannot be sent: ${problem}.` })
 
+/** Why a request with this method cannot be sent, if it cannot. */
+export const methodProblem = (method: string): string | undefined =>
+  known.has(method)
+    ? undefined
+    : !/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(method)
+    ? `${JSON.stringify(method.slice(0, 100))} is not a method`
+    : /^(?:connect|trace|track)$/i.test(method)
+    ? `the method ${method} is not for uploads`
+    : undefined
+
 export const unknownSize = (name: string): Rejected =>
   new Rejected({ reason: "Unsupported", detail: `${name} must know the size of a body beforehand.` })
 
@@ -74,6 +84,8 @@ export const failed = (name: string, error: unknown, proxy?: string): UploadErro
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const known: ReadonlySet<string> = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
 
 const neverConnected =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/

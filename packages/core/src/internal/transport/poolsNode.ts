@@ -76,8 +76,8 @@ export class Pools {
   }
 
   /** Where a request goes, if it can be expressed in HTTP. */
-  locate({ headers, url }: Pick<Request, "headers" | "url">): Place | UploadError {
-    const problem = problemOf(headers)
+  locate({ headers, method, url }: Pick<Request, "headers" | "method" | "url">): Place | UploadError {
+    const problem = Failures.methodProblem(method) ?? problemOf(headers)
     if (problem !== undefined) return Failures.invalidRequest(renderUrl(url), problem)
     const slash = url.indexOf("/", 8)
     const begin = slash < 0 ? url : url.slice(0, slash)

@@ -8,6 +8,7 @@ import type * as Limits from "../../Limits.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
 import type { RetryBudget } from "../../unstable/RetryBudget.js"
 import type { UploadReport } from "../../UploadReport.js"
+import type { EngineLimits } from "../limits/engineLimits.js"
 import type * as InFlight from "../limits/inFlight.js"
 import type { AnsweringJournal } from "./answeringJournal.js"
 import type * as Outage from "./outage.js"
@@ -26,7 +27,7 @@ export interface PartSettings {
 
 export interface Env {
   readonly destination: Destination.Destination["Type"]
-  readonly limits: Limits.Limits
+  readonly limits: EngineLimits
   /** The budget of bytes in memory. */
   readonly memory: InFlight.InFlight
   readonly retry: RetryPolicy

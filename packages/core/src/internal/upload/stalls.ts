@@ -18,17 +18,10 @@ import type { SourceUnreadable, Transient } from "../../UploadError.js"
 import { stalled, Watched } from "../bytes/watch.js"
 import type { Restore } from "../calls/ended.js"
 
-/** Something that moves bytes, or should, and the fiber that runs it. */
-interface Guarded {
-  readonly watched: Watched
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
-  isCut: boolean
-}
-
 export class Stalls {
   private readonly clock: Clock.Clock
   private readonly millis: number
-  private readonly guarded = new Set<Guarded>()
+  private readonly guarded = new Set<Watched>()
   /** The watch interrupts under a name of its own, by which its interruptions are told from all others. */
   private readonly id = FiberId.unsafeMake()
 
@@ -54,12 +47,13 @@ export class Stalls {
     restore: Restore
   ): Effect.Effect<A, E | SourceUnreadable | Transient> {
     return Effect.withFiberRuntime<A, E | SourceUnreadable | Transient>((fiber) => {
-      const guarded: Guarded = { watched, fiber, isCut: false }
-      this.guarded.add(guarded)
+      watched.fiber = fiber
+      watched.isCut = false
+      this.guarded.add(watched)
       const watching = this.watchAlone()
       const result = Effect.matchCauseEffect(restore(effect), {
-        onSuccess: (value) => this.ended(guarded, Exit.succeed(value)),
-        onFailure: (cause) => this.ended(guarded, Exit.failCause(cause))
+        onSuccess: (value) => this.ended(watched, Exit.succeed(value)),
+        onFailure: (cause) => this.ended(watched, Exit.failCause(cause))
       })
       return watching === undefined ? result : Effect.zipRight(watching, result)
     })
@@ -111,10 +105,11 @@ export class Stalls {
   }
 
   /** What something that was guarded has ended with: if it was cut, and by nobody else, it has stalled. */
-  private ended<A, E>(guarded: Guarded, exit: Exit.Exit<A, E>): Effect.Effect<A, E | SourceUnreadable | Transient> {
-    this.guarded.delete(guarded)
+  private ended<A, E>(watched: Watched, exit: Exit.Exit<A, E>): Effect.Effect<A, E | SourceUnreadable | Transient> {
+    this.guarded.delete(watched)
+    watched.fiber = undefined
     if (this.isClosed) this.rest()
-    if (!guarded.isCut) return exit
+    if (!watched.isCut) return exit
     return Effect.zipRight(
       this.takenBack,
       Effect.withFiberRuntime<A, E | SourceUnreadable | Transient>((fiber) => {
@@ -122,7 +117,7 @@ export class Stalls {
         if (isInterrupted(fiber)) return Effect.interrupt
         // A driver may die of its cleanup: what ended the attempt is the stall.
         return Option.isNone(Cause.failureOption(exit.cause))
-          ? Effect.fail(stalled(guarded.watched, this.millis))
+          ? Effect.fail(stalled(watched, this.millis))
           : exit
       })
     )
@@ -134,22 +129,21 @@ export class Stalls {
     const now = clock.unsafeCurrentTimeMillis()
     let wait = millis / 2
     const looks: Array<Effect.Effect<void>> = []
-    for (const one of guarded) {
-      const { watched } = one
+    for (const watched of guarded) {
       const { lastByteAt, track, waits } = watched
       if (waits > 0) continue
       const left = lastByteAt + millis - now
       const tracked = track !== undefined && !track.isSeenSince(lastByteAt)
       if (left > 0) wait = Math.min(wait, tracked && left > millis / 2 ? left - millis / 2 : left)
       if (track === undefined) {
-        if (left <= 0) this.cut(one)
+        if (left <= 0) this.cut(watched)
         continue
       }
       if (left > (tracked ? millis / 2 : 0)) continue
       looks.push(Effect.map(track.look(lastByteAt, millis / 2), (moved) => {
-        if (watched.lastByteAt !== lastByteAt || watched.waits > 0 || !guarded.has(one)) return
+        if (watched.lastByteAt !== lastByteAt || watched.waits > 0 || !guarded.has(watched)) return
         if (moved) watched.moved()
-        else if (left <= 0) this.cut(one)
+        else if (left <= 0) this.cut(watched)
       }))
     }
     // On a clock with fractions, the rest may be too small for the clock to advance.
@@ -160,10 +154,10 @@ export class Stalls {
   })
 
   /** Interrupts only once: each further interruption would only lengthen the cause of the first. */
-  private cut(guarded: Guarded): void {
-    if (guarded.isCut) return
-    guarded.isCut = true
-    guarded.fiber.unsafeInterruptAsFork(this.id)
+  private cut(watched: Watched): void {
+    if (watched.isCut) return
+    watched.isCut = true
+    watched.fiber?.unsafeInterruptAsFork(this.id)
   }
 
   /** Takes back the interruption of a stall. It may still be on its way, and has arrived a step later. */

@@ -2,7 +2,9 @@
  * Options, decoded once at the edge. An invalid value is refused at once, by name, with a `RangeError`: a limit of
  * `NaN` would be no limit, since every comparison with it fails.
  */
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ByteSize from "../../ByteSize.js"
@@ -83,6 +85,18 @@ export const oneOf = <const A extends string>(name: string, value: A, words: Rea
 /** A function, if given. */
 export const callback = <A extends (...args: never) => unknown>(name: string, value: A | undefined): A | undefined =>
   accepted(name, value, value === undefined || typeof value === "function", "a function", () => value)
+
+/** An effect, if given. */
+export const effect = <A, E, R>(name: string, value: Effect.Effect<A, E, R> | undefined) =>
+  accepted(name, value, value === undefined || Effect.isEffect(value), "an Effect", () => value)
+
+/** What is made from a configuration: an invalid option is an error of the configuration, not a defect. */
+export const configured = <A, E, R>(make: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
+  Effect.catchSomeDefect(make, (defect) =>
+    Option.map(
+      Option.liftPredicate(defect, (it) => it instanceof RangeError),
+      ({ message }) => Effect.fail(ConfigError.InvalidData([], message))
+    ))
 
 // -----------------------------------------------------------------------------
 // internal

@@ -4,11 +4,11 @@ import { Cause, Clock, Effect, Exit, Fiber, Option } from "effect"
 import * as fc from "fast-check"
 import * as Bandwidth from "../../../src/internal/limits/bandwidth.js"
 import * as Property from "../../support/Property.js"
+import { worstExcess } from "../../support/Windows.js"
+import type { Grant } from "../../support/Windows.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })
-
-type Grant = readonly [at: number, bytes: number]
 
 /** Takes `sizes` one after the other and writes down when each was granted. */
 const takeAll = (bandwidth: Bandwidth.Bandwidth, grants: Array<Grant>, sizes: Iterable<number>): Effect.Effect<void> =>
@@ -20,21 +20,6 @@ const takeAll = (bandwidth: Bandwidth.Bandwidth, grants: Array<Grant>, sizes: It
       }),
     { discard: true }
   )
-
-/** Of all windows of whole milliseconds up to `longest`, the most bytes above rate × window + burst. */
-const worstExcess = (grants: ReadonlyArray<Grant>, rate: number, longest = 1_000) => {
-  let worst = 0
-  for (let first = 0; first < grants.length; first++) {
-    let bytes = 0
-    for (let last = first; last < grants.length; last++) {
-      const millis = grants[last]![0] - grants[first]![0] + 1
-      if (millis > longest) break
-      bytes += grants[last]![1]
-      worst = Math.max(worst, bytes - (rate * millis) / 1000 - Bandwidth.burst(rate))
-    }
-  }
-  return worst
-}
 
 const total = (grants: ReadonlyArray<Grant>) => grants.reduce((sum, [, bytes]) => sum + bytes, 0)
 

@@ -4,6 +4,7 @@ import { Cause, Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
 import * as fc from "fast-check"
 import * as RateLimit from "../../../src/internal/limits/rateLimit.js"
 import * as Property from "../../support/Property.js"
+import { within, worstWindow } from "../../support/Windows.js"
 
 // Slow machines are slow; nothing here is timed by the wall clock.
 vi.setConfig({ testTimeout: 30_000 })
@@ -26,24 +27,6 @@ const startsUntil = (limit: RateLimit.RateLimit, horizon: number, fibers = 1): E
       starts
     )
   })
-
-/** Of all windows of whole milliseconds up to `longest`, the one with the most starts above `rate` × window. */
-const worstWindow = (starts: ReadonlyArray<number>, rate: number, longest = 1_000, slackMillis = 0) => {
-  let worst = { millis: 0, from: 0, starts: 0, excess: 0 }
-  for (let first = 0; first < starts.length; first++) {
-    const from = starts[first]!
-    if (starts[first - 1] === from) continue
-    for (let last = first; last < starts.length; last++) {
-      const millis = starts[last]! - from + 1
-      if (millis > longest) break
-      const excess = last - first + 1 - Math.ceil((rate * (millis + slackMillis)) / 1000 - 1e-9)
-      if (excess > worst.excess) worst = { millis, from, starts: last - first + 1, excess }
-    }
-  }
-  return worst
-}
-
-const within = { millis: 0, from: 0, starts: 0, excess: 0 }
 
 const withClock =
   (change: (clock: Clock.Clock) => Partial<Clock.Clock>) =>

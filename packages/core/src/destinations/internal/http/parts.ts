@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type {
   CompleteRequest,
   CreateRequest,
@@ -18,7 +19,7 @@ import type {
 } from "../../../Destination.js"
 import * as PartRecords from "../../../internal/calls/partRecords.js"
 import type * as InFlight from "../../../internal/limits/inFlight.js"
-import { isMissing, isSuccess, wrongSize } from "../../../internal/transport/answers.js"
+import { isMissing, isSuccess, withBeginning, wrongSize } from "../../../internal/transport/answers.js"
 import * as Etag from "../../../internal/values/etag.js"
 import type * as Transport from "../../../Transport.js"
 import { Conflict, isRetryable, Rejected, SessionGone, Transient } from "../../../UploadError.js"
@@ -68,6 +69,32 @@ export const head = (wire: Wire, key: string): Effect.Effect<Option.Option<Head>
       )
     }
   )
+
+/** Reads an object, and holds a permit for it until it has been read. */
+export const read = (wire: Wire, key: string): Stream.Stream<Uint8Array, UploadError> =>
+  Stream.unwrapScoped(
+    Effect.gen(function*() {
+      yield* holdPermit(wire.requests)
+      const answer = yield* wire.open(key, { method: "GET" })
+      return isSuccess(answer)
+        ? answer.stream
+        : Stream.fromEffect(Effect.flatMap(withBeginning(answer), wire.refused))
+    })
+  )
+
+/** Takes a permit for a request in flight, until the scope ends. */
+const holdPermit = (requests: InFlight.InFlight): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let held = false
+    return Effect.zipRight(
+      Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (held) requests.unsafeRelease(1)
+        })
+      ),
+      requests.take(1, () => held = true)
+    )
+  })
 
 const digits = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined

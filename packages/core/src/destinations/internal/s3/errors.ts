@@ -2,9 +2,10 @@
  * The meaning of S3 answers for an upload.
  */
 import * as Option from "effect/Option"
-import { excerpt, plausible, redirected, rejections, retryAfterMillis } from "../../../internal/transport/answers.js"
+import { excerpt } from "../../../internal/transport/answers.js"
 import * as AnswerText from "../../../internal/transport/answerText.js"
 import { masking } from "../../../internal/transport/masking.js"
+import { plausible, rejections, retryAfterMillis, whereTo } from "../../../internal/values/statuses.js"
 import type { Answer } from "../../../Transport.js"
 import {
   AuthExpired,
@@ -87,7 +88,7 @@ export const classify = (name: string, error: S3Error, subject: Subject): Upload
   const reason = reasons[code] ?? rejections[status]
   if (status >= 500 && status !== 501 && reason === undefined) return new Transient({ reason: "Unavailable", detail })
   if (status >= 300 && status < 400) {
-    return redirected(detail, error.location, (text) => text)
+    return new Rejected({ reason: "Redirected", detail: `${detail} (${whereTo(error.location)})` })
   }
   return new Rejected({ reason: reason ?? "Unsupported", detail })
 }

@@ -98,6 +98,25 @@ export const make = (options: Options): SimulatedConnection => {
     fate: Fate,
     store: (size: number, bytes: Uint8Array | undefined) => A
   ): Effect.Effect<A, UploadError> =>
+    link === undefined && fate === fine && inOnePiece(body) ? sendAtOnce(body, store) : sendBlocks(body, fate, store)
+
+  /** The same for a body in one piece that nothing happens to. It holds little while the bytes are on their way. */
+  const sendAtOnce = <A>(
+    body: Body,
+    store: (size: number, bytes: Uint8Array | undefined) => A
+  ): Effect.Effect<A, UploadError> =>
+    Effect.flatMap(body.bytes, (bytes) =>
+      Effect.flatMap(sleep(Math.floor(bytes.length * perByteMillis)), () => {
+        const stored = store(bytes.length, keepsBytes ? bytes.slice() : undefined)
+        body.release()
+        return Effect.succeed(stored)
+      }))
+
+  const sendBlocks = <A>(
+    body: Body,
+    fate: Fate,
+    store: (size: number, bytes: Uint8Array | undefined) => A
+  ): Effect.Effect<A, UploadError> =>
     connected(body, fate, (transmit) => {
       const lost = (sent: number) => Effect.zipRight(transmit(fate.after - sent), lose(fate))
       if (inOnePiece(body)) {

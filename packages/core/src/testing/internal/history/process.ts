@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Body, CreateRequest, Destination, PartRequest, Session } from "../../../Destination.js"
-import type { InFlight } from "../../../internal/limits/inFlight.js"
+import * as EngineLimits from "../../../internal/limits/engineLimits.js"
 import type { Journal } from "../../../Journal.js"
 import type { Limits } from "../../../Limits.js"
 import type { Progress } from "../../../Progress.js"
@@ -32,7 +32,8 @@ export interface Recorder {
   readonly watch: (watched: {
     readonly limits: Limits
     readonly progress: Effect.Effect<Progress>
-    readonly memory?: InFlight | undefined
+    /** The bytes that may be in memory, that are, and the takes that wait for some. */
+    readonly memory?: { readonly limit: number; readonly taken: number; readonly waiting: number } | undefined
     /** The object under a key at this moment: checked when a file is reported as uploaded. */
     readonly object?: ((key: string) => Uint8Array | undefined) | undefined
   }) => Effect.Effect<void>
@@ -151,9 +152,11 @@ export const recording = (inner: Destination["Type"], book: Book): Destination["
   }
 }
 
+type Watched = Parameters<Recorder["watch"]>[0] & { readonly limits: EngineLimits.EngineLimits }
+
 export const recorder = (process: Process, next: () => number): Recorder => {
   let inFlight = 0
-  let watched: Parameters<Recorder["watch"]>[0] | undefined
+  let watched: Watched | undefined
   let endedAt: number | undefined
   const saw = (promise: Violation["promise"], message: string) => {
     process.seen.push({ promise, message: `${message} (process ${process.number})` })
@@ -164,7 +167,7 @@ export const recorder = (process: Process, next: () => number): Recorder => {
     const { memory } = watched
     if (memory !== undefined && memory.taken < 0) saw("bounds", `${memory.taken} bytes of memory are taken at ${at} ms`)
   }
-  const loosen = ({ limits }: { readonly limits: Limits }) => {
+  const loosen = ({ limits }: Watched) => {
     const { loosest } = process
     process.loosest = {
       concurrency: Math.max(loosest.concurrency, limits.inFlight.limit),
@@ -246,10 +249,10 @@ export const recorder = (process: Process, next: () => number): Recorder => {
       }),
     watch: (what) =>
       Effect.map(Clock.currentTimeMillis, (at) => {
-        watched = what
+        watched = { ...what, limits: EngineLimits.of(what.limits) }
         process.memoryLimit = what.memory?.limit ?? Infinity
         process.loosest = { concurrency: 0, uploadsPerSecond: 0, bytesPerSecond: 0 }
-        loosen(what)
+        loosen(watched)
         look(at)
       }),
     returned: (counts = {}) =>
