@@ -11,37 +11,22 @@ import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as ByteSize from "./ByteSize.js"
 import type * as Checksum from "./Checksum.js"
-import { Destination } from "./Destination.js"
-import * as PartPlan from "./internal/calls/partPlan.js"
-import { ofDestination } from "./internal/engine/measure.js"
-import * as Orphans from "./internal/engine/orphans.js"
-import { partSettings } from "./internal/engine/partSettings.js"
+import type { Destination } from "./Destination.js"
 import * as Run from "./internal/engine/run.js"
 import * as Scripted from "./internal/engine/scripted.js"
-import * as Single from "./internal/engine/single.js"
-import * as EngineLimits from "./internal/limits/engineLimits.js"
-import { answering } from "./internal/upload/answeringJournal.js"
-import * as Driver from "./internal/upload/driver.js"
-import type { Env } from "./internal/upload/env.js"
-import { Outage } from "./internal/upload/outage.js"
+import * as Uploads from "./internal/engine/uploads.js"
 import * as Decode from "./internal/values/decode.js"
-import * as Journal from "./Journal.js"
-import * as Limits from "./Limits.js"
+import type * as Limits from "./Limits.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as Strategy from "./Strategy.js"
-import * as RetryBudget from "./unstable/RetryBudget.js"
 import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
-import * as UploadMetrics from "./UploadMetrics.js"
-import * as UploadReport from "./UploadReport.js"
+import type * as UploadReport from "./UploadReport.js"
 import type { Skipped, Uploaded } from "./UploadResult.js"
 import type * as UploadRun from "./UploadRun.js"
 
@@ -160,83 +145,22 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
  */
 export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], never, Destination | Scope.Scope> =>
   Effect.gen(function*() {
-    const destination = Driver.checked(yield* Destination)
-    const strategy = options.strategy ?? defaults.strategy
-    const retry = options.retry ?? defaults.retry
-    // A policy made by hand has not been validated yet.
-    Decode.count("retry.attempts", retry.attempts)
-    Decode.between("capabilities.maxPutSize", destination.capabilities.maxPutSize, 0, Infinity)
-    if (destination.multipart !== undefined) PartPlan.growing({ limits: destination.multipart.limits })
-    for (const [name, value] of Object.entries(retry.budget ?? {})) {
-      Decode.between(`retry.budget.${name}`, value, 0, Infinity)
-    }
-    const runs: Env["runs"] = new Set()
-    const labels = ofDestination(yield* FiberRef.get(FiberRef.currentMetricLabels), destination)
-    const measure = ({ concurrency }: Limits.Settings): void => {
-      UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
-    }
-    const limits = EngineLimits.make({
-      values: Strategy.decode(strategy),
-      memory: Decode.size("memory", options.memory ?? defaults.memory),
-      whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
-      gate: Decode.effect("gate", options.gate),
-      changed: (settings, reason) => {
-        measure(settings)
-        for (const run of runs) run.limitsChanged(settings, reason)
-      }
-    })
-    measure(strategy)
-    for (const controller of strategy.controllers) {
-      // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
-      limits.observers.push(yield* Effect.interruptible(controller.start(Limits.forController(limits))))
-    }
-    const journal = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(Journal.Journal), answering))
-    let incomplete = false
-    let singles: "None" | "Complete" | "Incomplete" = "None"
-    const leftovers = journal === undefined ? undefined : yield* Orphans.make(journal, destination)
-    const budget = RetryBudget.make(retry)
-    const outage = new Outage({
-      policy: retry,
-      budget,
-      changed: (change) => {
-        for (const run of runs) run.outageChanged(change)
-      }
-    })
-    const env: Env = {
-      runs,
-      destination,
-      limits,
-      retry,
-      budget,
-      outage,
-      memory: limits.memory,
-      parts: partSettings(options, defaults, destination.capabilities),
-      journal,
-      prepare: leftovers?.sweep ?? Effect.void,
-      conclude: (report) => {
-        if (!UploadReport.isComplete(report)) incomplete = true
-        return journal === undefined || singles !== "None" || runs.size > 1 || !UploadReport.isComplete(report)
-          ? Effect.void
-          : Effect.ignoreLogged(journal.runEnded)
-      },
-      observe: EngineLimits.observing(limits)
-    }
-    // To the journal, all single uploads together are one run, which ends with the uploader.
-    const single = Single.make(env, (result) => {
-      const isComplete = (result?._tag === "Uploaded" || result?._tag === "Skipped") && singles !== "Incomplete"
-      singles = isComplete ? "Complete" : "Incomplete"
-    })
-    yield* Effect.addFinalizer((exit) => {
-      single.close()
-      return journal !== undefined && singles === "Complete" && !incomplete && runs.size === 0 && Exit.isSuccess(exit)
-        ? Effect.ignoreLogged(journal.runEnded)
-        : Effect.void
+    const { env, upload } = yield* Uploads.make({
+      strategy: options.strategy ?? defaults.strategy,
+      within: options.within,
+      gate: options.gate,
+      retry: options.retry ?? defaults.retry,
+      memory: options.memory ?? defaults.memory,
+      multipartThreshold: options.multipartThreshold ?? defaults.multipartThreshold,
+      partSize: options.partSize ?? defaults.partSize,
+      partConcurrency: options.partConcurrency ?? defaults.partConcurrency,
+      checksum: options.checksum
     })
     const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
       Run.make(env, files, runOptions)
     const byDefault = Run.decode(env, {})
     return Uploader.of({
-      limits,
+      limits: env.limits,
       start,
       uploadAll: (files, runOptions) =>
         Effect.scoped(Effect.flatMap(start(files, runOptions), (run) => run.report)).pipe(
@@ -244,7 +168,7 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
         ),
       upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
         Effect.suspend(() =>
-          single.upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
+          upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
         ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
     })
   })

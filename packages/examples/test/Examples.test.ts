@@ -52,6 +52,25 @@ describe("the examples", () => {
       ])
     }))
 
+  it.effect("per-tenant-limits: one with many files does not hold up the others", () =>
+    Effect.gen(function*() {
+      const { lines, value } = yield* Transcript.virtual(PerTenantLimits.program)
+      assert.deepStrictEqual(value, { peak: 6, inUse: 0 })
+      assert.deepStrictEqual(lines, [
+        "first: 5 files in 222 ms",
+        "second: 5 files in 232 ms",
+        "third: 5 files in 241 ms",
+        "large: 200 files in 5101 ms",
+        "never more than 6 requests in flight"
+      ])
+    }))
+
+  it.effect("two-destinations", () =>
+    Effect.gen(function*() {
+      const { lines } = yield* Transcript.virtual(TwoDestinations.program)
+      assert.deepStrictEqual(lines, ["32 avatars in 40 ms", "an export of 4.8 MiB in 1 attempt"])
+    }))
+
   it.effect("journal-in-a-database: the next process sends the rest", () =>
     Effect.gen(function*() {
       const { lines, value } = yield* Transcript.virtual(JournalInDatabase.program)
@@ -72,25 +91,6 @@ describe("the examples", () => {
         "race: Paris has it",
         "semaphore: 20 photos for each of two users, two at once, in 1s"
       ])
-    }))
-
-  it.effect("per-tenant-limits: one with many files does not hold up the others", () =>
-    Effect.gen(function*() {
-      const { lines, value } = yield* Transcript.virtual(PerTenantLimits.program)
-      assert.deepStrictEqual(value, { peak: 6, inUse: 0 })
-      assert.deepStrictEqual(lines, [
-        "first: 5 files in 222 ms",
-        "second: 5 files in 232 ms",
-        "third: 5 files in 241 ms",
-        "large: 200 files in 5101 ms",
-        "never more than 6 requests in flight"
-      ])
-    }))
-
-  it.effect("two-destinations", () =>
-    Effect.gen(function*() {
-      const { lines } = yield* Transcript.virtual(TwoDestinations.program)
-      assert.deepStrictEqual(lines, ["32 avatars in 40 ms", "an export of 4.8 MiB in 1 attempt"])
     }))
 
   it.effect("worker-pool: two lists, one pool", () =>

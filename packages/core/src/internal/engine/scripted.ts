@@ -190,6 +190,7 @@ class Run {
       filesSkipped: 0,
       filesFailed: 0,
       filesInterrupted: 0,
+      filesOfUnknownSize: 0,
       inFlight: 0,
       peakInFlight: 0,
       bytesFound: 0,
