@@ -23,18 +23,18 @@ import type { UploadResult } from "./UploadResult.js"
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options<E = never, R = never> {
   /**
-   * Called for every event, in order for each file. The run waits for it, so a slow callback slows the run. Fibers that
-   * it forks belong to the run and end with it, or earlier: to outlive the callback, they need `Effect.forkDaemon`.
+   * Called for every event, in order for each file. The run waits for it, so a slow callback slows the run. If it fails,
+   * the run is interrupted and fails with the same error. Fibers that it forks belong to the run and end with it, or
+   * earlier: to outlive the callback, they need `Effect.forkDaemon`.
    */
-  readonly onEvent?: ((event: UploadEvent) => Effect.Effect<void>) | undefined
+  readonly onEvent?: ((event: UploadEvent) => Effect.Effect<void, E, R>) | undefined
   /**
-   * Called for every result. The run waits for it. Once a result is counted, its callback runs to the end: it cannot be
-   * interrupted, and an interruption of the run waits for it, for up to two minutes. Slow work is better done by
-   * reading `results`.
+   * Called for every result, as `onEvent` is for every event. An interruption of the run interrupts the callbacks that
+   * it waits for; those for the results of interrupted files begin after it, and may take one second each.
    */
-  readonly onResult?: ((result: UploadResult) => Effect.Effect<void>) | undefined
+  readonly onResult?: ((result: UploadResult) => Effect.Effect<void, E, R>) | undefined
   /**
    * Whether the run waits for `resume` before its first file, so that readers can subscribe first. Defaults to `false`.
    */

@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type * as ByteSize from "./ByteSize.js"
 import type * as Checksum from "./Checksum.js"
 import type { Destination } from "./Destination.js"
@@ -27,7 +28,7 @@ import type { UploadError } from "./UploadError.js"
 import type { UploadFile } from "./UploadFile.js"
 import type * as UploadList from "./UploadList.js"
 import type * as UploadReport from "./UploadReport.js"
-import type { Skipped, Uploaded } from "./UploadResult.js"
+import type { Skipped, Uploaded, UploadResult } from "./UploadResult.js"
 import type * as UploadRun from "./UploadRun.js"
 
 /**
@@ -90,8 +91,8 @@ export const defaults = {
  * @since 0.1.0
  * @category models
  */
-export interface UploadOptions
-  extends Pick<UploadRun.Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
+export interface UploadOptions<E = never, R = never>
+  extends Pick<UploadRun.Options<E, R>, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
 {}
 
 /**
@@ -110,7 +111,10 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
    * single uploads have finished when the uploader's scope ends in success and none has failed.
    */
   readonly upload: {
-    (file: UploadFile, options?: UploadOptions): Effect.Effect<Uploaded | Skipped, UploadError>
+    <E = never, R = never>(
+      file: UploadFile,
+      options?: UploadOptions<E, R>
+    ): Effect.Effect<Uploaded | Skipped, UploadError | E, R>
     /** For `Effect.forEach(files, uploader.upload)`, which also passes an index. */
     (file: UploadFile, index: number): Effect.Effect<Uploaded | Skipped, UploadError>
   }
@@ -118,18 +122,27 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
    * Uploads all files of a list and returns a report. A failed file is in the report, not in the error channel, which
    * carries only the list's own errors. Interrupting the effect interrupts everything that it started.
    */
-  readonly uploadAll: <Files extends UploadList.Any>(
+  readonly uploadAll: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
-    options?: UploadRun.Options
-  ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
+    options?: UploadRun.Options<E, R>
+  ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R>
+  /**
+   * Uploads all files of a list as a stream of their results, in the order in which they come. Nothing happens before
+   * the stream is run, a slow reader slows the uploads, and leaving the stream interrupts them. A failed file is an
+   * element; the stream fails with the list's own errors, after the results of all files before.
+   */
+  readonly stream: <Files extends UploadList.Any, E = never, R = never>(
+    files: Files,
+    options?: UploadRun.Options<E, R>
+  ) => Stream.Stream<UploadResult, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R>
   /** Starts uploading a list and returns the run, to watch and to steer. */
-  readonly start: <Files extends UploadList.Any>(
+  readonly start: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
-    options?: UploadRun.Options
+    options?: UploadRun.Options<E, R>
   ) => Effect.Effect<
-    UploadRun.UploadRun<UploadList.ErrorOf<Files>>,
+    UploadRun.UploadRun<UploadList.ErrorOf<Files> | E>,
     never,
-    UploadList.ContextOf<Files> | Scope.Scope
+    UploadList.ContextOf<Files> | R | Scope.Scope
   >
   /** The live limits of this uploader. */
   readonly limits: Limits.Limits
@@ -156,20 +169,27 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       partConcurrency: options.partConcurrency ?? defaults.partConcurrency,
       checksum: options.checksum
     })
-    const start = <Files extends UploadList.Any>(files: Files, runOptions?: UploadRun.Options) =>
-      Run.make(env, files, runOptions)
     const byDefault = Run.decode(env, {})
+    function one<E = never, R = never>(
+      file: UploadFile,
+      uploadOptions?: UploadOptions<E, R>
+    ): Effect.Effect<Uploaded | Skipped, UploadError | E, R>
+    function one(file: UploadFile, index: number): Effect.Effect<Uploaded | Skipped, UploadError>
+    function one<E, R>(file: UploadFile, uploadOptions: UploadOptions<E, R> | number = {}) {
+      // E and R are those of the callback, which runs in a fiber of the caller's.
+      return Effect.suspend(() =>
+        upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
+      ) as Effect.Effect<Uploaded | Skipped, UploadError>
+    }
     return Uploader.of({
       limits: env.limits,
-      start,
+      start: (files, runOptions) => Run.make(env, files, runOptions),
+      stream: (files, runOptions) => Run.stream(env, files, runOptions),
       uploadAll: (files, runOptions) =>
-        Effect.scoped(Effect.flatMap(start(files, runOptions), (run) => run.report)).pipe(
+        Effect.scoped(Effect.flatMap(Run.make(env, files, runOptions), (run) => run.report)).pipe(
           Effect.withSpan("Uploader.uploadAll")
         ),
-      upload: (file: UploadFile, uploadOptions: UploadOptions | number = {}) =>
-        Effect.suspend(() =>
-          upload(file, typeof uploadOptions === "number" ? byDefault : Run.decode(env, uploadOptions))
-        ).pipe(Effect.withSpan("Uploader.upload", { captureStackTrace: false }))
+      upload: one
     })
   })
 

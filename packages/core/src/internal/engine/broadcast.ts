@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Restore } from "../calls/ended.js"
 
@@ -55,29 +56,30 @@ export class Broadcast<A> {
     return this.pubsub === undefined || this.pubsub.unsafeOffer(Option.none()) ? Effect.void : this.pubsub.shutdown
   })
 
-  stream: Stream.Stream<A> = Stream.suspend(() => {
-    if (this.ended) return Stream.empty
-    return Stream.unwrapScoped(
-      Effect.gen(this, function*() {
-        this.pubsub ??= yield* PubSub.bounded<Option.Option<A>>(capacity)
-        // After its subscription has ended, a reader that leaves holds nobody up.
-        yield* Effect.addFinalizer(() => Effect.sync(() => this.room.unsafeOpen()))
-        const subscription = yield* PubSub.subscribe(this.pubsub)
-        this.readers += 1
-        yield* Effect.addFinalizer(() =>
-          Effect.sync(() => {
-            this.readers -= 1
-          })
-        )
-        return Stream.fromQueue(subscription).pipe(
-          Stream.mapChunks((chunk) => {
-            this.room.unsafeOpen()
-            return chunk
-          }),
-          Stream.takeWhile(Option.isSome),
-          Stream.map((value) => value.value)
-        )
-      })
-    )
+  /** Subscribes at once: what is published from here on is in the stream. */
+  subscribed: Effect.Effect<Stream.Stream<A>, never, Scope.Scope> = Effect.suspend(() => {
+    if (this.ended) return Effect.succeed(Stream.empty)
+    return Effect.gen(this, function*() {
+      this.pubsub ??= yield* PubSub.bounded<Option.Option<A>>(capacity)
+      // After its subscription has ended, a reader that leaves holds nobody up.
+      yield* Effect.addFinalizer(() => Effect.sync(() => this.room.unsafeOpen()))
+      const subscription = yield* PubSub.subscribe(this.pubsub)
+      this.readers += 1
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          this.readers -= 1
+        })
+      )
+      return Stream.fromQueue(subscription).pipe(
+        Stream.mapChunks((chunk) => {
+          this.room.unsafeOpen()
+          return chunk
+        }),
+        Stream.takeWhile(Option.isSome),
+        Stream.map((value) => value.value)
+      )
+    })
   })
+
+  stream: Stream.Stream<A> = Stream.unwrapScoped(this.subscribed)
 }

@@ -5,6 +5,7 @@
  * it enters the turnstile again. How a file is uploaded is in `attempts`.
  */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -24,6 +25,7 @@ import { Stalls } from "../upload/stalls.js"
 import type { Step } from "../upload/step.js"
 import { Upload } from "../upload/upload.js"
 import type { Outcome, Run } from "../upload/upload.js"
+import * as Callbacks from "./callbacks.js"
 import * as FileList from "./fileList.js"
 import { Gate } from "./gate.js"
 import * as Item from "./item.js"
@@ -41,6 +43,8 @@ export interface EngineOptions {
   readonly recorder: Recorder
   /** Forks a worker. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  /** The services of whoever started the run, for callbacks. */
+  readonly services: Context.Context<never>
   readonly paused: boolean
   readonly stallMillis: number
   /** The most failed files that are kept for a second round. */
@@ -61,7 +65,7 @@ export class Engine {
   private list: FileList.List<Item.Item> = FileList.empty
   private ended = false
   private idle = Deferred.unsafeMake<void>(FiberId.none)
-  private defect: Exit.Exit<never> | undefined = undefined
+  private failure: Exit.Exit<never, unknown> | undefined = undefined
 
   constructor(options: EngineOptions) {
     this.options = options
@@ -80,7 +84,8 @@ export class Engine {
     this.secondRound = new SecondRound(options.failuresKept)
   }
 
-  runToEnd<E>(list: FileList.FileList<UploadList.Item, E>): Effect.Effect<UploadReport, E> {
+  /** Fails with what the list or a callback has failed with. */
+  runToEnd(list: FileList.FileList<UploadList.Item, unknown>): Effect.Effect<UploadReport, unknown> {
     return Effect.gen(this, function*() {
       yield* this.env.prepare
       const watch = yield* Effect.forkDaemon(
@@ -101,7 +106,7 @@ export class Engine {
     })))
   }
 
-  private runRounds(list: FileList.FileList<UploadList.Item, unknown>): Effect.Effect<void> {
+  private runRounds(list: FileList.FileList<UploadList.Item, unknown>): Effect.Effect<void, unknown> {
     return Effect.gen(this, function*() {
       yield* this.runRound(list)
       yield* list.close
@@ -111,7 +116,7 @@ export class Engine {
         yield* this.recorder.recorded({ _tag: "Finished", result: Results.failed(upload, error) })
       }
       yield* this.unawaited.ended
-      if (this.defect !== undefined) yield* this.defect
+      if (this.failure !== undefined) yield* this.failure
     })
   }
 
@@ -134,7 +139,7 @@ export class Engine {
     this.gate.state = state
     // A worker may be waiting for a list that yields nothing.
     if (state === "Draining") this.options.fork(this.list.close)
-    return this.recorder.recorded({ _tag: "RunChanged", state })
+    return this.toldByCaller({ _tag: "RunChanged", state })
   }
 
   /**
@@ -159,8 +164,16 @@ export class Engine {
     this.gate.state = "Interrupting"
     this.recorder.hasty = true
     for (const { fiber } of this.workers) fiber.unsafeInterruptAsFork(FiberId.none)
-    return this.recorder.recorded({ _tag: "RunChanged", state: "Interrupting" })
+    return this.toldByCaller({ _tag: "RunChanged", state: "Interrupting" })
   })
+
+  /** Records a step in the fiber of whoever steers the run, with the services of whoever started it. */
+  private toldByCaller(step: Step): Effect.Effect<void> {
+    return Effect.catchAllCause(
+      Effect.provide(this.recorder.recorded(step), this.options.services),
+      (cause) => Cause.isInterruptedOnly(cause) ? Effect.failCause(cause) : this.die(cause)
+    )
+  }
 
   /** The uploader's limits have changed and may have grown. */
   limitsChanged(settings: Settings, reason: string | undefined): void {
@@ -352,10 +365,10 @@ export class Engine {
     if (this.workers.size === 0) Deferred.unsafeDone(this.idle, Exit.void)
   }
 
-  /** A defect ends the run. */
+  /** A defect ends the run, and so does a callback that fails. */
   private die(cause: Cause.Cause<never>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.defect ??= Exit.failCause(cause)
+      this.failure ??= Exit.failCause(Callbacks.causeOf(cause))
       return Effect.catchAllCause(this.interrupt, () => Effect.void)
     })
   }

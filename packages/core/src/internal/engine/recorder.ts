@@ -2,10 +2,8 @@
  * The record of a run: it takes every step, and keeps counts, throughput, metrics and the failures that the report
  * names. Events and results are published to whoever listens.
  */
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import * as Throughput from "../../Throughput.js"
 import { summarize } from "../../UploadError.js"
@@ -14,9 +12,10 @@ import * as UploadMetrics from "../../UploadMetrics.js"
 import * as UploadReport from "../../UploadReport.js"
 import type { UploadResult } from "../../UploadResult.js"
 import type { Restore } from "../calls/ended.js"
-import { kindOf } from "../calls/ownFunction.js"
 import type { Recording, Step } from "../upload/step.js"
 import { Broadcast } from "./broadcast.js"
+import { tell } from "./callbacks.js"
+import type { Callback } from "./callbacks.js"
 import { Counts } from "./counts.js"
 import { eventOf } from "./eventOf.js"
 import { inTurn } from "./inTurn.js"
@@ -30,8 +29,8 @@ export interface RecorderOptions {
   readonly labels: Labels
   /** Additional labels of the gauges that are the run's alone. */
   readonly gaugeLabels: Labels
-  readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
-  readonly onResult: ((result: UploadResult) => Effect.Effect<void>) | undefined
+  readonly onEvent: Callback<UploadEvent> | undefined
+  readonly onResult: Callback<UploadResult> | undefined
 }
 
 export class Recorder implements Recording {
@@ -129,7 +128,7 @@ export class Recorder implements Recording {
     return inTurn(
       event === undefined ? undefined : this.emit(event, restore),
       inTurn(
-        onResult === undefined ? undefined : effectOf("onResult", () => onResult(result)),
+        onResult === undefined ? undefined : tell("onResult", () => onResult(result), restore),
         this.results.listening ? this.publish(this.results, result, restore) : undefined
       )
     )
@@ -142,7 +141,7 @@ export class Recorder implements Recording {
   private emit(event: UploadEvent, restore: Restore): Effect.Effect<void> | undefined {
     const { onEvent } = this.options
     return inTurn(
-      onEvent === undefined ? undefined : effectOf("onEvent", () => onEvent(event)),
+      onEvent === undefined ? undefined : tell("onEvent", () => onEvent(event), restore),
       this.events.listening ? this.publish(this.events, event, restore) : undefined
     )
   }
@@ -156,25 +155,3 @@ export class Recorder implements Recording {
     })
   }
 }
-
-/**
- * Calls a callback that may be written without types: it may return `undefined` or an Effect;
- * anything else is a mistake, and so is an effect that interrupts itself, such as an offer to a queue that was shut
- * down.
- */
-export const effectOf = (name: string, call: () => Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.catchAllCause(
-    Effect.suspend(() => {
-      const answer: unknown = call()
-      if (answer === undefined) return Effect.void
-      return Effect.isEffect(answer)
-        ? answer as Effect.Effect<void>
-        : Effect.die(new TypeError(`${name} has to give an Effect, not ${kindOf(answer)}.`))
-    }),
-    (cause) =>
-      Effect.withFiberRuntime((fiber) =>
-        Cause.isInterruptedOnly(cause) && Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
-          ? Effect.die(new Error(`The effect of ${name} interrupted itself.`))
-          : Effect.failCause(cause)
-      )
-  )

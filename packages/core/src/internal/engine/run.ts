@@ -13,30 +13,51 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
+import type { UploadResult } from "../../UploadResult.js"
 import * as UploadRun from "../../UploadRun.js"
 import { endedWithin, patienceMillis } from "../calls/ended.js"
 import type { Env } from "../upload/env.js"
 import type { Upload } from "../upload/upload.js"
 import * as Decode from "../values/decode.js"
+import type { Callback } from "./callbacks.js"
 import { Engine } from "./engine.js"
 import * as FileList from "./fileList.js"
 import { ofDestination } from "./measure.js"
 import { Recorder } from "./recorder.js"
+import type * as Single from "./single.js"
 
 /** Starts a run over a list of files. */
-export const make = <Files extends UploadList.Any>(
+export const make = <Files extends UploadList.Any, E = never, R = never>(
   env: Env,
   files: Files,
-  options: UploadRun.Options = {}
-): Effect.Effect<UploadRun.UploadRun<UploadList.ErrorOf<Files>>, never, UploadList.ContextOf<Files> | Scope.Scope> =>
-  // E and R are those of `Files`, which the compiler cannot see.
-  start(env, files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>, options)
+  options: UploadRun.Options<E, R> = {}
+): Effect.Effect<
+  UploadRun.UploadRun<UploadList.ErrorOf<Files> | E>,
+  never,
+  UploadList.ContextOf<Files> | R | Scope.Scope
+> => Effect.map(begin(env, listOf(files), options, () => Effect.void), ([run]) => run)
+
+/** Runs over a list of files as a stream of their results. Whoever leaves it interrupts the run. */
+export const stream = <Files extends UploadList.Any, E = never, R = never>(
+  env: Env,
+  files: Files,
+  options: UploadRun.Options<E, R> = {}
+): Stream.Stream<UploadResult, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R> =>
+  Stream.unwrapScoped(
+    Effect.map(
+      begin(env, listOf(files), options, (recorder) => recorder.results.subscribed),
+      ([run, results]) => Stream.concat(results, Stream.execute(run.report))
+    )
+  )
 
 /** Decodes the options that a single upload has, too. */
 export const decode = (
   { journal }: Env,
-  options: Pick<UploadRun.Options, "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout">
-) => {
+  options: Pick<
+    UploadRun.Options<unknown, unknown>,
+    "onEvent" | "onInterrupt" | "onSourceChange" | "stallTimeout"
+  >
+): Single.Options => {
   const onInterrupt = options.onInterrupt ?? (journal === undefined ? "abort" : "keep")
   const onSourceChange = options.onSourceChange ?? UploadRun.defaults.onSourceChange
   Decode.oneOf("onInterrupt", onInterrupt, ["abort", "keep"])
@@ -44,7 +65,7 @@ export const decode = (
   return {
     onInterrupt,
     onSourceChange,
-    onEvent: Decode.callback("onEvent", options.onEvent),
+    onEvent: callback("onEvent", options.onEvent),
     stallMillis: Decode.millis("stallTimeout", options.stallTimeout ?? UploadRun.defaults.stallTimeout)
   }
 }
@@ -53,11 +74,23 @@ export const decode = (
 // internal
 // -----------------------------------------------------------------------------
 
-const start = <E, R>(
+/** E and R are those of `Files`, which the compiler cannot see. */
+const listOf = <Files extends UploadList.Any>(files: Files) =>
+  files as UploadList.UploadList<UploadList.ErrorOf<Files>, UploadList.ContextOf<Files>>
+
+/** A callback. Its services are in the fibers that call it: they inherit them from whoever starts the run. */
+const callback = <A>(
+  name: string,
+  call: ((value: A) => Effect.Effect<void, unknown, unknown>) | undefined
+): Callback<A> | undefined => Decode.callback(name, call as Callback<A> | undefined)
+
+/** Starts a run. `subscribe` comes before anything can happen in it. */
+const begin = <E, R, E2, R2, A>(
   env: Env,
   files: UploadList.UploadList<E, R>,
-  options: UploadRun.Options
-): Effect.Effect<UploadRun.UploadRun<E>, never, R | Scope.Scope> =>
+  options: UploadRun.Options<E2, R2>,
+  subscribe: (recorder: Recorder) => Effect.Effect<A, never, Scope.Scope>
+): Effect.Effect<readonly [UploadRun.UploadRun<E | E2>, A], never, R | R2 | Scope.Scope> =>
   Effect.gen(function*() {
     const lookahead = Decode.count("lookahead", options.lookahead ?? UploadRun.defaults.lookahead)
     const failuresKept = Decode.count("failuresKept", options.failuresKept ?? UploadRun.defaults.failuresKept, 0)
@@ -65,7 +98,7 @@ const start = <E, R>(
       "progressInterval",
       options.progressInterval ?? UploadRun.defaults.progressInterval
     )
-    const onResult = Decode.callback("onResult", options.onResult)
+    const onResult = callback("onResult", options.onResult)
     const { onEvent, onInterrupt, onSourceChange, stallMillis } = decode(env, options)
     const self = {}
     const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
@@ -81,6 +114,7 @@ const start = <E, R>(
     const engine = new Engine({
       run: { env, clock, onInterrupt, onSourceChange, answerMillis: stallMillis },
       recorder,
+      services: runtime.context,
       fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
       paused: options.paused ?? UploadRun.defaults.paused,
       stallMillis,
@@ -92,9 +126,12 @@ const start = <E, R>(
       },
       listed: () => recorder.record({ _tag: "Listed" }) ?? Effect.void
     })
-    const report = yield* Deferred.make<UploadReport, E>()
+    const subscribed = yield* subscribe(recorder)
+    const report = yield* Deferred.make<UploadReport, E | E2>()
+    // It fails with what the list fails with, or a callback.
+    const run = engine.runToEnd(list) as Effect.Effect<UploadReport, E | E2>
     const main = yield* Effect.forkDaemon(
-      Effect.interruptible(Effect.locally(Effect.intoDeferred(engine.runToEnd(list), report), currentRun, self))
+      Effect.interruptible(Effect.locally(Effect.intoDeferred(run, report), currentRun, self))
     )
     const ended = endedWithin(main, patienceMillis)
     // `onEvent` is also told of the interruption, and may not return either.
@@ -107,7 +144,7 @@ const start = <E, R>(
     yield* Effect.addFinalizer(() =>
       Effect.all([interrupted, ended, Effect.sync(() => env.runs.delete(engine))], { discard: true })
     )
-    return {
+    const running: UploadRun.UploadRun<E | E2> = {
       results: recorder.results.stream,
       events: recorder.events.stream,
       progress: sampled(
@@ -130,6 +167,7 @@ const start = <E, R>(
       ),
       report: Deferred.await(report)
     }
+    return [running, subscribed] as const
   })
 
 /** The run that a fiber belongs to, if any. Such a fiber cannot wait for the end of its run. */

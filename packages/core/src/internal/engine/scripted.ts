@@ -42,7 +42,10 @@ export const make = (script: Script = () => Effect.void) => {
       files.push(file)
       return script(file)
     })
-  const started = <Files extends UploadList.Any>(list: Files, options?: UploadRun.Options) =>
+  const started = <Files extends UploadList.Any, E = never, R = never>(
+    list: Files,
+    options?: UploadRun.Options<E, R>
+  ) =>
     // E and R are those of `Files`, which the compiler cannot see.
     start(
       noting,
@@ -55,7 +58,11 @@ export const make = (script: Script = () => Effect.void) => {
     uploader: {
       limits,
       start: started,
-      uploadAll: <Files extends UploadList.Any>(list: Files, options?: UploadRun.Options) =>
+      stream: <Files extends UploadList.Any, E = never, R = never>(list: Files, options?: UploadRun.Options<E, R>) =>
+        Stream.unwrapScoped(
+          Effect.map(started(list, options), (run) => Stream.concat(run.results, Stream.execute(run.report)))
+        ),
+      uploadAll: <Files extends UploadList.Any, E = never, R = never>(list: Files, options?: UploadRun.Options<E, R>) =>
         Effect.scoped(Effect.flatMap(started(list, options), (run) => run.report)),
       upload: (file: UploadFile) => upload(noting, file)
     }
@@ -71,18 +78,18 @@ const upload = (script: Script, file: UploadFile): Effect.Effect<Uploaded | Skip
   Effect.map(script(file), (result) => result ?? uploaded(file))
 
 /** Starts a run. */
-const start = <E, R>(
+const start = <E, R, E2, R2>(
   script: Script,
   limits: Limits.Limits,
   files: UploadList.UploadList<E, R>,
-  options: UploadRun.Options = {}
-): Effect.Effect<UploadRun.UploadRun<E>, never, R | Scope.Scope> =>
+  options: UploadRun.Options<E2, R2> = {}
+): Effect.Effect<UploadRun.UploadRun<E | E2>, never, R | R2 | Scope.Scope> =>
   Effect.gen(function*() {
     const { lookahead, paused } = { ...UploadRun.defaults, ...options }
     const run = new Run(yield* Clock.currentTimeMillis)
     const results = yield* PubSub.unbounded<Option.Option<UploadResult>>({ replay: Infinity })
     const events = yield* PubSub.unbounded<Option.Option<UploadEvent>>({ replay: Infinity })
-    const report = yield* Deferred.make<UploadReport, E>()
+    const report = yield* Deferred.make<UploadReport, E | E2>()
     const gate = yield* Effect.makeLatch(paused !== true)
     const list = yield* FileList.make<UploadList.Item, E, R>(files, lookahead ?? UploadRun.defaults.lookahead, {
       found: (items) => run.found(items),
@@ -99,7 +106,7 @@ const start = <E, R>(
         }
         yield* options.onResult?.(result) ?? Effect.void
       })
-    const all: Effect.Effect<void> = Effect.gen(function*() {
+    const all: Effect.Effect<void, E2, R2> = Effect.gen(function*() {
       for (;;) {
         yield* gate.await
         const pulled = run.ended === "Drained" ? FileList.end : list.unsafePull()
@@ -115,7 +122,7 @@ const start = <E, R>(
           Effect.gen(function*() {
             yield* list.close
             const isInterrupted = Exit.isInterrupted(exit)
-            const listed = Exit.isFailure(exit) && !isInterrupted ? exit : list.exit()
+            const listed: Exit.Exit<void, E | E2> = Exit.isFailure(exit) && !isInterrupted ? exit : list.exit()
             yield* Deferred.done(
               report,
               Exit.as(

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
-import type { UploadError } from "../../UploadError.js"
+import { identity } from "effect/Function"
 import type { UploadEvent } from "../../UploadEvent.js"
 import type { UploadFile } from "../../UploadFile.js"
 import * as UploadList from "../../UploadList.js"
@@ -22,20 +22,21 @@ import { Stalls } from "../upload/stalls.js"
 import type { Recording, Step } from "../upload/step.js"
 import { Upload } from "../upload/upload.js"
 import type { Run } from "../upload/upload.js"
+import * as Callbacks from "./callbacks.js"
+import type { Callback } from "./callbacks.js"
 import { eventOf } from "./eventOf.js"
 import * as ListItem from "./listItem.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
-import { effectOf } from "./recorder.js"
 import { interruptedMillis, settle } from "./settle.js"
 
 export interface Options extends Pick<Run, "onInterrupt" | "onSourceChange"> {
   readonly stallMillis: number
-  readonly onEvent: ((event: UploadEvent) => Effect.Effect<void>) | undefined
+  readonly onEvent: Callback<UploadEvent> | undefined
 }
 
 /** Uploads one file. Fails with the error that the file failed with. */
-export type Single = (file: UploadFile, options: Options) => Effect.Effect<Uploaded | Skipped, UploadError>
+export type Single = (file: UploadFile, options: Options) => Effect.Effect<Uploaded | Skipped, unknown>
 
 /**
  * Makes the upload of single files for an uploader. `onEnd` is called with each result, and without one if an upload
@@ -90,8 +91,8 @@ export const make = (
 // internal
 // -----------------------------------------------------------------------------
 
-const answer = (exit: Exit.Exit<UploadResult>): Effect.Effect<Uploaded | Skipped, UploadError> => {
-  if (exit._tag === "Failure") return Effect.failCause(exit.cause)
+const answer = (exit: Exit.Exit<UploadResult>): Effect.Effect<Uploaded | Skipped, unknown> => {
+  if (exit._tag === "Failure") return Effect.failCause(Callbacks.causeOf(exit.cause))
   const result = exit.value
   switch (result._tag) {
     case "Uploaded":
@@ -155,12 +156,12 @@ class SingleRecorder implements Recording {
     this.onEvent = onEvent
   }
 
-  record(step: Step): Effect.Effect<void> | undefined {
+  record(step: Step, restore: Restore = identity): Effect.Effect<void> | undefined {
     measure(step, this.labels)
     const { onEvent } = this
     if (onEvent === undefined) return undefined
     const event = eventOf(step, this.clock.unsafeCurrentTimeMillis())
-    return event === undefined ? undefined : effectOf("onEvent", () => onEvent(event))
+    return event === undefined ? undefined : Callbacks.tell("onEvent", () => onEvent(event), restore)
   }
 
   recorded(step: Step): Effect.Effect<void> {
