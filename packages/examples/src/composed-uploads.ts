@@ -14,7 +14,7 @@ import {
   UploadResult
 } from "@sluice/core"
 import * as Simulated from "@sluice/core/destinations/Simulated"
-import { Console, Duration, Effect, Option, Schedule } from "effect"
+import { Console, Duration, Effect, Layer, Option, Schedule } from "effect"
 import { runMain } from "./run.js"
 
 const photos = Array.from({ length: 20 }, (_, i) => UploadFile.make(`photos/${i}.jpg`, ByteSource.generate(100)))
@@ -41,8 +41,11 @@ const stubborn = Effect.gen(function*() {
   )
   yield* Console.log(`retry: ${result._tag} at try ${tries}`)
 }).pipe(
-  Effect.provide(Uploader.layer({ retry: RetryPolicy.none })),
-  Effect.provide(Simulated.layer({ failureRate: 0.8, seed: "five" }))
+  Effect.provide(
+    Uploader.layer({ retry: RetryPolicy.none }).pipe(
+      Layer.provide(Simulated.layer({ failureRate: 0.8, seed: "five" }))
+    )
+  )
 )
 
 /** An end in time. The parts that were sent are removed, as no journal would find them again. */
@@ -58,8 +61,7 @@ const inTime = Effect.gen(function*() {
 const race = Effect.gen(function*() {
   const uploadTo = (name: string, bytesPerSecond: ByteSize.ByteSizeInput) =>
     Effect.flatMap(Uploader.Uploader, (uploader) => Effect.as(uploader.upload(film), name)).pipe(
-      Effect.provide(Uploader.layer()),
-      Effect.provide(Simulated.layer({ bytesPerSecond }))
+      Effect.provide(Layer.provide(Uploader.layer(), Simulated.layer({ bytesPerSecond })))
     )
   const first = yield* Effect.raceFirst(uploadTo("Paris", "4 MiB"), uploadTo("Oslo", "1 MiB"))
   yield* Console.log(`race: ${first} has it`)
@@ -82,8 +84,11 @@ const perUser = Effect.gen(function*() {
 })
 
 export const program = Effect.all([many, stubborn, inTime, race, perUser], { discard: true }).pipe(
-  Effect.provide(Uploader.layer({ strategy: Strategy.workerPool({ workers: 8 }) })),
-  Effect.provide(Simulated.layer({ requestLatency: "100 millis", bytesPerSecond: "2 MiB", observe: true }))
+  Effect.provide(
+    Uploader.layer({ strategy: Strategy.workerPool({ workers: 8 }) }).pipe(
+      Layer.provideMerge(Simulated.layer({ requestLatency: "100 millis", bytesPerSecond: "2 MiB", observe: true }))
+    )
+  )
 )
 
 runMain(import.meta.url, program)

@@ -81,8 +81,12 @@ export const program = Effect.gen(function*() {
   )
   return { left: yield* journal.sessions, aborted: yield* (yield* Simulated.Network).aborted }
 }).pipe(
-  Effect.provide(JournalLayer),
-  Effect.provide(Simulated.layer({ requestLatency: "50 millis", bytesPerSecond: "4 MiB", observe: true }))
+  Effect.provide(
+    Layer.merge(
+      JournalLayer,
+      Simulated.layer({ requestLatency: "50 millis", bytesPerSecond: "4 MiB", observe: true })
+    )
+  )
 )
 
 runMain(import.meta.url, program)
