@@ -4,6 +4,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as ByteSource from "../../ByteSource.js"
 import type * as Destination from "../../Destination.js"
@@ -44,7 +46,7 @@ export const unsafeTake = ({ outage }: Env, { lease }: Upload): boolean =>
  * back, and can be interrupted only through `restore`. An interruption is an outcome, too.
  */
 export const upload = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> =>
-  upload.run.tracing === "run" ? outcomeOf(env, upload, restore) : Spans.ofFile(
+  upload.run.tracing === "run" ? outcomeOf(env, upload, restore) : inSpan(
     upload,
     Effect.suspend(() => outcomeOf(env, upload, restore))
   )
@@ -228,6 +230,27 @@ class FileRequest implements Request.Request<Destination.Stored> {
   backoffStarted(): void {
     this.upload.backoffStarted()
   }
+}
+
+/** Uploads a file in a span, which ends with the file's error. */
+const inSpan = (upload: Upload, effect: Effect.Effect<Outcome>): Effect.Effect<Outcome> => {
+  const { file: { key }, size } = upload
+  const spanned = { name: "Uploader.upload", attributes: { "sluice.key": key, "sluice.size": size } }
+  return Spans.inSpan(spanned, effect, (span, exit) => {
+    span.attribute("sluice.attempts", upload.attempt)
+    if (Exit.isFailure(exit)) return exit
+    const { value } = exit
+    span.attribute("sluice.outcome", value._tag === "Stored" ? "Uploaded" : value._tag)
+    switch (value._tag) {
+      case "Stored":
+      case "Skipped":
+        return exit
+      case "Failed":
+        return Exit.fail(value.error)
+      case "Interrupted":
+        return Exit.interrupt(FiberId.none)
+    }
+  })
 }
 
 const send = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> =>

@@ -4,36 +4,13 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
-import type { Outcome, Upload } from "./upload.js"
 
 /** A span to be made. */
 export interface Spanned {
   readonly name: string
   readonly attributes: Readonly<Record<string, unknown>>
-}
-
-/** Runs a file in a span, which ends with the file's error. */
-export const ofFile = (upload: Upload, effect: Effect.Effect<Outcome>): Effect.Effect<Outcome> => {
-  const { file: { key }, size } = upload
-  const spanned = { name: "Uploader.upload", attributes: { "sluice.key": key, "sluice.size": size } }
-  return inSpan(spanned, effect, (span, exit) => {
-    span.attribute("sluice.attempts", upload.attempt)
-    if (Exit.isFailure(exit)) return exit
-    const { value } = exit
-    span.attribute("sluice.outcome", value._tag === "Stored" ? "Uploaded" : value._tag)
-    switch (value._tag) {
-      case "Stored":
-      case "Skipped":
-        return exit
-      case "Failed":
-        return Exit.fail(value.error)
-      case "Interrupted":
-        return Exit.interrupt(FiberId.none)
-    }
-  })
 }
 
 /** Runs an attempt in a span. */
@@ -51,15 +28,11 @@ export const event = (name: string, attributes: Record<string, unknown>): Effect
     })
   )
 
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
 /**
  * Runs an effect in a span. (`Effect.withSpan` leaves two more frames on the stack: 4 KiB for each of the uploads in
  * flight, as much as everything else that one holds.)
  */
-const inSpan = <A, E>(
+export const inSpan = <A, E>(
   { attributes, name }: Spanned,
   effect: Effect.Effect<A, E>,
   exitOf: (span: Tracer.Span, exit: Exit.Exit<A, E>) => Exit.Exit<unknown, unknown>
@@ -86,6 +59,10 @@ const inSpan = <A, E>(
       )
     }
   )
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
 
 /** Effect joins an id of single digits. Read once, it takes 80 bytes instead of 700. */
 const flatten = (id: string): string => id.charAt(0)
