@@ -91,7 +91,7 @@ export const sendPart = (
   })
   return call(env, upload, {
     name: "part",
-    send: (_, attempt) =>
+    send: (attempt) =>
       multipart.limits.inOrder && (begun !== undefined || attempt > 1) ? Effect.zipRight(lookUp, rest) : rest,
     lease,
     part: piece.number,
