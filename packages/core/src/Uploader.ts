@@ -121,7 +121,7 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
     <E = never, R = never>(
       file: UploadFile,
       options?: UploadOptions<E, R>
-    ): Effect.Effect<Uploaded | Skipped, UploadError | E, R>
+    ): Effect.Effect<Uploaded | Skipped, UploadError | NoInfer<E>, NoInfer<R>>
     /** For `Effect.forEach(files, uploader.upload)`, which also passes an index. */
     (file: UploadFile, index: number): Effect.Effect<Uploaded | Skipped, UploadError>
   }
@@ -132,7 +132,11 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
   readonly uploadAll: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
     options?: UploadRun.Options<E, R>
-  ) => Effect.Effect<UploadReport.UploadReport, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R>
+  ) => Effect.Effect<
+    UploadReport.UploadReport,
+    UploadList.ErrorOf<Files> | NoInfer<E>,
+    UploadList.ContextOf<Files> | NoInfer<R>
+  >
   /**
    * Uploads all files of a list as a stream of their results, in the order in which they come. Nothing happens before
    * the stream is run, a slow reader slows the uploads, and leaving the stream interrupts them. A failed file is an
@@ -141,15 +145,19 @@ export class Uploader extends Context.Tag("@sluice/core/Uploader")<Uploader, {
   readonly stream: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
     options?: UploadRun.Options<E, R>
-  ) => Stream.Stream<UploadResult, UploadList.ErrorOf<Files> | E, UploadList.ContextOf<Files> | R>
+  ) => Stream.Stream<
+    UploadResult,
+    UploadList.ErrorOf<Files> | NoInfer<E>,
+    UploadList.ContextOf<Files> | NoInfer<R>
+  >
   /** Starts uploading a list and returns the run, to watch and to steer. */
   readonly start: <Files extends UploadList.Any, E = never, R = never>(
     files: Files,
     options?: UploadRun.Options<E, R>
   ) => Effect.Effect<
-    UploadRun.UploadRun<UploadList.ErrorOf<Files> | E>,
+    UploadRun.UploadRun<UploadList.ErrorOf<Files> | NoInfer<E>>,
     never,
-    UploadList.ContextOf<Files> | R | Scope.Scope
+    UploadList.ContextOf<Files> | NoInfer<R> | Scope.Scope
   >
   /** The live limits of this uploader. */
   readonly limits: Limits.Limits
