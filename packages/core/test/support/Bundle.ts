@@ -33,10 +33,15 @@ export const make = async (entry: string, directory: string, sources = path.join
     logLevel: "error",
     plugins: [{
       name: "core",
-      setup: (on: { onResolve: (filter: object, resolve: (args: Resolve) => Resolve) => void }) =>
+      setup: (on: { onResolve: (filter: object, resolve: (args: Resolve) => Resolve) => void }) => {
         on.onResolve({ filter: /^@sluice\/core(\/|$)/ }, (args) => ({
           path: path.join(sources, `${args.path.split("/").slice(2).join("/") || "index"}.ts`)
         }))
+        // Internals, by their paths.
+        on.onResolve({ filter: /^(\.\.\/)+src\/.*\.js$/ }, (args) => ({
+          path: path.join(sources, args.path.replace(/^(\.\.\/)+src\//, "").replace(/\.js$/, ".ts"))
+        }))
+      }
     }]
   })
   return outfile
