@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import ts from "typescript"
 
 const isClosed = (name) => /(^|\/)internal\//.test(name)
 
@@ -61,5 +62,71 @@ export const check = (tarball, directory, out) => {
   if (status === 0) {
     console.log(`${name}: ${paths.open.length} public paths can be imported, ${paths.closed.length} closed ones cannot`)
   }
-  return status === 0
+  return status === 0 && checkDeclarations(name, paths.open, path.join(out, "installed"))
+}
+
+/** Types that are reached only through a member of an exported one. */
+const reached = [
+  "(options: import(\"@sluice/core/destinations/Tus\").Options) => options.offer",
+  "(options: import(\"@sluice/core/AdaptiveConcurrency\").Options) => options.onWindow",
+  "(run: import(\"@sluice/core/UploadRun\").UploadRun) => run.limits",
+  "(recorder: import(\"@sluice/core/testing/History\").Recorder) => recorder.watch"
+]
+
+/**
+ * Whether the declarations of a package that uses this one name only its public paths: it exports all values of every
+ * module, with inferred types.
+ */
+const checkDeclarations = (name, open, directory) => {
+  const source = path.join(directory, "consumer.ts")
+  const { stdout } = spawnSync(
+    process.execPath,
+    [
+      "--input-type=module",
+      "--eval",
+      "for (const name of JSON.parse(process.argv[1])) for (const key of Object.keys(await import(name))) " +
+      "console.log(JSON.stringify([name, key]))",
+      JSON.stringify(open.filter((module) => module !== name))
+    ],
+    { cwd: directory, encoding: "utf8" }
+  )
+  const values = stdout.trim().split("\n").map((line) => JSON.parse(line))
+  const modules = [...new Set(values.map(([module]) => module))]
+  fs.writeFileSync(
+    source,
+    [
+      ...modules.map((module, i) => `import * as M${i} from ${JSON.stringify(module)}`),
+      ...values.map(([module, key], i) => `export const value${i} = M${modules.indexOf(module)}.${key}`),
+      ...reached.map((type, i) => `export const reached${i} = ${type}`)
+    ].join("\n")
+  )
+  fs.writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type: "module" }))
+  const options = {
+    declaration: true,
+    emitDeclarationOnly: true,
+    exactOptionalPropertyTypes: true,
+    lib: ["lib.es2023.d.ts"],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    skipLibCheck: true,
+    strict: true,
+    target: ts.ScriptTarget.ES2022,
+    types: []
+  }
+  const compiled = ts.createProgram([source], options)
+  let declarations = ""
+  const { diagnostics } = compiled.emit(compiled.getSourceFile(source), (file, text) => {
+    if (file.endsWith("consumer.d.ts")) declarations = text
+  })
+  const problems = [...ts.getPreEmitDiagnostics(compiled), ...diagnostics].map(({ messageText }) =>
+    ts.flattenDiagnosticMessageText(messageText, "\n")
+  )
+  const closed = declarations.match(/[^\s"]*\binternal\/[^\s"]*/g) ?? []
+  const unsafe = declarations.match(/\bunsafe\w+/g) ?? []
+  for (const problem of new Set([...problems, ...closed.map((path) => `declarations name ${path}`), ...unsafe])) {
+    console.error(`${name}: ${problem}`)
+  }
+  const isGood = declarations !== "" && problems.length + closed.length + unsafe.length === 0
+  if (isGood) console.log(`${name}: declarations of ${values.length} values name public paths only`)
+  return isGood
 }

@@ -9,7 +9,6 @@
  *
  * @since 0.1.0
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -85,13 +84,6 @@ export interface ByteSource {
   readonly read: (range: Range) => Stream.Stream<Uint8Array, SourceError>
   /** The bytes of a range as one array, for ranges that are known to be small. */
   readonly bytes: (range: Range) => Effect.Effect<Uint8Array, SourceError>
-  /**
-   * The same, synchronously, if nothing has to be waited for; otherwise `undefined`, and the caller uses `bytes`. For
-   * sources with many small files.
-   */
-  readonly unsafeBytes?:
-    | ((range: Range, clock: Clock.Clock) => Exit.Exit<Uint8Array, SourceError> | undefined)
-    | undefined
   /** Changes whenever the content may have changed; `undefined` if the content cannot change. */
   readonly fingerprint: Effect.Effect<string, SourceError> | undefined
   /**

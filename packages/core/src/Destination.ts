@@ -66,11 +66,6 @@ export interface Body {
   /** All bytes as one array, checked as above. For bodies whose `inOnePiece` is true. */
   readonly bytes: Effect.Effect<Uint8Array, UploadError>
   /**
-   * The same, synchronously, for a body that has its bytes; `undefined` if it has to wait for bandwidth, and the caller
-   * uses `bytes`.
-   */
-  readonly unsafeBytes?: (() => Uint8Array | undefined) | undefined
-  /**
    * Reads all bytes into memory and returns a body that holds them: its `checksum` is known before its first byte is
    * taken. For destinations that need the checksum in a header, which must set `wholeBodies`.
    */

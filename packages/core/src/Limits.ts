@@ -44,6 +44,26 @@ export interface Settings {
 }
 
 /**
+ * The limits of an uploader, `uploader.limits`, or shared ones: see {@link shared}.
+ *
+ * @example
+ * ```ts
+ * import { Uploader } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * // Runs an effect while no upload starts: those in flight end, and the others wait.
+ * const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+ *   Effect.gen(function*() {
+ *     const { limits } = yield* Uploader.Uploader
+ *     const { concurrency } = yield* limits.current
+ *     return yield* Effect.acquireUseRelease(
+ *       limits.set({ concurrency: 0 }, "quiet"),
+ *       () => effect,
+ *       () => limits.set({ concurrency }, "no longer quiet")
+ *     )
+ *   })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -158,17 +178,13 @@ export interface SharedOptions {
  */
 export const shared = (options: SharedOptions = {}): Effect.Effect<Limits, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { bytesPerSecond, concurrency, controllers, uploadsPerSecond } = options.strategy ?? unlimited
+    const strategy = options.strategy ?? unlimited
     const limits = branded({
-      values: {
-        concurrency: Decode.count("concurrency", concurrency),
-        uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
-        bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
-      },
+      values: LiveLimits.valuesOf(strategy),
       memory: options.memory === undefined ? undefined : Decode.size("memory", options.memory),
       whole: options.within as LiveLimits.LiveLimits<Observation> | undefined
     })
-    for (const controller of controllers) {
+    for (const controller of strategy.controllers) {
       // Its fibers inherit this: made in an uninterruptible region, they could not be interrupted.
       limits.observers.push(yield* Effect.interruptible(controller.start(forController(limits))))
     }

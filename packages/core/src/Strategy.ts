@@ -229,17 +229,6 @@ export const config = (name?: string): Config.Config<Strategy> => {
   return name === undefined ? strategy : Config.nested(strategy, name)
 }
 
-/**
- * The limits of a strategy. Throws a `RangeError` for a strategy made by hand with an invalid limit.
- *
- * @internal
- */
-export const decode = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Strategy): Settings => ({
-  concurrency: Decode.count("concurrency", concurrency),
-  uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
-  bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
-})
-
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------

@@ -204,6 +204,23 @@ export type SourceError = typeof SourceError.Type
 /**
  * Every way in which one upload can fail.
  *
+ * @example
+ * ```ts
+ * import { Uploader, UploadError } from "@sluice/core"
+ * import type { UploadFile } from "@sluice/core"
+ * import { Effect } from "effect"
+ *
+ * // What to do is decided by the class, and where that is too coarse, by the reason.
+ * const publish = (file: UploadFile.UploadFile) =>
+ *   Effect.flatMap(Uploader.Uploader, ({ upload }) => upload(file)).pipe(
+ *     Effect.catchTags({
+ *       Conflict: () => Effect.succeed("somebody else was first"),
+ *       Rejected: (error) => error.reason === "NoSpace" ? Effect.succeed("the quota is used up") : Effect.fail(error)
+ *     }),
+ *     Effect.tapError((error) => Effect.logError(UploadError.summarize(error)))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */

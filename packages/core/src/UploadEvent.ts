@@ -219,6 +219,26 @@ export const ProgressSampled = Schema.TaggedStruct("ProgressSampled", {
 })
 
 /**
+ * Every event of a run. Events are plain values: a line of JSON needs no encoding, and the schema reads it back.
+ *
+ * @example
+ * ```ts
+ * import { Uploader, UploadEvent } from "@sluice/core"
+ * import type { UploadFile } from "@sluice/core"
+ * import { Console, Effect, Schema } from "effect"
+ *
+ * const upload = (files: ReadonlyArray<UploadFile.UploadFile>) =>
+ *   Effect.flatMap(Uploader.Uploader, (uploader) =>
+ *     uploader.uploadAll(files, {
+ *       onEvent: (event) =>
+ *         event._tag === "UploadRetrying"
+ *           ? Effect.logWarning(`${event.key}: ${event.error.message} Again in ${event.delayMillis} ms.`)
+ *           : Console.log(JSON.stringify(event))
+ *     }))
+ *
+ * const readLine = Schema.decodeUnknown(Schema.parseJson(UploadEvent.UploadEvent))
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */

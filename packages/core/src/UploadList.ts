@@ -24,6 +24,19 @@ export type Item = UploadFile | Skipped | Failed
 /**
  * A list of files.
  *
+ * @example
+ * ```ts
+ * import { UploadFile } from "@sluice/core"
+ * import type { UploadList } from "@sluice/core"
+ *
+ * // A million files that cost nothing until they are uploaded.
+ * const readings: UploadList.UploadList = {
+ *   *[Symbol.iterator]() {
+ *     for (let i = 0; i < 1_000_000; i++) yield UploadFile.fromText(`readings/${i}.txt`, `${i}`)
+ *   }
+ * }
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

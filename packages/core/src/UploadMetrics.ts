@@ -43,6 +43,14 @@ const byOutcome = (outcome: UploadResult["_tag"]) =>
 /**
  * Files that have a result, by outcome.
  *
+ * @example
+ * ```ts
+ * import { UploadMetrics } from "@sluice/core"
+ * import { Effect, Metric } from "effect"
+ *
+ * const failures = Effect.map(Metric.value(UploadMetrics.uploads.Failed), ({ count }) => count)
+ * ```
+ *
  * @since 0.1.0
  * @category metrics
  */

@@ -93,6 +93,21 @@ export interface UploadReport extends Schema.Schema.Type<typeof UploadReport> {}
 /**
  * Whether every file found is at the destination or was skipped on purpose: see `UploadResult.Skipped`.
  *
+ * @example
+ * ```ts
+ * import { Uploader, UploadReport } from "@sluice/core"
+ * import type { UploadFile } from "@sluice/core"
+ * import { Console, Effect } from "effect"
+ *
+ * const backup = (files: ReadonlyArray<UploadFile.UploadFile>) =>
+ *   Effect.gen(function*() {
+ *     const uploader = yield* Uploader.Uploader
+ *     const report = yield* uploader.uploadAll(files)
+ *     for (const { error, key } of report.failures) yield* Console.error(`${key}: ${error.message}`)
+ *     return UploadReport.isComplete(report)
+ *   })
+ * ```
+ *
  * @since 0.1.0
  * @category guards
  */

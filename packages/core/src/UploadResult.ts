@@ -92,6 +92,22 @@ export interface Interrupted {
 }
 
 /**
+ * The result of one file.
+ *
+ * @example
+ * ```ts
+ * import type { UploadResult } from "@sluice/core"
+ * import { Duration, Match } from "effect"
+ *
+ * const line = Match.type<UploadResult.UploadResult>().pipe(
+ *   Match.tag("Uploaded", ({ bytes, duration, file }) => `${file.key}: ${bytes} bytes in ${Duration.format(duration)}`),
+ *   Match.tag("Skipped", ({ file, reason }) => `${file.key}: skipped. ${reason}`),
+ *   Match.tag("Failed", ({ attempts, error, file }) => `${file.key}: ${error.message} (attempts: ${attempts})`),
+ *   Match.tag("Interrupted", ({ file }) => `${file.key}: interrupted`),
+ *   Match.exhaustive
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -68,6 +68,12 @@ export interface Options {
    * supports any.
    */
   readonly checksum?: Checksum.Algorithm | "none" | undefined
+  /**
+   * What has a span: `run`, each `uploadAll`, and each `upload`; `file`, also each file of a list, as `Uploader.upload`;
+   * `attempt`, also each attempt of a file and each request of a multipart upload, such as `Uploader.part`. Spans of
+   * files cost about 10 µs each. Defaults to `run`.
+   */
+  readonly tracing?: "run" | "file" | "attempt" | undefined
 }
 
 /**
@@ -82,7 +88,8 @@ export const defaults = {
   memory: "256 MiB",
   multipartThreshold: "8 MiB",
   partSize: "8 MiB",
-  partConcurrency: Infinity
+  partConcurrency: Infinity,
+  tracing: "run"
 } as const satisfies Options
 
 /**
@@ -167,7 +174,8 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       multipartThreshold: options.multipartThreshold ?? defaults.multipartThreshold,
       partSize: options.partSize ?? defaults.partSize,
       partConcurrency: options.partConcurrency ?? defaults.partConcurrency,
-      checksum: options.checksum
+      checksum: options.checksum,
+      tracing: options.tracing ?? defaults.tracing
     })
     const byDefault = Run.decode(env, {})
     function one<E = never, R = never>(
@@ -187,7 +195,8 @@ export const make = (options: Options = {}): Effect.Effect<Uploader["Type"], nev
       stream: (files, runOptions) => Run.stream(env, files, runOptions),
       uploadAll: (files, runOptions) =>
         Effect.scoped(Effect.flatMap(Run.make(env, files, runOptions), (run) => run.report)).pipe(
-          Effect.withSpan("Uploader.uploadAll")
+          Effect.tap((report) => Effect.annotateCurrentSpan(attributesOf(report))),
+          Effect.withSpan("Uploader.uploadAll", { attributes: { "sluice.destination": env.destination.name } })
         ),
       upload: one
     })
@@ -231,14 +240,13 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
  *
  * @example
  * ```ts
- * import { ByteSize, RetryPolicy, Strategy, Uploader } from "@sluice/core"
+ * import { ByteSize, Strategy, Uploader } from "@sluice/core"
  * import { Config } from "effect"
  *
- * // STRATEGY=pool:64+bandwidth:10MiB/s UPLOAD_MEMORY=1GiB
  * const UploaderLayer = Uploader.layerConfig({
  *   strategy: Strategy.config("STRATEGY"),
- *   memory: Config.withDefault(ByteSize.config("UPLOAD_MEMORY"), undefined),
- *   retry: Config.succeed(RetryPolicy.make({ attempts: 8 }))
+ *   memory: Config.withDefault(ByteSize.config("MEMORY"), undefined),
+ *   checksum: Config.succeed("md5")
  * })
  * ```
  *
@@ -246,7 +254,7 @@ export const layer = (options: Options = {}): Layer.Layer<Uploader, never, Desti
  * @category layers
  */
 export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<Uploader, ConfigError, Destination> =>
-  Layer.scoped(Uploader, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
+  Layer.scoped(Uploader, Decode.configured(config, make))
 
 /**
  * The tag of an uploader of one's own, for applications with several destinations.
@@ -257,6 +265,8 @@ export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<Up
 export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Uploader["Type"]> {
   /** As {@link layer}, for this tag. */
   readonly layer: (options?: Options) => Layer.Layer<Self, never, Destination>
+  /** As {@link layerConfig}, for this tag. */
+  readonly layerConfig: (config: Config.Config.Wrap<Options>) => Layer.Layer<Self, ConfigError, Destination>
   /** As {@link layerTest}, for this tag. */
   readonly layerTest: (options?: TestOptions) => Layer.Layer<Self | TestUploads>
 }
@@ -287,6 +297,7 @@ export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self,
   const tag = Context.Tag(id)<Self, Uploader["Type"]>()
   return Object.assign(tag, {
     layer: (options?: Options) => Layer.scoped(tag, make(options)),
+    layerConfig: (config: Config.Config.Wrap<Options>) => Layer.scoped(tag, Decode.configured(config, make)),
     layerTest: (options?: TestOptions) => layerTestOf(tag, options)
   })
 }
@@ -358,6 +369,15 @@ export const layerTest = (options: TestOptions = {}): Layer.Layer<Uploader | Tes
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const attributesOf = ({ bytes, ended, files }: UploadReport.UploadReport) => ({
+  "sluice.ended": ended,
+  "sluice.files.uploaded": files.uploaded,
+  "sluice.files.skipped": files.skipped,
+  "sluice.files.failed": files.failed,
+  "sluice.files.interrupted": files.interrupted,
+  "sluice.bytes.uploaded": bytes.uploaded
+})
 
 const layerTestOf = <Self>(
   tag: Context.Tag<Self, Uploader["Type"]>,

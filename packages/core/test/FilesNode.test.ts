@@ -2,6 +2,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { UploadList } from "@sluice/core"
 import type { UploadFile } from "@sluice/core"
 import * as FilesNode from "@sluice/core/FilesNode"
+import * as AtOnce from "@sluice/core/unstable/AtOnce"
 import { Cause, Effect, Exit, Option } from "effect"
 import * as fc from "fast-check"
 import { execFileSync } from "node:child_process"
@@ -148,7 +149,7 @@ describe("FilesNode", () => {
         const now = ({ fingerprint, source } = a ?? assert.fail()) => {
           // After a slow read, which tests before this one may have seen, up to 4,096 are left to the thread pool.
           for (let i = 0; i <= 4096; i++) {
-            const exit = source.unsafeBytes?.({ offset: 1, fingerprint }, clock)
+            const exit = AtOnce.ofSource(source, { offset: 1, fingerprint }, clock)
             if (exit === undefined) continue
             return Exit.match(exit, {
               onSuccess: (bytes) => Buffer.from(bytes).toString(),

@@ -60,6 +60,19 @@ describe("Uploader.layerConfig", () => {
       )
     }))
 
+  it.effect("makes an uploader of a tag of one's own, too", () =>
+    Effect.gen(function*() {
+      class Exports extends Uploader.Tag("Exports")<Exports>() {}
+      const { limits } = yield* Effect.provide(
+        Exports,
+        Exports.layerConfig({ strategy: Strategy.config("EXPORTS_STRATEGY") }).pipe(
+          Layer.provide(Layer.succeed(Destination.Destination, Recording.make().destination)),
+          Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["EXPORTS_STRATEGY", "pool:7"]]))))
+        )
+      )
+      assert.strictEqual((yield* limits.current).concurrency, 7)
+    }))
+
   it.effect("leaves other defects what they are", () =>
     Effect.gen(function*() {
       const strategy = {

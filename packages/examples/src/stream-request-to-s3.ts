@@ -49,15 +49,11 @@ const router = HttpRouter.empty.pipe(HttpRouter.put(
   ))
 ))
 
-const S3Layer = Layer.unwrapEffect(Effect.gen(function*() {
-  const accessKeyId = yield* Config.string("AWS_ACCESS_KEY_ID")
-  const secretAccessKey = yield* Config.redacted("AWS_SECRET_ACCESS_KEY")
-  return S3.layer({
-    bucket: yield* Config.string("S3_BUCKET"),
-    endpoint: Option.getOrUndefined(yield* Config.option(Config.string("S3_ENDPOINT"))),
-    credentials: Effect.succeed({ accessKeyId, secretAccessKey })
-  })
-}))
+const S3Layer = S3.layerConfig({
+  bucket: Config.string("S3_BUCKET"),
+  endpoint: Config.withDefault(Config.string("S3_ENDPOINT"), undefined),
+  credentials: S3.credentialsConfig
+})
 
 /** The server, without the port that it listens on. */
 export const ServerLayer = HttpServer.serve(router).pipe(

@@ -11,7 +11,7 @@
 import { ByteSize, ByteSource, Uploader, UploadFile, UploadResult } from "@sluice/core"
 import * as S3 from "@sluice/core/destinations/S3"
 import * as TransportNode from "@sluice/core/TransportNode"
-import { Config, Console, Effect, Layer, Option } from "effect"
+import { Config, Console, Effect, Layer } from "effect"
 import { runMain } from "./run.js"
 
 const files = [
@@ -22,19 +22,15 @@ const files = [
   })
 ]
 
-const S3Layer = Layer.unwrapEffect(Effect.gen(function*() {
-  const sessionToken = Option.getOrUndefined(yield* Config.option(Config.redacted("AWS_SESSION_TOKEN")))
-  const accessKeyId = yield* Config.string("AWS_ACCESS_KEY_ID")
-  const secretAccessKey = yield* Config.redacted("AWS_SECRET_ACCESS_KEY")
-  return S3.layer({
-    bucket: yield* Config.string("S3_BUCKET"),
-    prefix: "2026/",
-    endpoint: Option.getOrUndefined(yield* Config.option(Config.string("S3_ENDPOINT"))),
-    storageClass: "STANDARD_IA",
-    // An effect, since credentials may expire: it runs again when they do.
-    credentials: Effect.succeed({ accessKeyId, secretAccessKey, sessionToken })
-  })
-}))
+const S3Layer = S3.layerConfig({
+  bucket: Config.string("S3_BUCKET"),
+  prefix: Config.succeed("2026/"),
+  endpoint: Config.withDefault(Config.string("S3_ENDPOINT"), undefined),
+  storageClass: Config.succeed("STANDARD_IA"),
+  // AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. For credentials that expire, pass an effect: it
+  // runs again when they do.
+  credentials: S3.credentialsConfig
+})
 
 export const program = Effect.gen(function*() {
   const uploader = yield* Uploader.Uploader

@@ -16,6 +16,7 @@ import type { Destination, Head, Listed } from "@sluice/core/Destination"
 import type { Progress } from "@sluice/core/Progress"
 import * as RetryPolicy from "@sluice/core/RetryPolicy"
 import * as Throughput from "@sluice/core/Throughput"
+import * as AtOnce from "@sluice/core/unstable/AtOnce"
 import * as RetryBudget from "@sluice/core/unstable/RetryBudget"
 import * as UploadError from "@sluice/core/UploadError"
 import type { UploadFile } from "@sluice/core/UploadFile"
@@ -228,7 +229,7 @@ class Run implements Comparison {
   /** All bytes of a small file, and one more if it has grown. */
   private bytesOf({ source }: UploadFile): Effect.Effect<Uint8Array, UploadError.UploadError> {
     const range = { offset: 0 }
-    return Effect.suspend(() => source.unsafeBytes?.(range, this.clock) ?? source.bytes(range))
+    return Effect.suspend(() => AtOnce.ofSource(source, range, this.clock) ?? source.bytes(range))
   }
 
   private get lookForExtras(): Effect.Effect<void> {

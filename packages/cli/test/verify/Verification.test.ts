@@ -145,8 +145,7 @@ describe("Verification", () => {
       const source: ByteSource.ByteSource = {
         ...ByteSource.fromText("abcd"),
         read: () => Stream.fail(gone),
-        bytes: () => Effect.fail(gone),
-        unsafeBytes: undefined
+        bytes: () => Effect.fail(gone)
       }
       const items = [
         UploadFile.make("a", source),

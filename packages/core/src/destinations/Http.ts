@@ -15,7 +15,7 @@
  * @since 0.1.0
  */
 import * as Headers from "@effect/platform/Headers"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -207,8 +207,7 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
  */
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
-): Layer.Layer<Destination, ConfigError, Transport> =>
-  Layer.effect(Destination, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
+): Layer.Layer<Destination, ConfigError, Transport> => Layer.effect(Destination, Decode.configured(config, make))
 
 /**
  * Presigned addresses as a destination. Only the bytes, their length and the headers that come with an address are

@@ -224,10 +224,8 @@ export const layerConfig = (
 ): Layer.Layer<Destination, ConfigError, Transport> =>
   Layer.effect(
     Destination,
-    Effect.flatMap(Config.unwrap(config), ({ credentials, ...options }) =>
-      Decode.configured(
-        make({ ...options, credentials: Effect.isEffect(credentials) ? credentials : Effect.succeed(credentials) })
-      ))
+    Decode.configured(config, ({ credentials, ...options }: ConfigOptions) =>
+      make({ ...options, credentials: Effect.isEffect(credentials) ? credentials : Effect.succeed(credentials) }))
   )
 
 /**

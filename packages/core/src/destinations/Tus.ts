@@ -15,7 +15,7 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -45,7 +45,7 @@ export type Credentials = Redacted.Redacted<string>
  * @since 0.1.0
  * @category models
  */
-export type Offer = TusOffer.Offer
+export interface Offer extends TusOffer.Offer {}
 
 /**
  * An upload that is complete at the server.
@@ -173,8 +173,7 @@ export const layer = (options: Options): Layer.Layer<Destination, never, Transpo
  */
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
-): Layer.Layer<Destination, ConfigError, Transport> =>
-  Layer.effect(Destination, Effect.flatMap(Config.unwrap(config), (options) => Decode.configured(make(options))))
+): Layer.Layer<Destination, ConfigError, Transport> => Layer.effect(Destination, Decode.configured(config, make))
 
 /**
  * Makes a destination from a tus server. The server is asked for its capabilities, for at most 10 seconds. If it does

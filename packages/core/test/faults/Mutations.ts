@@ -15,9 +15,9 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "permit not released on interrupt",
     edits: [[
-      "internal/upload/attempts.ts",
-      "  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}",
-      "  upload.holdsPermit = false\n  endAttempt(context, upload, \"Failed\")\n  endBackoff(upload)\n}"
+      "internal/upload/request.ts",
+      "        request.end(false)\n        request.lease.release()\n        return Effect.interrupt\n",
+      "        request.end(false)\n        return Effect.interrupt\n"
     ]]
   },
   {
@@ -54,7 +54,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "bytes counted twice",
     edits: [[
       "internal/upload/sendPart.ts",
-      "      body.ended()\n      owner.takenBack(transfer.handedOut)\n      const { sourceError }",
+      "      body.ended()\n      upload.onTakenBack(transfer.handedOut)\n      const { sourceError }",
       "      body.ended()\n      const { sourceError }"
     ]]
   },
@@ -62,15 +62,9 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "backoff inside the permit",
     edits: [
       [
-        "internal/engine/slot.ts",
-        "    if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)\n    this.holdsPermit = false\n",
-        "    if (this.closing !== true) return\n" +
-        "    if (this.holdsPermit) this.context.limits.inFlight.unsafeRelease(1, this.lane)\n    this.holdsPermit = false\n"
-      ],
-      [
-        "internal/engine/slot.ts",
-        "    this.keepsMemory = false\n    this.release()\n",
-        "    this.keepsMemory = false\n    this.closing = true\n    this.release()\n"
+        "internal/upload/request.ts",
+        "  request.lease.release()\n  return inFlight\n",
+        "  if (stored) request.lease.release()\n  return inFlight\n"
       ]
     ]
   },
@@ -78,16 +72,16 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "abort skipped",
     edits: [[
       "internal/upload/session.ts",
-      "Effect.flatMap(MultipartUpload.abort(context, owner, multipart, session, slot), (outcome) => {",
-      "Effect.flatMap(Effect.sync(() => (slot?.close(), Either.right(undefined))), (outcome) => {"
+      "Effect.flatMap(abort(env, upload, multipart, session, lease), (outcome) => {",
+      "Effect.flatMap(Effect.sync(() => (lease?.close(), Either.right(undefined))), (outcome) => {"
     ]]
   },
   {
     name: "look goes on when its run is interrupted",
     edits: [[
       "internal/calls/deadline.ts",
-      "yield* ended(fiber, restore)",
-      "yield* restore(fiber.await)"
+      "        Fiber.interrupt,\n",
+      "        () => Effect.void,\n"
     ]]
   },
   {
@@ -100,7 +94,18 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "memory of parts not taken",
-    edits: [["internal/engine/slot.ts", "return this.holdsMemory || this.bytes === 0", "return this.bytes >= 0"]]
+    edits: [
+      [
+        "internal/upload/lease.ts",
+        "this.holdsMemory ||= this.bytes === 0 ||",
+        "this.holdsMemory ||= this.lane === \"parts\" || this.bytes === 0 ||"
+      ],
+      [
+        "internal/upload/lease.ts",
+        "    if (this.bytes > 0) this.env.memory.unsafeRelease",
+        "    if (this.bytes > 0 && this.lane !== \"parts\") this.env.memory.unsafeRelease"
+      ]
+    ]
   }
 ]
 

@@ -114,6 +114,7 @@ const contextOf = (
       }),
       memory: limits.memory,
       parts,
+      tracing: "run",
       journal,
       prepare: Effect.void,
       conclude: (report) =>

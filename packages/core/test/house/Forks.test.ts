@@ -14,6 +14,8 @@ const isExempt = (file: string): boolean => /^testing\/|\/(?:fault|history)[A-Z]
 /** Forks of effects that say it where they are made. */
 const saidElsewhere: ReadonlySet<string> = new Set([
   // `one` restores what it runs, and what follows must not be cut.
+  // `uploaded` makes interruptible what can be.
+  "internal/engine/single.ts: return Effect.flatMap(Effect.forkDaemon(uploaded(new Upload(run, file))), (fiber) => {",
   "internal/upload/inParallel.ts: Effect.replicateEffect(Effect.forkDaemon(one), count)"
 ])
 

@@ -3,8 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Strategy, UploadFile } from "@sluice/core"
-import type { UploadRun } from "@sluice/core"
-import { Cause, Effect, Exit, Fiber, Queue, Stream } from "effect"
+import type { UploadError, UploadRun } from "@sluice/core"
+import { Cause, Context, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
 import * as Recording from "../support/Recording.js"
 
 const options = { strategy: Strategy.workerPool({ workers: 1 }), retry: RetryPolicy.make({ jitter: "none" }) }
@@ -168,5 +168,124 @@ describe("a driver whose cleanup dies", () => {
       const { report } = yield* Recording.uploadAll(recording, [text("a")], options)
       assert.strictEqual(report.files.uploaded, 1)
       assert.deepStrictEqual(recording.starts, [0, 30_100])
+    }))
+})
+
+class Database extends Context.Tag("Database")<Database, { readonly rows: Array<string> }>() {}
+
+describe("a callback that fails", () => {
+  for (const callback of ["onResult", "onEvent"] as const) {
+    it.effect(`ends the run with its error, and starts no further file: ${callback}`, () =>
+      Effect.gen(function*() {
+        const recording = Recording.make(Recording.takeAfter(10))
+        const { value } = yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(recording, options)
+          let told = 0
+          const fails = () => Effect.suspend(() => ++told === 4 ? Effect.fail("no database" as const) : Effect.void)
+          const exit: Exit.Exit<unknown, unknown> = yield* Effect.exit(
+            uploader.uploadAll(["a", "b", "c", "d", "e", "f", "g"].map(text), { [callback]: fails })
+          )
+          return { exit, inUse: yield* uploader.limits.inUse }
+        }))
+        assert.deepStrictEqual(value, { exit: Exit.fail("no database"), inUse: 0 })
+        assert.isBelow(recording.starts.length, 6)
+      }))
+  }
+
+  it.effect("of a single upload is what the upload fails with", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(), options)
+        const exit: Exit.Exit<unknown, UploadError.UploadError | string> = yield* Effect.exit(
+          uploader.upload(text("a"), { onEvent: () => Effect.fail("no database" as const) })
+        )
+        return [exit, yield* uploader.limits.inUse] as const
+      }))
+      assert.deepStrictEqual(value, [Exit.fail("no database"), 0])
+    }))
+
+  it.effect("when the run is paused ends the run, not who pauses it", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(100)), options)
+        const run = yield* uploader.start([text("a")], {
+          onEvent: ({ _tag }) => _tag === "RunChanged" ? Effect.fail("told") : Effect.void
+        })
+        yield* Effect.sleep(10)
+        return [yield* Effect.exit(run.pause), yield* Effect.exit(run.report)] as const
+      }))
+      assert.deepStrictEqual(value, [Exit.void, Exit.fail("told")])
+    }))
+})
+
+describe("a callback with services", () => {
+  it.effect("has those of whoever starts the run, whoever steers it", () =>
+    Effect.gen(function*() {
+      const rows: Array<string> = []
+      const insert = (row: string) => Effect.flatMap(Database, ({ rows }) => Effect.sync(() => rows.push(row)))
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(10)), options)
+        const run = yield* uploader.start([text("a"), text("b")], {
+          onResult: (result) => insert(Recording.summary(result)),
+          onEvent: ({ _tag }) => _tag === "RunChanged" || _tag === "LimitsChanged" ? insert(_tag) : Effect.void
+        }).pipe(Effect.provideService(Database, { rows }))
+        yield* run.pause
+        yield* uploader.limits.set({ concurrency: 2 })
+        yield* run.resume
+        yield* run.report
+        yield* uploader.upload(text("c"), { onEvent: ({ _tag }) => insert(_tag) }).pipe(
+          Effect.provideService(Database, { rows })
+        )
+        return rows
+      }))
+      assert.deepStrictEqual(value.toSorted(), [
+        "LimitsChanged",
+        "RunChanged",
+        "RunChanged",
+        "UploadFinished",
+        "UploadStarted",
+        "Uploaded a",
+        "Uploaded b"
+      ])
+    }))
+})
+
+describe("a callback that never ends", () => {
+  for (const callback of ["onResult", "onEvent"] as const) {
+    it.effect(`is interrupted with the run: ${callback}`, () =>
+      Effect.gen(function*() {
+        const { value, millis } = yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(Recording.make(Recording.takeAfter(10)), {
+            ...options,
+            strategy: Strategy.workerPool({ workers: 3 })
+          })
+          const ended = yield* uploader.uploadAll(["a", "b", "c", "d"].map(text), { [callback]: () => Effect.never })
+            .pipe(
+              Effect.timeoutOption("1 second")
+            )
+          return [Option.isNone(ended), yield* uploader.limits.inUse] as const
+        }))
+        assert.deepStrictEqual(value, [true, 0])
+        // Those for the results of interrupted files begin after the interruption, and have a second.
+        assert.isAtMost(millis, 3_000)
+      }))
+  }
+
+  it.effect("is told of files that were interrupted", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(Recording.make(() => Effect.never), {
+          ...options,
+          strategy: Strategy.workerPool({ workers: 3 })
+        })
+        const run = yield* uploader.start(["a", "b", "c", "d"].map(text), {
+          onResult: (result) => Effect.sync(() => told.push(Recording.summary(result))).pipe(Effect.delay("100 millis"))
+        })
+        yield* Effect.sleep(10)
+        yield* run.interrupt
+        return (yield* run.report).files.interrupted
+      }))
+      assert.deepStrictEqual([value, told.toSorted()], [3, ["Interrupted a", "Interrupted b", "Interrupted c"]])
     }))
 })

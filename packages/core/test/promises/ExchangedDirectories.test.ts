@@ -4,6 +4,7 @@ import { ByteSource, Destination, RetryPolicy, Strategy, Uploader, UploadFile, U
 import type { UploadResult } from "@sluice/core"
 import * as LocalDirectory from "@sluice/core/destinations/LocalDirectory"
 import * as FilesNode from "@sluice/core/FilesNode"
+import * as AtOnce from "@sluice/core/unstable/AtOnce"
 import { Chunk, Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -126,7 +127,7 @@ describe("a directory that is exchanged for a link", () => {
             ]
           ) assert.strictEqual((yield* Effect.flip(look))._tag, "SourceUnreadable")
           yield* Effect.clockWith((clock) =>
-            Effect.sync(() => assert.isUndefined(one.unsafeBytes?.({ offset: 0 }, clock)))
+            Effect.sync(() => assert.isUndefined(AtOnce.ofSource(one, { offset: 0 }, clock)))
           )
           assert.deepStrictEqual(openFiles(root), [])
         }))

@@ -80,6 +80,7 @@ export const context = ({ destination }: PartsRecording, setup: Setup = {}): Env
     retry: policy,
     budget: RetryBudget.make(policy),
     outage: undefined,
+    tracing: "run",
     memory: limits.memory,
     parts: {
       threshold: setup.threshold ?? 10,

@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as ByteSource from "../../ByteSource.js"
 import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
+import * as AtOnce from "../../unstable/AtOnce.js"
 import { SourceChanged } from "../../UploadError.js"
 import type { SourceError } from "../../UploadError.js"
 import { defaultBlockSize, largestBlock, lentBlocks } from "./blockSizes.js"
@@ -215,7 +216,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
       const isLent = wantedLength !== undefined && isWorthIt(wantedLength)
       const range = this.range(undefined, isLent ? new BorrowedBuffers(1) : undefined)
       owner.onOpen()
-      const atOnce = owner.source.unsafeBytes?.(range, owner.clock)
+      const atOnce = AtOnce.ofSource(owner.source, range, owner.clock)
       if (atOnce === undefined) {
         owner.onAsk()
         return Effect.matchCauseEffect(this.allBytes(range), {
@@ -238,7 +239,7 @@ export class UploadBody extends OwnedBody implements Destination.Body {
    */
   private allBytes(range: ByteSource.Range): Effect.Effect<Uint8Array, SourceError> {
     const { owner: { source, size }, owner } = this
-    if (source.unsafeBytes !== undefined || (source.reopenable && size !== undefined && size <= inOneCall)) {
+    if (AtOnce.isSource(source) || (source.reopenable && size !== undefined && size <= inOneCall)) {
       return Effect.suspend(() => source.bytes(range))
     }
     const blocks: Array<Uint8Array> = []

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Checksum from "../../Checksum.js"
 import type * as Destination from "../../Destination.js"
+import * as AtOnce from "../../unstable/AtOnce.js"
 import type * as Bandwidth from "../limits/bandwidth.js"
 import { defaultBlockSize } from "./blockSizes.js"
 import type { Owner } from "./bodyOwner.js"
@@ -68,7 +69,7 @@ export class WholeBody extends OwnedBody implements Destination.Body {
     return Effect.suspend(() => this.handOut(this.all, true))
   }
 
-  unsafeBytes(): Uint8Array | undefined {
+  [AtOnce.body](): Uint8Array | undefined {
     const { all, bandwidth, owner } = this
     return bandwidth.unsafeTake(owner.clock, all.length) ? this.handedOut(all, true) : undefined
   }

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { Transient } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
@@ -24,8 +25,12 @@ export const withDeadline = <A>(call: Effect.Effect<A, UploadError>, millis: num
         fiber.unsafeInterruptAsFork(FiberId.none)
       })))
       fiber.addObserver(() => timer.unsafeInterruptAsFork(FiberId.none))
-      const exit = yield* ended(fiber, restore)
-      return yield* isLate && Exit.isInterrupted(exit) ? stalled(millis) : exit
+      return yield* ended(
+        fiber,
+        restore,
+        Fiber.interrupt,
+        (exit) => isLate && Exit.isInterrupted(exit) ? stalled(millis) : exit
+      )
     })
   )
 

@@ -12,22 +12,25 @@ import * as Fiber from "effect/Fiber"
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * Waits for the end of a fiber, and interrupts it if the wait is interrupted. For callers that can be interrupted only
- * in this wait. (`Fiber.await` with `Effect.onInterrupt` does the same, at the cost of three masks.)
+ * Waits for the end of a fiber and continues with its exit; interrupts it if the wait is interrupted. For callers that
+ * can be interrupted only in this wait. (`Fiber.await` with `Effect.onInterrupt` does the same, at the cost of three
+ * masks.)
  */
-export const ended = <A, E>(
+export const ended = <A, E, B, E2>(
   fiber: Fiber.RuntimeFiber<A, E>,
   restore: Restore,
-  interrupt: (fiber: Fiber.RuntimeFiber<A, E>) => Effect.Effect<unknown> = Fiber.interrupt
-): Effect.Effect<Exit.Exit<A, E>> => {
-  const exit = Effect.async<Exit.Exit<A, E>>((resume) => {
-    fiber.addObserver((exit) => resume(Effect.succeed(exit)))
-  })
-  return Effect.catchAllCause(
-    restore(exit),
-    (interruption) => Effect.zipRight(interrupt(fiber), Effect.failCause(interruption))
+  interrupt: (fiber: Fiber.RuntimeFiber<A, E>) => Effect.Effect<unknown>,
+  next: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
+): Effect.Effect<B, E2> =>
+  Effect.matchCauseEffect(
+    restore(Effect.async<Exit.Exit<A, E>>((resume) => {
+      fiber.addObserver((exit) => resume(Effect.succeed(exit)))
+    })),
+    {
+      onSuccess: next,
+      onFailure: (interruption) => Effect.zipRight(interrupt(fiber), Effect.failCause(interruption))
+    }
   )
-}
 
 /**
  * How long the end of a run or of an upload waits for callbacks that do not return and drivers that cannot be

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as MimeTypes from "mrmime"
 import * as fs from "node:fs"
 import * as ByteSource from "../../ByteSource.js"
+import * as AtOnce from "../../unstable/AtOnce.js"
 import type { SourceError, SourceUnreadable } from "../../UploadError.js"
 import type * as UploadFile from "../../UploadFile.js"
 import * as CallNode from "../calls/callNode.js"
@@ -204,7 +205,7 @@ class FileSource implements ByteSource.ByteSource {
   }
 
   /** Synchronous: nothing else runs in the meantime, so no other file is open. */
-  unsafeBytes(range: ByteSource.Range, clock: Clock.Clock): Exit.Exit<Uint8Array, SourceError> | undefined {
+  [AtOnce.source](range: ByteSource.Range, clock: Clock.Clock): Exit.Exit<Uint8Array, SourceError> | undefined {
     const wanted = this.wanted(range)
     // Without a fingerprint, the location of the file must be checked.
     if (wanted === undefined || range.fingerprint === undefined && this.reached.root !== undefined) return undefined

@@ -15,7 +15,6 @@ import type { Settings } from "../../Limits.js"
 import type { UploadFile } from "../../UploadFile.js"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
-import type { UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "../upload/attempts.js"
@@ -88,9 +87,7 @@ export class Engine {
   runToEnd(list: FileList.FileList<UploadList.Item, unknown>): Effect.Effect<UploadReport, unknown> {
     return Effect.gen(this, function*() {
       yield* this.env.prepare
-      const watch = yield* Effect.forkDaemon(
-        Effect.interruptible(this.run.stalls.watch)
-      )
+      const watch = yield* Effect.forkDaemon(Effect.interruptible(this.run.stalls.watch))
       yield* Effect.ensuring(this.runRounds(list), Fiber.interrupt(watch))
       yield* list.exit()
       const report = this.recorder.report(
@@ -280,10 +277,7 @@ export class Engine {
     })
   }
 
-  /**
-   * Whether a worker should wait at the turnstile: if a permit is left, or if parts of large files or other runs take
-   * turns with the files of this one.
-   */
+  /** Whether a worker should wait at the turnstile: a permit is left, or large files or other runs take turns with it. */
   private get hasRoom(): boolean {
     const { inFlight } = this.env.limits
     return inFlight.taken < inFlight.limit || this.largeFiles.onTheirWay > 0 || this.env.runs.size > 1
@@ -312,7 +306,9 @@ export class Engine {
     if (decided === undefined && upload !== undefined) return this.getReady(worker, upload, restore)
     worker.decided = undefined
     return Effect.gen(this, function*() {
-      if (decided !== undefined) yield* this.finished(decided, restore) ?? Effect.void
+      if (decided !== undefined) {
+        yield* this.recorder.record({ _tag: "Finished", result: decided }, restore) ?? Effect.void
+      }
       while (worker.upload === undefined) {
         if (!this.gate.isOpen) yield* restore(this.gate.await)
         const ready = this.gate.stopping ? FileList.end : this.largeFiles.unsafeResume() ?? this.list.unsafePull()
@@ -320,7 +316,7 @@ export class Engine {
         if (pulled === FileList.end) return Effect.void
         const item = Item.decode(pulled)
         if (Item.isUpload(item)) this.take(worker, item)
-        else yield* this.finished(item, restore) ?? Effect.void
+        else yield* this.recorder.record({ _tag: "Finished", result: item }, restore) ?? Effect.void
       }
       return this.getReady(worker, worker.upload, restore)
     }).pipe(Effect.flatten)
@@ -400,9 +396,5 @@ export class Engine {
       return told === undefined ? undefined : restore(told)
     }
     return settle(upload, outcome, this.options.stallMillis, restore).after
-  }
-
-  private finished(result: UploadResult, restore: Restore): Effect.Effect<void> | undefined {
-    return this.recorder.record({ _tag: "Finished", result }, restore)
   }
 }

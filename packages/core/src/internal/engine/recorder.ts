@@ -19,6 +19,7 @@ import type { Callback } from "./callbacks.js"
 import { Counts } from "./counts.js"
 import { eventOf } from "./eventOf.js"
 import { inTurn } from "./inTurn.js"
+import { logOf } from "./log.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
 import { makeReport } from "./report.js"
@@ -83,7 +84,7 @@ export class Recorder implements Recording {
     this.note(step)
     const event = this.listening ? eventOf(step, this.options.clock.unsafeCurrentTimeMillis(), this.counts) : undefined
     if (step._tag === "Finished") return this.finished(step.result, event, restore)
-    return event === undefined ? undefined : this.emit(event, restore)
+    return inTurn(logOf(step), event === undefined ? undefined : this.emit(event, restore))
   }
 
   /** Records a step, and waits for listeners. */

@@ -112,7 +112,7 @@ const begin = <E, R, E2, R2, A>(
       onResult
     })
     const engine = new Engine({
-      run: { env, clock, onInterrupt, onSourceChange, answerMillis: stallMillis },
+      run: { env, clock, onInterrupt, onSourceChange, answerMillis: stallMillis, tracing: env.tracing },
       recorder,
       services: runtime.context,
       fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),

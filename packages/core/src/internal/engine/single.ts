@@ -17,7 +17,7 @@ import { bufferPool } from "../bytes/bufferPool.js"
 import { ended, endedWithin, patienceMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "../upload/attempts.js"
-import type { Env } from "../upload/env.js"
+import type { Env, Listener } from "../upload/env.js"
 import { Stalls } from "../upload/stalls.js"
 import type { Recording, Step } from "../upload/step.js"
 import { Upload } from "../upload/upload.js"
@@ -25,7 +25,9 @@ import type { Run } from "../upload/upload.js"
 import * as Callbacks from "./callbacks.js"
 import type { Callback } from "./callbacks.js"
 import { eventOf } from "./eventOf.js"
+import { inTurn } from "./inTurn.js"
 import * as ListItem from "./listItem.js"
+import { logOf } from "./log.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
 import { interruptedMillis, settle } from "./settle.js"
@@ -50,39 +52,35 @@ export const make = (
   const upload: Single = (item, options) => {
     const file = ListItem.decode(item)
     if (!UploadList.isFile(file)) return file._tag === "Failed" ? Effect.fail(file.error) : Effect.die(file)
-    const handle = { limitsChanged: () => {}, outageChanged: () => {} }
-    const pipeline = Effect.uninterruptibleMask((restore) =>
-      Effect.withFiberRuntime<UploadResult>((fiber) =>
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.withFiberRuntime((caller) =>
         Effect.clockWith((clock) => {
           const { onEvent, onInterrupt, onSourceChange, stallMillis } = options
-          const upload = new Upload({
+          const recorder = new SingleRecorder(clock, caller.getFiberRef(FiberRef.currentMetricLabels), onEvent)
+          const run: Run = {
             env,
             clock,
             onInterrupt,
             onSourceChange,
             answerMillis: stallMillis,
-            recorder: new SingleRecorder(clock, fiber.getFiberRef(FiberRef.currentMetricLabels), onEvent),
+            recorder,
+            // An upload that is no file of a run has a span of its own.
+            tracing: env.tracing === "attempt" ? "attempt" : "file",
             stalls: watches.of(clock, stallMillis)
-          }, file)
-          return Effect.flatMap(ready(env, upload, restore), () =>
-            Effect.flatMap(Attempts.upload(env, upload, restore), (outcome) => {
-              const { after, result } = settle(upload, outcome, stallMillis, restore)
-              return after === undefined ? Effect.succeed(result) : Effect.as(after, result)
-            }))
+          }
+          env.runs.add(recorder)
+          // The fiber inherits that it cannot be interrupted but where it is made interruptible.
+          return Effect.flatMap(Effect.forkDaemon(uploaded(new Upload(run, file))), (fiber) => {
+            fiber.addObserver((exit) => {
+              env.runs.delete(recorder)
+              if (env.runs.size === 0) bufferPool.rest()
+              onEnd(exit._tag === "Success" ? exit.value : undefined)
+            })
+            return ended(fiber, restore, interrupt, answer)
+          })
         })
       )
     )
-    return Effect.uninterruptibleMask((restore) => {
-      env.runs.add(handle)
-      return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(pipeline)), (fiber) => {
-        fiber.addObserver((exit) => {
-          env.runs.delete(handle)
-          if (env.runs.size === 0) bufferPool.rest()
-          onEnd(exit._tag === "Success" ? exit.value : undefined)
-        })
-        return Effect.flatMap(ended(fiber, restore, interrupt), answer)
-      })
-    })
   }
   return { upload, close: () => watches.close() }
 }
@@ -111,6 +109,20 @@ const interrupt = <A>(fiber: Fiber.RuntimeFiber<A>): Effect.Effect<void> =>
     fiber.unsafeInterruptAsFork(caller.id())
     return endedWithin(fiber, patienceMillis)
   })
+
+/** Uploads a file, in a fiber that can be interrupted only where it is made interruptible. */
+const uploaded = (upload: Upload): Effect.Effect<UploadResult> => {
+  const restore: Restore = Effect.interruptible
+  const { env, answerMillis } = upload.run
+  return Effect.flatMap(
+    ready(env, upload, restore),
+    () =>
+      Effect.flatMap(Attempts.upload(env, upload, restore), (outcome) => {
+        const { after, result } = settle(upload, outcome, answerMillis, restore)
+        return after === undefined ? Effect.succeed(result) : Effect.as(after, result)
+      })
+  )
+}
 
 /** Prepares the destination and takes the lease, at once if possible. Without them, the source is not read. */
 const ready = (env: Env, upload: Upload, restore: Restore): Effect.Effect<void> => {
@@ -145,7 +157,7 @@ class Watches {
 }
 
 /** Records the steps of one file: nobody counts them, and metrics are updated as in a run. */
-class SingleRecorder implements Recording {
+class SingleRecorder implements Recording, Listener {
   private readonly clock: Clock.Clock
   private readonly labels: Labels
   private readonly onEvent: Options["onEvent"]
@@ -159,9 +171,12 @@ class SingleRecorder implements Recording {
   record(step: Step, restore: Restore = identity): Effect.Effect<void> | undefined {
     measure(step, this.labels)
     const { onEvent } = this
-    if (onEvent === undefined) return undefined
-    const event = eventOf(step, this.clock.unsafeCurrentTimeMillis())
-    return event === undefined ? undefined : Callbacks.tell("onEvent", () => onEvent(event), restore)
+    const logged = logOf(step)
+    const event = onEvent === undefined ? undefined : eventOf(step, this.clock.unsafeCurrentTimeMillis())
+    return event === undefined || onEvent === undefined ? logged : inTurn(
+      logged,
+      Callbacks.tell("onEvent", () => onEvent(event), restore)
+    )
   }
 
   recorded(step: Step): Effect.Effect<void> {
@@ -173,4 +188,8 @@ class SingleRecorder implements Recording {
   }
 
   takenBack(): void {}
+
+  limitsChanged(): void {}
+
+  outageChanged(): void {}
 }

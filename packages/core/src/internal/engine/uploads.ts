@@ -14,7 +14,7 @@ import type { Capabilities } from "../../Destination.js"
 import * as Journal from "../../Journal.js"
 import * as Limits from "../../Limits.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
-import * as Strategy from "../../Strategy.js"
+import type { Strategy } from "../../Strategy.js"
 import * as RetryBudget from "../../unstable/RetryBudget.js"
 import * as UploadMetrics from "../../UploadMetrics.js"
 import * as UploadReport from "../../UploadReport.js"
@@ -31,7 +31,7 @@ import * as Single from "./single.js"
 
 /** The options of an uploader, with their defaults. */
 export interface Options {
-  readonly strategy: Strategy.Strategy
+  readonly strategy: Strategy
   readonly within: Limits.Limits | undefined
   readonly gate: Effect.Effect<void> | undefined
   readonly retry: RetryPolicy
@@ -40,6 +40,7 @@ export interface Options {
   readonly partSize: ByteSize.ByteSizeInput
   readonly partConcurrency: number
   readonly checksum: Checksum.Algorithm | "none" | undefined
+  readonly tracing: "run" | "file" | "attempt"
 }
 
 /** Makes what all uploads of an uploader share, and the upload of single files. Dies if an option is invalid. */
@@ -49,6 +50,7 @@ export const make = (
   Effect.gen(function*() {
     const destination = Driver.checked(yield* Destination)
     const { retry, strategy } = options
+    Decode.oneOf("tracing", options.tracing, ["run", "file", "attempt"])
     // A policy made by hand has not been validated yet.
     Decode.count("retry.attempts", retry.attempts)
     Decode.between("capabilities.maxPutSize", destination.capabilities.maxPutSize, 0, Infinity)
@@ -62,7 +64,7 @@ export const make = (
       UploadMetrics.concurrency.unsafeUpdate(concurrency, labels)
     }
     const limits = EngineLimits.make({
-      values: Strategy.decode(strategy),
+      values: EngineLimits.valuesOf(strategy),
       memory: Decode.size("memory", options.memory),
       whole: options.within === undefined ? undefined : EngineLimits.of(options.within),
       gate: Decode.effect("gate", options.gate),
@@ -102,6 +104,7 @@ export const make = (
         partConcurrency: Decode.count("partConcurrency", options.partConcurrency),
         checksum: checksumOf(options.checksum, destination.capabilities)
       },
+      tracing: options.tracing,
       journal,
       prepare: leftovers?.sweep ?? Effect.void,
       conclude: (report) => {

@@ -14,6 +14,8 @@ export const make = (options: LiveLimits.MakeOptions<Limits.Observation>): Engin
   [Limits.TypeId]: Limits.TypeId
 })
 
+export { valuesOf } from "./liveLimits.js"
+
 /** What is behind limits, all of which are made by `make` or by `Limits`. */
 export const of = (limits: Limits.Limits): EngineLimits => limits as EngineLimits
 

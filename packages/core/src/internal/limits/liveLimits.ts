@@ -87,6 +87,13 @@ export const make = <Observation>(options: MakeOptions<Observation>): LiveLimits
   }
 }
 
+/** The limits of a strategy. Throws a `RangeError` for one made by hand with an invalid limit. */
+export const valuesOf = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Values): Values => ({
+  concurrency: Decode.count("concurrency", concurrency),
+  uploadsPerSecond: Decode.rate("uploadsPerSecond", uploadsPerSecond),
+  bytesPerSecond: Decode.rate("bytesPerSecond", bytesPerSecond)
+})
+
 const decode = ({ bytesPerSecond, concurrency, uploadsPerSecond }: Partial<Values>): Partial<Values> => ({
   ...(concurrency !== undefined && { concurrency: wholeOrPaused(Decode.adjusted("concurrency", concurrency)) }),
   ...(uploadsPerSecond !== undefined && { uploadsPerSecond: Decode.adjusted("uploadsPerSecond", uploadsPerSecond) }),

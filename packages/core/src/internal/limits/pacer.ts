@@ -10,7 +10,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { ended } from "../calls/ended.js"
 import * as InFlight from "./inFlight.js"
@@ -199,7 +199,7 @@ export class Pacer {
       Effect.flatMap(Effect.forkDaemon(Effect.interruptible(sleep)), (sleeper) => {
         if (this.changes === changes) this.sleeper = sleeper
         else sleeper.unsafeInterruptAsFork(FiberId.none)
-        return Effect.asVoid(ended(sleeper, restore))
+        return ended(sleeper, restore, Fiber.interrupt, () => Effect.void)
       })
     )
   }

@@ -8,6 +8,7 @@ import { Readable } from "node:stream"
 import type { Body } from "../../Destination.js"
 import { renderUrl } from "../../Transport.js"
 import type { Answer, Request } from "../../Transport.js"
+import * as AtOnce from "../../unstable/AtOnce.js"
 import { SourceChanged } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import * as Failures from "./failures.js"
@@ -61,7 +62,7 @@ export const withBody = (
     const most = blockSize.of(request)
     const fits = size <= most
     const sendAll = (bytes: Uint8Array) => bytes.length === size ? send(request, bytes) : Effect.fail(wrongSize(size))
-    const atOnce = fits ? body.unsafeBytes?.() : undefined
+    const atOnce = fits ? AtOnce.ofBody(body) : undefined
     if (atOnce !== undefined) return sendAll(atOnce)
     return size === 0 || (fits && body.inOnePiece)
       ? Effect.flatMap(body.bytes, sendAll)

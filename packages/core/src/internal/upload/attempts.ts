@@ -4,6 +4,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as ByteSource from "../../ByteSource.js"
 import type * as Destination from "../../Destination.js"
@@ -26,6 +28,8 @@ import * as Parts from "./parts.js"
 import { attempt, tidy, tooLarge } from "./put.js"
 import * as Request from "./request.js"
 import type * as Retries from "./retries.js"
+import * as Spans from "./spans.js"
+import type { Spanned } from "./spans.js"
 import { isInterrupted } from "./stalls.js"
 import * as Step from "./step.js"
 import type { Outcome, Upload } from "./upload.js"
@@ -41,7 +45,13 @@ export const unsafeTake = ({ outage }: Env, { lease }: Upload): boolean =>
  * Uploads a file: attempts until it is stored or has failed for good. The caller has taken its lease, which is given
  * back, and can be interrupted only through `restore`. An interruption is an outcome, too.
  */
-export const upload = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> => {
+export const upload = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> =>
+  upload.run.tracing === "run" ? outcomeOf(env, upload, restore) : inSpan(
+    upload,
+    Effect.suspend(() => outcomeOf(env, upload, restore))
+  )
+
+const outcomeOf = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> => {
   if (upload.attempt > 0) return send(env, upload, restore)
   upload.startedAt = upload.clock.unsafeCurrentTimeMillis()
   const error = refusal(env, upload)
@@ -148,6 +158,11 @@ class FileRequest implements Request.Request<Destination.Stored> {
     return this.upload.large ? undefined : lookAt(this.env, this.upload)
   }
 
+  get span(): Spanned | undefined {
+    const { attempt, run: { tracing } } = this.upload
+    return tracing === "attempt" ? { name: "Uploader.attempt", attributes: { "sluice.attempt": attempt } } : undefined
+  }
+
   record(step: Step.Step): Effect.Effect<void> | undefined {
     return this.upload.record(step)
   }
@@ -215,6 +230,27 @@ class FileRequest implements Request.Request<Destination.Stored> {
   backoffStarted(): void {
     this.upload.backoffStarted()
   }
+}
+
+/** Uploads a file in a span, which ends with the file's error. */
+const inSpan = (upload: Upload, effect: Effect.Effect<Outcome>): Effect.Effect<Outcome> => {
+  const { file: { key }, size } = upload
+  const spanned = { name: "Uploader.upload", attributes: { "sluice.key": key, "sluice.size": size } }
+  return Spans.inSpan(spanned, effect, (span, exit) => {
+    span.attribute("sluice.attempts", upload.attempt)
+    if (Exit.isFailure(exit)) return exit
+    const { value } = exit
+    span.attribute("sluice.outcome", value._tag === "Stored" ? "Uploaded" : value._tag)
+    switch (value._tag) {
+      case "Stored":
+      case "Skipped":
+        return exit
+      case "Failed":
+        return Exit.fail(value.error)
+      case "Interrupted":
+        return Exit.interrupt(FiberId.none)
+    }
+  })
 }
 
 const send = (env: Env, upload: Upload, restore: Restore): Effect.Effect<Outcome> =>

@@ -2,7 +2,6 @@
  * One request of a multipart upload: create, a part, complete, abort; and a look at the destination.
  */
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as RetryPolicy from "../../RetryPolicy.js"
 import type { UploadError } from "../../UploadError.js"
 import { withDeadline } from "../calls/deadline.js"
@@ -13,12 +12,15 @@ import { Lease } from "./lease.js"
 import type { Look } from "./outage.js"
 import * as Request from "./request.js"
 import type * as Retries from "./retries.js"
+import type { Spanned } from "./spans.js"
 import * as Step from "./step.js"
 import type { Upload } from "./upload.js"
 
 export interface CallOptions<A> {
+  /** The name of its span. */
+  readonly name: string
   /** Makes the request once; `attempt` counts from 1. */
-  readonly send: (restore: Restore, attempt: number) => Effect.Effect<A, UploadError>
+  readonly send: (attempt: number) => Effect.Effect<A, UploadError>
   /** The caller closes its lease. Defaults to one without memory. */
   readonly lease?: Lease | undefined
   /** The number of the part that it sends, if any. */
@@ -33,13 +35,18 @@ export interface CallOptions<A> {
   readonly waits?: boolean | undefined
   /** Whether a success shows that the destination is reachable. Defaults to `waits`. */
   readonly isHeard?: boolean | undefined
-  /** What makes its waits interruptible. Defaults to nothing. */
+  /** Makes its waits interruptible. Defaults to what the caller can be. */
   readonly restore?: Restore | undefined
 }
 
-/** Makes a request until it has succeeded or failed for good. Its waits are interruptible through `restore`. */
+/**
+ * Makes a request until it has succeeded or failed for good. Where the caller can be interrupted, so can the request;
+ * elsewhere, only its waits, through `restore`.
+ */
 export const call = <A>(env: Env, upload: Upload, options: CallOptions<A>): Effect.Effect<A, UploadError> =>
-  Effect.suspend(() => Request.run(env, new Call(env, upload, options), options.restore ?? identity))
+  Effect.uninterruptibleMask((asBefore) =>
+    Effect.suspend(() => Request.run(env, new Call(env, upload, options, asBefore), options.restore ?? asBefore))
+  )
 
 /** A look at a destination that has failed, if there is a way to look: a probe, or a look for the object. */
 export const lookAt = (env: Env, upload: Upload): Look | undefined => {
@@ -47,13 +54,11 @@ export const lookAt = (env: Env, upload: Upload): Look | undefined => {
   if (env.outage === undefined || (head === undefined && probe === undefined)) return undefined
   const look = Effect.suspend((): Effect.Effect<unknown, UploadError> => probe ?? head!(upload.file.key))
   const millis = Math.min(lookMillis, upload.run.answerMillis)
-  return Effect.uninterruptibleMask((restore) =>
-    call({ ...env, observe: undefined }, upload, {
-      send: () => restore(withDeadline(look, millis)),
-      policy: RetryPolicy.none,
-      restore
-    })
-  )
+  return call({ ...env, observe: undefined }, upload, {
+    name: "look",
+    send: () => withDeadline(look, millis),
+    policy: RetryPolicy.none
+  })
 }
 
 // -----------------------------------------------------------------------------
@@ -74,8 +79,10 @@ class Call<A> implements Request.Request<A> {
   schedule: Retries.Driver | undefined = undefined
   private readonly options: CallOptions<A>
   private readonly env: Env
+  private readonly asBefore: Restore
 
-  constructor(env: Env, upload: Upload, options: CallOptions<A>) {
+  constructor(env: Env, upload: Upload, options: CallOptions<A>, asBefore: Restore) {
+    this.asBefore = asBefore
     this.env = env
     this.upload = upload
     this.options = options
@@ -110,6 +117,13 @@ class Call<A> implements Request.Request<A> {
     return this.options.bytes ?? 0
   }
 
+  get span(): Spanned | undefined {
+    const { upload: { run: { tracing } }, options: { bytes, name, part } } = this
+    if (tracing !== "attempt") return undefined
+    const ofPart = part === undefined ? {} : { "sluice.part": part, "sluice.size": bytes }
+    return { name: `Uploader.${name}`, attributes: { ...ofPart, "sluice.attempt": this.attempt } }
+  }
+
   record(step: Step.Step): Effect.Effect<void> | undefined {
     return this.upload.record(step)
   }
@@ -121,8 +135,8 @@ class Call<A> implements Request.Request<A> {
     this.upload.record(Step.requestStarted)
   }
 
-  send(restore: Restore): Effect.Effect<A, UploadError> {
-    return Effect.suspend(() => this.options.send(restore, this.attempt))
+  send(): Effect.Effect<A, UploadError> {
+    return this.asBefore(Effect.suspend(() => this.options.send(this.attempt)))
   }
 
   problem(): undefined {}

@@ -155,6 +155,6 @@ export class Completion {
   /** Makes a request despite an interruption: its answer decides the result. */
   private inTime<A>(request: Effect.Effect<A, UploadError>): Effect.Effect<A, UploadError> {
     const { env, upload } = this
-    return call(env, upload, { send: () => withDeadline(request, upload.run.answerMillis) })
+    return call(env, upload, { name: "look", send: () => withDeadline(request, upload.run.answerMillis) })
   }
 }

@@ -25,6 +25,12 @@ export interface PartSettings {
   readonly checksum: Checksum.Algorithm | undefined
 }
 
+/** What is told of changes that concern all uploads. */
+export interface Listener {
+  readonly limitsChanged: (settings: Limits.Settings, reason: string | undefined) => void
+  readonly outageChanged: (change: Outage.Change) => void
+}
+
 export interface Env {
   readonly destination: Destination.Destination["Type"]
   readonly limits: EngineLimits
@@ -38,12 +44,11 @@ export interface Env {
   /** Takes what the strategy's controllers learn about an attempt that has ended. */
   readonly observe: ((observation: Limits.Observation) => void) | undefined
   readonly parts: PartSettings
+  /** What has spans: runs, or also files, or also each of their attempts and parts. */
+  readonly tracing: "run" | "file" | "attempt"
   readonly journal: AnsweringJournal | undefined
   /** The runs in progress, which are told of changes. */
-  readonly runs: Set<{
-    readonly limitsChanged: (settings: Limits.Settings, reason: string | undefined) => void
-    readonly outageChanged: (change: Outage.Change) => void
-  }>
+  readonly runs: Set<Listener>
   /** Runs before the first file of a run. */
   readonly prepare: Effect.Effect<void>
   /** Runs when a run has ended. */

@@ -142,7 +142,7 @@ class Flow {
         asked = true
         return create
       })
-      const created = yield* Effect.exit(this.request(asking, { lease: this.upload.lease, isHeard: false }))
+      const created = yield* Effect.exit(this.request("create", asking, { lease: this.upload.lease, isHeard: false }))
       if (Exit.isFailure(created)) {
         // With an id of our own, an upload whose creation was not answered can be aborted. Nothing is stored yet, so nothing is kept.
         if (multipart.ownIds && asked) yield* this.abort({ key, uploadId: token })
@@ -173,7 +173,9 @@ class Flow {
         return undefined
       }
       const listed = yield* Effect.exit(
-        this.request(withDeadline(multipart.listParts(session), upload.run.answerMillis), { lease: this.upload.lease })
+        this.request("list", withDeadline(multipart.listParts(session), upload.run.answerMillis), {
+          lease: this.upload.lease
+        })
       )
       if (Exit.isFailure(listed)) {
         if (!isGone(listed.cause)) return yield* this.withoutParts(session, listed.cause)
@@ -275,7 +277,7 @@ class Flow {
       yield* this.restore(this.unchanged)
       yield* written(env.journal?.flush)
       this.completing = true
-      const result = yield* Effect.exit(this.request(call))
+      const result = yield* Effect.exit(this.request("complete", call))
       if (Exit.isSuccess(result)) {
         this.completed = true
         const problem = PartRecords.mismatch(result.value, size, size, checksum)
@@ -350,11 +352,12 @@ class Flow {
   }
 
   private request<A>(
+    name: string,
     request: Effect.Effect<A, UploadError>,
     options?: Pick<CallOptions<A>, "isHeard" | "lease">
   ): Effect.Effect<A, UploadError> {
     const { env, restore, upload } = this
-    return call(env, upload, { ...options, send: () => request, restore, waits: true })
+    return call(env, upload, { ...options, name, send: () => request, restore, waits: true })
   }
 }
 

@@ -15,6 +15,7 @@ import type { Env } from "./env.js"
 import type { Lease } from "./lease.js"
 import type { Look } from "./outage.js"
 import * as Retries from "./retries.js"
+import * as Spans from "./spans.js"
 import { isInterrupted } from "./stalls.js"
 
 /** What goes through the pipeline. */
@@ -92,8 +93,10 @@ const attempt = <A>(env: Env, request: Request<A>, restore: Restore): Effect.Eff
   )
 }
 
-const sent = <A>(env: Env, request: Request<A>, restore: Restore): Effect.Effect<A, UploadError> =>
-  Effect.matchCauseEffect(request.send(restore), {
+const sent = <A>(env: Env, request: Request<A>, restore: Restore): Effect.Effect<A, UploadError> => {
+  const { span } = request
+  const answered = request.send(restore)
+  return Effect.matchCauseEffect(span === undefined ? answered : Spans.ofAttempt(span, answered), {
     onSuccess: (answer) => {
       const problem = request.problem(answer)
       if (problem !== undefined) return failed(env, request, problem, restore)
@@ -110,6 +113,7 @@ const sent = <A>(env: Env, request: Request<A>, restore: Restore): Effect.Effect
         return Effect.interrupt
       })
   })
+}
 
 /** Continues after a failed attempt, which holds nothing any more. The next one runs from here, not inside. */
 const failed = <A>(

@@ -14,6 +14,8 @@ import type { UploadError } from "../../UploadError.js"
 import type { Restore } from "../calls/ended.js"
 import type { Env } from "./env.js"
 import type { Look } from "./outage.js"
+import * as Spans from "./spans.js"
+import type { Spanned } from "./spans.js"
 import type * as Step from "./step.js"
 
 /** What is attempted, and how far it has come. */
@@ -40,6 +42,8 @@ export interface Attempted {
   schedule: Driver | undefined
   /** The error that the policy judges; `undefined` if no attempt would help. */
   readonly judged: (error: UploadError) => UploadError | undefined
+  /** The span of an attempt, if attempts have spans. */
+  readonly span: Spanned | undefined
   /** It waits from here on, and holds nothing. */
   readonly backoffStarted: () => void
 }
@@ -117,5 +121,9 @@ const retrying = (attempted: Attempted, error: UploadError, delayMillis: number)
     const { attempt, policy, request, roundStart, upload } = attempted
     // Attempts lost to an outage are not counted, so there may be more of them.
     const attempts = Math.max(attempt + 1, roundStart + policy.attempts)
-    return attempted.record({ _tag: "Retrying", upload, request, attempt, attempts, delayMillis, error }) ?? Effect.void
+    const told = attempted.record({ _tag: "Retrying", upload, request, attempt, attempts, delayMillis, error }) ??
+      Effect.void
+    if (attempted.span === undefined) return told
+    const noted = Spans.event("sluice.retry", { "sluice.attempt": attempt, "sluice.delay_ms": delayMillis, error })
+    return Effect.zipRight(noted, told)
   })

@@ -90,7 +90,8 @@ export const sendPart = (
     return isWhole ? noted : Effect.map(noted, ({ etag }) => ({ number: piece.number, size: piece.size, etag }))
   })
   return call(env, upload, {
-    send: (_, attempt) =>
+    name: "part",
+    send: (attempt) =>
       multipart.limits.inOrder && (begun !== undefined || attempt > 1) ? Effect.zipRight(lookUp, rest) : rest,
     lease,
     part: piece.number,

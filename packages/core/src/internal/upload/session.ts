@@ -86,6 +86,7 @@ export const abort = (
   lease?: Lease
 ): Effect.Effect<Either.Either<void, UploadError>> =>
   call(env, upload, {
+    name: "abort",
     send: () => withDeadline(multipart.abort(session), upload.run.answerMillis),
     lease,
     policy: abortRetry,

@@ -29,6 +29,7 @@ export interface Run {
   /** How long a request without bytes may wait for its answer, in milliseconds. */
   readonly answerMillis: number
   readonly recorder: Recording
+  readonly tracing: "run" | "file" | "attempt"
   readonly stalls: Stalls
   /** Counts the uploads that wait before their next attempt and hold nothing. */
   readonly backoffs?: { readonly backoffStarted: () => void; readonly backoffEnded: () => void } | undefined

@@ -2,6 +2,7 @@
  * Options, decoded once at the edge. An invalid value is refused at once, by name, with a `RangeError`: a limit of
  * `NaN` would be no limit, since every comparison with it fails.
  */
+import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -90,13 +91,17 @@ export const callback = <A extends (...args: never) => unknown>(name: string, va
 export const effect = <A, E, R>(name: string, value: Effect.Effect<A, E, R> | undefined) =>
   accepted(name, value, value === undefined || Effect.isEffect(value), "an Effect", () => value)
 
-/** What is made from a configuration: an invalid option is an error of the configuration, not a defect. */
-export const configured = <A, E, R>(make: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
-  Effect.catchSomeDefect(make, (defect) =>
-    Option.map(
-      Option.liftPredicate(defect, (it) => it instanceof RangeError),
-      ({ message }) => Effect.fail(ConfigError.InvalidData([], message))
-    ))
+/** Makes something with options from a configuration, of which an invalid option is an error, not a defect. */
+export const configured = <Options, A, E, R>(
+  config: Config.Config.Wrap<Options>,
+  make: (options: Options) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
+  Effect.flatMap(Config.unwrap(config), (options) =>
+    Effect.catchSomeDefect(make(options), (defect) =>
+      Option.map(
+        Option.liftPredicate(defect, (it) => it instanceof RangeError),
+        ({ message }) => Effect.fail(ConfigError.InvalidData([], message))
+      )))
 
 // -----------------------------------------------------------------------------
 // internal

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Transport } from "@sluice/core"
+import * as AtOnce from "@sluice/core/unstable/AtOnce"
 import { Effect, Fiber, Stream, TestClock } from "effect"
 import { BlockSize, blocksOf, withBody } from "../../../src/internal/transport/bodyNode.js"
 import * as TestBody from "../../support/TestBody.js"
@@ -58,7 +59,7 @@ describe("blocks that are written", () => {
       const bytes = new Uint8Array(3 * MiB)
       const sent = (blockSize: BlockSize, isLet: boolean) => {
         const written: Array<number> = []
-        const body = { ...TestBody.make(bytes), unsafeBytes: () => isLet ? bytes : undefined }
+        const body = { ...TestBody.make(bytes), [AtOnce.body]: () => isLet ? bytes : undefined }
         return withBody({ ...request(0), body }, blockSize, (_, given) => {
           const blocks = given instanceof Uint8Array
             ? Stream.succeed(given)

@@ -228,4 +228,24 @@ describe("a large file", () => {
         }
       }
     }))
+
+  it.effect("that is looked for because its session is gone gives everything back when it is interrupted", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ verb }) =>
+          verb === "list"
+            ? PartsRecording.refused(new UploadError.SessionGone({ detail: "It is gone." }))
+            : verb === "head"
+            ? { _tag: "Hangs" }
+            : undefined
+      })
+      const journal = yield* LargeRun.memoryJournal
+      yield* LargeRun.leftUnfinished(recording, { journal })
+      // `LargeRun.upload` checks that permits and memory are back.
+      const out = yield* LargeRun.upload(recording, [LargeRun.onDisk("a", 55)], {
+        journal,
+        meanwhile: LargeRun.interruptedAfter(100)
+      })
+      assert.deepStrictEqual(LargeRun.told(out), ["Interrupted a"])
+    }))
 })

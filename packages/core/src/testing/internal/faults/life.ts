@@ -67,7 +67,7 @@ export class Life {
         (fiber) => {
           this.calls.add(fiber)
           fiber.addObserver(() => this.calls.delete(fiber))
-          return Effect.flatMap(ended(fiber, restore), (exit) => this.isDead ? never : exit)
+          return ended(fiber, restore, Fiber.interrupt, (exit) => this.isDead ? never : exit)
         }
       )
     )
