@@ -5,7 +5,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Destination, Journal, Strategy, Uploader } from "@sluice/core"
 import type { UploadError } from "@sluice/core"
-import { Cause, Effect, Exit, Layer, Logger, LogLevel } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, LogLevel, Random } from "effect"
 import * as Dice from "../support/Dice.js"
 import * as JournalForms from "../support/JournalForms.js"
 import * as LargeRun from "../support/LargeRun.js"
@@ -240,7 +240,11 @@ describe("a journal with delays and failures at random", () => {
       assert.deepStrictEqual(yield* memory.sessions, [], "sessions in the journal")
       for (const [session, ends] of recording.ends) assert.lengthOf(ends, 1, session)
       return failed
-    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+    }).pipe(
+      // One randomness for all rounds: sessions of different rounds have different names.
+      Effect.withRandom(Random.make(seed)),
+      Logger.withMinimumLogLevel(LogLevel.None)
+    )
 
   it.effect("costs a file at most, and the run after it has everything and leaves nothing", () =>
     Effect.gen(function*() {

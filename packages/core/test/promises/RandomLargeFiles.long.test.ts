@@ -1,6 +1,6 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { UploadError, UploadFile } from "@sluice/core"
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, Random } from "effect"
 import * as JournalForms from "../support/JournalForms.js"
 import * as LargeRun from "../support/LargeRun.js"
 import * as PartsRecording from "../support/PartsRecording.js"
@@ -125,7 +125,8 @@ const world = (seed: number) =>
     assert.deepStrictEqual(Array.from(recording.sessions.values(), ({ key }) => key), [], "sessions at the destination")
     assert.deepStrictEqual(yield* journal.sessions, [], "sessions in the journal")
     for (const [session, ends] of recording.ends) assert.strictEqual(ends.length, 1, `${session}: ${ends.join()}`)
-  })
+    // One randomness for all rounds: sessions of different rounds have different names.
+  }).pipe(Effect.withRandom(Random.make(seed)))
 
 describe("random files, destinations, troubles and interruptions", () => {
   const first = Number(process.env["SEED"] ?? 1)
