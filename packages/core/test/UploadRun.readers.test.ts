@@ -261,8 +261,7 @@ describe("a callback", () => {
       "onEvent of a stream's end",
       () => Stream.fromIterable(files(2)),
       { onEvent: dying((event) => event._tag === "ListingFinished") },
-      // As a list that fails does: when the files before that have their results.
-      80
+      0
     ],
     [
       "onEvent of an iterable's end",

@@ -185,10 +185,10 @@ export class Engine {
     this.tell({ _tag: "OutageChanged", change })
   }
 
-  /** Records a step that no fiber waits for. */
-  private tell(step: Step): void {
+  /** Records a step in a fiber of the run. Returns the wait for its listeners, which anybody can leave. */
+  tell(step: Step): Effect.Effect<void> {
     const told = this.recorder.record(step)
-    if (told !== undefined) this.unawaited.run(Effect.catchAllCause(told, (cause) => this.die(cause)))
+    return told === undefined ? Effect.void : this.unawaited.run(Effect.catchAllCause(told, (cause) => this.die(cause)))
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */

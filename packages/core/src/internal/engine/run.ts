@@ -124,7 +124,7 @@ const begin = <E, R, E2, R2, A>(
       found: (items) => {
         recorder.record({ _tag: "Found", items })
       },
-      listed: () => recorder.record({ _tag: "Listed" }) ?? Effect.void
+      listed: () => engine.tell({ _tag: "Listed" })
     })
     const subscribed = yield* subscribe(recorder)
     const report = yield* Deferred.make<UploadReport, E | E2>()

@@ -3,7 +3,7 @@
  * limits. The end of the run waits for them, with a bound.
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { endedWithin, patienceMillis } from "../calls/ended.js"
 
@@ -15,10 +15,12 @@ export class Unawaited {
     this.fork = fork
   }
 
-  run(effect: Effect.Effect<void>): void {
+  /** Runs an effect in a fiber of its own. Returns the wait for its end, for whoever wants to wait. */
+  run(effect: Effect.Effect<void>): Effect.Effect<void> {
     const fiber = this.fork(effect)
     this.fibers.add(fiber)
     fiber.addObserver(() => this.fibers.delete(fiber))
+    return Effect.asVoid(Fiber.await(fiber))
   }
 
   /** Waits for all of them, and interrupts those that do not end. */
