@@ -3,7 +3,7 @@
  */
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Strategy, Transport, UploadFile } from "@sluice/core"
+import { Destination, Journal, Strategy, Transport, UploadFile } from "@sluice/core"
 import type { Uploader, UploadList, UploadRun } from "@sluice/core"
 import * as Tus from "@sluice/core/destinations/Tus"
 import { Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "effect"
@@ -237,6 +237,36 @@ describe("a list that says nothing more", () => {
         return yield* Effect.timeoutOption(uploader.uploadAll(quietAfter(file)), 250)
       }))
       assert.deepStrictEqual([value._tag, millis], ["None", 250])
+    }))
+})
+
+describe("an upload that is interrupted during the sweep for leftovers", () => {
+  it.effect("leaves the sweep to the next", () =>
+    Effect.gen(function*() {
+      const recording = Recording.make()
+      const swept: Array<string> = []
+      const destination = Destination.Destination.of({
+        ...recording.destination,
+        leftovers: {
+          owner: "this",
+          sweep: (owner) =>
+            Effect.as(
+              Effect.onExit(Effect.sleep(10), ({ _tag }) => Effect.sync(() => swept.push(`${owner} ${_tag}`))),
+              0
+            )
+        }
+      })
+      yield* Recording.virtual(
+        Effect.gen(function*() {
+          yield* Effect.flatMap(Journal.Journal, (journal) => journal.own("other"))
+          const uploader = yield* Recording.uploader({ ...recording, destination })
+          yield* Effect.timeoutOption(uploader.upload(file), 5)
+          yield* Effect.all([uploader.upload(file), uploader.uploadAll(files("a"))], { concurrency: 2 })
+          yield* uploader.uploadAll(files("b"))
+        }).pipe(Effect.provide(Journal.layerMemory))
+      )
+      assert.deepStrictEqual(swept, ["other Failure", "other Success"])
+      assert.sameMembers(Array.from(recording.objects.keys()), ["log", "a", "b"])
     }))
 })
 

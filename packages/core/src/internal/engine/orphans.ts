@@ -20,6 +20,8 @@ export const make = (
   Effect.gen(function*() {
     if (leftovers === undefined) return undefined
     let owned = false
+    let isSwept = false
+    const turn = yield* Effect.makeSemaphore(1)
     const sweepOne = (owner: string) =>
       owner === leftovers.owner
         ? Effect.void
@@ -32,5 +34,11 @@ export const make = (
       yield* journal.own(leftovers.owner)
       owned = true
     })
-    return { sweep: yield* Effect.cached(Effect.ignoreLogged(sweep)) }
+    const once = Effect.suspend(() =>
+      isSwept ? Effect.void : Effect.map(Effect.ignoreLogged(sweep), () => {
+        isSwept = true
+      })
+    )
+    // (`Effect.cached` would keep the interruption of whoever asks first, for all others.)
+    return { sweep: Effect.suspend(() => isSwept ? Effect.void : turn.withPermits(1)(once)) }
   })
