@@ -16,8 +16,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "permit not released on interrupt",
     edits: [[
       "internal/upload/request.ts",
-      "        request.end(false)\n        request.lease.release()\n        return Effect.interrupt\n",
-      "        request.end(false)\n        return Effect.interrupt\n"
+      "        request.end(false)\n        request.lease.release()\n        return isOfCallback",
+      "        request.end(false)\n        return isOfCallback"
     ]]
   },
   {

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { CallbackFailure, inCause } from "../calls/callbackFailure.js"
 import type { Restore } from "../calls/ended.js"
 import { kindOf } from "../calls/ownFunction.js"
 import { within } from "../calls/within.js"
@@ -41,33 +42,17 @@ export const tell = (
       if (Cause.isInterruptedOnly(cause)) {
         return isInterrupted(fiber) ? Effect.void : Effect.die(new Error(`The effect of ${name} interrupted itself.`))
       }
-      return Cause.isFailure(cause)
-        ? Effect.die(new CallbackFailure(cause))
-        : Effect.failCause(Cause.stripFailures(cause))
+      return Effect.die(new CallbackFailure(cause))
     })
   })
 
 /** The cause that a run ends with: that of the callback that failed, if one did. */
 export const causeOf = (cause: Cause.Cause<never>): Cause.Cause<unknown> =>
-  Option.getOrElse(
-    Cause.find(cause, (part) =>
-      part._tag === "Die" && part.defect instanceof CallbackFailure ? Option.some(part.defect.cause) : Option.none()),
-    (): Cause.Cause<unknown> =>
-      cause
-  )
+  Option.getOrElse(inCause(cause), (): Cause.Cause<unknown> => cause)
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
-
-/** The failure of a callback on its way around the uploads, which fail with `UploadError` only. */
-class CallbackFailure {
-  readonly cause: Cause.Cause<unknown>
-
-  constructor(cause: Cause.Cause<unknown>) {
-    this.cause = cause
-  }
-}
 
 const late = Symbol()
 

@@ -30,7 +30,6 @@ import { Gate } from "./gate.js"
 import * as Item from "./item.js"
 import { LargeFiles } from "./largeFiles.js"
 import type { Recorder } from "./recorder.js"
-import * as Results from "./results.js"
 import { SecondRound } from "./secondRound.js"
 import { interruptedMillis, settle } from "./settle.js"
 import { Turnstile } from "./turnstile.js"
@@ -109,9 +108,7 @@ export class Engine {
       yield* list.close
       if (!this.gate.stopping && this.recorder.counts.filesUploaded > 0) yield* this.runRound(this.secondRound)
       for (const upload of this.largeFiles.takeAll()) this.putBack(upload)
-      for (const { error, upload } of this.secondRound.rest) {
-        yield* this.recorder.recorded({ _tag: "Finished", result: Results.failed(upload, error) })
-      }
+      yield* this.unawaited.run(this.secondRound.report(this.recorder), (cause) => this.die(cause))
       yield* this.unawaited.ended
       if (this.failure !== undefined) yield* this.failure
     })
@@ -157,9 +154,11 @@ export class Engine {
 
   /** Interrupts all workers at once; the run then ends. */
   readonly interrupt: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.ended || this.gate.state === "Interrupting") return Effect.void
-    this.gate.state = "Interrupting"
     this.recorder.hasty = true
+    if (this.ended) return Effect.asVoid(this.recorder.close)
+    if (this.gate.state === "Interrupting") return Effect.void
+    this.gate.state = "Interrupting"
+    this.unawaited.interrupt()
     for (const { fiber } of this.workers) fiber.unsafeInterruptAsFork(FiberId.none)
     return this.toldByCaller({ _tag: "RunChanged", state: "Interrupting" })
   })
@@ -188,7 +187,7 @@ export class Engine {
   /** Records a step in a fiber of the run. Returns the wait for its listeners, which anybody can leave. */
   tell(step: Step): Effect.Effect<void> {
     const told = this.recorder.record(step)
-    return told === undefined ? Effect.void : this.unawaited.run(Effect.catchAllCause(told, (cause) => this.die(cause)))
+    return told === undefined ? Effect.void : this.unawaited.run(told, (cause) => this.die(cause))
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */

@@ -4,6 +4,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Destination from "../../Destination.js"
+import { Transient } from "../../UploadError.js"
+import { within } from "../calls/within.js"
 import type { AnsweringJournal } from "../upload/answeringJournal.js"
 
 export interface Orphans {
@@ -12,6 +14,11 @@ export interface Orphans {
    */
   readonly sweep: Effect.Effect<void>
 }
+
+/** How long the removal of what one process left may take, in milliseconds. */
+const sweepMillis = 60_000
+
+const late = new Transient({ reason: "Stalled", detail: "The destination did not remove leftovers within a minute." })
 
 export const make = (
   journal: AnsweringJournal,
@@ -25,7 +32,10 @@ export const make = (
     const sweepOne = (owner: string) =>
       owner === leftovers.owner
         ? Effect.void
-        : Effect.zipRight(leftovers.sweep(owner), journal.disown(owner))
+        : Effect.zipRight(
+          within(Effect.disconnect(leftovers.sweep(owner)), sweepMillis, () => late),
+          journal.disown(owner)
+        )
     yield* Effect.addFinalizer(() => owned ? Effect.ignoreLogged(journal.disown(leftovers.owner)) : Effect.void)
     const sweep = Effect.gen(function*() {
       const owners = yield* journal.owners

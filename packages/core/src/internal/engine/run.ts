@@ -91,84 +91,87 @@ const begin = <E, R, E2, R2, A>(
   options: UploadRun.Options<E2, R2>,
   subscribe: (recorder: Recorder) => Effect.Effect<A, never, Scope.Scope>
 ): Effect.Effect<readonly [UploadRun.UploadRun<E | E2>, A], never, R | R2 | Scope.Scope> =>
-  Effect.gen(function*() {
-    const lookahead = Decode.count("lookahead", options.lookahead ?? UploadRun.defaults.lookahead)
-    const failuresKept = Decode.count("failuresKept", options.failuresKept ?? UploadRun.defaults.failuresKept, 0)
-    const progressMillis = Decode.millis(
-      "progressInterval",
-      options.progressInterval ?? UploadRun.defaults.progressInterval
-    )
-    const onResult = callback("onResult", options.onResult)
-    const { onEvent, onInterrupt, onSourceChange, stallMillis } = decode(env, options)
-    const self = {}
-    const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
-    const clock = yield* Effect.clock
-    const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
-    const recorder = new Recorder({
-      clock,
-      labels,
-      gaugeLabels: ofDestination(labels, env.destination),
-      onEvent,
-      onResult
+  // Whatever has been started is in the scope, wherever an interruption strikes.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const lookahead = Decode.count("lookahead", options.lookahead ?? UploadRun.defaults.lookahead)
+      const failuresKept = Decode.count("failuresKept", options.failuresKept ?? UploadRun.defaults.failuresKept, 0)
+      const progressMillis = Decode.millis(
+        "progressInterval",
+        options.progressInterval ?? UploadRun.defaults.progressInterval
+      )
+      const onResult = callback("onResult", options.onResult)
+      const { onEvent, onInterrupt, onSourceChange, stallMillis } = decode(env, options)
+      const self = {}
+      const runtime = yield* Effect.locally(workerRuntime, currentRun, self)
+      const clock = yield* Effect.clock
+      const labels = yield* FiberRef.get(FiberRef.currentMetricLabels)
+      const recorder = new Recorder({
+        clock,
+        labels,
+        gaugeLabels: ofDestination(labels, env.destination),
+        onEvent,
+        onResult
+      })
+      const engine = new Engine({
+        run: { env, clock, onInterrupt, onSourceChange, answerMillis: stallMillis, tracing: env.tracing },
+        recorder,
+        services: runtime.context,
+        fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
+        paused: options.paused ?? UploadRun.defaults.paused,
+        stallMillis,
+        failuresKept
+      })
+      const list = yield* FileList.make(files, lookahead, {
+        found: (items) => {
+          recorder.record({ _tag: "Found", items })
+        },
+        listed: () => restore(engine.tell({ _tag: "Listed" }))
+      })
+      const subscribed = yield* subscribe(recorder)
+      const report = yield* Deferred.make<UploadReport, E | E2>()
+      // It fails with what the list fails with, or a callback.
+      const run = engine.runToEnd(list) as Effect.Effect<UploadReport, E | E2>
+      const main = yield* Effect.forkDaemon(
+        Effect.interruptible(Effect.locally(Effect.intoDeferred(run, report), currentRun, self))
+      )
+      const ended = endedWithin(main, patienceMillis)
+      // `onEvent` is also told of the interruption, and may not return either.
+      const interrupted = Effect.flatMap(
+        Effect.forkDaemon(Effect.interruptible(engine.interrupt)),
+        (telling) => endedWithin(telling, patienceMillis)
+      )
+      env.runs.add(engine)
+      if (env.outage?.current !== undefined) engine.outageChanged(env.outage.current)
+      yield* Effect.addFinalizer(() =>
+        Effect.all([interrupted, ended, Effect.sync(() => env.runs.delete(engine))], { discard: true })
+      )
+      const running: UploadRun.UploadRun<E | E2> = {
+        results: recorder.results.stream,
+        events: recorder.events.stream,
+        progress: sampled(
+          () => recorder.counts.snapshot(),
+          Duration.millis(progressMillis),
+          Effect.exit(Deferred.await(report))
+        ),
+        currentProgress: Effect.sync(() => recorder.counts.snapshot()),
+        throughput: recorder.throughput,
+        inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
+        limits: env.limits,
+        pause: engine.change("Paused"),
+        // All other runnable fibers run first, so readers that were forked before `resume` miss nothing.
+        resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
+        drain: engine.change("Draining"),
+        drainToJournal: engine.drainToJournal,
+        interrupt: Effect.zipRight(
+          engine.interrupt,
+          Effect.flatMap(FiberRef.get(currentRun), (run) => run === self ? Effect.void : ended)
+        ),
+        report: Deferred.await(report)
+      }
+      return [running, subscribed] as const
     })
-    const engine = new Engine({
-      run: { env, clock, onInterrupt, onSourceChange, answerMillis: stallMillis, tracing: env.tracing },
-      recorder,
-      services: runtime.context,
-      fork: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
-      paused: options.paused ?? UploadRun.defaults.paused,
-      stallMillis,
-      failuresKept
-    })
-    const list = yield* FileList.make(files, lookahead, {
-      found: (items) => {
-        recorder.record({ _tag: "Found", items })
-      },
-      listed: () => engine.tell({ _tag: "Listed" })
-    })
-    const subscribed = yield* subscribe(recorder)
-    const report = yield* Deferred.make<UploadReport, E | E2>()
-    // It fails with what the list fails with, or a callback.
-    const run = engine.runToEnd(list) as Effect.Effect<UploadReport, E | E2>
-    const main = yield* Effect.forkDaemon(
-      Effect.interruptible(Effect.locally(Effect.intoDeferred(run, report), currentRun, self))
-    )
-    const ended = endedWithin(main, patienceMillis)
-    // `onEvent` is also told of the interruption, and may not return either.
-    const interrupted = Effect.flatMap(
-      Effect.forkDaemon(Effect.interruptible(engine.interrupt)),
-      (telling) => endedWithin(telling, patienceMillis)
-    )
-    env.runs.add(engine)
-    if (env.outage?.current !== undefined) engine.outageChanged(env.outage.current)
-    yield* Effect.addFinalizer(() =>
-      Effect.all([interrupted, ended, Effect.sync(() => env.runs.delete(engine))], { discard: true })
-    )
-    const running: UploadRun.UploadRun<E | E2> = {
-      results: recorder.results.stream,
-      events: recorder.events.stream,
-      progress: sampled(
-        () => recorder.counts.snapshot(),
-        Duration.millis(progressMillis),
-        Effect.exit(Deferred.await(report))
-      ),
-      currentProgress: Effect.sync(() => recorder.counts.snapshot()),
-      throughput: recorder.throughput,
-      inFlight: Effect.sync(() => engine.transfers.map(transferOf)),
-      limits: env.limits,
-      pause: engine.change("Paused"),
-      // All other runnable fibers run first, so readers that were forked before `resume` miss nothing.
-      resume: Effect.zipRight(Effect.sleep(Duration.zero), engine.change("Running")),
-      drain: engine.change("Draining"),
-      drainToJournal: engine.drainToJournal,
-      interrupt: Effect.zipRight(
-        engine.interrupt,
-        Effect.flatMap(FiberRef.get(currentRun), (run) => run === self ? Effect.void : ended)
-      ),
-      report: Deferred.await(report)
-    }
-    return [running, subscribed] as const
-  })
+  )
 
 /** The run that a fiber belongs to, if any. Such a fiber cannot wait for the end of its run. */
 const currentRun = FiberRef.unsafeMake<object | undefined>(undefined)

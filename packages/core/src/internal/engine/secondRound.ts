@@ -4,8 +4,10 @@
 import * as Effect from "effect/Effect"
 import type { UploadError } from "../../UploadError.js"
 import * as Attempts from "../upload/attempts.js"
+import type { Recording } from "../upload/step.js"
 import type { Upload } from "../upload/upload.js"
 import * as FileList from "./fileList.js"
+import * as Results from "./results.js"
 
 export interface Failed {
   readonly upload: Upload
@@ -32,9 +34,16 @@ export class SecondRound implements FileList.List<Upload> {
     this.failed.push(failed)
   }
 
-  /** The files that are left. */
-  get rest(): ReadonlyArray<Failed> {
-    return this.failed
+  /** Reports the files that are left. An interruption ends the callback that is waited for, and no more. */
+  report(recorder: Recording): Effect.Effect<void> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.forEach(
+        this.failed,
+        ({ error, upload }) =>
+          recorder.record({ _tag: "Finished", result: Results.failed(upload, error) }, restore) ?? Effect.void,
+        { discard: true }
+      )
+    )
   }
 
   unsafePull(): Upload | typeof FileList.end {

@@ -2,6 +2,7 @@
  * Fibers that nobody waits for while a run goes on: reports of what happens outside its workers, such as a change of the
  * limits. The end of the run waits for them, with a bound.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -15,12 +16,24 @@ export class Unawaited {
     this.fork = fork
   }
 
-  /** Runs an effect in a fiber of its own. Returns the wait for its end, for whoever wants to wait. */
-  run(effect: Effect.Effect<void>): Effect.Effect<void> {
-    const fiber = this.fork(effect)
+  /**
+   * Runs a report in a fiber of its own, which the run can interrupt. Returns the wait for its end, for whoever wants to
+   * wait.
+   */
+  run(report: Effect.Effect<void>, onFailure: (cause: Cause.Cause<never>) => Effect.Effect<void>): Effect.Effect<void> {
+    const fiber = this.fork(Effect.uninterruptibleMask((restore) =>
+      Effect.catchAllCause(
+        restore(report),
+        (cause) => Cause.isInterruptedOnly(cause) ? Effect.void : onFailure(cause)
+      )
+    ))
     this.fibers.add(fiber)
     fiber.addObserver(() => this.fibers.delete(fiber))
     return Effect.asVoid(Fiber.await(fiber))
+  }
+
+  interrupt(): void {
+    for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
   }
 
   /** Waits for all of them, and interrupts those that do not end. */
@@ -32,7 +45,7 @@ export class Unawaited {
           endedWithin(fiber, patienceMillis),
           Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none))
         ),
-      { discard: true }
+      { discard: true, concurrency: "unbounded" }
     )
   )
 }

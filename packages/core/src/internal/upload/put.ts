@@ -64,7 +64,15 @@ const send = (env: Env, upload: Upload): Effect.Effect<Destination.Stored, Uploa
 export const tidy = (env: Env, upload: Upload): Effect.Effect<boolean> | undefined => {
   const { journal, destination: { multipart } } = env
   if (multipart === undefined || journal === undefined) return undefined
-  const discard = (known: Journal.Session) => Effect.as(Session.discard(env, upload, multipart, known), true)
+  // The abort has its own deadline and retries: a slow one is not a stall of the upload.
+  const discard = (known: Journal.Session) =>
+    Effect.suspend(() => {
+      upload.onWait()
+      return Effect.ensuring(
+        Effect.as(Session.discard(env, upload, multipart, known), true),
+        Effect.sync(() => upload.onGo())
+      )
+    })
   const asked = journal.session(upload.file.key)
   if (!isLater(asked)) return asked === undefined ? undefined : discard(asked)
   return Effect.suspend(() => {

@@ -9,7 +9,9 @@
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { UploadError } from "../../UploadError.js"
+import { inCause } from "../calls/callbackFailure.js"
 import type { Restore } from "../calls/ended.js"
 import type { Env } from "./env.js"
 import type { Lease } from "./lease.js"
@@ -105,12 +107,12 @@ const sent = <A>(env: Env, request: Request<A>, restore: Restore): Effect.Effect
     },
     onFailure: (cause) =>
       Effect.withFiberRuntime((fiber) => {
-        if (!Cause.isInterrupted(cause) || !isInterrupted(fiber)) {
-          return failed(env, request, request.errorOf(cause), restore)
-        }
+        const isCut = Cause.isInterrupted(cause) && isInterrupted(fiber)
+        const isOfCallback = Option.isSome(inCause(cause))
+        if (!isCut && !isOfCallback) return failed(env, request, request.errorOf(cause), restore)
         request.end(false)
         request.lease.release()
-        return Effect.interrupt
+        return isOfCallback ? Effect.failCause(Cause.stripFailures(cause)) : Effect.interrupt
       })
   })
 }
