@@ -2,12 +2,16 @@
  * Callbacks are foreign code: whatever they do, limits hold, results are told once, and nothing is left behind.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { RetryPolicy, Strategy, UploadFile } from "@sluice/core"
-import type { UploadError, UploadRun } from "@sluice/core"
-import { Cause, Context, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
+import { Destination, RetryPolicy, Strategy, Uploader, UploadError, UploadFile } from "@sluice/core"
+import type { UploadEvent, UploadRun } from "@sluice/core"
+import { Cause, Clock, Context, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
+import * as LargeRun from "../support/LargeRun.js"
+import * as PartsRecording from "../support/PartsRecording.js"
 import * as Recording from "../support/Recording.js"
 
 const options = { strategy: Strategy.workerPool({ workers: 1 }), retry: RetryPolicy.make({ jitter: "none" }) }
+
+const broken = new UploadError.Transient({ reason: "Connection", detail: "The connection broke." })
 
 const text = (key: string) => UploadFile.fromText(key, "hello")
 
@@ -288,4 +292,62 @@ describe("a callback that never ends", () => {
       }))
       assert.deepStrictEqual([value, told.toSorted()], [3, ["Interrupted a", "Interrupted b", "Interrupted c"]])
     }))
+})
+
+describe("a callback far from the workers of its run", () => {
+  it.effect("the callback of a part that fails ends the run with its error, and is no failure of the destination", () =>
+    Effect.gen(function*() {
+      const recording = PartsRecording.make({
+        fault: ({ attempt, number, verb }) =>
+          verb === "part" && number === 2 && attempt === 1 ? PartsRecording.refused() : undefined
+      })
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Effect.provideService(
+          Uploader.make({ ...options, multipartThreshold: 10, partSize: 10 }),
+          Destination.Destination,
+          recording.destination
+        )
+        const onEvent = ({ _tag }: UploadEvent.UploadEvent) =>
+          _tag === "UploadRetrying" ? Effect.fail("no database") : Effect.void
+        const large = LargeRun.inMemory("a", 35)
+        return [
+          yield* Effect.exit(uploader.uploadAll([large], { onEvent })),
+          yield* Effect.exit(uploader.upload(LargeRun.inMemory("b", 35), { onEvent })),
+          yield* uploader.limits.inUse
+        ] as const
+      }))
+      assert.deepStrictEqual(value, [Exit.fail("no database"), Exit.fail("no database"), 0])
+    }))
+
+  it.effect("results of deferred files are told briefly after an interruption, and all of them", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const { value } = yield* Recording.virtual(Effect.gen(function*() {
+        const uploader = yield* Recording.uploader(
+          Recording.make(({ key }) => key === "hang" ? Effect.never : Effect.fail(broken)),
+          { strategy: Strategy.workerPool({ workers: 1 }), retry: RetryPolicy.make({ attempts: 1 }) }
+        )
+        const run = yield* uploader.start([...["a", "b", "c"].map(text), text("hang")], {
+          onResult: (result) =>
+            Effect.zipRight(Effect.sync(() => told.push(Recording.summary(result))), Effect.sleep("1 minute"))
+        })
+        yield* Effect.sleep(100)
+        const before = yield* Clock.currentTimeMillis
+        yield* run.interrupt
+        return (yield* Clock.currentTimeMillis) - before
+      }))
+      assert.deepStrictEqual([value, told], [4_000, ["Interrupted hang", "Failed a", "Failed b", "Failed c"]])
+    }))
+
+  for (const count of [255, 256, 257, 300]) {
+    it.effect(`a stream that is left when its last results have not been read holds nobody up: ${count}`, () =>
+      Effect.gen(function*() {
+        const { millis } = yield* Recording.virtual(Effect.gen(function*() {
+          const uploader = yield* Recording.uploader(Recording.make(), options)
+          const stream = uploader.stream(Array.from({ length: count }, (_, i) => text(`f${i}`)))
+          yield* Stream.runDrain(Stream.take(Stream.tap(stream, () => Effect.sleep("1 second")), 1))
+        }))
+        assert.strictEqual(millis, 1_000)
+      }))
+  }
 })

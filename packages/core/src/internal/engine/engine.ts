@@ -108,7 +108,10 @@ export class Engine {
       yield* list.close
       if (!this.gate.stopping && this.recorder.counts.filesUploaded > 0) yield* this.runRound(this.secondRound)
       for (const upload of this.largeFiles.takeAll()) this.putBack(upload)
-      yield* this.unawaited.run(this.secondRound.report(this.recorder), (cause) => this.die(cause))
+      yield* this.unawaited.run(
+        (restore) => this.secondRound.report(this.recorder, restore),
+        (cause) => this.die(cause)
+      )
       yield* this.unawaited.ended
       if (this.failure !== undefined) yield* this.failure
     })
@@ -187,7 +190,7 @@ export class Engine {
   /** Records a step in a fiber of the run. Returns the wait for its listeners, which anybody can leave. */
   tell(step: Step): Effect.Effect<void> {
     const told = this.recorder.record(step)
-    return told === undefined ? Effect.void : this.unawaited.run(told, (cause) => this.die(cause))
+    return told === undefined ? Effect.void : this.unawaited.run((restore) => restore(told), (cause) => this.die(cause))
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */
@@ -199,12 +202,10 @@ export class Engine {
     return false
   }
 
-  /** The attempts in flight now. */
   get transfers(): ReadonlyArray<Upload> {
     return Array.from(this.workers).flatMap(({ upload }) => upload?.state === "Attempt" ? [upload] : [])
   }
 
-  /** Starts a worker. */
   private fork(): void {
     // All workers fork from one runtime: a chain of forks would carry the fiber refs of every generation along.
     const fiber = this.options.fork(

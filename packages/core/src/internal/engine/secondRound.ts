@@ -2,11 +2,13 @@
  * The files that failed in the first round of a run, each of which gets another round of attempts.
  */
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import type { UploadError } from "../../UploadError.js"
+import type { Restore } from "../calls/ended.js"
 import * as Attempts from "../upload/attempts.js"
-import type { Recording } from "../upload/step.js"
 import type { Upload } from "../upload/upload.js"
 import * as FileList from "./fileList.js"
+import type { Recorder } from "./recorder.js"
 import * as Results from "./results.js"
 
 export interface Failed {
@@ -34,16 +36,17 @@ export class SecondRound implements FileList.List<Upload> {
     this.failed.push(failed)
   }
 
-  /** Reports the files that are left. An interruption ends the callback that is waited for, and no more. */
-  report(recorder: Recording): Effect.Effect<void> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.forEach(
+  /** Reports the files that are left. An interruption, also one before this, makes it brief, and ends nothing else. */
+  report(recorder: Recorder, restore: Restore): Effect.Effect<void> {
+    return Effect.withFiberRuntime((fiber) => {
+      if (recorder.hasty) fiber.unsafeInterruptAsFork(FiberId.none)
+      return Effect.forEach(
         this.failed,
         ({ error, upload }) =>
           recorder.record({ _tag: "Finished", result: Results.failed(upload, error) }, restore) ?? Effect.void,
         { discard: true }
       )
-    )
+    })
   }
 
   unsafePull(): Upload | typeof FileList.end {

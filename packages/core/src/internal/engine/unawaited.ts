@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { endedWithin, patienceMillis } from "../calls/ended.js"
+import type { Restore } from "../calls/ended.js"
 
 export class Unawaited {
   private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
@@ -17,13 +18,16 @@ export class Unawaited {
   }
 
   /**
-   * Runs a report in a fiber of its own, which the run can interrupt. Returns the wait for its end, for whoever wants to
+   * Runs a report in a fiber of its own, which the run can interrupt through `restore`. Returns the wait for its end, for whoever wants to
    * wait.
    */
-  run(report: Effect.Effect<void>, onFailure: (cause: Cause.Cause<never>) => Effect.Effect<void>): Effect.Effect<void> {
+  run(
+    report: (restore: Restore) => Effect.Effect<void>,
+    onFailure: (cause: Cause.Cause<never>) => Effect.Effect<void>
+  ): Effect.Effect<void> {
     const fiber = this.fork(Effect.uninterruptibleMask((restore) =>
       Effect.catchAllCause(
-        restore(report),
+        report(restore),
         (cause) => Cause.isInterruptedOnly(cause) ? Effect.void : onFailure(cause)
       )
     ))
