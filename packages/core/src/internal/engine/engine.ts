@@ -188,9 +188,9 @@ export class Engine {
   }
 
   /** Records a step in a fiber of the run. Returns the wait for its listeners, which anybody can leave. */
-  tell(step: Step): Effect.Effect<void> {
+  tell(step: Step): Effect.Effect<void> | undefined {
     const told = this.recorder.record(step)
-    return told === undefined ? Effect.void : this.unawaited.run((restore) => restore(told), (cause) => this.die(cause))
+    return told === undefined ? undefined : this.unawaited.run((restore) => restore(told), (cause) => this.die(cause))
   }
 
   /** Takes an item for a worker, unless it is a large file that has to wait for room. */

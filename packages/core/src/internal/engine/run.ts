@@ -126,7 +126,7 @@ const begin = <E, R, E2, R2, A>(
         found: (items) => {
           recorder.record({ _tag: "Found", items })
         },
-        listed: () => restore(engine.tell({ _tag: "Listed" }))
+        listed: () => restore(engine.tell({ _tag: "Listed" }) ?? Effect.void)
       })
       const subscribed = yield* subscribe(recorder)
       const report = yield* Deferred.make<UploadReport, E | E2>()
