@@ -38,6 +38,9 @@ export const ended = <A, E, B, E2>(
  */
 export const patienceMillis = 120_000
 
+/** How long what begins after an interruption may take: a callback, or the release of a source; in milliseconds. */
+export const interruptedMillis = 1_000
+
 /** Waits for the end of a fiber that runs foreign code, for at most `millis`. */
 export const endedWithin = (fiber: Fiber.RuntimeFiber<unknown, unknown>, millis: number): Effect.Effect<void> =>
   Effect.suspend(() =>

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CallbackFailure, inCause } from "../calls/callbackFailure.js"
+import { interruptedMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import { kindOf } from "../calls/ownFunction.js"
 import { within } from "../calls/within.js"
@@ -13,9 +14,6 @@ import { isInterrupted } from "../upload/stalls.js"
 
 /** A callback as the engine sees it: its services are those of the fiber, and its failure goes around the uploads. */
 export type Callback<A> = (value: A) => Effect.Effect<void, unknown, never>
-
-/** How long a callback that begins after an interruption may take, in milliseconds. */
-const interruptedMillis = 1_000
 
 /**
  * Calls a callback, in a region that can be interrupted only through `restore`. What has happened is told even if the

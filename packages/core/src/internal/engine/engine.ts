@@ -16,6 +16,7 @@ import type { UploadFile } from "../../UploadFile.js"
 import type * as UploadList from "../../UploadList.js"
 import type { UploadReport } from "../../UploadReport.js"
 import { bufferPool } from "../bytes/bufferPool.js"
+import { interruptedMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "../upload/attempts.js"
 import type { Env } from "../upload/env.js"
@@ -31,7 +32,7 @@ import * as Item from "./item.js"
 import { LargeFiles } from "./largeFiles.js"
 import type { Recorder } from "./recorder.js"
 import { SecondRound } from "./secondRound.js"
-import { interruptedMillis, settle } from "./settle.js"
+import { settle } from "./settle.js"
 import { Turnstile } from "./turnstile.js"
 import { Unawaited } from "./unawaited.js"
 import { Worker } from "./worker.js"
@@ -67,11 +68,10 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.options = options
-    const { clock } = options.run
     this.run = {
       ...options.run,
       recorder: options.recorder,
-      stalls: new Stalls(clock, options.stallMillis),
+      stalls: new Stalls(options.run.clock, options.stallMillis),
       backoffs: this
     }
     this.recorder = options.recorder

@@ -15,7 +15,6 @@ import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Limits from "../../Limits.js"
-import type * as Progress from "../../Progress.js"
 import { summarize } from "../../UploadError.js"
 import type { UploadError } from "../../UploadError.js"
 import type { UploadEvent } from "../../UploadEvent.js"
@@ -25,6 +24,7 @@ import { failuresListed } from "../../UploadReport.js"
 import type { Failure, UploadReport } from "../../UploadReport.js"
 import type { Skipped, Uploaded, UploadResult } from "../../UploadResult.js"
 import * as UploadRun from "../../UploadRun.js"
+import { Counts } from "./counts.js"
 import { eventOf } from "./eventOf.js"
 import * as FileList from "./fileList.js"
 import * as ListItem from "./listItem.js"
@@ -139,7 +139,7 @@ const start = <E, R, E2, R2>(
     )
     const until = <A>(published: PubSub.PubSub<Option.Option<A>>) =>
       Stream.filterMapWhile(Stream.fromPubSub(published), (value) => value)
-    const currentProgress = Effect.sync(() => ({ ...run.progress }))
+    const currentProgress = Effect.sync(() => run.progress.snapshot())
     return {
       limits,
       results: until(results),
@@ -185,60 +185,38 @@ const resultOf = (script: Script, file: UploadFile): Effect.Effect<UploadResult>
 /** The counts of a run. */
 class Run {
   ended: UploadReport["ended"] = "Completed"
-  readonly progress: { -readonly [K in keyof Progress.Progress]: Progress.Progress[K] }
+  readonly progress: Counts
   private readonly failures: Array<Failure> = []
 
   constructor(startedAt: number) {
-    this.progress = {
-      startedAt,
-      listing: true,
-      filesFound: 0,
-      filesUploaded: 0,
-      filesSkipped: 0,
-      filesFailed: 0,
-      filesInterrupted: 0,
-      filesOfUnknownSize: 0,
-      inFlight: 0,
-      peakInFlight: 0,
-      bytesFound: 0,
-      bytesUploaded: 0,
-      bytesInFlight: 0,
-      bytesResumed: 0,
-      attempts: 0,
-      retries: 0
-    }
+    this.progress = new Counts(startedAt)
   }
 
   found(items: ReadonlyArray<UploadList.Item>): void {
-    this.progress.filesFound += items.length
-    this.progress.bytesFound += UploadList.knownBytes(items)
+    this.progress.apply({ _tag: "Found", items })
   }
 
   listed(): void {
-    this.progress.listing = false
+    this.progress.apply({ _tag: "Listed" })
   }
 
   count(result: UploadResult): void {
     const { progress } = this
+    progress.apply({ _tag: "Finished", result })
     switch (result._tag) {
       case "Uploaded":
-        progress.filesUploaded += 1
         progress.bytesUploaded += result.bytes
         progress.attempts += result.attempts
         break
-      case "Skipped":
-        progress.filesSkipped += 1
-        break
       case "Failed":
-        progress.filesFailed += 1
         progress.attempts += result.attempts
         if (this.failures.length < failuresListed) {
           const { attempts, error, file: { key } } = result
           this.failures.push({ key, attempts, error: summarize(error) })
         }
         break
+      case "Skipped":
       case "Interrupted":
-        progress.filesInterrupted += 1
         break
     }
     progress.retries = Math.max(0, progress.attempts - progress.filesUploaded - progress.filesFailed)

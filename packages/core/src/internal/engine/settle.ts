@@ -3,14 +3,12 @@
  */
 import type * as Effect from "effect/Effect"
 import type { UploadResult } from "../../UploadResult.js"
+import { interruptedMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "../upload/attempts.js"
 import type { Outcome, Upload } from "../upload/upload.js"
 import { inTurn } from "./inTurn.js"
 import * as Results from "./results.js"
-
-/** How long an upload that is interrupted or was not begun waits for the release of its source, in milliseconds. */
-export const interruptedMillis = 1_000
 
 /**
  * Records the result of an outcome, and returns what there is to wait for. The source has `millis` for its release,

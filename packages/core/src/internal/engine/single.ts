@@ -14,7 +14,7 @@ import * as UploadList from "../../UploadList.js"
 import * as UploadMetrics from "../../UploadMetrics.js"
 import type { Skipped, Uploaded, UploadResult } from "../../UploadResult.js"
 import { bufferPool } from "../bytes/bufferPool.js"
-import { ended, endedWithin, patienceMillis } from "../calls/ended.js"
+import { ended, endedWithin, interruptedMillis, patienceMillis } from "../calls/ended.js"
 import type { Restore } from "../calls/ended.js"
 import * as Attempts from "../upload/attempts.js"
 import type { Env, Listener } from "../upload/env.js"
@@ -30,7 +30,7 @@ import * as ListItem from "./listItem.js"
 import { logOf } from "./log.js"
 import { measure } from "./measure.js"
 import type { Labels } from "./measure.js"
-import { interruptedMillis, settle } from "./settle.js"
+import { settle } from "./settle.js"
 
 export interface Options extends Pick<Run, "onInterrupt" | "onSourceChange"> {
   readonly stallMillis: number
